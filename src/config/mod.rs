@@ -1,0 +1,208 @@
+//! The config as it is meant: validated, complete, with every default filled in.
+//!
+//! What the user wrote is a tree of [`yaml::Node`]s, each with its place in the file. [`Config::load`] turns
+//! it into these types, or into a list of [`problem::Problem`]s, all of them at once. The rest of the program
+//! sees only the meaning. Rule files are kept as [`Node`]s here; `filter` compiles them.
+
+pub mod problem;
+pub mod reader;
+pub mod secret;
+pub mod template;
+pub mod units;
+pub mod yaml;
+
+mod accounts;
+mod load;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::secret::Password;
+use self::template::Template;
+use self::yaml::Document;
+
+/// Everything the program was told.
+#[derive(Debug)]
+pub struct Config {
+    /// The config file itself.
+    pub path: PathBuf,
+    /// Where mail is filed.
+    pub maildir: MailRoot,
+    /// The folder of the state database, locks and spool; 0700.
+    pub state: PathBuf,
+    /// The accounts, in the order of the file.
+    pub accounts: Vec<Account>,
+    /// The rules for every account that names none of its own.
+    pub filters: Vec<FilterSource>,
+}
+
+/// The root of all local folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailRoot {
+    /// An absolute path.
+    pub path: PathBuf,
+    /// How folder names become directories below it.
+    pub layout: Layout,
+}
+
+/// How a folder name becomes a directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// `lists/rust` is `PATH/lists/rust`, INBOX is `PATH/INBOX`. What mutt and mbsync users have.
+    #[default]
+    Fs,
+    /// Maildir++: `lists/rust` is `PATH/.lists.rust`, INBOX is `PATH` itself. What Dovecot and Courier write.
+    MaildirPlusPlus,
+}
+
+/// One mailbox on one server.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The name the user gave it; unique.
+    pub name: String,
+    /// The server and how to reach it.
+    pub server: Server,
+    /// The login name.
+    pub user: String,
+    /// Where the password comes from. It is asked for when a connection needs it, never before.
+    pub password: Password,
+    /// IMAP: which folders. POP3 has only INBOX.
+    pub folders: Folders,
+    /// IMAP: patterns of folders to leave out, even when `folders` names them.
+    pub except: Vec<String>,
+    /// Where `keep` files; may use `${folder}` and `${account}`.
+    pub into: Template,
+    /// What the first run does with the mail that is already there.
+    pub first: First,
+    /// Which messages are fetched at all.
+    pub select: Select,
+    /// What happens on the server to a message that is safe here.
+    pub retention: Retention,
+    /// The time between two passes of `mailsluice run`.
+    pub poll: Duration,
+    /// POP3: how messages are told apart when the server has no UIDL.
+    pub identity: Identity,
+    /// The account's own rules instead of [`Config::filters`].
+    pub filters: Option<Vec<FilterSource>>,
+}
+
+/// A server and how to reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// IMAP or POP3.
+    pub protocol: Protocol,
+    /// A name or an address.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
+    /// A PEM file with the only authorities to trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// The protocol of a source on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 3501.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+}
+
+/// How a connection is protected. There is no "if the server offers it".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// TLS from the first byte (RFC 8314); the default.
+    Implicit,
+    /// STARTTLS or STLS, required.
+    StartTls,
+    /// No protection: only to a loopback address, or with `allow_plaintext: true`.
+    None,
+}
+
+/// Which folders of an IMAP account are fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folders {
+    /// Every folder that can be selected.
+    All,
+    /// Names and patterns (`*` any text, `%` any text without the separator), matched at each run.
+    Patterns(Vec<String>),
+}
+
+/// What the first run does with the mail that is already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// Fetch it all.
+    All,
+    /// Remember it as seen and fetch nothing.
+    New,
+    /// Fetch what arrived after this moment, remember the rest as seen.
+    Since(When),
+}
+
+/// A moment given as a date or as an age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Midnight, local time, of a date.
+    Date(Timestamp),
+    /// So long before now.
+    Ago(Duration),
+}
+
+impl When {
+    /// The moment, seen from `now`.
+    pub fn at(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Date(at) => at,
+            Self::Ago(age) => now.checked_sub(age).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+/// Which messages are fetched at all; the rest stays on the server, unseen and undeleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Select {
+    /// Only mail that arrived after this.
+    pub since: Option<When>,
+    /// Only messages up to this many bytes on the server.
+    pub max_size: Option<u64>,
+    /// IMAP SEARCH text, for example `UNSEEN FROM "boss"` (RFC 3501 6.4.4).
+    pub search: Option<String>,
+    /// At most so many messages per run.
+    pub limit: Option<u32>,
+}
+
+/// What happens on the server to a message that is safe here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// Nothing; the default.
+    Keep,
+    /// It is deleted at once.
+    Delete,
+    /// It is deleted so long after it was fetched.
+    DeleteAfter(Duration),
+    /// IMAP: it is moved to this folder.
+    MoveTo(String),
+    /// IMAP: it gets `\Seen`.
+    MarkSeen,
+}
+
+/// How POP3 messages are told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// By the server's UIDL; the default. A server without it is an error that says so.
+    #[default]
+    Uidl,
+    /// By a hash of the header, for servers without UIDL. Costs a TOP per message and run.
+    Content,
+}
+
+/// Rules that were named or written in the config, in order.
+#[derive(Clone, Debug)]
+pub enum FilterSource {
+    /// A YAML rule file, or the `rules:` of the config itself.
+    Yaml(Document),
+}

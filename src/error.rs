@@ -1,0 +1,152 @@
+//! What can go wrong, and whether trying again can help.
+//!
+//! Every failure in the program is an [`Error`]. It says what was being done, whether it is
+//! [`Permanence::Transient`] or [`Permanence::Permanent`], and carries the line (of a server, of the
+//! operating system, of a config file) that caused it, already cleaned for a terminal.
+
+use std::fmt;
+
+use crate::clean;
+
+/// Can the same attempt succeed later without anybody changing anything?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permanence {
+    /// Try again later: the network is down, the server is busy, the disk is full.
+    Transient,
+    /// Somebody has to change something first: a password, a config line.
+    Permanent,
+}
+
+/// What sort of thing failed. It decides the exit code and which advice fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The config file or a rule file cannot be used (EX_CONFIG).
+    Config,
+    /// The command line cannot be used (EX_USAGE).
+    Usage,
+    /// The server refused the credentials (EX_NOPERM when final).
+    Auth,
+    /// No connection, or it broke, or a deadline passed.
+    Network,
+    /// The certificate or the TLS policy does not hold.
+    Tls,
+    /// The server answered something that the protocol does not allow.
+    Protocol,
+    /// The server understood and said no.
+    Refused,
+    /// The mail store could not be written or read.
+    Disk,
+    /// The state database could not be written or read.
+    State,
+    /// Another mailsluice holds the lock.
+    Busy,
+    /// The user or the system asked the program to stop.
+    Stopped,
+}
+
+/// A failure: what was being done, what came back, and whether to try again.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    permanence: Permanence,
+    doing: String,
+    said: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of nearly everything here.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A failure that may go away by itself.
+    pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
+        Self { kind, permanence: Permanence::Transient, doing: doing.into(), said: None, source: None }
+    }
+
+    /// A failure that stays until somebody acts.
+    pub fn permanent(kind: Kind, doing: impl Into<String>) -> Self {
+        Self { permanence: Permanence::Permanent, ..Self::transient(kind, doing) }
+    }
+
+    /// Adds the line that caused it, as the other side sent it; it is cleaned and shortened here.
+    #[must_use]
+    pub fn said(mut self, line: impl AsRef<[u8]>) -> Self {
+        self.said = Some(clean::line(line.as_ref()));
+        self
+    }
+
+    /// Adds the underlying error.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Puts what was being done in front: "fetching INBOX: reading the reply".
+    #[must_use]
+    pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {
+        self.doing = format!("{doing}: {}", self.doing);
+        self
+    }
+
+    /// What sort of thing failed.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether trying again later can help.
+    pub fn permanence(&self) -> Permanence {
+        self.permanence
+    }
+
+    /// Shorthand for `permanence() == Permanence::Transient`.
+    pub fn is_transient(&self) -> bool {
+        self.permanence == Permanence::Transient
+    }
+
+    /// The exit code of `sysexits.h` that tells cron, an MTA or a script what to do.
+    pub fn exit_code(&self) -> u8 {
+        match (self.permanence, self.kind) {
+            (Permanence::Transient, _) => 75,
+            (_, Kind::Config) => 78,
+            (_, Kind::Usage) => 64,
+            (_, Kind::Auth) => 77,
+            (_, Kind::Protocol | Kind::Tls) => 76,
+            (_, Kind::Disk | Kind::State) => 74,
+            (_, Kind::Network | Kind::Refused | Kind::Busy | Kind::Stopped) => 69,
+        }
+    }
+
+    /// An operating-system error while working on mail files. Always transient: a full or broken disk is
+    /// repaired by somebody, and until then nothing must be given up (`reliability.md` 1.6).
+    pub fn disk(doing: impl Into<String>, source: std::io::Error) -> Self {
+        Self::transient(Kind::Disk, doing).because(source)
+    }
+
+    /// A failure of the state database. Transient for the same reason as [`Error::disk`].
+    pub fn state(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::transient(Kind::State, doing).because(source)
+    }
+
+    /// A broken connection or a passed deadline.
+    pub fn network(doing: impl Into<String>, source: std::io::Error) -> Self {
+        Self::transient(Kind::Network, doing).because(source)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.doing)?;
+        if let Some(said) = &self.said {
+            write!(f, ": {said}")?;
+        }
+        let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
+        while let Some(e) = cause {
+            write!(f, ": {}", clean::line(e.to_string().as_bytes()))?;
+            cause = e.source();
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
