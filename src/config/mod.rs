@@ -12,7 +12,9 @@ pub mod units;
 pub mod yaml;
 
 mod accounts;
+mod filters;
 mod load;
+mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,0 +1,483 @@
+//! The accounts of a config.
+
+use std::time::Duration;
+
+use super::filters::FilterFiles;
+use super::problem::Problems;
+use super::reader::{self, Base, MapReader, Shape};
+use super::secret::Password;
+use super::server;
+use super::template::Template;
+use super::units;
+use super::yaml::{Key, Node, Span, Value};
+use super::{Account, First, Folders, Identity, Protocol, Retention, Select, Server};
+use crate::clean;
+
+/// One entry of `accounts`.
+pub(super) static SHAPE: Shape = Shape {
+    what: "an account",
+    keys: &[
+        ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}."),
+        ("pop3", "The POP3 server, written like `imap`. An account has one of the two."),
+        ("user", "The login name. Required."),
+        (
+            "password",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. Required.",
+        ),
+        ("folders", "IMAP: the folders to fetch, a list of names and patterns (`*`, `%`), or `all`. Default: INBOX."),
+        ("except", "IMAP: patterns of folders to leave out."),
+        ("into", "The local folder of mail that no rule files; may use `${folder}` and `${account}`. Default: INBOX."),
+        ("first", "The first run fetches `all` (default), only `new` mail, or {since: 30d}."),
+        (
+            "retention",
+            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}.",
+        ),
+        ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m."),
+        ("since", "Fetch only mail that arrived after this date (`2026-01-31`) or within this time (`30d`)."),
+        ("max_size", "Fetch only messages up to this size, like `10M`."),
+        ("search", "IMAP: fetch only what this SEARCH finds, like `UNSEEN FROM \"boss\"` (RFC 3501 6.4.4)."),
+        ("limit", "Fetch at most so many messages per run."),
+        ("identity", "POP3: messages are told apart by the server's `uidl` (default) or by their `content`."),
+        ("filters", "The rule files for this account, instead of the config's own `filters` and `rules`."),
+    ],
+};
+
+/// The long form of `first`.
+pub(super) static FIRST: Shape = Shape {
+    what: "the first run",
+    keys: &[("since", "Fetch what arrived after this date (`2026-01-31`) or within this time (`30d`).")],
+};
+
+/// The long form of `retention`.
+pub(super) static RETENTION: Shape = Shape {
+    what: "the retention",
+    keys: &[
+        ("delete_after", "Delete a message so long after it was fetched, like `14d`."),
+        ("move_to", "IMAP: move a message to this folder of the server."),
+    ],
+};
+
+const DEFAULT_POLL: Duration = Duration::from_secs(300);
+const LEAST_POLL: Duration = Duration::from_secs(1);
+const LONGEST_NAME: usize = 64;
+
+/// Keys that make sense only where there are folders.
+const IMAP_ONLY: [&str; 3] = ["folders", "except", "search"];
+
+/// The value of `accounts`. Accounts with a mistake are left out; the mistake has been reported.
+pub(super) fn read_all(
+    node: &Node,
+    base: &Base,
+    files: &mut FilterFiles<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Account>> {
+    let entries = match &node.value {
+        Value::Map(entries) => entries,
+        // All of them commented out.
+        Value::Null => return None,
+        _ => {
+            let hint = "write each account's name, a colon, and its settings indented below";
+            reader::mismatch(node, "a mapping of accounts", problems).hint(hint);
+            return None;
+        }
+    };
+    let mut accounts: Vec<Account> = Vec::new();
+    for (key, node) in entries {
+        check_name(key, problems);
+        let Some(account) = read(key, node, base, files, problems) else { continue };
+        warn_of_twin(&account, &accounts, key.span, problems);
+        accounts.push(account);
+    }
+    Some(accounts)
+}
+
+fn check_name(key: &Key, problems: &mut Problems) {
+    let name = key.text.as_str();
+    let is_good = (1..=LONGEST_NAME).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
+        && !name.starts_with(['-', '.']);
+    if !is_good {
+        let message = format!("`{}` cannot be the name of an account", clean::short(name, 80));
+        let hint =
+            format!("1 to {LONGEST_NAME} letters a-z, digits, `-`, `_`, `.`, `@`; not beginning with `-` or `.`");
+        problems.error(key.span, message).hint(hint);
+    }
+}
+
+fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut Problems) {
+    let is_twin =
+        |other: &&Account| other.server.host.eq_ignore_ascii_case(&account.server.host) && other.user == account.user;
+    if let Some(other) = others.iter().find(is_twin) {
+        let message = format!("`{}` and `{}` are the same user on the same server", other.name, account.name);
+        problems.warn(at, message).hint("mail that both fetch is filed twice; one account can fetch several folders");
+    }
+}
+
+fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles<'_>, problems: &mut Problems) -> Option<Account> {
+    let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
+    let protocol = read_protocol(&mut map);
+    if let Some(protocol) = protocol {
+        check_protocol(&mut map, protocol);
+    }
+    let server = read_server(&mut map, protocol, base);
+    let user = map.need("user", |n, p| reader::text(n, "a login name", p));
+    let password = map.need("password", |n, p| Password::read(n, base, p));
+    let into = match map.take("into") {
+        Some(node) => read_into(node, map.problems()),
+        None => Template::parse("INBOX").ok(),
+    };
+    let folders = map.read("folders", read_folders).unwrap_or_else(|| Folders::Patterns(vec!["INBOX".to_owned()]));
+    let except = map.read("except", |n, p| reader::texts(n, "a list of folder names", p)).unwrap_or_default();
+    let first = map.read("first", read_first).unwrap_or(First::All);
+    let retention = map.read("retention", |n, p| read_retention(n, protocol, p)).unwrap_or(Retention::Keep);
+    let select = read_select(&mut map);
+    let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
+    let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
+    let filters = map.read("filters", |n, p| files.read(n, p));
+    Some(Account {
+        name: key.text.clone(),
+        server: server?,
+        user: user?.to_owned(),
+        password: password?,
+        folders,
+        except,
+        into: into?,
+        first,
+        select,
+        retention,
+        poll,
+        identity,
+        filters,
+    })
+}
+
+const IDENTITIES: &[(&str, Identity)] = &[("uidl", Identity::Uidl), ("content", Identity::Content)];
+
+/// Exactly one of `imap` and `pop3`.
+fn read_protocol(map: &mut MapReader<'_, '_>) -> Option<Protocol> {
+    match (map.key_span("imap"), map.key_span("pop3")) {
+        (Some(_), None) => Some(Protocol::Imap),
+        (None, Some(_)) => Some(Protocol::Pop3),
+        (Some(_), Some(at)) => {
+            map.problems().error(at, "an account has either `imap` or `pop3`, not both").hint("make it two accounts");
+            None
+        }
+        (None, None) => {
+            if map.is_map() {
+                let at = map.place();
+                map.problems()
+                    .error(at, "an account needs the key `imap` or `pop3`")
+                    .hint("like `imap: imap.example.com`");
+            }
+            None
+        }
+    }
+}
+
+fn read_server(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, base: &Base) -> Option<Server> {
+    let key = match protocol? {
+        Protocol::Imap => "imap",
+        Protocol::Pop3 => "pop3",
+    };
+    map.read(key, |n, p| server::read(n, protocol?, base, p))
+}
+
+/// Refuses keys that the protocol has nothing for.
+fn check_protocol(map: &mut MapReader<'_, '_>, protocol: Protocol) {
+    let (keys, message, hint): (&[&str], _, _) = match protocol {
+        Protocol::Imap => (&["identity"], "is for POP3 only", "IMAP numbers its messages reliably: leave it out"),
+        Protocol::Pop3 => (
+            &IMAP_ONLY,
+            "is for IMAP only",
+            "POP3 knows one folder, the inbox, and no search: leave it out, or use `imap`",
+        ),
+    };
+    for key in keys {
+        if let Some(at) = map.key_span(key) {
+            map.problems().error(at, format!("`{key}` {message}")).hint(hint);
+        }
+    }
+}
+
+fn read_folders(node: &Node, problems: &mut Problems) -> Option<Folders> {
+    if node.as_text() == Some("all") {
+        return Some(Folders::All);
+    }
+    reader::texts(node, "a list of folder names", problems).map(Folders::Patterns)
+}
+
+fn read_into(node: &Node, problems: &mut Problems) -> Option<Template> {
+    let template = reader::template(node, problems)?;
+    if let Some(name) = template.names().find(|name| !matches!(*name, "account" | "folder")) {
+        let message = format!("`into` has no variable `{}`", clean::short(name, 80));
+        problems.error(node.span, message).hint("it has `${account}` and `${folder}`; rules have more");
+        return None;
+    }
+    Some(template)
+}
+
+fn read_first(node: &Node, problems: &mut Problems) -> Option<First> {
+    if let Value::Map(_) = node.value {
+        let mut map = MapReader::new(node, &FIRST, problems);
+        return map.need("since", reader::when).map(First::Since);
+    }
+    if node.as_text().is_some_and(|text| units::parse_when(text).is_ok()) {
+        let hint = format!("write {{since: {}}}", node.as_text().unwrap_or_default());
+        reader::mismatch(node, "`all`, `new` or {since: …}", problems).hint(hint);
+        return None;
+    }
+    reader::choice(node, &[("all", First::All), ("new", First::New)], problems)
+}
+
+/// A word of `retention`.
+#[derive(Clone, Copy)]
+enum Word {
+    Keep,
+    Delete,
+    MarkSeen,
+}
+
+const RETENTION_WORDS: &[(&str, Word)] =
+    &[("keep", Word::Keep), ("delete", Word::Delete), ("mark_seen", Word::MarkSeen)];
+
+fn read_retention(node: &Node, protocol: Option<Protocol>, problems: &mut Problems) -> Option<Retention> {
+    let retention = match &node.value {
+        Value::Map(_) => read_long_retention(node, problems)?,
+        _ => match read_retention_word(node, problems)? {
+            Word::Keep => Retention::Keep,
+            Word::Delete => Retention::Delete,
+            Word::MarkSeen => Retention::MarkSeen,
+        },
+    };
+    if protocol == Some(Protocol::Pop3) && matches!(retention, Retention::MoveTo(_) | Retention::MarkSeen) {
+        let hint = "POP3 can only keep and delete: use `keep`, `delete` or {delete_after: 14d}, or use `imap`";
+        problems.error(node.span, "this retention is for IMAP only").hint(hint);
+        return None;
+    }
+    Some(retention)
+}
+
+fn read_retention_word(node: &Node, problems: &mut Problems) -> Option<Word> {
+    if let Some(key @ ("delete_after" | "move_to")) = node.as_text() {
+        let value = if key == "move_to" { "Archive" } else { "14d" };
+        let message = format!("`{key}` needs a value");
+        problems.error(node.span, message).hint(format!("write {{{key}: {value}}}"));
+        return None;
+    }
+    reader::choice(node, RETENTION_WORDS, problems)
+}
+
+fn read_long_retention(node: &Node, problems: &mut Problems) -> Option<Retention> {
+    let mut map = MapReader::new(node, &RETENTION, problems);
+    let after = map.read("delete_after", reader::duration).map(Retention::DeleteAfter);
+    let folder = map.read("move_to", |n, p| reader::text(n, "a folder of the server", p));
+    match (map.key_span("delete_after"), map.key_span("move_to"), &node.value) {
+        (Some(_), Some(at), _) => {
+            map.problems().error(at, "a message is either deleted or moved, not both");
+            return None;
+        }
+        (None, None, Value::Map(entries)) if entries.is_empty() => {
+            reader::mismatch(node, "{delete_after: …} or {move_to: …}", map.problems());
+        }
+        _ => {}
+    }
+    after.or_else(|| folder.map(|folder| Retention::MoveTo(folder.to_owned())))
+}
+
+fn read_select(map: &mut MapReader<'_, '_>) -> Select {
+    Select {
+        since: map.read("since", reader::when),
+        max_size: map.read("max_size", read_max_size),
+        search: map.read("search", read_search),
+        limit: map.read("limit", |n, p| reader::number32(n, 1, p)),
+    }
+}
+
+fn read_max_size(node: &Node, problems: &mut Problems) -> Option<u64> {
+    let size = reader::size(node, problems)?;
+    if size == 0 {
+        problems.error(node.span, "no message is that small").hint("leave `max_size` out for no limit");
+        return None;
+    }
+    Some(size)
+}
+
+/// The text goes into a command as it is: it must not end the command, nor begin a literal.
+fn read_search(node: &Node, problems: &mut Problems) -> Option<String> {
+    let search = reader::text(node, "an IMAP search, like `UNSEEN`", problems)?;
+    if search.contains('{') {
+        problems
+            .error(node.span, "an IMAP search here cannot hold `{`")
+            .hint("put texts in double quotes: FROM \"boss\"");
+        return None;
+    }
+    Some(search.to_owned())
+}
+
+fn read_poll(node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let poll = reader::duration(node, problems)?;
+    if poll < LEAST_POLL {
+        problems.error(node.span, "the time between two passes is at least `1s`");
+        return None;
+    }
+    Some(poll)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::problem::Source;
+    use crate::config::yaml::Document;
+    use crate::config::{Tls, When};
+
+    /// Reads `text` as the value of `accounts`, and returns the problems as `message | hint`.
+    fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
+        let source = Arc::new(Source::new("config.yaml", text));
+        let mut problems = Problems::new(&source);
+        let root = Document::parse(&source, &mut problems).unwrap().root;
+        let base = Base::new("/etc/ms", Some("/home/me".into()));
+        let mut files = FilterFiles::new(Path::new("config.yaml"), &base);
+        let accounts = read_all(&root, &base, &mut files, &mut problems).unwrap_or_default();
+        let messages = problems.into_vec().into_iter();
+        (accounts, messages.map(|p| format!("{} | {}", p.message, p.hint.unwrap_or_default())).collect())
+    }
+
+    /// The one account with these keys besides server, user and password.
+    fn imap(keys: &str) -> Account {
+        let text = format!("{{a: {{imap: mail.example.com, user: me, password: {{env: X}}, {keys}}}}}");
+        let (mut accounts, problems) = accounts(&text);
+        assert!(problems.is_empty(), "{problems:?}");
+        accounts.remove(0)
+    }
+
+    fn complaints(protocol: &str, keys: &str) -> String {
+        let text = format!("{{a: {{{protocol}: mail.example.com, user: me, password: {{env: X}}, {keys}}}}}");
+        accounts(&text).1.join("\n")
+    }
+
+    #[test]
+    fn defaults_keep_people_safe() {
+        let account = imap("");
+        assert_eq!(account.server.tls, Tls::Implicit);
+        assert_eq!(account.retention, Retention::Keep);
+        assert_eq!(account.folders, Folders::Patterns(vec!["INBOX".into()]));
+        assert_eq!((account.first, account.poll), (First::All, Duration::from_secs(300)));
+        assert_eq!(account.into, Template::parse("INBOX").unwrap());
+        assert_eq!(account.select, Select::default());
+        assert!(account.except.is_empty() && account.filters.is_none());
+    }
+
+    #[test]
+    fn everything_that_can_be_written() {
+        let account = imap(
+            "folders: [INBOX, Lists/*], except: Lists/noise, into: '${account}/${folder}', first: {since: 30d}, \
+             retention: {move_to: Archive}, poll: 1s, since: 1w, max_size: 10M, search: 'UNSEEN FROM \"boss\"', limit: 7, \
+             filters: []",
+        );
+        let age = |days: u64| When::Ago(Duration::from_secs(days * 86_400));
+        assert_eq!(account.folders, Folders::Patterns(vec!["INBOX".into(), "Lists/*".into()]));
+        assert_eq!(account.except, ["Lists/noise"]);
+        assert_eq!(account.first, First::Since(age(30)));
+        assert_eq!(account.retention, Retention::MoveTo("Archive".into()));
+        let select = Select {
+            since: Some(age(7)),
+            max_size: Some(10 << 20),
+            search: Some("UNSEEN FROM \"boss\"".into()),
+            limit: Some(7),
+        };
+        assert_eq!(account.select, select);
+        assert_eq!(account.filters.map(|filters| filters.len()), Some(0));
+        assert_eq!(imap("folders: all").folders, Folders::All);
+        assert_eq!(imap("first: new").first, First::New);
+        let after = Retention::DeleteAfter(Duration::from_secs(14 * 86_400));
+        assert_eq!(imap("retention: {delete_after: 14d}").retention, after);
+        assert_eq!(imap("retention: mark_seen").retention, Retention::MarkSeen);
+    }
+
+    #[test]
+    fn pop3_has_neither_folders_nor_search() {
+        for keys in ["folders: [a]", "except: [a]", "search: UNSEEN", "retention: mark_seen", "retention: {move_to: a}"]
+        {
+            assert!(complaints("pop3", keys).contains("is for IMAP only"), "{keys}");
+        }
+        assert!(complaints("imap", "identity: content").contains("is for POP3 only"));
+        assert_eq!(complaints("pop3", "identity: content, retention: delete"), "");
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let (read, problems) = accounts("{a: {imap: 'x y', fodlers: 1, poll: 5, limit: many}, b: {user: u}, -c: 1}");
+        assert!(read.is_empty());
+        assert_eq!(problems.len(), 10, "{problems:#?}");
+    }
+
+    #[test]
+    fn what_is_refused_says_what_to_write() {
+        for (keys, expected) in [
+            ("search: 'X {3}'", "cannot hold `{`"),
+            ("search: \"X\\r\\nA1 LOGOUT\"", "must be one line"),
+            ("poll: 0s", "at least `1s`"),
+            ("max_size: 0", "no message is that small"),
+            ("into: '${list_id}'", "`into` has no variable `list_id`"),
+            ("into: ../etc", "cannot begin with `.`"),
+            ("first: 30d", "write {since: 30d}"),
+            ("first: news", "did you mean `new`?"),
+            ("retention: delete_after", "write {delete_after: 14d}"),
+            ("retention: {delete_after: 1d, move_to: x}", "either deleted or moved"),
+            ("retention: {}", "{delete_after: …} or {move_to: …}"),
+            ("folders: []", "an empty list"),
+            ("pop3: other", "either `imap` or `pop3`"),
+            ("filters: [triage.lua]", "Lua filters come with a later version"),
+            ("filters: [guards/loops]", "no shipped filter `guards/loops`"),
+        ] {
+            let said = complaints("imap", keys);
+            assert!(said.contains(expected) && said.lines().count() == 1, "{keys}: {said}");
+        }
+    }
+
+    #[test]
+    fn names_fit_files_and_command_lines() {
+        for name in ["work", "me@example.com", "a-b_c.d", "7"] {
+            assert_eq!(accounts(&format!("{name}: {{imap: h, user: u, password: {{env: X}}}}")).1.len(), 0, "{name}");
+        }
+        let long = "x".repeat(65);
+        for name in ["-a", ".a", "'a b'", "''", "a/b", "'a$b'", "büro", long.as_str()] {
+            let problems = accounts(&format!("{name}: {{imap: h, user: u, password: {{env: X}}}}")).1;
+            assert!(problems.len() == 1 && problems[0].contains("cannot be the name"), "{name} {problems:?}");
+        }
+    }
+
+    #[test]
+    fn twins_get_a_warning() {
+        let account = "{imap: h, user: u, password: {env: X}}";
+        let (read, problems) = accounts(&format!("a: {account}\nb: {}", account.replace('h', "H")));
+        assert_eq!(read.len(), 2);
+        assert!(problems[0].contains("`a` and `b` are the same user"), "{problems:?}");
+    }
+
+    #[test]
+    fn passwords_have_one_source() {
+        let read = |password: &str| accounts(&format!("{{a: {{imap: h, user: u, password: {password}}}}}"));
+        assert!(matches!(&read("0123").0[0].password, Password::Plain(_)));
+        let command = read("{command: [pass, show, mail/work]}").0.remove(0).password;
+        assert!(matches!(command, Password::Command(argv) if argv == ["pass", "show", "mail/work"]));
+        let file = read("{file: ~/secret}").0.remove(0).password;
+        assert!(matches!(file, Password::File(path) if path == Path::new("/home/me/secret")));
+        for (password, expected) in [
+            ("{command: pass show x}", "write [pass, show, x]"),
+            ("{env: A, file: b}", "exactly one place"),
+            ("{}", "exactly one place"),
+            ("{comand: [x]}", "did you mean `command`?"),
+            ("{credential: a/b}", "for a path use `file`"),
+            ("~", "found nothing"),
+            ("''", "the password is empty"),
+            ("[a]", "found a list"),
+        ] {
+            let problems = read(password).1;
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{password} {problems:?}");
+        }
+    }
+}

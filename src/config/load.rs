@@ -1,0 +1,307 @@
+//! From a path to a [`Config`], or to all the problems in it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::accounts;
+use super::filters::FilterFiles;
+use super::problem::{Problem, Problems, Severity, Source};
+use super::reader::{self, Base, MapReader, Shape};
+use super::secret;
+use super::yaml::{Document, MAX_BYTES, Node, Span, Value};
+use super::{Config, FilterSource, Layout, MailRoot};
+use crate::error::{Error, Kind, Result as MailResult};
+
+/// The config file.
+pub(super) static SHAPE: Shape = Shape {
+    what: "the config",
+    keys: &[
+        ("maildir", "The folder below which mail is filed, or {path:, layout:}. Required."),
+        (
+            "state",
+            "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.",
+        ),
+        ("accounts", "The mailboxes to fetch from: each a name with its settings."),
+        ("filters", "The rule files for every account that names none of its own, in order; relative to this file."),
+        ("rules", "Rules written right here; they come after those of `filters`."),
+    ],
+};
+
+/// The long form of `maildir`.
+pub(super) static MAILDIR: Shape = Shape {
+    what: "the mail root",
+    keys: &[
+        ("path", "The folder below which mail is filed."),
+        (
+            "layout",
+            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).",
+        ),
+    ],
+};
+
+const LAYOUTS: &[(&str, Layout)] = &[("fs", Layout::Fs), ("maildir++", Layout::MaildirPlusPlus)];
+
+impl Config {
+    /// Reads and checks the config at `path` and every rule file it names.
+    ///
+    /// `Ok` comes with the warnings, `Err` has every error and warning; both are in the order of the files.
+    /// Nothing is created and no password is fetched.
+    pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let (source, metadata) = match read_source(path, path.to_path_buf()) {
+            Ok(read) => read,
+            Err(error) => return Err(vec![unreadable(path, &error)]),
+        };
+        let mut problems = Problems::new(&source);
+        let document = Document::parse(&source, &mut problems);
+        let config = document.as_ref().and_then(|document| read(path, document, &mut problems));
+        if let Some(at) = document.as_ref().and_then(plain_password) {
+            check_access(path, &metadata, at, &mut problems);
+        }
+        match config {
+            Some(config) if !problems.has_errors() => Ok((config, problems.into_vec())),
+            _ => Err(problems.into_vec()),
+        }
+    }
+
+    /// Where the config is looked for when nobody says: `$XDG_CONFIG_HOME/mailsluice/config.yaml`, else
+    /// `~/.config/mailsluice/config.yaml`. Fails when neither variable nor home folder is known.
+    pub fn default_path() -> MailResult<PathBuf> {
+        let folder = absolute_in(&|name| env::var_os(name), "XDG_CONFIG_HOME")
+            .or_else(|| reader::home().map(|home| home.join(".config")))
+            .ok_or_else(|| Error::permanent(Kind::Config, "looking for the config: $HOME is not an absolute path"))?;
+        Ok(folder.join("mailsluice/config.yaml"))
+    }
+}
+
+/// The config out of its tree. `None` when something that it cannot be without is missing or wrong.
+fn read(path: &Path, document: &Document, problems: &mut Problems) -> Option<Config> {
+    let base = match Base::of_file(path) {
+        Ok(base) => base,
+        Err(error) => {
+            problems.error_in_file(format!("the folder of this file is not known: {error}"));
+            return None;
+        }
+    };
+    let mut files = FilterFiles::new(path, &base);
+    let mut map = MapReader::new(&document.root, &SHAPE, problems).placed(Span::START);
+    let maildir = map.need("maildir", |n, p| read_maildir(n, &base, p));
+    let state = match map.take("state") {
+        Some(node) => reader::path(node, &base, map.problems()),
+        None => default_state(map.problems()),
+    };
+    let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
+    let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
+    filters.extend(inline_rules(document));
+    Some(Config { path: path.to_path_buf(), maildir: maildir?, state: state?, accounts, filters })
+}
+
+fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<MailRoot> {
+    let Value::Map(_) = &node.value else {
+        return reader::path(node, base, problems).map(|path| MailRoot { path, layout: Layout::default() });
+    };
+    let mut map = MapReader::new(node, &MAILDIR, problems);
+    let path = map.need("path", |n, p| reader::path(n, base, p));
+    let layout = map.read("layout", |n, p| reader::choice(n, LAYOUTS, p)).unwrap_or_default();
+    Some(MailRoot { path: path?, layout })
+}
+
+fn default_state(problems: &mut Problems) -> Option<PathBuf> {
+    let state = state_folder(&|name| env::var_os(name));
+    if state.is_none() {
+        let hint = "add `state:` with the folder for the database, locks and spool";
+        problems.error_in_file("the state folder is not known: $HOME is not set to an absolute path").hint(hint);
+    }
+    state
+}
+
+/// `$STATE_DIRECTORY` (systemd; the first, if there are several), else the XDG state folder.
+fn state_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let systemd = variable("STATE_DIRECTORY").and_then(|all| env::split_paths(&all).next());
+    if let Some(folder) = systemd.filter(|folder| folder.is_absolute()) {
+        return Some(folder);
+    }
+    let xdg = absolute_in(variable, "XDG_STATE_HOME");
+    let folder = xdg.or_else(|| absolute_in(variable, "HOME").map(|home| home.join(".local/state")))?;
+    Some(folder.join("mailsluice"))
+}
+
+/// The XDG specification says that relative paths are ignored.
+fn absolute_in(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
+    variable(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// `rules:` of the config as a rule file of its own, whose only key is `rules`.
+fn inline_rules(document: &Document) -> Option<FilterSource> {
+    let Value::Map(entries) = &document.root.value else { return None };
+    let (key, node) = entries.iter().find(|(key, _)| key.text == "rules")?;
+    let root = Node { value: Value::Map(vec![(key.clone(), node.clone())]), span: key.span };
+    Some(FilterSource::Yaml(Document { source: Arc::clone(&document.source), root }))
+}
+
+/// Where a password stands in the file as it is.
+fn plain_password(document: &Document) -> Option<Span> {
+    let Value::Map(accounts) = &document.root.get("accounts")?.value else { return None };
+    let passwords = accounts.iter().filter_map(|(_, account)| account.get("password"));
+    passwords.filter(|password| password.as_text().is_some()).map(|password| password.span).next()
+}
+
+/// A password must not be readable by others. What is no regular file (a pipe) has no mode that matters.
+fn check_access(path: &Path, metadata: &Metadata, at: Span, problems: &mut Problems) {
+    if metadata.is_file() && secret::is_open_to_others(metadata) {
+        problems.error(at, "a password stands in this file, and others have access to it").hint(secret::chmod(path));
+    }
+}
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The operating system said so.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Nobody writes that much by hand.
+    #[error("it is larger than 1 MiB")]
+    TooLarge,
+    /// It is written in another encoding, or it is no text.
+    #[error("it is not UTF-8 text (line {line})")]
+    NotText {
+        /// The line, from 1, of the first byte that is wrong.
+        line: usize,
+    },
+}
+
+impl ReadError {
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Reads a text file of at most [`MAX_BYTES`]; in messages it is called `shown`.
+pub(super) fn read_source(path: &Path, shown: PathBuf) -> Result<(Arc<Source>, Metadata), ReadError> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(ReadError::TooLarge);
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        ReadError::NotText { line: 1 + good.iter().filter(|byte| **byte == b'\n').count() }
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok((Arc::new(Source::new(shown, text)), metadata))
+}
+
+fn unreadable(path: &Path, error: &ReadError) -> Problem {
+    let (message, hint) = if error.is_missing() {
+        let hint =
+            "write one: the line `maildir: ~/Mail` is enough to begin with, mailboxes are added under `accounts:`";
+        ("there is no config file here".to_owned(), Some(hint.to_owned()))
+    } else {
+        (format!("the config cannot be read: {error}"), None)
+    };
+    let source = Arc::new(Source::new(path, ""));
+    Problem { severity: Severity::Error, source, span: None, message, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Loads `config.yaml` with this text and mode out of a folder that also has `rules.yaml`.
+    fn load(text: impl AsRef<[u8]>, mode: u32) -> (PathBuf, Result<(Config, Vec<Problem>), Vec<Problem>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.yaml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(folder.path().join("rules.yaml"), "rules: []\n").unwrap();
+        fs::write(folder.path().join("broken.yaml"), "rules: [\n").unwrap();
+        let loaded = Config::load(&path);
+        (path, loaded)
+    }
+
+    fn good(text: &str) -> Config {
+        let (_, loaded) = load(text, 0o644);
+        let (config, warnings) = loaded.unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        config
+    }
+
+    fn bad(text: impl AsRef<[u8]>) -> Vec<String> {
+        load(text, 0o644).1.unwrap_err().into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn the_smallest_config_is_one_line() {
+        let config = good("maildir: Mail\nstate: /var/ms\n");
+        assert!(config.maildir.path.is_absolute() && config.maildir.path.ends_with("Mail"));
+        assert_eq!(config.maildir.layout, Layout::Fs);
+        assert_eq!(config.state, PathBuf::from("/var/ms"));
+        assert!(config.accounts.is_empty() && config.filters.is_empty());
+        assert_eq!(good("maildir: {path: /m, layout: maildir++}\nstate: /s").maildir.layout, Layout::MaildirPlusPlus);
+    }
+
+    #[test]
+    fn rules_come_from_files_and_from_the_config() {
+        let config = good("\u{feff}maildir: /m\nstate: /s\nfilters: [rules.yaml]\nrules:\n- {do: [keep]}\n");
+        let roots: Vec<_> = config.filters.iter().map(|FilterSource::Yaml(document)| &document.root).collect();
+        assert_eq!(roots.len(), 2);
+        assert!(matches!(&roots[1].get("rules").unwrap().value, Value::Seq(rules) if rules.len() == 1));
+        assert!(roots[1].get("maildir").is_none());
+    }
+
+    #[test]
+    fn a_broken_rule_file_is_reported_once_and_in_its_own_place() {
+        let (path, loaded) = load("maildir: /m\nstate: /s\nfilters: [broken.yaml, broken.yaml]\n", 0o644);
+        let problems = loaded.unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert_eq!(problems[0].source.name, path.with_file_name("broken.yaml"));
+    }
+
+    #[test]
+    fn a_password_needs_a_private_file() {
+        let text = "maildir: /m\nstate: /s\naccounts: {a: {imap: h, user: u, password: hunter2}}\n";
+        for mode in [0o644, 0o640, 0o604, 0o602] {
+            let (path, loaded) = load(text, mode);
+            let shown = loaded.unwrap_err()[0].to_string();
+            assert!(shown.ends_with(&format!("chmod 600 {}", path.display())), "{shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let (_, loaded) = load(text, 0o600);
+        assert!(!format!("{:?}", loaded.unwrap()).contains("hunter2"));
+        assert!(load(text.replace("hunter2", "{env: X}"), 0o644).1.is_ok());
+    }
+
+    #[test]
+    fn files_that_cannot_be_read() {
+        let path = Path::new("/nonexistent/config.yaml");
+        let missing = Config::load(path).unwrap_err();
+        assert!(
+            missing[0]
+                .to_string()
+                .starts_with("/nonexistent/config.yaml: error: there is no config file here\n  = write one")
+        );
+        assert!(missing[0].to_json()["line"].is_null());
+        assert_eq!(bad(b"maildir: /m\n# gr\xfcn\n"), ["the config cannot be read: it is not UTF-8 text (line 2)"]);
+        assert_eq!(bad(vec![b'#'; MAX_BYTES + 1]), ["the config cannot be read: it is larger than 1 MiB"]);
+        assert!(Config::load(Path::new("/")).unwrap_err()[0].message.contains("directory"));
+    }
+
+    #[test]
+    fn the_state_folder_has_three_sources() {
+        let from = |set: &'static [(&'static str, &'static str)]| {
+            state_folder(&|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value)))
+        };
+        assert_eq!(from(&[("STATE_DIRECTORY", "/var/lib/a:/b"), ("HOME", "/h")]), Some("/var/lib/a".into()));
+        assert_eq!(from(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")]), Some("/x/mailsluice".into()));
+        assert_eq!(from(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")]), Some("/h/.local/state/mailsluice".into()));
+        assert_eq!(from(&[("STATE_DIRECTORY", "")]), None);
+    }
+}

@@ -1,0 +1,451 @@
+//! Where a password comes from, and how it is fetched when a connection needs it.
+
+use std::env;
+use std::fmt;
+use std::fs::Metadata;
+use std::io::{self, IsTerminal};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process_group};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::fs::OpenOptions;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::problem::Problems;
+use super::reader::{self, Base, MapReader, Shape};
+use super::yaml::{Node, Value};
+use crate::error::{Error, Kind, Result};
+
+/// How long a program may take to print a password.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How much is read to find the first line, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// How much of a program's complaint is kept, in bytes.
+const MAX_COMPLAINT: usize = 4096;
+
+/// A password as it was written: the text, or where to ask for it.
+#[derive(Clone)]
+pub enum Password {
+    /// The password itself.
+    Plain(SecretString),
+    /// The first line that this program prints; run by its arguments, without a shell.
+    Command(Vec<String>),
+    /// The value of this environment variable.
+    Env(String),
+    /// The first line of this file, which only its owner may read.
+    File(PathBuf),
+    /// The first line of `$CREDENTIALS_DIRECTORY/NAME`, as systemd passes secrets.
+    Credential(String),
+}
+
+/// Says where it comes from and never what it is.
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(_) => f.write_str("Plain(…)"),
+            Self::Command(argv) => write!(f, "Command({:?}, …)", argv.first().map_or("", String::as_str)),
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+        }
+    }
+}
+
+/// The long form of a password.
+pub static SHAPE: Shape = Shape {
+    what: "a password",
+    keys: &[
+        ("command", "A program and its arguments; the first line it prints is the password. No shell is involved."),
+        ("env", "The name of an environment variable that holds the password."),
+        ("file", "A file whose first line is the password; only its owner may have access (mode 0600)."),
+        ("credential", "The name of a systemd credential (`LoadCredential=`) whose first line is the password."),
+    ],
+};
+
+impl Password {
+    /// Reads a password in its short form (the text itself) or its long form (exactly one key of [`SHAPE`]).
+    ///
+    /// Nothing is shown of a text that cannot be a password, and problems point at places, not at values.
+    pub fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<Self> {
+        match &node.value {
+            Value::Scalar { text, .. } => read_plain(node, text, problems),
+            Value::Map(_) => read_long(node, base, problems),
+            Value::Null | Value::Seq(_) => {
+                reader::mismatch(node, "a password", problems)
+                    .hint("write the text, or {command: [pass, show, NAME]}, {env: NAME}, {file: PATH}");
+                None
+            }
+        }
+    }
+
+    /// Fetches the password.
+    ///
+    /// A program that fails or does not end within a minute is a transient failure: a locked keyring may be open
+    /// the next time. Everything else (no such variable, a file that others may read, an empty password, one
+    /// with NUL, CR or LF in it) stays wrong until somebody changes it.
+    pub async fn reveal(&self) -> Result<SecretString> {
+        match self {
+            Self::Plain(secret) => checked(secret.expose_secret().as_bytes(), "the password in the config"),
+            Self::Command(argv) => from_command(argv, DEADLINE).await,
+            Self::Env(name) => from_env(name),
+            Self::File(path) => from_file(path, &format!("the password file {}", path.display()), true).await,
+            Self::Credential(name) => from_credential(name, env::var_os("CREDENTIALS_DIRECTORY").map(Into::into)).await,
+        }
+    }
+}
+
+fn read_plain(node: &Node, text: &str, problems: &mut Problems) -> Option<Password> {
+    if text.is_empty() {
+        problems.error(node.span, "the password is empty");
+        return None;
+    }
+    if text.contains(['\0', '\r', '\n']) {
+        problems.error(node.span, "a password must be one line");
+        return None;
+    }
+    Some(Password::Plain(SecretString::from(text)))
+}
+
+fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Password> {
+    let mut map = MapReader::new(node, &SHAPE, problems);
+    let known = SHAPE.names().filter(|key| map.take(key).is_some()).count();
+    let written = if let Value::Map(entries) = &node.value { entries.len() } else { 0 };
+    if known > 1 || written == 0 {
+        map.problems()
+            .error(node.span, "a password comes from exactly one place: `command`, `env`, `file` or `credential`");
+        return None;
+    }
+    let command = map.read("command", read_command).map(Password::Command);
+    let env = map.read("env", |n, p| reader::text(n, "the name of an environment variable", p));
+    let file = map.read("file", |n, p| reader::path(n, base, p)).map(Password::File);
+    let credential = map.read("credential", read_credential).map(Password::Credential);
+    command.or(env.map(|name| Password::Env(name.to_owned()))).or(file).or(credential)
+}
+
+fn read_command(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    if let Some(text) = node.as_text() {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        reader::mismatch(node, "a program and its arguments as a list", problems)
+            .hint(format!("no shell is involved: write [{}]", words.join(", ")));
+        return None;
+    }
+    let items = reader::list(node, "a program and its arguments as a list", problems)?;
+    if items.is_empty() {
+        problems.error(node.span, "expected a program and its arguments, found an empty list");
+        return None;
+    }
+    let read: Vec<_> = items.iter().map(|item| read_argument(item, problems)).collect();
+    read.into_iter().collect()
+}
+
+/// An argument may be empty or have several lines, but no program can be given a NUL.
+fn read_argument(node: &Node, problems: &mut Problems) -> Option<String> {
+    let text = node.as_text().filter(|text| !text.contains('\0'));
+    if text.is_none() {
+        reader::mismatch(node, "an argument (a text)", problems);
+    }
+    text.map(str::to_owned)
+}
+
+fn read_credential(node: &Node, problems: &mut Problems) -> Option<String> {
+    let name = reader::text(node, "the name of a credential", problems)?;
+    if !is_credential_name(name) {
+        problems.error(node.span, "the name of a credential is a file name, without `/`").hint("for a path use `file`");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn is_credential_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\0']) && name != "." && name != ".."
+}
+
+/// The command that takes a file away from everybody but its owner, ready to be pasted.
+pub(super) fn chmod(path: &Path) -> String {
+    let shown = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | '@' | ',' | ':');
+    if shown.chars().all(is_plain) && !shown.starts_with('-') {
+        return format!("chmod 600 {shown}");
+    }
+    format!("chmod 600 -- '{}'", shown.replace('\'', r"'\''"))
+}
+
+/// Whether anybody but the owner has access.
+pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & 0o077 != 0
+}
+
+fn wrong(doing: impl Into<String>) -> Error {
+    Error::permanent(Kind::Config, doing)
+}
+
+/// A password out of bytes: a text of one line that is not empty.
+fn checked(bytes: &[u8], from: &str) -> Result<SecretString> {
+    let text = std::str::from_utf8(bytes).map_err(|_| wrong(format!("{from} is not UTF-8")))?;
+    if text.is_empty() {
+        return Err(wrong(format!("{from} is empty")));
+    }
+    if text.contains(['\0', '\r', '\n']) {
+        return Err(wrong(format!("{from} holds a NUL or a line end")));
+    }
+    Ok(SecretString::from(text))
+}
+
+/// The first line without its end. More than [`MAX_BYTES`] without a line end is refused.
+fn first_line(bytes: &[u8], from: &str) -> Result<SecretString> {
+    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    if line.len() >= MAX_BYTES {
+        return Err(wrong(format!("{from} is longer than {MAX_BYTES} bytes")));
+    }
+    checked(line.strip_suffix(b"\r").unwrap_or(line), from)
+}
+
+fn from_env(name: &str) -> Result<SecretString> {
+    match env::var(name) {
+        Ok(value) => checked(Zeroizing::new(value).as_bytes(), &format!("the password in ${name}")),
+        Err(env::VarError::NotPresent) => Err(wrong(format!("reading the password: ${name} is not set"))),
+        Err(env::VarError::NotUnicode(_)) => Err(wrong(format!("the password in ${name} is not UTF-8"))),
+    }
+}
+
+async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretString> {
+    let failed = |error: io::Error| wrong(format!("reading {from}")).because(error);
+    // O_NONBLOCK, so that a FIFO is refused below and does not hold us up here.
+    let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    let mut file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).await.map_err(failed)?;
+    let metadata = file.metadata().await.map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(wrong(format!("{from} is not a regular file")));
+    }
+    if owner_only && is_open_to_others(&metadata) {
+        return Err(wrong(format!("{from} is open to others: {}", chmod(path))));
+    }
+    let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
+    first_line(&bytes, from)
+}
+
+/// systemd gives access by an ACL, which shows up as group access: the mode is not looked at.
+async fn from_credential(name: &str, directory: Option<PathBuf>) -> Result<SecretString> {
+    if !is_credential_name(name) {
+        return Err(wrong(format!("`{name}` cannot be the name of a credential")));
+    }
+    let Some(directory) = directory else {
+        let hint = "run as a systemd service with LoadCredential= or LoadCredentialEncrypted=";
+        return Err(wrong(format!("reading the credential {name}: $CREDENTIALS_DIRECTORY is not set; {hint}")));
+    };
+    from_file(&directory.join(name), &format!("the credential {name}"), false).await
+}
+
+/// Up to `most` bytes; what follows is left unread.
+async fn read_up_to(most: usize, from: impl AsyncRead + Unpin) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    from.take(most as u64).read_to_end(&mut bytes).await?;
+    Ok(bytes)
+}
+
+/// Up to `most` bytes; the rest is read and dropped, so that the program can end.
+async fn drain(most: usize, from: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let Some(mut from) = from else { return Ok(Zeroizing::default()) };
+    let bytes = read_up_to(most, &mut from).await?;
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+    Ok(bytes)
+}
+
+async fn from_command(argv: &[String], deadline: Duration) -> Result<SecretString> {
+    let [program, arguments @ ..] = argv else {
+        return Err(wrong("the password command is empty"));
+    };
+    let from = format!("the password from {program}");
+    let mut child = start(program, arguments).map_err(|error| wrong(format!("starting {program}")).because(error))?;
+    let mut group = Group::of(&child);
+    let Ok(ended) = timeout(deadline, run(&mut child)).await else {
+        return Err(Error::transient(Kind::Auth, format!("{from} did not come within {} s", deadline.as_secs())));
+    };
+    let (status, output, complaint) =
+        ended.map_err(|error| Error::transient(Kind::Auth, format!("reading {from}")).because(error))?;
+    group.release();
+    if !status.success() {
+        let error = Error::transient(Kind::Auth, format!("{from} did not come: {status}"));
+        return Err(if complaint.trim_ascii().is_empty() { error } else { error.said(&*complaint) });
+    }
+    first_line(&output, &from)
+}
+
+/// A person at the terminal sees what the program says as it says it; otherwise it is kept for the error.
+fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
+    let complaints = if io::stderr().is_terminal() { Stdio::inherit() } else { Stdio::piped() };
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+type Ended = (ExitStatus, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
+
+async fn run(child: &mut Child) -> io::Result<Ended> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (output, complaint) = tokio::try_join!(drain(MAX_BYTES, stdout), drain(MAX_COMPLAINT, stderr))?;
+    Ok((child.wait().await?, output, complaint))
+}
+
+/// The process group of a program. All of it is killed when this goes: at the deadline, and when the caller gives up.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
+    }
+
+    /// The program has ended: its number may soon be another's, and an agent that it left running may stay.
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // The group is usually gone by now, which is as good.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn shell(script: &str) -> Vec<String> {
+        ["/bin/sh", "-c", script].map(str::to_owned).to_vec()
+    }
+
+    async fn printed(script: &str) -> Result<SecretString> {
+        from_command(&shell(script), Duration::from_secs(20)).await
+    }
+
+    fn text(secret: Result<SecretString>) -> String {
+        match secret {
+            Ok(secret) => secret.expose_secret().to_owned(),
+            Err(error) => format!("error: {error}"),
+        }
+    }
+
+    #[test]
+    fn debug_never_shows_the_secret() {
+        let shown = format!("{:?}", Password::Plain("hunter2".into()));
+        assert_eq!(shown, "Plain(…)");
+        let command = Password::Command(vec!["vault".into(), "--token=hunter2".into()]);
+        assert!(!format!("{command:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_program_prints_it() {
+        assert_eq!(text(printed("printf 'geheim \\nsecond\\n'").await), "geheim ");
+        assert_eq!(text(printed("printf 'geheim\\r\\n'").await), "geheim");
+        assert_eq!(text(printed("printf ok; yes | head -c 1000000 >&2").await), "ok");
+        assert_eq!(text(printed("echo ok; yes | head -c 1000000").await), "ok");
+    }
+
+    #[tokio::test]
+    async fn a_program_that_fails_says_why() {
+        let error = printed("printf 'locked \\033[2J' >&2; exit 3").await.unwrap_err();
+        assert!(error.is_transient());
+        if !io::stderr().is_terminal() {
+            assert!(error.to_string().contains("exit status: 3: locked \\u{1b}[2J"), "{error}");
+        }
+        let missing = from_command(&["/nonexistent/pass".to_owned()], DEADLINE).await.unwrap_err();
+        assert!(!missing.is_transient());
+        assert!(missing.to_string().starts_with("starting /nonexistent/pass: "), "{missing}");
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_a_password_is_refused() {
+        for script in [":", "echo", "printf 'a\\0b'", "printf 'a\\rb'", "printf '\\377'", "head -c 70000 /dev/zero"] {
+            let error = printed(script).await.unwrap_err();
+            assert_eq!((error.kind(), error.is_transient()), (Kind::Config, false), "{script}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_whole_group_ends_at_the_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 300 & echo $! > '{}'; wait", pid.display());
+        let begun = Instant::now();
+        let error = from_command(&shell(&script), Duration::from_secs(1)).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(error.is_transient());
+        let sleeper = fs::read_to_string(pid).unwrap().trim().to_owned();
+        for _ in 0..100 {
+            if !is_running(&sleeper) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the sleeper lives");
+    }
+
+    /// A killed process that nobody has waited for yet is a zombie.
+    fn is_running(pid: &str) -> bool {
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+    }
+
+    #[tokio::test]
+    async fn files_are_for_their_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(&path, "geheim\nnote\n").unwrap();
+        for (mode, open) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o620, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let revealed = text(Password::File(path.clone()).reveal().await);
+            if open {
+                assert!(revealed.ends_with(&format!("chmod 600 {}", path.display())), "{revealed}");
+            } else {
+                assert_eq!(revealed, "geheim");
+            }
+        }
+        assert!(text(Password::File(folder.path().into()).reveal().await).contains("not a regular file"));
+        assert!(text(Password::File(folder.path().join("none")).reveal().await).starts_with("error: reading"));
+    }
+
+    #[tokio::test]
+    async fn a_fifo_does_not_hold_us_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        let made = Command::new("mkfifo").arg(&path).status().await.unwrap();
+        assert!(made.success());
+        assert!(text(Password::File(path).reveal().await).contains("not a regular file"));
+    }
+
+    #[tokio::test]
+    async fn variables_and_credentials() {
+        assert!(text(Password::Env("MAILSLUICE_NO_SUCH".into()).reveal().await).contains("is not set"));
+        assert!(!text(Password::Env("PATH".into()).reveal().await).starts_with("error"));
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("imap"), "geheim\n").unwrap();
+        let directory = Some(folder.path().to_owned());
+        assert_eq!(text(from_credential("imap", directory.clone()).await), "geheim");
+        assert!(text(from_credential("../imap", directory).await).contains("cannot be the name"));
+        assert!(text(from_credential("imap", None).await).contains("LoadCredential="));
+    }
+
+    #[test]
+    fn the_remedy_can_be_pasted() {
+        assert_eq!(chmod(Path::new("/home/me/a.yaml")), "chmod 600 /home/me/a.yaml");
+        assert_eq!(chmod(Path::new("my file's")), r"chmod 600 -- 'my file'\''s'");
+    }
+}
