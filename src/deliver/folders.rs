@@ -1,0 +1,114 @@
+//! Where a folder is on disk, and making sure it is there to stay.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::template::FolderName;
+use crate::config::{Layout, MailRoot};
+use crate::error::{Error, Result};
+use crate::state::Disk;
+
+/// The folders of a mail root.
+#[derive(Debug)]
+pub struct Folders {
+    root: MailRoot,
+    /// Maildirs whose whole chain of directories this process has synced.
+    durable: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Folders {
+    /// Nothing is created yet.
+    pub fn new(root: MailRoot) -> Self {
+        Self { root, durable: Mutex::default() }
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Path {
+        &self.root.path
+    }
+
+    /// The Maildir of a folder.
+    pub fn maildir(&self, folder: &FolderName) -> PathBuf {
+        match self.root.layout {
+            Layout::Fs => folder.components().iter().fold(self.root.path.clone(), |path, c| path.join(c)),
+            Layout::MaildirPlusPlus if *folder == FolderName::inbox() => self.root.path.clone(),
+            Layout::MaildirPlusPlus => self.root.path.join(maildir_plus_plus(folder)),
+        }
+    }
+
+    /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
+    /// directory above it is synced even if it was there: an earlier process may have died before doing so.
+    pub fn ensure(&self, disk: &dyn Disk, maildir: &Path) -> Result<()> {
+        if self.durable().contains(maildir) {
+            return Ok(());
+        }
+        create(disk, maildir).map_err(|e| Error::disk(format!("creating the folder {}", maildir.display()), e))?;
+        self.durable().insert(maildir.to_path_buf());
+        Ok(())
+    }
+
+    /// Forgets that a Maildir was there: somebody removed it.
+    pub fn doubt(&self, maildir: &Path) {
+        self.durable().remove(maildir);
+    }
+
+    fn durable(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `lists/rust` is `.lists.rust`. A dot inside a component would look like another level, so it is escaped.
+fn maildir_plus_plus(folder: &FolderName) -> String {
+    folder.components().iter().map(|c| format!(".{}", c.replace('.', "%2E"))).collect()
+}
+
+fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
+    let mut missing: Vec<&Path> = Vec::new();
+    for dir in maildir.ancestors() {
+        if disk.exists(dir)? {
+            break;
+        }
+        missing.push(dir);
+    }
+    for dir in missing.iter().rev() {
+        disk.make_dir(dir)?;
+    }
+    for sub in ["cur", "new", "tmp"] {
+        disk.make_dir(&maildir.join(sub))?;
+    }
+    disk.sync_dir(maildir)?;
+    maildir.ancestors().skip(1).take_while(|dir| dir.parent().is_some()).try_for_each(|dir| match disk.sync_dir(dir) {
+        // Above the user's own directories there is nothing we made, and some may not be readable.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    })
+}
+
+/// The last part of a Maildir file name: this machine, with the two characters that would confuse a Maildir
+/// escaped as its specification says.
+pub fn host_part() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = if name.is_empty() { "localhost".to_owned() } else { name };
+    name.replace('/', "\\057").replace(':', "\\072")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(parts: &[&str]) -> FolderName {
+        FolderName::parse_safe(&parts.join("/"), Some('/'))
+    }
+
+    #[test]
+    fn both_layouts() {
+        let at = |layout| Folders::new(MailRoot { path: "/m".into(), layout });
+        assert_eq!(at(Layout::Fs).maildir(&folder(&["lists", "rust"])), Path::new("/m/lists/rust"));
+        assert_eq!(at(Layout::Fs).maildir(&FolderName::inbox()), Path::new("/m/INBOX"));
+        let plus = at(Layout::MaildirPlusPlus);
+        assert_eq!(plus.maildir(&FolderName::inbox()), Path::new("/m"));
+        assert_eq!(plus.maildir(&folder(&["lists", "a.b"])), Path::new("/m/.lists.a%2Eb"));
+    }
+}

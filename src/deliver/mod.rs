@@ -1,0 +1,13 @@
+//! From a decision to durable files: stage under `tmp/`, publish by rename, recover after a crash.
+
+mod folders;
+mod orphans;
+mod publish;
+mod recover;
+mod stage;
+
+pub use folders::{Folders, host_part};
+pub use orphans::{Orphan, find as find_orphans};
+pub use publish::publish;
+pub use recover::recover;
+pub use stage::{Plan, Stager};

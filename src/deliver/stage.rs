@@ -1,0 +1,155 @@
+//! Stage: every file of a batch complete and durable under `tmp/`, before anybody may see it.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::Folders;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Bytes, Message};
+use crate::state::{Disk, Entry, Staged, as_paths, sync_dirs};
+
+/// A decided message on its way to the disk.
+#[derive(Debug)]
+pub struct Plan {
+    /// The bytes.
+    pub message: Message,
+    /// The file time: when the message arrived.
+    pub arrived: Timestamp,
+    /// What becomes of it.
+    pub entry: Entry,
+}
+
+/// Writes batches.
+#[derive(Clone, Copy)]
+pub struct Stager<'a> {
+    /// The disk.
+    pub disk: &'a dyn Disk,
+    /// The mail root.
+    pub folders: &'a Folders,
+    /// How many files are synced at the same time. Eight halve the time of one on the disks measured.
+    pub threads: usize,
+}
+
+impl Stager<'_> {
+    /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains
+    /// under `tmp/` that this process could still remove.
+    pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
+        for plan in &plans {
+            for target in &plan.entry.targets {
+                self.folders.ensure(self.disk, &target.maildir)?;
+            }
+        }
+        let written = self.write_all(&plans).and_then(|()| {
+            let dirs = dirs_of(&plans);
+            sync_dirs(self.disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))
+        });
+        match written {
+            Ok(proof) => Ok(Staged::new(plans.into_iter().map(|plan| plan.entry).collect(), proof)),
+            Err(e) => {
+                self.remove_all(&plans);
+                Err(e)
+            }
+        }
+    }
+
+    fn write_all(self, plans: &[Plan]) -> Result<()> {
+        let share = plans.len().div_ceil(self.threads.max(1)).max(1);
+        if plans.len() <= 1 || self.threads <= 1 {
+            return plans.iter().try_for_each(|plan| self.write_plan(plan));
+        }
+        std::thread::scope(|scope| {
+            let work = |part| scope.spawn(move || part_of(part, |plan| self.write_plan(plan)));
+            let workers: Vec<_> = plans.chunks(share).map(work).collect();
+            workers.into_iter().try_for_each(|worker| {
+                worker.join().unwrap_or_else(|_| Err(Error::transient(Kind::Disk, "a writing thread panicked")))
+            })
+        })
+    }
+
+    fn write_plan(self, plan: &Plan) -> Result<()> {
+        let doing = |path: &Path| format!("writing {}", path.display());
+        let mut targets = plan.entry.targets.iter();
+        if let Some(first) = targets.next() {
+            let first = first.tmp_path();
+            self.write_new(&first, plan).map_err(|e| Error::disk(doing(&first), e))?;
+            for other in targets {
+                let other = other.tmp_path();
+                self.link_or_write(&first, &other, plan).map_err(|e| Error::disk(doing(&other), e))?;
+            }
+        }
+        match (&plan.entry.spooled, plan.message.bytes()) {
+            (Some(path), Bytes::Memory(_)) => self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e)),
+            // A spooled message stands there already, synced by the source that wrote it.
+            _ => Ok(()),
+        }
+    }
+
+    fn link_or_write(self, first: &Path, other: &Path, plan: &Plan) -> io::Result<()> {
+        match self.disk.link(first, other) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(other)?;
+                self.disk.link(first, other)
+            }
+            Err(e) if matches!(e.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks) => {
+                self.write_new(other, plan)
+            }
+            other => other,
+        }
+    }
+
+    fn write_new(self, path: &Path, plan: &Plan) -> io::Result<()> {
+        let mut file = match self.disk.create(path) {
+            // What an attempt that was never recorded left behind: the name is derived from the message's key,
+            // and the lock on that key's account is ours.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(path)?;
+                self.disk.create(path)?
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_after_ensuring(path)?,
+            file => file?,
+        };
+        match plan.message.bytes() {
+            Bytes::Memory(bytes) => file.write_all(bytes)?,
+            Bytes::Spooled { path, .. } => copy(&mut *self.disk.open(path)?, &mut file)?,
+        }
+        file.finish(plan.arrived)
+    }
+
+    /// Somebody removed the folder while we were running.
+    fn create_after_ensuring(self, path: &Path) -> io::Result<Box<dyn crate::state::DiskFile>> {
+        let maildir = path.parent().and_then(Path::parent).unwrap_or(path);
+        self.folders.doubt(maildir);
+        self.folders.ensure(self.disk, maildir).map_err(io::Error::other)?;
+        self.disk.create(path)
+    }
+
+    fn remove_all(self, plans: &[Plan]) {
+        for plan in plans {
+            let paths = plan.entry.targets.iter().map(|t| t.tmp_path());
+            // Best effort: what remains is found and judged by the next run.
+            paths.for_each(|path| drop(self.disk.remove(&path)));
+        }
+    }
+}
+
+fn part_of(plans: &[Plan], write: impl Fn(&Plan) -> Result<()>) -> Result<()> {
+    plans.iter().try_for_each(write)
+}
+
+fn copy(from: &mut dyn io::Read, to: &mut dyn Write) -> io::Result<()> {
+    io::copy(from, to).map(drop)
+}
+
+/// `tmp/` of every Maildir touched, and the spool.
+fn dirs_of(plans: &[Plan]) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for plan in plans {
+        dirs.extend(plan.entry.targets.iter().map(|t| t.maildir.join("tmp")));
+        dirs.extend(plan.entry.spooled.as_deref().and_then(Path::parent).map(Path::to_path_buf));
+    }
+    dirs.sort();
+    dirs.dedup();
+    dirs
+}

@@ -1,0 +1,123 @@
+//! The identity of a message at its source, and the file name that follows from it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use data_encoding::{BASE32_NOPAD, Encoding};
+use sha2::{Digest, Sha256};
+
+use crate::clean;
+
+/// The place messages come from: within it, ids do not change their meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// The account's name; `deliver` for standard input and `notice` for our own notices.
+    pub account: String,
+    /// The folder on the server, as the server spells it; INBOX for POP3.
+    pub folder: String,
+    /// UIDVALIDITY (RFC 3501 2.3.1.1); 0 where there is no such thing.
+    pub generation: u32,
+}
+
+/// One message at its source: IMAP (origin, UID), POP3 (origin, UIDL and ordinal), stdin (hash of the bytes).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// Where.
+    pub origin: Arc<Origin>,
+    /// Which one there.
+    pub id: Vec<u8>,
+}
+
+impl Key {
+    /// A key from its parts.
+    pub fn new(origin: &Arc<Origin>, id: impl Into<Vec<u8>>) -> Self {
+        Self { origin: Arc::clone(origin), id: id.into() }
+    }
+
+    /// The key of a UID.
+    pub fn uid(origin: &Arc<Origin>, uid: u32) -> Self {
+        Self::new(origin, uid.to_string())
+    }
+
+    /// The UID, if that is what the id is.
+    pub fn as_uid(&self) -> Option<u32> {
+        std::str::from_utf8(&self.id).ok()?.parse().ok()
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} {}", self.origin.account, clean::line(self.origin.folder.as_bytes()), clean::line(&self.id))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The unique part of a delivered file's name: derived from the key, so that a lost database can be rebuilt
+/// from the Maildirs and a retried delivery finds what an earlier one left. 26 characters for the message,
+/// then a dash and 7 for the account, so that each account recognises its own files in a shared folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DeliveryName(String);
+
+impl DeliveryName {
+    /// The name for a key.
+    pub fn of(key: &Key) -> Self {
+        let mut hash = Sha256::new();
+        // Lengths go in too: no two different keys may feed the same bytes.
+        for part in [key.origin.account.as_bytes(), key.origin.folder.as_bytes(), &key.id] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.update(key.origin.generation.to_be_bytes());
+        Self(format!("{}-{}", lower(&hash.finalize()[..16]), account_tag(&key.origin.account)))
+    }
+
+    /// The name inside a file name of ours, `SECONDS.NAME.HOST[:2,FLAGS]`, if it is one of that account.
+    pub fn in_file_name(file_name: &str, account: &str) -> Option<Self> {
+        let unique = file_name.split('.').nth(1)?;
+        let (hash, tag) = unique.split_once('-')?;
+        (hash.len() == 26 && tag == account_tag(account)).then(|| Self(unique.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn account_tag(account: &str) -> String {
+    lower(&Sha256::digest(account.as_bytes())[..4])
+}
+
+fn lower(bytes: &[u8]) -> String {
+    let base32: &Encoding = &BASE32_NOPAD;
+    base32.encode(bytes).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(account: &str, folder: &str, id: &str) -> Key {
+        Key::new(&Arc::new(Origin { account: account.into(), folder: folder.into(), generation: 1 }), id)
+    }
+
+    #[test]
+    fn a_name_is_found_again_in_its_file_name_and_only_by_its_account() {
+        let name = DeliveryName::of(&key("work", "INBOX", "17"));
+        let file = format!("1700000000.{}.host.example:2,FS", name.as_str());
+        assert_eq!(DeliveryName::in_file_name(&file, "work"), Some(name));
+        assert_eq!(DeliveryName::in_file_name(&file, "home"), None);
+        assert_eq!(DeliveryName::in_file_name("1700000000.M1P2.host", "work"), None);
+    }
+
+    #[test]
+    fn different_keys_have_different_names() {
+        assert_ne!(DeliveryName::of(&key("a", "bc", "1")), DeliveryName::of(&key("ab", "c", "1")));
+        assert_ne!(DeliveryName::of(&key("a", "b", "1")), DeliveryName::of(&key("a", "b", "2")));
+    }
+}

@@ -1,0 +1,221 @@
+//! A bounded, byte-exact reader of CRLF lines and dot-terminated blocks, for POP3 (and SMTP).
+//!
+//! A line ends at LF, with or without CR before it; a block ends at CRLF "." CRLF and nothing else
+//! (RFC 1939 section 3), so a dot alone between bare LFs stays mail.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{Stream, deadline, within};
+use crate::error::{Error, Kind, Result};
+
+/// The longest reply line taken from a server, in bytes. RFC 1939 allows 512; UIDLs of 1,000 occur.
+pub const MAX_LINE: usize = 8 * 1024;
+
+const BUFFER: usize = 64 * 1024;
+
+/// A connection read by lines and written by whole commands.
+#[derive(Debug)]
+pub struct LineStream {
+    stream: Stream,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl LineStream {
+    /// Reads and writes `stream`; takes a 64 KiB buffer.
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0 }
+    }
+
+    /// Gives the connection back for a TLS handshake. Bytes that were read ahead make this an error: they came
+    /// before the handshake and would be taken for answers after it (`reliability.md` T3).
+    pub fn into_clean_stream(self) -> Result<Stream> {
+        if self.start < self.end {
+            let early = &self.buffer[self.start..self.end];
+            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake").said(early));
+        }
+        Ok(self.stream)
+    }
+
+    /// Sends bytes in one write.
+    pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        within(deadline::REPLY, "sending a command", async {
+            self.stream.write_all(bytes).await?;
+            self.stream.flush().await
+        })
+        .await
+    }
+
+    /// The next line without its line end. A line over [`MAX_LINE`], or the end of the stream, is an error.
+    pub async fn line(&mut self, limit: Duration) -> Result<&[u8]> {
+        let mut searched = 0;
+        loop {
+            let pending = &self.buffer[self.start..self.end];
+            if let Some(at) = memchr::memchr(b'\n', &pending[searched..]) {
+                let from = self.start;
+                let length = searched + at;
+                self.start += length + 1;
+                let line = &self.buffer[from..from + length];
+                return Ok(line.strip_suffix(b"\r").unwrap_or(line));
+            }
+            if pending.len() > MAX_LINE {
+                return Err(Error::permanent(Kind::Protocol, "the server sent an endless line").said(pending));
+            }
+            searched = pending.len();
+            self.fill(limit, "waiting for the server's reply").await?;
+        }
+    }
+
+    /// Reads a dot-terminated block and hands its content to `sink` with CRLF turned into LF and dots
+    /// unstuffed. A cut before the final dot is an error, so nothing partial is ever taken for a message.
+    pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut decoder = DotDecoder::default();
+        loop {
+            let (used, done) = decoder.feed(&self.buffer[self.start..self.end], &mut sink)?;
+            self.start += used;
+            if done {
+                return Ok(());
+            }
+            self.fill(limit, "in the middle of a message").await?;
+        }
+    }
+
+    async fn fill(&mut self, limit: Duration, doing: &str) -> Result<()> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.buffer.len() {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let read = within(limit, doing, self.stream.read(&mut self.buffer[self.end..])).await?;
+        if read == 0 {
+            return Err(Error::network(format!("{doing}: the server closed the connection"), io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.end += read;
+        Ok(())
+    }
+}
+
+/// Where in the block the next byte stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    /// After CRLF, or at the very beginning.
+    #[default]
+    LineStart,
+    /// After a dot at the start of a line.
+    Dot,
+    /// After a dot and CR at the start of a line: LF ends the block.
+    DotCr,
+    /// Inside a line.
+    Text,
+    /// After a CR inside a line: with LF it becomes a line end, else it was content.
+    Cr,
+}
+
+/// Unstuffs dots and turns CRLF into LF, however the bytes are cut into pieces.
+#[derive(Debug, Default)]
+struct DotDecoder {
+    at: At,
+}
+
+impl DotDecoder {
+    /// Takes what it can from `bytes`; says how many it used and whether the final dot was among them.
+    fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<(usize, bool)> {
+        let mut i = 0;
+        while i < bytes.len() {
+            let byte = bytes[i];
+            match (self.at, byte) {
+                (At::LineStart, b'.') => (self.at, i) = (At::Dot, i + 1),
+                (At::Dot, b'\r') => (self.at, i) = (At::DotCr, i + 1),
+                (At::DotCr, b'\n') => return Ok((i + 1, true)),
+                (At::DotCr, _) => {
+                    // ".", CR and something else: the dot was stuffing, the CR is content.
+                    sink(b"\r")?;
+                    self.at = At::Text;
+                }
+                (At::Cr, b'\n') => {
+                    sink(b"\n")?;
+                    (self.at, i) = (At::LineStart, i + 1);
+                }
+                (At::Cr, _) => {
+                    sink(b"\r")?;
+                    self.at = At::Text;
+                }
+                (At::LineStart | At::Dot | At::Text, _) => {
+                    let length = memchr::memchr(b'\r', &bytes[i..]).unwrap_or(bytes.len() - i);
+                    sink(&bytes[i..i + length])?;
+                    i += length;
+                    self.at = At::Text;
+                    if i < bytes.len() {
+                        (self.at, i) = (At::Cr, i + 1);
+                    }
+                }
+            }
+        }
+        Ok((i, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decode(pieces: &[&[u8]]) -> Option<Vec<u8>> {
+        let mut decoder = DotDecoder::default();
+        let mut out = Vec::new();
+        for piece in pieces {
+            let (_, done) = decoder.feed(piece, &mut |b| Ok(out.extend_from_slice(b))).unwrap();
+            if done {
+                return Some(out);
+            }
+        }
+        None
+    }
+
+    fn stuff(lf: &[u8]) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for line in lf.split_inclusive(|b| *b == b'\n') {
+            if line.starts_with(b".") {
+                wire.push(b'.');
+            }
+            wire.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+            wire.extend_from_slice(b"\r\n");
+        }
+        wire.extend_from_slice(b".\r\n");
+        wire
+    }
+
+    #[test]
+    fn every_split_of_a_block_gives_the_same_bytes() {
+        let wire = b"From: a\r\n\r\n..dot\r\n...\r\n\r\nbare\nlf\r\n.\r\n";
+        let whole = decode(&[wire]).unwrap();
+        assert_eq!(whole, b"From: a\n\n.dot\n..\n\nbare\nlf\n");
+        for i in 0..wire.len() {
+            for j in i..wire.len() {
+                assert_eq!(decode(&[&wire[..i], &wire[i..j], &wire[j..]]).unwrap(), whole, "{i} {j}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_dot_between_bare_line_feeds_is_mail_and_an_empty_message_ends() {
+        assert_eq!(decode(&[b"a\n.\nb\r\n.\r\n"]).unwrap(), b"a\n.\nb\n");
+        assert_eq!(decode(&[b".\r\n"]).unwrap(), b"");
+        assert_eq!(decode(&[b"a\r\r\n.\rx\r\n.\r\n"]).unwrap(), b"a\r\n\rx\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_server_stuffs_comes_back(lines in proptest::collection::vec("[.a \\x00\u{e9}]{0,5}", 0..20), cut in 0usize..200) {
+            let lf: Vec<u8> = lines.iter().flat_map(|l| [l.as_bytes(), b"\n"].concat()).collect();
+            let wire = stuff(&lf);
+            let cut = cut.min(wire.len());
+            prop_assert_eq!(decode(&[&wire[..cut], &wire[cut..]]).unwrap(), lf);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Messages: batches in flight two at a time, big ones in windows, difficult ones by themselves.
+
+use std::collections::{HashMap, VecDeque};
+
+use async_imap::imap_proto::{AttributeValue, RequestId, Response};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::search::uid_set;
+use super::session::{refused, uid_in};
+use super::{ImapSource, uid_of};
+use crate::error::{Error, Kind, Result};
+use crate::message::{Bytes, Envelope, Key, to_lf};
+use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches};
+
+/// So many batches are asked for before the first is read, so that the server never waits for us.
+const IN_FLIGHT: usize = 2;
+/// A message that grows beyond its announced size by more than this is not believed any more.
+const SLACK: u64 = 1024 * 1024 * 1024;
+
+impl ImapSource {
+    /// Fetches messages of the open folder.
+    pub(in crate::source) async fn fetch(
+        &mut self,
+        wanted: &[Listed],
+        out: &mpsc::Sender<Batch>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let (small, big) = batches(wanted);
+        let mut by_itself = Vec::new();
+        let mut to_ask = small.into_iter();
+        let mut asked: VecDeque<(RequestId, &[Listed])> = VecDeque::new();
+        loop {
+            while asked.len() < IN_FLIGHT && !stop.is_cancelled() && !out.is_closed() {
+                let Some(batch) = to_ask.next() else { break };
+                asked.push_back((self.ask(batch).await?, batch));
+            }
+            let Some((tag, batch)) = asked.pop_front() else { break };
+            let (items, missing) = self.collect(&tag, batch, out).await?;
+            by_itself.extend(missing);
+            if !items.is_empty() && out.send(items).await.is_err() {
+                continue;
+            }
+        }
+        for message in by_itself {
+            if stop.is_cancelled() || out.is_closed() {
+                return Ok(());
+            }
+            let item = self.fetch_single(message).await?;
+            out.send(vec![item]).await.ok();
+        }
+        for message in big {
+            if stop.is_cancelled() || out.is_closed() {
+                return Ok(());
+            }
+            let item = self.fetch_in_windows(message).await?;
+            out.send(vec![item]).await.ok();
+        }
+        Ok(())
+    }
+
+    async fn ask(&mut self, batch: &[Listed]) -> Result<RequestId> {
+        let set = uid_set(batch.iter().filter_map(|m| uid_of(&m.id)));
+        self.session.send(&format!("UID FETCH {set} (UID BODY.PEEK[])")).await
+    }
+
+    /// Reads the reply to a batch. Second: what the server did not give, to be asked for one by one; a NO may be
+    /// about a single broken message (Yahoo).
+    async fn collect<'w>(
+        &mut self,
+        tag: &RequestId,
+        batch: &'w [Listed],
+        out: &mpsc::Sender<Batch>,
+    ) -> Result<(Batch, Vec<&'w Listed>)> {
+        let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((uid_of(&m.id)?, m))).collect();
+        let mut items = Vec::with_capacity(batch.len());
+        let origin = self.open.clone();
+        let reply = self
+            .session
+            .finish(tag, |reply| {
+                if let Some((uid, Some(body))) = body_in(reply)
+                    && !is_empty_by_mistake(body, &waiting, uid)
+                    && let Some(listed) = waiting.remove(&uid)
+                {
+                    items.push(Item::Fetched(fetched(Key::uid(&origin, uid), listed, Bytes::Memory(to_lf(body)))));
+                }
+                Ok(())
+            })
+            .await;
+        let missing: Vec<&Listed> = batch.iter().filter(|m| uid_of(&m.id).is_some_and(|u| waiting.contains_key(&u))).collect();
+        match reply {
+            Ok(_) => Ok((items, missing)),
+            Err(e) => {
+                // The connection is gone. What arrived whole is kept; the message in which it broke is noted, for
+                // it may be the reason.
+                if let Some(suspect) = missing.first() {
+                    let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
+                    items.push(Item::Failed(Key::new(&origin, suspect.id.clone()), cause));
+                }
+                out.send(items).await.ok();
+                Err(e)
+            }
+        }
+    }
+
+    async fn fetch_single(&mut self, listed: &Listed) -> Result<Item> {
+        let key = Key::new(&self.open, listed.id.clone());
+        let tag = self.ask(std::slice::from_ref(listed)).await?;
+        let wanted = key.as_uid();
+        let mut answered = false;
+        let mut body = None;
+        let reply = self
+            .session
+            .finish(&tag, |reply| {
+                if let Some((uid, found)) = body_in(reply)
+                    && Some(uid) == wanted
+                {
+                    answered = true;
+                    body = found.map(to_lf).or(body.take());
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(match (reply, body) {
+            (Err(refusal), _) => Item::Failed(key, refused("UID FETCH", &refusal.line)),
+            (Ok(_), Some(body)) if !body.is_empty() || listed.announced == 0 => {
+                Item::Fetched(fetched(key, listed, Bytes::Memory(body)))
+            }
+            (Ok(_), None) if !answered => Item::Vanished(key),
+            (Ok(_), _) => {
+                Item::Failed(key, Error::transient(Kind::Protocol, "the server lists it and sends nothing for it"))
+            }
+        })
+    }
+
+    /// Fetches a big message piece by piece into the spool, so that it never stands in memory.
+    async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<Item> {
+        let key = Key::new(&self.open, listed.id.clone());
+        let mut writer = self.spool.begin(&key)?;
+        let mut offset = 0;
+        loop {
+            let set = uid_set(uid_of(&listed.id).into_iter());
+            let tag = self.session.send(&format!("UID FETCH {set} (UID BODY.PEEK[]<{offset}.{WINDOW}>)")).await?;
+            let mut received = None;
+            let reply = self
+                .session
+                .finish(&tag, |reply| {
+                    if let Some((uid, Some(piece))) = body_in(reply)
+                        && Some(uid) == key.as_uid()
+                    {
+                        writer.write_wire(piece)?;
+                        received = Some(piece.len() as u64);
+                    }
+                    Ok(())
+                })
+                .await?;
+            if let Err(refusal) = reply {
+                return Ok(Item::Failed(key, refused("UID FETCH", &refusal.line)));
+            }
+            match received {
+                None if offset == 0 => return Ok(Item::Vanished(key)),
+                None => return Ok(Item::Failed(key, Error::transient(Kind::Protocol, "the server stopped in the middle of it"))),
+                Some(length) if length < WINDOW => break,
+                Some(length) => offset += length,
+            }
+            if offset > listed.announced.saturating_add(SLACK) {
+                return Ok(Item::Failed(key, Error::permanent(Kind::Protocol, "it does not end")));
+            }
+        }
+        Ok(Item::Fetched(fetched(key, listed, writer.finish()?)))
+    }
+}
+
+/// The UID and the body of a FETCH reply. The body is absent in replies about flags and NIL where the server has
+/// none (iCloud, and others for messages they list but cannot read).
+fn body_in<'r>(reply: &'r Response<'_>) -> Option<(u32, Option<&'r [u8]>)> {
+    let Response::Fetch(_, attributes) = reply else { return None };
+    let body = attributes.iter().find_map(|a| match a {
+        AttributeValue::BodySection { section: None, data, .. } => Some(data.as_deref()),
+        _ => None,
+    });
+    Some((uid_in(attributes)?, body.flatten()))
+}
+
+/// Some servers answer a broken message with an empty one; filing that as mail would hide the real one.
+fn is_empty_by_mistake(body: &[u8], waiting: &HashMap<u32, &Listed>, uid: u32) -> bool {
+    body.is_empty() && waiting.get(&uid).is_some_and(|m| m.announced > 0)
+}
+
+fn fetched(key: Key, listed: &Listed, bytes: Bytes) -> Fetched {
+    let envelope = Envelope {
+        key,
+        arrived: listed.arrived.unwrap_or_else(Timestamp::now),
+        flags: listed.flags.clone(),
+        announced: listed.announced,
+    };
+    Fetched { envelope, bytes }
+}

@@ -1,0 +1,200 @@
+//! A stream that lets through only what the IMAP parser can bear.
+//!
+//! imap-proto recurses without a limit (a thousand parentheses overflow a 2 MiB stack), async-imap allocates what
+//! a literal promises (500 MB for a 40-byte line) and parses an endless line again for every 4 KiB. So bytes
+//! are looked at before they get there: lines, literals and nesting are bounded here.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The longest line outside literals: a SEARCH reply of 50,000 ten-digit UIDs fits several times.
+const MAX_LINE: usize = 2 * 1024 * 1024;
+/// The largest literal: twice the window in which big messages are fetched.
+const MAX_LITERAL: u64 = 2 * super::super::WINDOW;
+/// The deepest nesting of parentheses.
+const MAX_DEPTH: u32 = 64;
+const BUFFER: usize = 64 * 1024;
+
+/// Reads through a checked 64 KiB buffer, writes through.
+#[derive(Debug)]
+pub(super) struct Guard<S> {
+    inner: S,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    checker: Checker,
+}
+
+impl<S> Guard<S> {
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, checker: Checker::default() }
+    }
+
+    /// The stream, and whether bytes were read ahead of it.
+    pub(super) fn into_parts(self) -> (S, bool) {
+        (self.inner, self.start < self.end)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.start == this.end {
+            let mut fresh = ReadBuf::new(&mut this.buffer);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut fresh))?;
+            (this.start, this.end) = (0, fresh.filled().len());
+            this.checker.check(&this.buffer[..this.end])?;
+        }
+        let length = out.remaining().min(this.end - this.start);
+        out.put_slice(&this.buffer[this.start..this.start + length]);
+        this.start += length;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+/// Follows the framing of a server's bytes.
+#[derive(Debug, Default)]
+struct Checker {
+    /// Bytes of a literal still to come.
+    literal: u64,
+    line: usize,
+    depth: u32,
+    quoted: bool,
+    escaped: bool,
+    announcement: Announcement,
+}
+
+/// How much of `{123}` CR LF has been seen at the end of a line.
+#[derive(Clone, Copy, Debug, Default)]
+enum Announcement {
+    #[default]
+    None,
+    Digits(u64),
+    Closed(u64),
+    Cr(u64),
+}
+
+impl Checker {
+    fn check(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.literal > 0 {
+                let skip = usize::try_from(self.literal).unwrap_or(usize::MAX).min(bytes.len());
+                self.literal -= skip as u64;
+                bytes = &bytes[skip..];
+                continue;
+            }
+            self.byte(bytes[0])?;
+            bytes = &bytes[1..];
+        }
+        Ok(())
+    }
+
+    fn byte(&mut self, byte: u8) -> io::Result<()> {
+        self.line += 1;
+        if self.line > MAX_LINE {
+            return Err(refused("a line longer than 2 MiB"));
+        }
+        self.announcement = self.announce(byte)?;
+        match byte {
+            b'\n' => {
+                // A literal continues the line, and the nesting with it.
+                if self.literal == 0 {
+                    (self.line, self.depth) = (0, 0);
+                }
+                (self.quoted, self.escaped) = (false, false);
+            }
+            _ if self.escaped => self.escaped = false,
+            b'\\' if self.quoted => self.escaped = true,
+            b'"' => self.quoted = !self.quoted,
+            b'(' if !self.quoted => {
+                self.depth += 1;
+                if self.depth > MAX_DEPTH {
+                    return Err(refused("parentheses nested more than 64 deep"));
+                }
+            }
+            b')' if !self.quoted => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, byte: u8) -> io::Result<Announcement> {
+        Ok(match (self.announcement, byte) {
+            (_, b'{') if !self.quoted => Announcement::Digits(0),
+            (Announcement::Digits(n), b'0'..=b'9') => {
+                Announcement::Digits(n.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
+            }
+            (Announcement::Digits(n), b'+') => Announcement::Digits(n),
+            (Announcement::Digits(n), b'}') => Announcement::Closed(n),
+            (Announcement::Closed(n), b'\r') => Announcement::Cr(n),
+            (Announcement::Cr(n), b'\n') => {
+                if n > MAX_LITERAL {
+                    return Err(refused("a literal larger than was asked for"));
+                }
+                self.literal = n;
+                Announcement::None
+            }
+            _ => Announcement::None,
+        })
+    }
+}
+
+fn refused(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the server sent {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(bytes: &[u8]) -> io::Result<()> {
+        Checker::default().check(bytes)
+    }
+
+    #[test]
+    fn ordinary_replies_pass_whatever_is_inside_literals_and_quotes() {
+        check(b"* 1 FETCH (UID 1 BODY[] {12}\r\n((((((((((((\r\n FLAGS (\\Seen))\r\n").unwrap();
+        let quoted = format!("* LIST () \"/\" \"{}\"\r\n", "(".repeat(100));
+        check(quoted.as_bytes()).unwrap();
+        let many = "* 1 FETCH (UID 1)\r\n".repeat(200_000);
+        check(many.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn bombs_are_refused_before_the_parser_sees_them() {
+        let nest = format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(1_000));
+        assert!(check(nest.as_bytes()).is_err());
+        for size in ["2147483648", "4294967295", "18446744073709551615", "99999999999999999999", "500000000"] {
+            assert!(check(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes()).is_err(), "{size}");
+        }
+        assert!(check(&vec![b'x'; MAX_LINE + 1]).is_err());
+    }
+
+    #[test]
+    fn every_split_is_followed_alike() {
+        let bytes = b"* 1 FETCH (BODY[] {3}\r\n(((\r\n)\r\n* OK {5}x (\r\n";
+        for cut in 0..bytes.len() {
+            let mut checker = Checker::default();
+            checker.check(&bytes[..cut]).unwrap();
+            checker.check(&bytes[cut..]).unwrap();
+            assert_eq!((checker.literal, checker.depth, checker.line), (0, 0, 0), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! IMAP4rev1 (RFC 3501): async-imap frames and parses, everything else is ours.
+//!
+//! async-imap's convenience calls report NO, BAD and a dead connection as success, so none is called: commands
+//! are written here and every reply is read to its tagged line ([`session`]). Between the socket and its parser
+//! stands a [`guard`] that bounds what a server can make it do.
+
+mod fetch;
+mod folders;
+mod guard;
+mod mutf7;
+mod search;
+mod session;
+mod settle;
+
+use std::sync::Arc;
+
+use super::{Listing, Spool};
+use crate::config::{Account, Folders, Retention};
+use crate::error::{Error, Kind, Result};
+use crate::message::Origin;
+use session::Session;
+
+/// A logged-in connection and the folder that is open on it.
+#[derive(Debug)]
+pub struct ImapSource {
+    session: Session,
+    spool: Spool,
+    account: String,
+    folders: Folders,
+    except: Vec<String>,
+    /// Whether the retention changes anything on the server; if not, folders are opened read-only.
+    writes: bool,
+    open: Arc<Origin>,
+}
+
+impl ImapSource {
+    /// Connects, protects the connection and logs in.
+    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
+        let session = Session::connect(account).await?;
+        let origin = Origin { account: account.name.clone(), folder: String::new(), generation: 0 };
+        Ok(Self {
+            session,
+            spool,
+            account: account.name.clone(),
+            folders: account.folders.clone(),
+            except: account.except.clone(),
+            writes: account.retention != Retention::Keep,
+            open: Arc::new(origin),
+        })
+    }
+
+    /// Opens a folder and lists every UID in it.
+    pub async fn open(&mut self, folder: &str) -> Result<Listing> {
+        let selected = self.session.select(folder, self.writes).await?;
+        let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
+            Error::permanent(Kind::Protocol, format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"))
+        })?;
+        self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
+        let uids = self.session.search_uids(selected.exists, "ALL").await?;
+        // Fewer is a listing cut short; more is mail that arrived meanwhile.
+        let odd = (uids.len() < selected.exists as usize)
+            .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, uids.len()));
+        let ids = uids.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
+        Ok(Listing { origin: Arc::clone(&self.open), ids, odd })
+    }
+
+    /// Says goodbye; the answer is not waited for long, since nothing depends on it.
+    pub async fn logout(mut self) -> Result<()> {
+        self.session.logout().await;
+        Ok(())
+    }
+}
+
+fn uid_of(id: &[u8]) -> Option<u32> {
+    std::str::from_utf8(id).ok()?.parse().ok()
+}

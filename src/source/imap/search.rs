@@ -1,0 +1,195 @@
+//! Which messages there are: SEARCH, and the metadata of those that matter.
+
+use std::collections::BTreeSet;
+
+use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+
+use super::session::{Session, uid_in};
+use super::{ImapSource, uid_of};
+use crate::config::Select;
+use crate::error::Result;
+use crate::message::{Flag, Flags, head_hash, to_lf};
+use crate::source::{Details, Listed};
+
+/// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so one line with
+/// 320,000 UIDs takes it seconds.
+const SEARCH_STEP: u32 = 50_000;
+/// So many UIDs are named in one command.
+const STEP: usize = 1_000;
+
+impl Session {
+    /// The UIDs of messages that satisfy `criteria`, ascending, each once.
+    pub(super) async fn search_uids(&mut self, exists: u32, criteria: &str) -> Result<Vec<u32>> {
+        let mut uids = Vec::new();
+        let mut first = 1;
+        while first <= exists {
+            let last = exists.min(first + SEARCH_STEP - 1);
+            // Sequence numbers only cut the listing into pieces; a message that slips between two of them because
+            // another client expunged one is listed next time.
+            let command = format!("UID SEARCH {first}:{last} {criteria}");
+            self.run(&command, |reply| {
+                if let Response::MailboxData(MailboxDatum::Search(found)) = reply {
+                    uids.extend(found.iter().filter(|uid| **uid != 0));
+                }
+                Ok(())
+            })
+            .await?;
+            first = last + 1;
+        }
+        uids.sort_unstable();
+        uids.dedup();
+        Ok(uids)
+    }
+
+    /// Of these UIDs, those that satisfy `criteria`.
+    pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
+        let mut wanted = Vec::new();
+        for chunk in uids.chunks(STEP) {
+            let set = uid_set(chunk.iter().copied());
+            let mut found = BTreeSet::new();
+            self.run(&format!("UID SEARCH UID {set} {criteria}"), |reply| {
+                if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
+                    found.extend(uids.iter().copied());
+                }
+                Ok(())
+            })
+            .await?;
+            wanted.extend(chunk.iter().filter(|uid| found.contains(uid)));
+        }
+        Ok(wanted)
+    }
+}
+
+impl ImapSource {
+    /// Narrows ids by the server's SEARCH.
+    pub(in crate::source) async fn search(
+        &mut self,
+        ids: Vec<Vec<u8>>,
+        select: &Select,
+        now: Timestamp,
+    ) -> Result<Vec<Vec<u8>>> {
+        let Some(criteria) = criteria(select, now) else { return Ok(ids) };
+        let uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
+        let found = self.session.search_among(&uids, &criteria).await;
+        let found = found.map_err(|e| e.while_doing("the account's selection"))?;
+        Ok(found.into_iter().map(|uid| uid.to_string().into_bytes()).collect())
+    }
+
+    /// Size, flags and, if wanted, date and header hash of messages.
+    pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
+        let header = if details.head_hash { " BODY.PEEK[HEADER]" } else { "" };
+        let mut listed = Vec::with_capacity(ids.len());
+        for chunk in ids.chunks(STEP) {
+            let set = uid_set(chunk.iter().filter_map(|id| uid_of(id)));
+            let command = format!("UID FETCH {set} (UID FLAGS RFC822.SIZE INTERNALDATE{header})");
+            let mut found = Vec::new();
+            self.session
+                .run(&command, |reply| {
+                    if let Response::Fetch(_, attributes) = reply {
+                        found.extend(listed_of(attributes));
+                    }
+                    Ok(())
+                })
+                .await?;
+            // Replies come in any order and may speak of messages nobody asked about.
+            found.sort_by_key(|m: &Listed| uid_of(&m.id));
+            found.dedup_by(|a, b| a.id == b.id);
+            found.retain(|m| holds(chunk, &m.id));
+            listed.append(&mut found);
+        }
+        Ok(listed)
+    }
+}
+
+/// Whether `id` is among ids in ascending order of their numbers.
+fn holds(ascending: &[Vec<u8>], id: &[u8]) -> bool {
+    ascending.binary_search_by_key(&uid_of(id), |known| uid_of(known)).is_ok()
+}
+
+fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
+    let uid = uid_in(attributes)?;
+    let mut listed =
+        Listed { id: uid.to_string().into_bytes(), announced: 0, arrived: None, flags: Flags::default(), head_hash: None };
+    let mut has_size = false;
+    for attribute in attributes {
+        match attribute {
+            AttributeValue::Rfc822Size(size) => (listed.announced, has_size) = (u64::from(*size), true),
+            AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
+            AttributeValue::InternalDate(date) => listed.arrived = internal_date(date),
+            AttributeValue::BodySection { data: Some(head), .. } => listed.head_hash = Some(head_hash(&to_lf(head))),
+            _ => {}
+        }
+    }
+    // A reply without size is about flags that another client changed just now.
+    has_size.then_some(listed)
+}
+
+pub(super) fn flags_of<S: AsRef<str>>(flags: &[S]) -> Flags {
+    // Keywords have no letter of their own in a Maildir yet; only the system flags are carried over.
+    flags.iter().filter_map(|flag| Flag::from_word(flag.as_ref())).collect()
+}
+
+/// `17-Jul-1996 02:44:25 -0700`, the day padded with a blank or not.
+fn internal_date(text: &str) -> Option<Timestamp> {
+    strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim()).and_then(|parsed| parsed.to_timestamp()).ok()
+}
+
+/// The selection as SEARCH criteria. SINCE has the precision of a day and the server's time zone, so a day more
+/// is asked for; the exact comparison is made with INTERNALDATE afterwards.
+fn criteria(select: &Select, now: Timestamp) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(since) = select.since {
+        let day = since.at(now).to_zoned(TimeZone::UTC).date().yesterday().ok()?;
+        parts.push(format!("SINCE {}", day.strftime("%-d-%b-%Y")));
+    }
+    if let Some(max) = select.max_size {
+        parts.push(format!("SMALLER {}", max.saturating_add(1).min(u64::from(u32::MAX))));
+    }
+    parts.extend(select.search.clone());
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// UIDs as a sequence set with ranges: `1:4,7`.
+pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for uid in uids {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    let text = |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}:{last}") };
+    ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_have_ranges() {
+        assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
+        assert_eq!(uid_set([u32::MAX].into_iter()), "4294967295");
+        assert_eq!(uid_set(std::iter::empty()), "");
+    }
+
+    #[test]
+    fn dates_as_servers_write_them() {
+        let expected = "1996-07-17T09:44:25Z".parse().ok();
+        assert_eq!(internal_date("17-Jul-1996 02:44:25 -0700"), expected);
+        assert_eq!(internal_date(" 7-Jul-1996 02:44:25 +0000"), "1996-07-07T02:44:25Z".parse().ok());
+        assert_eq!(internal_date("nonsense"), None);
+    }
+
+    #[test]
+    fn the_selection_becomes_criteria() {
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let day = crate::config::When::Ago(std::time::Duration::from_secs(86_400));
+        let select = Select { since: Some(day), max_size: Some(1024), search: Some("UNSEEN".into()), limit: Some(3) };
+        assert_eq!(criteria(&select, now).unwrap(), "SINCE 21-Nov-2026 SMALLER 1025 UNSEEN");
+        assert_eq!(criteria(&Select::default(), now), None);
+    }
+}

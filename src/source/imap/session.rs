@@ -1,0 +1,380 @@
+//! The command loop: one command at a time or several in flight, each read to its tagged line.
+
+use std::time::Duration;
+
+use async_imap::Client;
+use async_imap::imap_proto::{
+    AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status,
+};
+use data_encoding::BASE64;
+use secrecy::ExposeSecret;
+use tokio::io::AsyncWriteExt;
+
+use super::guard::Guard;
+use super::mutf7;
+use crate::config::{Account, Tls};
+use crate::error::{Error, Kind, Result};
+use crate::net::{self, Stream, deadline, within};
+use crate::source::login_refused;
+
+/// The most untagged replies to one command.
+const MAX_REPLIES: u32 = 2_000_000;
+
+/// A connection with a command loop.
+#[derive(Debug)]
+pub(super) struct Session {
+    client: Client<Guard<Stream>>,
+    host: String,
+    tag: u32,
+    capabilities: Vec<String>,
+}
+
+/// What SELECT or EXAMINE said.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    pub(super) exists: u32,
+    pub(super) uid_validity: Option<u32>,
+}
+
+/// The tagged answer to a command that was understood.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// `NO …` or `BAD …` as the server wrote it.
+    pub(super) line: String,
+}
+
+impl Session {
+    /// Greeting, TLS, login, ID: ready for SELECT.
+    pub(super) async fn connect(account: &Account) -> Result<Self> {
+        let server = &account.server;
+        let stream = net::connect(server).await?;
+        let mut session = Self::over(stream, &server.host);
+        let greeting = session.greeting().await?;
+        if server.tls == Tls::StartTls {
+            if greeting == Status::PreAuth {
+                // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
+                return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
+            }
+            session = session.start_tls(account).await?;
+        }
+        if greeting != Status::PreAuth {
+            session.ask_capabilities_unless_known().await?;
+            session.login(account).await?;
+        }
+        session.ask_capabilities_unless_known().await?;
+        session.identify().await?;
+        Ok(session)
+    }
+
+    fn over(stream: Stream, host: &str) -> Self {
+        let client = Client::new(Guard::new(stream));
+        Self { client, host: host.to_owned(), tag: 0, capabilities: Vec::new() }
+    }
+
+    /// Whether the server announced a capability; case does not count.
+    pub(super) fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|c| c.eq_ignore_ascii_case(capability))
+    }
+
+    /// Sends a command without waiting. Returns its tag.
+    pub(super) async fn send(&mut self, command: &str) -> Result<RequestId> {
+        self.tag += 1;
+        let tag = RequestId(format!("m{}", self.tag));
+        tracing::debug!(host = self.host, "C: {} {}", tag.0, hide_secrets(command));
+        self.write(format!("{} {command}\r\n", tag.0).as_bytes()).await?;
+        Ok(tag)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let stream = self.client.get_mut();
+        within(deadline::REPLY, "sending a command", async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        })
+        .await
+    }
+
+    /// Reads to the tagged line of `tag`, giving every untagged reply to `each`. NO and BAD are a [`Refusal`];
+    /// BYE, a closed connection and silence are errors.
+    pub(super) async fn finish(
+        &mut self,
+        tag: &RequestId,
+        mut each: impl FnMut(&Response<'_>) -> Result<()>,
+    ) -> Result<Result<String, Refusal>> {
+        for _ in 0..MAX_REPLIES {
+            let step = self.read(deadline::REPLY, |reply| step_of(reply, tag, &mut each)).await??;
+            match step {
+                Step::More => {}
+                Step::Capabilities(list) => self.capabilities = list,
+                Step::Done(result, capabilities) => {
+                    self.capabilities = capabilities.unwrap_or_else(|| std::mem::take(&mut self.capabilities));
+                    return Ok(result);
+                }
+            }
+        }
+        Err(Error::permanent(Kind::Protocol, "the server's reply does not end"))
+    }
+
+    /// Sends a command and waits for its OK.
+    pub(super) async fn run(&mut self, command: &str, each: impl FnMut(&Response<'_>) -> Result<()>) -> Result<String> {
+        let tag = self.send(command).await?;
+        let verb = command.split(' ').take(2).collect::<Vec<_>>().join(" ");
+        self.finish(&tag, each).await?.map_err(|refusal| refused(&verb, &refusal.line))
+    }
+
+    /// Reads one reply and looks at it. The parsed reply borrows from a buffer whose type async-imap keeps to
+    /// itself, hence the closure.
+    async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
+        let doing = "waiting for the server's reply";
+        match within(limit, doing, self.client.read_response()).await? {
+            Some(reply) => Ok(look(reply.parsed())),
+            None => {
+                let end = std::io::ErrorKind::UnexpectedEof.into();
+                Err(Error::network(format!("{doing}: the server closed the connection"), end))
+            }
+        }
+    }
+
+    async fn greeting(&mut self) -> Result<Status> {
+        let host = self.host.clone();
+        let (status, capabilities) = self
+            .read(deadline::GREETING, |reply| match reply {
+                Response::Data { status: status @ (Status::Ok | Status::PreAuth), outcome } => {
+                    Ok((status.clone(), capabilities_in(outcome)))
+                }
+                Response::Data { status, outcome } => {
+                    Err(Error::transient(Kind::Refused, "the server turned us away").said(line_of(status, outcome)))
+                }
+                _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
+            })
+            .await??;
+        self.capabilities = capabilities.unwrap_or_default();
+        Ok(status)
+    }
+
+    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
+    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+        self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
+            Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
+        })?;
+        if self.read(Duration::from_millis(1), |_| ()).await.is_ok() {
+            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
+        }
+        let (stream, early) = self.client.into_inner().into_parts();
+        if early {
+            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
+        }
+        // What was said before TLS is forgotten with the old session (T4).
+        Ok(Self::over(net::start_tls(stream, &account.server).await?, &account.server.host))
+    }
+
+    async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
+        if self.capabilities.is_empty() {
+            self.run("CAPABILITY", |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    async fn login(&mut self, account: &Account) -> Result<()> {
+        let password = account.password.reveal().await?;
+        let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
+        let answer = if self.can("AUTH=PLAIN") {
+            self.authenticate_plain(&account.user, password.expose_secret()).await?
+        } else if self.can("LOGINDISABLED") {
+            return Err(Error::permanent(Kind::Refused, format!("{doing}: the server offers no way to log in")));
+        } else {
+            self.log_in(&account.user, password.expose_secret()).await?
+        };
+        // The capabilities of a logged-in session are others; a server that does not say them is asked.
+        if let Err(Refusal { line }) = answer {
+            return Err(login_refused(&doing, &line));
+        }
+        Ok(())
+    }
+
+    /// AUTHENTICATE PLAIN (RFC 4616), with the initial response where the server takes it (RFC 4959).
+    async fn authenticate_plain(&mut self, user: &str, password: &str) -> Result<Result<String, Refusal>> {
+        let secret = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
+        let initial = self.can("SASL-IR");
+        self.capabilities.clear();
+        if initial {
+            let tag = self.send(&format!("AUTHENTICATE PLAIN {secret}")).await?;
+            return self.finish(&tag, |_| Ok(())).await;
+        }
+        let tag = self.send("AUTHENTICATE PLAIN").await?;
+        self.answer_continuation(&tag, &secret).await
+    }
+
+    /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.
+    async fn log_in(&mut self, user: &str, password: &str) -> Result<Result<String, Refusal>> {
+        self.capabilities.clear();
+        if let (Some(user), Some(password)) = (quoted(user), quoted(password)) {
+            let tag = self.send(&format!("LOGIN {user} {password}")).await?;
+            return self.finish(&tag, |_| Ok(())).await;
+        }
+        let tag = self.send(&format!("LOGIN {{{}}}", user.len())).await?;
+        if let Some(refusal) = self.wait_continuation(&tag).await? {
+            return Ok(Err(refusal));
+        }
+        self.write(format!("{user} {{{}}}\r\n", password.len()).as_bytes()).await?;
+        self.answer_continuation(&tag, password).await
+    }
+
+    async fn answer_continuation(&mut self, tag: &RequestId, answer: &str) -> Result<Result<String, Refusal>> {
+        if let Some(refusal) = self.wait_continuation(tag).await? {
+            return Ok(Err(refusal));
+        }
+        self.write(format!("{answer}\r\n").as_bytes()).await?;
+        self.finish(tag, |_| Ok(())).await
+    }
+
+    /// Waits for `+`, or for the refusal instead of it.
+    async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
+        for _ in 0..100 {
+            let answer = self.read(deadline::REPLY, |reply| match reply {
+                Response::Continue(_) => Some(None),
+                Response::Done { tag: of, status, outcome } if of == tag => {
+                    Some(Some(Refusal { line: line_of(status, outcome) }))
+                }
+                _ => None,
+            });
+            if let Some(answer) = answer.await? {
+                return Ok(answer);
+            }
+        }
+        Err(Error::permanent(Kind::Protocol, "the server never asks for the password"))
+    }
+
+    /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.
+    /// Servers without the capability are not asked: some break the session on it.
+    async fn identify(&mut self) -> Result<()> {
+        if self.can("ID") {
+            let id = format!("ID (\"name\" \"mailsluice\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
+            let tag = self.send(&id).await?;
+            // A refusal changes nothing.
+            self.finish(&tag, |_| Ok(())).await?.ok();
+        }
+        Ok(())
+    }
+
+    /// Selects a folder, read-only unless something is to be changed in it.
+    pub(super) async fn select(&mut self, folder: &str, to_write: bool) -> Result<Selected> {
+        let verb = if to_write { "SELECT" } else { "EXAMINE" };
+        let mut selected = Selected::default();
+        let command = format!("{verb} {}", mailbox(folder)?);
+        self.run(&command, |reply| {
+            match reply {
+                Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
+                Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => {
+                    selected.uid_validity = Some(*n);
+                }
+                _ => {}
+            }
+            Ok(())
+        })
+        .await
+        .map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
+        Ok(selected)
+    }
+
+    /// Says LOGOUT and gives the server a moment.
+    pub(super) async fn logout(&mut self) {
+        if let Ok(tag) = self.send("LOGOUT").await {
+            let goodbye = async {
+                let is_answer = |reply: &Response<'_>| matches!(reply, Response::Done { tag: of, .. } if *of == tag);
+                while let Ok(false) = self.read(deadline::GOODBYE, is_answer).await {}
+            };
+            tokio::time::timeout(deadline::GOODBYE, goodbye).await.ok();
+        }
+    }
+}
+
+/// What a reply means to the command loop.
+enum Step {
+    More,
+    Capabilities(Vec<String>),
+    Done(Result<String, Refusal>, Option<Vec<String>>),
+}
+
+fn step_of(
+    reply: &Response<'_>,
+    tag: &RequestId,
+    each: &mut impl FnMut(&Response<'_>) -> Result<()>,
+) -> Result<Step> {
+    match reply {
+        Response::Done { tag: of, status, outcome } if of == tag => {
+            let line = line_of(status, outcome);
+            let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
+            Ok(Step::Done(result, capabilities_in(outcome)))
+        }
+        Response::Done { status, outcome, .. } => {
+            Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
+                .said(line_of(status, outcome)))
+        }
+        Response::Data { status: Status::Bye, outcome } => {
+            Err(Error::transient(Kind::Network, "the server ended the session").said(line_of(&Status::Bye, outcome)))
+        }
+        Response::Capabilities(list) => Ok(Step::Capabilities(names_of(list))),
+        untagged => each(untagged).map(|()| Step::More),
+    }
+}
+
+fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
+    match &outcome.code {
+        Some(ResponseCode::Capabilities(list)) => Some(names_of(list)),
+        _ => None,
+    }
+}
+
+/// NO or BAD to a command, as an error. Refusals that pass by themselves say so in their code or their words.
+pub(super) fn refused(verb: &str, line: &str) -> Error {
+    let like_login = login_refused(&format!("{verb} was refused"), line);
+    match like_login.kind() {
+        Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
+        _ => like_login,
+    }
+}
+
+/// A folder name as a quoted string in modified UTF-7.
+pub(super) fn mailbox(folder: &str) -> Result<String> {
+    let name = mutf7::encode(folder);
+    quoted(&name).ok_or_else(|| {
+        let folder = crate::clean::line(folder.as_bytes());
+        Error::permanent(Kind::Protocol, format!("the folder name {folder} cannot be sent to a server"))
+    })
+}
+
+/// A quoted string (RFC 3501 9), or `None` for text that needs a literal.
+pub(super) fn quoted(text: &str) -> Option<String> {
+    let fits = text.len() <= 1000 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+fn names_of(list: &[Capability<'_>]) -> Vec<String> {
+    let name = |capability: &Capability<'_>| match capability {
+        Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
+        Capability::Auth(mechanism) => format!("AUTH={mechanism}"),
+        Capability::Atom(atom) => atom.to_string(),
+    };
+    list.iter().map(name).collect()
+}
+
+fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
+    let code = match &outcome.code {
+        Some(ResponseCode::Alert) => "[ALERT] ",
+        Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
+        _ => "",
+    };
+    format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), outcome.information.as_deref().unwrap_or_default())
+}
+
+/// A command for the log, without what only the server may read.
+fn hide_secrets(command: &str) -> &str {
+    let secret = ["LOGIN", "AUTHENTICATE"].into_iter().find(|verb| command.starts_with(verb));
+    secret.map_or(command, |verb| verb)
+}
+
+/// The UID in a FETCH reply. Replies without one are about flags that another client changed.
+pub(super) fn uid_in(attributes: &[AttributeValue<'_>]) -> Option<u32> {
+    attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None })
+}

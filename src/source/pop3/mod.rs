@@ -1,0 +1,87 @@
+//! POP3 (RFC 1939): our own client, since every crate for it corrupts mail, hangs or panics.
+//!
+//! A message is known by its UIDL. RFC 1939 lets a server give one UIDL to two identical messages and some give
+//! it to different ones, so an ordinal among equals belongs to the key. Deletion is believed only when QUIT
+//! was answered with `+OK`.
+
+mod listing;
+mod session;
+mod transfer;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Spool;
+use crate::config::{Account, Identity, Retention};
+use crate::error::Result;
+use crate::message::{Key, Origin};
+use crate::state::Settlement;
+use session::Session;
+
+/// A logged-in POP3 session.
+#[derive(Debug)]
+pub struct Pop3Source {
+    session: Session,
+    spool: Spool,
+    origin: Arc<Origin>,
+    identity: Identity,
+    /// The messages of this session, by id.
+    messages: HashMap<Vec<u8>, Numbered>,
+    /// Messages that were marked for deletion and go with QUIT.
+    marked: Vec<Key>,
+}
+
+/// A message by its number in this session.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    number: u32,
+    size: u64,
+}
+
+impl Pop3Source {
+    /// Connects, protects the connection and logs in.
+    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
+        let origin = Origin { account: account.name.clone(), folder: "INBOX".to_owned(), generation: 0 };
+        Ok(Self {
+            session: Session::connect(account).await?,
+            spool,
+            origin: Arc::new(origin),
+            identity: account.identity,
+            messages: HashMap::new(),
+            marked: Vec::new(),
+        })
+    }
+
+    /// Sends DELE for messages that are safe here. Nothing is deleted before [`Self::quit`].
+    pub(super) async fn mark_deleted(&mut self, messages: &[Settlement], retention: &Retention) -> Result<()> {
+        if !matches!(retention, Retention::Delete | Retention::DeleteAfter(_)) {
+            return Ok(());
+        }
+        let numbered = messages.iter().filter_map(|s| Some((s.key().clone(), self.messages.get(&s.key().id)?.number)));
+        let (keys, commands): (Vec<_>, Vec<_>) = numbered.map(|(key, n)| (key, format!("DELE {n}\r\n"))).unzip();
+        let mut accepted = Vec::new();
+        self.session
+            .pipeline(&commands, |i, reply| {
+                // A refused DELE leaves the message where it is, to be asked for again next time.
+                if reply.is_ok() {
+                    accepted.push(keys[i].clone());
+                }
+                Ok(())
+            })
+            .await?;
+        self.marked.extend(accepted);
+        Ok(())
+    }
+
+    /// Says QUIT. Only its `+OK` means that the marked messages are gone (RFC 1939 section 6).
+    pub async fn quit(mut self) -> Result<Vec<Key>> {
+        let waits = if self.marked.is_empty() { crate::net::deadline::GOODBYE } else { crate::net::deadline::REPLY };
+        match self.session.command_within("QUIT", waits).await {
+            Ok(_) => Ok(self.marked),
+            // Without deletions nothing hangs on the goodbye.
+            Err(_) if self.marked.is_empty() => Ok(Vec::new()),
+            Err(e) => Err(e.while_doing("deleting on the server (it may or may not have happened)")),
+        }
+    }
+}

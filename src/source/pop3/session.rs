@@ -1,0 +1,182 @@
+//! Greeting, capabilities, STLS, login, and commands one by one or in a pipeline.
+
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use secrecy::ExposeSecret;
+
+use super::wire::Reply;
+use crate::config::{Account, Tls};
+use crate::error::{Error, Kind, Result};
+use crate::net::{self, LineStream, deadline};
+use crate::source::login_refused;
+
+/// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
+const IN_FLIGHT: usize = 64;
+/// The most lines of a capability listing.
+const MAX_CAPABILITIES: usize = 100;
+
+/// A connection with its capabilities.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) lines: LineStream,
+    host: String,
+    capabilities: Vec<String>,
+}
+
+impl Session {
+    /// Up to the transaction state (RFC 1939 section 5).
+    pub(super) async fn connect(account: &Account) -> Result<Self> {
+        let server = &account.server;
+        let lines = LineStream::new(net::connect(server).await?);
+        let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new() };
+        session.greeting().await?;
+        session.ask_capabilities().await?;
+        if server.tls == Tls::StartTls {
+            session = session.start_tls(account).await?;
+        }
+        session.speak_utf8().await?;
+        session.login(account).await?;
+        Ok(session)
+    }
+
+    pub(super) fn can(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|line| line.eq_ignore_ascii_case(capability))
+    }
+
+    /// A capability with arguments: `SASL PLAIN LOGIN` can `SASL` with `PLAIN`.
+    fn can_with(&self, capability: &str, argument: &str) -> bool {
+        self.capabilities.iter().any(|line| {
+            let mut words = line.split_ascii_whitespace();
+            words.next().is_some_and(|w| w.eq_ignore_ascii_case(capability)) && words.any(|w| w.eq_ignore_ascii_case(argument))
+        })
+    }
+
+    async fn greeting(&mut self) -> Result<()> {
+        let line = self.lines.line(deadline::GREETING).await?;
+        match Reply::parse(line)? {
+            Reply::Ok(_) => Ok(()),
+            Reply::Err(line) => Err(Error::transient(Kind::Refused, "the server turned us away").said(line)),
+            Reply::Continue => Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host))),
+        }
+    }
+
+    /// CAPA (RFC 2449). A server without it has none of the extensions.
+    async fn ask_capabilities(&mut self) -> Result<()> {
+        self.capabilities.clear();
+        if !self.command("CAPA").await?.is_ok() {
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        self.multi_line(MAX_CAPABILITIES, |line| found.push(crate::clean::line(line).trim().to_owned())).await?;
+        self.capabilities = found;
+        Ok(())
+    }
+
+    /// STLS (RFC 2595). What was said before TLS is forgotten.
+    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+        self.command("STLS").await?.accepted("STLS").map_err(|e| {
+            Error::permanent(Kind::Tls, "the server refuses STLS, which `tls: starttls` requires").because(e)
+        })?;
+        let stream = net::start_tls(self.lines.into_clean_stream()?, &account.server).await?;
+        let mut session = Self { lines: LineStream::new(stream), host: self.host, capabilities: Vec::new() };
+        session.ask_capabilities().await?;
+        Ok(session)
+    }
+
+    /// UTF8 (RFC 6856) before the login, where it is offered. Without it Courier serves a wrapper instead of mail
+    /// with UTF-8 headers, and DELE then destroys the mail that was never seen.
+    async fn speak_utf8(&mut self) -> Result<()> {
+        let offered = self.capabilities.iter().any(|line| {
+            line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("UTF8"))
+        });
+        if offered {
+            self.command("UTF8").await?;
+        }
+        Ok(())
+    }
+
+    async fn login(&mut self, account: &Account) -> Result<()> {
+        let password = account.password.reveal().await?;
+        let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
+        let reply = if self.can("USER") || !self.can_with("SASL", "PLAIN") {
+            self.user_and_pass(&account.user, password.expose_secret()).await?
+        } else {
+            self.auth_plain(&account.user, password.expose_secret()).await?
+        };
+        match reply {
+            Reply::Err(line) => Err(login_refused(&doing, &line)),
+            reply => reply.accepted("PASS").map(drop),
+        }
+    }
+
+    async fn user_and_pass(&mut self, user: &str, password: &str) -> Result<Reply> {
+        let Some(user) = one_word(user) else {
+            return Err(Error::permanent(Kind::Config, "the user name cannot be sent to a POP3 server"));
+        };
+        if let Reply::Err(line) = self.command(&format!("USER {user}")).await? {
+            return Ok(Reply::Err(line));
+        }
+        self.command(&format!("PASS {password}")).await
+    }
+
+    /// AUTH PLAIN (RFC 5034), in two steps, which every server takes.
+    async fn auth_plain(&mut self, user: &str, password: &str) -> Result<Reply> {
+        match self.command("AUTH PLAIN").await? {
+            Reply::Continue => self.command(&BASE64.encode(format!("\0{user}\0{password}").as_bytes())).await,
+            other => Ok(other),
+        }
+    }
+
+    /// Sends one command and reads the first line of its reply.
+    pub(super) async fn command(&mut self, command: &str) -> Result<Reply> {
+        self.command_within(command, deadline::REPLY).await
+    }
+
+    pub(super) async fn command_within(&mut self, command: &str, limit: Duration) -> Result<Reply> {
+        self.lines.send(format!("{command}\r\n").as_bytes()).await?;
+        Reply::parse(self.lines.line(limit).await?)
+    }
+
+    /// Reads the lines of a multi-line reply up to the dot.
+    pub(super) async fn multi_line(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> Result<()> {
+        for _ in 0..most {
+            let line = self.lines.line(deadline::REPLY).await?;
+            if line == b"." {
+                return Ok(());
+            }
+            each(line.strip_prefix(b".").unwrap_or(line));
+        }
+        Err(Error::permanent(Kind::Protocol, "the server's list does not end"))
+    }
+
+    /// How many commands may be sent before the first reply is read.
+    pub(super) fn window(&self) -> usize {
+        if self.can("PIPELINING") { IN_FLIGHT } else { 1 }
+    }
+
+    /// Sends commands with one-line replies, as many ahead as the server allows.
+    pub(super) async fn pipeline(
+        &mut self,
+        commands: &[String],
+        mut each: impl FnMut(usize, Reply) -> Result<()>,
+    ) -> Result<()> {
+        let window = self.window();
+        let mut sent = 0;
+        for i in 0..commands.len() {
+            if i == sent {
+                let until = commands.len().min(sent + window);
+                self.lines.send(commands[sent..until].concat().as_bytes()).await?;
+                sent = until;
+            }
+            let reply = Reply::parse(self.lines.line(deadline::REPLY).await?)?;
+            each(i, reply)?;
+        }
+        Ok(())
+    }
+}
+
+/// A user name that cannot end the command or begin another.
+fn one_word(user: &str) -> Option<&str> {
+    (!user.is_empty() && !user.contains(|c: char| c.is_control())).then_some(user)
+}

@@ -1,0 +1,126 @@
+//! RETR: as many messages in flight as the server allows, each streamed through the unstuffer.
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::Pop3Source;
+use super::wire::{Reply, refused};
+use crate::error::{Error, Kind, Result};
+use crate::message::{Bytes, Envelope, Key};
+use crate::net::deadline;
+use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches};
+
+/// The largest message taken into memory although the server announced less.
+const MAX_UNANNOUNCED: u64 = 2 * WINDOW;
+
+impl Pop3Source {
+    /// Fetches messages and sends them in batches.
+    pub(in crate::source) async fn fetch(
+        &mut self,
+        wanted: &[Listed],
+        out: &mpsc::Sender<Batch>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let (small, big) = batches(wanted);
+        for batch in small {
+            if stop.is_cancelled() || out.is_closed() {
+                return Ok(());
+            }
+            let mut items = Vec::with_capacity(batch.len());
+            let result = self.fetch_batch(batch, &mut items).await;
+            // What arrived whole before a broken connection is delivered all the same.
+            out.send(items).await.ok();
+            result?;
+        }
+        for message in big {
+            if stop.is_cancelled() || out.is_closed() {
+                return Ok(());
+            }
+            let item = self.fetch_to_spool(message).await?;
+            out.send(vec![item]).await.ok();
+        }
+        Ok(())
+    }
+
+    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Batch) -> Result<()> {
+        let window = self.session.window();
+        let commands: Vec<String> = batch.iter().map(|m| self.retr(m)).collect();
+        let mut sent = 0;
+        for (i, listed) in batch.iter().enumerate() {
+            // The window slides by halves: a write for each message would double the system calls.
+            if sent == 0 || (sent - i) * 2 <= window && sent < commands.len() {
+                let until = commands.len().min(i + window);
+                self.session.lines.send(commands[sent..until].concat().as_bytes()).await?;
+                sent = until;
+            }
+            let key = Key::new(&self.origin, listed.id.clone());
+            match self.receive(&key, listed).await {
+                Ok(item) => items.push(item),
+                Err(e) => {
+                    let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
+                    items.push(Item::Failed(key, cause));
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, key: &Key, listed: &Listed) -> Result<Item> {
+        if let Some(failed) = self.first_line(key).await? {
+            return Ok(failed);
+        }
+        let most = MAX_UNANNOUNCED.max(listed.announced);
+        let mut bytes = Vec::with_capacity(usize::try_from(listed.announced.min(WINDOW)).unwrap_or(0));
+        let keep = |piece: &[u8]| {
+            if (bytes.len() + piece.len()) as u64 > most {
+                return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
+            }
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        self.session.lines.block(deadline::REPLY, keep).await?;
+        if bytes.is_empty() && listed.announced > 0 {
+            let cause = Error::transient(Kind::Protocol, "the server lists it and sends nothing for it");
+            return Ok(Item::Failed(key.clone(), cause));
+        }
+        Ok(Item::Fetched(fetched(key.clone(), listed, Bytes::Memory(bytes))))
+    }
+
+    async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
+        let key = Key::new(&self.origin, listed.id.clone());
+        let command = self.retr(listed);
+        self.session.lines.send(command.as_bytes()).await?;
+        if let Some(failed) = self.first_line(&key).await? {
+            return Ok(failed);
+        }
+        let mut writer = self.spool.begin(&key)?;
+        self.session.lines.block(deadline::REPLY, |piece| writer.write_lf(piece)).await?;
+        Ok(Item::Fetched(fetched(key, listed, writer.finish()?)))
+    }
+
+    /// The reply to RETR: `None` when the message follows.
+    async fn first_line(&mut self, key: &Key) -> Result<Option<Item>> {
+        match Reply::parse(self.session.lines.line(deadline::REPLY).await?)? {
+            Reply::Ok(_) => Ok(None),
+            Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
+            Reply::Continue => Err(Error::permanent(Kind::Protocol, "RETR: the server asks for more")),
+        }
+    }
+
+    fn retr(&self, listed: &Listed) -> String {
+        let number = self.messages.get(&listed.id).map_or(0, |m| m.number);
+        format!("RETR {number}\r\n")
+    }
+}
+
+fn fetched(key: Key, listed: &Listed, bytes: Bytes) -> Fetched {
+    let envelope = Envelope {
+        key,
+        arrived: listed.arrived.unwrap_or_else(Timestamp::now),
+        flags: listed.flags.clone(),
+        announced: listed.announced,
+    };
+    Fetched { envelope, bytes }
+}

@@ -1,0 +1,92 @@
+//! Replies and listings as values: bytes in, values out, no I/O.
+
+use crate::clean;
+use crate::error::{Error, Kind, Result};
+
+/// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
+pub(super) const LONG_UIDL: usize = 255;
+
+/// The first line of a reply.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// `+OK text`.
+    Ok(String),
+    /// `-ERR text`, with its response code where there is one (RFC 2449, RFC 3206).
+    Err(String),
+    /// `+ text`: the server waits for more of an AUTH.
+    Continue,
+}
+
+impl Reply {
+    pub(super) fn parse(line: &[u8]) -> Result<Self> {
+        let text = |rest: &[u8]| clean::line(rest.trim_ascii());
+        if let Some(rest) = line.strip_prefix(b"+OK") {
+            Ok(Self::Ok(text(rest)))
+        } else if line.starts_with(b"-ERR") {
+            Ok(Self::Err(text(line)))
+        } else if line == b"+" || line.starts_with(b"+ ") {
+            Ok(Self::Continue)
+        } else {
+            Err(Error::permanent(Kind::Protocol, "the server does not answer like a POP3 server").said(line))
+        }
+    }
+
+    pub(super) fn is_ok(&self) -> bool {
+        matches!(self, Self::Ok(_))
+    }
+
+    /// The text of `+OK`, or `-ERR` as an error of the given command.
+    pub(super) fn accepted(self, verb: &str) -> Result<String> {
+        match self {
+            Self::Ok(text) => Ok(text),
+            Self::Err(line) => Err(refused(verb, &line)),
+            Self::Continue => Err(Error::permanent(Kind::Protocol, format!("{verb}: the server asks for more"))),
+        }
+    }
+}
+
+/// `-ERR` to a command other than a login: with `[SYS/PERM]` final, otherwise worth another try.
+pub(super) fn refused(verb: &str, line: &str) -> Error {
+    let doing = format!("{verb} was refused");
+    if line.to_ascii_uppercase().contains("[SYS/PERM]") {
+        return Error::permanent(Kind::Refused, doing).said(line);
+    }
+    Error::transient(Kind::Refused, doing).said(line)
+}
+
+/// A line of a LIST reply: number and size.
+pub(super) fn list_line(line: &[u8]) -> Option<(u32, u64)> {
+    let text = std::str::from_utf8(line).ok()?;
+    let mut words = text.split_ascii_whitespace();
+    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+}
+
+/// A line of a UIDL reply: number and id. The id is any bytes behind one blank; some servers put blanks into it.
+pub(super) fn uidl_line(line: &[u8]) -> Option<(u32, &[u8])> {
+    let blank = memchr::memchr(b' ', line)?;
+    let number = std::str::from_utf8(&line[..blank]).ok()?.parse().ok()?;
+    let id = line[blank + 1..].trim_ascii();
+    (!id.is_empty()).then_some((number, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies() {
+        assert_eq!(Reply::parse(b"+OK ready").unwrap(), Reply::Ok("ready".into()));
+        assert_eq!(Reply::parse(b"-ERR [AUTH] no").unwrap(), Reply::Err("-ERR [AUTH] no".into()));
+        assert_eq!(Reply::parse(b"+ ").unwrap(), Reply::Continue);
+        assert!(Reply::parse(b"* OK IMAP4rev1").is_err());
+    }
+
+    #[test]
+    fn listing_lines_with_odd_ids() {
+        assert_eq!(list_line(b"3 1200"), Some((3, 1200)));
+        assert_eq!(list_line(b"x"), None);
+        assert_eq!(uidl_line(b"3 <a b@c>"), Some((3, &b"<a b@c>"[..])));
+        assert_eq!(uidl_line(b"3 \xff\xfe"), Some((3, &b"\xff\xfe"[..])));
+        assert_eq!(uidl_line(b"3 "), None);
+    }
+}

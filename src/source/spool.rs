@@ -1,0 +1,90 @@
+//! Messages too big for memory go to a file as they arrive.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::error::{Error, Result};
+use crate::message::{Bytes, DeliveryName, Key, MAX_HEADER, ToLf};
+use crate::state::{Disk, DiskFile};
+
+/// The folder of big messages.
+#[derive(Clone)]
+pub struct Spool {
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+}
+
+impl std::fmt::Debug for Spool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Spool({})", self.folder.display())
+    }
+}
+
+impl Spool {
+    /// Files go below `folder`, which exists.
+    pub fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
+        Self { disk, folder }
+    }
+
+    /// Where the bytes of a message would be.
+    pub fn path(&self, key: &Key) -> PathBuf {
+        self.folder.join(DeliveryName::of(key).as_str())
+    }
+
+    /// Begins the file of a message; what an interrupted fetch left is replaced.
+    pub fn begin(&self, key: &Key) -> Result<SpoolWriter> {
+        let path = self.path(key);
+        let create = || match self.disk.create(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(&path)?;
+                self.disk.create(&path)
+            }
+            file => file,
+        };
+        let file = create().map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+        Ok(SpoolWriter { file, path, head: Vec::new(), length: 0, to_lf: ToLf::default(), piece: Vec::new() })
+    }
+}
+
+/// A big message on its way to the spool; CRLF becomes LF.
+pub struct SpoolWriter {
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    head: Vec<u8>,
+    length: u64,
+    to_lf: ToLf,
+    piece: Vec<u8>,
+}
+
+impl SpoolWriter {
+    /// Appends bytes as they came from an IMAP server.
+    pub fn write_wire(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        piece.clear();
+        self.to_lf.feed(bytes, &mut piece);
+        let result = self.write_lf(&piece);
+        self.piece = piece;
+        result
+    }
+
+    /// Appends bytes that have LF line ends already.
+    pub fn write_lf(&mut self, bytes: &[u8]) -> Result<()> {
+        let room = MAX_HEADER.saturating_sub(self.head.len());
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.length += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(|e| Error::disk(format!("writing {}", self.path.display()), e))
+    }
+
+    /// Makes the file durable. Its directory is synced with the batch.
+    pub fn finish(mut self) -> Result<Bytes> {
+        let mut last = Vec::new();
+        std::mem::take(&mut self.to_lf).end(&mut last);
+        self.write_lf(&last)?;
+        let Self { file, path, head, length, .. } = self;
+        file.finish(Timestamp::now()).map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+        Ok(Bytes::Spooled { head, path, length })
+    }
+}

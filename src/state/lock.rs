@@ -1,0 +1,57 @@
+//! Locks between processes: one for each role, released by the kernel when its holder dies.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::error::{Error, Kind, Result};
+
+/// A held lock. Dropping it releases it.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock `name` below the state folder, or says who holds it. Never waits.
+    pub fn try_take(locks: &Path, name: &str) -> Result<Self> {
+        let (mut file, doing) = open(locks, name)?;
+        match file.try_lock() {
+            Ok(()) => Self::held(file, &doing),
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).ok();
+                let holder = if pid.trim().is_empty() { "another process" } else { pid.trim() };
+                Err(Error::transient(Kind::Busy, format!("{name} is being worked on by mailsluice process {holder}")))
+            }
+            Err(TryLockError::Error(e)) => Err(Error::disk(doing, e)),
+        }
+    }
+
+    /// Takes the lock, waiting for its holder.
+    pub fn take(locks: &Path, name: &str) -> Result<Self> {
+        let (file, doing) = open(locks, name)?;
+        file.lock().map_err(|e| Error::disk(&doing, e))?;
+        Self::held(file, &doing)
+    }
+
+    fn held(mut file: File, doing: &str) -> Result<Self> {
+        let note_holder = || {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        { note_holder }().map_err(|e| Error::disk(doing, e))?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(locks: &Path, name: &str) -> Result<(File, String)> {
+    let path = locks.join(format!("{name}.lock"));
+    let doing = format!("locking {}", path.display());
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(&path).map_err(|e| Error::disk(&doing, e))?;
+    Ok((file, doing))
+}

@@ -1,0 +1,25 @@
+//! What is remembered between runs, and the order in which things become durable.
+//!
+//! | step | type | what is on disk when it exists |
+//! |---|---|---|
+//! | stage | [`Staged`] | every file complete and synced under `tmp/`, its directories synced |
+//! | record | [`Recorded`] | the decision, the staged names and the key, in one committed transaction |
+//! | publish | [`Published`] | every file renamed to `new/` or `cur/`, those directories synced |
+//! | settle | [`Settlement`] | (the server may now delete its copy) |
+//!
+//! Each type can be made only from the one above it, so the compiler keeps the promise that nothing leaves a
+//! server before it is safe here. All mail files are touched through [`Disk`], all memory through [`Store`]:
+//! the crash tests run the same pipeline over a disk that forgets everything unsynced.
+
+mod disk;
+mod lock;
+mod progress;
+mod schema;
+mod sqlite;
+mod store;
+
+pub use disk::{Disk, DiskFile, RealDisk, Synced, sync_dirs};
+pub use lock::Lock;
+pub use progress::{About, Entry, EntryId, Published, Recorded, Recovered, Settlement, Staged, Sub, Target, as_paths, touched_dirs};
+pub use sqlite::SqliteStore;
+pub use store::{Attempt, JournalRow, Known, Mark, Remembered, Store, Unfinished};

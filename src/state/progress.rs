@@ -1,0 +1,212 @@
+//! The types that carry a batch of messages from "decided" to "the server may forget it".
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Known, Synced};
+use crate::error::{Error, Kind, Result};
+use crate::message::{DeliveryName, Key};
+
+/// The number of a journal row.
+pub type EntryId = i64;
+
+/// `new/` or `cur/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sub {
+    /// Unseen and without flags.
+    New,
+    /// With flags in its name.
+    Cur,
+}
+
+/// One file that a message becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The Maildir.
+    pub maildir: PathBuf,
+    /// The file name under `tmp/`: `SECONDS.NAME.HOST`.
+    pub staged: String,
+    /// The flags part of the published name: empty, or `:2,FS`.
+    pub info: String,
+}
+
+impl Target {
+    /// Where it waits.
+    pub fn tmp_path(&self) -> PathBuf {
+        self.maildir.join("tmp").join(&self.staged)
+    }
+
+    /// `new/` without flags, `cur/` with.
+    pub fn sub(&self) -> Sub {
+        if self.info.is_empty() { Sub::New } else { Sub::Cur }
+    }
+
+    /// The directory it is published in.
+    pub fn published_dir(&self) -> PathBuf {
+        self.maildir.join(match self.sub() {
+            Sub::New => "new",
+            Sub::Cur => "cur",
+        })
+    }
+
+    /// Where it is published.
+    pub fn published_path(&self) -> PathBuf {
+        self.published_dir().join(format!("{}{}", self.staged, self.info))
+    }
+}
+
+/// One decided message: its key, what becomes of it, and what the journal says about it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its identity at the source.
+    pub key: Key,
+    /// The unique part of its file names.
+    pub name: DeliveryName,
+    /// The size the server announced.
+    pub announced: u64,
+    /// The hash of its header block.
+    pub head_hash: [u8; 16],
+    /// The size as filed.
+    pub size: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// From, Subject and Message-ID, shortened, so that a person recognises it in the log.
+    pub about: About,
+    /// The rule that decided, or why none did.
+    pub rule: String,
+    /// What happened to it, in words: `fileinto lists/rust`.
+    pub outcome: String,
+    /// The files it becomes; none when it was discarded.
+    pub targets: Vec<Target>,
+    /// Where its bytes are kept when it stands in no Maildir.
+    pub spooled: Option<PathBuf>,
+}
+
+/// By what a person recognises a message.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// The From field.
+    pub from: String,
+    /// The Subject field.
+    pub subject: String,
+    /// The Message-ID field.
+    pub message_id: String,
+}
+
+/// Messages whose files are complete and durable under `tmp/`.
+#[derive(Debug)]
+pub struct Staged {
+    entries: Vec<Entry>,
+}
+
+impl Staged {
+    /// Takes the proof that the files' directories were synced.
+    pub fn new(entries: Vec<Entry>, _proof: Synced) -> Self {
+        Self { entries }
+    }
+
+    /// What is to be recorded.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The next step, made by a [`super::Store`] with one id for each entry, after its transaction was committed.
+    pub fn recorded(self, ids: Vec<EntryId>) -> Result<Recorded> {
+        if ids.len() != self.entries.len() {
+            return Err(Error::permanent(Kind::State, "the journal did not number every message"));
+        }
+        Ok(Recorded { entries: ids.into_iter().zip(self.entries).collect() })
+    }
+}
+
+/// Messages whose decision stands in the journal.
+#[derive(Debug)]
+pub struct Recorded {
+    entries: Vec<(EntryId, Entry)>,
+}
+
+impl Recorded {
+    /// The files to publish.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        self.entries.iter().flat_map(|(_, entry)| &entry.targets)
+    }
+
+    /// The next step, with the proof that the directories were synced after the renames.
+    pub fn published(self, _proof: Synced) -> Published {
+        Published { entries: self.entries }
+    }
+}
+
+/// Messages that are safe here, whatever happens now.
+#[derive(Debug, Default)]
+pub struct Published {
+    entries: Vec<(EntryId, Entry)>,
+}
+
+impl Published {
+    /// The journal rows that can be marked done.
+    pub fn ids(&self) -> impl Iterator<Item = EntryId> {
+        self.entries.iter().map(|(id, _)| *id)
+    }
+
+    /// What was published, for the summary.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+
+    /// The permission for each message to leave the server.
+    pub fn settlements(&self) -> Vec<Settlement> {
+        self.entries.iter().map(|(_, entry)| Settlement { key: entry.key.clone() }).collect()
+    }
+}
+
+/// The proof that every recorded message of an account was published: recovery has run.
+#[derive(Debug)]
+pub struct Recovered {
+    odd: bool,
+}
+
+impl Recovered {
+    /// Made by recovery after the directories were synced. `odd` says that there was something to recover; then
+    /// nothing is deleted on the server in this pass.
+    pub fn new(odd: bool, _proof: Synced) -> Self {
+        Self { odd }
+    }
+
+    /// Whether a crash left something behind.
+    pub fn is_odd(&self) -> bool {
+        self.odd
+    }
+}
+
+/// The permission for a message to leave the server. It exists only for a message that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    key: Key,
+}
+
+impl Settlement {
+    /// For messages of earlier runs that the server still has, fetched before `before`.
+    pub fn of_earlier(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
+        known.here().filter(|(_, r)| r.at <= before).map(|(id, _)| Self { key: known.key(id) }).collect()
+    }
+
+    /// Which message.
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// The directories that hold the staged and published names of these files.
+pub fn touched_dirs<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = targets.flat_map(|t| [t.published_dir(), t.maildir.join("tmp")]).collect();
+    dirs.sort();
+    dirs.dedup();
+    dirs
+}
+
+/// Borrowed paths, as [`super::sync_dirs`] wants them.
+pub fn as_paths(dirs: &[PathBuf]) -> impl Iterator<Item = &Path> {
+    dirs.iter().map(PathBuf::as_path)
+}

@@ -1,0 +1,188 @@
+//! The narrow door to everything that is remembered.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{EntryId, Recorded, Staged, Target};
+use crate::error::Result;
+use crate::message::{Key, Origin};
+
+/// The memory of the program. Every writing call is one durable transaction.
+pub trait Store: Send + Sync {
+    /// What is remembered of an origin's messages.
+    fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
+
+    /// Earlier generations (UIDVALIDITY values) of the same folder that still hold keys, newest first.
+    fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
+
+    /// Whether anything at all is remembered of an account.
+    fn knows_account(&self, account: &str) -> Result<bool>;
+
+    /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
+    fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()>;
+
+    /// Forgets keys, so that their messages count as new.
+    fn forget(&self, keys: &[Key]) -> Result<()>;
+
+    /// Records decided and staged messages, and marks earlier rows done, in one transaction.
+    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recorded>;
+
+    /// Marks journal rows as published.
+    fn finish(&self, done: &[EntryId]) -> Result<()>;
+
+    /// The account's rows that were recorded and not marked done.
+    fn unfinished(&self, account: &str) -> Result<Vec<Unfinished>>;
+
+    /// Gives up a recorded row whose files are nowhere: the message counts as new again.
+    fn again(&self, row: &Unfinished) -> Result<()>;
+
+    /// Notes, without syncing, which message is being decided; `None` when no longer. Survives the process.
+    fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()>;
+
+    /// Which message was being decided when the last process of this account died.
+    fn died_deciding(&self, account: &str) -> Result<Option<Key>>;
+
+    /// Counts a failed attempt at a message and says how many there were.
+    fn attempt(&self, key: &Key, cause: &str, now: Timestamp) -> Result<u32>;
+
+    /// The failed attempts at an origin's messages, by id.
+    fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
+
+    /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
+    fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
+
+    /// The newest journal rows, newest first.
+    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;
+
+    /// Removes what the documented rules let go; returns spool files that nothing names any more.
+    fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>>;
+}
+
+/// Why a key is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// The message is here.
+    Here,
+    /// It was there before the first run, which was told not to fetch it.
+    Skipped,
+    /// It could not be fetched, several times; the user was told.
+    SetAside,
+    /// It was here and the server's copy was deleted or moved.
+    Settled,
+}
+
+/// One remembered key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Why.
+    pub mark: Mark,
+    /// The size the server announced.
+    pub announced: u64,
+    /// The hash of the header block, where it was seen.
+    pub head_hash: Option<[u8; 16]>,
+    /// When: for [`Mark::Here`] the time of fetching.
+    pub at: Timestamp,
+}
+
+/// Everything remembered of one origin.
+#[derive(Debug)]
+pub struct Known {
+    origin: Arc<Origin>,
+    keys: HashMap<Vec<u8>, Remembered>,
+}
+
+impl Known {
+    /// Puts it together; for a [`Store`].
+    pub fn new(origin: Arc<Origin>, keys: HashMap<Vec<u8>, Remembered>) -> Self {
+        Self { origin, keys }
+    }
+
+    /// Whose keys these are.
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
+    /// What is remembered of one id.
+    pub fn get(&self, id: &[u8]) -> Option<&Remembered> {
+        self.keys.get(id)
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many keys are remembered.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// All of it.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
+        self.keys.iter().map(|(id, r)| (id.as_slice(), r))
+    }
+
+    /// The messages that are here.
+    pub fn here(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
+        self.iter().filter(|(_, r)| r.mark == Mark::Here)
+    }
+
+    /// The key of an id.
+    pub fn key(&self, id: &[u8]) -> Key {
+        Key::new(&self.origin, id)
+    }
+}
+
+/// A recorded row whose publishing is not known to be complete.
+#[derive(Clone, Debug)]
+pub struct Unfinished {
+    /// Its number.
+    pub id: EntryId,
+    /// The message.
+    pub key: Key,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// The files.
+    pub targets: Vec<Target>,
+}
+
+/// Failed attempts at one message.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// How many.
+    pub count: u32,
+    /// The last cause.
+    pub cause: String,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+/// A journal row as `mailsluice log` shows it.
+#[derive(Clone, Debug)]
+pub struct JournalRow {
+    /// Its number.
+    pub id: EntryId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The account.
+    pub account: String,
+    /// The folder on the server.
+    pub folder: String,
+    /// UID, UIDL or hash.
+    pub message: String,
+    /// From, Subject, Message-ID.
+    pub about: super::About,
+    /// The size as filed.
+    pub size: u64,
+    /// The rule.
+    pub rule: String,
+    /// What happened.
+    pub outcome: String,
+    /// The files, as published.
+    pub files: Vec<PathBuf>,
+    /// Whether publishing is known to be complete.
+    pub done: bool,
+}
