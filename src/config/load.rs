@@ -79,6 +79,10 @@ impl Config {
 
 /// The config out of its tree. `None` when something that it cannot be without is missing or wrong.
 fn read(path: &Path, document: &Document, problems: &mut Problems) -> Option<Config> {
+    if let Value::Null = document.root.value {
+        problems.error_in_file("this config is empty").hint("the line `maildir: ~/Mail` is enough to begin with");
+        return None;
+    }
     let base = match Base::of_file(path) {
         Ok(base) => base,
         Err(error) => {
@@ -215,8 +219,10 @@ mod tests {
 
     use super::*;
 
+    type Loaded = Result<(Config, Vec<Problem>), Vec<Problem>>;
+
     /// Loads `config.yaml` with this text and mode out of a folder that also has `rules.yaml`.
-    fn load(text: impl AsRef<[u8]>, mode: u32) -> (PathBuf, Result<(Config, Vec<Problem>), Vec<Problem>>) {
+    fn load(text: impl AsRef<[u8]>, mode: u32) -> (PathBuf, Loaded) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
         fs::write(&path, text).unwrap();
