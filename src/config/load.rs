@@ -300,6 +300,23 @@ mod tests {
         assert!(Config::load(Path::new("/")).unwrap_err()[0].message.contains("directory"));
     }
 
+    /// Whatever is cut off or left out, there is a config or a reason, and the reason can be shown.
+    #[test]
+    fn mutilated_configs_are_loaded_or_refused() {
+        let whole = include_str!("../../tests/configs/good/many.yaml");
+        let places: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
+        let cut = places.iter().map(|at| whole[..*at].to_owned());
+        let left_out = places.iter().map(|at| format!("{}{}", &whole[..*at], &whole[at + 1..]));
+        for text in cut.chain(left_out) {
+            let source = Arc::new(Source::new("config.yaml", text));
+            let mut problems = Problems::new(&source);
+            let document = Document::parse(&source, &mut problems);
+            let config = document.and_then(|document| read(Path::new("config.yaml"), &document, &mut problems));
+            assert!(config.is_some() || problems.has_errors(), "{}", source.text);
+            assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
+        }
+    }
+
     #[test]
     fn the_state_folder_has_three_sources() {
         let from = |set: &'static [(&'static str, &'static str)]| {
