@@ -79,6 +79,10 @@ impl Config {
 
 /// The config out of its tree. `None` when something that it cannot be without is missing or wrong.
 fn read(path: &Path, document: &Document, problems: &mut Problems) -> Option<Config> {
+    if let Value::Null = document.root.value {
+        problems.error_in_file("this config is empty").hint("the line `maildir: ~/Mail` is enough to begin with");
+        return None;
+    }
     let base = match Base::of_file(path) {
         Ok(base) => base,
         Err(error) => {
@@ -215,8 +219,10 @@ mod tests {
 
     use super::*;
 
+    type Loaded = Result<(Config, Vec<Problem>), Vec<Problem>>;
+
     /// Loads `config.yaml` with this text and mode out of a folder that also has `rules.yaml`.
-    fn load(text: impl AsRef<[u8]>, mode: u32) -> (PathBuf, Result<(Config, Vec<Problem>), Vec<Problem>>) {
+    fn load(text: impl AsRef<[u8]>, mode: u32) -> (PathBuf, Loaded) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
         fs::write(&path, text).unwrap();
@@ -292,6 +298,23 @@ mod tests {
         assert_eq!(bad(b"maildir: /m\n# gr\xfcn\n"), ["the config cannot be read: it is not UTF-8 text (line 2)"]);
         assert_eq!(bad(vec![b'#'; MAX_BYTES + 1]), ["the config cannot be read: it is larger than 1 MiB"]);
         assert!(Config::load(Path::new("/")).unwrap_err()[0].message.contains("directory"));
+    }
+
+    /// Whatever is cut off or left out, there is a config or a reason, and the reason can be shown.
+    #[test]
+    fn mutilated_configs_are_loaded_or_refused() {
+        let whole = include_str!("../../tests/configs/good/many.yaml");
+        let places: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
+        let cut = places.iter().map(|at| whole[..*at].to_owned());
+        let left_out = places.iter().map(|at| format!("{}{}", &whole[..*at], &whole[at + 1..]));
+        for text in cut.chain(left_out) {
+            let source = Arc::new(Source::new("config.yaml", text));
+            let mut problems = Problems::new(&source);
+            let document = Document::parse(&source, &mut problems);
+            let config = document.and_then(|document| read(Path::new("config.yaml"), &document, &mut problems));
+            assert!(config.is_some() || problems.has_errors(), "{}", source.text);
+            assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! What the user wrote is a tree of [`yaml::Node`]s, each with its place in the file. [`Config::load`] turns
 //! it into these types, or into a list of [`problem::Problem`]s, all of them at once. The rest of the program
-//! sees only the meaning. Rule files are kept as [`Node`]s here; `filter` compiles them.
+//! sees only the meaning. Rule files are kept as [`yaml::Node`]s here; `filter` compiles them.
 
 pub mod problem;
 pub mod reader;
@@ -21,9 +21,23 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::reader::Shape;
 use self::secret::Password;
 use self::template::Template;
 use self::yaml::Document;
+
+/// The sections of the config with their keys, for the reference in the docs.
+pub fn sections() -> [&'static Shape; 7] {
+    [
+        &load::SHAPE,
+        &load::MAILDIR,
+        &accounts::SHAPE,
+        &server::SHAPE,
+        &secret::SHAPE,
+        &accounts::FIRST,
+        &accounts::RETENTION,
+    ]
+}
 
 /// Everything the program was told.
 #[derive(Debug)]

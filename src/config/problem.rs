@@ -9,6 +9,8 @@ use serde_json::json;
 use super::yaml::Span;
 use crate::clean;
 
+/// How many problems are worth showing at once.
+pub const MOST: usize = 100;
 /// How many characters of a long line are shown.
 const SHOWN: usize = 100;
 /// How many of them stand before the place that matters.
@@ -28,11 +30,11 @@ impl Source {
         Self { name: name.into(), text: text.into() }
     }
 
-    /// The line with this number from 1, without its end; the last line when there is none.
-    fn line(&self, number: usize) -> String {
+    /// The line with this number from 1, without its end; empty when there is none.
+    pub(super) fn line(&self, number: usize) -> String {
         let text = self.text.replace("\r\n", "\n");
         let mut lines = text.split(['\n', '\r']);
-        lines.nth(number.saturating_sub(1)).unwrap_or_default().to_owned()
+        number.checked_sub(1).and_then(|before| lines.nth(before)).unwrap_or_default().to_owned()
     }
 }
 
@@ -104,7 +106,7 @@ impl Problem {
         let shown = ShownLine::new(&self.source.line(span.line), span);
         let number = span.line.to_string();
         let gutter = " ".repeat(number.len());
-        write!(f, "\n{gutter} |\n{number} | {}", shown.text)?;
+        write!(f, "\n{gutter} |\n{}", format!("{number} | {}", shown.text).trim_end())?;
         write!(f, "\n{gutter} | {}{}", " ".repeat(shown.before), "^".repeat(shown.marked))?;
         match &self.hint {
             Some(hint) => write!(f, " {}", clean::line(hint.as_bytes())),
@@ -185,19 +187,30 @@ fn without_secret(line: &str) -> Vec<char> {
 }
 
 /// Where the value of a key that looks like `password` begins. `{command: …}` and its like are no secret.
+///
+/// Besides `password: …` this finds `password=…`, and `password …` at the beginning of a line, as fetchmail has it.
 fn secret_start(line: &[char]) -> Option<usize> {
-    let colons = line.iter().enumerate().filter(|(_, c)| **c == ':').map(|(at, _)| at);
-    colons.filter(|&at| looks_secret(&word_before(line, at))).find_map(|at| {
-        let value = at + 1 + line[at + 1..].iter().position(|c| !c.is_whitespace())?;
+    let indent = line.iter().take_while(|c| c.is_whitespace()).count();
+    let first_word = indent + line[indent..].iter().take_while(|c| is_word_char(**c)).count();
+    let ends = (0..line.len()).filter(|&at| matches!(line[at], ':' | '=') || at == first_word);
+    ends.filter(|&at| looks_secret(&word_before(line, at))).find_map(|at| {
+        let value = at + line[at..].iter().position(|c| !c.is_whitespace() && !matches!(c, ':' | '=' | '"' | '\''))?;
         (line[value] != '{').then_some(value)
     })
 }
 
 fn word_before(line: &[char], end: usize) -> String {
-    let is_part = |c: &&char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    let reversed: String =
-        line[..end].iter().rev().skip_while(|c| matches!(c, ' ' | '"' | '\'')).take_while(is_part).collect();
+    let reversed: String = line[..end]
+        .iter()
+        .rev()
+        .skip_while(|c| matches!(c, ' ' | '"' | '\''))
+        .take_while(|c| is_word_char(**c))
+        .collect();
     reversed.chars().rev().collect::<String>().to_lowercase()
+}
+
+fn is_word_char(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-')
 }
 
 fn looks_secret(key: &str) -> bool {
@@ -247,13 +260,22 @@ impl Problems {
         self.list.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// The problems, by file and place.
+    /// The problems, by file and place; at most [`MOST`], and then one that says how many are left out.
     pub fn into_vec(mut self) -> Vec<Problem> {
         self.list.sort_by(|a, b| {
             let place = |p: &Problem| p.span.map_or((0, 0), |span| (span.line, span.column));
             a.source.name.cmp(&b.source.name).then_with(|| place(a).cmp(&place(b)))
         });
+        self.cut();
         self.list
+    }
+
+    fn cut(&mut self) {
+        let (total, severity) = (self.list.len(), if self.has_errors() { Severity::Error } else { Severity::Warning });
+        if total > MOST {
+            self.list.truncate(MOST);
+            self.push(severity, None, format!("{} more problems are not shown", total - MOST));
+        }
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Problem {
@@ -305,9 +327,15 @@ mod tests {
     #[test]
     fn passwords_are_not_shown() {
         let span = Span { line: 1, column: 1, length: 3 };
-        for text in
-            ["password: hunter2", "x: {pasword: \"hunter2\", usr: me}", "\"passwd\" : hunter2", "imap_pass: hunter2"]
-        {
+        for text in [
+            "password: hunter2",
+            "x: {pasword: \"hunter2\", usr: me}",
+            "\"passwd\" : hunter2",
+            "imap_pass: hunter2",
+            "  password hunter2",
+            "pass=hunter2 # x",
+            "password : 'hunter2'",
+        ] {
             let shown = render(text, span, None);
             assert!(!shown.contains("hunter2"), "{shown}");
         }
@@ -333,6 +361,18 @@ mod tests {
         let expected =
             json!({"file": "a", "line": 1, "column": 1, "severity": "error", "message": "first", "hint": "do this"});
         assert_eq!(list[0].to_json(), expected);
+    }
+
+    #[test]
+    fn there_is_an_end_to_it() {
+        let mut problems = Problems::new(&Arc::new(Source::new("a", "x")));
+        for _ in 0..150 {
+            problems.warn(Span::START, "odd");
+        }
+        problems.error(Span { line: 9, column: 1, length: 1 }, "wrong");
+        let list = problems.into_vec();
+        assert_eq!((list.len(), list[MOST].severity), (MOST + 1, Severity::Error));
+        assert_eq!(list[MOST].message, "51 more problems are not shown");
     }
 
     #[test]

@@ -74,14 +74,16 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     let port = port.and_then(|port| u16::try_from(port).ok());
     let tls = map.read("tls", |n, p| reader::choice(n, TLS_WORDS, p));
     let ca_file = map.read("ca_file", |n, p| reader::path(n, base, p));
-    let allow_plaintext = map.read("allow_plaintext", reader::flag).unwrap_or(false);
+    let allow_plaintext = map.read("allow_plaintext", reader::flag);
     let (host, port_in_host) = address?;
     if let (Some(_), Some(at)) = (port_in_host, map.key_span("port")) {
         map.problems().error(at, "the port is already given in `host`").hint("write it once");
     }
-    // A wrong `tls` was reported; what follows from it must not be reported too.
-    let is_wrong = map.take("tls").is_some() && tls.is_none();
+    // What is wrong has been reported; what follows from it must not be reported too.
+    let is_wrong = (map.take("tls").is_some() && tls.is_none())
+        || (map.take("allow_plaintext").is_some() && allow_plaintext.is_none());
     let tls_at = map.key_span("tls").unwrap_or(node.span);
+    let allow_plaintext = allow_plaintext == Some(true);
     (!is_wrong).then_some(Written { host, port: port.or(port_in_host), tls, tls_at, ca_file, allow_plaintext })
 }
 

@@ -104,6 +104,9 @@ impl Document {
         }
         let mut builder = Builder::new(problems);
         builder.run(&source.text).ok()?;
+        if builder.has_gaps {
+            return None;
+        }
         let root = builder.root.unwrap_or(Node { value: Value::Null, span: Span::START });
         Some(Self { source: Arc::clone(source), root })
     }
@@ -211,12 +214,23 @@ struct Builder<'p> {
     documents: usize,
     nodes: usize,
     text: usize,
+    /// Keys were left out that somebody would miss: reading on would report what follows from that.
+    has_gaps: bool,
     problems: &'p mut Problems,
 }
 
 impl<'p> Builder<'p> {
     fn new(problems: &'p mut Problems) -> Self {
-        Self { frames: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, nodes: 0, text: 0, problems }
+        Self {
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            root: None,
+            documents: 0,
+            nodes: 0,
+            text: 0,
+            has_gaps: false,
+            problems,
+        }
     }
 
     fn run(&mut self, text: &str) -> Result<(), Stop> {
@@ -302,6 +316,7 @@ impl<'p> Builder<'p> {
         if text == "<<" && !quoted {
             let hint = "write the keys out; an alias (`*name`) can stand for a whole value";
             self.problems.error(span, "merge keys (`<<`) are not used here").hint(hint);
+            self.has_gaps = true;
             return Ok(());
         }
         if text.is_empty() && !quoted {
@@ -400,31 +415,43 @@ impl<'p> Builder<'p> {
 
     fn invalid(&mut self, error: &ScanError) -> Stop {
         let span = Span::between(*error.marker(), *error.marker());
+        let above = self.problems.source().line(span.line.saturating_sub(1));
         let problem = self.problems.error(span, format!("this is not YAML: {}", error.info()));
-        if let Some(hint) = hint_for(error.info()) {
+        if let Some(hint) = hint_for(error.info(), &above) {
             problem.hint(hint);
         }
         Stop
     }
 }
 
-/// What a person most likely did, for the parser's messages that do not say it.
-fn hint_for(info: &str) -> Option<&'static str> {
-    if info.contains("tab") {
-        Some("indent with spaces, not with tabs")
-    } else if info.contains("unknown anchor") {
-        Some("a text that begins with `*` needs quotes: '*'")
-    } else if info.contains("mapping values are not allowed") {
-        Some("a text that holds `: ` needs quotes; or is a line indented too far?")
-    } else if info.contains("start with") || info.contains("start any token") {
-        Some("a text that begins with this character needs quotes")
-    } else if info.contains("did not find expected ',' or") {
-        Some("is a `]`, a `}` or a comma missing?")
-    } else if info.contains("simple key") || info.contains("expected ':'") {
-        Some("is a `: ` missing after the key?")
-    } else {
-        None
+/// What a person most likely did, for the parser's messages, which do not say it. `above` is the line before.
+fn hint_for(info: &str, above: &str) -> Option<&'static str> {
+    const HINTS: &[(&str, &str)] = &[
+        ("tab", "indent with spaces, not with tabs"),
+        ("unknown anchor", "a text that begins with `*` needs quotes: '*'"),
+        ("scanning an anchor or alias", "a text that begins with `*` or `&` needs quotes: '*'"),
+        ("mapping values are not allowed", "a text that holds `: ` needs quotes; or is a line indented too far?"),
+        ("unexpected character", "a text that begins with this character needs quotes"),
+        ("double-quoted scalar", "put the whole text in quotes, or none of it"),
+        ("unknown escape character", "in double quotes `\\` is written `\\\\`; single quotes take it as it is"),
+        ("quoted scalar", "is the quote at the end missing?"),
+        ("indentation in flow construct", "is a `]` or `}` missing above?"),
+        ("placement of ':'", "is a `]` or `}` missing above?"),
+        ("flow sequence", "is a `]` or a comma missing?"),
+        ("flow mapping", "is a `}` or a comma missing?"),
+        ("simple key", "is a `: ` missing after the key?"),
+        ("block mapping", "do the keys of this mapping begin in the same column?"),
+    ];
+    if info.contains("mapping values are not allowed") && lacks_space(above) {
+        return Some("is the space after the `:` in the line above missing?");
     }
+    HINTS.iter().find(|(part, _)| info.contains(part)).map(|(_, hint)| *hint)
+}
+
+/// Whether a line looks like `key:value`.
+fn lacks_space(line: &str) -> bool {
+    let line = line.trim();
+    !line.ends_with(':') && !line.contains(": ") && line.contains(':')
 }
 
 #[cfg(test)]
