@@ -1,4 +1,10 @@
-//! mailsluice: placeholder until pipeline lands.
+//! mailsluice
 pub mod clean;
 pub mod config;
+pub mod deliver;
 pub mod error;
+pub mod filter;
+pub mod message;
+pub mod net;
+pub mod source;
+pub mod state;

@@ -38,6 +38,16 @@ impl Folders {
         }
     }
 
+    /// The name of a Maildir below the root, for people: `lists/rust`.
+    pub fn name_of(&self, maildir: &Path) -> String {
+        let below = maildir.strip_prefix(&self.root.path).unwrap_or(maildir).to_string_lossy();
+        match self.root.layout {
+            Layout::Fs => below.into_owned(),
+            Layout::MaildirPlusPlus if below.is_empty() => "INBOX".to_owned(),
+            Layout::MaildirPlusPlus => below.trim_start_matches('.').replace('.', "/").replace("%2E", "."),
+        }
+    }
+
     /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
     /// directory above it is synced even if it was there: an earlier process may have died before doing so.
     pub fn ensure(&self, disk: &dyn Disk, maildir: &Path) -> Result<()> {

@@ -7,7 +7,7 @@ mod recover;
 mod stage;
 
 pub use folders::{Folders, host_part};
-pub use orphans::{Orphan, find as find_orphans};
+pub use orphans::{Orphan, find_orphans, find_published};
 pub use publish::publish;
 pub use recover::recover;
 pub use stage::{Plan, Stager};

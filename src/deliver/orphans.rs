@@ -1,5 +1,7 @@
-//! Orphans: files that were staged and never recorded, because the program died in between.
+//! Files of ours below the mail root: orphans, that were staged and never recorded, and published mail whose
+//! record was lost.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -20,24 +22,40 @@ pub struct Orphan {
 
 /// The account's orphans below the mail root. Call it after [`super::recover`], which publishes everything
 /// that was recorded: what is left under `tmp/` was not.
-pub fn find(disk: &dyn Disk, root: &Path, account: &str) -> Result<Vec<Orphan>> {
+pub fn find_orphans(disk: &dyn Disk, root: &Path, account: &str) -> Result<Vec<Orphan>> {
     let mut found = Vec::new();
-    search(disk, root, account, DEEPEST, &mut found)?;
+    search(disk, root, &["tmp"], DEEPEST, &mut |path, file| {
+        found.extend(DeliveryName::in_file_name(file, account).map(|name| Orphan { path, name }));
+    })?;
     Ok(found)
 }
 
-fn search(disk: &dyn Disk, dir: &Path, account: &str, depth: usize, found: &mut Vec<Orphan>) -> Result<()> {
+/// The names of the account's mail that stands below the mail root, whatever flags it has by now.
+pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<HashSet<DeliveryName>> {
+    let mut found = HashSet::new();
+    search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+        found.extend(DeliveryName::in_file_name(file, account));
+    })?;
+    Ok(found)
+}
+
+/// Walks the folders and gives each file in the wanted subdirectories to `each`.
+fn search(
+    disk: &dyn Disk,
+    dir: &Path,
+    wanted: &[&str],
+    depth: usize,
+    each: &mut dyn FnMut(PathBuf, &str),
+) -> Result<()> {
     for name in list(disk, dir)? {
+        let path = dir.join(&name);
         match name.as_str() {
-            "tmp" => {
-                let tmp = dir.join("tmp");
-                let ours = list(disk, &tmp)?.into_iter().filter_map(|file| {
-                    DeliveryName::in_file_name(&file, account).map(|name| Orphan { path: tmp.join(file), name })
-                });
-                found.extend(ours);
+            sub @ ("tmp" | "new" | "cur") => {
+                if wanted.contains(&sub) {
+                    list(disk, &path)?.iter().for_each(|file| each(path.join(file), file));
+                }
             }
-            "new" | "cur" => {}
-            _ if depth > 0 => search(disk, &dir.join(&name), account, depth - 1, found)?,
+            _ if depth > 0 => search(disk, &path, wanted, depth - 1, each)?,
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 //! mailparse refuses a whole message whose first line begins with a space and finds no `Subject :` (with a
 //! blank before the colon); people get such mail, so the splitting is done here.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 /// The header block is read up to here; what follows counts as body (`reliability.md` E4, E5).
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -19,7 +19,7 @@ const MAX_VALUE: usize = 64 * 1024;
 pub struct Field {
     name: String,
     raw: Vec<u8>,
-    value: OnceCell<String>,
+    value: OnceLock<String>,
 }
 
 impl Field {
@@ -60,7 +60,7 @@ pub(super) fn split(head: &[u8]) -> Vec<Field> {
             break;
         }
         if let Some((name, raw)) = split_field(line) {
-            fields.push(Field { name: name.to_owned(), raw: Vec::new(), value: OnceCell::new() });
+            fields.push(Field { name: name.to_owned(), raw: Vec::new(), value: OnceLock::new() });
             if let Some(field) = fields.last_mut() {
                 append_bounded(&mut field.raw, raw);
             }

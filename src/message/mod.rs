@@ -15,7 +15,7 @@ pub use headers::{Field, MAX_FIELDS, MAX_HEADER};
 pub use line_ends::{ToLf, to_lf};
 pub use key::{DeliveryName, Key, Origin};
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
@@ -41,13 +41,13 @@ pub enum Bytes {
 #[derive(Debug)]
 pub struct Message {
     bytes: Bytes,
-    fields: OnceCell<Vec<Field>>,
+    fields: OnceLock<Vec<Field>>,
 }
 
 impl Message {
     /// Takes the bytes; nothing is parsed yet.
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, fields: OnceCell::new() }
+        Self { bytes, fields: OnceLock::new() }
     }
 
     /// The bytes as they will be filed.
@@ -84,7 +84,7 @@ impl Message {
 
     /// The decoded value of the first field of that name.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.all(name).next().map(Field::value)
+        self.fields().iter().find(|f| f.is_named(name)).map(Field::value)
     }
 
     /// The addresses of every field of that name.

@@ -47,6 +47,8 @@ pub struct Listing {
     pub origin: Arc<Origin>,
     /// Every id, in the order of the server.
     pub ids: Vec<Vec<u8>>,
+    /// Ids that the server had given to another message already.
+    pub doubled: Vec<Vec<u8>>,
     /// Why nothing may be deleted in this pass, if something is odd.
     pub odd: Option<String>,
 }
@@ -120,6 +122,21 @@ impl Source {
         match self {
             Self::Imap(imap) => imap.open(folder).await,
             Self::Pop3(pop3) => pop3.list().await,
+        }
+    }
+
+    /// The size that the listing gave for an id; IMAP lists no sizes.
+    pub fn listed_size(&self, id: &[u8]) -> Option<u64> {
+        match self {
+            Self::Imap(_) => None,
+            Self::Pop3(pop3) => pop3.listed_size(id),
+        }
+    }
+
+    /// Gives a listed message another id: the server reused the old one for new mail.
+    pub fn rename(&mut self, id: &[u8], new_id: &[u8]) {
+        if let Self::Pop3(pop3) = self {
+            pop3.rename(id, new_id);
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -123,12 +123,4 @@ impl DiskFile for File {
         self.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
         self.sync_all()
     }
-}
-
-/// The directories from just below `root` down to `dir`, outermost first.
-pub(crate) fn ancestors_below(root: &Path, dir: &Path) -> Vec<PathBuf> {
-    let mut chain: Vec<PathBuf> =
-        dir.ancestors().take_while(|a| a.starts_with(root) && *a != root).map(Path::to_path_buf).collect();
-    chain.reverse();
-    chain
 }

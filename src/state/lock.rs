@@ -37,12 +37,12 @@ impl Lock {
     }
 
     fn held(mut file: File, doing: &str) -> Result<Self> {
-        let note_holder = || {
+        let mut note_holder = || {
             file.set_len(0)?;
             file.rewind()?;
             writeln!(file, "{}", std::process::id())
         };
-        { note_holder }().map_err(|e| Error::disk(doing, e))?;
+        note_holder().map_err(|e| Error::disk(doing, e))?;
         Ok(Self { _file: file })
     }
 }

@@ -75,6 +75,8 @@ pub struct Entry {
     pub about: About,
     /// The rule that decided, or why none did.
     pub rule: String,
+    /// The conditions that were true, with the values that made them so.
+    pub why: String,
     /// What happened to it, in words: `fileinto lists/rust`.
     pub outcome: String,
     /// The files it becomes; none when it was discarded.

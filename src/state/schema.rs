@@ -58,6 +58,7 @@ CREATE TABLE journal (
     message_id TEXT NOT NULL,
     size INTEGER NOT NULL,
     rule TEXT NOT NULL,
+    why TEXT NOT NULL,
     outcome TEXT NOT NULL,
     spooled TEXT,
     done INTEGER NOT NULL

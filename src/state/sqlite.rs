@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 
 use super::{
     About, Attempt, EntryId, JournalRow, Known, Mark, Recorded, Remembered, Staged, Store, Target, Unfinished, schema,
@@ -100,7 +100,7 @@ impl SqliteStore {
 
 impl Store for SqliteStore {
     fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
-        let keys = self.read("reading which messages are known", |db| {
+        let (keys, first_time) = self.read("reading which messages are known", |db| {
             let mut query = db.prepare_cached(
                 "SELECT id, mark, announced, head_hash, at FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND folder = ?2 AND generation = ?3",
@@ -108,9 +108,13 @@ impl Store for SqliteStore {
             let rows = query.query_map(params![origin.account, origin.folder, origin.generation], |row| {
                 Ok((row.get(0)?, remembered(row, 1)?))
             })?;
-            rows.collect::<Sql<HashMap<_, _>>>()
+            let keys = rows.collect::<Sql<HashMap<_, _>>>()?;
+            let found = db
+                .prepare_cached("SELECT 1 FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
+                .exists(params![origin.account, origin.folder, origin.generation])?;
+            Ok((keys, !found))
         })?;
-        Ok(Known::new(Arc::clone(origin), keys))
+        Ok(Known::new(Arc::clone(origin), keys, first_time))
     }
 
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>> {
@@ -123,13 +127,6 @@ impl Store for SqliteStore {
             rows.collect::<Sql<Vec<u32>>>()
         })?;
         Ok(generations.into_iter().map(|generation| Arc::new(Origin { generation, ..origin.clone() })).collect())
-    }
-
-    fn knows_account(&self, account: &str) -> Result<bool> {
-        self.read("reading which accounts are known", |db| {
-            let found = db.query_row("SELECT 1 FROM origin WHERE account = ?1 LIMIT 1", [account], |_| Ok(()));
-            Ok(found.optional()?.is_some())
-        })
     }
 
     fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()> {
@@ -263,10 +260,22 @@ impl Store for SqliteStore {
         })
     }
 
+    fn is_recorded(&self, staged: &str) -> Result<bool> {
+        self.read("looking up a staged file", |db| {
+            db.prepare_cached("SELECT 1 FROM target WHERE staged = ?1")?.exists([staged])
+        })
+    }
+
+    fn is_spooled(&self, path: &Path) -> Result<bool> {
+        self.read("looking up a spooled message", |db| {
+            db.prepare_cached("SELECT 1 FROM journal WHERE spooled = ?1")?.exists([path.to_string_lossy()])
+        })
+    }
+
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.read("reading the journal", |db| {
             let mut query = db.prepare_cached(
-                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled
+                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled, why
                  FROM journal JOIN origin USING (origin) WHERE ?1 IS NULL OR account = ?1 ORDER BY entry DESC LIMIT ?2",
             )?;
             let rows = query.query_map(params![account, limit], journal_row)?;
@@ -334,8 +343,8 @@ fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &super::Entr
     let spooled = entry.spooled.as_ref().map(|p| p.to_string_lossy());
     let done = entry.targets.is_empty();
     tx.prepare_cached(
-        "INSERT INTO journal (at, origin, id, sender, subject, message_id, size, rule, outcome, spooled, done)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO journal (at, origin, id, sender, subject, message_id, size, rule, outcome, spooled, done, why)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
     .execute(params![
         entry.at.as_second(),
@@ -348,7 +357,8 @@ fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &super::Entr
         entry.rule,
         entry.outcome,
         spooled,
-        done
+        done,
+        entry.why
     ])?;
     let id = tx.last_insert_rowid();
     let mut insert =
@@ -398,6 +408,7 @@ fn journal_row(row: &Row<'_>) -> Sql<JournalRow> {
         size: row.get(8)?,
         rule: row.get(9)?,
         outcome: row.get(10)?,
+        why: row.get(13)?,
         files: spooled.map(PathBuf::from).into_iter().collect(),
         done: row.get(11)?,
     })
@@ -418,6 +429,7 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::Skipped => 1,
         Mark::SetAside => 2,
         Mark::Settled => 3,
+        Mark::TooOld => 4,
     }
 }
 
@@ -426,6 +438,7 @@ fn mark_of(number: i64) -> Mark {
         1 => Mark::Skipped,
         2 => Mark::SetAside,
         3 => Mark::Settled,
+        4 => Mark::TooOld,
         _ => Mark::Here,
     }
 }

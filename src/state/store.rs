@@ -1,7 +1,7 @@
 //! The narrow door to everything that is remembered.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -17,9 +17,6 @@ pub trait Store: Send + Sync {
 
     /// Earlier generations (UIDVALIDITY values) of the same folder that still hold keys, newest first.
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
-
-    /// Whether anything at all is remembered of an account.
-    fn knows_account(&self, account: &str) -> Result<bool>;
 
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
     fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()>;
@@ -54,6 +51,12 @@ pub trait Store: Send + Sync {
     /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
     fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
+    /// Whether a staged file of that name belongs to a recorded message.
+    fn is_recorded(&self, staged: &str) -> Result<bool>;
+
+    /// Whether the journal names that file in the spool.
+    fn is_spooled(&self, path: &Path) -> Result<bool>;
+
     /// The newest journal rows, newest first.
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;
 
@@ -72,6 +75,8 @@ pub enum Mark {
     SetAside,
     /// It was here and the server's copy was deleted or moved.
     Settled,
+    /// POP3: it is older than the account's `since`. The time is that of its arrival.
+    TooOld,
 }
 
 /// One remembered key.
@@ -83,7 +88,8 @@ pub struct Remembered {
     pub announced: u64,
     /// The hash of the header block, where it was seen.
     pub head_hash: Option<[u8; 16]>,
-    /// When: for [`Mark::Here`] the time of fetching.
+    /// When: for [`Mark::Here`] and [`Mark::Settled`] the time of fetching, for [`Mark::Skipped`] and
+    /// [`Mark::TooOld`] the time of arrival, for [`Mark::SetAside`] the time of the last attempt.
     pub at: Timestamp,
 }
 
@@ -92,12 +98,18 @@ pub struct Remembered {
 pub struct Known {
     origin: Arc<Origin>,
     keys: HashMap<Vec<u8>, Remembered>,
+    first_time: bool,
 }
 
 impl Known {
     /// Puts it together; for a [`Store`].
-    pub fn new(origin: Arc<Origin>, keys: HashMap<Vec<u8>, Remembered>) -> Self {
-        Self { origin, keys }
+    pub fn new(origin: Arc<Origin>, keys: HashMap<Vec<u8>, Remembered>, first_time: bool) -> Self {
+        Self { origin, keys, first_time }
+    }
+
+    /// Whether this folder was never looked at before. An empty folder that was looked at is not new.
+    pub fn is_first_time(&self) -> bool {
+        self.first_time
     }
 
     /// Whose keys these are.
@@ -179,6 +191,8 @@ pub struct JournalRow {
     pub size: u64,
     /// The rule.
     pub rule: String,
+    /// The conditions that were true.
+    pub why: String,
     /// What happened.
     pub outcome: String,
     /// The files, as published.

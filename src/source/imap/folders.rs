@@ -12,70 +12,82 @@ use crate::error::Result;
 const MAX_FOLDERS: usize = 100_000;
 
 impl ImapSource {
-    /// The folders to fetch. Plain names are taken without asking; a missing one shows when it is opened.
+    /// The folders to fetch, with `/` between levels. Plain names are taken without asking; a missing one shows
+    /// when it is opened.
     pub async fn folders(&mut self) -> Result<Vec<String>> {
         let patterns = match &self.folders {
             Folders::All => vec!["*".to_owned()],
             Folders::Patterns(patterns) => patterns.clone(),
         };
-        let is_excepted = |name: &str, delimiter, except: &[String]| except.iter().any(|p| matches(p, name, delimiter));
-        if !patterns.iter().any(|p| has_wildcard(p)) {
-            return Ok(patterns.into_iter().filter(|name| !is_excepted(name, None, &self.except)).collect());
-        }
-        let listed = self.list().await?;
-        let mut wanted = Vec::new();
-        let mut taken = BTreeSet::new();
-        for pattern in &patterns {
-            if !has_wildcard(pattern) && taken.insert(pattern.clone()) && !is_excepted(pattern, None, &self.except) {
-                wanted.push(pattern.clone());
+        let listed = if patterns.iter().any(|p| has_wildcard(p)) {
+            self.list("*").await?
+        } else {
+            if patterns.iter().any(|p| p.contains('/')) {
+                // An empty name asks for the delimiter alone (RFC 3501 6.3.8).
+                self.list("").await?;
             }
-            for (name, delimiter) in &listed {
-                let fits = matches(pattern, name, *delimiter) && !is_excepted(name, *delimiter, &self.except);
-                if fits && taken.insert(name.clone()) {
-                    wanted.push(name.clone());
-                }
-            }
-        }
-        Ok(wanted)
+            Vec::new()
+        };
+        Ok(choose(&patterns, &self.except, &listed))
     }
 
-    /// Every folder that can be selected, with its hierarchy delimiter.
-    async fn list(&mut self) -> Result<Vec<(String, Option<char>)>> {
+    /// The folders that can be selected. Notes the delimiter.
+    async fn list(&mut self, pattern: &str) -> Result<Vec<String>> {
         let mut found = Vec::new();
+        let mut delimiter = None;
         self.session
-            .run("LIST \"\" \"*\"", |reply| {
-                if let Response::MailboxData(MailboxDatum::List(list)) = reply
-                    && !list.name_attributes.contains(&NameAttribute::NoSelect)
-                    && found.len() < MAX_FOLDERS
-                {
-                    let delimiter = list.delimiter.as_deref().and_then(|d| d.chars().next());
-                    found.push((mutf7::decode(&list.name), delimiter));
+            .run(&format!("LIST \"\" \"{pattern}\""), |reply| {
+                if let Response::MailboxData(MailboxDatum::List(list)) = reply {
+                    delimiter = list.delimiter.as_deref().and_then(|d| d.chars().next()).or(delimiter);
+                    if !list.name_attributes.contains(&NameAttribute::NoSelect) && found.len() < MAX_FOLDERS {
+                        found.push(mutf7::decode(&list.name));
+                    }
                 }
                 Ok(())
             })
             .await?;
-        Ok(found)
+        self.delimiter = delimiter;
+        // A name that holds "/" on a server with another delimiter could not be told from two levels.
+        let spelled = |name: String| match delimiter {
+            Some('/') | None => Some(name),
+            Some(_) if name.contains('/') => None,
+            Some(d) => Some(name.replace(d, "/")),
+        };
+        Ok(found.into_iter().filter_map(spelled).collect())
     }
+}
+
+/// Names stand in the order of the config, what a pattern finds in the order of the server; each once.
+fn choose(patterns: &[String], except: &[String], listed: &[String]) -> Vec<String> {
+    let mut wanted = Vec::new();
+    let mut taken = BTreeSet::new();
+    for pattern in patterns {
+        let found: Vec<&String> = match has_wildcard(pattern) {
+            true => listed.iter().filter(|name| matches(pattern, name)).collect(),
+            false => vec![pattern],
+        };
+        for name in found {
+            if !except.iter().any(|p| matches(p, name)) && taken.insert(name.clone()) {
+                wanted.push(name.clone());
+            }
+        }
+    }
+    wanted
 }
 
 fn has_wildcard(pattern: &str) -> bool {
     pattern.contains(['*', '%'])
 }
 
-/// LIST's own patterns (RFC 3501 6.3.8): `*` is any text, `%` any text without the delimiter. `/` in a pattern
-/// stands for the server's delimiter, whichever it is. INBOX is the same in any case.
-fn matches(pattern: &str, name: &str, delimiter: Option<char>) -> bool {
+/// LIST's own patterns (RFC 3501 6.3.8): `*` is any text, `%` any text without `/`. INBOX is the same in any case.
+fn matches(pattern: &str, name: &str) -> bool {
     if pattern.eq_ignore_ascii_case("INBOX") {
         return name.eq_ignore_ascii_case("INBOX");
     }
-    let pattern: Vec<char> = pattern.chars().map(|c| if c == '/' { delimiter.unwrap_or('/') } else { c }).collect();
+    let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
-    glob(&pattern, &name, delimiter)
-}
-
-/// Each cell of the table is computed once, so no pattern is slow.
-fn glob(pattern: &[char], name: &[char], delimiter: Option<char>) -> bool {
-    // reach[j]: the pattern so far matches the first j characters.
+    // Each cell of the table is computed once, so no pattern is slow. reach[j]: the pattern so far matches the
+    // first j characters.
     let mut reach = vec![false; name.len() + 1];
     reach[0] = true;
     for p in pattern {
@@ -83,8 +95,8 @@ fn glob(pattern: &[char], name: &[char], delimiter: Option<char>) -> bool {
         for j in 0..=name.len() {
             next[j] = match p {
                 '*' => reach[j] || (j > 0 && next[j - 1]),
-                '%' => reach[j] || (j > 0 && next[j - 1] && Some(name[j - 1]) != delimiter),
-                c => j > 0 && reach[j - 1] && name[j - 1] == *c,
+                '%' => reach[j] || (j > 0 && next[j - 1] && name[j - 1] != '/'),
+                c => j > 0 && reach[j - 1] && name[j - 1] == c,
             };
         }
         reach = next;
@@ -97,13 +109,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_know_levels_and_delimiters() {
-        assert!(matches("Lists/*", "Lists/rust/users", Some('/')));
-        assert!(!matches("Lists/%", "Lists/rust/users", Some('/')));
-        assert!(matches("Lists/%", "Lists.rust", Some('.')));
-        assert!(matches("inbox", "INBOX", Some('/')));
-        assert!(matches("*", "anything/at/all", Some('/')));
-        assert!(!matches("Lists", "Lists/rust", Some('/')));
-        assert!(matches(&"*a".repeat(30), &"a".repeat(60), None));
+    fn patterns_know_levels() {
+        assert!(matches("Lists/*", "Lists/rust/users"));
+        assert!(!matches("Lists/%", "Lists/rust/users"));
+        assert!(matches("Lists/%", "Lists/rust"));
+        assert!(matches("inbox", "INBOX"));
+        assert!(matches("*", "anything/at/all"));
+        assert!(!matches("Lists", "Lists/rust"));
+        assert!(matches(&"*a".repeat(30), &"a".repeat(60)));
+    }
+
+    #[test]
+    fn exceptions_win_and_nothing_comes_twice() {
+        let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let listed = words(&["INBOX", "Lists/noise", "Lists/rust", "Trash"]);
+        let chosen = choose(&words(&["INBOX", "Lists/*", "*"]), &words(&["Lists/noise", "Trash"]), &listed);
+        assert_eq!(chosen, ["INBOX", "Lists/rust"]);
     }
 }

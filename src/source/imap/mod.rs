@@ -28,6 +28,8 @@ pub struct ImapSource {
     account: String,
     folders: Folders,
     except: Vec<String>,
+    /// The server's hierarchy delimiter; the config, the rules and the journal always say `/`.
+    delimiter: Option<char>,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
@@ -44,6 +46,7 @@ impl ImapSource {
             account: account.name.clone(),
             folders: account.folders.clone(),
             except: account.except.clone(),
+            delimiter: None,
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
         })
@@ -51,7 +54,7 @@ impl ImapSource {
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
-        let selected = self.session.select(folder, self.writes).await?;
+        let selected = self.session.select(&self.on_server(folder), self.writes).await?;
         let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
             Error::permanent(Kind::Protocol, format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"))
         })?;
@@ -61,7 +64,12 @@ impl ImapSource {
         let odd = (uids.len() < selected.exists as usize)
             .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, uids.len()));
         let ids = uids.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
-        Ok(Listing { origin: Arc::clone(&self.open), ids, odd })
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd })
+    }
+
+    /// A folder's name as the server spells it.
+    fn on_server(&self, folder: &str) -> String {
+        self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
     }
 
     /// Says goodbye; the answer is not waited for long, since nothing depends on it.

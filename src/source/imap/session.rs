@@ -139,9 +139,8 @@ impl Session {
         let host = self.host.clone();
         let (status, capabilities) = self
             .read(deadline::GREETING, |reply| match reply {
-                Response::Data { status: status @ (Status::Ok | Status::PreAuth), outcome } => {
-                    Ok((status.clone(), capabilities_in(outcome)))
-                }
+                Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
+                Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
                 Response::Data { status, outcome } => {
                     Err(Error::transient(Kind::Refused, "the server turned us away").said(line_of(status, outcome)))
                 }

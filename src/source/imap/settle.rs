@@ -52,7 +52,7 @@ impl ImapSource {
 
     /// MOVE (RFC 6851), or COPY and delete where there is no MOVE. A missing folder is created.
     async fn move_to(&mut self, messages: &[Settlement], folder: &str) -> Result<Vec<Key>> {
-        let target = mailbox(folder)?;
+        let target = mailbox(&self.on_server(folder))?;
         let verb = if self.session.can("MOVE") { "UID MOVE" } else { "UID COPY" };
         let mut gone = Vec::new();
         for chunk in messages.chunks(STEP) {

@@ -28,21 +28,32 @@ impl Pop3Source {
         if named.len() < sizes.len() {
             odd = Some(format!("the server counts {} messages and names {}", sizes.len(), named.len()));
         }
+        let mut doubled = Vec::new();
         let mut ordinals: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut ids = Vec::with_capacity(named.len());
         self.messages.clear();
         for (number, name) in named {
             let ordinal = ordinals.entry(name.clone()).or_default();
-            if *ordinal > 0 {
-                odd = Some("the server gives two messages the same UIDL".to_owned());
-            }
             let id = with_ordinal(name, *ordinal);
+            if *ordinal > 0 {
+                doubled.push(id.clone());
+            }
             *ordinal += 1;
             let size = sizes.get(&number).copied().unwrap_or(0);
             self.messages.insert(id.clone(), Numbered { number, size });
             ids.push(id);
         }
-        Ok(Listing { origin: self.origin.clone(), ids, odd })
+        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd })
+    }
+
+    pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {
+        self.messages.get(id).map(|m| m.size)
+    }
+
+    pub(in crate::source) fn rename(&mut self, id: &[u8], new_id: &[u8]) {
+        if let Some(message) = self.messages.remove(id) {
+            self.messages.insert(new_id.to_vec(), message);
+        }
     }
 
     async fn sizes(&mut self) -> Result<HashMap<u32, u64>> {

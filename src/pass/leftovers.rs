@@ -1,0 +1,84 @@
+//! What a crash left behind: staged files that were never recorded, and half-written spool files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::World;
+use crate::deliver::{Orphan, find_orphans};
+use crate::error::{Error, Result};
+use crate::message::{DeliveryName, Key};
+
+/// The staged files of one account that no journal row names.
+#[derive(Debug)]
+pub struct Leftovers {
+    orphans: HashMap<DeliveryName, Vec<PathBuf>>,
+}
+
+impl Leftovers {
+    /// Looks for them. Call it after recovery and under the account's lock.
+    pub fn find(world: &World, account: &str) -> Result<Self> {
+        remove_half_spooled(world, account)?;
+        let mut orphans: HashMap<DeliveryName, Vec<PathBuf>> = HashMap::new();
+        for Orphan { path, name } in find_orphans(&*world.disk, world.folders.root(), account)? {
+            orphans.entry(name).or_default().push(path);
+        }
+        Ok(Self { orphans })
+    }
+
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.orphans.is_empty()
+    }
+
+    /// The server still lists these messages, so what was staged of them is worthless: they are here already or
+    /// will be fetched again.
+    pub fn remove_listed(&mut self, world: &World, keys: impl Iterator<Item = Key>) -> Result<()> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        for key in keys {
+            for path in self.orphans.remove(&DeliveryName::of(&key)).unwrap_or_default() {
+                remove(world, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What no folder of the server lists any more: the only copy may be here. Files that belong to a recorded
+    /// message are removed; of the others one each is returned to be filed, with the rest of its paths.
+    pub fn unlisted(self, world: &World) -> Result<Vec<(DeliveryName, Vec<PathBuf>)>> {
+        let mut unlisted = Vec::new();
+        for (name, paths) in self.orphans {
+            let staged = paths.first().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
+            if world.store.is_recorded(&staged.unwrap_or_default())? {
+                paths.iter().try_for_each(|path| remove(world, path))?;
+            } else {
+                unlisted.push((name, paths));
+            }
+        }
+        Ok(unlisted)
+    }
+}
+
+/// A big message whose batch was not recorded is fetched again; its spool file is in the way.
+fn remove_half_spooled(world: &World, account: &str) -> Result<()> {
+    let folder = world.spool_folder();
+    let names = world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))?;
+    for name in names {
+        let path = folder.join(&name);
+        let is_ours = DeliveryName::in_file_name(&format!("0.{name}"), account).is_some();
+        if is_ours && !world.store.is_spooled(&path)? {
+            remove(world, &path)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn remove(world: &World, path: &std::path::Path) -> Result<()> {
+    match world.disk.remove(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::disk(format!("removing {}", path.display()), e))
+        }
+        _ => Ok(()),
+    }
+}

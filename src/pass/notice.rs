@@ -1,0 +1,125 @@
+//! Notices: what the user must know, as mail in the inbox, once for each cause and day.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::clean;
+use crate::message::{Bytes, Key, Message, Origin};
+
+/// Why a notice is sent. Cause and day are its identity, so it comes once a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A message could not be fetched, several times.
+    SetAside,
+    /// The program died twice while deciding about a message.
+    Crashed,
+    /// The rules failed on a message.
+    RulesFailed,
+    /// The server refused the credentials.
+    LoginRefused,
+    /// A staged message was found that the server does not list any more.
+    Recovered,
+    /// UIDVALIDITY changed, or ids were reused.
+    Renumbered,
+}
+
+impl Cause {
+    fn word(self) -> &'static str {
+        match self {
+            Self::SetAside => "set-aside",
+            Self::Crashed => "crashed",
+            Self::RulesFailed => "rules-failed",
+            Self::LoginRefused => "login-refused",
+            Self::Recovered => "recovered",
+            Self::Renumbered => "renumbered",
+        }
+    }
+
+    fn subject(self) -> &'static str {
+        match self {
+            Self::SetAside => "a message could not be fetched",
+            Self::Crashed => "a message was filed without its rules",
+            Self::RulesFailed => "the rules failed on a message",
+            Self::LoginRefused => "the server refuses the password",
+            Self::Recovered => "a message was saved after a crash",
+            Self::Renumbered => "the server renumbered its messages",
+        }
+    }
+}
+
+/// A notice about one account.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// Why.
+    pub cause: Cause,
+    /// The account.
+    pub account: String,
+    /// What happened, in sentences; lines of the server are cleaned by whoever put them in.
+    pub text: String,
+}
+
+/// The folder part of a notice's key: no server has a folder of that name.
+pub(super) const FOLDER: &str = "(notices)";
+
+impl Notice {
+    /// The key: the same cause on the same day is the same notice.
+    pub fn key(&self, now: Timestamp) -> Key {
+        let origin = Origin { account: self.account.clone(), folder: FOLDER.to_owned(), generation: 0 };
+        let day = now.to_zoned(TimeZone::system()).date();
+        Key::new(&Arc::new(origin), format!("{} {day}", self.cause.word()))
+    }
+
+    /// The mail. Nothing that answers mail may answer this: it says so in RFC 3834's words.
+    pub fn message(&self, now: Timestamp, host: &str) -> Message {
+        let mut mail = Vec::new();
+        let text = Mail { notice: self, now, host };
+        // Writing to memory does not fail.
+        std::io::Write::write_fmt(&mut mail, format_args!("{text}")).ok();
+        Message::new(Bytes::Memory(mail))
+    }
+}
+
+struct Mail<'a> {
+    notice: &'a Notice,
+    now: Timestamp,
+    host: &'a str,
+}
+
+impl fmt::Display for Mail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { notice, now, host } = self;
+        let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(TimeZone::system())).unwrap_or_default();
+        let account = clean::line(notice.account.as_bytes());
+        let host = clean::line(host.as_bytes());
+        writeln!(f, "From: mailsluice <mailsluice@{host}>")?;
+        writeln!(f, "Subject: [mailsluice] {account}: {}", notice.cause.subject())?;
+        writeln!(f, "Date: {date}")?;
+        writeln!(f, "Message-ID: <{}.{}.{account}@{host}>", notice.cause.word(), now.as_nanosecond())?;
+        writeln!(f, "Auto-Submitted: auto-generated")?;
+        writeln!(f, "X-Mailsluice-Notice: {}", notice.cause.word())?;
+        writeln!(f, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n")?;
+        writeln!(f, "{}\n", notice.text.trim_end())?;
+        writeln!(f, "`mailsluice log {account}` shows the account's history.")?;
+        writeln!(f, "You get this once a day for each cause.")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_is_a_mail_that_nothing_answers_and_comes_once_a_day() {
+        let notice = Notice { cause: Cause::SetAside, account: "work".into(), text: "UID 7 is broken.".into() };
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let mail = notice.message(now, "host");
+        assert_eq!(mail.first("Auto-Submitted"), Some("auto-generated"));
+        assert_eq!(mail.first("Subject"), Some("[mailsluice] work: a message could not be fetched"));
+        let later = "2026-11-23T12:30:00Z".parse().unwrap();
+        assert_eq!(notice.key(now), notice.key(later));
+        assert_ne!(notice.key(now), notice.key("2026-11-25T12:00:00Z".parse().unwrap()));
+    }
+}

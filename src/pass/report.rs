@@ -1,0 +1,54 @@
+//! What came of a pass.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+
+/// The count of one local folder.
+pub type FolderCount = u64;
+
+/// What came of a pass over one account.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// The account.
+    pub account: String,
+    /// Messages that arrived here.
+    pub new: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many went to each local folder.
+    pub folders: BTreeMap<String, FolderCount>,
+    /// How many were discarded by a rule.
+    pub discarded: u64,
+    /// How many were deleted or moved on the server.
+    pub settled: u64,
+    /// How many could not be fetched this time.
+    pub failed: u64,
+    /// How many were not fetched because of `limit` or an interruption.
+    pub left: u64,
+    /// Things the user should know although the pass went on.
+    pub remarks: Vec<String>,
+    /// What broke a folder or the whole pass.
+    pub errors: Vec<Error>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Report {
+    /// An empty one.
+    pub fn of(account: &str) -> Self {
+        Self { account: account.to_owned(), ..Self::default() }
+    }
+
+    /// The exit code that this pass asks for: the worst of its errors, 75 when a message should be tried again.
+    pub fn exit_code(&self) -> u8 {
+        let transient = self.failed > 0 || self.errors.iter().any(Error::is_transient);
+        let permanent = self.errors.iter().filter(|e| !e.is_transient() && e.kind() != Kind::Stopped);
+        match permanent.map(Error::exit_code).next() {
+            Some(code) => code,
+            None if transient => 75,
+            None => 0,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a pass works with: the memory, the disk, the clock.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::deliver::{Folders, Stager, host_part};
+use crate::error::Result;
+use crate::source::Spool;
+use crate::state::{Disk, RealDisk, SqliteStore, Store};
+
+/// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
+/// store or a stopped clock here.
+#[derive(Clone)]
+pub struct World {
+    /// The memory.
+    pub store: Arc<dyn Store>,
+    /// The mail files.
+    pub disk: Arc<dyn Disk>,
+    /// The folders below the mail root.
+    pub folders: Arc<Folders>,
+    /// The state folder.
+    pub state: PathBuf,
+    /// The time.
+    pub now: fn() -> Timestamp,
+    /// How many files are synced at the same time.
+    pub threads: usize,
+    /// The last part of file names.
+    pub host: String,
+}
+
+impl World {
+    /// The real one. Opens the database and creates the state folder.
+    pub fn open(config: &Config) -> Result<Self> {
+        Ok(Self {
+            store: Arc::new(SqliteStore::open(&config.state)?),
+            disk: Arc::new(RealDisk),
+            folders: Arc::new(Folders::new(config.maildir.clone())),
+            state: config.state.clone(),
+            now: Timestamp::now,
+            threads: 8,
+            host: host_part(),
+        })
+    }
+
+    /// The folder of lock files.
+    pub fn locks(&self) -> PathBuf {
+        self.state.join("locks")
+    }
+
+    /// The folder of messages that stand in no Maildir.
+    pub fn spool_folder(&self) -> PathBuf {
+        self.state.join("spool")
+    }
+
+    /// The spool as a source uses it.
+    pub fn spool(&self) -> Spool {
+        Spool::new(Arc::clone(&self.disk), self.spool_folder())
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// The writer of batches.
+    pub fn stager(&self) -> Stager<'_> {
+        Stager { disk: &*self.disk, folders: &self.folders, threads: self.threads }
+    }
+}
+
+/// Somebody who watches a pass: a progress bar.
+pub trait Watch: Send + Sync {
+    /// So much will be fetched from a folder.
+    fn expect(&self, folder: &str, messages: u64, bytes: u64);
+    /// So much is safe here.
+    fn safe(&self, messages: u64, bytes: u64);
+}
+
+/// Nobody.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Watch for Silent {
+    fn expect(&self, _: &str, _: u64, _: u64) {}
+    fn safe(&self, _: u64, _: u64) {}
+}

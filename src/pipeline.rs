@@ -1,0 +1,252 @@
+//! One pass over an account: this is what the program does.
+//!
+//! ```text
+//! source ──────> message ──> filter ──────> stage ──> record ──> publish ──> settle
+//! ```
+//!
+//! The source fetches a batch while the one before it is being committed: network and disk work at the same
+//! time, and a bounded channel between them keeps the memory small.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Account, Retention};
+use crate::deliver::recover;
+use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
+use crate::message::{Bytes, Envelope, Flags, Key, Origin};
+use crate::pass::{self, Cause, Choice, Committer, Leftovers, Notice, Report, Watch, World};
+use crate::source::{Batch, Fetched, Item, Listed, Source};
+use crate::state::{Lock, Published, Recovered};
+
+/// An account with its compiled rules.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The account.
+    pub account: Arc<Account>,
+    /// Its rules.
+    pub engine: Arc<Engine>,
+}
+
+/// Fetches everything new in an account and settles it on the server. Never fails as a whole: what went wrong is
+/// in the report, and what arrived before it is safe.
+pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
+    let started = Instant::now();
+    let mut committer = Committer::new(world, &job.account.name, Arc::clone(&job.engine), job.account.into.clone());
+    if let Err(error) = pass_over(world, job, &mut committer, watch, stop).await {
+        tell_if_only_the_user_can_help(&mut committer, &error);
+        committer.report.errors.push(error);
+    }
+    if let Err(error) = committer.finish() {
+        committer.report.errors.push(error);
+    }
+    committer.report.took = started.elapsed();
+    committer.report
+}
+
+async fn pass_over(
+    world: &World,
+    job: &Job,
+    committer: &mut Committer,
+    watch: &Arc<dyn Watch>,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let account = &*job.account;
+    let _lock = Lock::try_take(&world.locks(), &account.name)?;
+    let recovered = resume(world, &account.name)?;
+    let mut leftovers = Leftovers::find(world, &account.name)?;
+
+    let mut source = Source::connect(account, world.spool()).await?;
+    let mut all_listed = true;
+    for folder in source.folders().await? {
+        if stop.is_cancelled() {
+            all_listed = false;
+            break;
+        }
+        let mut pass = FolderPass { world, account, recovered: &recovered, watch, stop };
+        match pass.run(&mut source, &folder, committer, &mut leftovers).await {
+            Ok(()) => {}
+            // A folder that cannot be opened does not keep the others from being fetched.
+            Err(error) if error.kind() == Kind::Refused => {
+                all_listed = false;
+                committer.report.errors.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let gone = source.close().await?;
+    pass::remember_settled(world, &gone, &mut committer.report)?;
+    if all_listed {
+        rescue_unlisted(world, &account.name, leftovers, committer)?;
+    }
+    committer.finish()
+}
+
+/// What an interrupted run left half done is finished before anything new begins.
+fn resume(world: &World, account: &str) -> Result<Recovered> {
+    let now = world.now();
+    if let Some(key) = world.store.died_deciding(account)? {
+        world.store.attempt(&key, pass::DIED, now)?;
+        world.store.deciding(account, None)?;
+    }
+    recover(&*world.disk, &*world.store, account, now)
+}
+
+/// One folder of one account.
+struct FolderPass<'a> {
+    world: &'a World,
+    account: &'a Account,
+    recovered: &'a Recovered,
+    watch: &'a Arc<dyn Watch>,
+    stop: &'a CancellationToken,
+}
+
+impl FolderPass<'_> {
+    async fn run(
+        &mut self,
+        source: &mut Source,
+        folder: &str,
+        committer: &mut Committer,
+        leftovers: &mut Leftovers,
+    ) -> Result<()> {
+        let mut listing = source.open(folder).await?;
+        let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
+        leftovers.remove_listed(self.world, keys)?;
+
+        let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
+        let Choice { wanted, known, odd, left, notices } =
+            pass::choose(self.world, self.account, source, &mut listing, room).await?;
+        committer.report.left += left;
+        notices.iter().try_for_each(|notice| committer.notify(notice))?;
+
+        committer.begin_folder(&listing.origin)?;
+        let published = self.fetch_and_commit(source, &wanted, committer).await?;
+
+        match odd {
+            Some(odd) => committer.report.remarks.push(format!("nothing was deleted on the server: {odd}")),
+            None => {
+                let missing = pass::missing(&known, &listing);
+                self.world.store.listed(&listing.origin, &missing, self.world.now())?;
+                if !self.recovered.is_odd() && !self.stop.is_cancelled() {
+                    let folder = pass::Settling { retention: &self.account.retention, listing: &listing, known: &known };
+                    folder.settle(self.world, source, self.recovered, &published, &mut committer.report).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The source sends batches, a thread commits them.
+    async fn fetch_and_commit(
+        &self,
+        source: &mut Source,
+        wanted: &[Listed],
+        committer: &mut Committer,
+    ) -> Result<Vec<Published>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes = wanted.iter().map(|m| m.announced).sum();
+        self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
+        let (send, receive) = mpsc::channel(1);
+        let watch = Arc::clone(self.watch);
+        let mut working = committer.take();
+        let commits = tokio::task::spawn_blocking(move || {
+            let result = commit_all(&mut working, receive, &*watch);
+            (working, result)
+        });
+        let fetched = source.fetch(wanted, &send, self.stop).await;
+        drop(send);
+        let (working, committed) =
+            commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
+        *committer = working;
+        // A disk that is full says more than the connection that was dropped because of it.
+        let published = committed?;
+        fetched?;
+        let arrived: usize = published.iter().map(|batch| batch.entries().count()).sum();
+        if self.stop.is_cancelled() {
+            committer.report.left += wanted.len().saturating_sub(arrived) as u64;
+        }
+        Ok(published)
+    }
+}
+
+fn commit_all(committer: &mut Committer, mut batches: mpsc::Receiver<Batch>, watch: &dyn Watch) -> Result<Vec<Published>> {
+    let mut all = Vec::new();
+    while let Some(batch) = batches.blocking_recv() {
+        let published = committer.commit(batch)?;
+        let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, b + e.announced.max(e.size)));
+        watch.safe(messages, bytes);
+        all.push(published);
+    }
+    Ok(all)
+}
+
+/// Staged files whose messages no folder lists any more: they may be the only copies.
+fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
+    let origin = Arc::new(Origin { account: account.to_owned(), folder: "(recovered)".to_owned(), generation: 0 });
+    for (name, paths) in leftovers.unlisted(world)? {
+        let Some(path) = paths.first() else { continue };
+        let bytes = read(world, path)?;
+        committer.rescue(Key::new(&origin, name.as_str()), bytes)?;
+        let text = format!(
+            "After a crash the file {} was found, complete or not, of a message that the server does not list any \
+             more. It is in the inbox now.",
+            path.display()
+        );
+        committer.notify(&Notice { cause: Cause::Recovered, account: account.to_owned(), text })?;
+        paths.iter().try_for_each(|path| world.disk.remove(path)).map_err(|e| Error::disk("removing staged files", e))?;
+    }
+    Ok(())
+}
+
+fn read(world: &World, path: &std::path::Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = world.disk.open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+    Ok(bytes)
+}
+
+/// A wrong password is something that a daemon's user would never see otherwise.
+fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
+    if error.kind() == Kind::Auth {
+        let text = format!("{error}.\n\nNo mail is fetched from this account until its password is right.");
+        let account = committer.report.account.clone();
+        if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+            committer.report.errors.push(e);
+        }
+    }
+}
+
+/// The account name of what comes on standard input.
+pub const DELIVER: &str = "deliver";
+
+/// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
+/// safe. The same bytes given again before that was acknowledged are the same message.
+pub fn deliver(world: &World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
+    let started = Instant::now();
+    // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
+    let _lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]))?;
+    let origin = Arc::new(Origin { account: DELIVER.to_owned(), folder: "stdin".to_owned(), generation: 0 });
+    let key = Key::new(&origin, digest);
+    let into = crate::config::template::Template::inbox();
+    let mut committer = Committer::new(world, DELIVER, engine, into);
+    recover(&*world.disk, &*world.store, DELIVER, world.now())?;
+    if world.store.known(&origin)?.get(&key.id).is_none() {
+        let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
+        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
+        committer.finish()?;
+    }
+    // From here on the caller is told that the message is safe; the same bytes are new mail again.
+    world.store.forget(&[key])?;
+    committer.report.took = started.elapsed();
+    Ok(committer.report)
+}
+
+/// Whether a retention needs the folder to be opened for writing.
+pub fn changes_the_server(retention: &Retention) -> bool {
+    *retention != Retention::Keep
+}
