@@ -65,6 +65,10 @@ pub fn pem(certificate: Certificate) -> &'static Pem {
 }
 
 pub fn acceptor(certificate: Certificate) -> TlsAcceptor {
+    TlsAcceptor::from(server_config(certificate))
+}
+
+pub fn server_config(certificate: Certificate) -> Arc<ServerConfig> {
     let Pem { certificate, key } = pem(certificate);
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
@@ -75,7 +79,7 @@ pub fn acceptor(certificate: Certificate) -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
-    TlsAcceptor::from(Arc::new(config))
+    Arc::new(config)
 }
 
 /// A client that trusts the CA and nothing else.
@@ -149,10 +153,7 @@ mod tests {
             (Certificate::SelfSigned, "UnknownIssuer"),
         ] {
             let error = handshake(bad, "localhost").await.unwrap_err();
-            let debug = format!("{error:?} {error}");
-            let expected = reason.to_lowercase();
-            let words = debug.to_lowercase();
-            assert!(words.contains(&expected) || words.contains("certificate"), "{bad:?}: {debug}");
+            assert!(format!("{error:?}").contains(reason), "{bad:?}: {error:?}");
         }
     }
 }
