@@ -1,0 +1,42 @@
+//! The stage the tests play on: mail servers that can misbehave on request, a home folder to run the program
+//! in, and readers that say what became of the mail.
+//!
+//! Nothing here knows the library under test: servers speak to it over the network, the sandbox runs its binary,
+//! and the results are read from disk. So a mistake in the library cannot hide in the tool that looks for it.
+//!
+//! | to test | take |
+//! |---|---|
+//! | fetching, with or without faults | [`mailbox::Mailbox`] served by [`imap_server::ImapServer`] or [`pop3_server::Pop3Server`], with [`faults::Faults`] |
+//! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
+//! | the same against a real server | [`dovecot::Dovecot`] |
+//! | the binary | [`sandbox::Sandbox`] |
+//! | what was delivered | [`maildir::Maildirs`] |
+
+// Two binaries include this folder (the integration tests and examples/demo.rs) and each uses only a part of it.
+#![allow(dead_code)]
+// Test code may stop at the first surprise, and says `pub` to its includers without being a library.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
+
+pub mod base64;
+pub mod date;
+pub mod dovecot;
+pub mod faults;
+pub mod imap_fetch;
+pub mod imap_folders;
+pub mod imap_search;
+pub mod imap_server;
+pub mod imap_syntax;
+pub mod mailbox;
+pub mod maildir;
+pub mod pop3_server;
+pub mod sandbox;
+pub mod scripted_server;
+pub mod tls;
+pub mod wire;
+
+#[cfg(test)]
+mod imap_server_tests;
+#[cfg(test)]
+mod pop3_server_tests;
+#[cfg(test)]
+mod raw_client;

@@ -1,0 +1,159 @@
+//! Certificates that nobody else trusts: a throwaway CA, made once per process, and servers' certificates good
+//! and bad.
+//!
+//! ```ignore
+//! let ca_file = tls::write_ca(sandbox.home());      // for `ca_file:` in the config
+//! let server = ImapServer::start(&mailbox, ImapOptions::tls(Security::Implicit(Certificate::Expired)));
+//! ```
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{ExtendedKeyUsagePurpose, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// What a server shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// By the CA, for localhost and 127.0.0.1.
+    #[default]
+    Valid,
+    Expired,
+    NotYetValid,
+    /// By the CA, for another host.
+    WrongName,
+    /// For localhost, but by no CA.
+    SelfSigned,
+}
+
+const ALL: [Certificate; 5] = {
+    use Certificate::{Expired, NotYetValid, SelfSigned, Valid, WrongName};
+    [Valid, Expired, NotYetValid, WrongName, SelfSigned]
+};
+
+struct Authority {
+    ca_pem: String,
+    servers: Vec<Pem>,
+}
+
+/// A certificate and its key as text.
+#[derive(Clone)]
+pub struct Pem {
+    pub certificate: String,
+    pub key: String,
+}
+
+pub fn ca_pem() -> &'static str {
+    &authority().ca_pem
+}
+
+/// Writes `ca.pem` into the folder and returns its path.
+pub fn write_ca(folder: &Path) -> PathBuf {
+    let path = folder.join("ca.pem");
+    std::fs::write(&path, ca_pem()).unwrap();
+    path
+}
+
+/// For servers that are not ours and read files.
+pub fn pem(certificate: Certificate) -> &'static Pem {
+    let index = ALL.iter().position(|known| *known == certificate).unwrap();
+    &authority().servers[index]
+}
+
+pub fn acceptor(certificate: Certificate) -> TlsAcceptor {
+    TlsAcceptor::from(server_config(certificate))
+}
+
+pub fn server_config(certificate: Certificate) -> Arc<ServerConfig> {
+    let Pem { certificate, key } = pem(certificate);
+    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    // By name: another crate in the same binary may have chosen another default provider.
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    Arc::new(config)
+}
+
+/// A client that trusts the CA and nothing else.
+pub fn connector() -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca_pem().as_bytes()).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+fn authority() -> &'static Authority {
+    static AUTHORITY: OnceLock<Authority> = OnceLock::new();
+    AUTHORITY.get_or_init(|| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "mailsluice test CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Authority { ca_pem: ca.pem(), servers: ALL.iter().map(|kind| make_server(*kind, &ca)).collect() }
+    })
+}
+
+fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
+    let names = match kind {
+        Certificate::WrongName => vec!["elsewhere.example".to_owned()],
+        _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+    };
+    let mut params = CertificateParams::new(names).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2120, 1, 1);
+    match kind {
+        Certificate::Expired => params.not_after = date_time_ymd(2021, 1, 1),
+        Certificate::NotYetValid => params.not_before = date_time_ymd(2119, 1, 1),
+        _ => {}
+    }
+    let key = KeyPair::generate().unwrap();
+    let certificate = match kind {
+        Certificate::SelfSigned => params.self_signed(&key),
+        _ => params.signed_by(&key, ca),
+    };
+    Pem { certificate: certificate.unwrap().pem(), key: key.serialize_pem() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Certificate, acceptor, connector};
+    use rustls::pki_types::ServerName;
+    use std::io;
+
+    async fn handshake(certificate: Certificate, name: &'static str) -> io::Result<()> {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let server = tokio::spawn(acceptor(certificate).accept(server).into_fallible());
+        let outcome = connector().connect(ServerName::try_from(name).unwrap(), client).await;
+        server.abort();
+        outcome.map(|_| ())
+    }
+
+    #[tokio::test]
+    async fn only_the_valid_certificate_passes() {
+        handshake(Certificate::Valid, "localhost").await.unwrap();
+        handshake(Certificate::Valid, "127.0.0.1").await.unwrap();
+        for (bad, reason) in [
+            (Certificate::Expired, "Expired"),
+            (Certificate::NotYetValid, "NotValidYet"),
+            (Certificate::WrongName, "NotValidForName"),
+            (Certificate::SelfSigned, "UnknownIssuer"),
+        ] {
+            let error = handshake(bad, "localhost").await.unwrap_err();
+            assert!(format!("{error:?}").contains(reason), "{bad:?}: {error:?}");
+        }
+    }
+}
