@@ -6,7 +6,8 @@
 //!
 //! | to test | take |
 //! |---|---|
-//! | fetching, with or without faults | [`mailbox::Mailbox`] served by [`imap_server::ImapServer`] or [`pop3_server::Pop3Server`], with [`faults::Faults`] |
+//! | fetching | [`mailbox::Mailbox`], served by [`imap_server::ImapServer`] or [`pop3_server::Pop3Server`] |
+//! | fetching when all goes wrong | [`faults::Faults`] in the options of these servers |
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
 //! | the binary | [`sandbox::Sandbox`] |
@@ -30,6 +31,7 @@ pub mod mailbox;
 pub mod maildir;
 pub mod pop3_server;
 pub mod sandbox;
+pub mod script;
 pub mod scripted_server;
 pub mod tls;
 pub mod wire;

@@ -3,7 +3,7 @@
 //!
 //! ```ignore
 //! let mailbox = Mailbox::new("me", "secret");
-//! let uid = mailbox.add("INBOX", "Subject: hello\n\n.world\n");
+//! mailbox.add("INBOX", "Subject: hello\n\n.world\n");
 //! let server = Pop3Server::start(&mailbox, Pop3Options::default());
 //! … port: server.port() …
 //! assert_eq!(mailbox.count("INBOX"), 0, "DELE and QUIT took it away");
