@@ -13,14 +13,15 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Account, Retention};
+use crate::config::Account;
+use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::message::{Bytes, Envelope, Flags, Key, Origin};
+use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Batch, Fetched, Item, Listed, Source};
-use crate::state::{Lock, Published, Recovered};
+use crate::state::{Lock, Mark, Recovered, Remembered, Settlement};
 
 /// An account with its compiled rules.
 #[derive(Clone, Debug)]
@@ -123,7 +124,7 @@ impl FolderPass<'_> {
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
         committer.begin_folder(&listing.origin)?;
-        let published = self.fetch_and_commit(source, &wanted, committer).await?;
+        let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
         match odd {
             Some(odd) => committer.report.remarks.push(format!("nothing was deleted on the server: {odd}")),
@@ -131,8 +132,9 @@ impl FolderPass<'_> {
                 let missing = pass::missing(&known, &listing);
                 self.world.store.listed(&listing.origin, &missing, self.world.now())?;
                 if !self.recovered.is_odd() && !self.stop.is_cancelled() {
-                    let folder = pass::Settling { retention: &self.account.retention, listing: &listing, known: &known };
-                    folder.settle(self.world, source, self.recovered, &published, &mut committer.report).await?;
+                    let folder =
+                        pass::Settling { retention: &self.account.retention, listing: &listing, known: &known };
+                    folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
                 }
             }
         }
@@ -145,7 +147,7 @@ impl FolderPass<'_> {
         source: &mut Source,
         wanted: &[Listed],
         committer: &mut Committer,
-    ) -> Result<Vec<Published>> {
+    ) -> Result<Vec<Settlement>> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -164,30 +166,33 @@ impl FolderPass<'_> {
             commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
         *committer = working;
         // A disk that is full says more than the connection that was dropped because of it.
-        let published = committed?;
+        let settlements = committed?;
         fetched?;
-        let arrived: usize = published.iter().map(|batch| batch.entries().count()).sum();
         if self.stop.is_cancelled() {
-            committer.report.left += wanted.len().saturating_sub(arrived) as u64;
+            committer.report.left += wanted.len().saturating_sub(settlements.len()) as u64;
         }
-        Ok(published)
+        Ok(settlements)
     }
 }
 
-fn commit_all(committer: &mut Committer, mut batches: mpsc::Receiver<Batch>, watch: &dyn Watch) -> Result<Vec<Published>> {
+fn commit_all(
+    committer: &mut Committer,
+    mut batches: mpsc::Receiver<Batch>,
+    watch: &dyn Watch,
+) -> Result<Vec<Settlement>> {
     let mut all = Vec::new();
     while let Some(batch) = batches.blocking_recv() {
         let published = committer.commit(batch)?;
         let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, b + e.announced.max(e.size)));
         watch.safe(messages, bytes);
-        all.push(published);
+        all.extend(published.settlements());
     }
     Ok(all)
 }
 
 /// Staged files whose messages no folder lists any more: they may be the only copies.
 fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
-    let origin = Arc::new(Origin { account: account.to_owned(), folder: "(recovered)".to_owned(), generation: 0 });
+    let origin = Arc::new(Origin { account: account.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
         let bytes = read(world, path)?;
@@ -198,7 +203,10 @@ fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer
             path.display()
         );
         committer.notify(&Notice { cause: Cause::Recovered, account: account.to_owned(), text })?;
-        paths.iter().try_for_each(|path| world.disk.remove(path)).map_err(|e| Error::disk("removing staged files", e))?;
+        paths
+            .iter()
+            .try_for_each(|path| world.disk.remove(path))
+            .map_err(|e| Error::disk("removing staged files", e))?;
     }
     Ok(())
 }
@@ -225,28 +233,46 @@ fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
 pub const DELIVER: &str = "deliver";
 
 /// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
-/// safe. The same bytes given again before that was acknowledged are the same message.
+/// safe. The same bytes given again before that was acknowledged are the same message; after it, they are new mail.
 pub fn deliver(world: &World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
     let started = Instant::now();
     // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
-    let _lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]))?;
-    let origin = Arc::new(Origin { account: DELIVER.to_owned(), folder: "stdin".to_owned(), generation: 0 });
-    let key = Key::new(&origin, digest);
-    let into = crate::config::template::Template::inbox();
-    let mut committer = Committer::new(world, DELIVER, engine, into);
+    let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]))?;
+    let mut committer = Committer::new(world, DELIVER, engine, Template::inbox());
     recover(&*world.disk, &*world.store, DELIVER, world.now())?;
-    if world.store.known(&origin)?.get(&key.id).is_none() {
+    let (key, is_here) = unacknowledged(world, digest)?;
+    if lock.holder_died() {
+        Leftovers::find(world, DELIVER)?.remove_listed(world, std::iter::once(key.clone()))?;
+    }
+    if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
         committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
         committer.finish()?;
     }
-    // From here on the caller is told that the message is safe; the same bytes are new mail again.
-    world.store.forget(&[key])?;
+    acknowledge(world, &key)?;
     committer.report.took = started.elapsed();
     Ok(committer.report)
 }
 
-/// Whether a retention needs the folder to be opened for writing.
-pub fn changes_the_server(retention: &Retention) -> bool {
-    *retention != Retention::Keep
+/// The key for these bytes: the hash, with a number when the same bytes were delivered and acknowledged before. And
+/// whether an earlier attempt got as far as recording it.
+fn unacknowledged(world: &World, digest: &str) -> Result<(Key, bool)> {
+    let origin = Arc::new(Origin { account: DELIVER.to_owned(), folder: message::STDIN.to_owned(), generation: 0 });
+    let mut ordinal = 0;
+    loop {
+        let key = Key::new(&origin, format!("{digest}.{ordinal}"));
+        match world.store.remembered(&key)?.map(|r| r.mark) {
+            Some(Mark::Settled) => ordinal += 1,
+            Some(_) => return Ok((key, true)),
+            None => return Ok((key, false)),
+        }
+    }
+}
+
+/// The caller is about to be told that the message is safe. The key is kept for a while, so that the same bytes
+/// get another one.
+fn acknowledge(world: &World, key: &Key) -> Result<()> {
+    let now = world.now();
+    let settled = Remembered { mark: Mark::Settled, announced: 0, head_hash: None, at: now };
+    world.store.mark(&[(key.clone(), settled)])
 }

@@ -66,6 +66,11 @@ impl Template {
         Ok(Self { components: components.into_iter().map(|(_, pieces)| pieces).collect() })
     }
 
+    /// The template `INBOX`.
+    pub fn inbox() -> Self {
+        Self { components: vec![vec![Piece::Text("INBOX".to_owned())]] }
+    }
+
     /// The variables, in the order they are written; one that is written twice comes twice.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.components.iter().flatten().filter_map(|piece| match piece {

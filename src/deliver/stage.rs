@@ -81,7 +81,10 @@ impl Stager<'_> {
         }
         match (&plan.entry.spooled, plan.message.bytes()) {
             (Some(path), Bytes::Memory(_)) => self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e)),
-            // A spooled message stands there already, synced by the source that wrote it.
+            // A spooled message was synced by whoever wrote it, and stands where it should or beside it.
+            (Some(path), Bytes::Spooled { path: at, .. }) if at != path => {
+                self.disk.rename(at, path).map_err(|e| Error::disk(doing(path), e))
+            }
             _ => Ok(()),
         }
     }

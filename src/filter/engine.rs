@@ -49,6 +49,16 @@ impl Engine {
         Ok((Self { rules: rules.into_iter().map(|placed| placed.rule).collect() }, problems))
     }
 
+    /// How many rules there are, nested ones not counted.
+    pub fn len(&self) -> usize {
+        self.rules.len()
+    }
+
+    /// Whether there are no rules: then every message is kept.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
     /// Decides about a message. `flags` are those it has on the server; they are carried over.
     pub fn decide(&self, message: &Message, origin: &Origin, flags: &Flags) -> Decision {
         let mut run = Run {

@@ -14,7 +14,8 @@ pub(super) fn warn(rules: &[Placed]) -> Vec<Problem> {
             let message = format!("no message can reach this rule: `{}` ends filtering for all", end.rule.name);
             problems.warn(placed.span, message).hint("put it above that rule, or give that rule a condition");
         } else if let Some(same) = rules[..i].iter().find(|earlier| shadows(earlier, placed)) {
-            let message = format!("no message can reach this rule: `{}` has the same condition and ends", same.rule.name);
+            let message =
+                format!("no message can reach this rule: `{}` has the same condition and ends", same.rule.name);
             problems.warn(placed.span, message).hint("join the two rules, or add `copy: true` to the first");
         }
         if ends_all.is_none() && placed.rule.always_ends() {

@@ -16,7 +16,10 @@ pub(super) enum Test {
     Header(String, Comparator),
     /// Any address in any field of that name.
     Address(String, Part, Comparator),
-    Size { over: Option<u64>, under: Option<u64> },
+    Size {
+        over: Option<u64>,
+        under: Option<u64>,
+    },
     ListId(Comparator),
     Account(Comparator),
     Folder(Comparator),

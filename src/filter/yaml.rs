@@ -54,10 +54,8 @@ static COMPARISON: Shape = Shape {
     ],
 };
 
-static SIZE: Shape = Shape {
-    what: "a size condition",
-    keys: &[("over", "Larger than this."), ("under", "Smaller than this.")],
-};
+static SIZE: Shape =
+    Shape { what: "a size condition", keys: &[("over", "Larger than this."), ("under", "Smaller than this.")] };
 
 static ACTION: Shape = Shape {
     what: "an action",
@@ -97,7 +95,8 @@ pub(super) struct Placed {
 
 /// Compiles one file.
 pub(super) fn compile(document: &Document, problems: &mut Vec<Problem>) -> Vec<Placed> {
-    let mut compiler = Compiler { source: &document.source, problems: Problems::new(&document.source), scope: Vec::new() };
+    let mut compiler =
+        Compiler { source: &document.source, problems: Problems::new(&document.source), scope: Vec::new() };
     let rules = compiler.file(&document.root);
     problems.extend(compiler.problems.into_vec());
     rules
@@ -151,7 +150,9 @@ impl Compiler<'_> {
         let map = MapReader::new(node, &TEST, &mut self.problems);
         let parts: Vec<(&str, &Node)> = TEST.names().filter_map(|key| Some((key, map.take(key)?))).collect();
         if map.is_map() && parts.is_empty() {
-            self.problems.error(node.span, "an empty condition").hint("leave `if` out for a rule that is for every message");
+            self.problems
+                .error(node.span, "an empty condition")
+                .hint("leave `if` out for a rule that is for every message");
         }
         let tests: Vec<Option<Test>> = parts.into_iter().map(|(key, node)| self.one_test(key, node)).collect();
         let mut tests = tests.into_iter().collect::<Option<Vec<_>>>().filter(|tests| !tests.is_empty())?;
@@ -207,7 +208,8 @@ impl Compiler<'_> {
         for (key, comparison) in fields {
             let is_name = !key.text.is_empty() && key.text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
             if !is_name {
-                self.problems.error(key.span, format!("`{}` is no header field name", crate::clean::short(&key.text, 60)));
+                self.problems
+                    .error(key.span, format!("`{}` is no header field name", crate::clean::short(&key.text, 60)));
             }
             let compared = self.comparison(comparison, is_address);
             tests.push(compared.filter(|_| is_name).map(|(part, c)| build(key.text.clone(), part, c)));
@@ -271,7 +273,8 @@ impl Compiler<'_> {
             self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead of `header`");
             return None;
         }
-        let words = [("all", Part::All), ("localpart", Part::LocalPart), ("domain", Part::Domain), ("name", Part::Name)];
+        let words =
+            [("all", Part::All), ("localpart", Part::LocalPart), ("domain", Part::Domain), ("name", Part::Name)];
         reader::choice(node, &words, &mut self.problems)
     }
 

@@ -28,6 +28,13 @@ pub struct Key {
     pub id: Vec<u8>,
 }
 
+/// The folder in the keys of what comes on standard input.
+pub const STDIN: &str = "(stdin)";
+/// The folder in the keys of our own notices.
+pub const NOTICES: &str = "(notices)";
+/// The folder in the keys of mail that was found staged after a crash.
+pub const RECOVERED: &str = "(recovered)";
+
 impl Key {
     /// A key from its parts.
     pub fn new(origin: &Arc<Origin>, id: impl Into<Vec<u8>>) -> Self {

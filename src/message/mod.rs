@@ -12,11 +12,11 @@ mod line_ends;
 pub use address::{Address, parse as parse_addresses};
 pub use envelope::{Envelope, Flag, Flags};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER};
+pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN};
 pub use line_ends::{ToLf, to_lf};
-pub use key::{DeliveryName, Key, Origin};
 
-use std::sync::OnceLock;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 

@@ -93,7 +93,10 @@ impl LineStream {
         }
         let read = within(limit, doing, self.stream.read(&mut self.buffer[self.end..])).await?;
         if read == 0 {
-            return Err(Error::network(format!("{doing}: the server closed the connection"), io::ErrorKind::UnexpectedEof.into()));
+            return Err(Error::network(
+                format!("{doing}: the server closed the connection"),
+                io::ErrorKind::UnexpectedEof.into(),
+            ));
         }
         self.end += read;
         Ok(())

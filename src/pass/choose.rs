@@ -1,6 +1,6 @@
 //! Choose: which of the listed messages are new, and which of those are wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -190,12 +190,7 @@ impl Chooser<'_> {
     }
 
     /// The first look at a folder: what is there may be left out for good.
-    async fn first_run(
-        &mut self,
-        origin: &Arc<Origin>,
-        first: First,
-        new: Vec<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>> {
+    async fn first_run(&mut self, origin: &Arc<Origin>, first: First, new: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let now = self.world.now();
         let since = match first {
             First::All => Timestamp::MIN,
@@ -211,7 +206,8 @@ impl Chooser<'_> {
             for listed in self.source.describe(&new, details).await? {
                 let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
                 if arrived < since {
-                    let mark = Remembered { mark: Mark::Skipped, announced: listed.announced, head_hash: None, at: arrived };
+                    let mark =
+                        Remembered { mark: Mark::Skipped, announced: listed.announced, head_hash: None, at: arrived };
                     skipped.push((Key::new(origin, listed.id), mark));
                 } else {
                     wanted.push(listed.id);
@@ -247,4 +243,10 @@ impl Chooser<'_> {
         }
         Ok(wanted)
     }
+}
+
+/// The remembered ids that a complete listing lacks.
+pub fn missing(known: &Known, listing: &Listing) -> Vec<Vec<u8>> {
+    let listed: HashSet<&[u8]> = listing.ids.iter().map(Vec::as_slice).collect();
+    known.iter().map(|(id, _)| id).filter(|id| !listed.contains(id)).map(<[u8]>::to_vec).collect()
 }

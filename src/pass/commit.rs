@@ -11,7 +11,7 @@ use crate::config::template::{FolderName, Template};
 use crate::deliver::{Plan, publish};
 use crate::error::{Error, Result};
 use crate::filter::{Decision, Engine};
-use crate::message::{Bytes, DeliveryName, Envelope, Flags, Key, Message};
+use crate::message::{Bytes, DeliveryName, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::{Fetched, Item};
 use crate::state::{About, Attempt, Entry, EntryId, Mark, Published, Remembered, Target};
 
@@ -20,7 +20,7 @@ const ATTEMPTS: u32 = 5;
 /// After so many deaths of the program while deciding, a message is filed without its rules.
 const CRASHES: u32 = 2;
 /// The cause noted for such a death.
-pub(crate) const DIED: &str = "the program died while deciding about it";
+pub const DIED: &str = "the program died while deciding about it";
 
 /// Makes batches durable, one after the other.
 pub struct Committer {
@@ -50,8 +50,15 @@ impl Committer {
         }
     }
 
+    /// Hands everything over to the thread that commits; what stays is empty.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let empty = Self::new(&self.world, &self.account, Arc::clone(&self.engine), self.into.clone());
+        std::mem::replace(self, empty)
+    }
+
     /// Reads the failed attempts at a folder's messages.
-    pub fn begin_folder(&mut self, origin: &crate::message::Origin) -> Result<()> {
+    pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
     }
@@ -84,7 +91,7 @@ impl Committer {
     pub fn notify(&mut self, notice: &Notice) -> Result<()> {
         let now = self.world.now();
         let key = notice.key(now);
-        if self.world.store.known(&key.origin)?.get(&key.id).is_some() {
+        if self.world.store.remembered(&key)?.is_some() {
             return Ok(());
         }
         let message = notice.message(now, &self.world.host);
@@ -218,7 +225,7 @@ impl Committer {
     }
 
     fn count(&mut self, published: &Published) {
-        for entry in published.entries().filter(|e| e.key.origin.folder != super::notice::FOLDER) {
+        for entry in published.entries().filter(|e| e.key.origin.folder != NOTICES) {
             self.report.new += 1;
             self.report.bytes += entry.size;
             if entry.targets.is_empty() {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::clean;
-use crate::message::{Bytes, Key, Message, Origin};
+use crate::message::{Bytes, Key, Message, NOTICES, Origin};
 
 /// Why a notice is sent. Cause and day are its identity, so it comes once a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,13 +61,10 @@ pub struct Notice {
     pub text: String,
 }
 
-/// The folder part of a notice's key: no server has a folder of that name.
-pub(super) const FOLDER: &str = "(notices)";
-
 impl Notice {
     /// The key: the same cause on the same day is the same notice.
     pub fn key(&self, now: Timestamp) -> Key {
-        let origin = Origin { account: self.account.clone(), folder: FOLDER.to_owned(), generation: 0 };
+        let origin = Origin { account: self.account.clone(), folder: NOTICES.to_owned(), generation: 0 };
         let day = now.to_zoned(TimeZone::system()).date();
         Key::new(&Arc::new(origin), format!("{} {day}", self.cause.word()))
     }

@@ -158,7 +158,12 @@ impl Source {
 
     /// Fetches messages of the open folder and sends them in batches. Ends early, without an error, when `stop`
     /// is cancelled or nobody listens.
-    pub async fn fetch(&mut self, wanted: &[Listed], out: &mpsc::Sender<Batch>, stop: &CancellationToken) -> Result<()> {
+    pub async fn fetch(
+        &mut self,
+        wanted: &[Listed],
+        out: &mpsc::Sender<Batch>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
         match self {
             Self::Imap(imap) => imap.fetch(wanted, out, stop).await,
             Self::Pop3(pop3) => pop3.fetch(wanted, out, stop).await,

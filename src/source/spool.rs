@@ -34,9 +34,17 @@ impl Spool {
         self.folder.join(DeliveryName::of(key).as_str())
     }
 
+    /// Begins the file of a message whose key is not known before its last byte.
+    pub fn begin_incoming(&self) -> Result<SpoolWriter> {
+        self.begin_at(self.folder.join(format!("incoming.{}", std::process::id())))
+    }
+
     /// Begins the file of a message; what an interrupted fetch left is replaced.
     pub fn begin(&self, key: &Key) -> Result<SpoolWriter> {
-        let path = self.path(key);
+        self.begin_at(self.path(key))
+    }
+
+    fn begin_at(&self, path: PathBuf) -> Result<SpoolWriter> {
         let create = || match self.disk.create(&path) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 self.disk.remove(&path)?;

@@ -10,7 +10,8 @@ use crate::error::{Error, Kind, Result};
 /// A held lock. Dropping it releases it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    holder_died: bool,
 }
 
 impl Lock {
@@ -36,14 +37,28 @@ impl Lock {
         Self::held(file, &doing)
     }
 
+    /// Whether the holder before us died without releasing it: its process number still stands in the file.
+    pub fn holder_died(&self) -> bool {
+        self.holder_died
+    }
+
     fn held(mut file: File, doing: &str) -> Result<Self> {
         let mut note_holder = || {
+            let holder_died = file.metadata()?.len() > 0;
             file.set_len(0)?;
             file.rewind()?;
-            writeln!(file, "{}", std::process::id())
+            writeln!(file, "{}", std::process::id())?;
+            Ok(holder_died)
         };
-        note_holder().map_err(|e| Error::disk(doing, e))?;
-        Ok(Self { _file: file })
+        let holder_died = note_holder().map_err(|e| Error::disk(doing, e))?;
+        Ok(Self { file, holder_died })
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Only a hint for the next holder; the lock itself is the kernel's.
+        self.file.set_len(0).ok();
     }
 }
 

@@ -20,6 +20,8 @@ mod store;
 
 pub use disk::{Disk, DiskFile, RealDisk, Synced, sync_dirs};
 pub use lock::Lock;
-pub use progress::{About, Entry, EntryId, Published, Recorded, Recovered, Settlement, Staged, Sub, Target, as_paths, touched_dirs};
+pub use progress::{
+    About, Entry, EntryId, Published, Recorded, Recovered, Settlement, Staged, Sub, Target, as_paths, touched_dirs,
+};
 pub use sqlite::SqliteStore;
 pub use store::{Attempt, JournalRow, Known, Mark, Remembered, Store, Unfinished};

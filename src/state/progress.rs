@@ -158,8 +158,8 @@ impl Published {
     }
 
     /// The permission for each message to leave the server.
-    pub fn settlements(&self) -> Vec<Settlement> {
-        self.entries.iter().map(|(_, entry)| Settlement { key: entry.key.clone() }).collect()
+    pub fn settlements(&self) -> impl Iterator<Item = Settlement> {
+        self.entries.iter().map(|(_, entry)| Settlement { key: entry.key.clone() })
     }
 }
 

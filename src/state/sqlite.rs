@@ -1,6 +1,6 @@
 //! The memory in SQLite: write-ahead log, `synchronous=FULL`, so a committed transaction survives a power cut.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{
     About, Attempt, EntryId, JournalRow, Known, Mark, Recorded, Remembered, Staged, Store, Target, Unfinished, schema,
 };
 use crate::error::{Error, Kind, Result};
-use crate::message::{Key, Origin};
+use crate::message::{Key, NOTICES, Origin, RECOVERED, STDIN};
 
 /// A key that is missing from complete listings for so long is forgotten.
 const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -115,6 +115,18 @@ impl Store for SqliteStore {
             Ok((keys, !found))
         })?;
         Ok(Known::new(Arc::clone(origin), keys, first_time))
+    }
+
+    fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
+        let Origin { account, folder, generation } = &*key.origin;
+        self.read("looking a message up", |db| {
+            db.prepare_cached(
+                "SELECT mark, announced, head_hash, at FROM seen JOIN origin USING (origin)
+                 WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND id = ?4",
+            )?
+            .query_row(params![account, folder, generation, key.id], |row| remembered(row, 0))
+            .optional()
+        })
     }
 
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>> {
@@ -253,10 +265,19 @@ impl Store for SqliteStore {
     fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
         self.write("noting which messages are gone", |tx| {
             let origin = Origins::default().id(tx, origin)?;
-            let mut gone = tx.prepare_cached(
-                "UPDATE seen SET missing_since = ?3 WHERE origin = ?1 AND id = ?2 AND missing_since IS NULL",
-            )?;
-            missing.iter().try_for_each(|id| gone.execute(params![origin, id, now.as_second()]).map(drop))
+            let noted: HashSet<Vec<u8>> = tx
+                .prepare_cached("SELECT id FROM seen WHERE origin = ?1 AND missing_since IS NOT NULL")?
+                .query_map([origin], |row| row.get(0))?
+                .collect::<Sql<_>>()?;
+            let missing: HashSet<&Vec<u8>> = missing.iter().collect();
+            let mut note = tx.prepare_cached("UPDATE seen SET missing_since = ?3 WHERE origin = ?1 AND id = ?2")?;
+            for id in missing.iter().filter(|id| !noted.contains(**id)) {
+                note.execute(params![origin, id, now.as_second()])?;
+            }
+            for id in noted.iter().filter(|id| !missing.contains(id)) {
+                note.execute(params![origin, id, None::<i64>])?;
+            }
+            Ok(())
         })
     }
 
@@ -292,13 +313,21 @@ impl Store for SqliteStore {
         let before = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
         self.write("pruning the state", |tx| {
             tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
+            tx.execute(
+                "DELETE FROM seen WHERE at < ?1
+                 AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4))",
+                params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED],
+            )?;
             tx.execute("DELETE FROM attempt WHERE at < ?1", [before(FORGET_MISSING)])?;
             let mut old = tx.prepare("SELECT spooled FROM journal WHERE spooled IS NOT NULL AND at < ?1")?;
             let files = old.query_map([before(FORGET_SPOOL)], |row| row.get::<_, String>(0).map(PathBuf::from))?;
             let files = files.collect::<Sql<Vec<_>>>()?;
             tx.execute("UPDATE journal SET spooled = NULL WHERE at < ?1", [before(FORGET_SPOOL)])?;
             let old = before(FORGET_JOURNAL);
-            tx.execute("DELETE FROM target WHERE entry IN (SELECT entry FROM journal WHERE at < ?1 AND done = 1)", [old])?;
+            tx.execute(
+                "DELETE FROM target WHERE entry IN (SELECT entry FROM journal WHERE at < ?1 AND done = 1)",
+                [old],
+            )?;
             tx.execute("DELETE FROM journal WHERE at < ?1 AND done = 1", [old])?;
             Ok(files)
         })
@@ -331,12 +360,8 @@ impl Origins {
 
 fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &super::Entry) -> Sql<EntryId> {
     let origin = origins.id(tx, &entry.key.origin)?;
-    let here = Remembered {
-        mark: Mark::Here,
-        announced: entry.announced,
-        head_hash: Some(entry.head_hash),
-        at: entry.at,
-    };
+    let here =
+        Remembered { mark: Mark::Here, announced: entry.announced, head_hash: Some(entry.head_hash), at: entry.at };
     remember(tx, origin, &entry.key.id, &here)?;
     tx.prepare_cached("DELETE FROM attempt WHERE origin = ?1 AND id = ?2")?.execute(params![origin, entry.key.id])?;
     let About { from, subject, message_id } = &entry.about;
@@ -361,8 +386,7 @@ fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &super::Entr
         entry.why
     ])?;
     let id = tx.last_insert_rowid();
-    let mut insert =
-        tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut insert = tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info) VALUES (?1, ?2, ?3, ?4)")?;
     for target in &entry.targets {
         insert.execute(params![id, target.maildir.to_string_lossy(), target.staged, target.info])?;
     }

@@ -15,6 +15,9 @@ pub trait Store: Send + Sync {
     /// What is remembered of an origin's messages.
     fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
 
+    /// What is remembered of one key.
+    fn remembered(&self, key: &Key) -> Result<Option<Remembered>>;
+
     /// Earlier generations (UIDVALIDITY values) of the same folder that still hold keys, newest first.
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
 

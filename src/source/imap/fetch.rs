@@ -88,7 +88,8 @@ impl ImapSource {
                 Ok(())
             })
             .await;
-        let missing: Vec<&Listed> = batch.iter().filter(|m| uid_of(&m.id).is_some_and(|u| waiting.contains_key(&u))).collect();
+        let missing: Vec<&Listed> =
+            batch.iter().filter(|m| uid_of(&m.id).is_some_and(|u| waiting.contains_key(&u))).collect();
         match reply {
             Ok(_) => Ok((items, missing)),
             Err(e) => {
@@ -160,7 +161,12 @@ impl ImapSource {
             }
             match received {
                 None if offset == 0 => return Ok(Item::Vanished(key)),
-                None => return Ok(Item::Failed(key, Error::transient(Kind::Protocol, "the server stopped in the middle of it"))),
+                None => {
+                    return Ok(Item::Failed(
+                        key,
+                        Error::transient(Kind::Protocol, "the server stopped in the middle of it"),
+                    ));
+                }
                 Some(length) if length < WINDOW => break,
                 Some(length) => offset += length,
             }

@@ -56,7 +56,10 @@ impl ImapSource {
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
         let selected = self.session.select(&self.on_server(folder), self.writes).await?;
         let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
-            Error::permanent(Kind::Protocol, format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"))
+            Error::permanent(
+                Kind::Protocol,
+                format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"),
+            )
         })?;
         self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
         let uids = self.session.search_uids(selected.exists, "ALL").await?;

@@ -111,8 +111,13 @@ fn holds(ascending: &[Vec<u8>], id: &[u8]) -> bool {
 
 fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
     let uid = uid_in(attributes)?;
-    let mut listed =
-        Listed { id: uid.to_string().into_bytes(), announced: 0, arrived: None, flags: Flags::default(), head_hash: None };
+    let mut listed = Listed {
+        id: uid.to_string().into_bytes(),
+        announced: 0,
+        arrived: None,
+        flags: Flags::default(),
+        head_hash: None,
+    };
     let mut has_size = false;
     for attribute in attributes {
         match attribute {

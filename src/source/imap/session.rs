@@ -295,11 +295,7 @@ enum Step {
     Done(Result<String, Refusal>, Option<Vec<String>>),
 }
 
-fn step_of(
-    reply: &Response<'_>,
-    tag: &RequestId,
-    each: &mut impl FnMut(&Response<'_>) -> Result<()>,
-) -> Result<Step> {
+fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
     match reply {
         Response::Done { tag: of, status, outcome } if of == tag => {
             let line = line_of(status, outcome);
@@ -364,7 +360,11 @@ fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
         _ => "",
     };
-    format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), outcome.information.as_deref().unwrap_or_default())
+    format!(
+        "{} {code}{}",
+        format!("{status:?}").to_ascii_uppercase(),
+        outcome.information.as_deref().unwrap_or_default()
+    )
 }
 
 /// A command for the log, without what only the server may read.

@@ -13,7 +13,11 @@ const STEP: usize = 1_000;
 
 impl ImapSource {
     /// Applies the retention in the open folder. Returns the messages that are gone from it.
-    pub(in crate::source) async fn settle(&mut self, messages: &[Settlement], retention: &Retention) -> Result<Vec<Key>> {
+    pub(in crate::source) async fn settle(
+        &mut self,
+        messages: &[Settlement],
+        retention: &Retention,
+    ) -> Result<Vec<Key>> {
         match retention {
             Retention::Keep => Ok(Vec::new()),
             Retention::MarkSeen => self.mark_seen(messages).await.map(|()| Vec::new()),

@@ -48,7 +48,8 @@ impl Session {
     fn can_with(&self, capability: &str, argument: &str) -> bool {
         self.capabilities.iter().any(|line| {
             let mut words = line.split_ascii_whitespace();
-            words.next().is_some_and(|w| w.eq_ignore_ascii_case(capability)) && words.any(|w| w.eq_ignore_ascii_case(argument))
+            words.next().is_some_and(|w| w.eq_ignore_ascii_case(capability))
+                && words.any(|w| w.eq_ignore_ascii_case(argument))
         })
     }
 
@@ -57,7 +58,9 @@ impl Session {
         match Reply::parse(line)? {
             Reply::Ok(_) => Ok(()),
             Reply::Err(line) => Err(Error::transient(Kind::Refused, "the server turned us away").said(line)),
-            Reply::Continue => Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host))),
+            Reply::Continue => {
+                Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
+            }
         }
     }
 
@@ -87,9 +90,10 @@ impl Session {
     /// UTF8 (RFC 6856) before the login, where it is offered. Without it Courier serves a wrapper instead of mail
     /// with UTF-8 headers, and DELE then destroys the mail that was never seen.
     async fn speak_utf8(&mut self) -> Result<()> {
-        let offered = self.capabilities.iter().any(|line| {
-            line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("UTF8"))
-        });
+        let offered = self
+            .capabilities
+            .iter()
+            .any(|line| line.split_ascii_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("UTF8")));
         if offered {
             self.command("UTF8").await?;
         }

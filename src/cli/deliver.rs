@@ -1,0 +1,105 @@
+//! `deliver`: one message from standard input, in procmail's seat.
+
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::output::Output;
+use super::setup::Setup;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Bytes, ToLf};
+use crate::pass::World;
+use crate::pipeline;
+use crate::source::WINDOW;
+
+/// EX_TEMPFAIL: the MTA keeps the message and tries again.
+const TRY_AGAIN: u8 = 75;
+
+pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
+    if rustix::process::geteuid().is_root() && !allow_root {
+        return Err(Error::permanent(Kind::Auth, "deliver refuses to run as root; --allow-root allows it"));
+    }
+    // Whatever is wrong here, the message is not: the MTA is asked to keep it.
+    match deliver(config, output) {
+        Ok(()) => Ok(0),
+        Err(e) => {
+            output.error(&e);
+            Ok(TRY_AGAIN)
+        }
+    }
+}
+
+fn deliver(config: &Path, output: &Output) -> Result<()> {
+    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
+    let world = World::open(&setup.config)?;
+    let (bytes, digest) = read_message(&world, &mut std::io::stdin().lock())?;
+    let report = pipeline::deliver(&world, setup.rules, bytes, &digest)?;
+    if output.json {
+        output.report(&report);
+    }
+    Ok(())
+}
+
+/// Reads to the end: into memory, or into the spool once it is big. Line ends become LF, as in every Maildir.
+fn read_message(world: &World, input: &mut dyn Read) -> Result<(Bytes, String)> {
+    let mut start = Vec::new();
+    let failed = |e| Error::transient(Kind::Disk, "reading the message from standard input").because(e);
+    input.take(WINDOW).read_to_end(&mut start).map_err(failed)?;
+    let start = without_mbox_line(&start);
+    if start.is_empty() {
+        return Err(Error::permanent(Kind::Usage, "there is no message on standard input"));
+    }
+    let mut to_lf = ToLf::default();
+    let mut piece = Vec::with_capacity(start.len());
+    to_lf.feed(start, &mut piece);
+    let mut hash = Sha256::new();
+    let mut writer = None;
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = input.read(&mut buffer).map_err(failed)?;
+        if read == 0 {
+            break;
+        }
+        if writer.is_none() {
+            writer = Some(world.spool().begin_incoming()?);
+        }
+        if let Some(writer) = &mut writer {
+            hash.update(&piece);
+            writer.write_lf(&piece)?;
+        }
+        piece.clear();
+        to_lf.feed(&buffer[..read], &mut piece);
+    }
+    to_lf.end(&mut piece);
+    hash.update(&piece);
+    let digest = data_encoding::HEXLOWER.encode(&hash.finalize());
+    let bytes = match writer {
+        None => Bytes::Memory(piece),
+        Some(mut writer) => {
+            writer.write_lf(&piece)?;
+            writer.finish()?
+        }
+    };
+    Ok((bytes, digest))
+}
+
+/// Postfix and sendmail put an mbox line (`From sender date`) before a message they pipe to a program. It is no
+/// part of the mail, and its date would make a second attempt look like other mail.
+fn without_mbox_line(bytes: &[u8]) -> &[u8] {
+    if !bytes.starts_with(b"From ") {
+        return bytes;
+    }
+    memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mbox_line_of_an_mta_is_no_mail() {
+        assert_eq!(without_mbox_line(b"From a@b Mon Nov 23\nSubject: x\n"), b"Subject: x\n");
+        assert_eq!(without_mbox_line(b"From: a@b\n"), b"From: a@b\n");
+    }
+}

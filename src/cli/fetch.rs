@@ -1,0 +1,77 @@
+//! `fetch`: one pass over all accounts, or over those named.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::output::Output;
+use super::progress::Bars;
+use super::setup::{self, Setup};
+use super::signals;
+use crate::config::reader::suggest;
+use crate::error::{Error, Kind, Result};
+use crate::pass::{Report, World};
+use crate::pipeline::{self, Job};
+
+/// So many accounts are fetched at the same time.
+const AT_ONCE: usize = 8;
+
+pub(super) fn run(config: &Path, accounts: &[String], output: &Output) -> Result<u8> {
+    let setup = Setup::load(config, output)?;
+    let jobs = choose(setup.jobs, accounts)?;
+    setup::warn_of_root(output);
+    let world = World::open(&setup.config)?;
+    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, output))?;
+    crate::pass::prune(&world)?;
+    Ok(code)
+}
+
+fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
+    let known: Vec<String> = jobs.iter().map(|job| job.account.name.clone()).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        let hint = match suggest(unknown, known.iter().map(String::as_str)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => format!("; the accounts are: {}", known.join(", ")),
+        };
+        let unknown = crate::clean::short(unknown, 60);
+        return Err(Error::permanent(Kind::Usage, format!("there is no account `{unknown}` in the config{hint}")));
+    }
+    Ok(jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.account.name)).collect())
+}
+
+async fn fetch_all(world: &World, jobs: Vec<Job>, output: &Output) -> Result<u8> {
+    let stop = signals::stop_token()?;
+    let bars = Bars::new(output.shows_progress());
+    let room = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for job in jobs {
+        let (world, stop, watch, room) = (world.clone(), stop.clone(), bars.account(), Arc::clone(&room));
+        running.spawn(async move {
+            let _place = room.acquire_owned().await;
+            pipeline::fetch(&world, &job, &watch, &stop).await
+        });
+    }
+    let mut code = 0;
+    while let Some(ended) = running.join_next().await {
+        let report = ended.unwrap_or_else(|e| {
+            // A parser that panicked on a server's reply took its account down with it and no other.
+            let mut report = Report::of("(an account)");
+            report.errors.push(Error::transient(Kind::Protocol, "a worker ended unexpectedly").because(e));
+            report
+        });
+        output.report(&report);
+        code = worse(code, report.exit_code());
+    }
+    Ok(if stop.is_cancelled() { worse(code, 75) } else { code })
+}
+
+/// "Try again" gives way to a failure that somebody has to look at.
+fn worse(a: u8, b: u8) -> u8 {
+    match (a, b) {
+        (0, code) | (code, 0) => code,
+        (75, code) => code,
+        (code, _) => code,
+    }
+}

@@ -1,0 +1,67 @@
+//! `log`: what happened to each message, and why.
+
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::output::Output;
+use super::setup::Setup;
+use crate::clean;
+use crate::error::Result;
+use crate::pass::World;
+use crate::state::JournalRow;
+
+pub(super) fn run(config: &Path, account: Option<&str>, number: u32, output: &Output) -> Result<u8> {
+    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
+    let world = World::open(&setup.config)?;
+    let rows = world.store.journal(account, number)?;
+    if rows.is_empty() && !output.json {
+        output.talk("the journal is empty");
+    }
+    // The newest stands last, where a terminal shows it.
+    for row in rows.iter().rev() {
+        if output.json { output.data(as_json(row)) } else { output.data(as_text(row)) }
+    }
+    Ok(0)
+}
+
+fn as_text(row: &JournalRow) -> String {
+    let at = row.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
+    let place = format!("{}/{}", row.account, row.folder);
+    let pending = if row.done { "" } else { " (being published)" };
+    let mut text = format!(
+        "{at}  {:<20}  {:<28}  {}\n    {}{pending}\n    by {}",
+        clean::short(&place, 40),
+        clean::short(&row.about.from, 28),
+        clean::short(&row.about.subject, 80),
+        clean::line(row.outcome.as_bytes()),
+        clean::line(row.rule.as_bytes()),
+    );
+    if !row.why.is_empty() {
+        text += &format!(": {}", clean::line(row.why.as_bytes()));
+    }
+    for file in &row.files {
+        text += &format!("\n    {}", clean::line(file.as_os_str().as_encoded_bytes()));
+    }
+    text
+}
+
+fn as_json(row: &JournalRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "at": row.at.to_string(),
+        "account": row.account,
+        "folder": row.folder,
+        "message": row.message,
+        "from": row.about.from,
+        "subject": row.about.subject,
+        "message_id": row.about.message_id,
+        "size": row.size,
+        "rule": row.rule,
+        "why": row.why,
+        "outcome": row.outcome,
+        "files": row.files,
+        "done": row.done,
+    })
+}

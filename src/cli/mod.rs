@@ -1,0 +1,101 @@
+//! The command tree and dispatch, nothing else: each command is a file.
+
+mod check;
+mod deliver;
+mod fetch;
+mod log;
+mod output;
+mod progress;
+mod run;
+mod setup;
+mod signals;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use output::Output;
+
+/// Fetches, filters and files a person's mail.
+#[derive(Debug, Parser)]
+#[command(name = "mailsluice", version, max_term_width = 100)]
+#[command(after_help = "Exit codes are those of sysexits.h: 0 done (also when there was no mail), 64 wrong use, \
+                        69 and 74 to 77 something failed, 75 try again later, 78 the config is wrong.")]
+struct Cli {
+    /// The config file [default: ~/.config/mailsluice/config.yaml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON, one object a line, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Say more; twice: the dialogue with the servers, without passwords
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Deliver even when running as root
+    #[arg(long, global = true)]
+    allow_root: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Fetch new mail from all accounts, or from those named
+    Fetch {
+        /// The names of accounts in the config
+        accounts: Vec<String>,
+    },
+    /// Fetch from every account again and again, each at its `poll` interval, until SIGTERM
+    Run,
+    /// Take one message on standard input and file it by the rules: `|mailsluice deliver` in .forward
+    Deliver,
+    /// Read the config and the rules and report every problem in them
+    Check,
+    /// Show for each message when it came, from where, which rule decided and what happened
+    Log {
+        /// Only this account
+        account: Option<String>,
+        /// How many messages, the newest first
+        #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]
+        number: u32,
+    },
+}
+
+/// Runs the command line. The result is the exit code.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are answers, anything else is wrong use (EX_USAGE).
+            e.print().ok();
+            return if e.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    let output = Output { json: cli.json, quiet: cli.quiet };
+    setup::logging(cli.verbose);
+    // Whatever the caller's umask: mail and state are the user's own.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    match dispatch(cli, &output) {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            output.error(&e);
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
+    let config = setup::config_path(cli.config)?;
+    match cli.command {
+        Command::Fetch { accounts } => fetch::run(&config, &accounts, output),
+        Command::Run => run::run(&config, output),
+        Command::Deliver => deliver::run(&config, cli.allow_root, output),
+        Command::Check => check::run(&config, output),
+        Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),
+    }
+}

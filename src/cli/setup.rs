@@ -1,0 +1,108 @@
+//! What every command needs: the log, the config, the compiled rules.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::output::{Output, count};
+use crate::config::problem::{Problem, Severity};
+use crate::config::{Config, FilterSource};
+use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
+use crate::pipeline::Job;
+
+/// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
+/// are ever shown: async-imap's trace level prints passwords.
+pub(super) fn logging(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::ERROR,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let ours = Targets::new().with_target("mailsluice", level);
+    tracing_subscriber::registry().with(lines).with(ours).try_init().ok();
+}
+
+/// The config file to use.
+pub(super) fn config_path(given: Option<PathBuf>) -> Result<PathBuf> {
+    given.map_or_else(Config::default_path, Ok)
+}
+
+/// The config with every account's rules compiled.
+pub(super) struct Setup {
+    pub(super) config: Config,
+    pub(super) jobs: Vec<Job>,
+    /// The rules for mail that belongs to no account.
+    pub(super) rules: Arc<Engine>,
+}
+
+impl Setup {
+    /// Loads and compiles, or returns every problem. Second: the warnings.
+    pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let (config, mut problems) = Config::load(path)?;
+        let rules = Arc::new(compile(&config.filters, &mut problems));
+        let mut jobs = Vec::new();
+        for account in &config.accounts {
+            let engine = match &account.filters {
+                None => Arc::clone(&rules),
+                Some(own) => Arc::new(compile(own, &mut problems)),
+            };
+            jobs.push(Job { account: Arc::new(account.clone()), engine });
+        }
+        // The same file may serve several accounts; its problems are told once.
+        let mut seen = std::collections::HashSet::new();
+        problems.retain(|problem| seen.insert(problem.to_string()));
+        if problems.iter().any(|p| p.severity == Severity::Error) {
+            return Err(problems);
+        }
+        Ok((Self { config, jobs, rules }, problems))
+    }
+
+    /// Loads and compiles for a command that works with mail: it refuses to start on any error.
+    pub(super) fn load(path: &Path, output: &Output) -> Result<Self> {
+        match Self::check(path) {
+            Ok((setup, warnings)) => {
+                if !output.quiet {
+                    output.problems(&warnings, false);
+                }
+                Ok(setup)
+            }
+            Err(problems) => {
+                output.problems(&problems, false);
+                let message = format!("{} in the config; no mail was touched", count(&problems));
+                Err(Error::permanent(Kind::Config, message))
+            }
+        }
+    }
+}
+
+fn compile(filters: &[FilterSource], problems: &mut Vec<Problem>) -> Engine {
+    match Engine::compile(filters) {
+        Ok((engine, warnings)) => {
+            problems.extend(warnings);
+            engine
+        }
+        Err(errors) => {
+            problems.extend(errors);
+            Engine::default()
+        }
+    }
+}
+
+/// The runtime of commands that talk to servers.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|e| Error::transient(Kind::Busy, "starting").because(e))
+}
+
+/// Running a mail program as root is seldom meant.
+pub(super) fn warn_of_root(output: &Output) {
+    if rustix::process::geteuid().is_root() && !output.quiet {
+        output.talk("mailsluice: running as root; mail and state will belong to root");
+    }
+}

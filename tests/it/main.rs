@@ -1,0 +1,6 @@
+//! The tests of the whole program: one binary, one harness (`tests/support`).
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_configs;
