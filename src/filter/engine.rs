@@ -107,7 +107,7 @@ impl Run<'_> {
         };
         let steps = if holds { &rule.then } else { &rule.otherwise };
         if !steps.is_empty() {
-            self.rules.push(rule.name.clone());
+            self.rules.extend(rule.name.clone());
         }
         for step in steps {
             match step {

@@ -7,7 +7,7 @@ use super::action::Verb;
 use super::comparator::Comparator;
 use super::names::ALWAYS;
 use super::rule::{Rule, Step};
-use super::test::{Part, Test};
+use super::test::{AddressPart, Test};
 use crate::config::problem::{Problem, Problems, Source};
 use crate::config::reader::{self, MapReader, Shape};
 use crate::config::template::Template;
@@ -116,7 +116,8 @@ impl Compiler<'_> {
         let mut placed = Vec::new();
         for node in items.unwrap_or_default() {
             self.scope.clear();
-            if let Some(rule) = self.rule(node) {
+            if let Some(mut rule) = self.rule(node) {
+                rule.name.get_or_insert_with(|| place(self.source, node.span));
                 let condition = node.get("if").cloned();
                 placed.push(Placed { rule, condition, source: Arc::clone(self.source), span: node.span });
             }
@@ -137,7 +138,6 @@ impl Compiler<'_> {
         // What a condition captures is not there when it does not hold.
         self.scope.truncate(outer);
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
-        let name = name.unwrap_or_else(|| format!("{}:{}", self.source.name.display(), node.span.line));
         let test = match test {
             Some(None) => return None,
             Some(Some(test)) => Some(test),
@@ -194,7 +194,7 @@ impl Compiler<'_> {
     }
 
     /// `{Subject: …, From: …}`: every named field must have a value that passes.
-    fn by_field(&mut self, node: &Node, build: impl Fn(String, Part, Comparator) -> Test) -> Option<Test> {
+    fn by_field(&mut self, node: &Node, build: impl Fn(String, AddressPart, Comparator) -> Test) -> Option<Test> {
         let fields = match &node.value {
             Value::Map(fields) if !fields.is_empty() => fields,
             _ => {
@@ -203,7 +203,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let is_address = matches!(build(String::new(), Part::All, Comparator::new()), Test::Address(..));
+        let is_address = matches!(build(String::new(), AddressPart::All, Comparator::new()), Test::Address(..));
         let mut tests = Vec::new();
         for (key, comparison) in fields {
             let is_name = !key.text.is_empty() && key.text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
@@ -229,18 +229,18 @@ impl Compiler<'_> {
     }
 
     /// A text or a list of texts means `is`; a mapping names its comparators, which must all pass.
-    fn comparison(&mut self, node: &Node, of_address: bool) -> Option<(Part, Comparator)> {
+    fn comparison(&mut self, node: &Node, of_address: bool) -> Option<(AddressPart, Comparator)> {
         let mut comparator = Comparator::new();
         if !matches!(node.value, Value::Map(_)) {
             let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
             self.add(&mut comparator, "is", &values, node);
-            return Some((Part::All, comparator));
+            return Some((AddressPart::All, comparator));
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let part_node = map.take("part");
         let kinds: Vec<(&str, &Node)> =
             COMPARISON.names().filter(|key| *key != "part").filter_map(|key| Some((key, map.take(key)?))).collect();
-        let part = part_node.map_or(Some(Part::All), |node| self.part(node, of_address));
+        let part = part_node.map_or(Some(AddressPart::All), |node| self.part(node, of_address));
         if kinds.is_empty() {
             self.problems.error(node.span, "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`");
             return None;
@@ -268,13 +268,17 @@ impl Compiler<'_> {
         }
     }
 
-    fn part(&mut self, node: &Node, of_address: bool) -> Option<Part> {
+    fn part(&mut self, node: &Node, of_address: bool) -> Option<AddressPart> {
         if !of_address {
             self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead of `header`");
             return None;
         }
-        let words =
-            [("all", Part::All), ("localpart", Part::LocalPart), ("domain", Part::Domain), ("name", Part::Name)];
+        let words = [
+            ("all", AddressPart::All),
+            ("localpart", AddressPart::LocalPart),
+            ("domain", AddressPart::Domain),
+            ("name", AddressPart::Name),
+        ];
         reader::choice(node, &words, &mut self.problems)
     }
 
@@ -392,6 +396,12 @@ impl Compiler<'_> {
         }
         reader::choice(node, words, &mut self.problems)
     }
+}
+
+/// `rules.yaml:7`.
+fn place(source: &Source, span: Span) -> String {
+    let file = source.name.file_name().unwrap_or(source.name.as_os_str());
+    format!("{}:{}", crate::clean::line(file.as_encoded_bytes()), span.line)
 }
 
 /// The regex crate draws a picture; its last line says what is wrong.
