@@ -95,8 +95,12 @@ pub(super) struct Placed {
 
 /// Compiles one file.
 pub(super) fn compile(document: &Document, problems: &mut Vec<Problem>) -> Vec<Placed> {
-    let mut compiler =
-        Compiler { source: &document.source, problems: Problems::new(&document.source), scope: Vec::new() };
+    let mut compiler = Compiler {
+        source: &document.source,
+        problems: Problems::new(&document.source),
+        scope: Vec::new(),
+        scope_is_partial: false,
+    };
     let rules = compiler.file(&document.root);
     problems.extend(compiler.problems.into_vec());
     rules
@@ -107,6 +111,8 @@ struct Compiler<'d> {
     problems: Problems,
     /// The names captured by the conditions around the current place.
     scope: Vec<String>,
+    /// A condition of the current rule could not be read, so what it captures is not known.
+    scope_is_partial: bool,
 }
 
 impl Compiler<'_> {
@@ -116,6 +122,7 @@ impl Compiler<'_> {
         let mut placed = Vec::new();
         for node in items.unwrap_or_default() {
             self.scope.clear();
+            self.scope_is_partial = false;
             if let Some(mut rule) = self.rule(node) {
                 rule.name.get_or_insert_with(|| place(self.source, node.span));
                 let condition = node.get("if").cloned();
@@ -134,6 +141,7 @@ impl Compiler<'_> {
         }
         let outer = self.scope.len();
         let test = condition.map(|node| self.test(node));
+        self.scope_is_partial |= matches!(test, Some(None));
         let then = then.map(|node| self.steps(node)).unwrap_or_default();
         // What a condition captures is not there when it does not hold.
         self.scope.truncate(outer);
@@ -149,7 +157,8 @@ impl Compiler<'_> {
     fn test(&mut self, node: &Node) -> Option<Test> {
         let map = MapReader::new(node, &TEST, &mut self.problems);
         let parts: Vec<(&str, &Node)> = TEST.names().filter_map(|key| Some((key, map.take(key)?))).collect();
-        if map.is_map() && parts.is_empty() {
+        let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
+        if is_empty {
             self.problems
                 .error(node.span, "an empty condition")
                 .hint("leave `if` out for a rule that is for every message");
@@ -264,6 +273,7 @@ impl Compiler<'_> {
             _ => comparator.is(values),
         };
         if let Err(e) = added {
+            self.scope_is_partial = true;
             self.problems.error(node.span, "this regular expression cannot be used").hint(last_line(&e.to_string()));
         }
     }
@@ -369,7 +379,8 @@ impl Compiler<'_> {
     fn folder(&mut self, node: &Node) -> Option<Template> {
         let template = reader::template(node, &mut self.problems)?;
         let known: BTreeSet<&str> = self.scope.iter().map(String::as_str).chain(ALWAYS).collect();
-        for name in template.names().filter(|name| !known.contains(name)) {
+        let unknown = |name: &&str| !known.contains(name) && !self.scope_is_partial;
+        for name in template.names().filter(unknown) {
             let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
             match reader::suggest(name, known.iter().copied()) {
                 Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
