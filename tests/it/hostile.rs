@@ -59,8 +59,8 @@ fn p1_literals_beyond_all_bounds_are_refused_before_they_are_believed() {
 
 #[test]
 fn p1_many_literals_in_one_reply() {
-    let literal = format!("S: BODY[] {{1000000}}\nS~ {}\n", "\\{repeat 1000000 x}");
-    let script = format!("{IMAP_LOGIN}{IMAP_LISTED}S~ * 1 FETCH (UID 1 \n{}ignore\n", literal.repeat(300));
+    let literal = format!("S~  BODY[] {{1000000}}\\r\\n\nS~ {}\n", "\\{repeat 1000000 x}");
+    let script = format!("{IMAP_LOGIN}{IMAP_LISTED}S~ * 1 FETCH (UID 1\n{}ignore\n", literal.repeat(300));
     survive("imap", &script);
 }
 

@@ -10,12 +10,18 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::source::WINDOW;
+
 /// The longest line outside literals: a SEARCH reply of 50,000 ten-digit UIDs fits several times.
 const MAX_LINE: usize = 2 * 1024 * 1024;
-/// The largest literal: twice the window in which big messages are fetched.
-const MAX_LITERAL: u64 = 2 * super::super::WINDOW;
+/// The most bytes in the literals of one reply: twice the window in which big messages are fetched.
+const MAX_LITERALS: u64 = 2 * WINDOW;
 /// The deepest nesting of parentheses.
 const MAX_DEPTH: u32 = 64;
+/// Untagged replies that are text to their end, as the parser tells them: by these letters, whatever follows.
+const TEXTS: [&[u8]; 5] = [b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"];
+/// So many bytes at the beginning of a reply tell its kind: `* PREAUTH`.
+const BEGINNING: usize = 9;
 const BUFFER: usize = 64 * 1024;
 
 /// Reads through a checked 64 KiB buffer, writes through.
@@ -74,6 +80,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 struct Checker {
     /// Bytes of a literal still to come.
     literal: u64,
+    /// Bytes of all literals of the reply so far.
+    literals: u64,
+    beginning: [u8; BEGINNING],
     line: usize,
     depth: u32,
     quoted: bool,
@@ -111,12 +120,15 @@ impl Checker {
         if self.line > MAX_LINE {
             return Err(refused("a line longer than 2 MiB"));
         }
+        if let Some(place) = self.beginning.get_mut(self.line - 1) {
+            *place = byte;
+        }
         self.announcement = self.announce(byte)?;
         match byte {
             b'\n' => {
                 // A literal continues the line, and the nesting with it.
                 if self.literal == 0 {
-                    (self.line, self.depth) = (0, 0);
+                    (self.line, self.depth, self.literals) = (0, 0, 0);
                 }
                 (self.quoted, self.escaped) = (false, false);
             }
@@ -135,6 +147,13 @@ impl Checker {
         Ok(())
     }
 
+    /// Whether the reply is text: tagged, a continuation, or one of [`TEXTS`].
+    fn is_text(&self) -> bool {
+        let beginning = &self.beginning[..self.line.min(BEGINNING)];
+        let Some(word) = beginning.strip_prefix(b"* ") else { return true };
+        TEXTS.iter().any(|text| word.get(..text.len()).is_some_and(|w| w.eq_ignore_ascii_case(text)))
+    }
+
     fn announce(&mut self, byte: u8) -> io::Result<Announcement> {
         Ok(match (self.announcement, byte) {
             (_, b'{') if !self.quoted => Announcement::Digits(0),
@@ -145,8 +164,14 @@ impl Checker {
             (Announcement::Digits(n), b'}') => Announcement::Closed(n),
             (Announcement::Closed(n), b'\r') => Announcement::Cr(n),
             (Announcement::Cr(n), b'\n') => {
-                if n > MAX_LITERAL {
+                self.literals = self.literals.saturating_add(n);
+                if self.literals > MAX_LITERALS {
                     return Err(refused("a literal larger than was asked for"));
+                }
+                // To the parser this is text and the reply ends here; taken for a literal, what follows would go
+                // unchecked.
+                if self.is_text() {
+                    return Err(refused("a text that ends like a literal"));
                 }
                 self.literal = n;
                 Announcement::None
@@ -185,6 +210,30 @@ mod tests {
             assert!(check(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes()).is_err(), "{size}");
         }
         assert!(check(&vec![b'x'; MAX_LINE + 1]).is_err());
+    }
+
+    #[test]
+    fn the_literals_of_one_reply_are_bounded_together() {
+        let mut checker = Checker::default();
+        checker.check(b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
+        checker.check(&vec![b'x'; 9_000_000]).unwrap();
+        assert!(checker.check(b" BODY[] {9000000}\r\n").is_err());
+        let mut checker = Checker::default();
+        for _ in 0..2 {
+            checker.check(b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
+            checker.check(&vec![b'x'; 9_000_000]).unwrap();
+            checker.check(b")\r\n").unwrap();
+        }
+    }
+
+    #[test]
+    fn text_that_ends_like_a_literal_hides_nothing_behind_it() {
+        for text in ["* OK {9}", "* no x{9}", "* BYEBYE {9}", "* PREAUTH {9}", "+ {9}", "m1 OK {9}", "* bad [X ({9}"] {
+            assert!(check(format!("{text}\r\n").as_bytes()).is_err(), "{text}");
+        }
+        for data in ["* LIST () NIL {9}", "* 1 FETCH (BODY[] {9}", "* NAMESPACE {9}"] {
+            check(format!("{data}\r\n").as_bytes()).unwrap();
+        }
     }
 
     #[test]
