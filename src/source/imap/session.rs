@@ -335,7 +335,7 @@ pub(super) fn mailbox(folder: &str) -> Result<String> {
     let name = mutf7::encode(folder);
     quoted(&name).ok_or_else(|| {
         let folder = crate::clean::line(folder.as_bytes());
-        Error::permanent(Kind::Protocol, format!("the folder name {folder} cannot be sent to a server"))
+        Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
     })
 }
 
