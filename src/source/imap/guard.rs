@@ -39,9 +39,9 @@ impl<S> Guard<S> {
         Self { inner, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, checker: Checker::default() }
     }
 
-    /// The stream, and whether bytes were read ahead of it.
+    /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
     pub(super) fn into_parts(self) -> (S, bool) {
-        (self.inner, self.start < self.end)
+        (self.inner, self.start < self.end || self.checker.is_inside())
     }
 }
 
@@ -101,6 +101,11 @@ enum Announcement {
 }
 
 impl Checker {
+    /// Whether a reply has begun and not ended.
+    fn is_inside(&self) -> bool {
+        self.line > 0
+    }
+
     fn check(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             if self.literal > 0 {

@@ -156,11 +156,10 @@ impl Session {
         self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
-        if self.read(Duration::from_millis(1), |_| ()).await.is_ok() {
-            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
-        }
+        // A reply, or what the parser cannot make one of; silence is what must be there.
+        let spoke = tokio::time::timeout(Duration::from_millis(1), self.client.read_response()).await.is_ok();
         let (stream, early) = self.client.into_inner().into_parts();
-        if early {
+        if spoke || early {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
