@@ -59,6 +59,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
         self.file.set_len(0).ok();
+        // Closing is not enough: a program that is just being started holds a copy of the file until it runs.
+        self.file.unlock().ok();
     }
 }
 
