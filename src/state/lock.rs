@@ -72,3 +72,19 @@ fn open(locks: &Path, name: &str) -> Result<(File, String)> {
     let file = options.open(&path).map_err(|e| Error::disk(&doing, e))?;
     Ok((file, doing))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between fork and exec a child holds every open file.
+    #[test]
+    fn a_released_lock_is_free_although_a_program_is_just_being_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::try_take(folder.path(), "work").unwrap();
+        let _copy_of_a_child = lock.file.try_clone().unwrap();
+        assert!(Lock::try_take(folder.path(), "work").is_err());
+        drop(lock);
+        Lock::try_take(folder.path(), "work").unwrap();
+    }
+}

@@ -186,29 +186,32 @@ fn p4_nested_parentheses_behind_what_only_looks_like_a_literal() {
 
 #[test]
 fn e1_a_message_without_end() {
-    survive(
-        "pop3",
-        &format!(
-            "{POP3_LOGIN}{POP3_LISTED}S: +OK\nflood xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\\r\\n\n"
-        ),
-    );
+    let line = "x".repeat(64);
+    let output = survive("pop3", &format!("{POP3_LOGIN}{POP3_LISTED}S: +OK\nflood {line}\\r\\n\n"));
+    assert!(output.stderr.contains("far larger than the server announced"), "{output}");
 }
 
 /// One that was announced as big goes to the disk, and has an end there too.
 #[test]
 fn e1_a_big_message_without_end() {
     let listed = POP3_LISTED.replace("1 18", "1 8400000");
-    survive(
-        "pop3",
-        &format!("{POP3_LOGIN}{listed}S: +OK\nflood \\{{repeat 2000 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx}}\\r\\n\n"),
-    );
+    let line = "x".repeat(2000);
+    let output = survive("pop3", &format!("{POP3_LOGIN}{listed}S: +OK\nflood {line}\\r\\n\n"));
+    assert!(output.stderr.contains("far larger than the server announced"), "{output}");
+
+    let mailbox = mailbox();
+    mailbox.add("INBOX", format!("Subject: big\n\n{}", format!("{line}\n").repeat(20_000)));
+    let faults = Faults::of([Fault::Message(1, MessageFault::Size(8_400_000))]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let report = Account::imap(server.port()).client().fetch();
+    assert!((report.new, report.failed) == (0, 1) && complaints(&report).contains("it does not end"), "{report:#?}");
 }
 
 /// 60 messages of 4 MB that were announced with 10 bytes each: one batch, if the server is believed.
 #[test]
 fn e1_messages_far_larger_than_announced_do_not_fill_the_memory() {
     let mailbox = mailbox();
-    let big = format!("Subject: big\n\n{}", "x".repeat(98).add_line().repeat(40_000));
+    let big = format!("Subject: big\n\n{}", format!("{}\n", "x".repeat(98)).repeat(40_000));
     (0..60).for_each(|_| _ = mailbox.add("INBOX", &big));
     let faults = Faults::of((1..=60).map(|uid| Fault::Message(uid, MessageFault::Size(10))));
     let imap = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
@@ -219,16 +222,6 @@ fn e1_messages_far_larger_than_announced_do_not_fill_the_memory() {
         assert_eq!(output.code, 0, "{output}");
         let mail = crate::support::maildir::Maildirs::at(sandbox.maildir());
         assert_eq!(mail.by_content().into_values().collect::<Vec<_>>(), [60]);
-    }
-}
-
-trait AddLine {
-    fn add_line(self) -> String;
-}
-
-impl AddLine for String {
-    fn add_line(self) -> String {
-        self + "\n"
     }
 }
 
@@ -255,7 +248,6 @@ fn l1_what_a_server_says_cannot_move_the_cursor() {
     let nasty = "\\x1b[2J\\x1b]52;c;ZXZpbA==\\x07 \\x9b31m \\xe2\\x80\\xae \\xff\\xfe \\x7f end";
     let imap = format!("S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN * **\nS: <tag> NO {nasty}\nignore\n");
     let pop3 = format!("S: +OK\nC: CAPA\nS: -ERR\nC: USER *\nS: -ERR {nasty}\nignore\n");
-    let rules = "rules:\n  - {if: {header: {Subject: {contains: x}}}, do: {fileinto: \"${subject}\"}}";
     for (protocol, script) in [("imap", imap), ("pop3", pop3)] {
         for flags in [&["fetch"][..], &["fetch", "-vv"], &["fetch", "--json"]] {
             let server = ScriptedServer::start(&script);
@@ -270,7 +262,6 @@ fn l1_what_a_server_says_cannot_move_the_cursor() {
             }
         }
     }
-    let _ = rules;
 }
 
 fn is_harmless(text: &str) -> bool {
@@ -291,7 +282,8 @@ fn l1_what_a_sender_writes_cannot_move_the_cursor_of_the_log() {
     assert!(log.stdout.contains("me/INBOX") && is_harmless(&log.stdout), "{log:?}");
     assert!(is_harmless(&(fetched.stdout + &fetched.stderr)));
     let json = sandbox.run(&["log", "--json"]);
-    assert!(is_harmless(&json.stdout), "{json:?}");
+    // Programs get file names as they are; that one event stays one line is for them too.
+    assert!(json.stdout.lines().count() == 1 && !json.stdout.trim_end().contains(char::is_control), "{json:?}");
 }
 
 #[test]

@@ -65,11 +65,11 @@ fn f2_a_uid_of_the_old_uidvalidity_is_never_used_for_deleting() {
         let (_server, client) = serve(&mailbox, &faults);
         let client = Client { account: client.account.clone().with("retention: delete"), ..client };
         client.fetch();
-        let before = mailbox.count("INBOX");
+        let (before, was_known) = (mailbox.count("INBOX"), !client.subjects().is_empty());
         mailbox.set_uidvalidity("INBOX", 50, true);
         mailbox.add("INBOX", message(5));
         client.fetch();
-        assert!(mailbox.count("INBOX") >= before, "command {n}: deleted in an odd pass");
+        assert!(!was_known || mailbox.count("INBOX") > before, "command {n}: deleted in an odd pass");
         client.fetch_until_quiet(4);
         assert_eq!(mailbox.count("INBOX"), 0, "command {n}");
         let expected = messages.into_iter().chain([message(5)]).chain(client.notices()).collect::<Vec<_>>();
@@ -383,17 +383,17 @@ fn f21_what_another_client_marked_is_not_expunged() {
 
 #[test]
 fn f21_without_uidplus_nothing_is_ever_expunged() {
-    let (mailbox, messages) = filled(3);
-    let faults = Faults::none();
-    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults).without("UIDPLUS"));
-    for retention in ["delete", "{move_to: Archive}"] {
+    for (retention, left) in [("delete", 3), ("{move_to: Archive}", 0)] {
+        let (mailbox, messages) = filled(3);
+        let faults = Faults::none();
+        let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults).without("UIDPLUS"));
         let client = Account::imap(server.port()).with(&format!("retention: {retention}")).client();
         client.fetch_well();
         client.fetch_well();
         client.mail().assert_holds(&messages);
+        assert_eq!(mailbox.count("INBOX"), left, "MOVE takes away what was moved and nothing else");
+        assert!(!faults.commands().iter().any(|command| command.contains("EXPUNGE")), "{retention}");
     }
-    assert_eq!(mailbox.count("INBOX"), 3);
-    assert_eq!(mailbox.flags("INBOX", 2), None, "MOVE takes them away without expunging anything else");
 }
 
 #[test]

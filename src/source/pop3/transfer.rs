@@ -52,7 +52,7 @@ impl Pop3Source {
             // The window slides by halves: a write for each message would double the system calls.
             if sent == 0 || (sent - i) * 2 <= window && sent < commands.len() {
                 let until = commands.len().min(i + window);
-                self.session.lines.send(commands[sent..until].concat().as_bytes()).await?;
+                self.session.send(&commands[sent..until]).await?;
                 sent = until;
             }
             let key = Key::new(&self.origin, listed.id.clone());
@@ -100,7 +100,7 @@ impl Pop3Source {
     async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
         let key = Key::new(&self.origin, listed.id.clone());
         let command = self.retr(listed);
-        self.session.lines.send(command.as_bytes()).await?;
+        self.session.send(&[command]).await?;
         if let Some(failed) = self.first_line(&key).await? {
             return Ok(failed);
         }
