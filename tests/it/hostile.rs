@@ -200,7 +200,7 @@ fn e1_a_big_message_without_end() {
     assert!(output.stderr.contains("far larger than the server announced"), "{output}");
 
     let mailbox = mailbox();
-    mailbox.add("INBOX", format!("Subject: big\n\n{}", format!("{line}\n").repeat(20_000)));
+    mailbox.add("INBOX", format!("Subject: big\n\n{}", format!("{line}\n").repeat(30_000)));
     let faults = Faults::of([Fault::Message(1, MessageFault::Size(8_400_000))]);
     let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
     let report = Account::imap(server.port()).client().fetch();

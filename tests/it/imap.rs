@@ -1,8 +1,10 @@
 //! IMAP servers and networks that fail: the F rows of the hazards. Nothing lost, nothing twice, nothing half.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mailsluice::error::Kind;
+use mailsluice::message::{Key, Origin};
 
 use crate::stage::{Account, Client, complaints, filled, mailbox, message, play, play_to};
 use crate::support::faults::{Fault, Faults, MessageFault};
@@ -333,6 +335,44 @@ fn f17_a_message_set_aside_is_tried_again_after_a_day() {
     assert_eq!(client.fetch_well().new, 1);
     let expected: Vec<String> = messages.into_iter().chain(client.notices()).collect();
     client.mail().assert_holds(&expected);
+}
+
+/// What a process leaves behind that died while it decided about a message: once the rules are tried again, the second
+/// time the message is filed without them.
+#[test]
+fn f18_a_message_that_kills_the_program_twice_is_filed_without_rules() {
+    for (deaths, folder) in [(1, "Rules"), (2, "INBOX"), (3, "INBOX")] {
+        let (mailbox, messages) = filled(2);
+        let faults = Faults::none();
+        let (_server, client) = serve(&mailbox, &faults);
+        let account = client.account.clone().top("rules:\n  - {do: {fileinto: Rules}}");
+        let client = Client { account, ..client };
+        let origin = Origin { account: "me".into(), folder: "INBOX".into(), generation: 1 };
+        let key = Key::uid(&Arc::new(origin), 1);
+        for _ in 0..deaths {
+            client.open().0.store.deciding("me", Some(&key)).unwrap();
+            // A pass that finds this and then has no server.
+            faults.set(Fault::Bye("not now".into()));
+            client.fetch();
+            faults.clear();
+        }
+        client.fetch_well();
+        let first = client
+            .mail()
+            .delivered()
+            .into_iter()
+            .find(|found| found.message_id().as_deref() == Some("<1@example.com>"));
+        assert_eq!(first.unwrap().folder, folder, "after {deaths} deaths");
+        assert_eq!(
+            client.mail().in_folder("Rules").len(),
+            if deaths == 1 { 2 } else { 1 },
+            "the other is filed by the rules"
+        );
+        let notices = client.notices();
+        assert_eq!(notices.len(), usize::from(deaths > 1));
+        let expected: Vec<String> = messages.into_iter().chain(notices).collect();
+        client.mail().assert_holds(&expected);
+    }
 }
 
 #[test]

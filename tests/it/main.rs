@@ -8,6 +8,7 @@ mod support;
 
 mod bad_configs;
 mod cli;
+mod corpus;
 mod fetch;
 mod hostile;
 mod imap;
