@@ -235,11 +235,10 @@ fn files_and_folders_belong_to_their_owner_alone() {
     let (_server, sandbox) = serve(1, &Faults::none());
     let open =
         sandbox.script("umask.sh", &format!("#!/bin/sh\numask 000\nexec {} fetch\n", env!("CARGO_BIN_EXE_mailsluice")));
-    let mut command = sandbox.command(&[]);
+    let command = sandbox.command(&[]);
     let mut shell = std::process::Command::new(open);
     shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(shell.output().unwrap().status.success());
-    drop(command.stdout(std::process::Stdio::null()));
     for root in [sandbox.maildir(), sandbox.home().join("state")] {
         let mut paths = vec![root];
         while let Some(path) = paths.pop() {

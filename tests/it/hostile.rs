@@ -134,7 +134,7 @@ fn assert_only_here(home: &Path, root: &Path, count: usize) {
     assert_eq!(mail.count(), count);
     let others: Vec<_> = files.iter().filter(|path| !path.starts_with(root)).collect();
     let is_ours = |path: &&std::path::PathBuf| path.starts_with(home.join("state")) || path.ends_with("config.yaml");
-    assert!(others.iter().all(|path| is_ours(path)), "{others:?}");
+    assert!(others.iter().all(is_ours), "{others:?}");
 }
 
 fn walk(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
