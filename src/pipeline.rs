@@ -8,7 +8,7 @@
 //! time, and a bounded channel between them keeps the memory small.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -221,6 +221,8 @@ fn read(world: &World, path: &std::path::Path) -> Result<Vec<u8>> {
 /// A wrong password is something that a daemon's user would never see otherwise.
 fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
     if error.kind() == Kind::Auth {
+        let error = error.to_string();
+        let error = error.trim_end_matches('.');
         let text = format!("{error}.\n\nNo mail is fetched from this account until its password is right.");
         let account = committer.report.account.clone();
         if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
@@ -232,12 +234,15 @@ fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
 /// The account name of what comes on standard input.
 pub const DELIVER: &str = "deliver";
 
+/// How long a delivery waits for another one of the same bytes; then the MTA is asked to try again.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
 /// safe. The same bytes given again before that was acknowledged are the same message; after it, they are new mail.
 pub fn deliver(world: &World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
     let started = Instant::now();
     // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
-    let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]))?;
+    let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
     let mut committer = Committer::new(world, DELIVER, engine, Template::inbox());
     recover(&*world.disk, &*world.store, DELIVER, world.now())?;
     let (key, is_here) = unacknowledged(world, digest)?;

@@ -57,7 +57,7 @@ async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
     let connector = TlsConnector::from(client_config(server.ca_file.as_deref())?);
     match tokio::time::timeout(deadline::TLS, connector.connect(name, tcp)).await {
         Ok(Ok(tls)) => Ok(Stream::Tls(Box::new(tls))),
-        Ok(Err(e)) if is_about_trust(&e) => Err(Error::permanent(Kind::Tls, doing).because(e)),
+        Ok(Err(e)) if is_about_trust(&e) => Err(Error::permanent(Kind::Tls, doing + advice(&e)).because(e)),
         Ok(Err(e)) => Err(Error::network(doing, e)),
         Err(_) => Err(Error::transient(Kind::Network, format!("{doing}: the handshake stalled"))),
     }
@@ -73,6 +73,20 @@ fn is_about_trust(error: &io::Error) -> bool {
             | rustls::Error::PeerIncompatible(_)
             | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)
     )
+}
+
+/// What a person can do about a certificate that does not hold. Going on without one is not among it.
+fn advice(error: &io::Error) -> &'static str {
+    use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
+    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
+            " (nobody this machine trusts has signed its certificate; `ca_file` names another authority)"
+        }
+        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+            " (its certificate is for another name; `host` must be the name in it)"
+        }
+        _ => "",
+    }
 }
 
 fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {

@@ -187,6 +187,12 @@ impl Source {
     }
 }
 
+/// A big message that grows beyond this is not believed any more. An announced size is only a hint, but no server
+/// is so wrong; without an end it would fill the disk.
+fn most_of(announced: u64) -> u64 {
+    announced.saturating_mul(4)
+}
+
 /// Divides messages into batches. Those over [`WINDOW`] come last, one by one.
 fn batches(wanted: &[Listed]) -> (Vec<&[Listed]>, Vec<&Listed>) {
     let mut small: Vec<&[Listed]> = Vec::new();

@@ -4,8 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+
+/// The time between two looks at a lock that somebody else holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A held lock. Dropping it releases it.
 #[derive(Debug)]
@@ -30,11 +34,15 @@ impl Lock {
         }
     }
 
-    /// Takes the lock, waiting for its holder.
-    pub fn take(locks: &Path, name: &str) -> Result<Self> {
-        let (file, doing) = open(locks, name)?;
-        file.lock().map_err(|e| Error::disk(&doing, e))?;
-        Self::held(file, &doing)
+    /// Takes the lock, waiting up to `limit` for its holder.
+    pub fn take(locks: &Path, name: &str, limit: Duration) -> Result<Self> {
+        let until = Instant::now() + limit;
+        loop {
+            match Self::try_take(locks, name) {
+                Err(e) if e.kind() == Kind::Busy && Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
+                result => return result,
+            }
+        }
     }
 
     /// Whether the holder before us died without releasing it: its process number still stands in the file.
@@ -59,6 +67,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
         self.file.set_len(0).ok();
+        // Closing is not enough: a program that is just being started holds a copy of the file until it runs.
+        self.file.unlock().ok();
     }
 }
 
@@ -69,4 +79,20 @@ fn open(locks: &Path, name: &str) -> Result<(File, String)> {
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(&path).map_err(|e| Error::disk(&doing, e))?;
     Ok((file, doing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Between fork and exec a child holds every open file.
+    #[test]
+    fn a_released_lock_is_free_although_a_program_is_just_being_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::try_take(folder.path(), "work").unwrap();
+        let _copy_of_a_child = lock.file.try_clone().unwrap();
+        assert!(Lock::try_take(folder.path(), "work").is_err());
+        drop(lock);
+        Lock::try_take(folder.path(), "work").unwrap();
+    }
 }

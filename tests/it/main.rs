@@ -1,8 +1,20 @@
 //! The tests of the whole program: one binary, one harness (`tests/support`).
 
+// Test code may stop at the first surprise; `pub` here is for the other modules of this binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod bad_configs;
+mod cli;
 mod corpus;
 mod docs;
+mod fetch;
+mod hostile;
+mod imap;
+mod layers;
+mod pop3;
+mod rules;
+mod stage;
+mod tls;

@@ -12,12 +12,13 @@ use super::session::{refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Key, to_lf};
-use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches};
+use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches, most_of};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
 const IN_FLIGHT: usize = 2;
-/// A message that grows beyond its announced size by more than this is not believed any more.
-const SLACK: u64 = 1024 * 1024 * 1024;
+/// A batch that turns out so large is taken no further: the server announced less than it sends, and memory is
+/// bounded whatever it says. The rest is asked for one by one.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 impl ImapSource {
     /// Fetches messages of the open folder.
@@ -75,14 +76,17 @@ impl ImapSource {
     ) -> Result<(Batch, Vec<&'w Listed>)> {
         let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((uid_of(&m.id)?, m))).collect();
         let mut items = Vec::with_capacity(batch.len());
+        let mut bytes = 0;
         let origin = self.open.clone();
         let reply = self
             .session
             .finish(tag, |reply| {
                 if let Some((uid, Some(body))) = body_in(reply)
+                    && bytes < MOST_BYTES
                     && !is_empty_by_mistake(body, &waiting, uid)
                     && let Some(listed) = waiting.remove(&uid)
                 {
+                    bytes += body.len();
                     items.push(Item::Fetched(fetched(Key::uid(&origin, uid), listed, Bytes::Memory(to_lf(body)))));
                 }
                 Ok(())
@@ -170,7 +174,7 @@ impl ImapSource {
                 Some(length) if length < WINDOW => break,
                 Some(length) => offset += length,
             }
-            if offset > listed.announced.saturating_add(SLACK) {
+            if offset > most_of(listed.announced) {
                 return Ok(Item::Failed(key, Error::permanent(Kind::Protocol, "it does not end")));
             }
         }

@@ -56,8 +56,9 @@ impl ImapSource {
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
         let selected = self.session.select(&self.on_server(folder), self.writes).await?;
         let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
+            // Refused, so that the other folders are fetched all the same.
             Error::permanent(
-                Kind::Protocol,
+                Kind::Refused,
                 format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"),
             )
         })?;

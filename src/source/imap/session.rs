@@ -156,11 +156,10 @@ impl Session {
         self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
-        if self.read(Duration::from_millis(1), |_| ()).await.is_ok() {
-            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
-        }
+        // A reply, or what the parser cannot make one of; silence is what must be there.
+        let spoke = tokio::time::timeout(Duration::from_millis(1), self.client.read_response()).await.is_ok();
         let (stream, early) = self.client.into_inner().into_parts();
-        if early {
+        if spoke || early {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
@@ -335,7 +334,7 @@ pub(super) fn mailbox(folder: &str) -> Result<String> {
     let name = mutf7::encode(folder);
     quoted(&name).ok_or_else(|| {
         let folder = crate::clean::line(folder.as_bytes());
-        Error::permanent(Kind::Protocol, format!("the folder name {folder} cannot be sent to a server"))
+        Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
     })
 }
 

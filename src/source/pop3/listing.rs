@@ -112,8 +112,8 @@ impl Pop3Source {
         let mut heads = Vec::with_capacity(numbers.len());
         let window = self.session.window();
         for chunk in numbers.chunks(window) {
-            let commands: String = chunk.iter().map(|n| format!("TOP {n} 0\r\n")).collect();
-            self.session.lines.send(commands.as_bytes()).await?;
+            let commands: Vec<String> = chunk.iter().map(|n| format!("TOP {n} 0\r\n")).collect();
+            self.session.send(&commands).await?;
             for _ in chunk {
                 let reply = super::wire::Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
                 if !reply.is_ok() {

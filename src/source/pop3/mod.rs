@@ -77,7 +77,8 @@ impl Pop3Source {
     /// Says QUIT. Only its `+OK` means that the marked messages are gone (RFC 1939 section 6).
     pub async fn quit(mut self) -> Result<Vec<Key>> {
         let waits = if self.marked.is_empty() { crate::net::deadline::GOODBYE } else { crate::net::deadline::REPLY };
-        match self.session.command_within("QUIT", waits).await {
+        let reply = self.session.command_within("QUIT", waits).await;
+        match reply.and_then(|reply| reply.accepted("QUIT")) {
             Ok(_) => Ok(self.marked),
             // Without deletions nothing hangs on the goodbye.
             Err(_) if self.marked.is_empty() => Ok(Vec::new()),

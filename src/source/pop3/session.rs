@@ -138,8 +138,16 @@ impl Session {
     }
 
     pub(super) async fn command_within(&mut self, command: &str, limit: Duration) -> Result<Reply> {
-        self.lines.send(format!("{command}\r\n").as_bytes()).await?;
+        self.send(&[format!("{command}\r\n")]).await?;
         Reply::parse(self.lines.line(limit).await?)
+    }
+
+    /// Sends commands, each with its line end, in one write.
+    pub(super) async fn send(&mut self, commands: &[String]) -> Result<()> {
+        for command in commands {
+            tracing::debug!(host = self.host, "C: {}", hide_secrets(command.trim_end()));
+        }
+        self.lines.send(commands.concat().as_bytes()).await
     }
 
     /// Reads the lines of a multi-line reply up to the dot.
@@ -170,13 +178,25 @@ impl Session {
         for i in 0..commands.len() {
             if i == sent {
                 let until = commands.len().min(sent + window);
-                self.lines.send(commands[sent..until].concat().as_bytes()).await?;
+                self.send(&commands[sent..until]).await?;
                 sent = until;
             }
             let reply = Reply::parse(self.lines.line(deadline::REPLY).await?)?;
             each(i, reply)?;
         }
         Ok(())
+    }
+}
+
+/// A command for the log, without what only the server may read: of what is no harmless command nothing is shown.
+fn hide_secrets(command: &str) -> String {
+    let verb = command.split(' ').next().unwrap_or_default();
+    match verb {
+        "CAPA" | "STLS" | "UTF8" | "USER" | "LIST" | "UIDL" | "TOP" | "RETR" | "DELE" | "QUIT" => {
+            crate::clean::line(command.as_bytes())
+        }
+        "PASS" | "AUTH" => verb.to_owned(),
+        _ => "(secret)".to_owned(),
     }
 }
 

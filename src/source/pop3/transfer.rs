@@ -9,7 +9,7 @@ use super::wire::{Reply, refused};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Key};
 use crate::net::deadline;
-use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches};
+use crate::source::{BATCH_BYTES, Batch, Fetched, Item, Listed, WINDOW, batches, most_of};
 
 /// The largest message taken into memory although the server announced less.
 const MAX_UNANNOUNCED: u64 = 2 * WINDOW;
@@ -28,7 +28,7 @@ impl Pop3Source {
                 return Ok(());
             }
             let mut items = Vec::with_capacity(batch.len());
-            let result = self.fetch_batch(batch, &mut items).await;
+            let result = self.fetch_batch(batch, &mut items, out).await;
             // What arrived whole before a broken connection is delivered all the same.
             out.send(items).await.ok();
             result?;
@@ -43,25 +43,34 @@ impl Pop3Source {
         Ok(())
     }
 
-    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Batch) -> Result<()> {
+    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Batch, out: &mpsc::Sender<Batch>) -> Result<()> {
         let window = self.session.window();
         let commands: Vec<String> = batch.iter().map(|m| self.retr(m)).collect();
         let mut sent = 0;
+        let mut bytes = 0;
         for (i, listed) in batch.iter().enumerate() {
             // The window slides by halves: a write for each message would double the system calls.
             if sent == 0 || (sent - i) * 2 <= window && sent < commands.len() {
                 let until = commands.len().min(i + window);
-                self.session.lines.send(commands[sent..until].concat().as_bytes()).await?;
+                self.session.send(&commands[sent..until]).await?;
                 sent = until;
             }
             let key = Key::new(&self.origin, listed.id.clone());
             match self.receive(&key, listed).await {
-                Ok(item) => items.push(item),
+                Ok(item) => {
+                    bytes += size_of(&item);
+                    items.push(item);
+                }
                 Err(e) => {
                     let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
                     items.push(Item::Failed(key, cause));
                     return Err(e);
                 }
+            }
+            // The server announced less than it sends; memory is bounded whatever it says.
+            if bytes > 2 * BATCH_BYTES {
+                out.send(std::mem::take(items)).await.ok();
+                bytes = 0;
             }
         }
         Ok(())
@@ -91,12 +100,21 @@ impl Pop3Source {
     async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
         let key = Key::new(&self.origin, listed.id.clone());
         let command = self.retr(listed);
-        self.session.lines.send(command.as_bytes()).await?;
+        self.session.send(&[command]).await?;
         if let Some(failed) = self.first_line(&key).await? {
             return Ok(failed);
         }
         let mut writer = self.spool.begin(&key)?;
-        self.session.lines.block(deadline::REPLY, |piece| writer.write_lf(piece)).await?;
+        let most = most_of(listed.announced);
+        let mut bytes = 0;
+        let keep = |piece: &[u8]| {
+            bytes += piece.len() as u64;
+            if bytes > most {
+                return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
+            }
+            writer.write_lf(piece)
+        };
+        self.session.lines.block(deadline::REPLY, keep).await?;
         Ok(Item::Fetched(fetched(key, listed, writer.finish()?)))
     }
 
@@ -112,6 +130,13 @@ impl Pop3Source {
     fn retr(&self, listed: &Listed) -> String {
         let number = self.messages.get(&listed.id).map_or(0, |m| m.number);
         format!("RETR {number}\r\n")
+    }
+}
+
+fn size_of(item: &Item) -> u64 {
+    match item {
+        Item::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. }) => bytes.len() as u64,
+        _ => 0,
     }
 }
 

@@ -1,0 +1,194 @@
+//! The shape of the source: who may use whom, and how long a file may be.
+//!
+//! ```text
+//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > message > net > config > { error, clean }
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
+const FLOORS: [&[&str]; 10] = [
+    &["cli"],
+    &["daemon"],
+    &["pipeline"],
+    &["pass"],
+    &["source", "filter", "deliver"],
+    &["state"],
+    &["message"],
+    &["net"],
+    &["config"],
+    &["error", "clean"],
+];
+const GROUND: [&str; 2] = ["error", "clean"];
+const LONGEST_FILE: usize = 500;
+const LONGEST_CONTENTS: usize = 200;
+
+struct Source {
+    path: PathBuf,
+    /// Without inline tests.
+    text: String,
+}
+
+impl Source {
+    /// `source` for `src/source/imap/mod.rs`, `pipeline` for `src/pipeline.rs`.
+    fn module(&self) -> String {
+        let first = self.path.components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
+        first.trim_end_matches(".rs").to_owned()
+    }
+
+    fn is_wire(&self) -> bool {
+        self.path.ends_with("wire.rs")
+    }
+
+    /// The first words of all paths that begin with `crate::`, with their lines.
+    fn uses(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        for (number, line) in (1..).zip(self.text.lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            for after in code.split("crate::").skip(1) {
+                found.extend(first_words(after).into_iter().map(|word| (number, word)));
+            }
+        }
+        found
+    }
+
+    fn code_lines(&self) -> usize {
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        self.text.lines().filter(is_code).count()
+    }
+}
+
+/// `error` of `error::{Error, Kind}`; `clean` and `error` of `{clean, error::Error}`.
+fn first_words(after: &str) -> Vec<String> {
+    let word = |text: &str| text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    match after.strip_prefix('{') {
+        Some(inside) => inside.split(',').map(word).filter(|word| FLOORS.concat().contains(&word.as_str())).collect(),
+        None => vec![word(after)],
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut sources = Vec::new();
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|suffix| suffix == "rs") {
+                sources.push(read(&path));
+            }
+        }
+    }
+    assert!(sources.len() > 50, "only {} files were found", sources.len());
+    sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+fn read(path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("\n#[cfg(test)]\n").next().unwrap_or_default().to_owned() + "\n";
+    Source { path: path.to_owned(), text: code }
+}
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+/// Whether a file of one module may use another.
+fn may_use(from: &Source, used: &str) -> bool {
+    let module = from.module();
+    if GROUND.contains(&used) {
+        return true;
+    }
+    match module.as_str() {
+        // The library itself and the program only name the modules.
+        "lib" | "main" => true,
+        _ if from.is_wire() => false,
+        own if own == used => true,
+        "message" => false,
+        "filter" if ["state", "net"].contains(&used) => false,
+        own => match (floor(own), floor(used)) {
+            (Some(own), Some(used)) => own < used,
+            _ => false,
+        },
+    }
+}
+
+#[track_caller]
+fn assert_none(problems: Vec<String>) {
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn imports_go_down() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for (line, used) in source.uses() {
+            if !may_use(&source, &used) {
+                problems.push(format!("{}:{line} uses crate::{used}", source.path.display()));
+            }
+        }
+    }
+    assert_none(problems);
+}
+
+#[test]
+fn a_contents_page_is_short() {
+    let is_long = |source: &Source| source.path.ends_with("mod.rs") && source.code_lines() > LONGEST_CONTENTS;
+    // Types with their docs may stand in a `mod.rs`; these are the ones that are nothing else.
+    let of_types = ["src/config/mod.rs"];
+    let long =
+        sources().into_iter().filter(is_long).filter(|source| !of_types.iter().any(|path| source.path.ends_with(path)));
+    assert_none(
+        long.map(|source| format!("{}: {} lines of code", source.path.display(), source.code_lines())).collect(),
+    );
+}
+
+#[test]
+fn a_file_fits_in_the_head() {
+    let length = |source: &Source| source.text.lines().count();
+    let long = sources().into_iter().filter(|source| length(source) > LONGEST_FILE);
+    assert_none(long.map(|source| format!("{}: {} lines", source.path.display(), length(&source))).collect());
+}
+
+#[test]
+fn errors_are_values_and_nothing_panics() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let code: String =
+                line.split("//").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+            let is_string = code.contains("Result<") && code.contains(", String>") && !code.contains("HashMap<");
+            let panics = [".unwrap()", ".expect(\"", "panic!(", "todo!(", "unimplemented!("]
+                .iter()
+                .any(|word| code.contains(word));
+            if is_string || panics {
+                problems.push(format!("{}:{number}: {code}", source.path.display()));
+            }
+        }
+    }
+    assert_none(problems);
+}
+
+/// The rules themselves: each must be able to say no.
+#[test]
+fn the_rules_see_what_they_forbid() {
+    let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
+    for (path, text) in [
+        ("src/state/x.rs", "use crate::source::Listed;"),
+        ("src/source/x.rs", "use crate::deliver::Plan;"),
+        ("src/filter/x.rs", "    crate::state::Store::open();"),
+        ("src/source/pop3/wire.rs", "use crate::message::Key;"),
+        ("src/message/key.rs", "use crate::config::Account;"),
+        ("src/net/mod.rs", "use crate::{error::Result, message::Key};"),
+        ("src/pipeline.rs", "use crate::cli;"),
+        ("src/config/mod.rs", "pub fn x(a: crate::net::Stream) {}"),
+    ] {
+        let source = source(path, text);
+        assert!(source.uses().iter().any(|(_, used)| !may_use(&source, used)), "{path}: {text}");
+    }
+    let fine = source("src/source/pop3/mod.rs", "use crate::state::Settlement; // crate::cli\n/// [`crate::cli`]");
+    assert!(fine.uses().iter().all(|(_, used)| may_use(&fine, used)));
+}
