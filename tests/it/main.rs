@@ -9,6 +9,7 @@ mod support;
 mod bad_configs;
 mod cli;
 mod corpus;
+mod docs;
 mod fetch;
 mod hostile;
 mod imap;
