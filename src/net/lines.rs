@@ -172,7 +172,12 @@ mod tests {
         let mut decoder = DotDecoder::default();
         let mut out = Vec::new();
         for piece in pieces {
-            let (_, done) = decoder.feed(piece, &mut |b| Ok(out.extend_from_slice(b))).unwrap();
+            let (_, done) = decoder
+                .feed(piece, &mut |b| {
+                    out.extend_from_slice(b);
+                    Ok(())
+                })
+                .unwrap();
             if done {
                 return Some(out);
             }

@@ -13,6 +13,7 @@
 use super::tls::{self, Certificate};
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process};
 use std::fs::{self, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -216,9 +217,19 @@ fn check_version() -> Result<(), String> {
 }
 
 impl Ports {
-    /// Found by taking them all at once and letting them go.
+    /// Found by taking them all at once and letting them go. Not from the range that the system gives ports from:
+    /// before Dovecot takes them, another test's server could get them.
     fn free() -> Self {
-        let sockets = [(); 4].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+        let mut number = RandomState::new().hash_one(0);
+        let sockets = [(); 4].map(|()| {
+            loop {
+                number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let port = 10_000 + ((number >> 33) % 20_000) as u16;
+                if let Ok(socket) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+                    break socket;
+                }
+            }
+        });
         let [imap, imaps, pop3, pop3s] = sockets.each_ref().map(|socket| socket.local_addr().unwrap().port());
         Ports { imap, imaps, pop3, pop3s }
     }
