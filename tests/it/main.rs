@@ -5,3 +5,4 @@ mod support;
 
 mod bad_configs;
 mod crash;
+mod kill;
