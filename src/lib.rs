@@ -1,14 +1,55 @@
-//! mailsluice
-pub mod clean;
+//! mailsluice takes the seat of fetchmail or getmail, procmail and their helpers around a person's mail: it
+//! **pulls** mail over IMAP and POP3, **decides** about each message by rules, and **acts**: files it into
+//! Maildirs, here and now.
+//!
+//! # The picture
+//!
+//! ```text
+//!  config ──> source ──────> message ──> filter ──────> stage ──> record ──> publish ──> settle
+//!  accounts   imap pop3      bytes       yaml rules     files     journal    Maildirs    the server
+//!             stdin          + index                    in tmp/   + keys
+//! ```
+//!
+//! Every arrow is a type that cannot be skipped:
+//!
+//! | step | type | made by | means |
+//! |---|---|---|---|
+//! | fetch | [`source::Fetched`] | [`source::Source`] | the server's framing was complete |
+//! | decide | [`filter::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
+//! | stage | [`state::Staged`] | [`deliver::Stager`] | the files are complete and durable under `tmp/` |
+//! | record | [`state::Recorded`] | a [`state::Store`] | the decision stands in a committed transaction |
+//! | publish | [`state::Published`] | [`deliver::publish()`] | the mail stands in its folders, durably |
+//! | settle | [`state::Settlement`] | from a `Published` alone | the server may delete its copy |
+//!
+//! [`pipeline`] is the program: read it first. [`pass`] holds the steps it calls, one file each. A crash at any
+//! point is finished by the next run ([`deliver::recover()`]); what each point leaves behind is a table in
+//! [`state`] and in `docs/durability.md`.
+//!
+//! # The order of the listing
+//!
+//! The modules below stand in the order of the flow, and import only downwards:
+//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > message > net > config > error`. The three in
+//! braces do not know each other. [`filter`] reaches no file, socket, clock or database. Everything that touches
+//! mail files goes through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run
+//! this same pipeline over a disk that forgets whatever was not synced.
+
 pub mod cli;
-pub mod config;
 pub mod daemon;
-pub mod deliver;
-pub mod error;
-pub mod filter;
-pub mod message;
-pub mod net;
-pub mod pass;
 pub mod pipeline;
+
+pub mod pass;
+
+pub mod deliver;
+pub mod filter;
 pub mod source;
+
 pub mod state;
+
+pub mod message;
+
+pub mod net;
+
+pub mod config;
+
+pub mod clean;
+pub mod error;

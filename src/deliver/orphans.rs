@@ -50,11 +50,10 @@ fn search(
     for name in list(disk, dir)? {
         let path = dir.join(&name);
         match name.as_str() {
-            sub @ ("tmp" | "new" | "cur") => {
-                if wanted.contains(&sub) {
-                    list(disk, &path)?.iter().for_each(|file| each(path.join(file), file));
-                }
+            sub if wanted.contains(&sub) => {
+                list(disk, &path)?.iter().for_each(|file| each(path.join(file), file));
             }
+            "tmp" | "new" | "cur" => {}
             _ if depth > 0 => search(disk, &path, wanted, depth - 1, each)?,
             _ => {}
         }

@@ -6,8 +6,9 @@ use super::test::Test;
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// The name the user gave it, or its place: `rules.yaml:7`.
-    pub(super) name: String,
+    /// The name the user gave it, or its place, `rules.yaml:7`. A rule inside a rule may have none: the outer
+    /// one's stands for it.
+    pub(super) name: Option<String>,
     /// Without a test it is true for every message.
     pub(super) test: Option<Test>,
     pub(super) then: Vec<Step>,

@@ -15,7 +15,7 @@ pub(super) enum Test {
     /// Any field of that name.
     Header(String, Comparator),
     /// Any address in any field of that name.
-    Address(String, Part, Comparator),
+    Address(String, AddressPart, Comparator),
     Size {
         over: Option<u64>,
         under: Option<u64>,
@@ -27,7 +27,7 @@ pub(super) enum Test {
 
 /// The part of an address that is compared (RFC 5228 2.7.4), or its display name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum AddressPart {
     All,
     LocalPart,
     Domain,
@@ -95,16 +95,16 @@ impl Test {
 fn address_seen(
     subject: &Subject<'_>,
     name: &str,
-    part: Part,
+    part: AddressPart,
     comparator: &Comparator,
     captures: &mut Captures,
 ) -> Option<String> {
     subject.message.addresses(name).into_iter().find_map(|address| {
         let value = match part {
-            Part::All => &address.address,
-            Part::LocalPart => address.local_part(),
-            Part::Domain => address.domain(),
-            Part::Name => address.name.as_deref()?,
+            AddressPart::All => &address.address,
+            AddressPart::LocalPart => address.local_part(),
+            AddressPart::Domain => address.domain(),
+            AddressPart::Name => address.name.as_deref()?,
         };
         comparator.accepts(value, captures).then(|| value.to_owned())
     })

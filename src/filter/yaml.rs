@@ -7,7 +7,7 @@ use super::action::Verb;
 use super::comparator::Comparator;
 use super::names::ALWAYS;
 use super::rule::{Rule, Step};
-use super::test::{Part, Test};
+use super::test::{AddressPart, Test};
 use crate::config::problem::{Problem, Problems, Source};
 use crate::config::reader::{self, MapReader, Shape};
 use crate::config::template::Template;
@@ -95,8 +95,12 @@ pub(super) struct Placed {
 
 /// Compiles one file.
 pub(super) fn compile(document: &Document, problems: &mut Vec<Problem>) -> Vec<Placed> {
-    let mut compiler =
-        Compiler { source: &document.source, problems: Problems::new(&document.source), scope: Vec::new() };
+    let mut compiler = Compiler {
+        source: &document.source,
+        problems: Problems::new(&document.source),
+        scope: Vec::new(),
+        scope_is_partial: false,
+    };
     let rules = compiler.file(&document.root);
     problems.extend(compiler.problems.into_vec());
     rules
@@ -107,6 +111,8 @@ struct Compiler<'d> {
     problems: Problems,
     /// The names captured by the conditions around the current place.
     scope: Vec<String>,
+    /// A condition of the current rule could not be read, so what it captures is not known.
+    scope_is_partial: bool,
 }
 
 impl Compiler<'_> {
@@ -116,7 +122,9 @@ impl Compiler<'_> {
         let mut placed = Vec::new();
         for node in items.unwrap_or_default() {
             self.scope.clear();
-            if let Some(rule) = self.rule(node) {
+            self.scope_is_partial = false;
+            if let Some(mut rule) = self.rule(node) {
+                rule.name.get_or_insert_with(|| place(self.source, node.span));
                 let condition = node.get("if").cloned();
                 placed.push(Placed { rule, condition, source: Arc::clone(self.source), span: node.span });
             }
@@ -133,11 +141,11 @@ impl Compiler<'_> {
         }
         let outer = self.scope.len();
         let test = condition.map(|node| self.test(node));
+        self.scope_is_partial |= matches!(test, Some(None));
         let then = then.map(|node| self.steps(node)).unwrap_or_default();
         // What a condition captures is not there when it does not hold.
         self.scope.truncate(outer);
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
-        let name = name.unwrap_or_else(|| format!("{}:{}", self.source.name.display(), node.span.line));
         let test = match test {
             Some(None) => return None,
             Some(Some(test)) => Some(test),
@@ -149,7 +157,8 @@ impl Compiler<'_> {
     fn test(&mut self, node: &Node) -> Option<Test> {
         let map = MapReader::new(node, &TEST, &mut self.problems);
         let parts: Vec<(&str, &Node)> = TEST.names().filter_map(|key| Some((key, map.take(key)?))).collect();
-        if map.is_map() && parts.is_empty() {
+        let is_empty = matches!(&node.value, Value::Map(entries) if entries.is_empty());
+        if is_empty {
             self.problems
                 .error(node.span, "an empty condition")
                 .hint("leave `if` out for a rule that is for every message");
@@ -194,7 +203,7 @@ impl Compiler<'_> {
     }
 
     /// `{Subject: …, From: …}`: every named field must have a value that passes.
-    fn by_field(&mut self, node: &Node, build: impl Fn(String, Part, Comparator) -> Test) -> Option<Test> {
+    fn by_field(&mut self, node: &Node, build: impl Fn(String, AddressPart, Comparator) -> Test) -> Option<Test> {
         let fields = match &node.value {
             Value::Map(fields) if !fields.is_empty() => fields,
             _ => {
@@ -203,7 +212,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let is_address = matches!(build(String::new(), Part::All, Comparator::new()), Test::Address(..));
+        let is_address = matches!(build(String::new(), AddressPart::All, Comparator::new()), Test::Address(..));
         let mut tests = Vec::new();
         for (key, comparison) in fields {
             let is_name = !key.text.is_empty() && key.text.bytes().all(|b| b.is_ascii_graphic() && b != b':');
@@ -229,18 +238,18 @@ impl Compiler<'_> {
     }
 
     /// A text or a list of texts means `is`; a mapping names its comparators, which must all pass.
-    fn comparison(&mut self, node: &Node, of_address: bool) -> Option<(Part, Comparator)> {
+    fn comparison(&mut self, node: &Node, of_address: bool) -> Option<(AddressPart, Comparator)> {
         let mut comparator = Comparator::new();
         if !matches!(node.value, Value::Map(_)) {
             let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
             self.add(&mut comparator, "is", &values, node);
-            return Some((Part::All, comparator));
+            return Some((AddressPart::All, comparator));
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let part_node = map.take("part");
         let kinds: Vec<(&str, &Node)> =
             COMPARISON.names().filter(|key| *key != "part").filter_map(|key| Some((key, map.take(key)?))).collect();
-        let part = part_node.map_or(Some(Part::All), |node| self.part(node, of_address));
+        let part = part_node.map_or(Some(AddressPart::All), |node| self.part(node, of_address));
         if kinds.is_empty() {
             self.problems.error(node.span, "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`");
             return None;
@@ -264,17 +273,22 @@ impl Compiler<'_> {
             _ => comparator.is(values),
         };
         if let Err(e) = added {
+            self.scope_is_partial = true;
             self.problems.error(node.span, "this regular expression cannot be used").hint(last_line(&e.to_string()));
         }
     }
 
-    fn part(&mut self, node: &Node, of_address: bool) -> Option<Part> {
+    fn part(&mut self, node: &Node, of_address: bool) -> Option<AddressPart> {
         if !of_address {
             self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead of `header`");
             return None;
         }
-        let words =
-            [("all", Part::All), ("localpart", Part::LocalPart), ("domain", Part::Domain), ("name", Part::Name)];
+        let words = [
+            ("all", AddressPart::All),
+            ("localpart", AddressPart::LocalPart),
+            ("domain", AddressPart::Domain),
+            ("name", AddressPart::Name),
+        ];
         reader::choice(node, &words, &mut self.problems)
     }
 
@@ -365,7 +379,8 @@ impl Compiler<'_> {
     fn folder(&mut self, node: &Node) -> Option<Template> {
         let template = reader::template(node, &mut self.problems)?;
         let known: BTreeSet<&str> = self.scope.iter().map(String::as_str).chain(ALWAYS).collect();
-        for name in template.names().filter(|name| !known.contains(name)) {
+        let unknown = |name: &&str| !known.contains(name) && !self.scope_is_partial;
+        for name in template.names().filter(unknown) {
             let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
             match reader::suggest(name, known.iter().copied()) {
                 Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
@@ -392,6 +407,12 @@ impl Compiler<'_> {
         }
         reader::choice(node, words, &mut self.problems)
     }
+}
+
+/// `rules.yaml:7`.
+fn place(source: &Source, span: Span) -> String {
+    let file = source.name.file_name().unwrap_or(source.name.as_os_str());
+    format!("{}:{}", crate::clean::line(file.as_encoded_bytes()), span.line)
 }
 
 /// The regex crate draws a picture; its last line says what is wrong.

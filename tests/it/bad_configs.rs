@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use mailsluice::config::problem::Problem;
 use mailsluice::config::{Config, FilterSource, Protocol, Retention, Tls};
+use mailsluice::filter::Engine;
 
 const BAD: &str = "tests/configs/bad";
 const GOOD: &str = "tests/configs/good";
@@ -24,7 +25,10 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 /// Errors and warnings as they are shown, with an empty line between two.
 fn shown(path: &Path) -> String {
     let problems = match Config::load(path) {
-        Ok((_, warnings)) => warnings,
+        Ok((config, mut warnings)) => {
+            warnings.extend(Engine::compile(&config.filters).map_or_else(|errors| errors, |(_, warnings)| warnings));
+            warnings
+        }
         Err(problems) => problems,
     };
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n") + "\n"

@@ -4,5 +4,6 @@
 mod support;
 
 mod bad_configs;
+mod corpus;
 mod crash;
 mod kill;

@@ -1,0 +1,108 @@
+//! What the documents say is so: examples pass `check`, the README's config too, the reference is what the program
+//! knows, and every claim names a test that exists.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mailsluice::config::Config;
+use mailsluice::filter::Engine;
+
+/// Everything `check` would say about a config.
+fn problems(path: &Path) -> String {
+    let (config, warnings) = match Config::load(path) {
+        Ok(loaded) => loaded,
+        Err(errors) => return errors.iter().map(ToString::to_string).collect(),
+    };
+    let mut all = warnings;
+    let own = config.accounts.iter().filter_map(|account| account.filters.as_ref());
+    for filters in own.chain([&config.filters]) {
+        all.extend(Engine::compile(filters).map_or_else(|errors| errors, |(_, warnings)| warnings));
+    }
+    all.iter().map(ToString::to_string).collect()
+}
+
+/// A config that holds a password must be private, which a checkout is not.
+fn private_copy(folder: &Path) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|e| e.path().is_file()) {
+        let to = copy.path().join(entry.file_name());
+        fs::copy(entry.path(), &to).unwrap();
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn every_example_passes_check() {
+    let mut seen = 0;
+    for entry in fs::read_dir("examples").unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
+        let copy = private_copy(&entry.path());
+        assert_eq!(problems(&copy.path().join("config.yaml")), "", "{}", entry.path().display());
+        let name = entry.file_name().into_string().unwrap();
+        assert!(
+            fs::read_to_string("examples/README.md").unwrap().contains(&format!("({name}/")),
+            "{name} is not listed"
+        );
+        seen += 1;
+    }
+    assert!(seen >= 7);
+}
+
+#[test]
+fn the_config_in_the_readme_passes_check() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let yaml = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.yaml");
+    fs::write(&path, yaml).unwrap();
+    assert_eq!(problems(&path), "");
+}
+
+/// `docs/reference.md` is written by this test: run it with `UPDATE_EXPECTED=1` after changing a key.
+#[test]
+fn the_reference_lists_every_key() {
+    let mut text = String::from(
+        "# Reference\n\nEvery key of the config and of rule files, generated from the program. Durations have a unit \
+         (`90s`, `5m`, `2h`, `14d`, `1w`), sizes too (`512K`, `10M`, `1G`; K is 1024). Relative paths begin at the folder \
+         of the file they stand in, `~/` is your home.\n",
+    );
+    let sections = mailsluice::config::sections().into_iter().chain(mailsluice::filter::sections());
+    for shape in sections {
+        text += &format!("\n## {}\n\n| key | what |\n|---|---|\n", shape.what);
+        for (key, what) in shape.keys {
+            text += &format!("| `{key}` | {} |\n", what.replace('|', "\\|"));
+        }
+    }
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write("docs/reference.md", &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
+}
+
+/// The last column of `docs/claims.md` names tests: `module::name`.
+#[test]
+fn every_claim_names_tests_that_exist() {
+    let claims = fs::read_to_string("docs/claims.md").unwrap();
+    let mut names = 0;
+    for row in claims.lines().filter(|line| line.starts_with("| ") && line.contains("::")) {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for test in tests.split('`').filter(|word| word.contains("::")) {
+            let (module, name) = test.rsplit_once("::").unwrap();
+            assert!(exists(module, name), "no test {test}, claimed in: {row}");
+            names += 1;
+        }
+    }
+    assert!(names >= 20, "the claims have gone missing");
+}
+
+/// Looks for `fn name` in the file of a test module, or in a module of the library for `src::…`.
+fn exists(module: &str, name: &str) -> bool {
+    let path = module.replace("::", "/");
+    let places = match path.strip_prefix("src/") {
+        Some(path) => vec![format!("src/{path}.rs"), format!("src/{path}/mod.rs")],
+        None => vec![format!("tests/it/{path}.rs"), format!("tests/it/{path}/mod.rs")],
+    };
+    let text = places.iter().map(PathBuf::from).filter_map(|path| fs::read_to_string(path).ok()).collect::<String>();
+    text.contains(&format!("fn {name}("))
+}
