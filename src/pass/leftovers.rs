@@ -25,6 +25,18 @@ impl Leftovers {
         Ok(Self { orphans })
     }
 
+    /// Removes what a dead process left of one message that will come again. Others of the same account may be at
+    /// work in other processes.
+    pub fn remove_of(world: &World, key: &Key) -> Result<()> {
+        let ours = DeliveryName::of(key);
+        let spooled = world.spool_folder().join(ours.as_str());
+        if !world.store.is_spooled(&spooled)? {
+            remove(world, &spooled)?;
+        }
+        let orphans = find_orphans(&*world.disk, world.folders.root(), &key.origin.account)?;
+        orphans.iter().filter(|orphan| orphan.name == ours).try_for_each(|orphan| remove(world, &orphan.path))
+    }
+
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
         self.orphans.is_empty()
