@@ -12,8 +12,11 @@ pub struct Fate(Arc<Mutex<Inner>>);
 struct Inner {
     steps: Vec<String>,
     dies_before: Option<usize>,
+    last_will: Option<LastWill>,
     is_dead: bool,
 }
+
+type LastWill = Box<dyn FnOnce() + Send>;
 
 /// Everything the process tries from its death on.
 #[derive(Debug)]
@@ -44,13 +47,18 @@ impl Fate {
     pub fn step(&self, what: impl FnOnce() -> String) -> Result<(), Dead> {
         let mut inner = self.lock();
         if inner.dies_before == Some(inner.steps.len() + 1) {
-            inner.is_dead = true;
+            inner.die();
         }
         if inner.is_dead {
             return Err(Dead);
         }
         inner.steps.push(what());
         Ok(())
+    }
+
+    /// Done at the death of the process begun last, before it can tidy up.
+    pub fn at_death(&self, last_will: impl FnOnce() + Send + 'static) {
+        self.lock().last_will = Some(Box::new(last_will));
     }
 
     /// Something that only looks.
@@ -64,7 +72,7 @@ impl Fate {
 
     /// Until it is told to begin again, nothing of the process happens any more.
     pub fn kill(&self) {
-        self.lock().is_dead = true;
+        self.lock().die();
     }
 
     /// What was done, in order.
@@ -74,5 +82,12 @@ impl Fate {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn die(&mut self) {
+        self.is_dead = true;
+        self.last_will.take().into_iter().for_each(|last_will| last_will());
     }
 }

@@ -85,7 +85,9 @@ impl Store for MortalStore {
 
     fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()> {
         self.record_pending()?;
-        self.step("mark")?.mark(marks)
+        self.step("mark")?.mark(marks)?;
+        // The last thing that `deliver` does, so a crash after it must be a crash before something.
+        self.step("marked").map(drop)
     }
 
     fn forget(&self, keys: &[Key]) -> Result<()> {

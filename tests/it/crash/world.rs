@@ -25,7 +25,7 @@ use crate::support::mailbox::{self, Incoming, Mailbox};
 use crate::support::pop3_server::{Pop3Options, Pop3Server};
 
 pub const ACCOUNT: &str = "a";
-const MAIL: &str = "/home/me/Mail";
+pub const MAIL: &str = "/home/me/Mail";
 
 const RULES: &str = "
 rules:
@@ -252,7 +252,7 @@ impl<'a> Story<'a> {
         let is_wanted = |place: &Place| wanted.contains_key(place);
         let is_half = |place: &Place| wanted.keys().any(|whole| whole.content.starts_with(&place.content));
         let wrong = |what, place: &Place, n| Err(self.failure(what, &format!("{place:?} stands there {n} times")));
-        for (place, n) in found.iter().filter(|(place, _)| !is_wanted(place)) {
+        if let Some((place, n)) = found.iter().find(|(place, _)| !is_wanted(place)) {
             return wrong(if is_half(place) { Wrong::Half } else { Wrong::Misplaced }, place, *n);
         }
         for (place, n) in &wanted {
