@@ -195,8 +195,11 @@ fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer
     let origin = Arc::new(Origin { account: account.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
-        let bytes = read(world, path)?;
-        committer.rescue(Key::new(&origin, name.as_str()), bytes)?;
+        let key = Key::new(&origin, name.as_str());
+        // Known already: the run that filed it died before it could remove what it had found.
+        if world.store.remembered(&key)?.is_none() {
+            committer.rescue(key, read(world, path)?)?;
+        }
         let text = format!(
             "After a crash the file {} was found, complete or not, of a message that the server does not list any \
              more. It is in the inbox now.",

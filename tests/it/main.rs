@@ -9,4 +9,5 @@ mod support;
 mod bad_configs;
 mod corpus;
 mod crash;
+mod docs;
 mod kill;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use mailsluice::config::{Config, Layout, MailRoot};
+use mailsluice::config::{Layout, MailRoot};
 use mailsluice::deliver::Folders;
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
@@ -19,16 +19,10 @@ use super::disk::{Death, ForgetfulDisk, Rename};
 use super::fate::Fate;
 use super::is_thorough;
 use super::store::MortalStore;
+use super::world::{MAIL, RULES, engine};
 
-const MAIL: &str = "/home/me/Mail";
 const FILED: &str = "Subject: for two folders\n\nfirst\n";
 const DISCARDED: &str = "Subject: rubbish\n\nsecond\n";
-const RULES: &str = "
-rules:
-  - {if: {header: {Subject: {contains: two folders}}}, do: [{fileinto: [lists/a, lists/b]}]}
-  - {if: {header: {Subject: {contains: rubbish}}}, do: [discard]}
-";
-
 struct Machine {
     state: TempDir,
     engine: Arc<Engine>,
@@ -44,7 +38,7 @@ impl Machine {
         let fate = Fate::default();
         let directories = [Path::new("/home/me"), &state.path().join("spool")];
         let disk = ForgetfulDisk::with_directories(&fate, rename, None, &directories);
-        Self { engine: engine(state.path()), state, fate, disk, store: Arc::new(SqliteStore::in_memory().unwrap()) }
+        Self { engine: engine(RULES), state, fate, disk, store: Arc::new(SqliteStore::in_memory().unwrap()) }
     }
 
     /// Returns the steps it took, and what the caller heard.
@@ -114,14 +108,6 @@ fn next_second() -> Timestamp {
     use std::sync::atomic::{AtomicI64, Ordering};
     static SECOND: AtomicI64 = AtomicI64::new(1_700_000_000);
     Timestamp::from_second(SECOND.fetch_add(1, Ordering::SeqCst)).unwrap()
-}
-
-fn engine(folder: &Path) -> Arc<Engine> {
-    fs::write(folder.join("rules.yaml"), RULES).unwrap();
-    let config = folder.join("config.yaml");
-    fs::write(&config, format!("maildir: {MAIL}\nstate: {}\nfilters: [rules.yaml]\n", folder.display())).unwrap();
-    let (config, _) = Config::load(&config).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Arc::new(Engine::compile(&config.filters).unwrap_or_else(|problems| panic!("{problems:?}")).0)
 }
 
 fn digest(text: &str) -> String {

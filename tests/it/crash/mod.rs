@@ -15,6 +15,7 @@ mod controls;
 mod deliver;
 mod disk;
 mod fate;
+mod rescue;
 mod store;
 mod world;
 

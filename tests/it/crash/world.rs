@@ -27,7 +27,7 @@ use crate::support::pop3_server::{Pop3Options, Pop3Server};
 pub const ACCOUNT: &str = "a";
 pub const MAIL: &str = "/home/me/Mail";
 
-const RULES: &str = "
+pub const RULES: &str = "
 rules:
   - {if: {header: {Subject: {contains: two folders}}}, do: [{fileinto: [lists/a, lists/b]}]}
   - {if: {header: {Subject: {contains: rubbish}}}, do: [discard]}
@@ -113,10 +113,9 @@ fn job(case: Case, folder: &Path) -> Job {
         Protocol::Pop3 => ("pop3", ""),
     };
     let retention = if case.deletes { "delete" } else { "keep" };
-    std::fs::write(folder.join("rules.yaml"), RULES).unwrap();
     let config = folder.join("config.yaml");
     let text = format!(
-        "maildir: {MAIL}\nstate: {}\nfilters: [rules.yaml]\naccounts:\n  {ACCOUNT}:\n    \
+        "maildir: {MAIL}\nstate: {}\naccounts:\n  {ACCOUNT}:\n    \
          {protocol}: {{host: 127.0.0.1, port: 1, tls: none}}\n    user: me\n    password: secret\n    \
          retention: {retention}\n    {folders}\n",
         folder.display()
@@ -124,8 +123,17 @@ fn job(case: Case, folder: &Path) -> Job {
     std::fs::write(&config, text).unwrap();
     std::fs::set_permissions(&config, std::fs::Permissions::from_mode(0o600)).unwrap();
     let (config, _) = Config::load(&config).unwrap_or_else(|problems| panic!("{problems:?}"));
-    let (engine, _) = Engine::compile(&config.filters).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Job { account: Arc::new(config.accounts[0].clone()), engine: Arc::new(engine) }
+    Job { account: Arc::new(config.accounts[0].clone()), engine: engine(RULES) }
+}
+
+/// Compiles rules.
+pub fn engine(rules: &str) -> Arc<Engine> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), rules).unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, "maildir: /mail\nstate: /state\nfilters: [rules.yaml]\n").unwrap();
+    let (config, _) = Config::load(&config).unwrap_or_else(|problems| panic!("{problems:?}"));
+    Arc::new(Engine::compile(&config.filters).unwrap_or_else(|problems| panic!("{problems:?}")).0)
 }
 
 enum Server {
@@ -146,6 +154,7 @@ impl Server {
 pub struct Story<'a> {
     stage: &'a Stage,
     machine: Machine,
+    engine: Arc<Engine>,
     fate: Fate,
     disk: ForgetfulDisk,
     store: Arc<SqliteStore>,
@@ -171,13 +180,15 @@ impl<'a> Story<'a> {
         let server = serve(stage.case.protocol, &mailbox, &fate);
         let untouched = mailbox.snapshot();
         let store = Arc::new(SqliteStore::in_memory().unwrap());
-        Self { stage, machine, fate, disk, store, mailbox, server, untouched, deciding: Vec::new(), told: Vec::new() }
+        let engine = Arc::clone(&stage.job.engine);
+        let (deciding, told) = (Vec::new(), Vec::new());
+        Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, deciding, told }
     }
 
     /// One pass, which dies before its `n`-th step if it has so many. Returns its steps.
     pub fn run(&mut self, dies_before: Option<usize>) -> (Vec<String>, Report) {
         self.fate.begin(dies_before);
-        let mut job = self.stage.job.clone();
+        let mut job = Job { engine: Arc::clone(&self.engine), ..self.stage.job.clone() };
         Arc::make_mut(&mut job.account).server.port = self.server.port();
         let watch: Arc<dyn Watch> = Arc::new(Silent);
         let (world, stop) = (self.world(), CancellationToken::new());
@@ -214,6 +225,18 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// Another client takes everything off the server.
+    pub fn empty_the_server(&self) {
+        for folder in self.mailbox.snapshot() {
+            folder.messages.iter().for_each(|message| assert!(self.mailbox.remove(&folder.name, message.uid)));
+        }
+    }
+
+    /// The rules are others from now on.
+    pub fn change_rules(&mut self, rules: &str) {
+        self.engine = engine(rules);
+    }
+
     /// Nothing disturbs these runs, and so they must succeed.
     pub fn run_undisturbed(&mut self, times: usize) -> Result<(), Failure> {
         for _ in 0..times {
@@ -225,13 +248,19 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
+    /// What there is in any folder, with its number: notices by their kind.
+    pub fn contents(&self) -> BTreeMap<String, usize> {
+        let mut contents = BTreeMap::new();
+        for (place, n) in self.delivered() {
+            *contents.entry(place.content).or_default() += n;
+        }
+        contents
+    }
+
     /// Everything is where it should be, on the server too.
     pub fn check(&self) -> Result<(), Failure> {
         self.check_mail()?;
-        let leftovers: Vec<String> = self.files(|path| path.parent().is_some_and(|dir| dir.ends_with("tmp")));
-        if !leftovers.is_empty() {
-            return Err(self.failure(Wrong::LeftOver, &format!("{leftovers:?}")));
-        }
+        self.check_nothing_is_left_over()?;
         let discarded = self.files(|path| path.starts_with(self.stage.state()));
         if discarded != [MESSAGES[1].0] {
             return Err(self.failure(Wrong::Spool, &format!("{discarded:?}")));
@@ -243,6 +272,11 @@ impl<'a> Story<'a> {
             false if now != self.untouched => Err(self.failure(Wrong::Server, "its mail was changed")),
             _ => Ok(()),
         }
+    }
+
+    pub fn check_nothing_is_left_over(&self) -> Result<(), Failure> {
+        let leftovers: Vec<String> = self.files(|path| path.parent().is_some_and(|dir| dir.ends_with("tmp")));
+        if leftovers.is_empty() { Ok(()) } else { Err(self.failure(Wrong::LeftOver, &format!("{leftovers:?}"))) }
     }
 
     /// Each message is delivered, whole and once.
@@ -277,7 +311,8 @@ impl<'a> Story<'a> {
             // The reader's flag says nothing about us.
             let flags = name.split_once(":2,").map_or("", |(_, flags)| flags).replace('S', "");
             let content = String::from_utf8_lossy(&bytes).into_owned();
-            let content = if content.contains("X-Mailsluice-Notice: crashed") { CRASHED.to_owned() } else { content };
+            let kind = content.split_once("\nX-Mailsluice-Notice: ").and_then(|(_, rest)| rest.split_once('\n'));
+            let content = kind.map_or(content.clone(), |(kind, _)| format!("(notice: {kind})"));
             *found.entry(Place { folder, flags, content }).or_default() += 1;
         }
         found
@@ -335,7 +370,7 @@ impl<'a> Story<'a> {
         self.told.push(format!("a run {end} after {} steps, the last one: {last}; {:?}", steps.len(), report.errors));
     }
 
-    fn failure(&self, what: Wrong, how: &str) -> Failure {
+    pub fn failure(&self, what: Wrong, how: &str) -> Failure {
         let text = format!("{how}\n{:?}, {:?}\n{}", self.stage.case, self.machine, self.told.join("\n"));
         Failure { what, text }
     }
