@@ -73,10 +73,11 @@ fn every_pair(stage: &Stage, machine: Machine, deaths: [Death; 2], stride: usize
 /// Everything that can befall one kind of account: every crash, and every pair of crashes or a part of them.
 fn prove(protocol: Protocol, deletes: bool) {
     let stage = Stage::new(Case { protocol, deletes, messages: MESSAGES.len() });
-    let stride = if is_thorough() { 1 } else { 61 };
+    let stride = if is_thorough() { 1 } else { 97 };
     let (apart, atomic) = (Machine::honest(Rename::EachSide), Machine::honest(Rename::Atomic).with_reader());
     let count = || {
         let mut crashes = every_crash(&stage, apart, Death::PowerCut)?;
+        crashes += every_crash(&stage, apart.with_reader(), Death::PowerCut)?;
         crashes += every_crash(&stage, atomic, Death::PowerCut)?;
         crashes += every_crash(&stage, atomic, Death::Killed)?;
         let mut pairs = every_pair(&stage, apart, [Death::PowerCut; 2], stride)?;
@@ -86,7 +87,7 @@ fn prove(protocol: Protocol, deletes: bool) {
     };
     let (crashes, pairs) = all_survived(count());
     println!("{protocol:?}, deletes: {deletes}: {crashes} crashes and {pairs} pairs");
-    assert!(crashes > 200 && pairs > 200, "the steps have gone missing");
+    assert!(crashes > 400 && pairs > 200, "the steps have gone missing");
 }
 
 fn is_thorough() -> bool {
