@@ -146,7 +146,7 @@ fn survive(text: &str, rename: Rename, crashes: &[(usize, Death)]) -> usize {
 #[test]
 fn the_same_bytes_are_delivered_once_whatever_crashes() {
     let mut stories = 0;
-    let stride = if is_thorough() { 1 } else { 4 };
+    let stride = if is_thorough() { 1 } else { 6 };
     for text in [FILED, DISCARDED] {
         for (rename, first, second) in [
             (Rename::EachSide, Death::Killed, Death::Killed),
@@ -163,5 +163,5 @@ fn the_same_bytes_are_delivered_once_whatever_crashes() {
             }
         }
     }
-    assert!(stories > 500, "the steps have gone missing: {stories}");
+    assert!(stories > 300, "the steps have gone missing: {stories}");
 }

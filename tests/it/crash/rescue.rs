@@ -39,7 +39,7 @@ fn rescue(
 #[test]
 fn what_is_rescued_is_rescued_once() {
     let stage = Stage::new(Case { protocol: Protocol::Imap, deletes: false, messages: 2 });
-    let stride = if is_thorough() { 1 } else { 5 };
+    let stride = if is_thorough() { 1 } else { 9 };
     let mut rescued = 0;
     for (rename, death) in [(Rename::EachSide, Death::PowerCut), (Rename::Atomic, Death::Killed)] {
         let machine = Machine::honest(rename);
