@@ -75,6 +75,8 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
         self.file.set_len(0).ok();
+        // Closing is not enough: a program that another thread is just starting has the file open too, until its exec.
+        self.file.unlock().ok();
     }
 }
 
@@ -117,6 +119,16 @@ mod tests {
         die(&third, &path);
         assert_eq!(take().interrupted(), Some("short"));
         assert_eq!(take().interrupted(), None, "it was released");
+    }
+
+    #[test]
+    fn a_released_lock_is_free_although_a_child_has_its_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::try_take(folder.path(), "x").unwrap();
+        let in_the_child = lock.file.try_clone().unwrap();
+        drop(lock);
+        assert!(Lock::try_take(folder.path(), "x").is_ok());
+        drop(in_the_child);
     }
 
     #[test]
