@@ -161,8 +161,8 @@ pub struct Story<'a> {
     pub mailbox: Mailbox,
     server: Server,
     untouched: Vec<mailbox::Folder>,
-    /// Which message was being decided at each death.
-    deciding: Vec<Option<Key>>,
+    /// Which messages a run found that a process had died deciding about, each as often as it was counted.
+    died_deciding: Vec<Key>,
     told: Vec<String>,
 }
 
@@ -181,12 +181,13 @@ impl<'a> Story<'a> {
         let untouched = mailbox.snapshot();
         let store = Arc::new(SqliteStore::in_memory().unwrap());
         let engine = Arc::clone(&stage.job.engine);
-        let (deciding, told) = (Vec::new(), Vec::new());
-        Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, deciding, told }
+        let (died_deciding, told) = (Vec::new(), Vec::new());
+        Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told }
     }
 
     /// One pass, which dies before its `n`-th step if it has so many. Returns its steps.
     pub fn run(&mut self, dies_before: Option<usize>) -> (Vec<String>, Report) {
+        let found = self.store.died_deciding(ACCOUNT).unwrap();
         self.fate.begin(dies_before);
         let mut job = Job { engine: Arc::clone(&self.engine), ..self.stage.job.clone() };
         Arc::make_mut(&mut job.account).server.port = self.server.port();
@@ -194,6 +195,8 @@ impl<'a> Story<'a> {
         let (world, stop) = (self.world(), CancellationToken::new());
         let report = self.stage.runtime.block_on(pipeline::fetch(&world, &job, &watch, &stop));
         self.fate.kill();
+        let counted = self.fate.steps().iter().filter(|step| *step == "store: attempt").count();
+        self.died_deciding.extend(found.into_iter().take(counted));
         self.tell(dies_before, &report);
         (self.fate.steps(), report)
     }
@@ -218,7 +221,6 @@ impl<'a> Story<'a> {
         if death == Death::PowerCut {
             self.store.deciding(ACCOUNT, None).unwrap();
         }
-        self.deciding.push(self.store.died_deciding(ACCOUNT).unwrap());
         self.disk.restart(death);
         if self.machine.has_reader {
             self.disk.open_in_a_mail_reader();
@@ -285,7 +287,10 @@ impl<'a> Story<'a> {
         let (found, wanted) = (self.delivered(), self.wanted());
         let stands = |place| found.get(place).copied().unwrap_or(0);
         let is_wanted = |place: &Place| wanted.contains_key(place);
-        let is_half = |place: &Place| wanted.keys().any(|whole| whole.content.starts_with(&place.content));
+        let is_half = |place: &Place| {
+            let is_part_of = |whole: &str| whole != place.content && whole.starts_with(&place.content);
+            wanted.keys().any(|whole| is_part_of(&whole.content))
+        };
         let wrong = |what, place: &Place, n| Err(self.failure(what, &format!("{place:?} stands there {n} times")));
         if let Some((place, n)) = found.iter().find(|(place, _)| !is_wanted(place)) {
             return wrong(if is_half(place) { Wrong::Half } else { Wrong::Misplaced }, place, *n);
@@ -343,7 +348,7 @@ impl<'a> Story<'a> {
 
     /// Two deaths while the same message was being decided: it is filed without its rules, and the user is told.
     fn died_twice_deciding(&self) -> Option<&Key> {
-        let mut keys = self.deciding.iter().flatten();
+        let mut keys = self.died_deciding.iter();
         let first = keys.next()?;
         keys.any(|key| key == first).then_some(first)
     }
