@@ -72,7 +72,7 @@ fn every_pair(stage: &Stage, machine: Machine, deaths: [Death; 2], stride: usize
 
 /// Everything that can befall one kind of account: every crash, and every pair of crashes or a part of them.
 fn prove(protocol: Protocol, deletes: bool) {
-    let stage = Stage::new(Case { protocol, deletes, messages: MESSAGES.len() });
+    let stage = Stage::new(Case { protocol, deletes, messages: MESSAGES.len(), are_big: false });
     let stride = if is_thorough() { 1 } else { 131 };
     let (apart, atomic) = (Machine::honest(Rename::EachSide), Machine::honest(Rename::Atomic).with_reader());
     let count = || {
@@ -121,9 +121,29 @@ fn pop3_that_deletes() {
 /// In every `cargo test`: one message in two folders, and really every pair.
 #[test]
 fn every_pair_with_one_message() {
-    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: 1 });
+    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: 1, are_big: false });
     let apart = Machine::honest(Rename::EachSide);
     let pairs = all_survived(every_pair(&stage, apart, [Death::PowerCut; 2], 1));
     println!("{pairs} pairs");
     assert!(pairs > 1000, "the steps have gone missing");
+}
+
+/// A message that goes through the spool, and one that stays there.
+#[test]
+fn every_crash_with_big_messages() {
+    let mut crashes = 0;
+    for protocol in [Protocol::Imap, Protocol::Pop3] {
+        let stage = Stage::new(Case { protocol, deletes: true, messages: 2, are_big: true });
+        let machine = Machine::honest(Rename::EachSide);
+        let steps = Story::begin(&stage, machine).run(None).0;
+        // Their pieces are many and all alike.
+        let is_piece = |n: &usize| steps[n - 1].starts_with("write ");
+        let points = (1..=steps.len()).filter(|n| !is_piece(n) || n % 500 == 0);
+        for n in points.step_by(if is_thorough() { 1 } else { 23 }) {
+            let death = if n % 2 == 0 { Death::PowerCut } else { Death::Killed };
+            all_survived(survive(&stage, machine, &[(n, death)]));
+            crashes += 1;
+        }
+    }
+    assert!(crashes >= 6, "the steps have gone missing: {crashes}");
 }

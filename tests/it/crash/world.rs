@@ -12,6 +12,7 @@ use mailsluice::filter::Engine;
 use mailsluice::message::Key;
 use mailsluice::pass::{Report, Silent, Watch, World};
 use mailsluice::pipeline::{self, Job};
+use mailsluice::source::WINDOW;
 use mailsluice::state::{SqliteStore, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -55,11 +56,19 @@ pub struct Case {
     pub deletes: bool,
     /// So many of [`MESSAGES`].
     pub messages: usize,
+    /// Whether they are so big that they are fetched by themselves, into the spool.
+    pub are_big: bool,
 }
 
 impl Case {
     fn messages(self) -> impl Iterator<Item = &'static (&'static str, &'static [(&'static str, &'static str)])> {
         MESSAGES.iter().take(self.messages)
+    }
+
+    /// What makes the messages big. It ends each of them and is left out of what is compared and shown.
+    fn padding(self) -> String {
+        let line = format!("{}\n", "x".repeat(999));
+        line.repeat(if self.are_big { WINDOW as usize / 1000 + 1 } else { 0 })
     }
 }
 
@@ -173,7 +182,10 @@ impl<'a> Story<'a> {
         let directories = [Path::new("/home/me"), &state.join("spool")];
         let disk = ForgetfulDisk::with_directories(&fate, machine.rename, machine.lie, &directories);
         let mailbox = Mailbox::new("me", "secret");
-        stage.case.messages().for_each(|(text, _)| _ = mailbox.add_message("INBOX", incoming(text)));
+        let padding = stage.case.padding();
+        for (text, _) in stage.case.messages() {
+            mailbox.add_message("INBOX", incoming(&format!("{text}{padding}")));
+        }
         if stage.case.protocol == Protocol::Imap {
             mailbox.add_message(ARCHIVED.0, incoming(ARCHIVED.1));
         }
@@ -316,7 +328,7 @@ impl<'a> Story<'a> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             // The reader's flag says nothing about us.
             let flags = name.split_once(":2,").map_or("", |(_, flags)| flags).replace('S', "");
-            let content = String::from_utf8_lossy(&bytes).into_owned();
+            let content = self.without_padding(&bytes);
             let kind = content.split_once("\nX-Mailsluice-Notice: ").and_then(|(_, rest)| rest.split_once('\n'));
             let content = kind.map_or(content.clone(), |(kind, _)| format!("(notice: {kind})"));
             *found.entry(Place { folder, flags, content }).or_default() += 1;
@@ -363,7 +375,12 @@ impl<'a> Story<'a> {
     /// The contents of the files whose path is wanted.
     fn files(&self, wanted: impl Fn(&Path) -> bool) -> Vec<String> {
         let files = self.disk.files_below(Path::new("/")).into_iter().filter(|(path, _)| wanted(path));
-        files.map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect()
+        files.map(|(_, bytes)| self.without_padding(&bytes)).collect()
+    }
+
+    fn without_padding(&self, bytes: &[u8]) -> String {
+        let padding = self.stage.case.padding();
+        String::from_utf8_lossy(bytes.strip_suffix(padding.as_bytes()).unwrap_or(bytes)).into_owned()
     }
 
     fn tell(&mut self, dies_before: Option<usize>, report: &Report) {
