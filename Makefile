@@ -10,7 +10,7 @@ test: deps
 	@tests/run cargo test --locked
 
 crash: deps
-	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it crash:: kill::
+	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill::
 
 deps:
 	@tests/install

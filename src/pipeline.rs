@@ -195,8 +195,11 @@ fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer
     let origin = Arc::new(Origin { account: account.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
-        let bytes = read(world, path)?;
-        committer.rescue(Key::new(&origin, name.as_str()), bytes)?;
+        let key = Key::new(&origin, name.as_str());
+        // Known already: the run that filed it died before it could remove what it had found.
+        if world.store.remembered(&key)?.is_none() {
+            committer.rescue(key, read(world, path)?)?;
+        }
         let text = format!(
             "After a crash the file {} was found, complete or not, of a message that the server does not list any \
              more. It is in the inbox now.",
@@ -238,38 +241,60 @@ pub const DELIVER: &str = "deliver";
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
-/// safe. The same bytes given again before that was acknowledged are the same message; after it, they are new mail.
-pub fn deliver(world: &World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
+/// safe, and the caller has to be told at once: until the lock is released, the same bytes given again are the same
+/// message; after it, they are new mail.
+pub fn deliver(world: World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
     let started = Instant::now();
     // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
     let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
-    let mut committer = Committer::new(world, DELIVER, engine, Template::inbox());
+    let mut committer = Committer::new(&world, DELIVER, engine, Template::inbox());
     recover(&*world.disk, &*world.store, DELIVER, world.now())?;
-    let (key, is_here) = unacknowledged(world, digest)?;
-    if lock.holder_died() {
-        Leftovers::find(world, DELIVER)?.remove_listed(world, std::iter::once(key.clone()))?;
+    if let Some(id) = lock.interrupted() {
+        expect_again(&world, &stdin_key(id))?;
     }
+    let (id, is_here) = unacknowledged(&world, digest)?;
+    lock.note(&id)?;
+    let key = stdin_key(&id);
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
         committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
         committer.finish()?;
     }
-    acknowledge(world, &key)?;
-    committer.report.took = started.elapsed();
-    Ok(committer.report)
+    acknowledge(&world, &key)?;
+    let mut report = std::mem::take(&mut committer.report);
+    report.took = started.elapsed();
+    // Closing the database takes its time; once the lock is released there is none to lose.
+    drop((committer, world));
+    Ok(report)
 }
 
-/// The key for these bytes: the hash, with a number when the same bytes were delivered and acknowledged before. And
+fn stdin_key(id: &str) -> Key {
+    let origin = Origin { account: DELIVER.to_owned(), folder: message::STDIN.to_owned(), generation: 0 };
+    Key::new(&Arc::new(origin), id)
+}
+
+/// The process before us died before its caller could hear that the message is safe, so the caller will try again.
+/// What that process acknowledged it has told nobody.
+fn expect_again(world: &World, key: &Key) -> Result<()> {
+    Leftovers::remove_of(world, key)?;
+    match world.store.remembered(key)? {
+        Some(told) if told.mark == Mark::Settled => {
+            world.store.mark(&[(key.clone(), Remembered { mark: Mark::Here, ..told })])
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The id for these bytes: the hash, with a number when the same bytes were delivered and acknowledged before. And
 /// whether an earlier attempt got as far as recording it.
-fn unacknowledged(world: &World, digest: &str) -> Result<(Key, bool)> {
-    let origin = Arc::new(Origin { account: DELIVER.to_owned(), folder: message::STDIN.to_owned(), generation: 0 });
+fn unacknowledged(world: &World, digest: &str) -> Result<(String, bool)> {
     let mut ordinal = 0;
     loop {
-        let key = Key::new(&origin, format!("{digest}.{ordinal}"));
-        match world.store.remembered(&key)?.map(|r| r.mark) {
+        let id = format!("{digest}.{ordinal}");
+        match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
             Some(Mark::Settled) => ordinal += 1,
-            Some(_) => return Ok((key, true)),
-            None => return Ok((key, false)),
+            Some(_) => return Ok((id, true)),
+            None => return Ok((id, false)),
         }
     }
 }

@@ -34,7 +34,7 @@ fn deliver(config: &Path, output: &Output) -> Result<()> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
     let (bytes, digest) = read_message(&world, &mut std::io::stdin().lock())?;
-    let report = pipeline::deliver(&world, setup.rules, bytes, &digest)?;
+    let report = pipeline::deliver(world, setup.rules, bytes, &digest)?;
     if output.json {
         output.report(&report);
     }

@@ -2,9 +2,15 @@
 //!
 //! | the journal says | under `tmp/` | then |
 //! |---|---|---|
-//! | recorded | yes | publish |
+//! | recorded | yes | publish, unless it stands in its folder as well |
 //! | recorded | no | it was published; a reader may have moved it since |
 //! | recorded over 24 h ago | no, and it stands nowhere | somebody cleaned `tmp/`: fetch again |
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -20,8 +26,9 @@ const TMP_IS_TRUSTED: SignedDuration = SignedDuration::from_hours(24);
 /// anything.
 pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp) -> Result<Recovered> {
     let rows = store.unfinished(account)?;
+    let mut standing = Standing { disk, names: HashMap::new() };
     for row in &rows {
-        recover_row(disk, store, row, now)?;
+        recover_row(disk, store, &mut standing, row, now)?;
     }
     let dirs = touched_dirs(rows.iter().flat_map(|row| &row.targets));
     let dirs: Vec<_> = dirs.into_iter().filter(|dir| disk.exists(dir).unwrap_or(true)).collect();
@@ -30,34 +37,62 @@ pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp
     Ok(Recovered::new(!rows.is_empty(), proof))
 }
 
-fn recover_row(disk: &dyn Disk, store: &dyn Store, row: &Unfinished, now: Timestamp) -> Result<()> {
-    let mut absent = 0;
+fn recover_row(
+    disk: &dyn Disk,
+    store: &dyn Store,
+    standing: &mut Standing<'_>,
+    row: &Unfinished,
+    now: Timestamp,
+) -> Result<()> {
+    let mut published = 0;
     for target in &row.targets {
-        if publish_one(disk, target)? == Outcome::NotStaged {
-            absent += 1;
+        if standing.holds(target)? {
+            remove_staged(disk, target)?;
+            published += 1;
+        } else if publish_one(disk, target)? == Outcome::Published {
+            published += 1;
         }
     }
     let tmp_is_trusted = now.duration_since(row.at) < TMP_IS_TRUSTED;
-    if absent < row.targets.len() || tmp_is_trusted {
+    if published > 0 || row.targets.is_empty() || tmp_is_trusted {
         return Ok(());
-    }
-    for target in &row.targets {
-        if stands(disk, target)? {
-            return Ok(());
-        }
     }
     // Better twice than never.
     store.again(row)
 }
 
-/// Whether the file is in the folder under any flags.
-fn stands(disk: &dyn Disk, target: &Target) -> Result<bool> {
-    for sub in ["new", "cur"] {
-        let dir = target.maildir.join(sub);
-        let names = disk.names(&dir).map_err(|e| Error::disk(format!("reading {}", dir.display()), e))?;
-        if names.iter().any(|name| name.starts_with(&target.staged)) {
-            return Ok(true);
-        }
+/// Where a rename is not atomic, the file can stand in both places, and a reader may have moved the published one.
+fn remove_staged(disk: &dyn Disk, target: &Target) -> Result<()> {
+    let path = target.tmp_path();
+    match disk.remove(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::disk(format!("removing {}", path.display()), e)),
+        _ => Ok(()),
     }
-    Ok(false)
+}
+
+/// The names in the folders, each folder read once.
+struct Standing<'a> {
+    disk: &'a dyn Disk,
+    names: HashMap<PathBuf, BTreeSet<String>>,
+}
+
+impl Standing<'_> {
+    /// Whether the file is in the folder under any flags.
+    fn holds(&mut self, target: &Target) -> Result<bool> {
+        let names = match self.names.entry(target.maildir.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(read_names(self.disk, &target.maildir)?),
+        };
+        let from_here_on = names.range::<str, _>((Bound::Included(target.staged.as_str()), Bound::Unbounded));
+        Ok(from_here_on.map(String::as_str).next().is_some_and(|name| name.starts_with(&target.staged)))
+    }
+}
+
+fn read_names(disk: &dyn Disk, maildir: &Path) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for sub in ["new", "cur"] {
+        let dir = maildir.join(sub);
+        names.extend(disk.names(&dir).map_err(|e| Error::disk(format!("reading {}", dir.display()), e))?);
+    }
+    Ok(names)
 }

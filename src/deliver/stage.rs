@@ -83,7 +83,7 @@ impl Stager<'_> {
             (Some(path), Bytes::Memory(_)) => self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e)),
             // A spooled message was synced by whoever wrote it, and stands where it should or beside it.
             (Some(path), Bytes::Spooled { path: at, .. }) if at != path => {
-                self.disk.rename(at, path).map_err(|e| Error::disk(doing(path), e))
+                self.rename_over(at, path).map_err(|e| Error::disk(doing(path), e))
             }
             _ => Ok(()),
         }
@@ -97,6 +97,17 @@ impl Stager<'_> {
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks) => {
                 self.write_new(other, plan)
+            }
+            other => other,
+        }
+    }
+
+    /// As in [`Self::write_new`], what an unrecorded attempt left is not in the way.
+    fn rename_over(self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.disk.rename(from, to) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(to)?;
+                self.disk.rename(from, to)
             }
             other => other,
         }

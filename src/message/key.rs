@@ -64,6 +64,12 @@ impl fmt::Debug for Key {
     }
 }
 
+/// The name under which the files stand that are written for an account and fetched from nowhere: notices and
+/// rescued mail. What is left of them under `tmp/` is never an only copy.
+pub fn written_for(account: &str) -> String {
+    format!("(written for) {account}")
+}
+
 /// The unique part of a delivered file's name: derived from the key, so that a lost database can be rebuilt
 /// from the Maildirs and a retried delivery finds what an earlier one left. 26 characters for the message,
 /// then a dash and 7 for the account, so that each account recognises its own files in a shared folder.
@@ -80,7 +86,12 @@ impl DeliveryName {
             hash.update(part);
         }
         hash.update(key.origin.generation.to_be_bytes());
-        Self(format!("{}-{}", lower(&hash.finalize()[..16]), account_tag(&key.origin.account)))
+        let Origin { account, folder, .. } = &*key.origin;
+        let tag = match folder.as_str() {
+            NOTICES | RECOVERED => account_tag(&written_for(account)),
+            _ => account_tag(account),
+        };
+        Self(format!("{}-{tag}", lower(&hash.finalize()[..16])))
     }
 
     /// The name inside a file name of ours, `SECONDS.NAME.HOST[:2,FLAGS]`, if it is one of that account.
@@ -120,6 +131,13 @@ mod tests {
         assert_eq!(DeliveryName::in_file_name(&file, "work"), Some(name));
         assert_eq!(DeliveryName::in_file_name(&file, "home"), None);
         assert_eq!(DeliveryName::in_file_name("1700000000.M1P2.host", "work"), None);
+    }
+
+    #[test]
+    fn what_is_written_here_is_told_from_what_is_fetched() {
+        let file = format!("1700000000.{}.host", DeliveryName::of(&key("work", NOTICES, "set-aside")).as_str());
+        assert_eq!(DeliveryName::in_file_name(&file, "work"), None);
+        assert!(DeliveryName::in_file_name(&file, &written_for("work")).is_some());
     }
 
     #[test]

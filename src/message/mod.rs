@@ -12,7 +12,7 @@ mod line_ends;
 pub use address::{Address, parse as parse_addresses};
 pub use envelope::{Envelope, Flag, Flags};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER};
-pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN};
+pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
 pub use line_ends::{ToLf, to_lf};
 
 use std::path::PathBuf;

@@ -1,12 +1,13 @@
 //! What a crash left behind: staged files that were never recorded, and half-written spool files.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use super::World;
 use crate::deliver::{Orphan, find_orphans};
 use crate::error::{Error, Result};
-use crate::message::{DeliveryName, Key};
+use crate::message::{DeliveryName, Key, written_for};
+use crate::state::sync_dirs;
 
 /// The staged files of one account that no journal row names.
 #[derive(Debug)]
@@ -18,11 +19,24 @@ impl Leftovers {
     /// Looks for them. Call it after recovery and under the account's lock.
     pub fn find(world: &World, account: &str) -> Result<Self> {
         remove_half_spooled(world, account)?;
+        remove_half_written(world, account)?;
         let mut orphans: HashMap<DeliveryName, Vec<PathBuf>> = HashMap::new();
         for Orphan { path, name } in find_orphans(&*world.disk, world.folders.root(), account)? {
             orphans.entry(name).or_default().push(path);
         }
         Ok(Self { orphans })
+    }
+
+    /// Removes what a dead process left of one message that will come again. Others of the same account may be at
+    /// work in other processes.
+    pub fn remove_of(world: &World, key: &Key) -> Result<()> {
+        let ours = DeliveryName::of(key);
+        let spooled = world.spool_folder().join(ours.as_str());
+        if !world.store.is_spooled(&spooled)? {
+            remove(world, &spooled)?;
+        }
+        let orphans = find_orphans(&*world.disk, world.folders.root(), &key.origin.account)?;
+        orphans.iter().filter(|orphan| orphan.name == ours).try_for_each(|orphan| remove(world, &orphan.path))
     }
 
     /// Whether there are any.
@@ -36,12 +50,16 @@ impl Leftovers {
         if self.is_empty() {
             return Ok(());
         }
+        let mut dirs = BTreeSet::new();
         for key in keys {
             for path in self.orphans.remove(&DeliveryName::of(&key)).unwrap_or_default() {
                 remove(world, &path)?;
+                dirs.extend(path.parent().map(Path::to_path_buf));
             }
         }
-        Ok(())
+        // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
+        let synced = sync_dirs(&*world.disk, dirs.iter().map(PathBuf::as_path));
+        synced.map(drop).map_err(|e| Error::disk("syncing the folders", e))
     }
 
     /// What no folder of the server lists any more: the only copy may be here. Files that belong to a recorded
@@ -60,6 +78,13 @@ impl Leftovers {
     }
 }
 
+/// A notice that was not recorded is written again if its cause is still there; what was being rescued still stands
+/// where it was found.
+fn remove_half_written(world: &World, account: &str) -> Result<()> {
+    let orphans = find_orphans(&*world.disk, world.folders.root(), &written_for(account))?;
+    orphans.iter().try_for_each(|orphan| remove(world, &orphan.path))
+}
+
 /// A big message whose batch was not recorded is fetched again; its spool file is in the way.
 fn remove_half_spooled(world: &World, account: &str) -> Result<()> {
     let folder = world.spool_folder();
@@ -74,7 +99,7 @@ fn remove_half_spooled(world: &World, account: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn remove(world: &World, path: &std::path::Path) -> Result<()> {
+pub(super) fn remove(world: &World, path: &Path) -> Result<()> {
     match world.disk.remove(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::disk(format!("removing {}", path.display()), e))

@@ -1,8 +1,8 @@
 //! Locks between processes: one for each role, released by the kernel when its holder dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Read;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,16 @@ use crate::error::{Error, Kind, Result};
 /// The time between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// A held lock. Dropping it releases it.
+/// Where the second line of a lock file begins. The first one is as long for every process number, so that the
+/// second one stays whole when only the first one is written.
+const NOTE: u64 = 11;
+
+/// A held lock. Dropping it releases it and empties its file: what stands in the file of a lock that nobody holds
+/// was left by a process that died.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
-    holder_died: bool,
+    interrupted: Option<String>,
 }
 
 impl Lock {
@@ -25,9 +30,10 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => Self::held(file, &doing),
             Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid).ok();
-                let holder = if pid.trim().is_empty() { "another process" } else { pid.trim() };
+                let mut text = String::new();
+                file.read_to_string(&mut text).ok();
+                let pid = text.lines().next().unwrap_or_default().trim();
+                let holder = if pid.is_empty() { "another process" } else { pid };
                 Err(Error::transient(Kind::Busy, format!("{name} is being worked on by mailsluice process {holder}")))
             }
             Err(TryLockError::Error(e)) => Err(Error::disk(doing, e)),
@@ -45,21 +51,31 @@ impl Lock {
         }
     }
 
-    /// Whether the holder before us died without releasing it: its process number still stands in the file.
-    pub fn holder_died(&self) -> bool {
-        self.holder_died
+    /// The note of the holder before us, if it died without releasing the lock.
+    pub fn interrupted(&self) -> Option<&str> {
+        self.interrupted.as_deref()
+    }
+
+    /// Notes, without syncing, what is being done under the lock. Until then the file keeps the note of a holder that
+    /// died, in case this process dies before it has dealt with it.
+    pub fn note(&self, what: &str) -> Result<()> {
+        let line = format!("{what}\n");
+        let write = || {
+            self.file.write_all_at(line.as_bytes(), NOTE)?;
+            self.file.set_len(NOTE + line.len() as u64)
+        };
+        write().map_err(|e| Error::disk("noting what is being done", e))
     }
 
     fn held(mut file: File, doing: &str) -> Result<Self> {
-        let mut note_holder = || {
-            let holder_died = file.metadata()?.len() > 0;
-            file.set_len(0)?;
-            file.rewind()?;
-            writeln!(file, "{}", std::process::id())?;
-            Ok(holder_died)
+        let mut text = String::new();
+        let mut take_over = || {
+            file.read_to_string(&mut text)?;
+            file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0)
         };
-        let holder_died = note_holder().map_err(|e| Error::disk(doing, e))?;
-        Ok(Self { file, holder_died })
+        take_over().map_err(|e| Error::disk(doing, e))?;
+        let interrupted = text.lines().nth(1).filter(|note| !note.is_empty()).map(str::to_owned);
+        Ok(Self { file, interrupted })
     }
 }
 
@@ -67,7 +83,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
         self.file.set_len(0).ok();
-        // Closing is not enough: a program that is just being started holds a copy of the file until it runs.
+        // Closing is not enough: a program that another thread is just starting has the file open too, until its exec.
         self.file.unlock().ok();
     }
 }
@@ -85,14 +101,51 @@ fn open(locks: &Path, name: &str) -> Result<(File, String)> {
 mod tests {
     use super::*;
 
-    /// Between fork and exec a child holds every open file.
+    /// Forgotten instead of dropped, but for its descriptor: as when the process is killed.
+    fn die(lock: &Lock, path: &Path) {
+        let left = std::fs::read(path).unwrap();
+        lock.file.unlock().unwrap();
+        std::fs::write(path, left).unwrap();
+    }
+
     #[test]
-    fn a_released_lock_is_free_although_a_program_is_just_being_started() {
+    fn the_note_of_a_dead_holder_stays_until_it_is_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let lock = Lock::try_take(folder.path(), "work").unwrap();
-        let _copy_of_a_child = lock.file.try_clone().unwrap();
-        assert!(Lock::try_take(folder.path(), "work").is_err());
+        let path = folder.path().join("x.lock");
+        let take = || Lock::take(folder.path(), "x", Duration::ZERO).unwrap();
+
+        let first = take();
+        assert_eq!(first.interrupted(), None);
+        first.note("a long note of the first").unwrap();
+        die(&first, &path);
+        let second = take();
+        assert_eq!(second.interrupted(), Some("a long note of the first"));
+        die(&second, &path);
+        let third = take();
+        assert_eq!(third.interrupted(), Some("a long note of the first"));
+        third.note("short").unwrap();
+        die(&third, &path);
+        assert_eq!(take().interrupted(), Some("short"));
+        assert_eq!(take().interrupted(), None, "it was released");
+    }
+
+    #[test]
+    fn a_released_lock_is_free_although_a_child_has_its_file_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = Lock::try_take(folder.path(), "x").unwrap();
+        let in_the_child = lock.file.try_clone().unwrap();
         drop(lock);
-        Lock::try_take(folder.path(), "work").unwrap();
+        assert!(Lock::try_take(folder.path(), "x").is_ok());
+        drop(in_the_child);
+    }
+
+    #[test]
+    fn whoever_finds_it_held_learns_by_whom() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Lock::try_take(folder.path(), "x").unwrap();
+        held.note("something").unwrap();
+        let refusal = Lock::try_take(folder.path(), "x").unwrap_err().to_string();
+        assert!(refusal.contains(&format!("process {}", std::process::id())), "{refusal}");
+        assert!(!refusal.contains("something"), "{refusal}");
     }
 }

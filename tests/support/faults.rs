@@ -79,11 +79,13 @@ pub struct Faults(Arc<Mutex<Inner>>);
 struct Inner {
     active: Vec<Fault>,
     hooks: BTreeMap<usize, Hook>,
+    gate: Option<Gate>,
     commands: Vec<String>,
     bytes_sent: u64,
 }
 
 type Hook = Box<dyn FnOnce() + Send>;
+type Gate = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What the server does about one command.
 #[derive(Default)]
@@ -127,6 +129,11 @@ impl Faults {
         self.lock().hooks.insert(n, Box::new(hook));
     }
 
+    /// Asks before each command whether it may be executed. If not, the connection ends, as by [`Fault::CutBefore`].
+    pub fn gate(&self, allows: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        self.lock().gate = Some(Arc::new(allows));
+    }
+
     pub fn commands_seen(&self) -> usize {
         self.lock().commands.len()
     }
@@ -162,12 +169,13 @@ impl Faults {
         inner.commands.push(command.to_owned());
         let number = inner.commands.len();
         let hook = inner.hooks.remove(&number);
+        let gate = inner.gate.clone();
         // The hook may set faults itself.
         drop(inner);
         if let Some(hook) = hook {
             hook();
         }
-        let mut order = Order::default();
+        let mut order = Order { cut_before: gate.is_some_and(|allows| !allows(command)), ..Order::default() };
         for fault in &self.lock().active {
             match fault {
                 Fault::CutBefore(n) => order.cut_before |= *n == number,
@@ -268,6 +276,14 @@ mod tests {
         faults.at_command(1, move || inside.set(Fault::CutAfter(1)));
         assert!(faults.begin("first").cut_after);
         assert!(!faults.begin("second").cut_after);
+    }
+
+    #[test]
+    fn a_gate_decides_for_each_command() {
+        let faults = Faults::none();
+        faults.gate(|command| command != "DELE 1");
+        assert!(!faults.begin("RETR 1").cut_before);
+        assert!(faults.begin("DELE 1").cut_before);
     }
 
     #[test]

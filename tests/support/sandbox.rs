@@ -93,13 +93,18 @@ impl Sandbox {
     }
 
     pub fn run_with_stdin(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
+        self.spawn_with_stdin(arguments, input).wait()
+    }
+
+    /// And leaves it running, with this standard input.
+    pub fn spawn_with_stdin(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Running {
         let mut running = self.start(arguments, Stdio::piped());
         let mut stdin = running.child.stdin.take().unwrap();
         let input = input.as_ref().to_vec();
         // Beside the reading: a program that writes before it has read all must not block us both. It may also
         // close its input early.
         std::thread::spawn(move || _ = stdin.write_all(&input));
-        running.wait()
+        running
     }
 
     /// And leaves it running: to kill it, or to run two at once.

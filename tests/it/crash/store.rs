@@ -1,0 +1,165 @@
+//! The memory of a process that may die: a committed transaction survives, and nothing happens after the death.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use mailsluice::deliver::publish;
+use mailsluice::error::{Error, Kind, Result};
+use mailsluice::message::{Key, Origin};
+use mailsluice::state::{
+    Attempt, Disk, Entry, EntryId, JournalRow, Known, Recorded, Remembered, SqliteStore, Staged, Store, Unfinished,
+    sync_dirs,
+};
+
+use super::fate::{Dead, Fate};
+
+/// A mistake in the order of things: for the negative controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mistake {
+    /// The files are renamed into `new/` and only then recorded.
+    PublishBeforeRecord,
+    /// What was recorded is committed only with the next transaction, when the server was told to delete it.
+    RecordAfterSettle,
+}
+
+/// The real store, as one process uses it.
+pub struct MortalStore {
+    fate: Fate,
+    inner: Arc<SqliteStore>,
+    disk: Arc<dyn Disk>,
+    mistake: Option<Mistake>,
+    /// What a [`Mistake::RecordAfterSettle`] has not recorded yet.
+    pending: Mutex<Vec<Entry>>,
+}
+
+fn refused(dead: Dead) -> Error {
+    Error::transient(Kind::State, "using the state").because(dead)
+}
+
+impl MortalStore {
+    pub fn new(fate: &Fate, inner: &Arc<SqliteStore>, disk: Arc<dyn Disk>, mistake: Option<Mistake>) -> Self {
+        Self { fate: fate.clone(), inner: Arc::clone(inner), disk, mistake, pending: Mutex::default() }
+    }
+
+    fn look(&self) -> Result<&SqliteStore> {
+        self.fate.look().map_err(refused)?;
+        Ok(&self.inner)
+    }
+
+    fn step(&self, what: &str) -> Result<&SqliteStore> {
+        self.fate.step(|| format!("store: {what}")).map_err(refused)?;
+        Ok(&self.inner)
+    }
+
+    /// A proof for entries that were staged properly, once more.
+    fn staged_again(&self, entries: Vec<Entry>) -> Staged {
+        Staged::new(entries, sync_dirs(&*self.disk, []).unwrap())
+    }
+
+    fn record_pending(&self) -> Result<()> {
+        let pending = std::mem::take(&mut *self.pending.lock().unwrap());
+        if !pending.is_empty() {
+            let recorded = self.step("record, too late")?.record(self.staged_again(pending), &[])?;
+            let proof = sync_dirs(&*self.disk, []).unwrap();
+            let published: Vec<EntryId> = recorded.published(proof).ids().collect();
+            self.inner.finish(&published)?;
+        }
+        Ok(())
+    }
+}
+
+impl Store for MortalStore {
+    fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
+        self.look()?.known(origin)
+    }
+
+    fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
+        self.look()?.remembered(key)
+    }
+
+    fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>> {
+        self.look()?.earlier_generations(origin)
+    }
+
+    fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()> {
+        self.record_pending()?;
+        self.step("mark")?.mark(marks)?;
+        // The last thing that `deliver` does, so a crash after it must be a crash before something.
+        self.step("marked").map(drop)
+    }
+
+    fn forget(&self, keys: &[Key]) -> Result<()> {
+        self.step("forget")?.forget(keys)
+    }
+
+    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recorded> {
+        match self.mistake {
+            None => self.step("record")?.record(staged, done),
+            Some(Mistake::PublishBeforeRecord) => {
+                let entries = staged.entries().to_vec();
+                let numbers = (0..).take(entries.len()).collect();
+                publish(&*self.disk, self.staged_again(entries).recorded(numbers)?)?;
+                self.step("record")?.record(staged, done)
+            }
+            Some(Mistake::RecordAfterSettle) => {
+                self.pending.lock().unwrap().extend(staged.entries().iter().cloned());
+                let numbers = (-1000..).take(staged.entries().len()).collect();
+                staged.recorded(numbers)
+            }
+        }
+    }
+
+    fn finish(&self, done: &[EntryId]) -> Result<()> {
+        self.record_pending()?;
+        if done.is_empty() {
+            return Ok(());
+        }
+        self.step("finish")?.finish(done)
+    }
+
+    fn unfinished(&self, account: &str) -> Result<Vec<Unfinished>> {
+        self.look()?.unfinished(account)
+    }
+
+    fn again(&self, row: &Unfinished) -> Result<()> {
+        self.step("again")?.again(row)
+    }
+
+    fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()> {
+        self.step("deciding")?.deciding(account, key)
+    }
+
+    fn died_deciding(&self, account: &str) -> Result<Option<Key>> {
+        self.look()?.died_deciding(account)
+    }
+
+    fn attempt(&self, key: &Key, cause: &str, now: Timestamp) -> Result<u32> {
+        self.step("attempt")?.attempt(key, cause, now)
+    }
+
+    fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>> {
+        self.look()?.attempts(origin)
+    }
+
+    fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
+        self.step("listed")?.listed(origin, missing, now)
+    }
+
+    fn is_recorded(&self, staged: &str) -> Result<bool> {
+        self.look()?.is_recorded(staged)
+    }
+
+    fn is_spooled(&self, path: &Path) -> Result<bool> {
+        self.look()?.is_spooled(path)
+    }
+
+    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
+        self.look()?.journal(account, limit)
+    }
+
+    fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>> {
+        self.step("prune")?.prune(now)
+    }
+}
