@@ -90,8 +90,9 @@ async fn pass_over(
 fn resume(world: &World, account: &str) -> Result<Recovered> {
     let now = world.now();
     if let Some(key) = world.store.died_deciding(account)? {
-        world.store.attempt(&key, pass::DIED, now)?;
+        // The note goes first: a death between the two is not counted, better than counting one death twice.
         world.store.deciding(account, None)?;
+        world.store.attempt(&key, pass::DIED, now)?;
     }
     recover(&*world.disk, &*world.store, account, now)
 }

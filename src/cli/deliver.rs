@@ -33,6 +33,10 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
 fn deliver(config: &Path, output: &Output) -> Result<()> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
+    if let Err(e) = crate::pass::prune(&world) {
+        // The message does not wait for it; tomorrow is another day.
+        tracing::error!("{e}");
+    }
     let (bytes, digest) = read_message(&world, &mut std::io::stdin().lock())?;
     let report = pipeline::deliver(world, setup.rules, bytes, &digest)?;
     if output.json {

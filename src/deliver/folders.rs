@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::config::template::FolderName;
 use crate::config::{Layout, MailRoot};
 use crate::error::{Error, Result};
-use crate::state::Disk;
+use crate::state::{Disk, sync_with_parents};
 
 /// The folders of a mail root.
 #[derive(Debug)]
@@ -88,12 +88,7 @@ fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
     for sub in ["cur", "new", "tmp"] {
         disk.make_dir(&maildir.join(sub))?;
     }
-    disk.sync_dir(maildir)?;
-    maildir.ancestors().skip(1).take_while(|dir| dir.parent().is_some()).try_for_each(|dir| match disk.sync_dir(dir) {
-        // Above the user's own directories there is nothing we made, and some may not be readable.
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
-    })
+    sync_with_parents(disk, maildir)
 }
 
 /// The last part of a Maildir file name: this machine, with the two characters that would confuse a Maildir

@@ -19,7 +19,7 @@ pub async fn connect(server: &Server) -> Result<Stream> {
     let tcp = dial(server).await?;
     match server.tls {
         Tls::Implicit => handshake(tcp, server).await,
-        Tls::StartTls | Tls::None => Ok(Stream::Plain(tcp)),
+        Tls::StartTls | Tls::None => Ok(Stream::plain(tcp)),
     }
 }
 
@@ -27,9 +27,9 @@ pub async fn connect(server: &Server) -> Result<Stream> {
 /// nothing after its reply: such bytes would be answers that an attacker put in before the handshake
 /// (`reliability.md` T3).
 pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
-    match stream {
-        Stream::Plain(tcp) => handshake(tcp, server).await,
-        Stream::Tls(_) => Err(Error::permanent(Kind::Protocol, "TLS inside TLS")),
+    match stream.into_plain() {
+        Some(tcp) => handshake(tcp, server).await,
+        None => Err(Error::permanent(Kind::Protocol, "TLS inside TLS")),
     }
 }
 
@@ -56,7 +56,7 @@ async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
         .map_err(|e| Error::permanent(Kind::Tls, format!("{doing}: not a host name")).because(e))?;
     let connector = TlsConnector::from(client_config(server.ca_file.as_deref())?);
     match tokio::time::timeout(deadline::TLS, connector.connect(name, tcp)).await {
-        Ok(Ok(tls)) => Ok(Stream::Tls(Box::new(tls))),
+        Ok(Ok(tls)) => Ok(Stream::tls(tls)),
         Ok(Err(e)) if is_about_trust(&e) => Err(Error::permanent(Kind::Tls, doing + advice(&e)).because(e)),
         Ok(Err(e)) => Err(Error::network(doing, e)),
         Err(_) => Err(Error::transient(Kind::Network, format!("{doing}: the handshake stalled"))),

@@ -65,14 +65,18 @@ impl LineStream {
             if pending.len() > MAX_LINE {
                 return Err(Error::permanent(Kind::Protocol, "the server sent an endless line").said(pending));
             }
+            if searched == 0 {
+                self.stream.expect_within(limit);
+            }
             searched = pending.len();
-            self.fill(limit, "waiting for the server's reply").await?;
+            self.fill("waiting for the server's reply").await?;
         }
     }
 
     /// Reads a dot-terminated block and hands its content to `sink` with CRLF turned into LF and dots
     /// unstuffed. A cut before the final dot is an error, so nothing partial is ever taken for a message.
     pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        self.stream.expect_within(limit);
         let mut decoder = DotDecoder::default();
         loop {
             let (used, done) = decoder.feed(&self.buffer[self.start..self.end], &mut sink)?;
@@ -80,18 +84,18 @@ impl LineStream {
             if done {
                 return Ok(());
             }
-            self.fill(limit, "in the middle of a message").await?;
+            self.fill("in the middle of a message").await?;
         }
     }
 
-    async fn fill(&mut self, limit: Duration, doing: &str) -> Result<()> {
+    async fn fill(&mut self, doing: &str) -> Result<()> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.end == self.buffer.len() {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let read = within(limit, doing, self.stream.read(&mut self.buffer[self.end..])).await?;
+        let read = self.stream.read(&mut self.buffer[self.end..]).await.map_err(|e| Error::network(doing, e))?;
         if read == 0 {
             return Err(Error::network(
                 format!("{doing}: the server closed the connection"),

@@ -2,6 +2,7 @@
 
 mod connect;
 mod lines;
+mod pace;
 mod stream;
 
 pub use connect::{connect, start_tls};

@@ -53,6 +53,16 @@ pub fn sync_dirs<'a>(disk: &dyn Disk, dirs: impl IntoIterator<Item = &'a Path>) 
     Ok(Synced(()))
 }
 
+/// Syncs a directory and everything above it, so that the whole path to it survives a power cut.
+pub fn sync_with_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    disk.sync_dir(dir)?;
+    dir.ancestors().skip(1).take_while(|dir| dir.parent().is_some()).try_for_each(|dir| match disk.sync_dir(dir) {
+        // Above the user's own directories there is nothing we made, and some may not be readable.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    })
+}
+
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;

@@ -11,7 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use super::{
-    About, Attempt, EntryId, JournalRow, Known, Mark, Recorded, Remembered, Staged, Store, Target, Unfinished, schema,
+    About, Attempt, EntryId, JournalRow, Known, Mark, RealDisk, Recorded, Remembered, Staged, Store, Target,
+    Unfinished, schema, sync_with_parents,
 };
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, NOTICES, Origin, RECOVERED, STDIN};
@@ -49,10 +50,16 @@ impl SqliteStore {
             made.map_err(|e| Error::state(doing(), e))?;
         }
         let file = state.join("state.db");
+        let is_new = !file.exists();
         let exists = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&file);
         exists.map_err(|e| Error::state(doing(), e))?;
         let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
-        Self::with(db, Slots::Folder(slots)).map_err(|e| e.while_doing(doing()))
+        let store = Self::with(db, Slots::Folder(slots)).map_err(|e| e.while_doing(doing()))?;
+        if is_new {
+            // SQLite syncs what is in the file; that there is a file is ours to keep.
+            sync_with_parents(&RealDisk, state).map_err(|e| Error::state(doing(), e))?;
+        }
+        Ok(store)
     }
 
     /// A database that lives as long as this value: for tests and dry runs.

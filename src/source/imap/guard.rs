@@ -50,6 +50,11 @@ impl<S> Guard<S> {
         }
     }
 
+    /// The stream underneath.
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
     /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
     pub(super) fn into_parts(self) -> (S, bool) {
         (self.inner, self.start < self.end || self.checker.is_inside())

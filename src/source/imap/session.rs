@@ -126,7 +126,8 @@ impl Session {
     /// itself, hence the closure.
     async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
-        match within(limit, doing, self.client.read_response()).await? {
+        self.client.get_mut().stream().expect_within(limit);
+        match self.client.read_response().await.map_err(|e| Error::network(doing, e))? {
             Some(reply) => Ok(look(reply.parsed())),
             None => {
                 let end = std::io::ErrorKind::UnexpectedEof.into();

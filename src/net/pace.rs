@@ -1,0 +1,88 @@
+//! A peer that answers too slowly: a deadline for silence, and a floor for the rate.
+//!
+//! One deadline for a whole reply would end a big message on a slow line again and again, and one for each byte alone
+//! would let a server that sends a byte a minute hold a connection for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+/// A reply that takes longer than the longest silence must come at this rate at least, in bytes a second
+/// (`reliability.md` F42, E15).
+const FLOOR: u64 = 64;
+/// For so long any rate will do.
+const GRACE: Duration = Duration::from_secs(120);
+
+/// Watches the bytes of one reply after the other.
+#[derive(Debug)]
+pub(super) struct Pace {
+    limit: Duration,
+    silence: Pin<Box<Sleep>>,
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, silence: Box::pin(sleep(limit)), since: Instant::now(), bytes: 0 }
+    }
+
+    /// A reply begins; no silence in it may be longer than `limit`.
+    pub(super) fn expect_within(&mut self, limit: Duration) {
+        (self.limit, self.since, self.bytes) = (limit, Instant::now(), 0);
+        self.silence.as_mut().reset(self.since + limit);
+    }
+
+    /// Some bytes came.
+    pub(super) fn arrived(&mut self, bytes: usize) -> io::Result<()> {
+        let now = Instant::now();
+        self.silence.as_mut().reset(now + self.limit);
+        self.bytes += bytes as u64;
+        let took = now - self.since;
+        if took > GRACE && self.bytes < took.as_secs() * FLOOR {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("less than {FLOOR} bytes a second")));
+        }
+        Ok(())
+    }
+
+    /// Nothing came: ready with an error when that has lasted too long.
+    pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let passed = self.silence.as_mut().poll(cx);
+        passed.map(|()| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.limit.as_secs())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_line_is_not_a_dead_one() {
+        let mut pace = Pace::new(Duration::from_secs(120));
+        for _ in 0..1000 {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            pace.arrived(1024).unwrap();
+        }
+        pace.expect_within(Duration::from_secs(120));
+        let dripping: io::Result<()> = async {
+            for _ in 0..1000 {
+                tokio::time::advance(Duration::from_secs(10)).await;
+                pace.arrived(1)?;
+            }
+            Ok(())
+        }
+        .await;
+        assert!(dripping.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_at_the_limit() {
+        let mut pace = Pace::new(Duration::from_secs(5));
+        let started = Instant::now();
+        let error = std::future::poll_fn(|cx| pace.poll_silence(cx)).await;
+        assert_eq!((error.kind(), started.elapsed().as_secs()), (io::ErrorKind::TimedOut, 5));
+    }
+}
