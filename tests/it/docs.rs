@@ -96,7 +96,7 @@ fn every_claim_names_tests_that_exist() {
     assert!(names >= 20, "the claims have gone missing");
 }
 
-/// Looks for `fn name` in the file of a test module, or in a module of the library for `src::…`.
+/// Looks for the function in the file of a test module, or of a module of the library for `src::…`.
 fn exists(module: &str, name: &str) -> bool {
     let path = module.replace("::", "/");
     let places = match path.strip_prefix("src/") {
