@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Leftovers, Notice, Report, Watch, World};
-use crate::source::{Batch, Fetched, Item, Listed, Source};
+use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source};
 use crate::state::{Lock, Mark, Recovered, Remembered, Settlement};
 
 /// An account with its compiled rules.
@@ -154,15 +154,15 @@ impl FolderPass<'_> {
         }
         let bytes = wanted.iter().map(|m| m.announced).sum();
         self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
-        let (send, receive) = mpsc::channel(1);
+        let (outlet, receive) = Outlet::new(&self.world.memory, self.stop);
         let watch = Arc::clone(self.watch);
         let mut working = committer.take();
         let commits = tokio::task::spawn_blocking(move || {
             let result = commit_all(&mut working, receive, &*watch);
             (working, result)
         });
-        let fetched = source.fetch(wanted, &send, self.stop).await;
-        drop(send);
+        let fetched = source.fetch(wanted, &outlet).await;
+        drop(outlet);
         let (working, committed) =
             commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
         *committer = working;
@@ -183,7 +183,9 @@ fn commit_all(
 ) -> Result<Vec<Settlement>> {
     let mut all = Vec::new();
     while let Some(batch) = batches.blocking_recv() {
-        let published = committer.commit(batch)?;
+        let Batch { items, room } = batch;
+        let published = committer.commit(items)?;
+        drop(room);
         let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, b + e.announced.max(e.size)));
         watch.safe(messages, bytes);
         all.extend(published.settlements());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::Result;
-use crate::source::Spool;
+use crate::source::{Memory, Spool};
 use crate::state::{Disk, RealDisk, SqliteStore, Store};
 
 /// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
@@ -25,6 +25,8 @@ pub struct World {
     pub state: PathBuf,
     /// The time.
     pub now: fn() -> Timestamp,
+    /// The bound on messages in memory.
+    pub memory: Memory,
     /// How many files are synced at the same time.
     pub threads: usize,
     /// The last part of file names.
@@ -40,6 +42,7 @@ impl World {
             folders: Arc::new(Folders::new(config.maildir.clone())),
             state: config.state.clone(),
             now: Timestamp::now,
+            memory: Memory::default(),
             threads: 8,
             host: host_part(),
         })

@@ -6,16 +6,16 @@
 //! [`Source::close`]. POP3 deletes only when its QUIT was answered, so `close` says what was settled.
 
 pub mod imap;
+mod outlet;
 pub mod pop3;
 mod spool;
 
+pub use outlet::{Batch, Memory, Outlet, Room};
 pub use spool::Spool;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use self::imap::ImapSource;
 use self::pop3::Pop3Source;
@@ -88,9 +88,6 @@ pub struct Fetched {
     pub bytes: Bytes,
 }
 
-/// Some messages, bounded by [`BATCH_BYTES`] and [`BATCH_MESSAGES`].
-pub type Batch = Vec<Item>;
-
 /// What [`Source::describe`] is to find out, beyond sizes and flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Details {
@@ -156,17 +153,12 @@ impl Source {
         }
     }
 
-    /// Fetches messages of the open folder and sends them in batches. Ends early, without an error, when `stop`
-    /// is cancelled or nobody listens.
-    pub async fn fetch(
-        &mut self,
-        wanted: &[Listed],
-        out: &mpsc::Sender<Batch>,
-        stop: &CancellationToken,
-    ) -> Result<()> {
+    /// Fetches messages of the open folder and sends them in batches. Ends early, without an error, when nothing more
+    /// is wanted.
+    pub async fn fetch(&mut self, wanted: &[Listed], out: &Outlet) -> Result<()> {
         match self {
-            Self::Imap(imap) => imap.fetch(wanted, out, stop).await,
-            Self::Pop3(pop3) => pop3.fetch(wanted, out, stop).await,
+            Self::Imap(imap) => imap.fetch(wanted, out).await,
+            Self::Pop3(pop3) => pop3.fetch(wanted, out).await,
         }
     }
 
@@ -191,6 +183,11 @@ impl Source {
 /// is so wrong; without an end it would fill the disk.
 fn most_of(announced: u64) -> u64 {
     announced.saturating_mul(4)
+}
+
+/// The bytes of a batch, as announced.
+fn announced(batch: &[Listed]) -> u64 {
+    batch.iter().map(|message| message.announced).sum()
 }
 
 /// Divides messages into batches. Those over [`WINDOW`] come last, one by one.

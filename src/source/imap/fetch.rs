@@ -4,15 +4,13 @@ use std::collections::{HashMap, VecDeque};
 
 use async_imap::imap_proto::{AttributeValue, RequestId, Response};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::search::uid_set;
 use super::session::{refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Key, to_lf};
-use crate::source::{Batch, Fetched, Item, Listed, WINDOW, batches, most_of};
+use crate::source::{Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
 const IN_FLIGHT: usize = 2;
@@ -22,41 +20,44 @@ const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 impl ImapSource {
     /// Fetches messages of the open folder.
-    pub(in crate::source) async fn fetch(
-        &mut self,
-        wanted: &[Listed],
-        out: &mpsc::Sender<Batch>,
-        stop: &CancellationToken,
-    ) -> Result<()> {
+    pub(in crate::source) async fn fetch(&mut self, wanted: &[Listed], out: &Outlet) -> Result<()> {
         let (small, big) = batches(wanted);
         let mut by_itself = Vec::new();
-        let mut to_ask = small.into_iter();
-        let mut asked: VecDeque<(RequestId, &[Listed])> = VecDeque::new();
+        let mut to_ask = small.into_iter().peekable();
+        let mut asked: VecDeque<(RequestId, &[Listed], Room)> = VecDeque::new();
         loop {
-            while asked.len() < IN_FLIGHT && !stop.is_cancelled() && !out.is_closed() {
-                let Some(batch) = to_ask.next() else { break };
-                asked.push_back((self.ask(batch).await?, batch));
+            while asked.len() < IN_FLIGHT && !out.is_over() {
+                let Some(batch) = to_ask.peek() else { break };
+                // Room is waited for only when nothing of ours holds any.
+                let room = match asked.is_empty() {
+                    true => Some(out.room(announced(batch)).await),
+                    false => out.room_now(announced(batch)),
+                };
+                let Some(room) = room else { break };
+                let batch = *batch;
+                to_ask.next();
+                asked.push_back((self.ask(batch).await?, batch, room));
             }
-            let Some((tag, batch)) = asked.pop_front() else { break };
+            let Some((tag, batch, room)) = asked.pop_front() else { break };
             let (items, missing) = self.collect(&tag, batch, out).await?;
             by_itself.extend(missing);
-            if !items.is_empty() && out.send(items).await.is_err() {
-                continue;
-            }
+            out.send(items, room).await;
         }
         for message in by_itself {
-            if stop.is_cancelled() || out.is_closed() {
+            if out.is_over() {
                 return Ok(());
             }
+            let room = out.room(message.announced).await;
             let item = self.fetch_single(message).await?;
-            out.send(vec![item]).await.ok();
+            out.send(vec![item], room).await;
         }
         for message in big {
-            if stop.is_cancelled() || out.is_closed() {
+            if out.is_over() {
                 return Ok(());
             }
+            let room = out.room(WINDOW).await;
             let item = self.fetch_in_windows(message).await?;
-            out.send(vec![item]).await.ok();
+            out.send(vec![item], room).await;
         }
         Ok(())
     }
@@ -72,8 +73,8 @@ impl ImapSource {
         &mut self,
         tag: &RequestId,
         batch: &'w [Listed],
-        out: &mpsc::Sender<Batch>,
-    ) -> Result<(Batch, Vec<&'w Listed>)> {
+        out: &Outlet,
+    ) -> Result<(Vec<Item>, Vec<&'w Listed>)> {
         let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((uid_of(&m.id)?, m))).collect();
         let mut items = Vec::with_capacity(batch.len());
         let mut bytes = 0;
@@ -103,7 +104,7 @@ impl ImapSource {
                     let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
                     items.push(Item::Failed(Key::new(&origin, suspect.id.clone()), cause));
                 }
-                out.send(items).await.ok();
+                out.send(items, Room::default()).await;
                 Err(e)
             }
         }

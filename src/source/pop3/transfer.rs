@@ -1,49 +1,42 @@
 //! RETR: as many messages in flight as the server allows, each streamed through the unstuffer.
 
-use jiff::Timestamp;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
 use super::Pop3Source;
 use super::wire::{Reply, refused};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Key};
 use crate::net::deadline;
-use crate::source::{BATCH_BYTES, Batch, Fetched, Item, Listed, WINDOW, batches, most_of};
+use crate::source::{BATCH_BYTES, Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
+use jiff::Timestamp;
 
 /// The largest message taken into memory although the server announced less.
 const MAX_UNANNOUNCED: u64 = 2 * WINDOW;
 
 impl Pop3Source {
     /// Fetches messages and sends them in batches.
-    pub(in crate::source) async fn fetch(
-        &mut self,
-        wanted: &[Listed],
-        out: &mpsc::Sender<Batch>,
-        stop: &CancellationToken,
-    ) -> Result<()> {
+    pub(in crate::source) async fn fetch(&mut self, wanted: &[Listed], out: &Outlet) -> Result<()> {
         let (small, big) = batches(wanted);
         for batch in small {
-            if stop.is_cancelled() || out.is_closed() {
+            if out.is_over() {
                 return Ok(());
             }
+            let room = out.room(announced(batch)).await;
             let mut items = Vec::with_capacity(batch.len());
             let result = self.fetch_batch(batch, &mut items, out).await;
             // What arrived whole before a broken connection is delivered all the same.
-            out.send(items).await.ok();
+            out.send(items, room).await;
             result?;
         }
         for message in big {
-            if stop.is_cancelled() || out.is_closed() {
+            if out.is_over() {
                 return Ok(());
             }
             let item = self.fetch_to_spool(message).await?;
-            out.send(vec![item]).await.ok();
+            out.send(vec![item], Room::default()).await;
         }
         Ok(())
     }
 
-    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Batch, out: &mpsc::Sender<Batch>) -> Result<()> {
+    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Vec<Item>, out: &Outlet) -> Result<()> {
         let window = self.session.window();
         let commands: Vec<String> = batch.iter().map(|m| self.retr(m)).collect();
         let mut sent = 0;
@@ -69,7 +62,7 @@ impl Pop3Source {
             }
             // The server announced less than it sends; memory is bounded whatever it says.
             if bytes > 2 * BATCH_BYTES {
-                out.send(std::mem::take(items)).await.ok();
+                out.send(std::mem::take(items), Room::default()).await;
                 bytes = 0;
             }
         }

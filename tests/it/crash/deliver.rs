@@ -92,6 +92,7 @@ impl Machine {
             folders: Arc::new(Folders::new(MailRoot { path: MAIL.into(), layout: Layout::Fs })),
             state: self.state.path().to_path_buf(),
             now: next_second,
+            memory: mailsluice::source::Memory::default(),
             threads: 1,
             host: "host".to_owned(),
         }

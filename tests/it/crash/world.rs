@@ -223,6 +223,7 @@ impl<'a> Story<'a> {
             folders: Arc::new(Folders::new(root)),
             state: self.stage.state(),
             now: jiff::Timestamp::now,
+            memory: mailsluice::source::Memory::default(),
             threads: 1,
             host: "host".to_owned(),
         }
