@@ -68,6 +68,15 @@ pub struct Listed {
     pub head_hash: Option<[u8; 16]>,
 }
 
+impl Listed {
+    /// The message with its bytes. One without a date arrived now.
+    fn fetched(&self, key: Key, bytes: Bytes) -> Fetched {
+        let arrived = self.arrived.unwrap_or_else(Timestamp::now);
+        let envelope = Envelope { key, arrived, flags: self.flags.clone(), announced: self.announced };
+        Fetched { envelope, bytes }
+    }
+}
+
 /// What came of one message.
 #[derive(Debug)]
 pub enum Item {

@@ -3,14 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use async_imap::imap_proto::{AttributeValue, RequestId, Response};
-use jiff::Timestamp;
 
 use super::search::uid_set;
 use super::session::{refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Envelope, Key, to_lf};
-use crate::source::{Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
+use crate::message::{Bytes, Key, to_lf};
+use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
 const IN_FLIGHT: usize = 2;
@@ -88,7 +87,7 @@ impl ImapSource {
                     && let Some(listed) = waiting.remove(&uid)
                 {
                     bytes += body.len();
-                    items.push(Item::Fetched(fetched(Key::uid(&origin, uid), listed, Bytes::Memory(to_lf(body)))));
+                    items.push(Item::Fetched(listed.fetched(Key::uid(&origin, uid), Bytes::Memory(to_lf(body)))));
                 }
                 Ok(())
             })
@@ -131,7 +130,7 @@ impl ImapSource {
         Ok(match (reply, body) {
             (Err(refusal), _) => Item::Failed(key, refused("UID FETCH", &refusal.line)),
             (Ok(_), Some(body)) if !body.is_empty() || listed.announced == 0 => {
-                Item::Fetched(fetched(key, listed, Bytes::Memory(body)))
+                Item::Fetched(listed.fetched(key, Bytes::Memory(body)))
             }
             (Ok(_), None) if !answered => Item::Vanished(key),
             (Ok(_), _) => {
@@ -179,7 +178,7 @@ impl ImapSource {
                 return Ok(Item::Failed(key, Error::permanent(Kind::Protocol, "it does not end")));
             }
         }
-        Ok(Item::Fetched(fetched(key, listed, writer.finish()?)))
+        Ok(Item::Fetched(listed.fetched(key, writer.finish()?)))
     }
 }
 
@@ -197,14 +196,4 @@ fn body_in<'r>(reply: &'r Response<'_>) -> Option<(u32, Option<&'r [u8]>)> {
 /// Some servers answer a broken message with an empty one; filing that as mail would hide the real one.
 fn is_empty_by_mistake(body: &[u8], waiting: &HashMap<u32, &Listed>, uid: u32) -> bool {
     body.is_empty() && waiting.get(&uid).is_some_and(|m| m.announced > 0)
-}
-
-fn fetched(key: Key, listed: &Listed, bytes: Bytes) -> Fetched {
-    let envelope = Envelope {
-        key,
-        arrived: listed.arrived.unwrap_or_else(Timestamp::now),
-        flags: listed.flags.clone(),
-        announced: listed.announced,
-    };
-    Fetched { envelope, bytes }
 }

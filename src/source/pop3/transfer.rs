@@ -3,10 +3,9 @@
 use super::Pop3Source;
 use super::wire::{Reply, refused};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Envelope, Key};
+use crate::message::{Bytes, Key};
 use crate::net::deadline;
 use crate::source::{BATCH_BYTES, Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
-use jiff::Timestamp;
 
 /// The largest message taken into memory although the server announced less.
 const MAX_UNANNOUNCED: u64 = 2 * WINDOW;
@@ -87,7 +86,7 @@ impl Pop3Source {
             let cause = Error::transient(Kind::Protocol, "the server lists it and sends nothing for it");
             return Ok(Item::Failed(key.clone(), cause));
         }
-        Ok(Item::Fetched(fetched(key.clone(), listed, Bytes::Memory(bytes))))
+        Ok(Item::Fetched(listed.fetched(key.clone(), Bytes::Memory(bytes))))
     }
 
     async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
@@ -108,7 +107,7 @@ impl Pop3Source {
             writer.write_lf(piece)
         };
         self.session.lines.block(deadline::REPLY, keep).await?;
-        Ok(Item::Fetched(fetched(key, listed, writer.finish()?)))
+        Ok(Item::Fetched(listed.fetched(key, writer.finish()?)))
     }
 
     /// The reply to RETR: `None` when the message follows.
@@ -131,14 +130,4 @@ fn size_of(item: &Item) -> u64 {
         Item::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. }) => bytes.len() as u64,
         _ => 0,
     }
-}
-
-fn fetched(key: Key, listed: &Listed, bytes: Bytes) -> Fetched {
-    let envelope = Envelope {
-        key,
-        arrived: listed.arrived.unwrap_or_else(Timestamp::now),
-        flags: listed.flags.clone(),
-        announced: listed.announced,
-    };
-    Fetched { envelope, bytes }
 }
