@@ -7,37 +7,43 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::session::{Session, uid_in};
+use super::session::{Session, refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::Result;
 use crate::message::{Flag, Flags, head_hash, to_lf};
 use crate::source::{Details, Listed};
 
-/// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so one line with
-/// 320,000 UIDs takes it seconds.
-const SEARCH_STEP: u32 = 50_000;
+/// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so its time grows with
+/// the square of the line. One line with 320,000 UIDs takes it seconds.
+const SEARCH_STEP: u32 = 5_000;
+/// So many SEARCHes are sent before the first answer is read.
+const SEARCHES_IN_FLIGHT: usize = 16;
 /// So many UIDs are named in one command.
 const STEP: usize = 1_000;
 
 impl Session {
     /// The UIDs of messages that satisfy `criteria`, ascending, each once.
     pub(super) async fn search_uids(&mut self, exists: u32, criteria: &str) -> Result<Vec<u32>> {
+        // Sequence numbers only cut the listing into pieces; a message that slips between two of them because
+        // another client expunged one is listed next time.
+        let starts: Vec<u32> = (1..=exists).step_by(SEARCH_STEP as usize).collect();
         let mut uids = Vec::new();
-        let mut first = 1;
-        while first <= exists {
-            let last = exists.min(first + SEARCH_STEP - 1);
-            // Sequence numbers only cut the listing into pieces; a message that slips between two of them because
-            // another client expunged one is listed next time.
-            let command = format!("UID SEARCH {first}:{last} {criteria}");
-            self.run(&command, |reply| {
-                if let Response::MailboxData(MailboxDatum::Search(found)) = reply {
-                    uids.extend(found.iter().filter(|uid| **uid != 0));
-                }
-                Ok(())
-            })
-            .await?;
-            first = last + 1;
+        for ahead in starts.chunks(SEARCHES_IN_FLIGHT) {
+            let mut asked = Vec::with_capacity(ahead.len());
+            for first in ahead {
+                let last = first.saturating_add(SEARCH_STEP - 1).min(exists);
+                asked.push(self.send(&format!("UID SEARCH {first}:{last} {criteria}")).await?);
+            }
+            for tag in asked {
+                let answer = self.finish(&tag, |reply| {
+                    if let Response::MailboxData(MailboxDatum::Search(found)) = reply {
+                        uids.extend(found.iter().filter(|uid| **uid != 0));
+                    }
+                    Ok(())
+                });
+                answer.await?.map_err(|refusal| refused("UID SEARCH", &refusal.line))?;
+            }
         }
         uids.sort_unstable();
         uids.dedup();
