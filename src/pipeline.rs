@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Account;
 use crate::config::template::Template;
+use crate::config::{Account, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
@@ -128,7 +128,11 @@ impl FolderPass<'_> {
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
         match odd {
-            Some(odd) => committer.report.remarks.push(format!("nothing was deleted on the server: {odd}")),
+            Some(odd) => {
+                let deletes = self.account.retention != Retention::Keep;
+                let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
+                committer.report.remarks.push(format!("{odd}{spared}"));
+            }
             None => {
                 let missing = pass::missing(&known, &listing);
                 self.world.store.listed(&listing.origin, &missing, self.world.now())?;

@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::output::{Output, count};
 use crate::config::problem::{Problem, Severity};
-use crate::config::{Config, FilterSource};
+use crate::config::{Config, Examined, FilterSource};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::pipeline::Job;
@@ -44,7 +44,11 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let (config, mut problems) = Config::load(path)?;
+        let Examined { config, rules, mut problems } = Config::examine(path);
+        let Some(config) = config else {
+            compile(&rules, &mut problems);
+            return Err(problems);
+        };
         let rules = Arc::new(compile(&config.filters, &mut problems));
         let mut jobs = Vec::new();
         for account in &config.accounts {

@@ -39,6 +39,13 @@ impl<'b> FilterFiles<'b> {
         read.into_iter().collect()
     }
 
+    /// Every file that could be read, in the order of their names.
+    pub(super) fn readable(&self) -> impl Iterator<Item = FilterSource> {
+        let mut known: Vec<_> = self.known.iter().filter_map(|(path, file)| Some((path, file.as_ref()?))).collect();
+        known.sort_by_key(|(path, _)| *path);
+        known.into_iter().map(|(_, document)| FilterSource::Yaml(document.clone()))
+    }
+
     fn one(&mut self, node: &Node, problems: &mut Problems) -> Option<FilterSource> {
         let name = reader::text(node, "the name of a rule file", problems)?;
         match Path::new(name).extension().and_then(|suffix| suffix.to_str()) {

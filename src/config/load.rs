@@ -45,26 +45,48 @@ pub(super) static MAILDIR: Shape = Shape {
 
 const LAYOUTS: &[(&str, Layout)] = &[("fs", Layout::Fs), ("maildir++", Layout::MaildirPlusPlus)];
 
+/// What [`Config::examine`] found.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// The config, if it has no errors.
+    pub config: Option<Config>,
+    /// Every rule file that could be read, each once, whatever is wrong with the config.
+    pub rules: Vec<FilterSource>,
+    /// Errors and warnings, in the order of the files.
+    pub problems: Vec<Problem>,
+}
+
 impl Config {
     /// Reads and checks the config at `path` and every rule file it names.
     ///
     /// `Ok` comes with the warnings, `Err` has every error and warning; both are in the order of the files.
     /// Nothing is created and no password is fetched.
     pub fn load(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Examined { config, problems, .. } = Self::examine(path);
+        match config {
+            Some(config) => Ok((config, problems)),
+            None => Err(problems),
+        }
+    }
+
+    /// [`Config::load`] for somebody who wants to know everything at once: a wrong config still says which rules it
+    /// has, so that their mistakes can be told in the same breath.
+    pub fn examine(path: &Path) -> Examined {
         let (source, metadata) = match read_source(path, path.to_path_buf()) {
             Ok(read) => read,
-            Err(error) => return Err(vec![unreadable(path, &error)]),
+            Err(error) => return Examined { problems: vec![unreadable(path, &error)], ..Examined::default() },
         };
         let mut problems = Problems::new(&source);
-        let document = Document::parse(&source, &mut problems);
-        let config = document.as_ref().and_then(|document| read(path, document, &mut problems));
-        if let Some(at) = document.as_ref().and_then(plain_password) {
+        let Some(document) = Document::parse(&source, &mut problems) else {
+            return Examined { problems: problems.into_vec(), ..Examined::default() };
+        };
+        let mut rules = Vec::new();
+        let config = read(path, &document, &mut rules, &mut problems);
+        if let Some(at) = plain_password(&document) {
             check_access(path, &metadata, at, &mut problems);
         }
-        match config {
-            Some(config) if !problems.has_errors() => Ok((config, problems.into_vec())),
-            _ => Err(problems.into_vec()),
-        }
+        let config = config.filter(|_| !problems.has_errors());
+        Examined { config, rules, problems: problems.into_vec() }
     }
 
     /// Where the config is looked for when nobody says: `$XDG_CONFIG_HOME/mailsluice/config.yaml`, else
@@ -77,8 +99,9 @@ impl Config {
     }
 }
 
-/// The config out of its tree. `None` when something that it cannot be without is missing or wrong.
-fn read(path: &Path, document: &Document, problems: &mut Problems) -> Option<Config> {
+/// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `rules` gets what
+/// rules there are all the same.
+fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problems: &mut Problems) -> Option<Config> {
     if let Value::Null = document.root.value {
         problems.error_in_file("this config is empty").hint("the line `maildir: ~/Mail` is enough to begin with");
         return None;
@@ -99,7 +122,9 @@ fn read(path: &Path, document: &Document, problems: &mut Problems) -> Option<Con
     };
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
-    filters.extend(inline_rules(document));
+    let inline = inline_rules(document);
+    rules.extend(files.readable().chain(inline.clone()));
+    filters.extend(inline);
     Some(Config { path: path.to_path_buf(), maildir: maildir?, state: state?, accounts, filters })
 }
 
@@ -311,7 +336,8 @@ mod tests {
             let source = Arc::new(Source::new("config.yaml", text));
             let mut problems = Problems::new(&source);
             let document = Document::parse(&source, &mut problems);
-            let config = document.and_then(|document| read(Path::new("config.yaml"), &document, &mut problems));
+            let config =
+                document.and_then(|document| read(Path::new("config.yaml"), &document, &mut Vec::new(), &mut problems));
             assert!(config.is_some() || problems.has_errors(), "{}", source.text);
             assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
         }

@@ -16,6 +16,8 @@ mod filters;
 mod load;
 mod server;
 
+pub use self::load::Examined;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use mailsluice::config::problem::Problem;
-use mailsluice::config::{Config, FilterSource, Protocol, Retention, Tls};
+use mailsluice::config::{Config, Examined, FilterSource, Protocol, Retention, Tls};
 use mailsluice::filter::Engine;
 
 const BAD: &str = "tests/configs/bad";
@@ -24,13 +24,8 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Errors and warnings as they are shown, with an empty line between two.
 fn shown(path: &Path) -> String {
-    let problems = match Config::load(path) {
-        Ok((config, mut warnings)) => {
-            warnings.extend(Engine::compile(&config.filters).map_or_else(|errors| errors, |(_, warnings)| warnings));
-            warnings
-        }
-        Err(problems) => problems,
-    };
+    let Examined { rules, mut problems, .. } = Config::examine(path);
+    problems.extend(Engine::compile(&rules).map_or_else(|errors| errors, |(_, warnings)| warnings));
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
