@@ -15,7 +15,7 @@
 //! | step | type | made by | means |
 //! |---|---|---|---|
 //! | fetch | [`source::Fetched`] | [`source::Source`] | the server's framing was complete |
-//! | decide | [`filter::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
+//! | decide | [`decision::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
 //! | stage | [`state::Staged`] | [`deliver::Stager`] | the files are complete and durable under `tmp/` |
 //! | record | [`state::Recorded`] | a [`state::Store`] | the decision stands in a committed transaction |
 //! | publish | [`state::Published`] | [`deliver::publish()`] | the mail stands in its folders, durably |
@@ -28,7 +28,7 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > message > net > config > error`. The three in
+//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > decision > message > net > config > error`. The three in
 //! braces do not know each other. [`filter`] reaches no file, socket, clock or database. Everything that touches
 //! mail files goes through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run
 //! this same pipeline over a disk that forgets whatever was not synced.
@@ -44,6 +44,8 @@ pub mod filter;
 pub mod source;
 
 pub mod state;
+
+pub mod decision;
 
 pub mod message;
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -14,7 +15,7 @@ use crate::state::{Disk, Entry, Staged, as_paths, sync_dirs};
 #[derive(Debug)]
 pub struct Plan {
     /// The bytes.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// The file time: when the message arrived.
     pub arrived: Timestamp,
     /// What becomes of it.

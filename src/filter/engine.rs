@@ -1,15 +1,17 @@
 //! Walks the rules for one message.
 
+use std::sync::Arc;
+
 use super::action::Verb;
-use super::decision::{Action, Decision, Filing};
+use super::facts::Facts;
 use super::names::Captures;
 use super::reachable;
 use super::rule::{Rule, Step};
 use super::yaml;
 use crate::config::FilterSource;
 use crate::config::problem::{Problem, Severity};
-use crate::config::template::FolderName;
-use crate::message::{Flags, Message, Origin};
+use crate::decision::{Action, Decision, Deferral, Filing, Place};
+use crate::message::{Envelope, Flags, Message, Origin};
 
 /// The compiled rules of one account.
 #[derive(Debug, Default)]
@@ -59,12 +61,17 @@ impl Engine {
         self.rules.is_empty()
     }
 
-    /// Decides about a message. `flags` are those it has on the server; they are carried over.
-    pub fn decide(&self, message: &Message, origin: &Origin, flags: &Flags) -> Decision {
+    /// Decides about a message. The flags it has on the server are carried over. `Err`: not now.
+    pub fn decide(
+        &self,
+        message: &Arc<Message>,
+        envelope: &Envelope,
+        _facts: &dyn Facts,
+    ) -> Result<Decision, Deferral> {
         let mut run = Run {
-            subject: Subject { message, origin },
+            subject: Subject { message, origin: &envelope.key.origin },
             captures: Captures::default(),
-            flags: flags.clone(),
+            flags: envelope.flags.clone().carried_over(),
             filings: Vec::new(),
             rules: Vec::new(),
             why: Vec::new(),
@@ -79,7 +86,7 @@ impl Engine {
                 break;
             }
         }
-        run.decision()
+        Ok(run.decision())
     }
 }
 
@@ -133,12 +140,12 @@ impl Run<'_> {
             Verb::FileInto { folders, flags, copy } => {
                 for template in folders {
                     let folder = template.expand_folder(&|name| self.captures.look_up(name, &self.subject));
-                    self.file(Some(folder), flags);
+                    self.file(Place::Folder(folder), flags);
                 }
                 self.keeps &= copy;
             }
             Verb::Keep { flags } => {
-                self.file(None, flags);
+                self.file(Place::Keep, flags);
                 self.keeps = false;
             }
             Verb::Discard => {
@@ -151,134 +158,23 @@ impl Run<'_> {
     }
 
     /// Several filings into one folder are one.
-    fn file(&mut self, folder: Option<FolderName>, flags: &Flags) {
+    fn file(&mut self, place: Place, flags: &Flags) {
         let mut flags = flags.clone();
         flags.extend(&self.flags);
-        match self.filings.iter_mut().find(|filing| filing.folder == folder) {
+        match self.filings.iter_mut().find(|filing| filing.place == place) {
             Some(filing) => filing.flags.extend(&flags),
-            None => self.filings.push(Filing { folder, flags }),
+            None => self.filings.push(Filing { place, flags, version: 0 }),
         }
     }
 
     fn decision(mut self) -> Decision {
         if self.keeps {
-            self.file(None, &Flags::default());
+            self.file(Place::Keep, &Flags::default());
         }
         let mut actions: Vec<Action> = self.filings.into_iter().map(Action::File).collect();
         if self.discards && actions.is_empty() {
             actions.push(Action::Discard);
         }
-        Decision { actions, rules: self.rules, why: self.why }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::config::problem::{Problems, Source};
-    use crate::config::yaml::Document;
-    use crate::message::{Bytes, Flag};
-
-    fn engine(rules: &str) -> Engine {
-        let source = Arc::new(Source::new("rules.yaml", format!("rules:\n{rules}")));
-        let document = Document::parse(&source, &mut Problems::new(&source)).unwrap();
-        match Engine::compile(&[FilterSource::Yaml(document)]) {
-            Ok((engine, _)) => engine,
-            Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<String>()),
-        }
-    }
-
-    fn decide(rules: &str, head: &str) -> String {
-        let message = Message::new(Bytes::Memory(format!("{head}\n\nbody\n").into_bytes()));
-        let origin = Origin { account: "work".into(), folder: "Lists/rust".into(), generation: 1 };
-        engine(rules).decide(&message, &origin, &Flags::default()).to_string()
-    }
-
-    #[test]
-    fn what_files_ends_and_what_marks_goes_on() {
-        let rules = "
-  - {if: {header: {Subject: {contains: a}}}, do: [{addflag: flagged}]}
-  - {if: {header: {Subject: {contains: b}}}, do: [{fileinto: {folder: copies, copy: true}}]}
-  - {if: {header: {Subject: {contains: c}}}, do: [{fileinto: C}]}
-  - {if: {header: {Subject: {contains: d}}}, do: [discard]}
-  - {if: {header: {Subject: {contains: e}}}, do: [stop, {fileinto: never}]}
-  - {do: [{fileinto: rest}]}
-";
-        assert_eq!(decide(rules, "Subject: c d"), "fileinto C");
-        assert_eq!(decide(rules, "Subject: a c"), "fileinto C [F]");
-        assert_eq!(decide(rules, "Subject: b c"), "fileinto copies, fileinto C");
-        assert_eq!(decide(rules, "Subject: b d"), "fileinto copies");
-        assert_eq!(decide(rules, "Subject: d"), "discard");
-        assert_eq!(decide(rules, "Subject: e"), "keep");
-        assert_eq!(decide(rules, "Subject: x"), "fileinto rest");
-        assert_eq!(decide("  - {if: {account: home}, do: [discard]}", "Subject: x"), "keep");
-    }
-
-    #[test]
-    fn a_flag_counts_for_its_rule_wherever_it_stands() {
-        assert_eq!(decide("  - {do: [{fileinto: a}, {addflag: seen}]}", "X: y"), "fileinto a [S]");
-        assert_eq!(
-            decide("  - {do: [{fileinto: {folder: [a, b], flags: flagged}}]}", "X: y"),
-            "fileinto a [F], fileinto b [F]"
-        );
-        assert_eq!(decide("  - {do: [{fileinto: [a, a]}, keep]}", "X: y"), "fileinto a, keep");
-    }
-
-    #[test]
-    fn nested_rules_else_and_captures() {
-        let rules = r#"
-  - if: {list_id: {regex: '^(?<repo>[^.]+)\.(?<owner>[^.]+)\.github\.com$'}}
-    do:
-      - {if: {header: {X-Reason: {in: [mention, assign]}}}, do: [{addflag: flagged}], else: [{addflag: seen}]}
-      - fileinto: "gh/${owner}/${repo}/${1}"
-    else: [{fileinto: other}]
-"#;
-        assert_eq!(decide(rules, "List-Id: <app.acme.github.com>\nX-Reason: MENTION"), "fileinto gh/acme/app/app [F]");
-        assert_eq!(decide(rules, "List-Id: x <a/../b.acme.github.com>"), "fileinto other");
-        assert_eq!(decide(rules, "List-Id: x <..acme.github.com>"), "fileinto other");
-        let inner_ends = "  - {do: [{if: {account: work}, do: [{fileinto: a}]}, {fileinto: b}]}";
-        assert_eq!(decide(inner_ends, "X: y"), "fileinto a");
-    }
-
-    #[test]
-    fn a_capture_of_the_branch_not_taken_is_an_empty_part() {
-        let rules = r#"
-  - if: {any: [{header: {X-A: {regex: "(?<a>.+)"}}}, {header: {X-B: {regex: "(?<b>.+)"}}}]}
-    do: [{fileinto: "x/${a}/${b}"}]
-"#;
-        assert_eq!(decide(rules, "X-B: two"), "fileinto x/_/two");
-    }
-
-    #[test]
-    fn combinators_parts_and_places() {
-        let yes = |test: &str| {
-            decide(
-                &format!("  - {{if: {test}, do: [discard]}}"),
-                "From: Ann <ann@x.example>\nTo: b@y.example, c@z.example\nX: 1",
-            ) == "discard"
-        };
-        assert!(yes("{all: [{account: work}, {folder: {matches: 'lists/*'}}]}"));
-        assert!(yes("{none: [{account: home}, {folder: INBOX}]}"));
-        assert!(!yes("{not: {account: work}}"));
-        assert!(yes("{address: {to: {is: z.example, part: domain}}}"));
-        assert!(yes("{address: {from: {is: ann, part: localpart}}}"));
-        assert!(yes("{address: {from: {contains: ANN, part: name}}}"));
-        assert!(!yes("{address: {from: ann@x.exampl}}"));
-        assert!(yes("{account: work, header: {X: '1'}}"));
-        assert!(!yes("{account: work, header: {X: '2'}}"));
-        assert!(!yes("{header: {X: '1', Y: '1'}}"));
-        assert!(yes("{size: {under: 1K}}") && !yes("{size: {over: 1K}}"));
-    }
-
-    #[test]
-    fn the_reason_names_what_was_seen() {
-        let rules =
-            "  - {name: r, if: {any: [{header: {X: {is: no}}}, {header: {Subject: {contains: hi}}}]}, do: [discard]}";
-        let message = Message::new(Bytes::Memory(b"Subject: oh hi\n\n".to_vec()));
-        let origin = Origin { account: "a".into(), folder: "INBOX".into(), generation: 0 };
-        let decision = engine(rules).decide(&message, &origin, &Flags::from_iter([Flag::Seen]));
-        assert_eq!((decision.rule(), decision.why), ("r".to_owned(), vec!["Subject is \"oh hi\"".to_owned()]));
+        Decision { actions, rules: self.rules, why: self.why, ..Decision::default() }
     }
 }

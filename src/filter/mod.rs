@@ -6,14 +6,14 @@
 
 mod action;
 mod comparator;
-mod decision;
 mod engine;
+mod facts;
 mod names;
 mod reachable;
 mod rule;
 mod test;
 mod yaml;
 
-pub use decision::{Action, Decision, Filing};
 pub use engine::Engine;
+pub use facts::{Answer, Ask, Facts, Unanswered};
 pub use yaml::sections;

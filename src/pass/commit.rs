@@ -5,12 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::facts::WorldFacts;
 use super::{Cause, Notice, Report, World};
 use crate::clean;
 use crate::config::template::{FolderName, Template};
+use crate::decision::{Decision, Place};
 use crate::deliver::{Plan, publish};
 use crate::error::{Error, Result};
-use crate::filter::{Decision, Engine};
+use crate::filter::Engine;
 use crate::message::{Bytes, DeliveryName, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::{Fetched, Item};
 use crate::state::{About, Attempt, Entry, EntryId, Mark, Published, Remembered, Target};
@@ -97,7 +99,7 @@ impl Committer {
         let message = notice.message(now, &self.world.host);
         let decision = Decision::keep("a notice of mailsluice");
         let envelope = Envelope { key, arrived: now, flags: Flags::default(), announced: 0 };
-        let plan = self.plan(message, &envelope, &decision, &FolderName::inbox());
+        let plan = self.plan(Arc::new(message), &envelope, &decision, &FolderName::inbox());
         self.make_durable(vec![plan])?;
         Ok(())
     }
@@ -106,7 +108,7 @@ impl Committer {
     pub fn rescue(&mut self, key: Key, bytes: Vec<u8>) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
         let decision = Decision::keep("found staged after a crash; the server does not list it any more");
-        let plan = self.plan(Message::new(Bytes::Memory(bytes)), &envelope, &decision, &FolderName::inbox());
+        let plan = self.plan(Arc::new(Message::new(Bytes::Memory(bytes))), &envelope, &decision, &FolderName::inbox());
         self.make_durable(vec![plan])
     }
 
@@ -129,9 +131,8 @@ impl Committer {
 
     fn decide(&mut self, fetched: Fetched, notices: &mut Vec<Notice>) -> Result<Plan> {
         let Fetched { envelope, bytes } = fetched;
-        let message = Message::new(bytes);
+        let message = Arc::new(Message::new(bytes));
         let origin = Arc::clone(&envelope.key.origin);
-        let flags = envelope.flags.clone().carried_over();
         let deaths = self.attempts.get(&envelope.key.id).filter(|a| a.cause == DIED).map_or(0, |a| a.count);
         let decision = if deaths >= CRASHES {
             notices.push(self.notice(Cause::Crashed, &envelope.key, DIED));
@@ -139,8 +140,8 @@ impl Committer {
         } else {
             self.world.store.deciding(&self.account, Some(&envelope.key))?;
             // A rule cannot panic by itself; a library under it might.
-            let decided = catch_unwind(AssertUnwindSafe(|| self.engine.decide(&message, &origin, &flags)));
-            decided.unwrap_or_else(|_| {
+            let decided = catch_unwind(AssertUnwindSafe(|| self.engine.decide(&message, &envelope, &WorldFacts)));
+            decided.ok().and_then(Result::ok).unwrap_or_else(|| {
                 notices.push(self.notice(Cause::RulesFailed, &envelope.key, "the rules failed on it"));
                 Decision::keep("kept: the rules failed on it")
             })
@@ -149,12 +150,15 @@ impl Committer {
         Ok(self.plan(message, &envelope, &decision, &remote))
     }
 
-    fn plan(&self, message: Message, envelope: &Envelope, decision: &Decision, remote: &FolderName) -> Plan {
+    fn plan(&self, message: Arc<Message>, envelope: &Envelope, decision: &Decision, remote: &FolderName) -> Plan {
         let name = DeliveryName::of(&envelope.key);
         let staged = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
         let mut targets: Vec<Target> = Vec::new();
         for filing in decision.filings() {
-            let folder = filing.folder.clone().unwrap_or_else(|| self.into.expand_into(&self.account, remote));
+            let folder = match &filing.place {
+                Place::Keep => self.into.expand_into(&self.account, remote),
+                Place::Folder(folder) | Place::Mbox(folder) => folder.clone(),
+            };
             let maildir = self.world.folders.maildir(&folder);
             let info = if filing.flags.is_empty() { String::new() } else { format!(":2,{}", filing.flags) };
             // `keep` and a `fileinto` may mean the same folder.
@@ -187,7 +191,7 @@ impl Committer {
     /// `fileinto lists/rust, keep INBOX [S]`, with the folders as they are on disk.
     fn in_words(&self, decision: &Decision, targets: &[Target]) -> String {
         let verb = |i: usize| match decision.filings().nth(i) {
-            Some(filing) if filing.folder.is_none() => "keep",
+            Some(filing) if filing.place == Place::Keep => "keep",
             _ => "fileinto",
         };
         let words = targets.iter().enumerate().map(|(i, target)| {

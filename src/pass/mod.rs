@@ -2,6 +2,7 @@
 
 mod choose;
 mod commit;
+mod facts;
 mod leftovers;
 mod notice;
 mod prune;

@@ -1,20 +1,21 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > message > net > config > { error, clean }
+//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > decision > message > net > config > { error, clean }
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["cli"],
     &["daemon"],
     &["pipeline"],
     &["pass"],
     &["source", "filter", "deliver"],
     &["state"],
+    &["decision"],
     &["message"],
     &["net"],
     &["config"],

@@ -1,0 +1,99 @@
+//! What rules ask the state and write into it.
+
+use jiff::Timestamp;
+
+/// A question to the state that other messages can change the answer of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// Was this key noted under this handle, and is the note still valid at that time? (`duplicate`)
+    Seen {
+        /// Keys of different handles have nothing to do with each other.
+        handle: String,
+        /// The key, as the rule made it.
+        key: String,
+    },
+    /// Is this entry in this database list?
+    Listed {
+        /// The list's name.
+        list: String,
+        /// The entry, lower-case.
+        entry: String,
+    },
+    /// Was this sender answered under this handle since then?
+    Answered {
+        /// The handle of the reply.
+        handle: String,
+        /// The sender's address in its canonical form.
+        sender: String,
+        /// The beginning of the time that counts.
+        since: Timestamp,
+    },
+}
+
+/// A question with the answer it got while deciding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// What was asked.
+    pub fact: Fact,
+    /// What was answered.
+    pub answer: bool,
+}
+
+/// What a decision writes into the state: in the transaction that records it, never before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Notes a key (`duplicate`).
+    Seen {
+        /// The handle.
+        handle: String,
+        /// The key.
+        key: String,
+        /// When the note stops being valid.
+        until: Timestamp,
+    },
+    /// Puts an entry into a database list (`add_to_list`).
+    List {
+        /// The list's name.
+        list: String,
+        /// The entry, lower-case.
+        entry: String,
+    },
+    /// Takes an entry out of a database list (`remove_from_list`).
+    Unlist {
+        /// The list's name.
+        list: String,
+        /// The entry, lower-case.
+        entry: String,
+    },
+    /// Notes that a sender is answered (`vacation`, `reply`).
+    Answered {
+        /// The handle.
+        handle: String,
+        /// The sender's address in its canonical form.
+        sender: String,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl Write {
+    /// Whether this changes the answer to a question, and to what. For the messages of one batch, which are decided
+    /// before any of them is recorded.
+    pub fn answers(&self, fact: &Fact) -> Option<bool> {
+        match (self, fact) {
+            (Self::Seen { handle: h, key: k, .. }, Fact::Seen { handle, key }) => {
+                (h == handle && k == key).then_some(true)
+            }
+            (Self::List { list: l, entry: e }, Fact::Listed { list, entry }) => {
+                (l == list && e == entry).then_some(true)
+            }
+            (Self::Unlist { list: l, entry: e }, Fact::Listed { list, entry }) => {
+                (l == list && e == entry).then_some(false)
+            }
+            (Self::Answered { handle: h, sender: s, at }, Fact::Answered { handle, sender, since }) => {
+                (h == handle && s == sender && at >= since).then_some(true)
+            }
+            _ => None,
+        }
+    }
+}

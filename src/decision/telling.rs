@@ -1,0 +1,275 @@
+//! Actions that reach outside. Each becomes an entry of the outbox, with bytes of its own in the spool; every value is
+//! expanded, nothing is left to be looked up when it is sent.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Version;
+use crate::config::units::show_duration;
+
+/// One thing to tell, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telling {
+    /// Which bytes it is about.
+    pub version: Version,
+    /// The relay that carries it; `None` for the account's or the default one.
+    pub relay: Option<String>,
+    /// How.
+    pub way: Way,
+}
+
+/// The ways of telling, named after the action that asks for them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// Forward the message.
+    Redirect(Redirect),
+    /// Answer that somebody is away (RFC 5230).
+    Vacation(Vacation),
+    /// Answer from a template.
+    Reply(Reply),
+    /// Give it to a program.
+    Pipe(Pipe),
+    /// Tell the user: a program, a mail or a webhook.
+    Notify(Notify),
+    /// Append it to a folder of an IMAP account.
+    Imap(Append),
+    /// Hand it to an LMTP server (RFC 2033).
+    Lmtp(Lmtp),
+    /// Send it back with an explanation (RFC 5429).
+    Reject(Reject),
+}
+
+/// `redirect`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redirect {
+    /// The new recipients.
+    pub to: Vec<String>,
+    /// In what form.
+    pub mode: RedirectMode,
+    /// The envelope sender.
+    pub envelope_from: EnvelopeFrom,
+}
+
+/// In what form a message is forwarded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RedirectMode {
+    /// The same message with trace fields in front (RFC 5228 4.2).
+    #[default]
+    Redirect,
+    /// As an attachment of a message from the own address: survives DMARC.
+    Attach,
+    /// With Resent-* fields (RFC 5322 3.6.6).
+    Resend,
+}
+
+/// The envelope sender of what is forwarded or answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnvelopeFrom {
+    /// What suits the relay: `own` for SMTP, `original` for a local sendmail, and null stays null.
+    #[default]
+    Default,
+    /// The user's own address.
+    Own,
+    /// The sender of the message.
+    Original,
+    /// `<>`.
+    Null,
+    /// This address.
+    Address(String),
+}
+
+/// `vacation`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vacation {
+    /// Under which the history is kept.
+    pub handle: String,
+    /// The same sender is answered again after so many days.
+    pub days: u32,
+    /// The Subject; `None` for `Auto: ` and the original one.
+    pub subject: Option<String>,
+    /// The text.
+    pub text: String,
+    /// The From; `None` for the own address that the message was sent to.
+    pub from: Option<String>,
+    /// The one recipient.
+    pub to: String,
+    /// The envelope sender; the default here is null.
+    pub envelope_from: EnvelopeFrom,
+}
+
+/// `reply`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Under which the history is kept.
+    pub handle: String,
+    /// How often.
+    pub per: Per,
+    /// At most so many answers to one sender within this time.
+    pub most: Option<(u32, Duration)>,
+    /// The Subject; `None` for `Re: ` and the original one.
+    pub subject: Option<String>,
+    /// The text, expanded.
+    pub text: String,
+    /// The From; `None` for the own address that the message was sent to.
+    pub from: Option<String>,
+    /// The one recipient.
+    pub to: String,
+    /// The envelope sender; the default here is null.
+    pub envelope_from: EnvelopeFrom,
+}
+
+/// How often a reply goes out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Once for each sender.
+    Sender,
+    /// For every message.
+    #[default]
+    Message,
+}
+
+/// `pipe`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pipe {
+    /// The program and its arguments; no shell.
+    pub run: Vec<String>,
+    /// What it reads.
+    pub input: Input,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a program reads on its standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The whole message.
+    #[default]
+    Message,
+    /// Its header block.
+    Headers,
+    /// What follows the header block.
+    Body,
+    /// Each attachment, decoded: one run for each.
+    Attachments,
+    /// One MIME part, decoded, by its number.
+    Part(usize),
+    /// Nothing.
+    Nothing,
+}
+
+/// `notify`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notify {
+    /// A program and its arguments.
+    pub run: Option<Vec<String>>,
+    /// Or an address (RFC 5436).
+    pub mail: Option<String>,
+    /// Or an HTTPS address that gets JSON.
+    pub webhook: Option<String>,
+    /// Or the desktop.
+    pub desktop: bool,
+    /// One line.
+    pub title: String,
+    /// What to say.
+    pub text: String,
+    /// How loud.
+    pub importance: Importance,
+}
+
+/// RFC 5435 3.4.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Importance {
+    /// 1.
+    High,
+    /// 2.
+    #[default]
+    Normal,
+    /// 3.
+    Low,
+}
+
+/// `imap`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The account in the config.
+    pub account: String,
+    /// The folder there.
+    pub folder: String,
+    /// Flag words.
+    pub flags: Vec<String>,
+}
+
+/// `lmtp`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lmtp {
+    /// The recipients.
+    pub to: Vec<String>,
+}
+
+/// `reject`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reject {
+    /// The explanation.
+    pub text: String,
+    /// The one recipient: the envelope sender.
+    pub to: String,
+}
+
+impl Way {
+    /// The action's word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Redirect(_) => "redirect",
+            Self::Vacation(_) => "vacation",
+            Self::Reply(_) => "reply",
+            Self::Pipe(_) => "pipe",
+            Self::Notify(_) => "notify",
+            Self::Imap(_) => "imap",
+            Self::Lmtp(_) => "lmtp",
+            Self::Reject(_) => "reject",
+        }
+    }
+
+    /// Whether this delivers the message: such a telling that finally fails puts the message into the inbox.
+    pub fn delivers(&self) -> bool {
+        matches!(self, Self::Redirect(_) | Self::Pipe(_) | Self::Imap(_) | Self::Lmtp(_) | Self::Reject(_))
+    }
+}
+
+/// `redirect me@phone.example (attach)`.
+impl fmt::Display for Telling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.way.word())?;
+        match &self.way {
+            Way::Redirect(redirect) => {
+                f.write_str(&redirect.to.join(" "))?;
+                match redirect.mode {
+                    RedirectMode::Redirect => {}
+                    RedirectMode::Attach => f.write_str(" (attach)")?,
+                    RedirectMode::Resend => f.write_str(" (resend)")?,
+                }
+            }
+            Way::Vacation(vacation) => write!(f, "{} ({}, {} days)", vacation.to, vacation.handle, vacation.days)?,
+            Way::Reply(reply) => write!(f, "{} ({})", reply.to, reply.handle)?,
+            Way::Pipe(pipe) => write!(f, "{}, at most {}", pipe.run.join(" "), show_duration(pipe.timeout))?,
+            Way::Notify(notify) => match (&notify.run, &notify.mail, &notify.webhook) {
+                (Some(run), _, _) => f.write_str(&run.join(" "))?,
+                (_, Some(mail), _) => f.write_str(mail)?,
+                (_, _, Some(url)) => f.write_str(url)?,
+                _ => f.write_str("desktop")?,
+            },
+            Way::Imap(append) => write!(f, "{}/{}", append.account, append.folder)?,
+            Way::Lmtp(lmtp) => f.write_str(&lmtp.to.join(" "))?,
+            Way::Reject(reject) => f.write_str(&reject.to)?,
+        }
+        if self.version > 0 { f.write_str(" edited") } else { Ok(()) }
+    }
+}

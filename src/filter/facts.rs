@@ -1,0 +1,66 @@
+//! What rules may ask the world: the only window of this module.
+//!
+//! Asking must be repeatable: it happens while deciding, changes nothing, and happens again after a crash.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Zoned;
+
+use crate::decision::Fact;
+use crate::message::Message;
+
+/// The world as rules see it. `pass` answers from clock, state and programs; `explain` and `test` answer from what they
+/// were told.
+pub trait Facts: Send + Sync {
+    /// The time, in the user's time zone.
+    fn now(&self) -> Zoned;
+
+    /// Whether something stands in the state.
+    fn holds(&self, fact: &Fact) -> Result<bool, Unanswered>;
+
+    /// The entries of a list's file, lower-case; read again when it changed. `None` when it cannot be read now: then
+    /// the entries read with the rules count.
+    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>>;
+
+    /// Runs a program and waits for it.
+    fn ask(&self, question: &Ask<'_>) -> Answer;
+}
+
+/// The state could not be asked: no decision can be made now.
+#[derive(Debug, thiserror::Error)]
+#[error("the state could not be read: {0}")]
+pub struct Unanswered(pub String);
+
+/// A program to be run while deciding.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The program and its arguments, expanded. Never through a shell.
+    pub run: &'a [String],
+    /// What it reads; `None`: nothing.
+    pub input: Option<&'a Message>,
+    /// Its process group is killed after this.
+    pub timeout: Duration,
+    /// The most bytes that are taken from its standard output; more is a failure.
+    pub most: usize,
+    /// Variables beside the fixed small environment, with our prefix: `MAILSLUICE_SENDER`.
+    pub environment: &'a [(&'static str, String)],
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It ended with this code, having written this.
+    Ended {
+        /// The exit code.
+        code: i32,
+        /// Its standard output.
+        out: Vec<u8>,
+    },
+    /// It failed without an exit code: not found, killed by a signal, too slow, too talkative. In words.
+    Failed(String),
+    /// Nobody was asked: `explain` and `test` start no program.
+    NotAsked,
+}
