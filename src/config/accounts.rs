@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::filters::FilterFiles;
 use super::problem::Problems;
-use super::reader::{self, Base, MapReader, Shape};
-use super::secret::Password;
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use super::secret::{self, Password};
 use super::server;
 use super::template::Template;
 use super::units;
@@ -13,47 +13,52 @@ use super::yaml::{Key, Node, Span, Value};
 use super::{Account, First, Folders, Identity, Protocol, Retention, Select, Server};
 use crate::clean;
 
+/// What stands behind `filters`.
+pub(super) const FILTERS: Takes = Takes::Some(&Takes::Either(&[Takes::Text, Takes::Section(&super::filters::USES)]));
+
+const SERVER: Takes = Takes::Either(&[Takes::Text, Takes::Section(&server::SHAPE)]);
+
 /// One entry of `accounts`.
 pub(super) static SHAPE: Shape = Shape {
     what: "an account",
     keys: &[
-        ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}."),
-        ("pop3", "The POP3 server, written like `imap`. An account has one of the two."),
-        ("user", "The login name. Required."),
+        ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}.", SERVER),
+        ("pop3", "The POP3 server, written like `imap`. An account has one of the two.", SERVER),
+        ("user", "The login name. Required.", Takes::Text),
         (
             "password",
-            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. Required.",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. Required.", Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
         ),
-        ("folders", "IMAP: the folders to fetch, a list of names and patterns (`*`, `%`), or `all`. Default: INBOX."),
-        ("except", "IMAP: patterns of folders to leave out."),
-        ("into", "The local folder of mail that no rule files; may use `${folder}` and `${account}`. Default: INBOX."),
-        ("first", "The first run fetches `all` (default), only `new` mail, or {since: 30d}."),
+        ("folders", "IMAP: the folders to fetch, a list of names and patterns (`*`, `%`), or `all`. Default: INBOX.", TEXTS),
+        ("except", "IMAP: patterns of folders to leave out.", TEXTS),
+        ("into", "The local folder of mail that no rule files; may use `${folder}` and `${account}`. Default: INBOX.", Takes::Text),
+        ("first", "The first run fetches `all` (default), only `new` mail, or {since: 30d}.", Takes::Either(&[Takes::Word(&["all", "new"]), Takes::Section(&FIRST)])),
         (
             "retention",
-            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}.",
+            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}.", Takes::Either(&[Takes::Word(&["keep", "delete", "mark_seen"]), Takes::Section(&RETENTION)]),
         ),
-        ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m."),
-        ("since", "Fetch only mail that arrived after this date (`2026-01-31`) or within this time (`30d`)."),
-        ("max_size", "Fetch only messages up to this size, like `10M`."),
-        ("search", "IMAP: fetch only what this SEARCH finds, like `UNSEEN FROM \"boss\"` (RFC 3501 6.4.4)."),
-        ("limit", "Fetch at most so many messages per run."),
-        ("identity", "POP3: messages are told apart by the server's `uidl` (default) or by their `content`."),
-        ("filters", "The rule files for this account, instead of the config's own `filters` and `rules`."),
+        ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m.", Takes::Duration),
+        ("since", "Fetch only mail that arrived after this date (`2026-01-31`) or within this time (`30d`).", Takes::Text),
+        ("max_size", "Fetch only messages up to this size, like `10M`.", Takes::Size),
+        ("search", "IMAP: fetch only what this SEARCH finds, like `UNSEEN FROM \"boss\"` (RFC 3501 6.4.4).", Takes::Text),
+        ("limit", "Fetch at most so many messages per run.", Takes::Number),
+        ("identity", "POP3: messages are told apart by the server's `uidl` (default) or by their `content`.", Takes::Word(&["uidl", "content"])),
+        ("filters", "The filters for this account, instead of the config's own `filters` and `rules`.", FILTERS),
     ],
 };
 
 /// The long form of `first`.
 pub(super) static FIRST: Shape = Shape {
     what: "the first run",
-    keys: &[("since", "Fetch what arrived after this date (`2026-01-31`) or within this time (`30d`).")],
+    keys: &[("since", "Fetch what arrived after this date (`2026-01-31`) or within this time (`30d`).", Takes::Text)],
 };
 
 /// The long form of `retention`.
 pub(super) static RETENTION: Shape = Shape {
     what: "the retention",
     keys: &[
-        ("delete_after", "Delete a message so long after it was fetched, like `14d`."),
-        ("move_to", "IMAP: move a message to this folder of the server."),
+        ("delete_after", "Delete a message so long after it was fetched, like `14d`.", Takes::Duration),
+        ("move_to", "IMAP: move a message to this folder of the server.", Takes::Text),
     ],
 };
 
@@ -68,7 +73,7 @@ const IMAP_ONLY: [&str; 3] = ["folders", "except", "search"];
 pub(super) fn read_all(
     node: &Node,
     base: &Base,
-    files: &mut FilterFiles<'_>,
+    files: &mut FilterFiles,
     problems: &mut Problems,
 ) -> Option<Vec<Account>> {
     let entries = match &node.value {
@@ -113,7 +118,7 @@ fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut 
     }
 }
 
-fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles<'_>, problems: &mut Problems) -> Option<Account> {
+fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
     let protocol = read_protocol(&mut map);
     if let Some(protocol) = protocol {
@@ -430,7 +435,7 @@ mod tests {
             ("retention: {}", "{delete_after: …} or {move_to: …}"),
             ("folders: []", "an empty list"),
             ("pop3: other", "either `imap` or `pop3`"),
-            ("filters: [triage.lua]", "Lua filters come with a later version"),
+            ("filters: [triage.lua]", "cannot read the rule file triage.lua"),
             ("filters: [guards/loops]", "no shipped filter `guards/loops`"),
         ] {
             let said = complaints("imap", keys);

@@ -1,28 +1,93 @@
-//! Reads the rule files that a config names. Their rules are compiled by `filter`; here they become trees.
+//! Reads the filters that a config names: rule files, scripts, shipped filters, and what they include in their turn.
+//! Their rules are compiled by `filter`; here they become trees and texts.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::slice;
+use std::sync::Arc;
 
-use super::FilterSource;
-use super::load;
-use super::problem::Problems;
-use super::reader::{self, Base};
+use super::lists::{self, List};
+use super::parameters::{self, Head};
+use super::problem::{Problems, Source};
+use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::yaml::{Document, Node, Value};
+use super::{library, load};
 use crate::clean;
 
-/// Reads each rule file once, however many accounts name it.
-pub(super) struct FilterFiles<'b> {
-    base: &'b Base,
-    /// The folder of the config as the user wrote it: what names of rule files begin with in messages.
-    shown: PathBuf,
-    known: HashMap<PathBuf, Option<Document>>,
+/// An included filter with parameters.
+pub(super) static USES: Shape = Shape {
+    what: "a filter to use",
+    keys: &[
+        ("uses", "A shipped filter (`lists/by-list-id`) or a file of your own (`rules.yaml`, `triage.lua`).", Takes::Text),
+        ("with", "The values of its parameters.", Takes::Named(&Takes::Text)),
+    ],
+};
+
+/// How deep filters may include each other.
+const DEEPEST: usize = 8;
+
+/// Rules that were named or written in the config, in order.
+#[derive(Clone, Debug)]
+pub enum FilterSource {
+    /// A YAML rule file, or the `rules:` of the config itself.
+    Yaml(RuleFile),
+    /// A script.
+    Lua(Script),
 }
 
-impl<'b> FilterFiles<'b> {
-    pub(super) fn new(config: &Path, base: &'b Base) -> Self {
-        let shown = config.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self { base, shown, known: HashMap::new() }
+/// A rule file with its parameters put in and its includes read ([`Value::File`]).
+#[derive(Clone, Debug)]
+pub struct RuleFile {
+    /// The file.
+    pub document: Document,
+    /// The lists it defines.
+    pub lists: Vec<List>,
+    /// Where its relative paths begin.
+    pub base: Base,
+}
+
+/// A filter written in Lua.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The file.
+    pub source: Arc<Source>,
+    /// The values of its parameters: the global table `param`.
+    pub param: Vec<(String, Node)>,
+}
+
+impl FilterSource {
+    /// The file.
+    pub fn source(&self) -> &Arc<Source> {
+        match self {
+            Self::Yaml(file) => &file.document.source,
+            Self::Lua(script) => &script.source,
+        }
+    }
+
+    fn nothing(source: &Arc<Source>, base: &Base) -> Self {
+        let span = super::yaml::Span::START;
+        let root = Node { value: Value::Map(Vec::new()), span };
+        Self::Yaml(RuleFile { document: Document { source: Arc::clone(source), root }, lists: Vec::new(), base: base.clone() })
+    }
+}
+
+/// Reads filters; each file once, however many accounts name it.
+pub struct FilterFiles {
+    base: Base,
+    /// The folder of the config as the user wrote it: what names of rule files begin with in messages.
+    shown: PathBuf,
+    known: HashMap<PathBuf, Option<FilterSource>>,
+    /// Everything that could be read, in order.
+    read: Vec<FilterSource>,
+    /// The files that are being read, the innermost last.
+    open: Vec<PathBuf>,
+}
+
+impl FilterFiles {
+    /// For what the file at `path` names.
+    pub fn new(path: &Path, base: &Base) -> Self {
+        let shown = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new() }
     }
 
     /// The value of `filters`: a list of names, or one alone. An empty list means: no rules.
@@ -30,69 +95,205 @@ impl<'b> FilterFiles<'b> {
         let items = match &node.value {
             Value::Seq(items) => items,
             Value::Scalar { .. } => slice::from_ref(node),
-            Value::Null | Value::Map(_) => {
-                reader::mismatch(node, "a list of rule files", problems);
+            _ => {
+                reader::mismatch(node, "a list of filters", problems);
                 return None;
             }
         };
-        let read: Vec<_> = items.iter().map(|item| self.one(item, problems)).collect();
+        let read: Vec<_> = items.iter().map(|item| self.item(item, problems)).collect();
         read.into_iter().collect()
     }
 
-    /// Every file that could be read, in the order of their names.
+    /// Every file that could be read.
     pub(super) fn readable(&self) -> impl Iterator<Item = FilterSource> {
-        let mut known: Vec<_> = self.known.iter().filter_map(|(path, file)| Some((path, file.as_ref()?))).collect();
-        known.sort_by_key(|(path, _)| *path);
-        known.into_iter().map(|(_, document)| FilterSource::Yaml(document.clone()))
+        self.read.iter().cloned()
     }
 
-    fn one(&mut self, node: &Node, problems: &mut Problems) -> Option<FilterSource> {
-        let name = reader::text(node, "the name of a rule file", problems)?;
-        match Path::new(name).extension().and_then(|suffix| suffix.to_str()) {
-            Some("yaml" | "yml") => self.file(node, name, problems).map(FilterSource::Yaml),
-            Some("lua") => {
-                problems.error(node.span, "Lua filters come with a later version").hint("write the rules in YAML");
-                None
+    fn item(&mut self, node: &Node, problems: &mut Problems) -> Option<FilterSource> {
+        let (base, shown) = (self.base.clone(), self.shown.clone());
+        let (name, with) = match &node.value {
+            Value::Map(_) => {
+                let mut map = MapReader::new(node, &USES, problems);
+                (map.require("uses")?, map.take("with"))
             }
-            Some(_) => {
-                reader::mismatch(node, "a rule file that ends in `.yaml`", problems);
-                None
-            }
-            None => {
-                let message = format!("there is no shipped filter `{}`: this version has none", clean::short(name, 80));
-                problems.error(node.span, message).hint("the name of a rule file of your own ends in `.yaml`");
-                None
-            }
+            _ => (node, None),
+        };
+        self.load(name, with, &base, &shown, problems)
+    }
+
+    /// The filter of that name, with these parameters.
+    fn load(&mut self, node: &Node, with: Option<&Node>, base: &Base, shown: &Path, problems: &mut Problems) -> Option<FilterSource> {
+        let name = reader::text(node, "the name of a filter", problems)?;
+        let suffix = Path::new(name).extension().and_then(|suffix| suffix.to_str());
+        if !matches!(suffix, Some("yaml" | "yml" | "lua")) {
+            let Some(shipped) = library::find(name) else {
+                report_unknown(node, name, suffix.is_some(), problems);
+                return None;
+            };
+            let source = Arc::new(Source::new(Path::new("filters").join(shipped.file), shipped.text));
+            return self.built(node, with, &source, Path::new(shipped.file), base, problems);
         }
-    }
-
-    fn file(&mut self, node: &Node, name: &str, problems: &mut Problems) -> Option<Document> {
-        let path = reader::path(node, self.base, problems)?;
-        if let Some(known) = self.known.get(&path) {
+        let path = reader::path(node, base, problems)?;
+        if let (Some(known), None) = (self.known.get(&path), with) {
             return known.clone();
         }
-        let shown = if name.starts_with('~') { path.clone() } else { self.shown.join(name) };
-        let document = read_file(node, &path, shown, problems);
-        self.known.insert(path, document.clone());
-        document
+        let shown = if name.starts_with('~') { path.clone() } else { shown.join(name) };
+        let file = self.file(node, with, &path, shown, problems);
+        self.known.insert(path, file.clone().filter(|_| with.is_none()));
+        file
+    }
+
+    fn file(&mut self, node: &Node, with: Option<&Node>, path: &Path, shown: PathBuf, problems: &mut Problems) -> Option<FilterSource> {
+        let name = clean::line(shown.as_os_str().as_encoded_bytes());
+        let source = match load::read_source(path, shown) {
+            Ok((source, _)) => source,
+            Err(error) => {
+                let problem = problems.error(node.span, format!("cannot read the rule file {name}: {error}"));
+                if error.is_missing() {
+                    problem.hint("relative names begin at the folder of the file they are written in");
+                }
+                return None;
+            }
+        };
+        let base = self.base.at(path);
+        self.built(node, with, &source, path, &base, problems)
+    }
+
+    fn built(&mut self, node: &Node, with: Option<&Node>, source: &Arc<Source>, path: &Path, base: &Base, problems: &mut Problems) -> Option<FilterSource> {
+        if self.open.iter().any(|open| open == path) || self.open.len() >= DEEPEST {
+            problems.error(node.span, "filters include each other in a circle, or more than 8 deep");
+            return None;
+        }
+        self.open.push(path.to_path_buf());
+        let built = match path.extension().is_some_and(|suffix| suffix == "lua") {
+            true => script(node, with, source, problems).map(FilterSource::Lua),
+            false => self.rule_file(node, with, source, base, problems),
+        };
+        self.open.pop();
+        self.read.extend(built.clone());
+        built
+    }
+
+    fn rule_file(&mut self, node: &Node, with: Option<&Node>, source: &Arc<Source>, base: &Base, problems: &mut Problems) -> Option<FilterSource> {
+        let mut own = Problems::new(source);
+        let Some(mut document) = Document::parse(source, &mut own) else {
+            problems.merge(own);
+            return None;
+        };
+        let head = Head::read(&document.root, &mut own);
+        let values = head.bind(with, node, problems);
+        let file = self.finish(&mut document, &values, base, &mut own);
+        problems.merge(own);
+        Some(FilterSource::Yaml(file))
+    }
+
+    /// Puts in parameters, reads lists and includes.
+    pub(super) fn finish(&mut self, document: &mut Document, values: &parameters::Values, base: &Base, problems: &mut Problems) -> RuleFile {
+        let shown = document.source.name.parent().unwrap_or(Path::new("")).to_path_buf();
+        let source = Arc::clone(&document.source);
+        let mut lists = Vec::new();
+        if let Value::Map(entries) = &mut document.root.value {
+            for (key, child) in entries.iter_mut().filter(|(key, _)| matches!(key.text.as_str(), "rules" | "lists")) {
+                parameters::substitute(child, values, problems);
+                match key.text.as_str() {
+                    "lists" => lists = lists::read(child, &source, base, problems),
+                    _ => self.include(child, &source, base, &shown, problems),
+                }
+            }
+        }
+        RuleFile { document: document.clone(), lists, base: base.clone() }
+    }
+
+    /// Puts each included file in the place of its name.
+    fn include(&mut self, node: &mut Node, source: &Arc<Source>, base: &Base, shown: &Path, problems: &mut Problems) {
+        match &mut node.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| self.include(item, source, base, shown, problems)),
+            Value::Map(entries) => {
+                let with = entries.iter().find(|(key, _)| key.text == "with").map(|(_, node)| node.clone());
+                for (key, child) in entries.iter_mut() {
+                    let is_file = match (key.text.as_str(), child.as_text()) {
+                        ("uses", Some(_)) => true,
+                        ("lua", Some(text)) => text.ends_with(".lua") && !text.contains(['\n', ' ']),
+                        _ => false,
+                    };
+                    if key.text == "template" && child.as_text().is_some() {
+                        self.put_in_text(child, base, problems);
+                    } else if is_file {
+                        let file = self.load(child, with.as_ref(), base, shown, problems);
+                        child.value = Value::File(Arc::new(file.unwrap_or_else(|| FilterSource::nothing(source, base))));
+                    } else {
+                        self.include(child, source, base, shown, problems);
+                    }
+                }
+            }
+            _ => {}
+        }
     }
 }
 
-fn read_file(node: &Node, path: &Path, shown: PathBuf, problems: &mut Problems) -> Option<Document> {
-    let name = clean::line(shown.as_os_str().as_encoded_bytes());
-    match load::read_source(path, shown) {
-        Ok((source, _)) => {
-            let mut own = Problems::new(&source);
-            let document = Document::parse(&source, &mut own);
-            problems.merge(own);
-            document
-        }
-        Err(error) => {
-            let problem = problems.error(node.span, format!("cannot read the rule file {name}: {error}"));
-            if error.is_missing() {
-                problem.hint("relative names begin at the folder of the config file");
+/// The text of an answer that stands in a file of its own takes the place of the file's name.
+impl FilterFiles {
+    fn put_in_text(&self, node: &mut Node, base: &Base, problems: &mut Problems) {
+        let Some(path) = reader::path(node, base, problems) else { return };
+        match load::read_source(&path, path.clone()) {
+            Ok((source, _)) => node.value = Value::Scalar { text: source.text.clone(), quoted: true },
+            Err(error) => {
+                let name = clean::line(path.as_os_str().as_encoded_bytes());
+                problems.error(node.span, format!("cannot read the text {name}: {error}"));
             }
-            None
         }
     }
+}
+
+/// The `rules`, `lists` of one rule file, with these values for its parameters: for the tests it carries.
+pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, problems: &mut Problems) -> RuleFile {
+    let mut document = document.clone();
+    let head = Head::read(&document.root, problems);
+    let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
+    let values = head.bind(with, &place, problems);
+    FilterFiles::new(&document.source.name.clone(), base).finish(&mut document, &values, base, problems)
+}
+
+/// A script with these values for its parameters.
+pub fn script_with(source: &Arc<Source>, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
+    let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
+    script(&place, with, source, problems)
+}
+
+fn script(node: &Node, with: Option<&Node>, source: &Arc<Source>, problems: &mut Problems) -> Option<Script> {
+    let head = head_of_script(source, problems);
+    let param = head.bind(with, node, problems);
+    Some(Script { source: Arc::clone(source), param })
+}
+
+/// The head of a script: its first comment, when that begins with `--[[` and holds `about:`.
+pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+    let comment = source.text.strip_prefix("--[[").and_then(|rest| rest.split_once("]]")).map(|(inside, _)| inside);
+    let Some(comment) = comment.filter(|comment| comment.trim_start().starts_with("about:")) else {
+        return Head::default();
+    };
+    // The comment is the beginning of the file, so the lines of its problems are those of the file.
+    let inner = Arc::new(Source::new(source.name.clone(), comment));
+    let mut own = Problems::new(&inner);
+    let head = Document::parse(&inner, &mut own).map(|document| Head::read(&document.root, &mut own));
+    problems.merge(own);
+    head.unwrap_or_default()
+}
+
+/// The head of a rule file.
+pub fn head_of(document: &Document, problems: &mut Problems) -> Head {
+    Head::read(&document.root, problems)
+}
+
+fn report_unknown(node: &Node, name: &str, has_suffix: bool, problems: &mut Problems) {
+    if has_suffix {
+        reader::mismatch(node, "a rule file that ends in `.yaml` or `.lua`, or a shipped filter", problems);
+        return;
+    }
+    let names = library::SHIPPED.iter().map(|shipped| shipped.name);
+    let problem = problems.error(node.span, format!("there is no shipped filter `{}`", clean::short(name, 80)));
+    match reader::suggest(name, names) {
+        Some(near) => problem.hint(format!("did you mean `{near}`?")),
+        None => problem.hint("`mailsluice filters list` shows them; a file of your own ends in `.yaml` or `.lua`"),
+    };
 }

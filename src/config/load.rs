@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::accounts;
+use super::lists;
 use super::filters::FilterFiles;
 use super::problem::{Problem, Problems, Severity, Source};
-use super::reader::{self, Base, MapReader, Shape};
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret;
 use super::yaml::{Document, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot};
@@ -20,14 +21,19 @@ use crate::error::{Error, Kind, Result as MailResult};
 pub(super) static SHAPE: Shape = Shape {
     what: "the config",
     keys: &[
-        ("maildir", "The folder below which mail is filed, or {path:, layout:}. Required."),
+        ("maildir", "The folder below which mail is filed, or {path:, layout:}. Required.", Takes::Either(&[Takes::Text, Takes::Section(&MAILDIR)])),
         (
             "state",
-            "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.",
+            "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.", Takes::Text,
         ),
-        ("accounts", "The mailboxes to fetch from: each a name with its settings."),
-        ("filters", "The rule files for every account that names none of its own, in order; relative to this file."),
-        ("rules", "Rules written right here; they come after those of `filters`."),
+        ("accounts", "The mailboxes to fetch from: each a name with its settings.", Takes::Named(&Takes::Section(&accounts::SHAPE))),
+        ("filters", "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.", accounts::FILTERS),
+        ("rules", "Rules written right here; they come after those of `filters`.", Takes::List(&Takes::Rules("a rule"))),
+        ("lists", "Lists that rules ask and add to, for all rule files.", Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)]))),
+        ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),
+        ("me", "Your own addresses; the `user` of every account with an `@` counts too.", TEXTS),
+        ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
+        ("delimiters", "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.", Takes::Text),
     ],
 };
 
@@ -35,10 +41,10 @@ pub(super) static SHAPE: Shape = Shape {
 pub(super) static MAILDIR: Shape = Shape {
     what: "the mail root",
     keys: &[
-        ("path", "The folder below which mail is filed."),
+        ("path", "The folder below which mail is filed.", Takes::Text),
         (
             "layout",
-            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).",
+            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).", Takes::Word(&["fs", "maildir++"]),
         ),
     ],
 };
@@ -122,10 +128,26 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
     };
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
-    let inline = inline_rules(document);
+    let lists = map.read("lists", |n, p| Some(lists::read(n, &document.source, &base, p))).unwrap_or_default();
+    let mut me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
+    me.extend(accounts.iter().map(|account| account.user.clone()).filter(|user| user.contains('@')));
+    let trust = map.read("trust", |n, p| reader::texts(n, "a list of server names", p)).unwrap_or_default();
+    let delimiters = map.read("delimiters", |n, p| reader::text(n, "one or more characters", p).map(str::to_owned));
+    let inline = inline_rules(document, &base, &mut files, problems);
     rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);
-    Some(Config { path: path.to_path_buf(), maildir: maildir?, state: state?, accounts, filters })
+    Some(Config {
+        path: path.to_path_buf(),
+        maildir: maildir?,
+        state: state?,
+        accounts,
+        filters,
+        lists,
+        me: me.iter().map(|address| address.to_lowercase()).collect(),
+        trust: trust.iter().map(|name| name.to_lowercase()).collect(),
+        delimiters: delimiters.unwrap_or_else(|| "+".to_owned()),
+        document: document.clone(),
+    })
 }
 
 fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<MailRoot> {
@@ -164,11 +186,12 @@ fn absolute_in(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Optio
 }
 
 /// `rules:` of the config as a rule file of its own, whose only key is `rules`.
-fn inline_rules(document: &Document) -> Option<FilterSource> {
+fn inline_rules(document: &Document, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<FilterSource> {
     let Value::Map(entries) = &document.root.value else { return None };
     let (key, node) = entries.iter().find(|(key, _)| key.text == "rules")?;
     let root = Node { value: Value::Map(vec![(key.clone(), node.clone())]), span: key.span };
-    Some(FilterSource::Yaml(Document { source: Arc::clone(&document.source), root }))
+    let mut document = Document { source: Arc::clone(&document.source), root };
+    Some(FilterSource::Yaml(files.finish(&mut document, &Vec::new(), base, problems)))
 }
 
 /// Where a password stands in the file as it is.
@@ -279,10 +302,17 @@ mod tests {
         assert_eq!(good("maildir: {path: /m, layout: maildir++}\nstate: /s").maildir.layout, Layout::MaildirPlusPlus);
     }
 
+    fn root_of(source: &FilterSource) -> &Node {
+        match source {
+            FilterSource::Yaml(file) => &file.document.root,
+            FilterSource::Lua(script) => panic!("a script: {script:?}"),
+        }
+    }
+
     #[test]
     fn rules_come_from_files_and_from_the_config() {
         let config = good("\u{feff}maildir: /m\nstate: /s\nfilters: [rules.yaml]\nrules:\n- {do: [keep]}\n");
-        let roots: Vec<_> = config.filters.iter().map(|FilterSource::Yaml(document)| &document.root).collect();
+        let roots: Vec<_> = config.filters.iter().map(root_of).collect();
         assert_eq!(roots.len(), 2);
         assert!(matches!(&roots[1].get("rules").unwrap().value, Value::Seq(rules) if rules.len() == 1));
         assert!(roots[1].get("maildir").is_none());

@@ -4,18 +4,24 @@
 //! it into these types, or into a list of [`problem::Problem`]s, all of them at once. The rest of the program
 //! sees only the meaning. Rule files are kept as [`yaml::Node`]s here; `filter` compiles them.
 
+pub mod filters;
+pub mod library;
+pub mod lists;
+pub mod parameters;
 pub mod problem;
 pub mod reader;
 pub mod secret;
+pub mod shape;
 pub mod template;
+pub mod text;
 pub mod units;
 pub mod yaml;
 
 mod accounts;
-mod filters;
 mod load;
 mod server;
 
+pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::load::Examined;
 
 use std::path::PathBuf;
@@ -26,10 +32,11 @@ use jiff::Timestamp;
 use self::reader::Shape;
 use self::secret::Password;
 use self::template::Template;
+use self::lists::List;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 7] {
+pub fn sections() -> [&'static Shape; 10] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -38,6 +45,9 @@ pub fn sections() -> [&'static Shape; 7] {
         &secret::SHAPE,
         &accounts::FIRST,
         &accounts::RETENTION,
+        &filters::USES,
+        &lists::SHAPE,
+        &parameters::SHAPE,
     ]
 }
 
@@ -54,6 +64,16 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// The rules for every account that names none of its own.
     pub filters: Vec<FilterSource>,
+    /// The lists of the config, for all rules.
+    pub lists: Vec<List>,
+    /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
+    pub me: Vec<String>,
+    /// The names of servers whose Authentication-Results are believed, lower-case.
+    pub trust: Vec<String>,
+    /// The characters between user and detail in an address.
+    pub delimiters: String,
+    /// The config file as it stands, for the tests in it.
+    pub document: Document,
 }
 
 /// The root of all local folders.
@@ -216,11 +236,4 @@ pub enum Identity {
     Uidl,
     /// By a hash of the header, for servers without UIDL. Costs a TOP per message and run.
     Content,
-}
-
-/// Rules that were named or written in the config, in order.
-#[derive(Clone, Debug)]
-pub enum FilterSource {
-    /// A YAML rule file, or the `rules:` of the config itself.
-    Yaml(Document),
 }

@@ -12,26 +12,12 @@ use std::time::Duration;
 
 use super::When;
 use super::problem::{Problem, Problems};
+pub use super::shape::{KeyDoc, Shape, TEXTS, Takes};
 use super::template::Template;
+use super::text::Text;
 use super::units::{self, UnitError};
 use super::yaml::{Key, Node, Span, Value};
 use crate::clean;
-
-/// The keys of a section.
-#[derive(Debug)]
-pub struct Shape {
-    /// What the section is, with its article: "an account".
-    pub what: &'static str,
-    /// Each key with one line of documentation, in the order of the reference.
-    pub keys: &'static [(&'static str, &'static str)],
-}
-
-impl Shape {
-    /// The names of the keys.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> + Clone {
-        self.keys.iter().map(|(name, _)| *name)
-    }
-}
 
 /// Reads one mapping against its [`Shape`].
 #[derive(Debug)]
@@ -281,6 +267,21 @@ pub fn template(node: &Node, problems: &mut Problems) -> Option<Template> {
     }
 }
 
+/// A text with `${name}` in it, of one line or several.
+pub fn text_with_variables(node: &Node, expected: &str, problems: &mut Problems) -> Option<Text> {
+    let Some(written) = node.as_text() else {
+        mismatch(node, expected, problems);
+        return None;
+    };
+    match Text::parse(written) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            problems.error(place_inside(node, written, error.offset), error.message);
+            None
+        }
+    }
+}
+
 /// The place of a byte of a scalar's text; the scalar's own place when escapes or several lines make it unclear.
 fn place_inside(node: &Node, text: &str, offset: usize) -> Span {
     let quotes = usize::from(matches!(node.value, Value::Scalar { quoted: true, .. }));
@@ -308,6 +309,12 @@ impl Base {
     pub fn of_file(path: &Path) -> std::io::Result<Self> {
         let folder = std::path::absolute(path)?.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
         Ok(Self::new(folder, home()))
+    }
+
+    /// The base for what is written in another file.
+    #[must_use]
+    pub fn at(&self, path: &Path) -> Self {
+        Self { folder: path.parent().map_or_else(|| self.folder.clone(), Path::to_path_buf), home: self.home.clone() }
     }
 
     /// The folder at which relative paths begin.
@@ -360,7 +367,7 @@ mod tests {
     use crate::config::yaml::Document;
 
     static SHAPE: Shape =
-        Shape { what: "an account", keys: &[("folders", "Which."), ("user", "Who."), ("max_size", "Bytes.")] };
+        Shape { what: "an account", keys: &[("folders", "Which.", TEXTS), ("user", "Who.", Takes::Text), ("max_size", "Bytes.", Takes::Size)] };
 
     /// Parses `yaml`, reads it with `f`, and returns the result with the problems as `message | hint`.
     fn with<T>(yaml: &str, f: impl FnOnce(&Node, &mut Problems) -> T) -> (T, Vec<String>) {

@@ -19,7 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::problem::Problems;
-use super::reader::{self, Base, MapReader, Shape};
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Node, Value};
 use crate::error::{Error, Kind, Result};
 
@@ -62,10 +62,10 @@ impl fmt::Debug for Password {
 pub static SHAPE: Shape = Shape {
     what: "a password",
     keys: &[
-        ("command", "A program and its arguments; the first line it prints is the password. No shell is involved."),
-        ("env", "The name of an environment variable that holds the password."),
-        ("file", "A file whose first line is the password; only its owner may have access (mode 0600)."),
-        ("credential", "The name of a systemd credential (`LoadCredential=`) whose first line is the password."),
+        ("command", "A program and its arguments; the first line it prints is the password. No shell is involved.", TEXTS),
+        ("env", "The name of an environment variable that holds the password.", Takes::Text),
+        ("file", "A file whose first line is the password; only its owner may have access (mode 0600).", Takes::Text),
+        ("credential", "The name of a systemd credential (`LoadCredential=`) whose first line is the password.", Takes::Text),
     ],
 };
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::problem::Problems;
-use super::reader::{self, Base, MapReader, Shape};
+use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::yaml::{Node, Span, Value};
 use super::{Protocol, Server, Tls};
 
@@ -12,13 +12,13 @@ use super::{Protocol, Server, Tls};
 pub(super) static SHAPE: Shape = Shape {
     what: "a server",
     keys: &[
-        ("host", "The name or address of the server, also `host:port`."),
-        ("port", "The TCP port. Default: 993 (IMAP) and 995 (POP3), or 143 and 110 for `tls: starttls` and `none`."),
-        ("tls", "`implicit` (default), `starttls` (default on ports 143 and 110; required, never optional) or `none`."),
-        ("ca_file", "A PEM file with the only authorities to trust, instead of the system's."),
+        ("host", "The name or address of the server, also `host:port`.", Takes::Text),
+        ("port", "The TCP port. Default: 993 (IMAP) and 995 (POP3), or 143 and 110 for `tls: starttls` and `none`.", Takes::Number),
+        ("tls", "`implicit` (default), `starttls` (default on ports 143 and 110; required, never optional) or `none`.", Takes::Word(&["implicit", "starttls", "none"])),
+        ("ca_file", "A PEM file with the only authorities to trust, instead of the system's.", Takes::Text),
         (
             "allow_plaintext",
-            "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.",
+            "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.", Takes::Flag,
         ),
     ],
 };

@@ -151,8 +151,12 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<Piece>)>, TemplateError> {
     Ok(components)
 }
 
-/// The variable at the beginning of `rest`, and the length of what was written for it.
 fn variable(at: usize, rest: &str) -> Result<(Piece, usize), TemplateError> {
+    variable_at(at, rest).map(|(name, length)| (Piece::Variable(name.to_owned()), length))
+}
+
+/// The variable at the beginning of `rest`, and the length of what was written for it.
+pub(super) fn variable_at(at: usize, rest: &str) -> Result<(&str, usize), TemplateError> {
     let inner = &rest[2..];
     let Some(end) = inner.find('}') else {
         return Err(TemplateError::new(at, "`${` without `}`; a `$` before a `{` is written `$$`"));
@@ -164,7 +168,7 @@ fn variable(at: usize, rest: &str) -> Result<(Piece, usize), TemplateError> {
     if name.is_empty() {
         return Err(TemplateError::new(at, "`${}` names no variable"));
     }
-    Ok((Piece::Variable(name.to_owned()), end + 3))
+    Ok((name, end + 3))
 }
 
 fn is_name_char(c: char) -> bool {

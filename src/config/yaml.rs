@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
+use super::FilterSource;
 use super::problem::{Problems, Source};
 use crate::clean;
 
@@ -56,6 +57,8 @@ pub enum Value {
     Seq(Vec<Node>),
     /// A mapping in the order of the file; its keys differ.
     Map(Vec<(Key, Node)>),
+    /// A filter that was included: what [`super::filters`] puts in the place of its name.
+    File(Arc<FilterSource>),
 }
 
 /// The key of a mapping and its place.
@@ -150,13 +153,47 @@ impl Node {
             Value::Scalar { text, .. } => format!("`{}`", clean::short(text, 40)),
             Value::Seq(_) => "a list".to_owned(),
             Value::Map(_) => "a mapping".to_owned(),
+            Value::File(_) => "a filter".to_owned(),
+        }
+    }
+
+    /// What was written, in one line: `{Subject: {contains: [a, b]}}`. For people, not to be read back.
+    pub fn in_line(&self) -> String {
+        let mut line = String::new();
+        self.write_in_line(&mut line);
+        line
+    }
+
+    fn write_in_line(&self, line: &mut String) {
+        match &self.value {
+            Value::Null => line.push('~'),
+            Value::Scalar { text, .. } => line.push_str(&clean::short(text, 60)),
+            Value::Seq(items) => {
+                line.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    line.push_str(if i > 0 { ", " } else { "" });
+                    item.write_in_line(line);
+                }
+                line.push(']');
+            }
+            Value::Map(entries) => {
+                line.push('{');
+                for (i, (key, node)) in entries.iter().enumerate() {
+                    line.push_str(if i > 0 { ", " } else { "" });
+                    line.push_str(&clean::short(&key.text, 60));
+                    line.push_str(": ");
+                    node.write_in_line(line);
+                }
+                line.push('}');
+            }
+            Value::File(file) => line.push_str(&clean::line(file.source().name.as_os_str().as_encoded_bytes())),
         }
     }
 
     fn weight(&self) -> Weight {
         let mut sum = Weight { nodes: 1, text: 0, height: 0 };
         match &self.value {
-            Value::Null => {}
+            Value::Null | Value::File(_) => {}
             Value::Scalar { text, .. } => sum.text = text.len(),
             Value::Seq(items) => items.iter().for_each(|item| sum.add_child(item.weight(), 0)),
             Value::Map(entries) => {

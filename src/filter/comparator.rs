@@ -1,19 +1,31 @@
-//! How a value is compared: `is`, `contains`, `matches`, `regex`, `in`. Case never counts.
+//! How a value is compared: `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`, `at_least`,
+//! `at_most`. Case never counts.
 //!
-//! Every kind becomes a regular expression, so that a list of fifty words costs one search and no comparison can
-//! take more than linear time.
+//! Every comparison of texts becomes a regular expression, so that a list of fifty words costs one search and no
+//! comparison can take more than linear time.
 
 use std::borrow::Cow;
 
 use regex::{Regex, RegexBuilder};
+use unicode_normalization::UnicodeNormalization;
 
-use super::names::Captures;
+use super::rule::List;
+use super::run::{Asking, Break};
 
-/// Compiled patterns that all have to match a value, each in one of its alternatives.
-#[derive(Debug)]
+/// Checks that all have to accept a value.
+#[derive(Debug, Default)]
 pub(super) struct Comparator {
-    /// Each inner list is one comparator of the rule: any of its patterns will do.
-    all: Vec<Vec<Pattern>>,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug)]
+enum Check {
+    /// One of these patterns is found.
+    Any(Vec<Pattern>),
+    /// The value is in this list.
+    List(List),
+    /// The first number in the value is within.
+    Number(Range),
 }
 
 #[derive(Debug)]
@@ -22,14 +34,37 @@ struct Pattern {
     captures: bool,
 }
 
+/// Bounds of a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Range {
+    pub(super) over: Option<f64>,
+    pub(super) under: Option<f64>,
+    pub(super) at_least: Option<f64>,
+    pub(super) at_most: Option<f64>,
+}
+
+impl Range {
+    /// Exactly this number.
+    pub(super) fn exactly(number: f64) -> Self {
+        Self { at_least: Some(number), at_most: Some(number), ..Self::default() }
+    }
+
+    pub(super) fn holds(&self, number: f64) -> bool {
+        self.over.is_none_or(|n| number > n)
+            && self.under.is_none_or(|n| number < n)
+            && self.at_least.is_none_or(|n| number >= n)
+            && self.at_most.is_none_or(|n| number <= n)
+    }
+}
+
 /// The largest compiled pattern, in bytes: counted repetitions can ask for gigabytes.
 const SIZE_LIMIT: usize = 1024 * 1024;
-/// The longest text that a capture keeps.
+/// The longest text that a capture keeps, in characters.
 const MAX_CAPTURE: usize = 1024;
 
 impl Comparator {
-    pub(super) fn new() -> Self {
-        Self { all: Vec::new() }
+    pub(super) fn is_empty(&self) -> bool {
+        self.checks.is_empty()
     }
 
     /// The whole value is one of these.
@@ -43,19 +78,19 @@ impl Comparator {
     }
 
     fn alternatives(&mut self, values: &[String], frame: impl Fn(&str) -> String) -> Result<(), regex::Error> {
-        let any: Vec<Cow<'_, str>> = values.iter().map(|v| regex::escape(v).into()).collect();
-        self.all.push(vec![Pattern { regex: build(&frame(&any.join("|")))?, captures: false }]);
+        let any: Vec<String> = values.iter().map(|value| regex::escape(&composed(value))).collect();
+        self.checks.push(Check::Any(vec![Pattern { regex: build(&frame(&any.join("|")))?, captures: false }]));
         Ok(())
     }
 
     /// The whole value fits one of these patterns with `*` and `?`.
     pub(super) fn matches(&mut self, globs: &[String]) -> Result<(), regex::Error> {
-        self.patterns(globs.iter().map(|glob| glob_to_regex(glob)))
+        self.patterns(globs.iter().map(|glob| glob_to_regex(&composed(glob))))
     }
 
     /// One of these regular expressions is found in the value.
     pub(super) fn regex(&mut self, expressions: &[String]) -> Result<(), regex::Error> {
-        self.patterns(expressions.iter().cloned())
+        self.patterns(expressions.iter().map(|expression| composed(expression).into_owned()))
     }
 
     fn patterns(&mut self, expressions: impl Iterator<Item = String>) -> Result<(), regex::Error> {
@@ -63,26 +98,50 @@ impl Comparator {
             let regex = build(&expression)?;
             Ok(Pattern { captures: regex.captures_len() > 1, regex })
         };
-        self.all.push(expressions.map(compile).collect::<Result<_, regex::Error>>()?);
+        self.checks.push(Check::Any(expressions.map(compile).collect::<Result<_, regex::Error>>()?));
         Ok(())
+    }
+
+    /// The value is in a list.
+    pub(super) fn in_list(&mut self, list: List) {
+        self.checks.push(Check::List(list));
+    }
+
+    /// The first number in the value is within.
+    pub(super) fn number(&mut self, range: Range) {
+        self.checks.push(Check::Number(range));
     }
 
     /// The names that a successful comparison sets, numbers included.
     pub(super) fn capture_names(&self) -> impl Iterator<Item = String> {
-        self.all.iter().flatten().flat_map(|pattern| {
+        let patterns = self.checks.iter().filter_map(|check| match check {
+            Check::Any(patterns) => Some(patterns),
+            _ => None,
+        });
+        patterns.flatten().flat_map(|pattern| {
             let named = pattern.regex.capture_names().flatten().map(str::to_owned);
             named.chain((1..pattern.regex.captures_len()).map(|n| n.to_string()))
         })
     }
 
     /// Whether the value passes; captures of the patterns that matched are noted.
-    pub(super) fn accepts(&self, value: &str, captures: &mut Captures) -> bool {
-        self.all.iter().all(|any| any.iter().any(|pattern| pattern.accepts(value, captures)))
+    pub(super) fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        for check in &self.checks {
+            let holds = match check {
+                Check::Any(patterns) => patterns.iter().any(|pattern| pattern.accepts(value, asking)),
+                Check::List(list) => asking.in_list(list, value)?,
+                Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
 impl Pattern {
-    fn accepts(&self, value: &str, captures: &mut Captures) -> bool {
+    fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> bool {
         if !self.captures {
             return self.regex.is_match(value);
         }
@@ -90,15 +149,33 @@ impl Pattern {
         for (number, name) in self.regex.capture_names().enumerate().skip(1) {
             let text = found.get(number).map_or("", |group| group.as_str());
             let text: String = text.chars().take(MAX_CAPTURE).collect();
-            captures.set(name.map_or_else(|| number.to_string(), str::to_owned), text.clone());
-            captures.set(number.to_string(), text);
+            if let Some(name) = name {
+                asking.names.capture(name, &text);
+            }
+            asking.names.capture(&number.to_string(), &text);
         }
         true
     }
 }
 
-fn build(expression: &str) -> Result<Regex, regex::Error> {
+/// Compiles an expression with our limits; case does not count.
+pub(super) fn build(expression: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(expression).case_insensitive(true).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build()
+}
+
+/// Values are in Unicode's composed form (NFC); so must be what they are compared with, whatever the editor wrote.
+fn composed(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
+}
+
+/// The first number in a text: 8.5 in `Yes, score=8.5 required=5`.
+pub(super) fn first_number(value: &str) -> Option<f64> {
+    let start = value.find(|c: char| c.is_ascii_digit())?;
+    let is_negative = value[..start].ends_with('-');
+    let rest = &value[start..];
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let number: f64 = rest[..end].trim_end_matches('.').parse().ok()?;
+    Some(if is_negative { -number } else { number })
 }
 
 /// `*` is any text, `?` one character, `\` takes the next one literally (RFC 5228 2.7.1). Both capture.
@@ -120,39 +197,54 @@ fn glob_to_regex(glob: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::run::tests::asking;
 
     fn with(build: impl FnOnce(&mut Comparator) -> Result<(), regex::Error>) -> Comparator {
-        let mut comparator = Comparator::new();
+        let mut comparator = Comparator::default();
         build(&mut comparator).unwrap();
         comparator
     }
 
     fn accepts(comparator: &Comparator, value: &str) -> bool {
-        comparator.accepts(value, &mut Captures::default())
+        asking(|asking| comparator.accepts(value, asking).unwrap())
     }
 
     #[test]
     fn case_never_counts_in_any_script() {
         let is = with(|c| c.is(&["Grüße".into(), "hello".into()]));
-        assert!(accepts(&is, "GRÜSSE") || accepts(&is, "GRÜßE"));
+        assert!(accepts(&is, "GRÜßE"));
         assert!(accepts(&is, "Hello") && !accepts(&is, "hello there"));
         assert!(accepts(&with(|c| c.contains(&["請求書".into(), "a.b".into()])), "xA.Bx"));
         assert!(!accepts(&with(|c| c.contains(&["a.b".into()])), "axb"));
     }
 
     #[test]
+    fn a_pattern_written_in_pieces_matches_the_composed_value() {
+        assert!(accepts(&with(|c| c.contains(&["e\u{301}".into()])), "caf\u{e9}"));
+    }
+
+    #[test]
     fn globs_capture_what_their_wildcards_stand_for() {
         let glob = with(|c| c.matches(&["[*] ? \\*".into()]));
-        let mut captures = Captures::default();
-        assert!(glob.accepts("[list-x] 7 *", &mut captures));
-        assert_eq!((captures.get("1"), captures.get("2")), (Some("list-x"), Some("7")));
+        asking(|asking| {
+            assert!(glob.accepts("[list-x] 7 *", asking).unwrap());
+            assert_eq!((asking.names.get("1"), asking.names.get("2")), (Some("list-x"), Some("7")));
+        });
         assert!(!accepts(&glob, "[list-x] 7 y"));
     }
 
     #[test]
     fn a_hostile_expression_is_refused_or_linear() {
-        assert!(Comparator::new().regex(&["(a{1000}){1000}".into()]).is_err());
+        assert!(Comparator::default().regex(&["(a{1000}){1000}".into()]).is_err());
         let bad = with(|c| c.regex(&["(a+)+$".into()]));
         assert!(!accepts(&bad, &format!("{}b", "a".repeat(1_000_000))));
+    }
+
+    #[test]
+    fn numbers_are_found_where_people_put_them() {
+        assert_eq!(first_number("Yes, score=8.5 required=5.0"), Some(8.5));
+        assert_eq!(first_number("-1.2"), Some(-1.2));
+        assert_eq!(first_number("10."), Some(10.0));
+        assert_eq!(first_number("none"), None);
     }
 }

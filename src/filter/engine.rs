@@ -1,64 +1,80 @@
-//! Walks the rules for one message.
+//! The compiled rules of an account, and the one question they answer.
 
 use std::sync::Arc;
 
-use super::action::Verb;
+use super::compile::{self, Compiled};
 use super::facts::Facts;
-use super::names::Captures;
 use super::reachable;
-use super::rule::{Rule, Step};
-use super::yaml;
-use crate::config::FilterSource;
+use super::rule::Step;
+use super::run::{Asking, Run};
+use super::trace::Trace;
+use crate::config::lists::List;
 use crate::config::problem::{Problem, Severity};
-use crate::decision::{Action, Decision, Deferral, Filing, Place};
-use crate::message::{Envelope, Flags, Message, Origin};
+use crate::config::{Config, FilterSource};
+use crate::decision::{Decision, Deferral};
+use crate::message::{Address, Envelope, Message};
 
 /// The compiled rules of one account.
 #[derive(Debug, Default)]
 pub struct Engine {
-    rules: Vec<Rule>,
+    steps: Vec<Step>,
+    settings: Settings,
 }
 
-/// What is being decided about.
-#[derive(Debug)]
-pub(super) struct Subject<'m> {
-    pub(super) message: &'m Message,
-    origin: &'m Origin,
+/// What rules need to know of the config.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The user's own addresses, lower-case.
+    pub me: Vec<String>,
+    /// The servers whose Authentication-Results are believed, lower-case.
+    pub trust: Vec<String>,
+    /// The characters between user and detail in an address.
+    pub delimiters: String,
+    /// The lists of the config.
+    pub lists: Vec<List>,
 }
 
-impl Subject<'_> {
-    pub(super) fn account(&self) -> &str {
-        &self.origin.account
+impl Settings {
+    /// Those of a config.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            me: config.me.clone(),
+            trust: config.trust.clone(),
+            delimiters: config.delimiters.clone(),
+            lists: config.lists.clone(),
+        }
     }
 
-    pub(super) fn folder(&self) -> &str {
-        &self.origin.folder
+    /// Whether an address, lower-case, is the user's own, with or without a detail (`me+shop@example.com`).
+    pub(super) fn is_me(&self, address: &str) -> bool {
+        if self.me.iter().any(|me| me == address) {
+            return true;
+        }
+        let address = Address { name: None, address: address.to_owned() };
+        let plain = format!("{}@{}", address.user(&self.delimiters), address.domain());
+        self.me.contains(&plain)
     }
 }
 
 impl Engine {
     /// Compiles rules in the order of their files. `Ok` comes with warnings, `Err` with errors and warnings.
-    pub fn compile(sources: &[FilterSource]) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let mut rules = Vec::new();
-        let mut problems = Vec::new();
-        for FilterSource::Yaml(document) in sources {
-            rules.extend(yaml::compile(document, &mut problems));
-        }
+    pub fn compile(sources: &[FilterSource], settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Compiled { steps, placed, mut problems } = compile::compile(sources, settings);
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
-        problems.extend(reachable::warn(&rules));
-        Ok((Self { rules: rules.into_iter().map(|placed| placed.rule).collect() }, problems))
+        problems.extend(reachable::warn(&placed, &steps));
+        Ok((Self { steps, settings: settings.clone() }, problems))
     }
 
-    /// How many rules there are, nested ones not counted.
+    /// How many rules there are, nested ones not counted; a script counts as one.
     pub fn len(&self) -> usize {
-        self.rules.len()
+        self.steps.len()
     }
 
     /// Whether there are no rules: then every message is kept.
     pub fn is_empty(&self) -> bool {
-        self.rules.is_empty()
+        self.steps.is_empty()
     }
 
     /// Decides about a message. The flags it has on the server are carried over. `Err`: not now.
@@ -66,115 +82,31 @@ impl Engine {
         &self,
         message: &Arc<Message>,
         envelope: &Envelope,
-        _facts: &dyn Facts,
+        facts: &dyn Facts,
     ) -> Result<Decision, Deferral> {
-        let mut run = Run {
-            subject: Subject { message, origin: &envelope.key.origin },
-            captures: Captures::default(),
-            flags: envelope.flags.clone().carried_over(),
-            filings: Vec::new(),
-            rules: Vec::new(),
-            why: Vec::new(),
-            keeps: true,
-            discards: false,
-            ended: false,
-        };
-        for rule in &self.rules {
-            run.captures.clear();
-            run.rule(rule);
-            if run.ended {
-                break;
-            }
-        }
-        Ok(run.decision())
-    }
-}
-
-/// The state of one walk.
-struct Run<'m> {
-    subject: Subject<'m>,
-    captures: Captures,
-    flags: Flags,
-    filings: Vec<Filing>,
-    rules: Vec<String>,
-    why: Vec<String>,
-    /// Whether the message is kept when the rules are through: until something files or discards it.
-    keeps: bool,
-    discards: bool,
-    ended: bool,
-}
-
-impl Run<'_> {
-    fn rule(&mut self, rule: &Rule) {
-        let first_filing = self.filings.len();
-        let flags_before = self.flags.clone();
-        let holds = match &rule.test {
-            None => true,
-            Some(test) => test.holds(&self.subject, &mut self.captures, &mut self.why),
-        };
-        let steps = if holds { &rule.then } else { &rule.otherwise };
-        if !steps.is_empty() {
-            self.rules.extend(rule.name.clone());
-        }
-        for step in steps {
-            match step {
-                Step::Do(verb) => self.verb(verb),
-                Step::Rule(nested) => self.rule(nested),
-            }
-            if matches!(step, Step::Do(Verb::Stop)) || (self.ended && matches!(step, Step::Rule(_))) {
-                self.ended = true;
-                break;
-            }
-        }
-        self.ended |= steps.iter().any(|step| matches!(step, Step::Do(verb) if verb.ends()));
-        // A flag counts for every filing of its rule, wherever in the list it stands.
-        if self.flags != flags_before {
-            for filing in &mut self.filings[first_filing..] {
-                filing.flags.extend(&self.flags);
-            }
-        }
+        self.walk(message, envelope, facts, false).0
     }
 
-    fn verb(&mut self, verb: &Verb) {
-        match verb {
-            Verb::FileInto { folders, flags, copy } => {
-                for template in folders {
-                    let folder = template.expand_folder(&|name| self.captures.look_up(name, &self.subject));
-                    self.file(Place::Folder(folder), flags);
-                }
-                self.keeps &= copy;
-            }
-            Verb::Keep { flags } => {
-                self.file(Place::Keep, flags);
-                self.keeps = false;
-            }
-            Verb::Discard => {
-                self.discards = true;
-                self.keeps = false;
-            }
-            Verb::AddFlag(flags) => self.flags.extend(flags),
-            Verb::Stop => {}
-        }
+    /// The same decision with every step that led to it.
+    pub fn explain(
+        &self,
+        message: &Arc<Message>,
+        envelope: &Envelope,
+        facts: &dyn Facts,
+    ) -> (Result<Decision, Deferral>, Trace) {
+        let (decision, trace) = self.walk(message, envelope, facts, true);
+        (decision, trace.unwrap_or_default())
     }
 
-    /// Several filings into one folder are one.
-    fn file(&mut self, place: Place, flags: &Flags) {
-        let mut flags = flags.clone();
-        flags.extend(&self.flags);
-        match self.filings.iter_mut().find(|filing| filing.place == place) {
-            Some(filing) => filing.flags.extend(&flags),
-            None => self.filings.push(Filing { place, flags, version: 0 }),
-        }
-    }
-
-    fn decision(mut self) -> Decision {
-        if self.keeps {
-            self.file(Place::Keep, &Flags::default());
-        }
-        let mut actions: Vec<Action> = self.filings.into_iter().map(Action::File).collect();
-        if self.discards && actions.is_empty() {
-            actions.push(Action::Discard);
-        }
-        Decision { actions, rules: self.rules, why: self.why, ..Decision::default() }
+    fn walk(
+        &self,
+        message: &Arc<Message>,
+        envelope: &Envelope,
+        facts: &dyn Facts,
+        traced: bool,
+    ) -> (Result<Decision, Deferral>, Option<Trace>) {
+        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, traced));
+        let walked = run.walk(&self.steps);
+        run.finish(walked)
     }
 }

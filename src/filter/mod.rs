@@ -1,19 +1,29 @@
 //! The rules: compiled before any mail is touched, decided without touching anything.
 //!
-//! [`Engine::compile`] turns rule files into tests and actions, or into problems with a place and a hint.
-//! [`Engine::decide`] walks them for one message and returns a [`Decision`]: what is to be done, and why. No
-//! file, socket, clock or database can be reached from here.
+//! [`Engine::compile`] turns rule files into conditions and actions, or into problems with a place and a hint.
+//! [`Engine::decide`] walks them for one message and returns a [`crate::decision::Decision`]: what is to be done, and
+//! why. No file, socket, clock or database can be reached from here but through [`Facts`].
+//!
+//! The words of the language are files: each condition stands in `conditions/`, each action in `actions/`, with the keys
+//! it has, how it is read, and what it does. [`lua`] offers the same to scripts.
 
-mod action;
+mod actions;
 mod comparator;
+mod comparison;
+mod compile;
+mod conditions;
 mod engine;
 mod facts;
+mod guard;
+mod lua;
 mod names;
 mod reachable;
 mod rule;
-mod test;
-mod yaml;
+mod run;
+mod trace;
+pub mod trial;
 
-pub use engine::Engine;
+pub use compile::sections;
+pub use engine::{Engine, Settings};
 pub use facts::{Answer, Ask, Facts, Unanswered};
-pub use yaml::sections;
+pub use trace::{Line, Trace};

@@ -1,38 +1,46 @@
 //! Warns of rules that no message can reach.
 
-use super::yaml::Placed;
+use super::compile::Placed;
+use super::rule::{Rule, Step};
 use crate::config::problem::{Problem, Problems};
 
 /// A rule is dead when one above it ends filtering for every message, or for every message with the same
 /// condition.
-pub(super) fn warn(rules: &[Placed]) -> Vec<Problem> {
+pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
+    let rules: Vec<(&Placed, &Rule)> = places
+        .iter()
+        .filter_map(|placed| match &steps.get(placed.step)? {
+            Step::Rule(rule) => Some((placed, rule)),
+            _ => None,
+        })
+        .collect();
     let mut warnings = Vec::new();
-    let mut ends_all: Option<&Placed> = None;
-    for (i, placed) in rules.iter().enumerate() {
+    let mut ends_all: Option<&Rule> = None;
+    for (i, (placed, rule)) in rules.iter().enumerate() {
         let mut problems = Problems::new(&placed.source);
         if let Some(end) = ends_all {
             let message = format!("no message can reach this rule: `{}` ends filtering for all", name(end));
             problems.warn(placed.span, message).hint("put it above that rule, or give that rule a condition");
-        } else if let Some(same) = rules[..i].iter().find(|earlier| shadows(earlier, placed)) {
+        } else if let Some((_, same)) = rules[..i].iter().find(|earlier| shadows(earlier, (placed, rule))) {
             let message = format!("no message can reach this rule: `{}` has the same condition and ends", name(same));
             problems.warn(placed.span, message).hint("join the two rules, or add `copy: true` to the first");
         }
-        if ends_all.is_none() && placed.rule.always_ends() {
-            ends_all = Some(placed);
+        if ends_all.is_none() && rule.always_ends() {
+            ends_all = Some(rule);
         }
         warnings.extend(problems.into_vec());
     }
     warnings
 }
 
-fn shadows(earlier: &Placed, later: &Placed) -> bool {
-    let same = match (&earlier.condition, &later.condition) {
+fn shadows(earlier: &(&Placed, &Rule), later: (&Placed, &Rule)) -> bool {
+    let same = match (&earlier.0.condition, &later.0.condition) {
         (Some(a), Some(b)) => a.same_as(b),
         _ => false,
     };
-    same && earlier.rule.ends_if_true() && later.rule.otherwise.is_empty()
+    same && earlier.1.ends_if_true() && later.1.otherwise.is_empty()
 }
 
-fn name(placed: &Placed) -> &str {
-    placed.rule.name.as_deref().unwrap_or("a rule above")
+fn name(rule: &Rule) -> &str {
+    rule.name.as_deref().unwrap_or("a rule above")
 }

@@ -1,7 +1,12 @@
-//! A rule: a test, what to do when it is true, and what else.
+//! A rule: a condition, what to do when it holds, and what else.
 
-use super::action::Verb;
-use super::test::Test;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::actions::Verb;
+use super::conditions::Boxed;
+use super::lua::Script;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -9,8 +14,8 @@ pub(super) struct Rule {
     /// The name the user gave it, or its place, `rules.yaml:7`. A rule inside a rule may have none: the outer
     /// one's stands for it.
     pub(super) name: Option<String>,
-    /// Without a test it is true for every message.
-    pub(super) test: Option<Test>,
+    /// Without a condition it is true for every message.
+    pub(super) condition: Option<Boxed>,
     pub(super) then: Vec<Step>,
     pub(super) otherwise: Vec<Step>,
 }
@@ -18,21 +23,27 @@ pub(super) struct Rule {
 /// One item of `do` or `else`.
 #[derive(Debug)]
 pub(super) enum Step {
-    Do(Verb),
+    /// An action, and what was written for it.
+    Do(Box<dyn Verb>),
+    /// A rule inside a rule.
     Rule(Rule),
+    /// An included file.
+    File(Vec<Rule>),
+    /// An included script.
+    Script(Arc<Script>),
 }
 
 impl Rule {
     /// Whether filtering ends with this rule for every message that reaches it.
     pub(super) fn always_ends(&self) -> bool {
         let ends = |steps: &[Step]| steps.iter().any(Step::always_ends);
-        match self.test {
+        match self.condition {
             None => ends(&self.then),
             Some(_) => ends(&self.then) && ends(&self.otherwise),
         }
     }
 
-    /// Whether filtering ends for every message for which the test is true.
+    /// Whether filtering ends for every message for which the condition holds.
     pub(super) fn ends_if_true(&self) -> bool {
         self.then.iter().any(Step::always_ends)
     }
@@ -43,6 +54,25 @@ impl Step {
         match self {
             Self::Do(verb) => verb.ends(),
             Self::Rule(rule) => rule.always_ends(),
+            Self::File(rules) => rules.iter().any(Rule::always_ends),
+            Self::Script(_) => false,
         }
     }
+}
+
+/// A list that a rule names.
+#[derive(Clone, Debug)]
+pub(super) struct List {
+    pub(super) name: Arc<str>,
+    pub(super) kind: ListKind,
+}
+
+/// Where its entries are.
+#[derive(Clone, Debug)]
+pub(super) enum ListKind {
+    /// The user's own addresses: `me`.
+    Me,
+    Inline(Arc<HashSet<String>>),
+    File(Arc<PathBuf>, Arc<HashSet<String>>),
+    Database,
 }

@@ -1,0 +1,44 @@
+//! The shipped filters, as they lie in `filters/`: compiled into the program, included by name.
+
+/// A shipped filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shipped {
+    /// Its name, by which `uses` and `filters` find it: `lists/by-list-id`.
+    pub name: &'static str,
+    /// Its file below `filters/`.
+    pub file: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// For a filter in Lua: its tests.
+    pub tests: Option<&'static str>,
+}
+
+macro_rules! yaml {
+    ($name:literal) => {
+        Shipped {
+            name: $name,
+            file: concat!($name, ".yaml"),
+            text: include_str!(concat!("../../filters/", $name, ".yaml")),
+            tests: None,
+        }
+    };
+}
+
+macro_rules! lua {
+    ($name:literal) => {
+        Shipped {
+            name: $name,
+            file: concat!($name, ".lua"),
+            text: include_str!(concat!("../../filters/", $name, ".lua")),
+            tests: Some(include_str!(concat!("../../filters/", $name, ".tests.yaml"))),
+        }
+    };
+}
+
+/// All of them, in the order of their index.
+pub const SHIPPED: &[Shipped] = &[yaml!("lists/by-list-id"), lua!("people/harvest")];
+
+/// The one of that name.
+pub fn find(name: &str) -> Option<&'static Shipped> {
+    SHIPPED.iter().find(|shipped| shipped.name == name)
+}

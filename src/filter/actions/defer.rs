@@ -1,0 +1,41 @@
+//! `defer`: decide later; until then the message stays where it is.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word};
+use crate::config::reader::Takes;
+use crate::config::text::Text;
+use crate::config::yaml::Node;
+
+pub(super) const DEFER: Word = Word::bare(
+    (
+        "defer",
+        "Decide about the message later: it stays on the server and is asked about again; after 24 hours or ten times it is kept. Its value is the reason.",
+        Takes::Text,
+    ),
+    || Box::new(Defer { why: Text::literal("a rule said so") }),
+    read,
+);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    compiler.text(node, "a reason").map(|why| Box::new(Defer { why }) as Boxed)
+}
+
+#[derive(Debug)]
+struct Defer {
+    why: Text,
+}
+
+impl Verb for Defer {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        Err(Break::Defer(crate::clean::short(&run.asking.expand(&self.why), 200)))
+    }
+
+    fn ends(&self) -> bool {
+        true
+    }
+
+    fn stops(&self) -> bool {
+        true
+    }
+}

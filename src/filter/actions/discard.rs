@@ -1,0 +1,25 @@
+//! `discard`: nowhere; `undo` brings it back for 30 days.
+
+use super::super::run::{Break, Run};
+use super::{Verb, Word, no_value};
+use crate::config::reader::Takes;
+
+pub(super) const DISCARD: Word = Word::bare(
+    ("discard", "File nowhere; `mailsluice undo` brings it back for 30 days. Ends filtering.", Takes::Nothing),
+    || Box::new(Discard),
+    |node, compiler| no_value("discard", node, compiler),
+);
+
+#[derive(Debug)]
+struct Discard;
+
+impl Verb for Discard {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        run.discard();
+        Ok(())
+    }
+
+    fn ends(&self) -> bool {
+        true
+    }
+}

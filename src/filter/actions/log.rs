@@ -1,0 +1,26 @@
+//! `log`: a line in the journal.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word};
+use crate::config::reader::Takes;
+use crate::config::text::Text;
+use crate::config::yaml::Node;
+
+pub(super) const LOG: Word =
+    Word::new(("log", "Write a line into the journal, which `mailsluice log` shows: \"score ${score}\".", Takes::Text), read);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    compiler.text(node, "a text to log").map(|text| Box::new(Log(text)) as Boxed)
+}
+
+#[derive(Debug)]
+struct Log(Text);
+
+impl Verb for Log {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let text = crate::clean::short(&run.asking.expand(&self.0), 500);
+        run.note(text);
+        Ok(())
+    }
+}

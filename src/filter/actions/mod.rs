@@ -1,0 +1,135 @@
+//! The actions of `do`: one file a word or a family of words, with their keys, how they are read and what they do.
+//!
+//! Doing means: noting in the decision. Nothing happens here.
+
+mod defer;
+mod discard;
+pub(super) mod fileinto;
+mod flags;
+mod headers;
+mod keep;
+pub(super) mod lists;
+mod log;
+mod lua;
+mod notify;
+pub(super) mod pipe;
+pub(super) mod programs;
+pub(super) mod redirect;
+mod relayed;
+mod reply;
+mod set;
+mod stop;
+
+use std::fmt;
+
+use super::compile::Compiler;
+use super::run::{Break, Run};
+use crate::config::reader::{KeyDoc, Shape};
+use crate::config::yaml::Node;
+
+/// An action, compiled.
+pub(super) trait Verb: fmt::Debug + Send + Sync {
+    /// Notes what is to be done.
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break>;
+
+    /// Whether filtering ends with the rule in which this stands. What files, discards or delivers ends, as in procmail
+    /// and fdm; what only marks or answers goes on.
+    fn ends(&self) -> bool {
+        false
+    }
+
+    /// Whether not even the rest of the rule is done.
+    fn stops(&self) -> bool {
+        false
+    }
+}
+
+/// Any action.
+pub(super) type Boxed = Box<dyn Verb>;
+
+type Read = fn(&Node, &mut Compiler<'_, '_>) -> Option<Boxed>;
+
+/// A word of the language.
+pub(super) struct Word {
+    pub(super) key: KeyDoc,
+    /// How its value is read.
+    pub(super) read: Read,
+    /// What it means without a value, `- keep`.
+    pub(super) bare: Option<fn() -> Boxed>,
+}
+
+impl Word {
+    const fn new(key: KeyDoc, read: Read) -> Self {
+        Self { key, read, bare: None }
+    }
+
+    const fn bare(key: KeyDoc, bare: fn() -> Boxed, read: Read) -> Self {
+        Self { key, read, bare: Some(bare) }
+    }
+}
+
+/// All words, in the order of the reference.
+pub(super) const WORDS: [Word; 25] = [
+    fileinto::FILEINTO,
+    keep::KEEP,
+    discard::DISCARD,
+    stop::STOP,
+    defer::DEFER,
+    flags::ADDFLAG,
+    flags::REMOVEFLAG,
+    headers::ADDHEADER,
+    headers::SETHEADER,
+    headers::DELETEHEADER,
+    programs::FILTER,
+    programs::EXECUTE,
+    set::SET,
+    lists::ADD_TO_LIST,
+    lists::REMOVE_FROM_LIST,
+    log::LOG,
+    lua::LUA,
+    redirect::REDIRECT,
+    reply::VACATION,
+    reply::REPLY,
+    reply::REJECT,
+    pipe::PIPE,
+    notify::NOTIFY,
+    relayed::IMAP,
+    relayed::LMTP,
+];
+
+/// The keys of an action.
+pub(super) const KEYS: [KeyDoc; WORDS.len()] = {
+    let mut keys = [WORDS[0].key; WORDS.len()];
+    let mut i = 1;
+    while i < keys.len() {
+        keys[i] = WORDS[i].key;
+        i += 1;
+    }
+    keys
+};
+
+/// The sections of actions that have keys of their own.
+pub(super) static SECTIONS: [&Shape; 15] = [
+    &fileinto::KEYS,
+    &keep::KEYS,
+    &headers::ADDED,
+    &headers::DELETED,
+    &programs::FILTERED,
+    &programs::EXECUTED,
+    &set::KEYS,
+    &lists::KEYS,
+    &redirect::KEYS,
+    &reply::VACATION_KEYS,
+    &reply::REPLY_KEYS,
+    &pipe::KEYS,
+    &notify::KEYS,
+    &relayed::IMAP_KEYS,
+    &relayed::LMTP_KEYS,
+];
+
+/// Refuses a value behind a word that takes none.
+fn no_value(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let problem = compiler.problems.error(node.span, format!("`{word}` takes no value"));
+    problem.hint(format!("write just `- {word}`"));
+    None
+}

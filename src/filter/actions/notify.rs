@@ -1,0 +1,115 @@
+//! `notify`: tell the user; the message itself goes its way.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::programs::Argv;
+use super::{Boxed, Verb, Word, redirect};
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
+use crate::decision::{Importance, Notify as Notified, Telling, Way};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a notify action",
+    keys: &[
+        ("run", "A program and its arguments, a list; it reads the text.", TEXTS),
+        ("mail", "An address that gets a short mail (RFC 5436).", Takes::Text),
+        ("webhook", "An https address that gets JSON.", Takes::Text),
+        ("desktop", "`true`: a notification on the desktop. The default when nothing else is named.", Takes::Flag),
+        ("title", "One line. Default: `${from.name}`, else the address.", Takes::Text),
+        ("text", "What to say. Default: `${subject}`.", Takes::Text),
+        ("importance", "`high`, `normal` (default) or `low`.", Takes::Word(&["high", "normal", "low"])),
+        ("relay", "The relay for `mail`.", Takes::Text),
+    ],
+};
+
+pub(super) const NOTIFY: Word = Word::new(
+    (
+        "notify",
+        "Tell the user: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}.",
+        Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]),
+    ),
+    read,
+);
+
+#[derive(Debug)]
+struct Notify {
+    run: Option<Argv>,
+    mail: Option<String>,
+    webhook: Option<String>,
+    title: Option<Text>,
+    text: Text,
+    importance: Importance,
+    relay: Option<String>,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    if !matches!(node.value, Value::Map(_)) {
+        let text = compiler.text(node, "a text")?;
+        let importance = Importance::default();
+        return Some(Box::new(Notify { run: None, mail: None, webhook: None, title: None, text, importance, relay: None }));
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let (run, mail, title, text) = (map.take("run"), map.take("mail"), map.take("title"), map.take("text"));
+    let words = [("high", Importance::High), ("normal", Importance::Normal), ("low", Importance::Low)];
+    let importance = map.read("importance", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
+    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let webhook = map.read("webhook", |n, p| {
+        let url = reader::text(n, "an https address", p)?;
+        let is_https = url.starts_with("https://") || url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1");
+        if !is_https {
+            reader::mismatch(n, "an address that begins with `https://`", p);
+        }
+        is_https.then(|| url.to_owned())
+    });
+    let desktop = map.read("desktop", reader::flag).unwrap_or(false);
+    let named = [run.is_some(), mail.is_some(), map.take("webhook").is_some(), desktop].iter().filter(|x| **x).count();
+    if named > 1 {
+        compiler.problems.error(node.span, "a notification goes one way").hint("write one `notify` for each");
+        return None;
+    }
+    let run = match run {
+        Some(node) => Some(Argv::read(node, compiler)?),
+        None => None,
+    };
+    let mail = match mail {
+        Some(node) => redirect::addresses(node, compiler)?.into_iter().next(),
+        None => None,
+    };
+    let title = match title {
+        Some(node) => Some(compiler.text(node, "a title")?),
+        None => None,
+    };
+    let text = match text {
+        Some(node) => compiler.text(node, "a text")?,
+        None => Text::parse("${subject}").ok()?,
+    };
+    Some(Box::new(Notify { run, mail, webhook, title, text, importance, relay }))
+}
+
+impl Verb for Notify {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let asking = &run.asking;
+        let title = match &self.title {
+            Some(title) => asking.expand(title),
+            None => asking.message().addresses("from").first().map_or_else(String::new, |from| {
+                from.name.clone().unwrap_or_else(|| from.address.clone())
+            }),
+        };
+        let argv = match &self.run {
+            Some(argv) => Some(argv.expand(asking)?),
+            None => None,
+        };
+        let notified = Notified {
+            desktop: argv.is_none() && self.mail.is_none() && self.webhook.is_none(),
+            run: argv,
+            mail: self.mail.clone(),
+            webhook: self.webhook.clone(),
+            title: crate::clean::short(&title, 200),
+            text: asking.expand(&self.text),
+            importance: self.importance,
+        };
+        let telling = Telling { version: asking.version(), relay: self.relay.clone(), way: Way::Notify(notified) };
+        run.tell(telling, true)
+    }
+}

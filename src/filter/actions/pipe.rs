@@ -1,0 +1,81 @@
+//! `pipe`: give the message to a program, through the outbox: it is tried again until it works.
+
+use std::time::Duration;
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::programs::Argv;
+use super::{Boxed, Verb, Word};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::decision::{Input, Pipe as Piped, Telling, Way};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a pipe action",
+    keys: &[
+        ("run", "The program and its arguments, a list; no shell.", TEXTS),
+        ("input", "What it reads: `message` (default), `headers`, `body`, `attachments` (one run for each), `nothing`, or the number of a part.", Takes::Text),
+        ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
+        ("timeout", "How long it may take. Default: 60s.", Takes::Duration),
+    ],
+};
+
+pub(super) const PIPE: Word = Word::new(
+    (
+        "pipe",
+        "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:}. Exit code 75 means: again later. Ends filtering unless copy.",
+        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+    ),
+    read,
+);
+
+pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+struct Pipe {
+    argv: Argv,
+    input: Input,
+    copy: bool,
+    timeout: Duration,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    if !matches!(node.value, Value::Map(_)) {
+        let argv = Argv::read(node, compiler)?;
+        return Some(Box::new(Pipe { argv, input: Input::Message, copy: false, timeout: TIMEOUT }));
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let run = map.require("run");
+    let input = map.read("input", input).unwrap_or_default();
+    let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
+    let argv = run.and_then(|node| Argv::read(node, compiler))?;
+    Some(Box::new(Pipe { argv, input, copy, timeout }))
+}
+
+fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
+    if let Some(number) = node.as_text().and_then(|text| text.parse().ok()) {
+        return Some(Input::Part(number));
+    }
+    let words = [
+        ("message", Input::Message),
+        ("headers", Input::Headers),
+        ("body", Input::Body),
+        ("attachments", Input::Attachments),
+        ("nothing", Input::Nothing),
+    ];
+    reader::choice(node, &words, problems)
+}
+
+impl Verb for Pipe {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let argv = self.argv.expand(&run.asking)?;
+        let way = Way::Pipe(Piped { run: argv, input: self.input, timeout: self.timeout });
+        run.tell(Telling { version: run.asking.version(), relay: None, way }, self.copy)
+    }
+
+    fn ends(&self) -> bool {
+        !self.copy
+    }
+}

@@ -1,0 +1,109 @@
+//! `redirect`: forward the message.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word};
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::decision::{EnvelopeFrom, Redirect as Forward, RedirectMode, Telling, Way};
+use crate::message::parse_addresses;
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a redirect action",
+    keys: &[
+        ("to", "The address, or a list of addresses. They are yours to choose: no value of a message can stand here.", TEXTS),
+        ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
+        ("mode", "`redirect`: as it is (default); `attach`: inside a message of yours, survives DMARC; `resend`: with Resent-* fields.", Takes::Word(&["redirect", "attach", "resend"])),
+        ("envelope_from", "The envelope sender: `own`, `original`, `null`, or an address. Default: what suits the relay.", Takes::Text),
+        ("relay", "The relay that carries it.", Takes::Text),
+        ("of", "`edited` (default): the message with the changes of the rules; `original`: as it came.", Takes::Word(&["edited", "original"])),
+    ],
+};
+
+pub(super) const REDIRECT: Word = Word::new(
+    (
+        "redirect",
+        "Forward the message: an address, or {to:, copy:, mode:, …}. Ends filtering unless copy.",
+        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+    ),
+    read,
+);
+
+#[derive(Debug)]
+struct Redirect {
+    forward: Forward,
+    relay: Option<String>,
+    copy: bool,
+    original: bool,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    if !matches!(node.value, Value::Map(_)) {
+        let to = addresses(node, compiler)?;
+        let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
+        return Some(Box::new(Redirect { forward, relay: None, copy: false, original: false }));
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let to = map.require("to");
+    let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let modes = [("redirect", RedirectMode::Redirect), ("attach", RedirectMode::Attach), ("resend", RedirectMode::Resend)];
+    let mode = map.read("mode", |n, p| reader::choice(n, &modes, p)).unwrap_or_default();
+    let envelope_from = map.read("envelope_from", envelope_from);
+    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
+    let to = to.and_then(|node| addresses(node, compiler))?;
+    let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
+    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false) }))
+}
+
+/// `own`, `original`, `null`, or an address.
+pub(super) fn envelope_from(node: &Node, problems: &mut crate::config::problem::Problems) -> Option<EnvelopeFrom> {
+    match node.as_text() {
+        Some("own") => Some(EnvelopeFrom::Own),
+        Some("original") => Some(EnvelopeFrom::Original),
+        Some("null" | "<>") => Some(EnvelopeFrom::Null),
+        Some(text) if is_address(text) => Some(EnvelopeFrom::Address(text.to_owned())),
+        _ => {
+            reader::mismatch(node, "`own`, `original`, `null` or an address", problems);
+            None
+        }
+    }
+}
+
+/// Addresses that the user wrote.
+pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<String>> {
+    let texts = reader::texts(node, "an address, or a list of addresses", &mut compiler.problems)?;
+    for text in &texts {
+        if text.contains("${") {
+            let problem = compiler.problems.error(node.span, "an address cannot be made from a message: anybody could choose it");
+            problem.hint("write the addresses themselves, one rule for each");
+            return None;
+        }
+        if !is_address(text) {
+            let message = format!("`{}` is no mail address", crate::clean::short(text, 80));
+            compiler.problems.error(node.span, message).hint("write it like `me@example.com`, without a name");
+            return None;
+        }
+    }
+    Some(texts)
+}
+
+/// One bare address: `local@domain`, at most 254 bytes, nothing that could end an SMTP command.
+pub(in super::super) fn is_address(text: &str) -> bool {
+    let is_clean = text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
+    let parsed = parse_addresses(text);
+    is_clean && parsed.len() == 1 && parsed[0].address == text && !parsed[0].domain().is_empty() && !parsed[0].local_part().is_empty()
+        && !text.starts_with('-')
+}
+
+impl Verb for Redirect {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let version = if self.original { 0 } else { run.asking.version() };
+        let telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(self.forward.clone()) };
+        run.tell(telling, self.copy)
+    }
+
+    fn ends(&self) -> bool {
+        !self.copy
+    }
+}

@@ -1,0 +1,96 @@
+//! `imap` and `lmtp`: into another server.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word, redirect};
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::Node;
+use crate::decision::{Append, Lmtp as Handed, Telling, Way};
+
+pub(super) static IMAP_KEYS: Shape = Shape {
+    what: "an imap action",
+    keys: &[
+        ("account", "The account in the config.", Takes::Text),
+        ("folder", "The folder there. Default: INBOX.", Takes::Text),
+        ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
+    ],
+};
+
+pub(super) static LMTP_KEYS: Shape = Shape {
+    what: "an lmtp action",
+    keys: &[
+        ("to", "The recipient, or a list of them.", TEXTS),
+        ("relay", "The relay: one with `lmtp`.", Takes::Text),
+        ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
+    ],
+};
+
+pub(super) const IMAP: Word = Word::new(
+    ("imap", "Append the message to a folder of another IMAP account: {account: gmail, folder: INBOX}. Ends filtering unless copy.", Takes::Section(&IMAP_KEYS)),
+    read_imap,
+);
+
+pub(super) const LMTP: Word = Word::new(
+    ("lmtp", "Hand the message to an LMTP server: {to: me, relay: dovecot}. Ends filtering unless copy.", Takes::Section(&LMTP_KEYS)),
+    read_lmtp,
+);
+
+#[derive(Debug)]
+struct Imap {
+    account: String,
+    folder: Text,
+    copy: bool,
+}
+
+fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let mut map = MapReader::new(node, &IMAP_KEYS, &mut compiler.problems);
+    let account = map.need("account", |n, p| reader::text(n, "the name of an account", p).map(str::to_owned));
+    let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let folder = match map.take("folder") {
+        Some(node) => compiler.text(node, "a folder")?,
+        None => Text::literal("INBOX"),
+    };
+    Some(Box::new(Imap { account: account?, folder, copy }))
+}
+
+impl Verb for Imap {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let asking = &run.asking;
+        let flags = asking.flags.words();
+        let append = Append { account: self.account.clone(), folder: asking.expand(&self.folder), flags };
+        let telling = Telling { version: asking.version(), relay: None, way: Way::Imap(append) };
+        run.tell(telling, self.copy)
+    }
+
+    fn ends(&self) -> bool {
+        !self.copy
+    }
+}
+
+#[derive(Debug)]
+struct Lmtp {
+    to: Vec<String>,
+    relay: Option<String>,
+    copy: bool,
+}
+
+fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let mut map = MapReader::new(node, &LMTP_KEYS, &mut compiler.problems);
+    let to = map.require("to");
+    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let to = to.and_then(|node| redirect::addresses(node, compiler))?;
+    Some(Box::new(Lmtp { to, relay, copy }))
+}
+
+impl Verb for Lmtp {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let way = Way::Lmtp(Handed { to: self.to.clone() });
+        run.tell(Telling { version: run.asking.version(), relay: self.relay.clone(), way }, self.copy)
+    }
+
+    fn ends(&self) -> bool {
+        !self.copy
+    }
+}

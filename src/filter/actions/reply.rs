@@ -1,0 +1,298 @@
+//! `vacation`, `reply` and `reject`: answers. Whether one may go out the guard decides, for all three.
+
+use std::time::Duration;
+
+use super::super::compile::Compiler;
+use super::super::guard::{self, Answering};
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word, redirect};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::text::Text;
+use crate::config::units;
+use crate::config::yaml::{Node, Value};
+use crate::decision::{EnvelopeFrom, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write};
+use crate::message::parse_addresses;
+
+pub(super) static VACATION_KEYS: Shape = Shape {
+    what: "a vacation action",
+    keys: &[
+        ("text", "What to say.", Takes::Text),
+        ("subject", "The Subject. Default: `Auto: ` and the original one.", Takes::Text),
+        ("days", "The same sender is answered again after so many days, 1 to 365. Default: 7.", Takes::Number),
+        ("handle", "Answers of different handles are counted apart. Default: made from subject, from and text.", Takes::Text),
+        ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
+        ("addresses", "More addresses that are yours; those under `me` count anyway.", TEXTS),
+        ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
+        ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
+        ("relay", "The relay that carries it.", Takes::Text),
+    ],
+};
+
+pub(super) static REPLY_KEYS: Shape = Shape {
+    what: "a reply action",
+    keys: &[
+        ("text", "What to say, with `${name}`.", Takes::Text),
+        ("template", "Instead: a file with the text.", Takes::Text),
+        ("subject", "The Subject. Default: `Re: ` and the original one.", Takes::Text),
+        ("handle", "Answers of different handles are counted apart. Default: the rule's place.", Takes::Text),
+        ("per", "`message` (default): every message is answered; `sender`: each sender once.", Takes::Word(&["message", "sender"])),
+        ("max_per_sender", "At most so many answers to one sender: `20/day`, `5/hour`. Default: 20/day.", Takes::Text),
+        ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
+        ("addresses", "More addresses that are yours.", TEXTS),
+        ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
+        ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
+        ("relay", "The relay that carries it.", Takes::Text),
+    ],
+};
+
+pub(super) const VACATION: Word = Word::new(
+    (
+        "vacation",
+        "Answer that you are away, each sender once in 7 days, never lists or robots: the text, or {text:, subject:, days:, …}. Filtering goes on.",
+        Takes::Either(&[Takes::Text, Takes::Section(&VACATION_KEYS)]),
+    ),
+    read_vacation,
+);
+
+pub(super) const REPLY: Word = Word::new(
+    (
+        "reply",
+        "Answer from a template, never lists or robots: {text:, subject:, per:, …}. Filtering goes on.",
+        Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KEYS)]),
+    ),
+    read_reply,
+);
+
+pub(super) const REJECT: Word = Word::new(
+    ("reject", "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.", Takes::Text),
+    |node, compiler| compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed),
+);
+
+const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What all answers have in common.
+#[derive(Debug)]
+struct Common {
+    text: Text,
+    subject: Option<Text>,
+    handle: String,
+    from: Option<String>,
+    addresses: Vec<String>,
+    max_age: Duration,
+    envelope_from: EnvelopeFrom,
+    relay: Option<String>,
+}
+
+/// The nodes are taken first and read later: reading texts needs the whole compiler.
+fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -> Option<Common> {
+    let mut map = MapReader::new(node, shape, &mut compiler.problems);
+    if !map.is_map() {
+        return None;
+    }
+    let handle = map.read("handle", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+    let from = map.read("from", sender);
+    let addresses = map.read("addresses", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
+    let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
+    let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
+    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let (text, subject) = (map.take("text"), map.take("subject"));
+    let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
+    if text.is_none() && template.is_none() {
+        map.require("text");
+        return None;
+    }
+    let subject = match subject {
+        Some(node) => Some(compiler.text(node, "a subject")?),
+        None => None,
+    };
+    let text = match (text, template) {
+        (Some(node), None) => compiler.text(node, "a text")?,
+        (None, Some(node)) => compiler.text(node, "a text")?,
+        _ => {
+            compiler.problems.error(node.span, "an answer has either `text` or `template`");
+            return None;
+        }
+    };
+    // The handle is made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2). Lengths go in too,
+    // so that no two answers feed the same bytes.
+    let parts = [subject.as_ref().map(|s| format!("{s:?}")), from.clone(), Some(format!("{text:?}"))];
+    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+    for part in parts.iter().map(|part| part.as_deref().unwrap_or_default()) {
+        sha2::Digest::update(&mut hash, (part.len() as u64).to_be_bytes());
+        sha2::Digest::update(&mut hash, part);
+    }
+    let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
+    Some(Common { text, subject, handle: handle.unwrap_or(made), from, addresses, max_age, envelope_from, relay })
+}
+
+/// `Name <address>` or an address.
+fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
+    let text = reader::text(node, "an address", problems)?;
+    let parsed = parse_addresses(text);
+    let is_one = parsed.len() == 1 && redirect::is_address(&parsed[0].address);
+    if !is_one {
+        reader::mismatch(node, "an address like `me@example.com` or `Me <me@example.com>`", problems);
+    }
+    is_one.then(|| text.to_owned())
+}
+
+#[derive(Debug)]
+struct Vacation {
+    common: Common,
+    days: u32,
+}
+
+fn read_vacation(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let long = long_form(node);
+    let days = long.get("days").map(|node| reader::number(node, 1..=365, &mut compiler.problems));
+    let common = common(&long, &VACATION_KEYS, compiler)?;
+    let days = days.map_or(Some(7), |days| days.and_then(|days| u32::try_from(days).ok()))?;
+    Some(Box::new(Vacation { common, days }))
+}
+
+/// A text alone is `{text: …}`.
+fn long_form(node: &Node) -> Node {
+    if matches!(node.value, Value::Map(_)) {
+        return node.clone();
+    }
+    let key = crate::config::yaml::Key { text: "text".to_owned(), span: node.span };
+    Node { value: Value::Map(vec![(key, node.clone())]), span: node.span }
+}
+
+impl Common {
+    /// The address to answer, if the guard lets it pass; else a note says why not.
+    fn allowed(&self, run: &mut Run<'_>, again_after: Option<Duration>, personal: bool) -> Result<Option<String>, Break> {
+        let answering = Answering {
+            handle: &self.handle,
+            addresses: &self.addresses,
+            max_age: self.max_age,
+            again_after,
+            personal,
+        };
+        match guard::check(run, &answering)? {
+            Ok(to) => Ok(Some(to)),
+            Err(refusal) => {
+                run.refused(&refusal);
+                Ok(None)
+            }
+        }
+    }
+
+    fn expanded(&self, run: &Run<'_>) -> (String, Option<String>) {
+        let text = run.asking.expand(&self.text);
+        (text, self.subject.as_ref().map(|subject| run.asking.expand(subject)))
+    }
+
+    fn note_answer(&self, run: &mut Run<'_>, to: &str) -> Result<(), Break> {
+        let at = run.asking.now().timestamp();
+        run.asking.write(Write::Answered { handle: self.handle.clone(), sender: guard::canonical(to), at })
+    }
+}
+
+impl Verb for Vacation {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let again_after = DAY * self.days;
+        let Some(to) = self.common.allowed(run, Some(again_after), true)? else { return Ok(()) };
+        let (text, subject) = self.common.expanded(run);
+        self.common.note_answer(run, &to)?;
+        let way = Way::Vacation(Away {
+            handle: self.common.handle.clone(),
+            days: self.days,
+            subject,
+            text,
+            from: self.common.from.clone(),
+            to,
+            envelope_from: self.common.envelope_from.clone(),
+        });
+        run.tell(Telling { version: run.asking.version(), relay: self.common.relay.clone(), way }, true)
+    }
+}
+
+#[derive(Debug)]
+struct Reply {
+    common: Common,
+    per: Per,
+    most: (u32, Duration),
+}
+
+fn read_reply(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let long = long_form(node);
+    let per = long.get("per").map(|node| {
+        reader::choice(node, &[("message", Per::Message), ("sender", Per::Sender)], &mut compiler.problems)
+    });
+    let most = long.get("max_per_sender").map(|node| rate(node, &mut compiler.problems));
+    let mut common = common(&long, &REPLY_KEYS, compiler)?;
+    if long.get("handle").is_none() {
+        common.handle = compiler.place(node.span);
+    }
+    let per = per.map_or(Some(Per::Message), |per| per)?;
+    let most = most.map_or(Some((20, DAY)), |most| most)?;
+    Some(Box::new(Reply { common, per, most }))
+}
+
+/// `20/day`, `5/hour`, `3/2h`.
+fn rate(node: &Node, problems: &mut Problems) -> Option<(u32, Duration)> {
+    let read = node.as_text().and_then(|text| {
+        let (count, time) = text.split_once('/')?;
+        let time = match time.trim() {
+            "hour" => Duration::from_secs(3600),
+            "day" => DAY,
+            "week" => 7 * DAY,
+            time => units::parse_duration(time).ok()?,
+        };
+        Some((count.trim().parse::<u32>().ok().filter(|n| *n > 0)?, time))
+    });
+    if read.is_none() {
+        reader::mismatch(node, "a rate like `20/day` or `5/hour`", problems);
+    }
+    read
+}
+
+impl Verb for Reply {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let again_after = (self.per == Per::Sender).then_some(units::LONGEST);
+        let Some(to) = self.common.allowed(run, again_after, false)? else { return Ok(()) };
+        let (text, subject) = self.common.expanded(run);
+        self.common.note_answer(run, &to)?;
+        let way = Way::Reply(Answered {
+            handle: self.common.handle.clone(),
+            per: self.per,
+            most: Some(self.most),
+            subject,
+            text,
+            from: self.common.from.clone(),
+            to,
+            envelope_from: self.common.envelope_from.clone(),
+        });
+        run.tell(Telling { version: run.asking.version(), relay: self.common.relay.clone(), way }, true)
+    }
+}
+
+#[derive(Debug)]
+struct Reject {
+    text: Text,
+}
+
+impl Verb for Reject {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let answering =
+            Answering { handle: "reject", addresses: &[], max_age: MAX_AGE, again_after: None, personal: false };
+        match guard::check(run, &answering)? {
+            Ok(to) => {
+                let way = Way::Reject(Refused { text: run.asking.expand(&self.text), to });
+                run.tell(Telling { version: run.asking.version(), relay: None, way }, false)
+            }
+            // Where no answer may go out the message must not vanish either.
+            Err(refusal) => {
+                run.refused(&refusal);
+                Ok(())
+            }
+        }
+    }
+
+    fn ends(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,96 @@
+//! `set`: variables for the rules below.
+
+use super::super::compile::Compiler;
+use super::super::run::{Break, Run};
+use super::{Boxed, Verb, Word};
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a value to set",
+    keys: &[
+        ("value", "The value, with `${name}`.", Takes::Text),
+        ("case", "`lower` or `upper`.", Takes::Word(&["lower", "upper"])),
+        ("length", "`true`: the number of characters instead of the text.", Takes::Flag),
+    ],
+};
+
+pub(super) const SET: Word = Word::new(
+    (
+        "set",
+        "Set variables that every rule below may use: {who: \"${from.user}\"}, {d: {value: \"${1}\", case: lower}}.",
+        Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&KEYS)])),
+    ),
+    read,
+);
+
+#[derive(Debug)]
+struct Set(Vec<(String, Given)>);
+
+#[derive(Debug)]
+struct Given {
+    text: Text,
+    case: Case,
+    length: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Case {
+    #[default]
+    AsIs,
+    Lower,
+    Upper,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let Value::Map(entries) = &node.value else {
+        reader::mismatch(node, "variables with values (a mapping)", &mut compiler.problems);
+        return None;
+    };
+    let mut values = Vec::new();
+    for (key, node) in entries {
+        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+        if !is_name || key.text.is_empty() || super::super::names::is_always(&key.text) {
+            let message = format!("`{}` cannot be the name of a variable", crate::clean::short(&key.text, 60));
+            compiler.problems.error(key.span, message).hint("letters, digits, `_` and `-`, and no name that is always there");
+            return None;
+        }
+        let value = value(node, compiler);
+        compiler.sets(&key.text);
+        values.push((key.text.clone(), value?));
+    }
+    Some(Box::new(Set(values)))
+}
+
+fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {
+    if !matches!(node.value, Value::Map(_)) {
+        let text = compiler.text(node, "a value")?;
+        return Some(Given { text, case: Case::AsIs, length: false });
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let words = [("lower", Case::Lower), ("upper", Case::Upper)];
+    let case = map.read("case", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
+    let length = map.read("length", reader::flag).unwrap_or(false);
+    let text = map.require("value").and_then(|node| compiler.text(node, "a value"))?;
+    Some(Given { text, case, length })
+}
+
+impl Verb for Set {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        for (name, value) in &self.0 {
+            let mut text = run.asking.expand(&value.text);
+            text = match value.case {
+                Case::AsIs => text,
+                Case::Lower => text.to_lowercase(),
+                Case::Upper => text.to_uppercase(),
+            };
+            if value.length {
+                text = text.chars().count().to_string();
+            }
+            run.did(&format!("set {name} to \"{}\"", crate::clean::short(&text, 60)));
+            run.asking.names.set(name, text);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! A comparison as it is written: `{contains: [a, b], part: domain, count: {over: 2}}`.
+
+use super::comparator::{Comparator, Range};
+use super::compile::Compiler;
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::{Node, Value};
+
+/// The keys of a comparison.
+pub(super) static COMPARISON: Shape = Shape {
+    what: "a comparison",
+    keys: &[
+        ("is", "The whole value is this, or one of these.", TEXTS),
+        ("contains", "The value holds this, or one of these.", TEXTS),
+        ("matches", "The whole value fits a pattern with `*` and `?`.", TEXTS),
+        ("regex", "The regular expression is found in the value; `(?<name>…)` captures.", TEXTS),
+        ("in", "The whole value is one of these.", TEXTS),
+        ("in_list", "The value, or the `@domain` of an address, is in this list; `me` is your own addresses.", Takes::Text),
+        ("over", "The first number in the value is greater.", Takes::Number),
+        ("under", "The first number in the value is smaller.", Takes::Number),
+        ("at_least", "The first number in the value is as great or greater.", Takes::Number),
+        ("at_most", "The first number in the value is as small or smaller.", Takes::Number),
+        ("part", "Of an address: `all`, `localpart`, `domain`, `name`, `user` or `detail`.", Takes::Word(PARTS)),
+        ("raw", "Of a header field or body: `true` for the bytes as they stand, undecoded.", Takes::Flag),
+        ("nth", "Only this one of several values, from 1; -1 is the last.", Takes::Number),
+        ("every", "`true`: every value must pass, and there must be one.", Takes::Flag),
+        ("count", "How many values there are: a number, or {over:, under:, at_least:, at_most:}.", NUMBER),
+    ],
+};
+
+const PARTS: &[&str] = &["all", "localpart", "domain", "name", "user", "detail"];
+
+/// The keys of a number.
+pub(super) static NUMBERS: Shape = Shape {
+    what: "a number or its bounds",
+    keys: &[
+        ("over", "Greater than this.", Takes::Number),
+        ("under", "Smaller than this.", Takes::Number),
+        ("at_least", "This or greater.", Takes::Number),
+        ("at_most", "This or smaller.", Takes::Number),
+    ],
+};
+
+/// A number, or its bounds.
+pub(super) const NUMBER: Takes = Takes::Either(&[Takes::Number, Takes::Section(&NUMBERS)]);
+/// A comparison in its short or long form.
+pub(super) const COMPARED: Takes = Takes::Either(&[TEXTS, Takes::Section(&COMPARISON)]);
+
+/// The part of an address that is compared (RFC 5228 2.7.4, RFC 5233), or its display name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Part {
+    #[default]
+    All,
+    LocalPart,
+    Domain,
+    Name,
+    User,
+    Detail,
+}
+
+/// What a comparison may say beside how it compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Allowed {
+    pub(super) part: bool,
+    pub(super) raw: bool,
+    pub(super) many: bool,
+}
+
+/// A comparison as it is meant.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    pub(super) comparator: Comparator,
+    pub(super) part: Part,
+    pub(super) raw: bool,
+    /// From 1, or from the end with -1.
+    pub(super) nth: Option<i64>,
+    pub(super) every: bool,
+    pub(super) count: Option<Range>,
+}
+
+impl Comparison {
+    /// Of these values the one that `nth` asks for, or all.
+    pub(super) fn chosen<'v, T>(&self, values: &'v [T]) -> &'v [T] {
+        let Some(nth) = self.nth else { return values };
+        let index = match nth {
+            1.. => usize::try_from(nth - 1).ok(),
+            _ => usize::try_from(-nth).ok().and_then(|back| values.len().checked_sub(back)),
+        };
+        index.and_then(|index| values.get(index..=index)).unwrap_or_default()
+    }
+}
+
+impl Compiler<'_, '_> {
+    /// A text or a list of texts means `is`; a mapping names its comparators, which must all pass.
+    pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed) -> Option<Comparison> {
+        let mut comparison = Comparison::default();
+        if !matches!(node.value, Value::Map(_)) {
+            let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
+            self.add(&mut comparison.comparator, "is", &values, node);
+            return Some(comparison);
+        }
+        let map = MapReader::new(node, &COMPARISON, &mut self.problems);
+        let keys: Vec<(&str, &Node)> = COMPARISON.names().filter_map(|key| Some((key, map.take(key)?))).collect();
+        let mut complete = true;
+        for (key, node) in &keys {
+            complete &= match *key {
+                "is" | "contains" | "matches" | "regex" | "in" => self.texts_compared(&mut comparison, key, node),
+                "in_list" => self.list(node).map(|list| comparison.comparator.in_list(list)).is_some(),
+                "over" | "under" | "at_least" | "at_most" => decimal(node, &mut self.problems).is_some(),
+                "part" => self.part(node, allowed).map(|part| comparison.part = part).is_some(),
+                key => self.option(&mut comparison, key, node, allowed),
+            };
+        }
+        let range = bounds(&keys);
+        if range != Range::default() {
+            comparison.comparator.number(range);
+        }
+        if comparison.comparator.is_empty() && comparison.count.is_none() && complete {
+            self.problems.error(
+                node.span,
+                "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`",
+            );
+            return None;
+        }
+        self.captured(comparison.comparator.capture_names().collect::<Vec<_>>().into_iter());
+        complete.then_some(comparison)
+    }
+
+    fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
+        match reader::texts(node, "a text or a list of texts", &mut self.problems) {
+            Some(values) => {
+                self.add(&mut comparison.comparator, key, &values, node);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn add(&mut self, comparator: &mut Comparator, kind: &str, values: &[String], node: &Node) {
+        let added = match kind {
+            "contains" => comparator.contains(values),
+            "matches" => comparator.matches(values),
+            "regex" => comparator.regex(values),
+            _ => comparator.is(values),
+        };
+        if let Err(e) = added {
+            self.captures_unknown();
+            self.problems.error(node.span, "this regular expression cannot be used").hint(last_line(&e.to_string()));
+        }
+    }
+
+    fn part(&mut self, node: &Node, allowed: Allowed) -> Option<Part> {
+        if !allowed.part {
+            self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead");
+            return None;
+        }
+        let words = [
+            ("all", Part::All),
+            ("localpart", Part::LocalPart),
+            ("domain", Part::Domain),
+            ("name", Part::Name),
+            ("user", Part::User),
+            ("detail", Part::Detail),
+        ];
+        reader::choice(node, &words, &mut self.problems)
+    }
+
+    fn option(&mut self, comparison: &mut Comparison, key: &str, node: &Node, allowed: Allowed) -> bool {
+        let fits = if key == "raw" { allowed.raw } else { allowed.many };
+        if !fits {
+            self.problems.error(node.span, format!("`{key}` makes no sense here"));
+            return false;
+        }
+        match key {
+            "raw" => reader::flag(node, &mut self.problems).map(|raw| comparison.raw = raw).is_some(),
+            "every" => reader::flag(node, &mut self.problems).map(|every| comparison.every = every).is_some(),
+            "nth" => self.nth(node).map(|nth| comparison.nth = Some(nth)).is_some(),
+            _ => range(node, &mut self.problems).map(|range| comparison.count = Some(range)).is_some(),
+        }
+    }
+
+    fn nth(&mut self, node: &Node) -> Option<i64> {
+        let number = node.as_text().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n != 0 && n.abs() <= 10_000);
+        if number.is_none() {
+            reader::mismatch(node, "a number from 1, or from the end with -1", &mut self.problems);
+        }
+        number
+    }
+}
+
+/// A number like `8`, `-1` or `5.5`.
+pub(super) fn decimal(node: &Node, problems: &mut Problems) -> Option<f64> {
+    let number = node.as_text().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
+    if number.is_none() {
+        reader::mismatch(node, "a number", problems);
+    }
+    number
+}
+
+/// A number, or a mapping with its bounds.
+pub(super) fn range(node: &Node, problems: &mut Problems) -> Option<Range> {
+    if !matches!(node.value, Value::Map(_)) {
+        return decimal(node, problems).map(Range::exactly);
+    }
+    let map = MapReader::new(node, &NUMBERS, problems);
+    let keys: Vec<(&str, &Node)> = NUMBERS.names().filter_map(|key| Some((key, map.take(key)?))).collect();
+    if keys.is_empty() {
+        problems.error(node.span, "a number needs one of `over`, `under`, `at_least`, `at_most`");
+        return None;
+    }
+    let all_read = keys.iter().filter(|(_, node)| decimal(node, problems).is_some()).count() == keys.len();
+    all_read.then(|| bounds(&keys))
+}
+
+/// The bounds among these keys; wrong numbers have been reported.
+fn bounds(keys: &[(&str, &Node)]) -> Range {
+    let number = |name: &str| {
+        let (_, node) = keys.iter().find(|(key, _)| *key == name)?;
+        node.as_text()?.parse::<f64>().ok()
+    };
+    Range { over: number("over"), under: number("under"), at_least: number("at_least"), at_most: number("at_most") }
+}
+
+/// The regex crate draws a picture; its last line says what is wrong.
+pub(super) fn last_line(error: &str) -> String {
+    error.lines().last().unwrap_or(error).trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,450 @@
+//! The rule language in YAML: from a tree with places to compiled rules, or to every problem at once.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::actions::{self, Verb};
+use super::comparison::COMPARISON;
+use super::conditions::{self, Boxed};
+use super::engine::Settings;
+use super::lua;
+use super::names;
+use super::rule::{List, ListKind, Rule, Step};
+use super::trial;
+use crate::config::lists::{self, ListKind as Written};
+use crate::config::problem::{Problem, Problems, Source};
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::template::Template;
+use crate::config::text::Text;
+use crate::config::yaml::{Document, Node, Span, Value};
+use crate::config::{FilterSource, RuleFile};
+
+static FILE: Shape = Shape {
+    what: "a rule file",
+    keys: &[
+        ("about", "What the filter does, in one line.", Takes::Text),
+        ("parameters", "What whoever includes it may set: `${name}` stands for the value.", Takes::Named(&Takes::Text)),
+        ("lists", "Lists that rules ask and add to.", Takes::Named(&Takes::Text)),
+        ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
+        ("tests", "What the rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Section(&trial::TEST))),
+    ],
+};
+
+static RULE: Shape = Shape {
+    what: "a rule",
+    keys: &[
+        ("name", "What the log calls it.", Takes::Text),
+        ("if", "The condition; without one the rule is for every message.", Takes::Section(&CONDITION)),
+        ("do", "What to do when it holds: one action or a list of actions and rules.", STEPS),
+        ("else", "What to do when it does not hold.", STEPS),
+        ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
+        ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Text)),
+    ],
+};
+
+const STEP: Takes = Takes::Either(&[
+    Takes::Word(&["keep", "discard", "stop", "defer"]),
+    Takes::Section(&ACTION),
+    Takes::Section(&RULE),
+]);
+const STEPS: Takes = Takes::Some(&STEP);
+
+/// A condition: the words of `conditions/`.
+pub(super) static CONDITION: Shape = Shape { what: "a condition", keys: &conditions::KEYS };
+
+/// An action: the words of `actions/`.
+static ACTION: Shape = Shape { what: "an action", keys: &actions::KEYS };
+
+/// Every section of a rule file, for the reference and the schema.
+pub fn sections() -> Vec<&'static Shape> {
+    let mut all = vec![&FILE, &RULE, &CONDITION, &COMPARISON];
+    all.extend(conditions::SECTIONS);
+    all.push(&ACTION);
+    all.extend(actions::SECTIONS);
+    all.push(&trial::TEST);
+    all.extend(trial::SECTIONS);
+    all
+}
+
+/// What compiling gave.
+#[derive(Debug, Default)]
+pub(super) struct Compiled {
+    pub(super) steps: Vec<Step>,
+    pub(super) placed: Vec<Placed>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A rule's place and its condition as written; `step` is its number.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) step: usize,
+    pub(super) condition: Option<Node>,
+    pub(super) source: Arc<Source>,
+    pub(super) span: Span,
+}
+
+/// Compiles filters in their order.
+pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled {
+    let mut compiled = Compiled::default();
+    let mut shared = Shared::of_script(Cow::Owned(BTreeMap::new()), settings);
+    for list in &settings.lists {
+        shared.define(list, &mut compiled.problems);
+    }
+    for source in sources {
+        shared.collect_lists(source, &mut compiled.problems);
+    }
+    for source in sources {
+        match source {
+            FilterSource::Yaml(file) => {
+                let mut compiler = Compiler::new(file, &mut shared);
+                let rules = compiler.file(&file.document.root);
+                compiled.problems.extend(compiler.problems.into_vec());
+                for (rule, condition, span) in rules {
+                    let (step, source) = (compiled.steps.len(), Arc::clone(&file.document.source));
+                    compiled.placed.push(Placed { step, condition, source, span });
+                    compiled.steps.push(Step::Rule(rule));
+                }
+            }
+            FilterSource::Lua(script) => {
+                let mut problems = Problems::new(&script.source);
+                let step = lua::Script::compile(script, &shared.lists, settings, &mut problems);
+                compiled.problems.extend(problems.into_vec());
+                compiled.steps.extend(step.map(|script| Step::Script(Arc::new(script))));
+            }
+        }
+    }
+    compiled
+}
+
+/// What all files of an engine have in common.
+pub(super) struct Shared<'s> {
+    pub(super) lists: Cow<'s, BTreeMap<String, List>>,
+    /// The variables that rules above set.
+    variables: BTreeSet<String>,
+    pub(super) settings: &'s Settings,
+}
+
+impl<'s> Shared<'s> {
+    /// With these lists and no variables: what a script has around it.
+    pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
+        Self { lists, variables: BTreeSet::new(), settings }
+    }
+
+    /// The lists of a file and of what it includes.
+    fn collect_lists(&mut self, source: &FilterSource, problems: &mut Vec<Problem>) {
+        let FilterSource::Yaml(file) = source else { return };
+        for list in &file.lists {
+            self.define(list, problems);
+        }
+        self.collect_below(&file.document.root, problems);
+    }
+
+    fn collect_below(&mut self, node: &Node, problems: &mut Vec<Problem>) {
+        match &node.value {
+            Value::File(file) => self.collect_lists(file, problems),
+            Value::Seq(items) => items.iter().for_each(|item| self.collect_below(item, problems)),
+            Value::Map(entries) => entries.iter().for_each(|(_, node)| self.collect_below(node, problems)),
+            Value::Null | Value::Scalar { .. } => {}
+        }
+    }
+
+    /// A list that is defined twice alike is one; what the config says counts for a shipped filter too.
+    fn define(&mut self, list: &lists::List, problems: &mut Vec<Problem>) {
+        let kind = match &list.kind {
+            Written::Inline(entries) => ListKind::Inline(Arc::clone(entries)),
+            Written::File(path, entries) => ListKind::File(Arc::new(path.clone()), Arc::clone(entries)),
+            Written::Database => ListKind::Database,
+        };
+        let is_reserved = list.name == "me";
+        let is_config = self.settings.lists.iter().any(|known| known.name == list.name);
+        match self.lists.get(&list.name).filter(|_| !is_config || is_reserved) {
+            Some(known) if !same_list(&known.kind, &kind) => {
+                let mut own = Problems::new(&list.source);
+                own.error(list.at, format!("the list `{}` is defined elsewhere in another way", list.name))
+                    .hint("define it once, in the config or in one rule file");
+                problems.extend(own.into_vec());
+            }
+            _ if is_reserved => {
+                let mut own = Problems::new(&list.source);
+                own.error(list.at, "the list `me` is your own addresses").hint("write them under `me:` in the config");
+                problems.extend(own.into_vec());
+            }
+            Some(_) => {}
+            None => {
+                let new = List { name: list.name.as_str().into(), kind };
+                self.lists.to_mut().entry(list.name.clone()).or_insert(new);
+            }
+        }
+    }
+}
+
+fn same_list(a: &ListKind, b: &ListKind) -> bool {
+    match (a, b) {
+        (ListKind::Database, ListKind::Database) => true,
+        (ListKind::File(a, _), ListKind::File(b, _)) => a == b,
+        (ListKind::Inline(a), ListKind::Inline(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Compiles one file.
+pub(super) struct Compiler<'d, 's> {
+    file: &'d RuleFile,
+    pub(super) problems: Problems,
+    pub(super) shared: &'d mut Shared<'s>,
+    /// The names captured by the conditions around the current place.
+    scope: Vec<String>,
+    /// A condition of the current rule could not be read, so what it captures is not known.
+    scope_is_partial: bool,
+}
+
+impl<'d, 's> Compiler<'d, 's> {
+    pub(super) fn new(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
+        let problems = Problems::new(&file.document.source);
+        Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false }
+    }
+
+    fn document(&self) -> &'d Document {
+        &self.file.document
+    }
+
+    /// The file being compiled.
+    pub(super) fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.file.document.source)
+    }
+
+    fn file(&mut self, root: &Node) -> Vec<(Rule, Option<Node>, Span)> {
+        let map = MapReader::new(root, &FILE, &mut self.problems);
+        let (rules, tests) = (map.take("rules"), map.take("tests"));
+        if map.is_map() && rules.is_none() && map.take("lists").is_none() && tests.is_none() {
+            self.problems.error(root.span, "a rule file needs the key `rules`");
+        }
+        let items = rules.and_then(|node| reader::list(node, "a list of rules", &mut self.problems)).unwrap_or_default();
+        if let Some(tests) = tests {
+            trial::check(tests, &mut self.problems);
+        }
+        let mut compiled = Vec::new();
+        for node in items {
+            self.scope.clear();
+            self.scope_is_partial = false;
+            if let Some(mut rule) = self.rule(node) {
+                rule.name.get_or_insert_with(|| self.place(node.span));
+                compiled.push((rule, node.get("if").cloned(), node.span));
+            }
+        }
+        compiled
+    }
+
+    /// `rules.yaml:7`.
+    pub(super) fn place(&self, span: Span) -> String {
+        let file = self.document().source.name.file_name().unwrap_or(self.document().source.name.as_os_str());
+        format!("{}:{}", crate::clean::line(file.as_encoded_bytes()), span.line)
+    }
+
+    fn rule(&mut self, node: &Node) -> Option<Rule> {
+        let mut map = MapReader::new(node, &RULE, &mut self.problems);
+        let name = map.read("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        let (condition, then, otherwise, uses) = (map.take("if"), map.take("do"), map.take("else"), map.take("uses"));
+        match (uses, then, otherwise) {
+            (None, None, None) if map.is_map() => drop(map.require("do")),
+            (Some(_), Some(then), _) => {
+                map.problems().error(then.span, "a rule has either `do` or `uses`, not both");
+            }
+            _ => {}
+        }
+        let outer = self.scope.len();
+        let test = condition.map(|node| self.condition(node));
+        self.scope_is_partial |= matches!(test, Some(None));
+        let mut steps = then.map(|node| self.steps(node)).unwrap_or_default();
+        steps.extend(uses.and_then(|node| self.included(node)));
+        // What a condition captures is not there when it does not hold.
+        self.scope.truncate(outer);
+        let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
+        let condition = match test {
+            Some(None) => return None,
+            Some(condition) => condition,
+            None => None,
+        };
+        Some(Rule { name, condition, then: steps, otherwise })
+    }
+
+    /// What stands in the place of `uses`.
+    fn included(&mut self, node: &Node) -> Option<Step> {
+        let Value::File(source) = &node.value else {
+            reader::mismatch(node, "the name of a filter", &mut self.problems);
+            return None;
+        };
+        match &**source {
+            FilterSource::Yaml(file) => {
+                let mut compiler = Compiler::new(file, self.shared);
+                let rules = compiler.file(&file.document.root);
+                let problems = compiler.problems;
+                self.problems.merge(problems);
+                Some(Step::File(rules.into_iter().map(|(rule, _, _)| rule).collect()))
+            }
+            FilterSource::Lua(script) => {
+                let mut problems = Problems::new(&script.source);
+                let compiled = lua::Script::compile(script, &self.shared.lists, self.shared.settings, &mut problems);
+                self.problems.merge(problems);
+                compiled.map(|script| Step::Script(Arc::new(script)))
+            }
+        }
+    }
+
+    /// A condition: several keys in one mapping must all hold.
+    pub(super) fn condition(&mut self, node: &Node) -> Option<Boxed> {
+        let map = MapReader::new(node, &CONDITION, &mut self.problems);
+        let parts: Vec<(&conditions::Word, &Node)> =
+            conditions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+        if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
+            self.problems
+                .error(node.span, "an empty condition")
+                .hint("leave `if` out for a rule that is for every message");
+        }
+        let parts: Vec<Option<Boxed>> = parts.into_iter().map(|(word, node)| self.word(word, node)).collect();
+        let mut parts = parts.into_iter().collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty())?;
+        if parts.len() == 1 { parts.pop() } else { Some(conditions::all(parts)) }
+    }
+
+    fn word(&mut self, word: &conditions::Word, node: &Node) -> Option<Boxed> {
+        let condition = (word.read)(node, self)?;
+        if word.is_group {
+            return Some(condition);
+        }
+        let text = format!("{}: {}", word.key.0, node.in_line());
+        Some(conditions::leaf(text, condition))
+    }
+
+    /// A list of conditions.
+    pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+        let items = reader::list(node, "a list of conditions", &mut self.problems)?;
+        if items.is_empty() {
+            self.problems.error(node.span, "expected a list of conditions, found an empty list");
+            return None;
+        }
+        let tests: Vec<_> = items.iter().map(|item| self.condition(item)).collect();
+        tests.into_iter().collect()
+    }
+
+    /// What is captured where a condition must not hold is never there.
+    pub(super) fn in_own_scope<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = self.scope.len();
+        let value = read(self);
+        self.scope.truncate(outer);
+        value
+    }
+
+    /// Names that the steps below may use.
+    pub(super) fn captured(&mut self, names: impl Iterator<Item = String>) {
+        self.scope.extend(names);
+    }
+
+    /// What is captured here could not be read.
+    pub(super) fn captures_unknown(&mut self) {
+        self.scope_is_partial = true;
+    }
+
+    /// A variable that every rule below may use.
+    pub(super) fn sets(&mut self, name: &str) {
+        self.shared.variables.insert(name.to_owned());
+    }
+
+    /// The list of that name.
+    pub(super) fn list(&mut self, node: &Node) -> Option<List> {
+        let name = reader::text(node, "the name of a list", &mut self.problems)?;
+        if name == "me" {
+            return Some(List { name: "me".into(), kind: ListKind::Me });
+        }
+        if let Some(list) = self.shared.lists.get(name) {
+            return Some(list.clone());
+        }
+        let names: Vec<&str> = self.shared.lists.keys().map(String::as_str).chain(["me"]).collect();
+        let problem = self.problems.error(node.span, format!("there is no list `{}`", crate::clean::short(name, 60)));
+        match reader::suggest(name, names.iter().copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem.hint(format!("define it under `lists:`, like `{name}: {{file: {name}.txt}}`")),
+        };
+        None
+    }
+
+    /// The actions and rules of `do` or `else`.
+    pub(super) fn steps(&mut self, node: &Node) -> Vec<Step> {
+        match &node.value {
+            Value::Seq(items) => items.iter().filter_map(|item| self.one_step(item)).collect(),
+            Value::Scalar { .. } | Value::Map(_) => self.one_step(node).into_iter().collect(),
+            _ => {
+                reader::mismatch(node, "an action or a list of actions", &mut self.problems);
+                Vec::new()
+            }
+        }
+    }
+
+    fn one_step(&mut self, node: &Node) -> Option<Step> {
+        if let Value::Map(entries) = &node.value {
+            let is_rule = entries.iter().any(|(key, _)| matches!(key.text.as_str(), "if" | "do" | "else" | "uses"));
+            if is_rule {
+                return self.in_own_scope(|this| this.rule(node)).map(Step::Rule);
+            }
+            return self.action(node).map(Step::Do);
+        }
+        let words: Vec<(&str, &actions::Word)> =
+            actions::WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
+        let word = reader::choice(node, &words, &mut self.problems)?;
+        word.bare.map(|make| Step::Do(make()))
+    }
+
+    fn action(&mut self, node: &Node) -> Option<Box<dyn Verb>> {
+        let map = MapReader::new(node, &ACTION, &mut self.problems);
+        let found: Vec<(&actions::Word, &Node)> =
+            actions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+        match found.as_slice() {
+            [(word, value)] => (word.read)(value, self),
+            [] => None,
+            _ => {
+                let problem = self.problems.error(node.span, "two actions in one item");
+                problem.hint("write each as an item of its own, with a `-` in front");
+                None
+            }
+        }
+    }
+
+    /// A folder name with variables that are known here.
+    pub(super) fn folder(&mut self, node: &Node) -> Option<Template> {
+        let template = reader::template(node, &mut self.problems)?;
+        self.check_names(node, template.names().map(str::to_owned).collect());
+        Some(template)
+    }
+
+    /// A text with variables that are known here.
+    pub(super) fn text(&mut self, node: &Node, expected: &str) -> Option<Text> {
+        let text = reader::text_with_variables(node, expected, &mut self.problems)?;
+        self.check_names(node, text.names().map(str::to_owned).collect());
+        Some(text)
+    }
+
+    /// A list of such texts, or one alone.
+    pub(super) fn texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
+        let nodes = match &node.value {
+            Value::Seq(items) if !items.is_empty() => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        let texts: Vec<_> = nodes.iter().map(|node| self.text(node, expected)).collect();
+        texts.into_iter().collect()
+    }
+
+    fn check_names(&mut self, node: &Node, used: Vec<String>) {
+        let known: BTreeSet<&str> = self.scope.iter().chain(&self.shared.variables).map(String::as_str).collect();
+        for name in used {
+            if known.contains(name.as_str()) || names::is_always(&name) || self.scope_is_partial {
+                continue;
+            }
+            let all = known.iter().copied().chain(names::ALWAYS.iter().map(|(name, _)| *name));
+            let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
+            match reader::suggest(&name, all.collect::<Vec<_>>().into_iter()) {
+                Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
+                None => problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`"),
+            };
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `account` and `folder`: where the message comes from.
+
+use super::super::comparator::Comparator;
+use super::super::comparison::{Allowed, COMPARED};
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::yaml::Node;
+
+pub(super) const ACCOUNT: Word = Word::new(("account", "The account's name, with a comparison.", COMPARED), |node, compiler| {
+    read(node, compiler, false)
+});
+
+pub(super) const FOLDER: Word =
+    Word::new(("folder", "The folder on the server, with a comparison; levels are separated by `/`.", COMPARED), |node, compiler| {
+        read(node, compiler, true)
+    });
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, folder: bool) -> Option<Boxed> {
+    let comparison = compiler.comparison(node, Allowed::default())?;
+    Some(Box::new(Origin { folder, comparator: comparison.comparator }))
+}
+
+#[derive(Debug)]
+struct Origin {
+    folder: bool,
+    comparator: Comparator,
+}
+
+impl Condition for Origin {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let (what, value) =
+            if self.folder { ("folder", asking.folder().to_owned()) } else { ("account", asking.account().to_owned()) };
+        let holds = self.comparator.accepts(&value, asking)?;
+        asking.saw(holds, || format!("{what} is \"{value}\""));
+        Ok(holds)
+    }
+}

@@ -1,0 +1,100 @@
+//! `address`, its short forms `from` and `to`, and `envelope`: addresses and their parts.
+
+use super::super::comparison::{Allowed, COMPARED, Comparison, Part};
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word, header};
+use crate::config::reader::{self, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::message::Address;
+
+pub(super) const ADDRESS: Word = Word::new(
+    (
+        "address",
+        "Addresses in from, to, cc or another field, or any `recipient`, each with a comparison: {from: {is: x.example, part: domain}}.",
+        Takes::Named(&COMPARED),
+    ),
+    |node, compiler| header::by_field(node, compiler, in_field),
+);
+
+pub(super) const FROM: Word = Word::new(("from", "Short for {address: {from: …}}.", COMPARED), |node, compiler| {
+    in_field("from", node, compiler)
+});
+
+pub(super) const TO: Word = Word::new(("to", "Short for {address: {recipient: …}}.", COMPARED), |node, compiler| {
+    in_field("recipient", node, compiler)
+});
+
+pub(super) const ENVELOPE: Word = Word::new(
+    (
+        "envelope",
+        "The envelope as the headers keep it: {from: …} is Return-Path (empty for bounces), {to: …} Delivered-To and its kin.",
+        Takes::Named(&COMPARED),
+    ),
+    |node, compiler| {
+        if let Value::Map(entries) = &node.value {
+            for (key, _) in entries.iter().filter(|(key, _)| !matches!(key.text.as_str(), "from" | "to")) {
+                let message = format!("an envelope has `from` and `to`, and no `{}`", crate::clean::short(&key.text, 40));
+                compiler.problems.error(key.span, message);
+            }
+        } else {
+            reader::mismatch(node, "{from: …} or {to: …}", &mut compiler.problems);
+            return None;
+        }
+        header::by_field(node, compiler, |name, node, compiler| read(&format!("envelope {name}"), node, compiler))
+    },
+);
+
+fn in_field(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    // As in Lua and in templates, `reply_to` is Reply-To.
+    read(&name.replace('_', "-"), node, compiler)
+}
+
+fn read(field: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let comparison = compiler.comparison(node, Allowed { part: true, many: true, raw: false })?;
+    Some(Box::new(Addresses { field: field.to_owned(), comparison }))
+}
+
+#[derive(Debug)]
+struct Addresses {
+    field: String,
+    comparison: Comparison,
+}
+
+impl Condition for Addresses {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let message = std::sync::Arc::clone(asking.message());
+        let one = |address: &str| vec![Address { name: None, address: address.to_owned() }];
+        let found: Vec<Address> = match self.field.as_str() {
+            "recipient" => message.recipients(),
+            "envelope from" => message.envelope_sender().map(one).unwrap_or_default(),
+            "envelope to" => message.delivered_to().map(one).unwrap_or_default(),
+            field => {
+                let addresses = message.addresses(field);
+                return self.accepts(addresses.iter().copied(), asking);
+            }
+        };
+        self.accepts(found.iter(), asking)
+    }
+}
+
+impl Addresses {
+    fn accepts<'a>(&self, found: impl Iterator<Item = &'a Address>, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let delimiters = &asking.settings.delimiters;
+        let values: Vec<&str> =
+            found.filter_map(|address| part_of(address, self.comparison.part, delimiters)).collect();
+        header::accepts(&self.comparison, &self.field, &values, asking)
+    }
+}
+
+/// The part of an address; `None` where it has no such part.
+fn part_of<'a>(address: &'a Address, part: Part, delimiters: &str) -> Option<&'a str> {
+    match part {
+        Part::All => Some(&address.address),
+        Part::LocalPart => Some(address.local_part()),
+        Part::Domain => Some(address.domain()),
+        Part::Name => address.name.as_deref(),
+        Part::User => Some(address.user(delimiters)),
+        Part::Detail => address.detail(delimiters),
+    }
+}

@@ -1,0 +1,46 @@
+//! `body`: the text of a message, decoded and without markup, or its raw bytes.
+
+use super::super::comparator::Comparator;
+use super::super::comparison::{Allowed, COMPARED};
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+
+use crate::config::yaml::Node;
+use crate::message::MAX_TEXT;
+
+
+pub(super) const BODY: Word = Word::new(
+    (
+        "body",
+        "The text of all text parts, decoded, HTML without its markup: {contains: unsubscribe}. With `raw: true` the bytes as they stand.",
+        COMPARED,
+    ),
+    read,
+);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let comparison = compiler.comparison(node, Allowed { raw: true, part: false, many: false })?;
+    Some(Box::new(Body { comparator: comparison.comparator, raw: comparison.raw }))
+}
+
+#[derive(Debug)]
+struct Body {
+    comparator: Comparator,
+    raw: bool,
+}
+
+impl Condition for Body {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let message = std::sync::Arc::clone(asking.message());
+        let holds = if self.raw {
+            let raw = message.raw_body(MAX_TEXT);
+            self.comparator.accepts(&String::from_utf8_lossy(&raw), asking)?
+        } else {
+            self.comparator.accepts(message.text(), asking)?
+        };
+        let what = if self.raw { "the raw body" } else { "the text" };
+        asking.saw(holds, || if holds { format!("{what} fits") } else { format!("{what} does not fit") });
+        Ok(holds)
+    }
+}

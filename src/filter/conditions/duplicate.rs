@@ -1,0 +1,86 @@
+//! `duplicate`: whether such a message was here before (RFC 7352).
+
+use std::time::Duration;
+
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
+use crate::decision::{Fact, Write};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a duplicate condition",
+    keys: &[
+        ("key", "By what messages are told apart. Default: `${message_id}`.", Takes::Text),
+        ("handle", "Keys under different handles have nothing to do with each other. Default: the rule's place.", Takes::Text),
+        ("keep_for", "How long a key is remembered. Default: 14d.", Takes::Duration),
+        ("last", "`true`: each duplicate begins the time anew.", Takes::Flag),
+    ],
+};
+
+pub(super) const DUPLICATE: Word = Word::new(
+    (
+        "duplicate",
+        "A message with the same key came before: `true`, or {key: \"${list_id} ${message_id}\", keep_for: 14d}. Without a key to compare, false.",
+        Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]),
+    ),
+    read,
+);
+
+const KEEP_FOR: Duration = Duration::from_secs(14 * 86_400);
+/// A key longer than this is compared by its hash.
+const LONGEST_KEY: usize = 500;
+
+#[derive(Debug)]
+struct Duplicate {
+    key: Text,
+    handle: String,
+    keep_for: Duration,
+    last: bool,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let place = compiler.place(node.span);
+    let default = Duplicate { key: Text::parse("${message_id}").ok()?, handle: place, keep_for: KEEP_FOR, last: false };
+    if let Value::Scalar { .. } = &node.value {
+        if !reader::flag(node, &mut compiler.problems)? {
+            compiler.problems.error(node.span, "this is asked with `true`").hint("turn it around with `not`");
+            return None;
+        }
+        // All rules that ask for nothing more share what they know.
+        return Some(Box::new(Duplicate { handle: "message_id".to_owned(), ..default }));
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let handle = map.read("handle", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+    let keep_for = map.read("keep_for", reader::duration).unwrap_or(KEEP_FOR);
+    let last = map.read("last", reader::flag).unwrap_or(false);
+    let key = map.take("key");
+    let key = key.map_or(Some(default.key), |node| compiler.text(node, "a key"))?;
+    Some(Box::new(Duplicate { key, handle: handle.unwrap_or(default.handle), keep_for, last }))
+}
+
+impl Condition for Duplicate {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let mut key = asking.expand(&self.key).trim().to_owned();
+        if key.is_empty() {
+            asking.saw(false, || "there is nothing to compare".to_owned());
+            return Ok(false);
+        }
+        if key.len() > LONGEST_KEY {
+            key = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&key));
+        }
+        let holds = asking.holds(Fact::Seen { handle: self.handle.clone(), key: key.clone() })?;
+        if !holds || self.last {
+            let now = asking.now().timestamp();
+            let until = now.checked_add(self.keep_for).unwrap_or(jiff::Timestamp::MAX);
+            asking.write(Write::Seen { handle: self.handle.clone(), key: key.clone(), until })?;
+        }
+        asking.saw(holds, || match holds {
+            true => format!("\"{key}\" was here before"),
+            false => format!("\"{key}\" is new"),
+        });
+        Ok(holds)
+    }
+}

@@ -1,0 +1,74 @@
+//! `all`, `any`, `none`, `not`: conditions made of conditions.
+
+use super::super::compile::{CONDITION, Compiler};
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::reader::Takes;
+use crate::config::yaml::Node;
+
+const LIST: Takes = Takes::List(&Takes::Section(&CONDITION));
+
+pub(super) const ALL: Word = Word::group(("all", "A list of conditions that must all hold.", LIST), |node, compiler| {
+    compiler.conditions(node).map(all)
+});
+
+pub(super) const ANY: Word =
+    Word::group(("any", "A list of conditions of which one must hold.", LIST), |node, compiler| {
+        compiler.conditions(node).map(|members| group(Kind::Any, members))
+    });
+
+pub(super) const NONE: Word =
+    Word::group(("none", "A list of conditions of which none may hold.", LIST), |node, compiler| {
+        compiler.in_own_scope(|this| this.conditions(node)).map(|members| group(Kind::None, members))
+    });
+
+pub(super) const NOT: Word =
+    Word::group(("not", "A condition that must not hold.", Takes::Section(&CONDITION)), |node, compiler| not(node, compiler));
+
+fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    compiler.in_own_scope(|this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))
+}
+
+/// All of these must hold.
+pub(in super::super) fn all(members: Vec<Boxed>) -> Boxed {
+    group(Kind::All, members)
+}
+
+fn group(word: Kind, members: Vec<Boxed>) -> Boxed {
+    Box::new(Group { word, members })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    All,
+    Any,
+    None,
+    Not,
+}
+
+#[derive(Debug)]
+struct Group {
+    word: Kind,
+    members: Vec<Boxed>,
+}
+
+impl Condition for Group {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let word = match self.word {
+            Kind::All => "all",
+            Kind::Any => "any",
+            Kind::None => "none",
+            Kind::Not => "not",
+        };
+        asking.group(word, |asking| {
+            // `all` ends at the first that does not hold, the others at the first that does.
+            let wanted = !matches!(self.word, Kind::All);
+            for member in &self.members {
+                if member.holds(asking)? == wanted {
+                    return Ok(matches!(self.word, Kind::Any));
+                }
+            }
+            Ok(!matches!(self.word, Kind::Any))
+        })
+    }
+}

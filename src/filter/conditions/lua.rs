@@ -1,0 +1,30 @@
+//! `lua`: a condition that a script answers.
+
+use std::sync::Arc;
+
+use super::super::compile::Compiler;
+use super::super::lua::Script;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::reader::Takes;
+use crate::config::yaml::Node;
+
+pub(super) const LUA: Word = Word::new(
+    ("lua", "A script, or an expression in Lua: `m.size > 1000 and m.subject:lower():find(\"x\", 1, true) ~= nil`.", Takes::Text),
+    read,
+);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    Script::of_node(node, compiler).map(|script| Box::new(Lua(Arc::new(script))) as Boxed)
+}
+
+#[derive(Debug)]
+struct Lua(Arc<Script>);
+
+impl Condition for Lua {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let holds = self.0.holds(asking)?;
+        asking.saw(holds, || format!("{} says {holds}", self.0.name));
+        Ok(holds)
+    }
+}

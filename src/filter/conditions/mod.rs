@@ -1,0 +1,155 @@
+//! The conditions of `if`: one file a word, with its keys, how it is read and how it is answered.
+
+mod account;
+mod address;
+mod age;
+mod auth;
+mod body;
+mod date;
+mod duplicate;
+mod exists;
+mod flag;
+mod groups;
+mod header;
+mod kind;
+mod list_id;
+mod lua;
+mod parts;
+mod program;
+mod score;
+mod size;
+mod spam;
+mod thread;
+mod variable;
+
+use std::fmt;
+
+use super::compile::Compiler;
+use super::run::{Asking, Break};
+use crate::config::reader::{KeyDoc, Shape};
+use crate::config::yaml::Node;
+
+pub(super) use auth::results as auth_results;
+pub(super) use groups::all;
+pub(super) use spam::{score as spam_score, verdict as spam_verdict};
+
+/// A condition, compiled.
+pub(super) trait Condition: fmt::Debug + Send + Sync {
+    /// Whether it holds for the message being decided.
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break>;
+}
+
+/// Any condition.
+pub(super) type Boxed = Box<dyn Condition>;
+
+/// How a word is read.
+type Read = fn(&Node, &mut Compiler<'_, '_>) -> Option<Boxed>;
+
+/// A word of the language.
+pub(super) struct Word {
+    pub(super) key: KeyDoc,
+    pub(super) read: Read,
+    /// Whether it stands for the conditions inside it, and shows itself in the trace.
+    pub(super) is_group: bool,
+}
+
+impl Word {
+    const fn new(key: KeyDoc, read: Read) -> Self {
+        Self { key, read, is_group: false }
+    }
+
+    const fn group(key: KeyDoc, read: Read) -> Self {
+        Self { key, read, is_group: true }
+    }
+}
+
+/// All words, in the order of the reference.
+pub(super) const WORDS: [Word; 31] = [
+    groups::ALL,
+    groups::ANY,
+    groups::NONE,
+    groups::NOT,
+    header::HEADER,
+    exists::EXISTS,
+    address::ADDRESS,
+    address::ENVELOPE,
+    body::BODY,
+    size::SIZE,
+    age::AGE,
+    date::DATE,
+    date::NOW,
+    flag::FLAG,
+    parts::ATTACHMENT,
+    parts::PART,
+    list_id::LIST_ID,
+    kind::KIND,
+    duplicate::DUPLICATE,
+    spam::SPAM,
+    auth::AUTH,
+    account::ACCOUNT,
+    account::FOLDER,
+    thread::THREAD,
+    program::RUN,
+    score::SCORE,
+    variable::VARIABLE,
+    lua::LUA,
+    header::SUBJECT,
+    address::FROM,
+    address::TO,
+];
+
+/// The keys of a condition.
+pub(super) const KEYS: [KeyDoc; WORDS.len()] = {
+    let mut keys = [WORDS[0].key; WORDS.len()];
+    let mut i = 1;
+    while i < keys.len() {
+        keys[i] = WORDS[i].key;
+        i += 1;
+    }
+    keys
+};
+
+/// The sections of conditions that have keys of their own.
+pub(super) static SECTIONS: [&Shape; 11] = [
+    &super::comparison::NUMBERS,
+    &size::KEYS,
+    &age::KEYS,
+    &date::KEYS,
+    &parts::KEYS,
+    &duplicate::KEYS,
+    &spam::KEYS,
+    &auth::KEYS,
+    &program::KEYS,
+    &score::KEYS,
+    &score::WEIGHT,
+];
+
+/// A condition that shows itself in explanations as it was written.
+pub(super) fn leaf(text: String, condition: Boxed) -> Boxed {
+    Box::new(Leaf { text, condition })
+}
+
+#[derive(Debug)]
+struct Leaf {
+    text: String,
+    condition: Boxed,
+}
+
+impl Condition for Leaf {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let holds = self.condition.holds(asking)?;
+        asking.answered(&self.text, holds);
+        Ok(holds)
+    }
+}
+
+/// Several values for an explanation: at most three, quoted.
+fn quoted<'v>(values: impl Iterator<Item = &'v str>) -> String {
+    let mut values = values.peekable();
+    let mut shown: Vec<String> =
+        values.by_ref().take(3).map(|value| format!("\"{}\"", crate::clean::short(value, 60))).collect();
+    if values.peek().is_some() {
+        shown.push("…".to_owned());
+    }
+    shown.join(", ")
+}

@@ -1,0 +1,170 @@
+//! `attachment` and `part`: the MIME parts of a message.
+
+use super::super::comparator::Range;
+use super::super::comparison::{self, Allowed, COMPARED, Comparison, NUMBER};
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word, quoted, size};
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::message::{Message, Part};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a part condition",
+    keys: &[
+        ("name", "The file name, decoded, with a comparison: {matches: \"*.pdf\"}.", COMPARED),
+        ("type", "The type, like `application/pdf`, with a comparison: {matches: \"image/*\"}.", COMPARED),
+        ("size", "The decoded size of the part: {over: 1M}.", Takes::Section(&size::KEYS)),
+        ("text", "Of a text part: its decoded text, with a comparison.", COMPARED),
+        ("parameter", "Parameters of its type, each with a comparison: {method: REQUEST}.", Takes::Named(&COMPARED)),
+        ("count", "How many parts pass: a number or its bounds. Default: at least one.", NUMBER),
+    ],
+};
+
+const TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
+
+pub(super) const ATTACHMENT: Word = Word::new(
+    (
+        "attachment",
+        "A part that is an attachment or has a file name: {name: {matches: \"*.pdf\"}}, {count: {over: 2}}, or just `true`.",
+        TAKES,
+    ),
+    |node, compiler| read(node, compiler, true),
+);
+
+pub(super) const PART: Word = Word::new(
+    ("part", "Any MIME part, the message itself included: {type: text/calendar}.", TAKES),
+    |node, compiler| read(node, compiler, false),
+);
+
+/// The most text of a part that is searched, in bytes.
+const MAX_PART_TEXT: usize = 1024 * 1024;
+
+#[derive(Debug)]
+struct Parts {
+    attachments_only: bool,
+    /// Turned around: `attachment: false`.
+    none: bool,
+    name: Option<Comparison>,
+    kind: Option<Comparison>,
+    size: Option<size::Bounds>,
+    text: Option<Comparison>,
+    parameters: Vec<(String, Comparison)>,
+    count: Option<Range>,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) -> Option<Boxed> {
+    let mut parts = Parts {
+        attachments_only,
+        none: false,
+        name: None,
+        kind: None,
+        size: None,
+        text: None,
+        parameters: Vec::new(),
+        count: None,
+    };
+    if let Value::Scalar { .. } = &node.value {
+        parts.none = !reader::flag(node, &mut compiler.problems)?;
+        return Some(Box::new(parts));
+    }
+    let map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let keys: Vec<(&str, &Node)> = KEYS.names().filter_map(|key| Some((key, map.take(key)?))).collect();
+    if !map.is_map() {
+        return None;
+    }
+    for (key, node) in keys {
+        match key {
+            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?),
+            "type" => parts.kind = Some(compiler.comparison(node, Allowed::default())?),
+            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?),
+            "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
+            "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
+            _ => parts.parameters = parameters(node, compiler)?,
+        }
+    }
+    Some(Box::new(parts))
+}
+
+fn parameters(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<(String, Comparison)>> {
+    let Value::Map(entries) = &node.value else {
+        reader::mismatch(node, "parameters with comparisons (a mapping)", &mut compiler.problems);
+        return None;
+    };
+    let read: Vec<_> = entries
+        .iter()
+        .map(|(key, node)| Some((key.text.clone(), compiler.comparison(node, Allowed::default())?)))
+        .collect();
+    read.into_iter().collect()
+}
+
+impl Condition for Parts {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let message = std::sync::Arc::clone(asking.message());
+        let mut passed: Vec<usize> = Vec::new();
+        for (index, part) in message.parts().iter().enumerate() {
+            if (!self.attachments_only || part.is_attachment()) && self.accepts(&message, index, part, asking)? {
+                passed.push(index);
+                if self.count.is_none() {
+                    break;
+                }
+            }
+        }
+        let holds = match &self.count {
+            Some(count) => count.holds(passed.len() as f64),
+            None => passed.is_empty() == self.none,
+        };
+        asking.saw(holds, || self.seen(&message, &passed));
+        Ok(holds)
+    }
+}
+
+impl Parts {
+    fn accepts(&self, message: &Message, index: usize, part: &Part, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        if let Some(name) = &self.name {
+            let Some(value) = part.file_name() else { return Ok(false) };
+            if !name.comparator.accepts(value, asking)? {
+                return Ok(false);
+            }
+        }
+        if let Some(kind) = &self.kind
+            && !kind.comparator.accepts(part.content_type(), asking)?
+        {
+            return Ok(false);
+        }
+        if !self.size.is_none_or(|size| size.hold(part.size())) {
+            return Ok(false);
+        }
+        for (name, comparison) in &self.parameters {
+            let Some(value) = part.parameter(name) else { return Ok(false) };
+            if !comparison.comparator.accepts(value, asking)? {
+                return Ok(false);
+            }
+        }
+        match &self.text {
+            Some(text) => {
+                let is_text = part.content_type().starts_with("text/");
+                Ok(is_text && text.comparator.accepts(&message.part_text(index, MAX_PART_TEXT), asking)?)
+            }
+            None => Ok(true),
+        }
+    }
+
+    fn seen(&self, message: &Message, passed: &[usize]) -> String {
+        let label = |part: &Part| match part.file_name() {
+            Some(name) => format!("{name} ({})", part.content_type()),
+            None => part.content_type().to_owned(),
+        };
+        let of = |wanted: &dyn Fn(usize, &Part) -> bool| {
+            let parts = message.parts().iter().enumerate();
+            let labels: Vec<String> = parts.filter(|(i, part)| wanted(*i, part)).map(|(_, part)| label(part)).collect();
+            quoted(labels.iter().map(String::as_str))
+        };
+        let what = if self.attachments_only { "attachment" } else { "part" };
+        if !passed.is_empty() {
+            return format!("{what} {}", of(&|i, _| passed.contains(&i)));
+        }
+        let all = of(&|_, part| !self.attachments_only || part.is_attachment());
+        if all.is_empty() { format!("there is no {what}") } else { format!("{what}s: {all}") }
+    }
+}

@@ -1,0 +1,93 @@
+//! `run`: a program answers by its exit code or its output.
+
+use std::time::Duration;
+
+use super::super::actions::programs::{self, Argv};
+use super::super::comparator::{Comparator, Range};
+use super::super::comparison::{self, Allowed, COMPARED, NUMBER};
+use super::super::compile::Compiler;
+use super::super::facts::{Answer, Ask};
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::{Node, Value};
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a program as a condition",
+    keys: &[
+        ("run", "The program and its arguments, a list; no shell. It reads the message.", TEXTS),
+        ("code", "The exit code, or its bounds. Default: 0.", NUMBER),
+        ("output", "What it writes, with a comparison.", COMPARED),
+        ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
+    ],
+};
+
+pub(super) const RUN: Word = Word::new(
+    (
+        "run",
+        "A program reads the message and says yes by exit code 0: [bogofilter, -u], or {run: […], code: 1}. If it cannot run, the message is kept.",
+        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+    ),
+    read,
+);
+
+#[derive(Debug)]
+struct Program {
+    argv: Argv,
+    code: Range,
+    output: Option<Comparator>,
+    timeout: Duration,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let zero = Range::exactly(0.0);
+    if !matches!(node.value, Value::Map(_)) {
+        let argv = Argv::read(node, compiler)?;
+        return Some(Box::new(Program { argv, code: zero, output: None, timeout: programs::TIMEOUT }));
+    }
+    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+    let run = map.require("run");
+    let code = map.read("code", comparison::range);
+    let timeout = map.read("timeout", reader::duration).unwrap_or(programs::TIMEOUT);
+    let output = map.take("output");
+    let argv = run.and_then(|node| Argv::read(node, compiler));
+    let output = match output {
+        Some(node) => Some(compiler.comparison(node, Allowed::default())?.comparator),
+        None => None,
+    };
+    // With an `output` any exit code will do unless one is named.
+    let code = code.unwrap_or(if output.is_some() { Range::default() } else { zero });
+    Some(Box::new(Program { argv: argv?, code, output, timeout }))
+}
+
+impl Condition for Program {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let run = self.argv.expand(asking)?;
+        let message = std::sync::Arc::clone(asking.message());
+        let environment = asking.environment();
+        let ask = Ask {
+            run: &run,
+            input: Some(&message),
+            timeout: self.timeout,
+            most: programs::MOST_OUTPUT,
+            environment: &environment,
+        };
+        match asking.ask(&ask) {
+            Answer::Ended { code, out } => {
+                let out = String::from_utf8_lossy(&out).into_owned();
+                let said = match &self.output {
+                    Some(output) => output.accepts(out.trim_end(), asking)?,
+                    None => true,
+                };
+                let holds = self.code.holds(f64::from(code)) && said;
+                asking.saw(holds, || format!("{} ended with {code}", run.join(" ")));
+                Ok(holds)
+            }
+            Answer::Failed(cause) => Err(Break::Failed(format!("{}: {cause}", run.join(" ")))),
+            Answer::NotAsked => {
+                asking.saw(false, || format!("would run {}", run.join(" ")));
+                Ok(false)
+            }
+        }
+    }
+}

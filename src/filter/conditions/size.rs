@@ -1,0 +1,54 @@
+//! `size`: the size of the message as filed, with LF line ends.
+
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word};
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::yaml::Node;
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a size condition",
+    keys: &[("over", "Larger than this.", Takes::Size), ("under", "Smaller than this.", Takes::Size)],
+};
+
+pub(super) const SIZE: Word =
+    Word::new(("size", "The size of the message: {over: 1M} or {under: 10K}.", Takes::Section(&KEYS)), read);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    bounds(node, &mut compiler.problems).map(|bounds| Box::new(Size(bounds)) as Boxed)
+}
+
+/// Bounds of a size.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    over: Option<u64>,
+    under: Option<u64>,
+}
+
+impl Bounds {
+    pub(super) fn hold(&self, size: u64) -> bool {
+        self.over.is_none_or(|n| size > n) && self.under.is_none_or(|n| size < n)
+    }
+}
+
+pub(super) fn bounds(node: &Node, problems: &mut crate::config::problem::Problems) -> Option<Bounds> {
+    let mut map = MapReader::new(node, &KEYS, problems);
+    let (over, under) = (map.read("over", reader::size), map.read("under", reader::size));
+    if map.is_map() && map.take("over").is_none() && map.take("under").is_none() {
+        let at = map.place();
+        map.problems().error(at, "a size condition needs `over` or `under`");
+    }
+    (over.is_some() || under.is_some()).then_some(Bounds { over, under })
+}
+
+#[derive(Debug)]
+struct Size(Bounds);
+
+impl Condition for Size {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let size = asking.message().size();
+        let holds = self.0.hold(size);
+        asking.saw(holds, || format!("size is {size}"));
+        Ok(holds)
+    }
+}

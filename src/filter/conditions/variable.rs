@@ -1,0 +1,52 @@
+//! `variable`: what `set`, `execute` or a capture left.
+
+use super::super::comparison::{Allowed, COMPARED};
+use super::super::compile::Compiler;
+use super::super::run::{Asking, Break};
+use super::{Boxed, Condition, Word, all, quoted};
+use crate::config::reader::{self, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
+
+pub(super) const VARIABLE: Word = Word::new(
+    (
+        "variable",
+        "A variable or capture, each with a comparison: {ticket: {regex: '^[0-9]+$'}}.",
+        Takes::Named(&COMPARED),
+    ),
+    read,
+);
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let Value::Map(entries) = &node.value else {
+        reader::mismatch(node, "variables with comparisons (a mapping)", &mut compiler.problems);
+        return None;
+    };
+    let mut tests: Vec<Option<Boxed>> = Vec::new();
+    for (key, node) in entries {
+        let name = Node { value: Value::Scalar { text: format!("${{{}}}", key.text), quoted: true }, span: key.span };
+        let value = compiler.text(&name, "the name of a variable");
+        let comparison = compiler.comparison(node, Allowed::default());
+        let test = value.zip(comparison).map(|(value, comparison)| {
+            Box::new(Variable { name: key.text.clone(), value, comparator: comparison.comparator }) as Boxed
+        });
+        tests.push(test);
+    }
+    tests.into_iter().collect::<Option<Vec<_>>>().filter(|tests| !tests.is_empty()).map(all)
+}
+
+#[derive(Debug)]
+struct Variable {
+    name: String,
+    value: Text,
+    comparator: super::super::comparator::Comparator,
+}
+
+impl Condition for Variable {
+    fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let value = asking.expand(&self.value);
+        let holds = self.comparator.accepts(&value, asking)?;
+        asking.saw(holds, || format!("{} is {}", self.name, quoted(std::iter::once(value.as_str()))));
+        Ok(holds)
+    }
+}

@@ -1,0 +1,231 @@
+//! Whether a message may be answered: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
+//! number of its row in the checklist that the tests follow (A1 to A36), so that `log` and `explain` can name it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::conditions::spam_verdict;
+use super::run::{Break, Run};
+use crate::decision::Fact;
+use crate::message::{Address, Message};
+
+/// An answer that wants to go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answering<'a> {
+    pub(super) handle: &'a str,
+    /// More own addresses.
+    pub(super) addresses: &'a [String],
+    /// Older mail is not answered.
+    pub(super) max_age: Duration,
+    /// The same sender is answered again after this; `None`: always.
+    pub(super) again_after: Option<Duration>,
+    /// A personal responder must be addressed by name (RFC 5230 4.5); a service answers what arrives.
+    pub(super) personal: bool,
+}
+
+/// Why no answer goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The row of the checklist: `A7`.
+    pub(super) row: &'static str,
+    pub(super) why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no reply: {}, {}", self.row, self.why)
+    }
+}
+
+fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
+    Some(Refusal { row, why: why.into() })
+}
+
+/// The address to answer, or why there must be no answer.
+pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Result<String, Refusal>, Break> {
+    let message = std::sync::Arc::clone(run.asking.original());
+    let is_own = |address: &str| {
+        let address = address.to_lowercase();
+        run.asking.settings.is_me(&address) || answering.addresses.iter().any(|own| own.to_lowercase() == address)
+    };
+    let refused = by_sender(&message, &is_own)
+        .or_else(|| by_header(&message))
+        .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
+        .or_else(|| by_age(run, answering.max_age));
+    if let Some(refused) = refused {
+        return Ok(Err(refused));
+    }
+    let to = message.envelope_sender().unwrap_or_default().to_owned();
+    if let Some(again_after) = answering.again_after {
+        let now = run.asking.now().timestamp();
+        let since = now.checked_sub(again_after).unwrap_or(jiff::Timestamp::MIN);
+        let fact = Fact::Answered { handle: answering.handle.to_owned(), sender: canonical(&to), since };
+        if run.asking.holds(fact)? {
+            return Ok(Err(Refusal { row: "A18", why: format!("{to} was answered already") }));
+        }
+    }
+    if !run.first_reply() {
+        return Ok(Err(Refusal { row: "A26", why: "another answer to this message goes out".into() }));
+    }
+    Ok(Ok(to))
+}
+
+/// Rows about the envelope sender, which is the only address that may be answered.
+fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
+    let Some(sender) = message.envelope_sender() else {
+        return refusal("A2", "there is no Return-Path");
+    };
+    if sender.is_empty() {
+        return refusal("A1", "the envelope sender is empty");
+    }
+    let address = Address { name: None, address: sender.to_owned() };
+    if !super::actions::redirect::is_address(sender) || !has_real_domain(address.domain()) {
+        return refusal("A36", format!("the envelope sender {} cannot be answered", crate::clean::short(sender, 80)));
+    }
+    if is_own(sender) {
+        return refusal("A17", "it comes from an own address");
+    }
+    by_local_part(&address.local_part().to_lowercase())
+}
+
+/// RFC 3834 2 encourages to check that the domain can exist.
+fn has_real_domain(domain: &str) -> bool {
+    let domain = domain.to_lowercase();
+    domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.') && !domain.ends_with(".invalid")
+}
+
+fn by_local_part(local: &str) -> Option<Refusal> {
+    const SYSTEM: [&str; 3] = ["mailer-daemon", "listserv", "majordomo"];
+    const ROBOTS: [&str; 10] =
+        ["noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "do_not_reply", "uucp", "mailer", "daemon", "root"];
+    let why = || format!("the sender {local} is a program");
+    if SYSTEM.contains(&local) || local.ends_with("-request") || local.starts_with("owner-") {
+        return refusal("A11", why());
+    }
+    let is_list = local.ends_with("-owner") || local.ends_with("-bounces") || local.contains("-bounces+");
+    let is_robot = ROBOTS.iter().any(|robot| local == *robot || local.starts_with(&format!("{robot}+")));
+    if is_list || is_robot || local.starts_with("bounce") || local.ends_with("-errors") || local.ends_with("-relay") {
+        return refusal("A12", why());
+    }
+    if local == "postmaster" {
+        return refusal("A13", "the sender is postmaster");
+    }
+    None
+}
+
+/// Rows about what the header says.
+fn by_header(message: &Message) -> Option<Refusal> {
+    let automatic = message.all("Auto-Submitted").find(|field| !is_no(field.value()));
+    if let Some(field) = automatic {
+        let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
+        return refusal(row, format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)));
+    }
+    const LIST: [&str; 8] = [
+        "List-Id",
+        "List-Help",
+        "List-Subscribe",
+        "List-Unsubscribe",
+        "List-Post",
+        "List-Owner",
+        "List-Archive",
+        "Mailing-List",
+    ];
+    if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
+        return refusal("A7", format!("{name} present"));
+    }
+    let precedence = message.first("Precedence").unwrap_or_default().trim().to_lowercase();
+    if ["list", "bulk", "junk", "auto_reply"].contains(&precedence.as_str()) {
+        return refusal("A8", format!("Precedence is {precedence}"));
+    }
+    let suppressed = message.first("X-Auto-Response-Suppress").unwrap_or_default().to_lowercase();
+    if suppressed.split([',', ';']).any(|word| ["all", "oof", "autoreply"].contains(&word.trim())) {
+        return refusal("A9", "X-Auto-Response-Suppress forbids it");
+    }
+    let kind = message.first("Content-Type").unwrap_or_default().trim_start().to_lowercase();
+    if kind.starts_with("multipart/report") {
+        return refusal("A29", "it is a delivery report");
+    }
+    const LOOPS: [&str; 4] = ["X-Loop", "X-Autoreply", "X-Autorespond", "X-Mailsluice-Notice"];
+    if let Some(name) = LOOPS.iter().find(|name| message.first(name).is_some()) {
+        return refusal("A30", format!("{name} present"));
+    }
+    spam_verdict(message).and_then(|why| refusal("A28", why))
+}
+
+/// The keyword of Auto-Submitted, without parameters and comments (RFC 3834 5).
+fn is_no(value: &str) -> bool {
+    let end = value.find([';', '(', ' ', '\t']).unwrap_or(value.len());
+    value[..end].trim().eq_ignore_ascii_case("no")
+}
+
+/// A personal answer goes out only for what was sent to an own address (RFC 5230 4.5). Names the address by which the
+/// message came.
+fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
+    let named = message.recipients().iter().any(|address| is_own(&address.address));
+    let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
+    let by_delivery =
+        !delivered.is_empty() && message.recipients().iter().any(|address| address.address.to_lowercase() == delivered);
+    if named || by_delivery { None } else { refusal("A14", "none of your addresses is in To, Cc or Bcc") }
+}
+
+fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
+    let now = run.asking.now().timestamp();
+    let age = now.duration_since(run.asking.envelope.arrived);
+    let is_old = age > jiff::SignedDuration::try_from(max_age).unwrap_or(jiff::SignedDuration::MAX);
+    if is_old { refusal("A32", "the message is old") } else { None }
+}
+
+/// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look
+/// like a new one: SRS0, SRS1 (RFC-less, libsrs), BATV `prvs=`, `btv1==`.
+pub(super) fn canonical(sender: &str) -> String {
+    let lower = sender.to_lowercase();
+    let Some((local, domain)) = lower.rsplit_once('@') else { return lower };
+    if let Some(rest) = local.strip_prefix("srs0").and_then(|rest| rest.strip_prefix(['=', '+', '-'])) {
+        // hash=time=domain=local
+        let mut parts = rest.splitn(4, '=').skip(2);
+        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
+            return format!("{local}@{domain}");
+        }
+    }
+    if let Some((_, inner)) = local.strip_prefix("srs1").and_then(|rest| rest.split_once("==")) {
+        let mut parts = inner.splitn(4, '=').skip(2);
+        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
+            return format!("{local}@{domain}");
+        }
+    }
+    if let Some((_, local)) = local.strip_prefix("prvs=").and_then(|rest| rest.split_once('=')) {
+        return format!("{local}@{domain}");
+    }
+    if let Some((_, local)) = local.strip_prefix("btv1==").and_then(|rest| rest.split_once("==")) {
+        return format!("{local}@{domain}");
+    }
+    lower
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a25_tags_of_the_sender_are_unwrapped() {
+        for (tagged, plain) in [
+            ("Ann@X.example", "ann@x.example"),
+            ("SRS0=HHH=TT=x.example=ann@forwarder.example", "ann@x.example"),
+            ("SRS1=HHH=first.example==HHH=TT=x.example=ann@second.example", "ann@x.example"),
+            ("prvs=1234567890=ann@x.example", "ann@x.example"),
+            ("btv1==abc123==ann@x.example", "ann@x.example"),
+        ] {
+            assert_eq!(canonical(tagged), plain, "{tagged}");
+        }
+    }
+
+    #[test]
+    fn a4_a5_the_keyword_of_auto_submitted() {
+        for value in ["no", "NO", "no (human)", "no; x=y", " no "] {
+            assert!(is_no(value.trim()), "{value}");
+        }
+        for value in ["auto-replied (vacation)", "Auto-Generated; x=y", "nothing", "", "yes"] {
+            assert!(!is_no(value), "{value}");
+        }
+    }
+}

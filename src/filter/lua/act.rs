@@ -1,0 +1,167 @@
+//! `act`: the actions of the language, as functions. `act.redirect("x@y.example", {copy = true})` is
+//! `redirect: {to: x@y.example, copy: true}`.
+
+use mlua::{Lua, MultiValue, Value as LuaValue};
+
+use super::super::actions::{self, Verb, fileinto, programs};
+use super::super::facts::Answer;
+use super::super::run::{Asking, Break};
+use super::{Collected, Failed, Script, node};
+use crate::config::reader;
+use crate::config::yaml::{Node, Value};
+
+/// The most actions a script may collect.
+const MOST: usize = 100;
+
+/// The key that the first argument stands for, when options follow.
+const FIRST: [(&str, &str); 12] = [
+    ("fileinto", "folder"),
+    ("redirect", "to"),
+    ("vacation", "text"),
+    ("reply", "text"),
+    ("pipe", "run"),
+    ("filter", "run"),
+    ("execute", "run"),
+    ("notify", "text"),
+    ("keep", "flags"),
+    ("imap", "account"),
+    ("lmtp", "to"),
+    ("deleteheader", "name"),
+];
+
+/// Notes an action; `execute` and `filter` ask at once.
+pub(super) fn collect(
+    lua: &Lua,
+    script: &Script,
+    asking: &mut Asking<'_>,
+    word: &str,
+    arguments: &MultiValue,
+    collected: &mut Collected,
+) -> Result<LuaValue, Failed> {
+    if collected.len() >= MOST {
+        return Err(mlua::Error::runtime(format!("more than {MOST} actions")).into());
+    }
+    let found = actions::WORDS.iter().find(|known| known.key.0 == word);
+    let Some(found) = found else { return Err(mlua::Error::runtime(format!("there is no action {word}")).into()) };
+    if let (Some(bare), true) = (found.bare, arguments.iter().all(|value| matches!(value, LuaValue::Nil))) {
+        collected.push(bare());
+        return Ok(LuaValue::Nil);
+    }
+    let value = arguments_of(word, arguments)?;
+    match word {
+        "execute" => return execute(lua, script, asking, &value),
+        "log" => {
+            let text = formatted(lua, arguments)?;
+            collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text, true), compiler))?);
+            return Ok(LuaValue::Nil);
+        }
+        "fileinto" => collected.push(file(script, asking, &value)?),
+        "redirect" | "lmtp" => {
+            only_written_addresses(script, asking, &value)?;
+            collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?);
+        }
+        _ => collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?),
+    }
+    Ok(LuaValue::Nil)
+}
+
+/// The arguments of a call as the node that would stand behind the word.
+fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
+    let first = arguments.front().unwrap_or(&LuaValue::Nil);
+    let options = arguments.get(1);
+    match (word, options) {
+        ("addheader" | "setheader", Some(value @ LuaValue::String(_))) => {
+            let LuaValue::String(name) = first else { return Err(mlua::Error::runtime("a header field has a name")) };
+            Ok(node::map(vec![(&*name.to_string_lossy(), node::of_lua(value, true)?)]))
+        }
+        ("add_to_list" | "remove_from_list", Some(entry)) => {
+            Ok(node::map(vec![("list", node::of_lua(first, true)?), ("entry", node::of_lua(entry, true)?)]))
+        }
+        (_, Some(LuaValue::Table(options))) => {
+            let mut node = node::of_lua(&LuaValue::Table(options.clone()), true)?;
+            let key = FIRST.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
+            if let (Value::Map(entries), Some(key)) = (&mut node.value, key) {
+                let mut first = node::map(vec![(key, node::of_lua(first, true)?)]);
+                if let Value::Map(more) = &mut first.value {
+                    entries.append(more);
+                }
+            }
+            Ok(node)
+        }
+        _ => node::of_lua(first, true),
+    }
+}
+
+/// A folder name made by a script is made safe, whatever was put into it; levels are separated by `/`.
+fn file(script: &Script, asking: &Asking<'_>, value: &Node) -> Result<Box<dyn Verb>, Failed> {
+    let verb = script.with_compiler(asking.settings, |compiler| fileinto::of_script(value, compiler))?;
+    Ok(verb)
+}
+
+/// Nobody who writes a mail may choose where mail is sent: an address must stand in the script, in a parameter, or be
+/// the user's own.
+fn only_written_addresses(script: &Script, asking: &Asking<'_>, value: &Node) -> mlua::Result<()> {
+    let to = value.get("to").unwrap_or(value);
+    let texts: Vec<&str> = match &to.value {
+        Value::Seq(items) => items.iter().filter_map(Node::as_text).collect(),
+        _ => to.as_text().into_iter().collect(),
+    };
+    match texts.iter().find(|address| !script.says(address) && !asking.settings.is_me(&address.to_lowercase())) {
+        Some(address) => {
+            let address = crate::clean::short(address, 80);
+            Err(mlua::Error::runtime(format!("{address} does not stand in this script: a message cannot choose where it goes")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Runs a program and returns {code, out, timed_out, failed}.
+fn execute(lua: &Lua, script: &Script, asking: &mut Asking<'_>, value: &Node) -> Result<LuaValue, Failed> {
+    let run = value.get("run").unwrap_or(value);
+    let argv = script.with_compiler(asking.settings, |compiler| programs::Argv::read(run, compiler))?;
+    let timeout = match value.get("timeout") {
+        Some(timeout) => script.with_compiler(asking.settings, |compiler| seconds(timeout, compiler))?,
+        None => programs::TIMEOUT,
+    };
+    let argv = argv.expand(asking)?;
+    let answer = programs::ask(asking, &argv, timeout, programs::MOST_OUTPUT);
+    let table = lua.create_table()?;
+    match answer {
+        Answer::Ended { code: 75, .. } => {
+            return Err(Break::Defer(format!("{} ended with 75, try again later", argv.join(" "))).into());
+        }
+        Answer::Ended { code, out } => {
+            table.raw_set("code", code)?;
+            let out = out.strip_suffix(b"\n").unwrap_or(&out);
+            table.raw_set("out", lua.create_string(out)?)?;
+        }
+        Answer::Failed(cause) => {
+            table.raw_set("failed", cause)?;
+            table.raw_set("out", "")?;
+        }
+        Answer::NotAsked => {
+            table.raw_set("not_asked", true)?;
+            table.raw_set("out", "")?;
+        }
+    }
+    Ok(LuaValue::Table(table))
+}
+
+/// `10` is seconds, `"10s"` a duration.
+fn seconds(node: &Node, compiler: &mut super::super::compile::Compiler<'_, '_>) -> Option<std::time::Duration> {
+    match node.as_text().and_then(|text| text.parse::<u64>().ok()) {
+        Some(seconds) => Some(std::time::Duration::from_secs(seconds.min(3600))),
+        None => reader::duration(node, &mut compiler.problems),
+    }
+}
+
+/// `act.log("score %d", score)`.
+fn formatted(lua: &Lua, arguments: &MultiValue) -> mlua::Result<String> {
+    if arguments.len() < 2 {
+        let text = arguments.front().map(|value| value.to_string()).transpose()?;
+        return Ok(text.unwrap_or_default());
+    }
+    let string: mlua::Table = lua.globals().get("string")?;
+    let format: mlua::Function = string.get("format")?;
+    format.call(arguments.clone())
+}

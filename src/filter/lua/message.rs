@@ -1,0 +1,222 @@
+//! `m`: the message as a script sees it. Fields are made when they are asked for.
+
+use jiff::Zoned;
+use mlua::{Lua, MultiValue, Table, Value as LuaValue};
+
+use super::super::conditions;
+use super::super::run::Asking;
+use super::{Failed, Script, node};
+use crate::config::yaml::Node;
+use crate::message::{Address, Part};
+
+/// The methods: `m:header("Subject")`.
+pub(super) const METHODS: [&str; 12] = [
+    "header", "headers", "raw_header", "exists_any", "body", "raw_body", "parts", "attachments", "part_text", "in_list",
+    "duplicate", "matches",
+];
+
+/// The most text that `m:body()` gives when nobody says, in bytes.
+const TEXT: usize = 64 * 1024;
+/// The most it ever gives.
+const MOST_TEXT: usize = 8 * 1024 * 1024;
+
+/// A field of the message; nil for a name it does not have.
+pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
+    let message = asking.message();
+    let text = |value: Option<&str>| value.map_or(Ok(LuaValue::Nil), |value| lua.create_string(value).map(LuaValue::String));
+    match name {
+        "subject" => text(Some(message.first("Subject").unwrap_or_default())),
+        "list_id" => text(message.list_id()),
+        "message_id" => text(message.message_id()),
+        "account" => text(Some(asking.account())),
+        "folder" => text(Some(asking.folder())),
+        "size" => Ok(LuaValue::Number(message.size() as f64)),
+        "age" => {
+            let age = asking.now().timestamp().duration_since(asking.envelope.arrived);
+            Ok(LuaValue::Number(age.as_secs_f64().max(0.0)))
+        }
+        "from" => address(lua, asking, message.addresses("From").first().copied()).map(LuaValue::Table),
+        "to" | "cc" | "bcc" | "reply_to" | "sender" => {
+            let field = name.replace('_', "-");
+            addresses(lua, asking, message.addresses(&field).into_iter())
+        }
+        "recipients" => addresses(lua, asking, message.recipients().iter()),
+        "references" | "thread" => {
+            let ids = message.thread_ids().into_iter().map(str::to_owned);
+            lua.create_sequence_from(ids.collect::<Vec<_>>()).map(LuaValue::Table)
+        }
+        "flags" => lua.create_sequence_from(asking.flags.words()).map(LuaValue::Table),
+        "kind" => kind(lua, asking),
+        "envelope" => {
+            let table = lua.create_table()?;
+            table.raw_set("from", message.envelope_sender())?;
+            table.raw_set("to", message.delivered_to())?;
+            Ok(LuaValue::Table(table))
+        }
+        "spam" => {
+            let table = lua.create_table()?;
+            table.raw_set("score", conditions::spam_score(message))?;
+            table.raw_set("flag", conditions::spam_verdict(message).is_some())?;
+            Ok(LuaValue::Table(table))
+        }
+        "auth" => auth(lua, asking),
+        "date" => message.date().map_or(Ok(LuaValue::Nil), |at| moment(lua, at)),
+        "now" => moment(lua, asking.now()),
+        _ => Ok(LuaValue::Nil),
+    }
+}
+
+fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
+    let message = asking.message();
+    let word = match (message.is_bounce(), message.is_list(), message.is_automated()) {
+        (true, _, _) => "bounce",
+        (_, true, _) => "list",
+        (_, _, true) => "automated",
+        _ => "personal",
+    };
+    lua.create_string(word).map(LuaValue::String)
+}
+
+fn auth(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
+    let is_trusted = |server: &str| asking.settings.trust.iter().any(|trusted| trusted == server);
+    let table = lua.create_table()?;
+    for (method, result) in conditions::auth_results(asking.message(), &is_trusted) {
+        if !table.contains_key(method.as_str())? {
+            table.raw_set(method, result)?;
+        }
+    }
+    Ok(LuaValue::Table(table))
+}
+
+/// `{addr, name, localpart, domain, user, detail}`; without an address all are empty.
+fn address(lua: &Lua, asking: &Asking<'_>, address: Option<&Address>) -> mlua::Result<Table> {
+    let delimiters = &asking.settings.delimiters;
+    let none = Address { name: None, address: String::new() };
+    let address = address.unwrap_or(&none);
+    let table = lua.create_table()?;
+    table.raw_set("addr", address.address.as_str())?;
+    table.raw_set("name", address.name.as_deref().unwrap_or_default())?;
+    table.raw_set("localpart", address.local_part())?;
+    table.raw_set("domain", address.domain())?;
+    table.raw_set("user", address.user(delimiters))?;
+    table.raw_set("detail", address.detail(delimiters))?;
+    Ok(table)
+}
+
+fn addresses<'a>(lua: &Lua, asking: &Asking<'_>, found: impl Iterator<Item = &'a Address>) -> mlua::Result<LuaValue> {
+    let tables: mlua::Result<Vec<Table>> = found.map(|one| address(lua, asking, Some(one))).collect();
+    lua.create_sequence_from(tables?).map(LuaValue::Table)
+}
+
+/// `{year, month, day, hour, min, weekday, unix}`; Monday is 1.
+fn moment(lua: &Lua, at: &Zoned) -> mlua::Result<LuaValue> {
+    let table = lua.create_table()?;
+    table.raw_set("year", at.year())?;
+    table.raw_set("month", at.month())?;
+    table.raw_set("day", at.day())?;
+    table.raw_set("hour", at.hour())?;
+    table.raw_set("min", at.minute())?;
+    table.raw_set("weekday", at.weekday().to_monday_one_offset())?;
+    table.raw_set("unix", at.timestamp().as_second() as f64)?;
+    Ok(LuaValue::Table(table))
+}
+
+/// A method of the message.
+pub(super) fn method(
+    lua: &Lua,
+    script: &Script,
+    asking: &mut Asking<'_>,
+    name: &str,
+    arguments: &MultiValue,
+) -> Result<LuaValue, Failed> {
+    let first = arguments.front().cloned().unwrap_or(LuaValue::Nil);
+    match name {
+        "in_list" => return in_list(script, asking, arguments),
+        "duplicate" => {
+            let duplicate = match &first {
+                LuaValue::Table(_) => node::of_lua(&first, true)?,
+                _ => node::text("true", false),
+            };
+            return holds(script, asking, node::map(vec![("duplicate", duplicate)]));
+        }
+        "matches" => return holds(script, asking, node::of_lua(&first, false)?),
+        _ => {}
+    }
+    let message = asking.message();
+    let text_of = |value: &LuaValue| match value {
+        LuaValue::String(text) => Ok(text.to_string_lossy()),
+        _ => Err(mlua::Error::runtime(format!("m:{name} wants the name of a header field"))),
+    };
+    Ok(match name {
+        "header" => match message.first(&text_of(&first)?) {
+            Some(value) => LuaValue::String(lua.create_string(value)?),
+            None => LuaValue::Nil,
+        },
+        "headers" => {
+            let name = text_of(&first)?;
+            let values: Vec<String> = message.all(&name).map(|field| field.value().to_owned()).collect();
+            LuaValue::Table(lua.create_sequence_from(values)?)
+        }
+        "raw_header" => match message.all(&text_of(&first)?).next() {
+            Some(field) => LuaValue::String(lua.create_string(field.raw().trim_ascii())?),
+            None => LuaValue::Nil,
+        },
+        "exists_any" => {
+            let names: mlua::Result<Vec<String>> = arguments.iter().map(text_of).collect();
+            LuaValue::Boolean(names?.iter().any(|name| message.first(name).is_some()))
+        }
+        "body" => {
+            let text = message.text();
+            let end = text.floor_char_boundary(bound(&first).min(text.len()));
+            LuaValue::String(lua.create_string(&text[..end])?)
+        }
+        "raw_body" => LuaValue::String(lua.create_string(&message.raw_body(bound(&first))[..])?),
+        "part_text" => {
+            let index = first.as_usize().and_then(|number| number.checked_sub(1));
+            match index.filter(|index| *index < message.parts().len()) {
+                Some(index) => {
+                    let max = bound(arguments.get(1).unwrap_or(&LuaValue::Nil));
+                    LuaValue::String(lua.create_string(message.part_text(index, max))?)
+                }
+                None => LuaValue::Nil,
+            }
+        }
+        _ => {
+            let parts = message.parts().iter().enumerate();
+            let wanted = parts.filter(|(_, part)| name == "parts" || part.is_attachment());
+            let tables: mlua::Result<Vec<Table>> = wanted.map(|(index, part)| part_table(lua, index, part)).collect();
+            LuaValue::Table(lua.create_sequence_from(tables?)?)
+        }
+    })
+}
+
+fn bound(value: &LuaValue) -> usize {
+    value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
+}
+
+/// `{number, type, filename, size, attachment}`; `m:part_text(part.number)` is its text.
+fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("number", index + 1)?;
+    table.raw_set("type", part.content_type())?;
+    table.raw_set("filename", part.file_name())?;
+    table.raw_set("size", part.size() as f64)?;
+    table.raw_set("attachment", part.is_attachment())?;
+    Ok(table)
+}
+
+fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> Result<LuaValue, Failed> {
+    let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil), false)?;
+    let list = script.with_compiler(asking.settings, |compiler| compiler.list(&name))?;
+    let value = match arguments.get(1) {
+        Some(LuaValue::String(value)) => value.to_string_lossy(),
+        _ => return Ok(LuaValue::Boolean(false)),
+    };
+    Ok(LuaValue::Boolean(asking.in_list(&list, &value)?))
+}
+
+/// Any condition of the language, written as a table.
+fn holds(script: &Script, asking: &mut Asking<'_>, condition: Node) -> Result<LuaValue, Failed> {
+    let condition = script.with_compiler(asking.settings, |compiler| compiler.condition(&condition))?;
+    Ok(LuaValue::Boolean(condition.holds(asking)?))
+}

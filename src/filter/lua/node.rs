@@ -1,0 +1,92 @@
+//! Values of Lua as nodes of a rule file, and back.
+
+use mlua::{Lua, Table, Value as LuaValue};
+
+use crate::config::yaml::{Key, Node, Span, Value};
+
+/// How deep tables may be nested.
+const DEEPEST: usize = 16;
+/// How many values one call may carry.
+const MOST: usize = 10_000;
+
+/// A value as it would stand in a rule file. With `verbatim` a `$` in it is a `$`: what a script made is no template.
+pub(super) fn of_lua(value: &LuaValue, verbatim: bool) -> mlua::Result<Node> {
+    let mut left = MOST;
+    convert(value, verbatim, DEEPEST, &mut left)
+}
+
+/// A text.
+pub(super) fn text(text: &str, verbatim: bool) -> Node {
+    let text = if verbatim { text.replace('$', "$$") } else { text.to_owned() };
+    Node { value: Value::Scalar { text, quoted: false }, span: Span::START }
+}
+
+/// A mapping.
+pub(super) fn map(entries: Vec<(&str, Node)>) -> Node {
+    let entries = entries.into_iter().map(|(key, node)| (key_of(key), node)).collect();
+    Node { value: Value::Map(entries), span: Span::START }
+}
+
+fn key_of(text: &str) -> Key {
+    Key { text: text.to_owned(), span: Span::START }
+}
+
+fn convert(value: &LuaValue, verbatim: bool, depth: usize, left: &mut usize) -> mlua::Result<Node> {
+    *left = left.checked_sub(1).ok_or_else(|| mlua::Error::runtime("this table has too many values"))?;
+    Ok(match value {
+        LuaValue::Nil => Node { value: Value::Null, span: Span::START },
+        LuaValue::Boolean(is) => text(if *is { "true" } else { "false" }, false),
+        LuaValue::Integer(number) => text(&number.to_string(), false),
+        LuaValue::Number(number) => text(&number.to_string(), false),
+        LuaValue::String(string) => text(&string.to_string_lossy(), verbatim),
+        LuaValue::Table(table) if depth > 0 => of_table(table, verbatim, depth - 1, left)?,
+        LuaValue::Table(_) => return Err(mlua::Error::runtime("this table is nested too deep")),
+        other => return Err(mlua::Error::runtime(format!("a {} cannot stand here", other.type_name()))),
+    })
+}
+
+/// A table with a first item is a list, any other a mapping, its keys in order.
+fn of_table(table: &Table, verbatim: bool, depth: usize, left: &mut usize) -> mlua::Result<Node> {
+    let length = table.raw_len();
+    let value = if length > 0 {
+        let items: mlua::Result<Vec<Node>> =
+            (1..=length).map(|i| convert(&table.raw_get::<LuaValue>(i)?, verbatim, depth, left)).collect();
+        Value::Seq(items?)
+    } else {
+        let mut entries = Vec::new();
+        for pair in table.pairs::<LuaValue, LuaValue>() {
+            let (key, value) = pair?;
+            let key = match &key {
+                LuaValue::String(key) => key.to_string_lossy(),
+                other => return Err(mlua::Error::runtime(format!("a {} cannot be a key", other.type_name()))),
+            };
+            entries.push((key_of(&key), convert(&value, verbatim, depth, left)?));
+        }
+        entries.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
+        Value::Map(entries)
+    };
+    Ok(Node { value, span: Span::START })
+}
+
+/// A node of a rule file as a script sees it: numbers are numbers, `true` and `false` are booleans unless quoted.
+pub(super) fn to_lua(lua: &Lua, node: &Node) -> mlua::Result<LuaValue> {
+    Ok(match &node.value {
+        Value::Null | Value::File(_) => LuaValue::Nil,
+        Value::Scalar { text, quoted: false } if text == "true" || text == "false" => LuaValue::Boolean(text == "true"),
+        Value::Scalar { text, quoted } => match text.parse::<f64>() {
+            Ok(number) if !quoted && number.is_finite() => LuaValue::Number(number),
+            _ => LuaValue::String(lua.create_string(text)?),
+        },
+        Value::Seq(items) => {
+            let items: mlua::Result<Vec<LuaValue>> = items.iter().map(|item| to_lua(lua, item)).collect();
+            LuaValue::Table(lua.create_sequence_from(items?)?)
+        }
+        Value::Map(entries) => {
+            let table = lua.create_table()?;
+            for (key, node) in entries {
+                table.raw_set(key.text.as_str(), to_lua(lua, node)?)?;
+            }
+            LuaValue::Table(table)
+        }
+    })
+}

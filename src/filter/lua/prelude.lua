@@ -1,0 +1,32 @@
+-- What every script finds: `m`, the message, and `act`, the actions. The three functions are ours and live as long as
+-- the call; the tables only give them names.
+local field, method, collect, methods, words = ...
+
+local m
+m = setmetatable({}, {
+  __index = function(_, name)
+    if methods[name] then
+      return function(_, ...) return method(name, ...) end
+    end
+    local value = field(name)
+    if value ~= nil then rawset(m, name, value) end
+    return value
+  end,
+  __newindex = function() error("the message cannot be changed; use act", 2) end,
+  __metatable = "m",
+})
+
+local act
+act = setmetatable({}, {
+  __index = function(_, word)
+    if not words[word] then error("there is no action act." .. tostring(word), 2) end
+    return function(first, ...)
+      if first == act then return collect(word, ...) end
+      return collect(word, first, ...)
+    end
+  end,
+  __newindex = function() error("act cannot be changed", 2) end,
+  __metatable = "act",
+})
+
+return m, act

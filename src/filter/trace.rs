@@ -1,0 +1,103 @@
+//! Why a message was decided as it was, step by step: what `mailsluice explain` shows.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::clean;
+
+/// The steps of one decision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace {
+    /// In order.
+    pub lines: Vec<(usize, Line)>,
+}
+
+/// One step; it stands at a depth in the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A rule is asked.
+    Rule {
+        /// Its name.
+        name: String,
+    },
+    /// A group of conditions.
+    Group {
+        /// `all`, `any`, `none` or `not`.
+        word: &'static str,
+        /// Whether it held.
+        holds: bool,
+    },
+    /// A condition.
+    Condition {
+        /// As it was written.
+        text: String,
+        /// The value it saw.
+        saw: String,
+        /// Whether it held.
+        holds: bool,
+    },
+    /// A value was captured.
+    Captured {
+        /// The name in templates.
+        name: String,
+        /// The value.
+        value: String,
+    },
+    /// An action was taken.
+    Action {
+        /// In the words of a rule file.
+        text: String,
+    },
+    /// Something else a person should know.
+    Note {
+        /// What.
+        text: String,
+    },
+}
+
+/// The longest value that is shown, in characters.
+const SHOWN: usize = 70;
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|(depth, line)| writeln!(f, "{:1$}{line}", "", depth * 2))
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = |holds: bool| if holds { "yes" } else { "no " };
+        match self {
+            Self::Rule { name } => write!(f, "rule {}", clean::short(name, SHOWN)),
+            Self::Group { word, holds } => write!(f, "{} {word}", mark(*holds)),
+            Self::Condition { text, saw, holds } if saw.is_empty() => {
+                write!(f, "{} {}", mark(*holds), clean::short(text, 2 * SHOWN))
+            }
+            Self::Condition { text, saw, holds } => {
+                write!(f, "{} {}: {}", mark(*holds), clean::short(text, 2 * SHOWN), clean::short(saw, 2 * SHOWN))
+            }
+            Self::Captured { name, value } => write!(f, "${{{name}}} is \"{}\"", clean::short(value, SHOWN)),
+            Self::Action { text } => write!(f, "-> {}", clean::line(text.as_bytes())),
+            Self::Note { text } => write!(f, "-- {}", clean::line(text.as_bytes())),
+        }
+    }
+}
+
+impl Trace {
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        self.lines.iter().map(|(depth, line)| as_json(*depth, line)).collect()
+    }
+}
+
+fn as_json(depth: usize, line: &Line) -> Value {
+    match line {
+        Line::Rule { name } => json!({"depth": depth, "rule": name}),
+        Line::Group { word, holds } => json!({"depth": depth, "group": word, "holds": holds}),
+        Line::Condition { text, saw, holds } => json!({"depth": depth, "condition": text, "saw": saw, "holds": holds}),
+        Line::Captured { name, value } => json!({"depth": depth, "captured": name, "value": value}),
+        Line::Action { text } => json!({"depth": depth, "action": text}),
+        Line::Note { text } => json!({"depth": depth, "note": text}),
+    }
+}

@@ -1,0 +1,187 @@
+//! What a test expects, and how what came differs from it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::named;
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::Node;
+use crate::decision::{Action, Decision, Deferral, Place, Write};
+use crate::message::{Flags, Message};
+
+/// What a test may expect.
+pub(super) static EXPECT: Shape = Shape {
+    what: "an expectation",
+    keys: &[
+        ("folder", "The folder or folders it is filed into; INBOX stands for keep.", TEXTS),
+        ("mbox", "The mbox file or files.", TEXTS),
+        ("flags", "The flags and keywords it gets there, exactly.", TEXTS),
+        ("discard", "`true`: it is discarded.", Takes::Flag),
+        ("defer", "`true`: it is decided later.", Takes::Flag),
+        ("tells", "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough.", TEXTS),
+        ("no_reply", "Why nothing is answered: a row like `A7`.", Takes::Text),
+        ("header", "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there.", Takes::Named(&Takes::Text)),
+        ("rule", "The rules that decided, in order.", TEXTS),
+        ("log", "A line in the journal holds this.", TEXTS),
+        ("adds", "Entries that database lists get: {book: [a@b.example]}.", Takes::Named(&TEXTS)),
+        ("removes", "Entries that they lose.", Takes::Named(&TEXTS)),
+        ("failure", "A rule fails, and says this.", Takes::Text),
+    ],
+};
+
+/// What a test expects. What it does not mention may be anything, but for the places: where nothing is said of
+/// folders, mbox, discard, defer or tells, it is expected to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Expected {
+    places: Option<BTreeSet<String>>,
+    flags: Option<Flags>,
+    defer: bool,
+    tells: Option<Vec<String>>,
+    no_reply: Option<String>,
+    headers: Vec<(String, String)>,
+    rules: Option<Vec<String>>,
+    log: Vec<String>,
+    adds: Vec<String>,
+    failure: Option<String>,
+}
+
+impl Expected {
+    pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
+        let mut map = MapReader::new(node, &EXPECT, problems);
+        let texts = |n: &Node, p: &mut Problems| reader::texts(n, "a text, or a list of texts", p);
+        let mut expected = Self { defer: map.read("defer", reader::flag).unwrap_or(false), ..Self::default() };
+        let mut places = BTreeSet::new();
+        places.extend(map.read("folder", texts).unwrap_or_default());
+        places.extend(map.read("mbox", texts).unwrap_or_default().into_iter().map(|name| format!("mbox {name}")));
+        if map.read("discard", reader::flag) == Some(true) {
+            places.insert("(discarded)".to_owned());
+        }
+        expected.flags = map.read("flags", super::flags);
+        expected.tells = map.read("tells", texts);
+        if !places.is_empty() || (expected.tells.is_none() && !expected.defer) {
+            let default = || BTreeSet::from(["INBOX".to_owned()]);
+            expected.places = Some(if places.is_empty() { default() } else { places });
+        }
+        expected.no_reply = map.read("no_reply", |n, p| reader::text(n, "a row like `A7`", p).map(str::to_owned));
+        expected.rules = map.read("rule", texts);
+        expected.log = map.read("log", texts).unwrap_or_default();
+        expected.failure = map.read("failure", |n, p| reader::text(n, "a text", p).map(str::to_owned));
+        if let Some(node) = map.take("header") {
+            let fields = named(node, "header fields with values (a mapping)", map.problems());
+            let pair = |(key, node): &(crate::config::yaml::Key, Node)| {
+                (key.text.clone(), node.as_text().unwrap_or_default().to_owned())
+            };
+            expected.headers = fields.iter().map(pair).collect();
+        }
+        for (key, sign) in [("adds", '+'), ("removes", '-')] {
+            let Some(node) = map.take(key) else { continue };
+            for (list, entries) in named(node, "lists with entries (a mapping)", map.problems()) {
+                let entries = texts(entries, map.problems()).unwrap_or_default();
+                expected.adds.extend(entries.iter().map(|entry| format!("{sign} {} {}", list.text, entry.to_lowercase())));
+            }
+        }
+        Some(expected)
+    }
+
+    /// `- folder lists/rust` was expected and did not come, `+ folder INBOX` came.
+    pub(super) fn difference(&self, decision: &Result<Decision, Deferral>, message: &Arc<Message>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let decision = match (decision, self.defer) {
+            (Ok(decision), false) => decision,
+            (Err(_), true) => return lines,
+            (Err(deferral), false) => return vec![format!("+ deferred by {}: {}", deferral.rule, deferral.cause)],
+            (Ok(decision), true) => return vec!["- deferred".to_owned(), format!("+ {decision}")],
+        };
+        if let Some(places) = &self.places {
+            let came = places_of(decision);
+            lines.extend(places.difference(&came).map(|place| format!("- {place}")));
+            lines.extend(came.difference(places).map(|place| format!("+ {place}")));
+        }
+        if let Some(flags) = &self.flags {
+            let wrong = decision.filings().filter(|filing| filing.flags != *flags);
+            lines.extend(wrong.flat_map(|filing| [format!("- flags {flags}"), format!("+ flags {}", filing.flags)]));
+        }
+        self.told(decision, &mut lines);
+        self.edited(decision, message, &mut lines);
+        self.said(decision, &mut lines);
+        lines
+    }
+
+    fn told(&self, decision: &Decision, lines: &mut Vec<String>) {
+        let Some(tells) = &self.tells else { return };
+        let mut came: Vec<String> = decision.tellings().map(ToString::to_string).collect();
+        for expected in tells {
+            match came.iter().position(|telling| telling.starts_with(expected.as_str())) {
+                Some(at) => drop(came.remove(at)),
+                None => lines.push(format!("- {expected}")),
+            }
+        }
+        lines.extend(came.iter().map(|telling| format!("+ {telling}")));
+    }
+
+    fn edited(&self, decision: &Decision, message: &Arc<Message>, lines: &mut Vec<String>) {
+        let version = decision.filings().last().map_or(decision.edited.len(), |filing| filing.version);
+        let message = decision.version(message, version);
+        for (name, value) in &self.headers {
+            let came = message.first(name).unwrap_or_default();
+            if came != value {
+                lines.extend([format!("- {name}: {value}"), format!("+ {name}: {came}")]);
+            }
+        }
+    }
+
+    fn said(&self, decision: &Decision, lines: &mut Vec<String>) {
+        if let Some(row) = &self.no_reply {
+            let refused = decision.notes.iter().find_map(|note| note.strip_prefix("no reply: "));
+            let came = refused.and_then(|note| note.split(',').next()).unwrap_or("a reply, or nothing asked for one");
+            if came != row {
+                lines.extend([format!("- no reply: {row}"), format!("+ {came}")]);
+            }
+        }
+        if let Some(rules) = &self.rules
+            && decision.rules != *rules
+        {
+            lines.extend([format!("- rule {}", rules.join(", ")), format!("+ rule {}", decision.rule())]);
+        }
+        for text in self.log.iter().filter(|text| !decision.notes.iter().any(|note| note.contains(text.as_str()))) {
+            lines.push(format!("- log {text}"));
+            lines.extend(decision.notes.iter().map(|note| format!("+ log {note}")));
+        }
+        let writes: Vec<String> = decision.writes.iter().filter_map(in_words).collect();
+        lines.extend(self.adds.iter().filter(|add| !writes.contains(add)).map(|add| format!("- list {add}")));
+        if !self.adds.is_empty() {
+            lines.extend(writes.iter().filter(|add| !self.adds.contains(add)).map(|add| format!("+ list {add}")));
+        }
+        match (&self.failure, decision.failures.first()) {
+            (Some(text), Some(failure)) if failure.cause.contains(text.as_str()) => {}
+            (Some(text), None) => lines.push(format!("- failure: {text}")),
+            (expected, Some(failure)) => {
+                lines.extend(expected.iter().map(|text| format!("- failure: {text}")));
+                lines.push(format!("+ failure: {}", failure.cause));
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+fn in_words(write: &Write) -> Option<String> {
+    match write {
+        Write::List { list, entry } => Some(format!("+ {list} {entry}")),
+        Write::Unlist { list, entry } => Some(format!("- {list} {entry}")),
+        _ => None,
+    }
+}
+
+fn places_of(decision: &Decision) -> BTreeSet<String> {
+    let place = |action: &Action| match action {
+        Action::File(filing) => Some(match &filing.place {
+            Place::Keep => "INBOX".to_owned(),
+            Place::Folder(folder) => folder.to_string(),
+            Place::Mbox(folder) => format!("mbox {folder}"),
+        }),
+        Action::Discard => Some("(discarded)".to_owned()),
+        Action::Tell(_) => None,
+    };
+    decision.actions.iter().filter_map(place).collect()
+}

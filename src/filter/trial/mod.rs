@@ -1,0 +1,240 @@
+//! The `tests:` of a rule file: a message, what the world answers, and what the rules should decide. `mailsluice test`
+//! runs them, and so do the tests of the shipped filters.
+
+mod expect;
+mod message;
+mod told;
+
+pub use told::Told;
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::expect::Expected;
+use super::engine::{Engine, Settings};
+use super::trace::Trace;
+use crate::config::filters;
+use crate::config::problem::{Problem, Problems, Severity, Source};
+use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::config::FilterSource;
+use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
+
+/// One test.
+pub(super) static TEST: Shape = Shape {
+    what: "a test",
+    keys: &[
+        ("name", "What it shows.", Takes::Text),
+        ("with", "The values of the filter's parameters.", Takes::Named(&Takes::Text)),
+        ("message", "Header fields with their values, and `body`, `html`, `attachments` (file names).", Takes::Named(&TEXTS)),
+        ("raw", "Instead: the whole message as text.", Takes::Text),
+        ("file", "Instead: a file with the message, `.eml`.", Takes::Text),
+        ("now", "What time it is: `2026-12-24 18:00`, local. Default: noon of 2026-11-23.", Takes::Text),
+        ("arrived", "When the message arrived. Default: now.", Takes::Text),
+        ("account", "The account. Default: `test`.", Takes::Text),
+        ("folder", "The folder on the server. Default: INBOX.", Takes::Text),
+        ("flags", "The flags it has there.", TEXTS),
+        ("programs", "What programs answer: {bogofilter: {code: 1}, next-ticket: {out: \"17\"}}.", Takes::Named(&Takes::Section(&told::ANSWER))),
+        ("lists", "What is in database lists: {muted: [a@b.example]}.", Takes::Named(&TEXTS)),
+        ("seen", "Keys that `duplicate` saw before.", TEXTS),
+        ("answered", "Senders that were answered already.", TEXTS),
+        ("expect", "What the rules should decide.", Takes::Section(&expect::EXPECT)),
+    ],
+};
+
+/// The sections of tests.
+pub(super) static SECTIONS: [&Shape; 2] = [&told::ANSWER, &expect::EXPECT];
+
+/// How a file that a test names is read.
+pub type Open<'o> = &'o dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// What came of one test.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub source: Arc<Source>,
+    /// Its line in it.
+    pub line: usize,
+    /// What was expected and did not come, or came unexpectedly: lines with `-` and `+`. Empty when it passed.
+    pub difference: Vec<String>,
+    /// How the rules decided.
+    pub trace: Trace,
+}
+
+impl Verdict {
+    /// Whether all was as expected.
+    pub fn passed(&self) -> bool {
+        self.difference.is_empty()
+    }
+}
+
+/// Checks what can be checked without running the tests.
+pub(super) fn check(tests: &Node, problems: &mut Problems) {
+    for node in reader::list(tests, "a list of tests", problems).unwrap_or_default() {
+        let mut map = MapReader::new(node, &TEST, problems);
+        map.need("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        if let Some(expect) = map.require("expect") {
+            MapReader::new(expect, &expect::EXPECT, problems);
+        }
+    }
+}
+
+/// Runs the tests of one filter. `Err`: the filter or a test cannot be read.
+pub fn run(filter: &FilterSource, settings: &Settings, open: Open<'_>) -> Result<Vec<Verdict>, Vec<Problem>> {
+    let FilterSource::Yaml(file) = filter else { return Ok(Vec::new()) };
+    let tests = file.document.root.get("tests");
+    run_with(&file.document.source, tests, &file.base, open, &|with, problems| {
+        let file = filters::with_parameters(&file.document, with, &file.base, problems);
+        compile(FilterSource::Yaml(file), settings, problems)
+    })
+}
+
+/// Runs the tests beside a script: they stand in a file of their own, `NAME.tests.yaml`.
+pub fn run_script(
+    script: &FilterSource,
+    beside: &FilterSource,
+    settings: &Settings,
+    open: Open<'_>,
+) -> Result<Vec<Verdict>, Vec<Problem>> {
+    let (FilterSource::Lua(script), FilterSource::Yaml(file)) = (script, beside) else { return Ok(Vec::new()) };
+    let mut settings = settings.clone();
+    settings.lists.extend(file.lists.clone());
+    run_with(&file.document.source, file.document.root.get("tests"), &file.base, open, &|with, problems| {
+        let script = filters::script_with(&script.source, with, problems)?;
+        compile(FilterSource::Lua(script), &settings, problems)
+    })
+}
+
+/// Runs tests against rules that `engine` finds for each, by the values of parameters.
+fn run_with(
+    source: &Arc<Source>,
+    tests: Option<&Node>,
+    base: &Base,
+    open: Open<'_>,
+    engine: &dyn Fn(Option<&Node>, &mut Problems) -> Option<Engine>,
+) -> Result<Vec<Verdict>, Vec<Problem>> {
+    let mut problems = Problems::new(source);
+    let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
+    let mut verdicts = Vec::new();
+    for node in items {
+        let engine = engine(node.get("with"), &mut problems);
+        if let (Some(engine), Some(trial)) = (engine, Trial::read(node, base, open, &mut problems)) {
+            verdicts.push(trial.run(&engine, source));
+        }
+    }
+    if problems.has_errors() { Err(problems.into_vec()) } else { Ok(verdicts) }
+}
+
+/// Runs the tests of a config: `engine` finds the rules of an account, `None` those for accounts without their own.
+pub fn run_config<'e>(
+    config: &crate::config::Config,
+    open: Open<'_>,
+    engine: &dyn Fn(&str) -> Option<&'e Engine>,
+) -> Result<Vec<Verdict>, Vec<Problem>> {
+    let source = &config.document.source;
+    let mut problems = Problems::new(source);
+    let tests = config.document.root.get("tests");
+    if let Some(tests) = tests {
+        check(tests, &mut problems);
+    }
+    let base = Base::of_file(&config.path).unwrap_or_else(|_| Base::new("/", None));
+    let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
+    let mut verdicts = Vec::new();
+    for node in items {
+        let Some(trial) = Trial::read(node, &base, open, &mut problems) else { continue };
+        if let Some(engine) = engine(&trial.envelope.key.origin.account) {
+            verdicts.push(trial.run(engine, source));
+        }
+    }
+    if problems.has_errors() { Err(problems.into_vec()) } else { Ok(verdicts) }
+}
+
+fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -> Option<Engine> {
+    match Engine::compile(&[source], settings) {
+        Ok((engine, _)) => Some(engine),
+        Err(found) => {
+            found.into_iter().filter(|p| p.severity == Severity::Error).for_each(|problem| problems.push(problem));
+            None
+        }
+    }
+}
+
+/// A test as it is meant.
+struct Trial {
+    name: String,
+    line: usize,
+    message: Arc<Message>,
+    envelope: Envelope,
+    told: Told,
+    expected: Expected,
+}
+
+impl Trial {
+    fn read(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut map = MapReader::new(node, &TEST, problems);
+        let name = map.need("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        let (message, raw, file) = (map.take("message"), map.take("raw"), map.take("file"));
+        let told = Told::read(&mut map);
+        let arrived = map.read("arrived", told::moment);
+        let account = map.read("account", |n, p| reader::text(n, "an account", p)).unwrap_or("test");
+        let folder = map.read("folder", |n, p| reader::text(n, "a folder", p)).unwrap_or("INBOX");
+        let flags = map.read("flags", flags).unwrap_or_default();
+        let expected = map.need("expect", Expected::read);
+        let bytes = match (message, raw, file) {
+            (Some(message), None, None) => message::build(message, problems)?,
+            (None, Some(raw), None) => raw.as_text().unwrap_or_default().as_bytes().to_vec(),
+            (None, None, Some(file)) => read_file(file, base, open, problems)?,
+            _ => {
+                problems.error(node.span, "a test has one of `message`, `raw` and `file`");
+                return None;
+            }
+        };
+        let origin = Arc::new(Origin { account: account.to_owned(), folder: folder.to_owned(), generation: 0 });
+        let arrived = arrived.unwrap_or_else(|| told.now.clone()).timestamp();
+        let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags, announced: 0 };
+        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&bytes))));
+        Some(Self { name: name?, line: node.span.line, message, envelope, told, expected: expected? })
+    }
+
+    fn run(&self, engine: &Engine, source: &Arc<Source>) -> Verdict {
+        let (decision, trace) = engine.explain(&self.message, &self.envelope, &self.told);
+        let difference = self.expected.difference(&decision, &self.message);
+        Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
+    }
+}
+
+fn flags(node: &Node, problems: &mut Problems) -> Option<Flags> {
+    let mut flags = Flags::default();
+    for word in reader::texts(node, "a flag, or a list of flags", problems)? {
+        if let Err(bad) = flags.parse_word(&word) {
+            problems.error(node.span, bad.to_string());
+        }
+    }
+    Some(flags)
+}
+
+fn read_file(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
+    let path = reader::path(node, base, problems)?;
+    match open(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            let name = crate::clean::line(path.as_os_str().as_encoded_bytes());
+            problems.error(node.span, format!("cannot read {name}: {error}"));
+            None
+        }
+    }
+}
+
+/// Names of one's own with values of one kind.
+fn named<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> &'n [(crate::config::yaml::Key, Node)] {
+    match &node.value {
+        Value::Map(entries) => entries,
+        _ => {
+            reader::mismatch(node, expected, problems);
+            &[]
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The world of a test: it answers what it was told, and starts nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Zoned;
+use jiff::civil::{self, DateTime};
+use jiff::tz::TimeZone;
+
+use super::named;
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::yaml::Node;
+use crate::decision::Fact;
+use crate::filter::facts::{Answer, Ask, Facts, Unanswered};
+
+/// What a program answers in a test.
+pub(super) static ANSWER: Shape = Shape {
+    what: "a program's answer",
+    keys: &[
+        ("code", "Its exit code. Default: 0.", Takes::Number),
+        ("out", "What it writes.", Takes::Text),
+        ("fails", "It cannot be run, or takes too long; in words.", Takes::Text),
+    ],
+};
+
+/// Answers from what a test, or whoever explains a message, was told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The time.
+    pub now: Zoned,
+    /// What programs answer, by their name without folders.
+    pub programs: BTreeMap<String, Answer>,
+    /// What is in database lists, lower-case.
+    pub lists: HashMap<String, HashSet<String>>,
+    /// Keys that were seen before, under any handle.
+    pub seen: HashSet<String>,
+    /// Senders that were answered before, under any handle.
+    pub answered: HashSet<String>,
+}
+
+impl Default for Told {
+    /// Noon of an ordinary Monday, and nothing known.
+    fn default() -> Self {
+        let now = civil::datetime(2026, 11, 23, 12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap_or_default();
+        Self {
+            now,
+            programs: BTreeMap::new(),
+            lists: HashMap::new(),
+            seen: HashSet::new(),
+            answered: HashSet::new(),
+        }
+    }
+}
+
+impl Told {
+    pub(super) fn read(map: &mut MapReader<'_, '_>) -> Self {
+        let mut told = Self::default();
+        if let Some(now) = map.read("now", moment) {
+            told.now = now;
+        }
+        if let Some(node) = map.take("programs") {
+            for (name, node) in named(node, "programs with their answers (a mapping)", map.problems()) {
+                told.programs.extend(answer(node, map.problems()).map(|answer| (name.text.clone(), answer)));
+            }
+        }
+        if let Some(node) = map.take("lists") {
+            for (name, node) in named(node, "lists with their entries (a mapping)", map.problems()) {
+                let entries = texts(node, map.problems()).into_iter().map(|entry| entry.to_lowercase()).collect();
+                told.lists.insert(name.text.clone(), entries);
+            }
+        }
+        told.seen.extend(map.take("seen").map(|node| texts(node, map.problems())).unwrap_or_default());
+        told.answered.extend(map.take("answered").map(|node| texts(node, map.problems())).unwrap_or_default());
+        told
+    }
+}
+
+fn texts(node: &Node, problems: &mut Problems) -> Vec<String> {
+    reader::texts(node, "a text, or a list of texts", problems).unwrap_or_default()
+}
+
+fn answer(node: &Node, problems: &mut Problems) -> Option<Answer> {
+    let mut map = MapReader::new(node, &ANSWER, problems);
+    if let Some(cause) = map.read("fails", |n, p| reader::text(n, "a cause", p)) {
+        return Some(Answer::Failed(cause.to_owned()));
+    }
+    let code = map.read("code", |n, p| reader::number(n, 0..=255, p)).unwrap_or(0);
+    let out = map.take("out").and_then(Node::as_text).unwrap_or_default().as_bytes().to_vec();
+    map.is_map().then(|| Answer::Ended { code: i32::try_from(code).unwrap_or(0), out })
+}
+
+/// `2026-12-24 18:00`, local time; a day alone is its noon.
+pub(super) fn moment(node: &Node, problems: &mut Problems) -> Option<Zoned> {
+    let read = node.as_text().and_then(|text| {
+        let text = if text.len() == 10 { format!("{text}T12:00") } else { text.replace(' ', "T") };
+        let at: DateTime = text.parse().ok()?;
+        at.to_zoned(TimeZone::system()).ok()
+    });
+    if read.is_none() {
+        reader::mismatch(node, "a moment like `2026-12-24 18:00`", problems);
+    }
+    read
+}
+
+impl Facts for Told {
+    fn now(&self) -> Zoned {
+        self.now.clone()
+    }
+
+    fn holds(&self, fact: &Fact) -> Result<bool, Unanswered> {
+        Ok(match fact {
+            Fact::Seen { key, .. } => self.seen.contains(key),
+            Fact::Listed { list, entry } => self.lists.get(list).is_some_and(|entries| entries.contains(entry)),
+            Fact::Answered { sender, .. } => self.answered.contains(sender),
+        })
+    }
+
+    /// What the list held when the rules were read.
+    fn list_file(&self, _: &Path) -> Option<Arc<HashSet<String>>> {
+        None
+    }
+
+    fn ask(&self, question: &Ask<'_>) -> Answer {
+        let program = question.run.first().map(String::as_str).unwrap_or_default();
+        let name = program.rsplit('/').next().unwrap_or(program);
+        self.programs.get(name).cloned().unwrap_or(Answer::NotAsked)
+    }
+}
