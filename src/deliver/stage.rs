@@ -1,6 +1,6 @@
 //! Stage: every file of a batch complete and durable under `tmp/`, before anybody may see it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -80,7 +80,10 @@ impl Stager<'_> {
             }
         }
         match (&plan.entry.spooled, plan.message.bytes()) {
-            (Some(path), Bytes::Memory(_)) => self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e)),
+            // The file under a new head is another message: what is to be spooled must be written out.
+            (Some(path), Bytes::Memory(_) | Bytes::Rehead { .. }) => {
+                self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e))
+            }
             // A spooled message was synced by whoever wrote it, and stands where it should or beside it.
             (Some(path), Bytes::Spooled { path: at, .. }) if at != path => {
                 self.rename_over(at, path).map_err(|e| Error::disk(doing(path), e))
@@ -114,6 +117,8 @@ impl Stager<'_> {
     }
 
     fn write_new(self, path: &Path, plan: &Plan) -> io::Result<()> {
+        // Opened before anything in the way is removed, which may be this very file.
+        let source = plan.message.bytes().reader(|path| self.disk.open(path))?;
         let mut file = match self.disk.create(path) {
             // What an attempt that was never recorded left behind: the name is derived from the message's key,
             // and the lock on that key's account is ours.
@@ -124,9 +129,9 @@ impl Stager<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_after_ensuring(path)?,
             file => file?,
         };
-        match plan.message.bytes() {
-            Bytes::Memory(bytes) => file.write_all(bytes)?,
-            Bytes::Spooled { path, .. } => copy(&mut *self.disk.open(path)?, &mut file)?,
+        match (plan.message.bytes(), source) {
+            (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
+            (_, mut source) => copy_all(&mut source, &mut file, plan.message.size())?,
         }
         file.finish(plan.arrived)
     }
@@ -152,8 +157,10 @@ fn part_of(plans: &[Plan], write: impl Fn(&Plan) -> Result<()>) -> Result<()> {
     plans.iter().try_for_each(write)
 }
 
-fn copy(from: &mut dyn io::Read, to: &mut dyn Write) -> io::Result<()> {
-    io::copy(from, to).map(drop)
+/// A spool file that has become shorter is no message that may be filed.
+fn copy_all(from: &mut dyn Read, to: &mut dyn Write, length: u64) -> io::Result<()> {
+    let copied = io::copy(from, to)?;
+    if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// `tmp/` of every Maildir touched, and the spool.

@@ -99,7 +99,7 @@ fn address_seen(
     comparator: &Comparator,
     captures: &mut Captures,
 ) -> Option<String> {
-    subject.message.addresses(name).into_iter().find_map(|address| {
+    subject.message.addresses(name).find_map(|address| {
         let value = match part {
             AddressPart::All => &address.address,
             AddressPart::LocalPart => address.local_part(),
