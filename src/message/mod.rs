@@ -7,8 +7,15 @@ mod address;
 mod bytes;
 mod envelope;
 mod headers;
+mod html;
+mod html_entities;
 mod key;
 mod line_ends;
+mod mime;
+mod params;
+mod part;
+mod text;
+mod transfer;
 mod violations;
 mod words;
 
@@ -18,6 +25,10 @@ pub use envelope::{Envelope, Flag, Flags};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
 pub use line_ends::{ToLf, to_lf};
+pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
+pub use params::MAX_PARAMETERS;
+pub use part::Part;
+pub use text::{MAX_TEXT, MAX_TEXT_INPUT};
 pub use violations::Violation;
 
 use std::io::{self, Read};
@@ -32,6 +43,8 @@ pub struct Message {
     bytes: Bytes,
     opener: MaybeOpener,
     head: OnceLock<Head>,
+    structure: OnceLock<mime::Structure>,
+    text: OnceLock<text::Text>,
 }
 
 /// The index of the header block.
@@ -53,7 +66,7 @@ impl Message {
     }
 
     fn with(bytes: Bytes, opener: MaybeOpener) -> Self {
-        Self { bytes, opener, head: OnceLock::new() }
+        Self { bytes, opener, head: OnceLock::new(), structure: OnceLock::new(), text: OnceLock::new() }
     }
 
     /// The bytes as they will be filed.
@@ -74,6 +87,22 @@ impl Message {
     /// The header block, without the empty line that ends it.
     pub fn head(&self) -> &[u8] {
         head_of(self.bytes.beginning())
+    }
+
+    /// Where the body begins: behind the empty line, if there is one.
+    fn body_at(&self) -> u64 {
+        let head = self.head().len();
+        let has_end = self.bytes.beginning().get(head) == Some(&b'\n');
+        head as u64 + u64::from(has_end)
+    }
+
+    /// What is wrong with the message, as far as it has been looked at: its header and its parts always, its texts
+    /// once [`Self::text`] was asked for.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut all = self.index().violations.clone();
+        let of_text = self.text.get().map(|text| text.violations.as_slice()).unwrap_or_default();
+        self.structure().violations.iter().chain(of_text).for_each(|violation| violations::note(&mut all, *violation));
+        all
     }
 
     /// The header fields in order, at most [`MAX_FIELDS`].
