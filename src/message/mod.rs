@@ -5,15 +5,18 @@
 
 mod address;
 mod bytes;
+mod date;
 mod envelope;
 mod headers;
 mod html;
 mod html_entities;
 mod key;
+mod kind;
 mod line_ends;
 mod mime;
 mod params;
 mod part;
+mod route;
 mod text;
 mod transfer;
 mod violations;
@@ -21,13 +24,16 @@ mod words;
 
 pub use address::{Address, parse as parse_addresses};
 pub use bytes::{Bytes, Opener};
+pub use date::parse_date;
 pub use envelope::{Envelope, Flag, Flags};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
+pub use kind::Kind;
 pub use line_ends::{ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;
+pub use route::MAX_THREAD_IDS;
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT};
 pub use violations::Violation;
 
@@ -45,6 +51,7 @@ pub struct Message {
     head: OnceLock<Head>,
     structure: OnceLock<mime::Structure>,
     text: OnceLock<text::Text>,
+    date: OnceLock<Option<jiff::Zoned>>,
 }
 
 /// The index of the header block.
@@ -66,7 +73,14 @@ impl Message {
     }
 
     fn with(bytes: Bytes, opener: MaybeOpener) -> Self {
-        Self { bytes, opener, head: OnceLock::new(), structure: OnceLock::new(), text: OnceLock::new() }
+        Self {
+            bytes,
+            opener,
+            head: OnceLock::new(),
+            structure: OnceLock::new(),
+            text: OnceLock::new(),
+            date: OnceLock::new(),
+        }
     }
 
     /// The bytes as they will be filed.
