@@ -8,8 +8,9 @@ use std::io::{self, BufRead};
 
 use super::headers;
 use super::part::{Part, Transfer};
+use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation, words};
+use super::{Message, Violation};
 
 /// Parts are not looked for deeper than this.
 pub const MAX_DEPTH: usize = 50;
@@ -285,36 +286,6 @@ pub(super) fn read_piece(reader: &mut impl BufRead, piece: &mut Vec<u8>) -> io::
         if is_line || taken == 0 {
             return Ok(!piece.is_empty());
         }
-    }
-}
-
-/// Counts base64 as it passes.
-#[derive(Default)]
-struct Base64Count {
-    digits: u64,
-    has_ended: bool,
-    has_strays: bool,
-}
-
-impl Base64Count {
-    fn feed(&mut self, piece: &[u8]) {
-        for byte in piece {
-            match byte {
-                b'=' => self.has_ended = true,
-                byte if byte.is_ascii_whitespace() => {}
-                byte if words::is_base64(*byte) && !self.has_ended => self.digits += 1,
-                _ => self.has_strays = true,
-            }
-        }
-    }
-
-    /// Four digits are three bytes; what is left of them are two, one or none.
-    fn size(&self) -> u64 {
-        self.digits / 4 * 3 + (self.digits % 4).saturating_sub(1)
-    }
-
-    fn is_broken(&self) -> bool {
-        self.has_strays || self.digits % 4 == 1
     }
 }
 

@@ -5,7 +5,9 @@
 
 mod address;
 mod bytes;
+mod compose;
 mod date;
+mod edit;
 mod envelope;
 mod headers;
 mod html;
@@ -24,7 +26,9 @@ mod words;
 
 pub use address::{Address, parse as parse_addresses};
 pub use bytes::{Bytes, Opener};
+pub use compose::{MAX_COMPOSED, is_field_name};
 pub use date::parse_date;
+pub use edit::{Edit, is_protected};
 pub use envelope::{Envelope, Flag, Flags};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};

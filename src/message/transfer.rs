@@ -55,6 +55,36 @@ fn base64(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Res
     result
 }
 
+/// Counts base64 as it passes.
+#[derive(Debug, Default)]
+pub(super) struct Base64Count {
+    digits: u64,
+    has_ended: bool,
+    has_strays: bool,
+}
+
+impl Base64Count {
+    pub(super) fn feed(&mut self, piece: &[u8]) {
+        for byte in piece {
+            match byte {
+                b'=' => self.has_ended = true,
+                byte if byte.is_ascii_whitespace() => {}
+                byte if words::is_base64(*byte) && !self.has_ended => self.digits += 1,
+                _ => self.has_strays = true,
+            }
+        }
+    }
+
+    /// Four digits are three bytes; what is left of them are two, one or none.
+    pub(super) fn size(&self) -> u64 {
+        self.digits / 4 * 3 + (self.digits % 4).saturating_sub(1)
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.has_strays || self.digits % 4 == 1
+    }
+}
+
 /// A line that is longer than a piece may be cut within an escape, which is then carried over.
 fn quoted_printable(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Result<()> {
     let mut piece = Vec::new();

@@ -182,6 +182,11 @@ pub(super) fn hex_pair(digits: &[u8]) -> Option<u8> {
     }
 }
 
+/// The hexadecimal digit of a number below 16, in upper case.
+pub(super) fn hex_digit(number: u8) -> char {
+    char::from_digit(u32::from(number), 16).unwrap_or('0').to_ascii_uppercase()
+}
+
 /// Whether the byte carries six bits of base64.
 pub(super) fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
