@@ -132,15 +132,16 @@ fn month_of(word: &str) -> Option<i8> {
     i8::try_from(at + 1).ok()
 }
 
-/// RFC 5322 4.3: two digits below 50 are of this century; three, and two from 50 on, count from 1900.
+/// RFC 5322 4.3: two digits below 50 are of this century; three, and two from 50 on, count from 1900. So do the
+/// `0102` of programs that never learnt of the year 2000.
 fn year_of(word: &str) -> Option<i16> {
     if !(2..=4).contains(&word.len()) || !word.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let year: i16 = word.parse().ok()?;
-    Some(match word.len() {
-        2 if year < 50 => year + 2000,
-        2 | 3 => year + 1900,
+    Some(match (word.len(), year) {
+        (2 | 4, ..50) => year + 2000,
+        (_, ..1000) => year + 1900,
         _ => year,
     })
 }
@@ -222,6 +223,8 @@ mod tests {
         assert_eq!(read("Mon, 23 November 2026  9.30.05 +1"), "2026-11-23 09:30:05 +0100");
         assert_eq!(read("23-Nov-2026 12:00 GMT+2"), "2026-11-23 12:00:00 +0200");
         assert_eq!(read("Monday, 23-Nov-26 12:00:00 XYZ"), "2026-11-23 12:00:00 +0000");
+        assert_eq!(read("Thu, 22 Aug 0102 12:07:35 +0800"), "2002-08-22 12:07:35 +0800");
+        assert_eq!(read("01 Jan 2001 00:01+0000"), "2001-01-01 00:01:00 +0000");
         assert_eq!(read("Mon, 23 Nov 2026"), "2026-11-23 00:00:00 +0000");
         assert_eq!(read("Mon, 23 Nov 2026 12:00:00 +9999"), "2026-11-23 12:00:00 +0000");
     }

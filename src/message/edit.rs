@@ -257,7 +257,7 @@ mod tests {
         #[test]
         fn i2_no_value_makes_another_field(value in "(\\PC|[\r\n\0\t :]|\r\n Bcc: x|=\\?utf-8\\?Q\\?=0D=0A\\?=){0,60}") {
             for edit in [add("X", &value, false), set("X", &value)] {
-                let edited = message("X: old\nA: 1\n\nbody\n").edited(&[edit.clone()]);
+                let edited = message("X: old\nA: 1\n\nbody\n").edited(std::slice::from_ref(&edit));
                 let expected: &[&str] = if matches!(edit, Edit::Add { .. }) { &["X", "X", "A"] } else { &["X", "A"] };
                 prop_assert_eq!(names(&edited), expected);
                 prop_assert_eq!(edited.raw_body(100), b"body\n");
