@@ -174,3 +174,64 @@ fn dirs_of(plans: &[Plan]) -> Vec<PathBuf> {
     dirs.dedup();
     dirs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layout, MailRoot};
+    use crate::message::{DeliveryName, Key, Origin};
+    use crate::state::{About, RealDisk, Target};
+    use std::sync::Arc;
+
+    /// What is staged of `Old: 1\n\nbody\n` under a new head, and what stands in the spool then.
+    fn stage(length: u64, folders: &[&str], is_spooled: bool) -> (Vec<String>, Option<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = dir.path().join("spooled");
+        std::fs::write(&spool, "Old: 1\n\nbody\n").unwrap();
+        let head = b"New: 2\n\n".to_vec();
+        let message = Message::new(Bytes::Rehead { head, path: spool.clone(), body_at: 8, length });
+        let key = Key::new(&Arc::new(Origin { account: "a".into(), folder: "f".into(), generation: 1 }), "1");
+        let target = |folder: &&str| Target {
+            maildir: dir.path().join("Mail").join(folder),
+            staged: "1.name.host".into(),
+            info: String::new(),
+        };
+        let entry = Entry {
+            name: DeliveryName::of(&key),
+            key,
+            announced: 0,
+            head_hash: message.head_hash(),
+            size: message.size(),
+            at: Timestamp::UNIX_EPOCH,
+            about: About::default(),
+            rule: String::new(),
+            why: String::new(),
+            outcome: String::new(),
+            targets: folders.iter().map(target).collect(),
+            spooled: is_spooled.then(|| spool.clone()),
+        };
+        let paths: Vec<PathBuf> = entry.targets.iter().map(Target::tmp_path).collect();
+        let folders = Folders::new(MailRoot { path: dir.path().join("Mail"), layout: Layout::Fs });
+        let stager = Stager { disk: &RealDisk, folders: &folders, threads: 1 };
+        _ = stager.stage(vec![Plan { message, arrived: Timestamp::UNIX_EPOCH, entry }]);
+        let staged = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        (staged, std::fs::read_to_string(spool).ok())
+    }
+
+    #[test]
+    fn a_message_with_a_new_head_is_written_with_its_old_body() {
+        let (staged, spool) = stage(13, &["A", "B"], false);
+        assert_eq!(staged, ["New: 2\n\nbody\n", "New: 2\n\nbody\n"]);
+        assert_eq!(spool.as_deref(), Some("Old: 1\n\nbody\n"));
+    }
+
+    #[test]
+    fn a_new_head_is_spooled_as_a_whole_even_over_its_own_file() {
+        assert_eq!(stage(13, &[], true).1.as_deref(), Some("New: 2\n\nbody\n"));
+    }
+
+    #[test]
+    fn a_spool_file_that_became_shorter_is_not_staged() {
+        assert_eq!(stage(99, &["A"], false).0, [""; 0]);
+    }
+}
