@@ -57,9 +57,6 @@ impl Message {
 
     /// `rest` is what is in memory behind the old header block.
     fn rebuilt(&self, old: usize, mut new: Vec<u8>, rest: &[u8]) -> Bytes {
-        if !new.is_empty() && !new.ends_with(b"\n") && !rest.is_empty() && old < MAX_HEADER {
-            new.push(b'\n');
-        }
         match &self.bytes {
             Bytes::Memory(_) => {
                 new.extend_from_slice(rest);
@@ -83,7 +80,11 @@ impl Message {
 
 /// A header block with one change.
 fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
-    let spans = headers::spans(head, usize::MAX, &mut Vec::new());
+    let mut spans = headers::spans(head, usize::MAX, &mut Vec::new());
+    // Where the header block was cut for its length, its last field goes on in what counts as body: that one is
+    // left alone, and the end is before it.
+    let cut = if is_cut { spans.pop() } else { None };
+    let end = cut.map_or(head.len(), |span| span.name.start);
     match edit {
         Edit::Add { name, .. } | Edit::Delete { name, .. } | Edit::Set { name, .. }
             if !compose::is_field_name(name) =>
@@ -91,7 +92,7 @@ fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
             head.to_vec()
         }
         Edit::Add { name, value, last } => {
-            let at = if *last { end_of(head, &spans, is_cut) } else { beginning_of(head) };
+            let at = if *last { end } else { beginning_of(head, &spans) };
             with_field(head, at, &compose::field(name, value))
         }
         Edit::Delete { name, .. } | Edit::Set { name, .. } if is_protected(name) => head.to_vec(),
@@ -106,7 +107,7 @@ fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
                     // The first of that name has none of them before it.
                     with_field(&rest, first.start, &field)
                 }
-                None => with_field(head, end_of(head, &spans, is_cut), &field),
+                None => with_field(head, end, &field),
             }
         }
     }
@@ -140,16 +141,11 @@ fn with_field(head: &[u8], at: usize, field: &str) -> Vec<u8> {
 
 /// Behind what an mbox left before the header (`From ann@example.org Mon …`), and behind lines that would become a
 /// part of the new field.
-fn beginning_of(head: &[u8]) -> usize {
+fn beginning_of(head: &[u8], spans: &[Span]) -> usize {
+    let first = spans.first().map_or(head.len(), |span| span.name.start);
     let is_passed_over = |line: &&[u8]| line.starts_with(b"From ") || line.starts_with(b" ") || line.starts_with(b"\t");
-    head.split_inclusive(|b| *b == b'\n').take_while(is_passed_over).map(<[u8]>::len).sum()
-}
-
-/// Behind the last line. Where the header block was cut for its length that line goes on in what counts as body,
-/// and the place is before the last field.
-fn end_of(head: &[u8], spans: &[Span], is_cut: bool) -> usize {
-    let last = spans.last().map_or(0, |span| span.name.start);
-    if is_cut { last } else { head.len() }
+    let lines = head[..first].split_inclusive(|b| *b == b'\n');
+    lines.take_while(is_passed_over).map(<[u8]>::len).sum()
 }
 
 #[cfg(test)]
@@ -201,6 +197,7 @@ mod tests {
     #[test]
     fn what_stands_before_the_header_stays_there() {
         assert_eq!(edited("From a@b Mon\n x\nA: 1\n\n", &[add("X", "y", false)]), "From a@b Mon\n x\nX: y\nA: 1\n\n");
+        assert_eq!(edited("From : a@b\n\n", &[add("X", "y", false)]), "X: y\nFrom : a@b\n\n");
     }
 
     #[test]
@@ -247,6 +244,7 @@ mod tests {
     fn e4_a_head_that_does_not_end_is_edited_before_its_last_field() {
         let text = format!("A: 1\nB: {}", "x".repeat(MAX_HEADER));
         assert_eq!(edited(&text, &[add("X", "y", true)]), text.replace("B: ", "X: y\nB: "));
+        assert_eq!(edited(&text, &[delete("B", None)]), text);
     }
 
     fn names(message: &Message) -> Vec<String> {

@@ -248,7 +248,8 @@ impl Scanner {
                 note(&mut self.found.violations, Violation::UnterminatedMultipart);
             }
             let Some(part) = self.found.parts.get_mut(part) else { continue };
-            part.body.end = end.max(part.body.start);
+            // An empty body begins behind the line end that belongs to the boundary.
+            part.body = part.body.start.min(end)..end;
             part.size = part.body.end - part.body.start;
             if let Some(count) = base64 {
                 part.size = count.size();

@@ -21,6 +21,7 @@ mod part;
 mod route;
 mod text;
 mod transfer;
+mod utf7;
 mod violations;
 mod words;
 

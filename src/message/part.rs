@@ -81,12 +81,12 @@ impl Part {
         self.file_name.as_deref()
     }
 
-    /// Whether a reader would show it as a file: it says so or has a file name, and is no multipart. A message
-    /// that consists of one text is no attachment, whatever its name.
+    /// Whether a reader would show it as a file: it says so or has a file name, and is no multipart. The text that
+    /// a message consists of is one only if it says so, whatever its name.
     pub fn is_attachment(&self) -> bool {
         let is_root_text = self.parent.is_none() && self.is_text();
-        let is_file = self.disposition() == "attachment" || self.file_name.is_some();
-        is_file && !self.is_multipart() && !is_root_text
+        let is_file = self.disposition() == "attachment" || self.file_name.is_some() && !is_root_text;
+        is_file && !self.is_multipart()
     }
 
     /// Whether its body consists of parts.

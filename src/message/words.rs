@@ -9,12 +9,15 @@ use charset::Charset;
 use data_encoding::BASE64_MIME_PERMISSIVE;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
+use super::utf7;
+
 /// The longest name of a charset with its language (RFC 2231 5) in an encoded word.
 const MAX_CHARSET: usize = 60;
 
 /// Text in a charset as Unicode, NFC. Bytes that make no sense in it become U+FFFD.
 pub(super) fn from_charset(bytes: &[u8], label: &str) -> String {
     let text = match known_charset(label) {
+        Some(charset) if charset == charset::UTF_7 => Cow::Owned(utf7::decode(bytes)),
         Some(charset) => charset.decode_with_bom_removal(bytes).0,
         None => guessed(bytes),
     };
