@@ -1,6 +1,6 @@
 //! Stage: every file of a batch complete and durable under `tmp/`, before anybody may see it.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,7 +81,10 @@ impl Stager<'_> {
             }
         }
         match (&plan.entry.spooled, plan.message.bytes()) {
-            (Some(path), Bytes::Memory(_)) => self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e)),
+            // The file under a new head is another message: what is to be spooled must be written out.
+            (Some(path), Bytes::Memory(_) | Bytes::Rehead { .. }) => {
+                self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e))
+            }
             // A spooled message was synced by whoever wrote it, and stands where it should or beside it.
             (Some(path), Bytes::Spooled { path: at, .. }) if at != path => {
                 self.rename_over(at, path).map_err(|e| Error::disk(doing(path), e))
@@ -115,6 +118,8 @@ impl Stager<'_> {
     }
 
     fn write_new(self, path: &Path, plan: &Plan) -> io::Result<()> {
+        // Opened before anything in the way is removed, which may be this very file.
+        let source = plan.message.bytes().reader(|path| self.disk.open(path))?;
         let mut file = match self.disk.create(path) {
             // What an attempt that was never recorded left behind: the name is derived from the message's key,
             // and the lock on that key's account is ours.
@@ -125,9 +130,9 @@ impl Stager<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_after_ensuring(path)?,
             file => file?,
         };
-        match plan.message.bytes() {
-            Bytes::Memory(bytes) => file.write_all(bytes)?,
-            Bytes::Spooled { path, .. } => copy(&mut *self.disk.open(path)?, &mut file)?,
+        match (plan.message.bytes(), source) {
+            (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
+            (_, mut source) => copy_all(&mut source, &mut file, plan.message.size())?,
         }
         file.finish(plan.arrived)
     }
@@ -153,8 +158,10 @@ fn part_of(plans: &[Plan], write: impl Fn(&Plan) -> Result<()>) -> Result<()> {
     plans.iter().try_for_each(write)
 }
 
-fn copy(from: &mut dyn io::Read, to: &mut dyn Write) -> io::Result<()> {
-    io::copy(from, to).map(drop)
+/// A spool file that has become shorter is no message that may be filed.
+fn copy_all(from: &mut dyn Read, to: &mut dyn Write, length: u64) -> io::Result<()> {
+    let copied = io::copy(from, to)?;
+    if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// `tmp/` of every Maildir touched, and the spool.
@@ -167,4 +174,65 @@ fn dirs_of(plans: &[Plan]) -> Vec<PathBuf> {
     dirs.sort();
     dirs.dedup();
     dirs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layout, MailRoot};
+    use crate::message::{DeliveryName, Key, Origin};
+    use crate::state::{About, RealDisk, Target};
+    use std::sync::Arc;
+
+    /// What is staged of `Old: 1\n\nbody\n` under a new head, and what stands in the spool then.
+    fn stage(length: u64, folders: &[&str], is_spooled: bool) -> (Vec<String>, Option<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = dir.path().join("spooled");
+        std::fs::write(&spool, "Old: 1\n\nbody\n").unwrap();
+        let head = b"New: 2\n\n".to_vec();
+        let message = Message::new(Bytes::Rehead { head, path: spool.clone(), body_at: 8, length });
+        let key = Key::new(&Arc::new(Origin { account: "a".into(), folder: "f".into(), generation: 1 }), "1");
+        let target = |folder: &&str| Target {
+            maildir: dir.path().join("Mail").join(folder),
+            staged: "1.name.host".into(),
+            info: String::new(),
+        };
+        let entry = Entry {
+            name: DeliveryName::of(&key),
+            key,
+            announced: 0,
+            head_hash: message.head_hash(),
+            size: message.size(),
+            at: Timestamp::UNIX_EPOCH,
+            about: About::default(),
+            rule: String::new(),
+            why: String::new(),
+            outcome: String::new(),
+            targets: folders.iter().map(target).collect(),
+            spooled: is_spooled.then(|| spool.clone()),
+        };
+        let paths: Vec<PathBuf> = entry.targets.iter().map(Target::tmp_path).collect();
+        let folders = Folders::new(MailRoot { path: dir.path().join("Mail"), layout: Layout::Fs });
+        let stager = Stager { disk: &RealDisk, folders: &folders, threads: 1 };
+        _ = stager.stage(vec![Plan { message, arrived: Timestamp::UNIX_EPOCH, entry }]);
+        let staged = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        (staged, std::fs::read_to_string(spool).ok())
+    }
+
+    #[test]
+    fn a_message_with_a_new_head_is_written_with_its_old_body() {
+        let (staged, spool) = stage(13, &["A", "B"], false);
+        assert_eq!(staged, ["New: 2\n\nbody\n", "New: 2\n\nbody\n"]);
+        assert_eq!(spool.as_deref(), Some("Old: 1\n\nbody\n"));
+    }
+
+    #[test]
+    fn a_new_head_is_spooled_as_a_whole_even_over_its_own_file() {
+        assert_eq!(stage(13, &[], true).1.as_deref(), Some("New: 2\n\nbody\n"));
+    }
+
+    #[test]
+    fn a_spool_file_that_became_shorter_is_not_staged() {
+        assert_eq!(stage(99, &["A"], false).0, [""; 0]);
+    }
 }

@@ -4,50 +4,88 @@
 //! Maildir. Reading a message never fails: what breaks the standards is taken as it stands.
 
 mod address;
+mod bytes;
+mod compose;
+mod date;
+mod edit;
 mod envelope;
 mod headers;
+mod html;
+mod html_entities;
 mod key;
+mod kind;
 mod line_ends;
+mod mime;
+mod params;
+mod part;
+mod route;
+mod text;
+mod transfer;
+mod utf7;
+mod violations;
+mod words;
 
 pub use address::{Address, parse as parse_addresses};
+pub use bytes::{Bytes, Opener};
+pub use compose::{MAX_COMPOSED, is_field_name};
+pub use date::parse_date;
+pub use edit::{Edit, is_protected};
 pub use envelope::{Envelope, Flag, Flags};
-pub use headers::{Field, MAX_FIELDS, MAX_HEADER};
+pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
+pub use kind::Kind;
 pub use line_ends::{ToLf, to_lf};
+pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
+pub use params::MAX_PARAMETERS;
+pub use part::Part;
+pub use route::MAX_THREAD_IDS;
+pub use text::{MAX_TEXT, MAX_TEXT_INPUT};
+pub use violations::Violation;
 
-use std::path::PathBuf;
+use std::io::{self, Read};
 use std::sync::OnceLock;
 
+use bytes::MaybeOpener;
 use sha2::{Digest, Sha256};
 
-/// Where the bytes of a message are. They always begin with the header block and have LF line ends.
-#[derive(Clone, Debug)]
-pub enum Bytes {
-    /// The whole message.
-    Memory(Vec<u8>),
-    /// Too big for memory: the first bytes (the header block, up to [`MAX_HEADER`]), and the file that holds
-    /// them all.
-    Spooled {
-        /// The beginning of the message.
-        head: Vec<u8>,
-        /// The file in the spool with the whole message.
-        path: PathBuf,
-        /// Its length.
-        length: u64,
-    },
-}
-
-/// A message and its lazy index of header fields.
+/// A message and its lazy index: nothing is parsed before somebody asks, and nothing twice.
 #[derive(Debug)]
 pub struct Message {
     bytes: Bytes,
-    fields: OnceLock<Vec<Field>>,
+    opener: MaybeOpener,
+    head: OnceLock<Head>,
+    structure: OnceLock<mime::Structure>,
+    text: OnceLock<text::Text>,
+    date: OnceLock<Option<jiff::Zoned>>,
+}
+
+/// The index of the header block.
+#[derive(Debug)]
+struct Head {
+    fields: Vec<Field>,
+    violations: Vec<Violation>,
 }
 
 impl Message {
-    /// Takes the bytes; nothing is parsed yet.
+    /// Takes the bytes; nothing is parsed yet. Of a spooled message only what is in memory will be seen.
     pub fn new(bytes: Bytes) -> Self {
-        Self { bytes, fields: OnceLock::new() }
+        Self::with(bytes, MaybeOpener::default())
+    }
+
+    /// Takes the bytes, and what opens the file of a spooled message once somebody asks for its body.
+    pub fn with_opener(bytes: Bytes, open: Opener) -> Self {
+        Self::with(bytes, MaybeOpener(Some(open)))
+    }
+
+    fn with(bytes: Bytes, opener: MaybeOpener) -> Self {
+        Self {
+            bytes,
+            opener,
+            head: OnceLock::new(),
+            structure: OnceLock::new(),
+            text: OnceLock::new(),
+            date: OnceLock::new(),
+        }
     }
 
     /// The bytes as they will be filed.
@@ -57,24 +95,49 @@ impl Message {
 
     /// The length in bytes as filed.
     pub fn size(&self) -> u64 {
-        match &self.bytes {
-            Bytes::Memory(all) => all.len() as u64,
-            Bytes::Spooled { length, .. } => *length,
-        }
+        self.bytes.length()
+    }
+
+    /// The whole message, wherever its bytes are; without an opener, what of it is in memory.
+    pub fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        self.opener.reader(&self.bytes)
     }
 
     /// The header block, without the empty line that ends it.
     pub fn head(&self) -> &[u8] {
-        let beginning = match &self.bytes {
-            Bytes::Memory(all) => all,
-            Bytes::Spooled { head, .. } => head,
-        };
-        head_of(beginning)
+        head_of(self.bytes.beginning())
+    }
+
+    /// Where the body begins: behind the empty line, if there is one.
+    fn body_at(&self) -> u64 {
+        let head = self.head().len();
+        let has_end = self.bytes.beginning().get(head) == Some(&b'\n');
+        head as u64 + u64::from(has_end)
+    }
+
+    /// What is wrong with the message, as far as it has been looked at: its header and its parts always, its texts
+    /// once [`Self::text`] was asked for.
+    pub fn violations(&self) -> Vec<Violation> {
+        let mut all = self.index().violations.clone();
+        let of_text = self.text.get().map(|text| text.violations.as_slice()).unwrap_or_default();
+        self.structure().violations.iter().chain(of_text).for_each(|violation| violations::note(&mut all, *violation));
+        all
     }
 
     /// The header fields in order, at most [`MAX_FIELDS`].
     pub fn fields(&self) -> &[Field] {
-        self.fields.get_or_init(|| headers::split(self.head()))
+        &self.index().fields
+    }
+
+    fn index(&self) -> &Head {
+        self.head.get_or_init(|| {
+            let mut violations = Vec::new();
+            let head = self.head();
+            if head.len() >= MAX_HEADER {
+                violations.push(Violation::HeaderTooLarge);
+            }
+            Head { fields: headers::split(head, MAX_FIELDS, &mut violations), violations }
+        })
     }
 
     /// The fields of that name, in order; names are compared without regard to case.
@@ -87,9 +150,9 @@ impl Message {
         self.fields().iter().find(|f| f.is_named(name)).map(Field::value)
     }
 
-    /// The addresses of every field of that name.
-    pub fn addresses(&self, name: &str) -> Vec<Address> {
-        self.all(name).flat_map(|f| parse_addresses(f.value())).collect()
+    /// The addresses of every field of that name, each field parsed once however often it is asked for.
+    pub fn addresses<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Address> {
+        self.all(name).flat_map(Field::addresses)
     }
 
     /// The list's identity: what stands between the last `<` and `>` of List-Id (RFC 2919), or the whole value

@@ -245,7 +245,7 @@ impl Committer {
 /// A big message was copied out of the spool into its folders; a discarded one stays there.
 fn spool_file_to_drop(plan: &Plan) -> Option<PathBuf> {
     match plan.message.bytes() {
-        Bytes::Spooled { path, .. } if plan.entry.spooled.is_none() => Some(path.clone()),
+        Bytes::Spooled { path, .. } | Bytes::Rehead { path, .. } if plan.entry.spooled.is_none() => Some(path.clone()),
         _ => None,
     }
 }

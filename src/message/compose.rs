@@ -1,0 +1,144 @@
+//! A text as the value of a header field: one that cannot become two fields, whatever it holds.
+
+use super::words::hex_digit;
+
+/// The longest value written, in bytes of the text; the rest is cut (`reliability.md` I2).
+pub const MAX_COMPOSED: usize = 8 * 1024;
+
+/// Lines are folded here where blanks allow it (RFC 5322 2.1.1).
+const LINE: usize = 78;
+/// No line is longer, its end not counted, blanks or not.
+const HARD_LINE: usize = 998;
+/// The longest encoded word (RFC 2047 2).
+const WORD: usize = 75;
+
+const WORD_START: &str = "=?utf-8?Q?";
+const WORD_END: &str = "?=";
+
+/// Whether a field may have that name: RFC 5322 2.2, and short enough that a value fits on its line.
+pub fn is_field_name(name: &str) -> bool {
+    (1..=76).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
+}
+
+/// The whole field with its line ends. Control characters are blanks; what is not ASCII becomes encoded words
+/// (RFC 2047), and so does what would read as one.
+pub(super) fn field(name: &str, value: &str) -> String {
+    let value = harmless(value);
+    let mut line = Line { out: format!("{name}:"), column: name.len() + 1 };
+    let mut words = value.split_ascii_whitespace().peekable();
+    while let Some(word) = words.next() {
+        if !must_encode(word) {
+            line.word(word);
+            continue;
+        }
+        // Neighbours that must be encoded share their words, for blanks between two encoded words are dropped.
+        let mut run = word.to_owned();
+        while let Some(next) = words.next_if(|next| must_encode(next)) {
+            run.push(' ');
+            run.push_str(next);
+        }
+        encoded(&run, &mut line);
+    }
+    line.out.push('\n');
+    line.out
+}
+
+/// Cut to length, and on one line: CR, LF, NUL and every other control character but tab becomes a blank.
+fn harmless(value: &str) -> String {
+    let cut = &value[..value.floor_char_boundary(MAX_COMPOSED)];
+    cut.chars()
+        .map(|c| if c.is_control() && c != '\t' || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .collect()
+}
+
+/// Not ASCII, begins what could be an encoded word, or too long to stand on a line.
+fn must_encode(word: &str) -> bool {
+    !word.is_ascii() || word.contains("=?") || word.len() > HARD_LINE - 100
+}
+
+/// Writes words into lines.
+struct Line {
+    out: String,
+    column: usize,
+}
+
+impl Line {
+    /// One word, on a new line where it does not fit. The first stays on the line of the name if it is short
+    /// enough for any line: a line with nothing but blanks must not come about.
+    fn word(&mut self, word: &str) {
+        let is_first = self.out.ends_with(':');
+        if !is_first && self.column + 1 + word.len() > LINE {
+            self.out.push('\n');
+            self.column = 0;
+        }
+        self.out.push(' ');
+        self.out.push_str(word);
+        self.column += 1 + word.len();
+    }
+}
+
+/// A text as encoded words, none longer than [`WORD`], cut between characters.
+fn encoded(text: &str, line: &mut Line) {
+    let mut word = WORD_START.to_owned();
+    for c in text.chars() {
+        let letter = q(c);
+        if word.len() + letter.len() + WORD_END.len() > WORD {
+            word.push_str(WORD_END);
+            line.word(&word);
+            WORD_START.clone_into(&mut word);
+        }
+        word.push_str(&letter);
+    }
+    word.push_str(WORD_END);
+    line.word(&word);
+}
+
+/// One character in the Q encoding, only letters and digits bare: that is safe in every place (RFC 2047 5).
+fn q(c: char) -> String {
+    match c {
+        ' ' => "_".to_owned(),
+        c if c.is_ascii_alphanumeric() => c.to_string(),
+        c => {
+            let mut bytes = [0; 4];
+            let bytes = c.encode_utf8(&mut bytes).bytes();
+            bytes.flat_map(|b| ['=', hex_digit(b >> 4), hex_digit(b & 15)]).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert!(is_field_name("X-A_b!") && is_field_name(&"x".repeat(76)));
+        for bad in ["", "X:", "X Y", "X\n", "é", "X\0", &"x".repeat(77)] {
+            assert!(!is_field_name(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn plain_values_are_folded_and_controls_blanks() {
+        assert_eq!(field("X", " a\r\nBcc: b\0c\td "), "X: a Bcc: b c d\n");
+        assert_eq!(field("X", ""), "X:\n");
+        let long = field("X", &"word ".repeat(40));
+        assert!(long.lines().all(|line| line.len() <= LINE) && long.lines().count() == 3, "{long}");
+    }
+
+    #[test]
+    fn other_values_are_encoded_in_whole_characters() {
+        assert_eq!(field("Subject", "see 請求 書 now"), "Subject: see =?utf-8?Q?=E8=AB=8B=E6=B1=82_=E6=9B=B8?= now\n");
+        let long = field("X", &"請".repeat(200));
+        assert!(long.lines().all(|line| line.len() <= LINE), "{long}");
+        assert!(long.lines().all(|line| line.matches("=E8=AB=8B").count() * 9 + 14 >= line.len() - 2), "{long}");
+        assert!(field("X", "=?utf-8?Q?a?=").contains("=3D=3F"));
+    }
+
+    #[test]
+    fn values_are_cut() {
+        assert!(field("X", &"x".repeat(10_000_000)).len() < 2 * MAX_COMPOSED);
+        assert!(field("X", &"é".repeat(10_000_000)).len() < 8 * MAX_COMPOSED);
+        assert!(field("X", &"x".repeat(5_000)).lines().all(|line| line.len() <= HARD_LINE));
+    }
+}

@@ -1,0 +1,274 @@
+//! A message with another header block (RFC 5293). Fields that are not named stay byte for byte, and the body is
+//! not touched, so signatures over them hold.
+
+use super::headers::{self, Span};
+use super::{Bytes, MAX_HEADER, Message, compose, words};
+
+/// Fields that tell where a message has been or that a program wrote it. They are never deleted: mail loops are
+/// found by them (RFC 5293 6).
+const PROTECTED: [&str; 2] = ["Received", "Auto-Submitted"];
+
+/// Whether a field of that name cannot be deleted or replaced.
+pub fn is_protected(name: &str) -> bool {
+    PROTECTED.iter().any(|protected| protected.eq_ignore_ascii_case(name))
+}
+
+/// One change of the header block. One whose name is no field name ([`super::is_field_name`]) changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// A further field: before all others, where RFC 5293 4 has it, or behind them.
+    Add {
+        /// Its name.
+        name: String,
+        /// Its value, as a text.
+        value: String,
+        /// Behind all others.
+        last: bool,
+    },
+    /// Deletes fields, if they are not protected.
+    Delete {
+        /// Their name.
+        name: String,
+        /// Only those whose decoded value holds this; case does not count.
+        value_contains: Option<String>,
+    },
+    /// One field of that name and no other: in the place of the first, or behind all fields. A protected one is
+    /// left as it is.
+    Set {
+        /// Its name.
+        name: String,
+        /// Its value, as a text.
+        value: String,
+    },
+}
+
+impl Message {
+    /// The message with changes, one after the other. The new header block is in memory; the body stays where it
+    /// is, in memory or in the spool file.
+    pub fn edited(&self, edits: &[Edit]) -> Self {
+        let old = self.head();
+        let rest = &self.bytes.beginning()[old.len()..];
+        let mut new = old.to_vec();
+        for edit in edits {
+            new = apply(edit, &new, old.len() >= MAX_HEADER);
+        }
+        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
+    }
+
+    /// `rest` is what is in memory behind the old header block.
+    fn rebuilt(&self, old: usize, mut new: Vec<u8>, rest: &[u8]) -> Bytes {
+        match &self.bytes {
+            Bytes::Memory(_) => {
+                new.extend_from_slice(rest);
+                Bytes::Memory(new)
+            }
+            Bytes::Spooled { path, length, .. } => {
+                let has_end = rest.starts_with(b"\n");
+                new.extend_from_slice(if has_end { b"\n" } else { b"" });
+                let body_at = old as u64 + u64::from(has_end);
+                let length = new.len() as u64 + length.saturating_sub(body_at);
+                Bytes::Rehead { head: new, path: path.clone(), body_at, length }
+            }
+            Bytes::Rehead { head, path, body_at, length } => {
+                new.extend_from_slice(rest);
+                let length = length.saturating_sub(head.len() as u64) + new.len() as u64;
+                Bytes::Rehead { head: new, path: path.clone(), body_at: *body_at, length }
+            }
+        }
+    }
+}
+
+/// A header block with one change.
+fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
+    let mut spans = headers::spans(head, usize::MAX, &mut Vec::new());
+    // Where the header block was cut for its length, its last field goes on in what counts as body: that one is
+    // left alone, and the end is before it.
+    let cut = if is_cut { spans.pop() } else { None };
+    let end = cut.map_or(head.len(), |span| span.name.start);
+    match edit {
+        Edit::Add { name, .. } | Edit::Delete { name, .. } | Edit::Set { name, .. }
+            if !compose::is_field_name(name) =>
+        {
+            head.to_vec()
+        }
+        Edit::Add { name, value, last } => {
+            let at = if *last { end } else { beginning_of(head, &spans) };
+            with_field(head, at, &compose::field(name, value))
+        }
+        Edit::Delete { name, .. } | Edit::Set { name, .. } if is_protected(name) => head.to_vec(),
+        Edit::Delete { name, value_contains } => without(head, &spans, |span| {
+            is_named(head, span, name) && value_contains.as_ref().is_none_or(|part| holds(head, span, part))
+        }),
+        Edit::Set { name, value } => {
+            let field = compose::field(name, value);
+            match spans.iter().find(|span| is_named(head, span, name)).map(Span::whole) {
+                Some(first) => {
+                    let rest = without(head, &spans, |span| is_named(head, span, name));
+                    // The first of that name has none of them before it.
+                    with_field(&rest, first.start, &field)
+                }
+                None => with_field(head, end, &field),
+            }
+        }
+    }
+}
+
+fn is_named(head: &[u8], span: &Span, name: &str) -> bool {
+    head[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+}
+
+fn holds(head: &[u8], span: &Span, part: &str) -> bool {
+    words::decode(&head[span.raw.clone()]).to_lowercase().contains(&part.to_lowercase())
+}
+
+fn without(head: &[u8], spans: &[Span], is_deleted: impl Fn(&Span) -> bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(head.len());
+    let mut at = 0;
+    for span in spans.iter().filter(|span| is_deleted(span)).map(Span::whole) {
+        out.extend_from_slice(&head[at..span.start]);
+        at = span.end;
+    }
+    out.extend_from_slice(&head[at..]);
+    out
+}
+
+/// The field at a place where a line begins, or behind a last line that has no end.
+fn with_field(head: &[u8], at: usize, field: &str) -> Vec<u8> {
+    let (before, behind) = head.split_at(at.min(head.len()));
+    let has_end = before.is_empty() || before.ends_with(b"\n");
+    [before, if has_end { b"" } else { b"\n" }, field.as_bytes(), behind].concat()
+}
+
+/// Behind what an mbox left before the header (`From ann@example.org Mon …`), and behind lines that would become a
+/// part of the new field.
+fn beginning_of(head: &[u8], spans: &[Span]) -> usize {
+    let first = spans.first().map_or(head.len(), |span| span.name.start);
+    let is_passed_over = |line: &&[u8]| line.starts_with(b"From ") || line.starts_with(b" ") || line.starts_with(b"\t");
+    let lines = head[..first].split_inclusive(|b| *b == b'\n');
+    lines.take_while(is_passed_over).map(<[u8]>::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Read;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn message(text: &str) -> Message {
+        Message::new(Bytes::Memory(text.as_bytes().to_vec()))
+    }
+
+    fn all(message: &Message) -> String {
+        let mut all = Vec::new();
+        message.reader().unwrap().read_to_end(&mut all).unwrap();
+        assert_eq!(all.len() as u64, message.size());
+        String::from_utf8(all).unwrap()
+    }
+
+    fn edited(text: &str, edits: &[Edit]) -> String {
+        all(&message(text).edited(edits))
+    }
+
+    fn add(name: &str, value: &str, last: bool) -> Edit {
+        Edit::Add { name: name.into(), value: value.into(), last }
+    }
+
+    fn set(name: &str, value: &str) -> Edit {
+        Edit::Set { name: name.into(), value: value.into() }
+    }
+
+    fn delete(name: &str, part: Option<&str>) -> Edit {
+        Edit::Delete { name: name.into(), value_contains: part.map(Into::into) }
+    }
+
+    const TEXT: &str = "A: 1\n folded\nB : 2\na: =?utf-8?Q?=C3=A9?=\nreceived: x\n\nA: body\n";
+
+    #[test]
+    fn fields_are_added_first_or_last() {
+        assert_eq!(edited(TEXT, &[add("X", "y", false)]), format!("X: y\n{TEXT}"));
+        assert_eq!(edited("A: 1\n\nb", &[add("X", "y", true)]), "A: 1\nX: y\n\nb");
+        assert_eq!(edited("A: 1", &[add("X", "y", true)]), "A: 1\nX: y\n");
+        assert_eq!(edited("\nbody", &[add("X", "y", true)]), "X: y\n\nbody");
+        assert_eq!(edited("", &[add("X", "y", false)]), "X: y\n");
+    }
+
+    #[test]
+    fn what_stands_before_the_header_stays_there() {
+        assert_eq!(edited("From a@b Mon\n x\nA: 1\n\n", &[add("X", "y", false)]), "From a@b Mon\n x\nX: y\nA: 1\n\n");
+        assert_eq!(edited("From : a@b\n\n", &[add("X", "y", false)]), "X: y\nFrom : a@b\n\n");
+    }
+
+    #[test]
+    fn fields_are_deleted_with_their_lines() {
+        assert_eq!(edited(TEXT, &[delete("a", None)]), "B : 2\nreceived: x\n\nA: body\n");
+        assert_eq!(edited(TEXT, &[delete("A", Some("É"))]), TEXT.replace("a: =?utf-8?Q?=C3=A9?=\n", ""));
+        assert_eq!(edited(TEXT, &[delete("Received", None), delete("X", None)]), TEXT);
+        assert_eq!(edited("A: 1\n\nb", &[delete("A", None)]), "\nb");
+    }
+
+    #[test]
+    fn one_field_is_set_in_its_place() {
+        assert_eq!(edited(TEXT, &[set("A", "new")]), "A: new\nB : 2\nreceived: x\n\nA: body\n");
+        assert_eq!(edited(TEXT, &[set("b", "new")]), TEXT.replace("B : 2", "b: new"));
+        assert_eq!(edited("A: 1\n\n", &[set("X", "y"), set("x", "z")]), "A: 1\nx: z\n\n");
+        assert_eq!(edited("A: 1\nX: no end", &[set("X", "y")]), "A: 1\nX: y\n");
+        assert_eq!(
+            edited("Auto-Submitted: auto-replied\n\n", &[set("auto-submitted", "no")]),
+            "Auto-Submitted: auto-replied\n\n"
+        );
+    }
+
+    #[test]
+    fn i9_names_that_are_none_change_nothing() {
+        for name in ["X: y\r\nZ", "X Y", "", "X:", "é"] {
+            assert_eq!(edited(TEXT, &[add(name, "v", false), set(name, "v"), delete(name, None)]), TEXT, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_spooled_message_gets_a_new_head_before_its_file() {
+        let open = |_: &Path| Ok(Box::new(TEXT.as_bytes()) as Box<dyn Read>);
+        let head = TEXT.as_bytes()[..TEXT.len() - 3].to_vec();
+        let bytes = Bytes::Spooled { head, path: "x".into(), length: TEXT.len() as u64 };
+        let once = Message::with_opener(bytes, Arc::new(open)).edited(&[add("X", "y", false)]);
+        assert_eq!(all(&once), format!("X: y\n{TEXT}"));
+        assert!(once.bytes().beginning().ends_with(b"\n\n"));
+        assert_eq!(once.text(), "A: body\n");
+        let twice = once.edited(&[add("Z", "é", true), delete("A", None)]);
+        assert_eq!(all(&twice), "X: y\nB : 2\nreceived: x\nZ: =?utf-8?Q?=C3=A9?=\n\nA: body\n");
+    }
+
+    #[test]
+    fn e4_a_head_that_does_not_end_is_edited_before_its_last_field() {
+        let text = format!("A: 1\nB: {}", "x".repeat(MAX_HEADER));
+        assert_eq!(edited(&text, &[add("X", "y", true)]), text.replace("B: ", "X: y\nB: "));
+        assert_eq!(edited(&text, &[delete("B", None)]), text);
+    }
+
+    fn names(message: &Message) -> Vec<String> {
+        message.fields().iter().map(|field| field.name().to_owned()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn i2_no_value_makes_another_field(value in "(\\PC|[\r\n\0\t :]|\r\n Bcc: x|=\\?utf-8\\?Q\\?=0D=0A\\?=){0,60}") {
+            for edit in [add("X", &value, false), set("X", &value)] {
+                let edited = message("X: old\nA: 1\n\nbody\n").edited(std::slice::from_ref(&edit));
+                let expected: &[&str] = if matches!(edit, Edit::Add { .. }) { &["X", "X", "A"] } else { &["X", "A"] };
+                prop_assert_eq!(names(&edited), expected);
+                prop_assert_eq!(edited.raw_body(100), b"body\n");
+                prop_assert!(!edited.first("X").unwrap_or_default().contains(['\r', '\n', '\0']));
+                prop_assert!(edited.head().split(|b| *b == b'\n').all(|line| line.len() <= 998));
+            }
+        }
+
+        #[test]
+        fn an_ordinary_text_comes_back(text in "[a-zA-Z0-9éüß請求書€😀.,!?=_()\"-]{1,30}( [a-zA-Z0-9éüß請求書€😀.,!?=_()\"-]{1,90}){0,30}") {
+            let edited = message("A: 1\n\n").edited(&[add("X", &text, true)]);
+            prop_assert_eq!(edited.first("X"), Some(text.as_str()));
+            prop_assert!(edited.head().split(|b| *b == b'\n').all(|line| line.len() <= 100));
+        }
+    }
+}

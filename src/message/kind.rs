@@ -1,0 +1,256 @@
+//! Whether a person wrote the message to people, or a program did.
+
+use super::{Field, Message};
+
+/// What a message is, by its header alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// From a program, to one person.
+    Automated,
+    /// From a mailing list or a newsletter.
+    List,
+    /// A report that a message could not be delivered, or was.
+    Bounce,
+    /// Nothing says that no person wrote it.
+    Personal,
+}
+
+impl Kind {
+    /// The word a rule uses.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Automated => "automated",
+            Self::List => "list",
+            Self::Bounce => "bounce",
+            Self::Personal => "personal",
+        }
+    }
+}
+
+/// RFC 2369 and RFC 2919, those of RFC 8058, and the one of old list software.
+const LIST_FIELDS: [&str; 10] = [
+    "List-Id",
+    "List-Help",
+    "List-Subscribe",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Mailing-List",
+    "X-Mailing-List",
+];
+
+/// Fields whose mere presence says that a program wrote the message, whatever they hold.
+const ROBOT_FIELDS: [&str; 7] =
+    ["X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-AutoReply-From", "X-Loop", "X-Mail-Autoreply", "X-Cron-Env"];
+
+/// Local parts of programs (RFC 5230 4.6, RFC 3834 2, vacation(1)), without dots, dashes and underscores.
+const ROBOTS: [&str; 16] = [
+    "mailerdaemon",
+    "daemon",
+    "noreply",
+    "donotreply",
+    "listserv",
+    "majordomo",
+    "mailman",
+    "cron",
+    "crondaemon",
+    "root",
+    "uucp",
+    "mailer",
+    "autoreply",
+    "autoresponder",
+    "nobody",
+    "mdaemon",
+];
+
+/// Beginnings and ends of local parts of programs: `owner-list`, `list-request`, `bounce+x`.
+const ROBOT_STARTS: [&str; 8] =
+    ["owner-", "bounce-", "bounces-", "bounce+", "bounces+", "noreply-", "no-reply-", "noreply+"];
+const ROBOT_ENDS: [&str; 8] =
+    ["-request", "-owner", "-bounces", "-bounce", "-errors", "-relay", "-noreply", "-no-reply"];
+
+/// Local parts from which bounces come.
+const BOUNCERS: [&str; 2] = ["mailerdaemon", "postmaster"];
+
+/// What bounces without a standard say in their subjects.
+const FAILURES: [&str; 9] = [
+    "undeliver",
+    "returned mail",
+    "delivery status",
+    "delivery failure",
+    "delivery failed",
+    "failure notice",
+    "mail delivery",
+    "not delivered",
+    "delivery report",
+];
+
+impl Message {
+    /// What it is. Of several things the most telling: a bounce rather than a list, a list rather than automated.
+    pub fn kind(&self) -> Kind {
+        if self.is_bounce() {
+            Kind::Bounce
+        } else if self.is_list() {
+            Kind::List
+        } else if self.is_automated() {
+            Kind::Automated
+        } else {
+            Kind::Personal
+        }
+    }
+
+    /// A report about a delivery: a null Return-Path, unless an answering program says that it used one (RFC 3834
+    /// 3.3); a delivery report (RFC 3464 2); or a failure told by a mail system in its own words.
+    pub fn is_bounce(&self) -> bool {
+        let has_null_sender = self.envelope_sender().is_some_and(str::is_empty);
+        has_null_sender && !self.is_automatic_answer() || self.is_delivery_report() || self.is_failure()
+    }
+
+    /// From a mailing list or newsletter: a List field (RFC 2369, RFC 2919), Mailing-List, or Precedence: list.
+    pub fn is_list(&self) -> bool {
+        self.fields().iter().any(|field| is_one_of(field, &LIST_FIELDS)) || self.has_precedence(&["list"])
+    }
+
+    /// From a program: Auto-Submitted other than `no` (RFC 3834 5), Precedence bulk, junk or `auto_reply`, a field
+    /// that only programs write, a bounce, or a sender that is none.
+    pub fn is_automated(&self) -> bool {
+        self.has_precedence(&["bulk", "junk", "auto_reply", "auto-reply"])
+            || self.fields().iter().any(|f| is_one_of(f, &ROBOT_FIELDS) || is_auto_submitted(f) || is_suppressing(f))
+            || self.is_bounce()
+            || self.senders().any(is_robot)
+    }
+
+    fn has_precedence(&self, words: &[&str]) -> bool {
+        self.all("Precedence").any(|field| words.contains(&keyword(field.value()).as_str()))
+    }
+
+    fn is_automatic_answer(&self) -> bool {
+        self.all("Auto-Submitted").any(|field| keyword(field.value()) == "auto-replied")
+            && !self.senders().any(is_bouncer)
+            && !self.is_delivery_report()
+    }
+
+    fn is_delivery_report(&self) -> bool {
+        let is_report = |field: &Field| {
+            let parsed = super::params::parse(field.raw());
+            parsed.main == "multipart/report"
+                && parsed.get("report-type").is_some_and(|kind| kind.eq_ignore_ascii_case("delivery-status"))
+        };
+        self.all("Content-Type").any(is_report) || self.fields().iter().any(|f| f.is_named("X-Failed-Recipients"))
+    }
+
+    fn is_failure(&self) -> bool {
+        let says_failure = || {
+            let subject = self.first("Subject").unwrap_or_default().to_lowercase();
+            FAILURES.iter().any(|words| subject.contains(words))
+        };
+        self.senders().any(is_bouncer) && says_failure()
+    }
+
+    /// The local parts of those who say they sent it, in lower case.
+    fn senders(&self) -> impl Iterator<Item = String> {
+        let envelope = self.envelope_sender().map(|sender| sender.rsplit_once('@').map_or(sender, |(local, _)| local));
+        let written = ["From", "Sender"].iter().flat_map(|name| self.addresses(name)).map(|a| a.local_part());
+        written.chain(envelope).map(str::to_lowercase)
+    }
+}
+
+fn is_one_of(field: &Field, names: &[&str]) -> bool {
+    names.iter().any(|name| field.is_named(name))
+}
+
+fn is_auto_submitted(field: &Field) -> bool {
+    field.is_named("Auto-Submitted") && !matches!(keyword(field.value()).as_str(), "no" | "")
+}
+
+/// X-Auto-Response-Suppress of Exchange, other than `None`.
+fn is_suppressing(field: &Field) -> bool {
+    field.is_named("X-Auto-Response-Suppress") && !matches!(keyword(field.value()).as_str(), "none" | "")
+}
+
+fn is_robot(local: String) -> bool {
+    let starts = ROBOT_STARTS.iter().any(|start| local.starts_with(start));
+    starts || ROBOT_ENDS.iter().any(|end| local.ends_with(end)) || ROBOTS.contains(&bare(&local).as_str())
+}
+
+fn is_bouncer(local: String) -> bool {
+    BOUNCERS.contains(&bare(&local).as_str())
+}
+
+/// `No-Reply` and `do_not_reply` without what divides the words.
+fn bare(local: &str) -> String {
+    local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect()
+}
+
+/// The keyword of a structured value, lower case: `no` of `No (human); x=y` (RFC 3834 5.1).
+fn keyword(value: &str) -> String {
+    super::params::parse(value.as_bytes()).main
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bytes;
+    use super::*;
+
+    fn kind(head: &str) -> Kind {
+        Message::new(Bytes::Memory(format!("{head}\n\n").into_bytes())).kind()
+    }
+
+    #[test]
+    fn people() {
+        for head in [
+            "From: ann@example.org",
+            "Auto-Submitted: no",
+            "Auto-Submitted: (people) NO (human); x=y",
+            "X-Auto-Response-Suppress: None",
+            "From: postmaster@example.org\nSubject: lunch?",
+            "From: Noreen <noreen@example.org>\nReturn-Path: <noreen@example.org>",
+            "Precedence: first-class",
+        ] {
+            assert_eq!(kind(head), Kind::Personal, "{head}");
+        }
+    }
+
+    #[test]
+    fn programs() {
+        for head in [
+            "Auto-Submitted: auto-replied (vacation)",
+            "Auto-Submitted: Auto-Generated; x=y",
+            "Auto-Submitted: no\nAuto-Submitted: auto-notified; owner-email=\"a@b\"",
+            "Auto-Submitted: something-new",
+            "Precedence: Bulk",
+            "Precedence: junk (spam)",
+            "X-Auto-Response-Suppress: OOF, AutoReply",
+            "X-Loop: x",
+            "From: do_not-reply@example.org",
+            "From: \"Cron Daemon\" <root@host.example>",
+            "From: ann@example.org\nReturn-Path: <list-request@example.org>",
+            "Sender: owner-list@example.org",
+            "Return-Path: <>\nAuto-Submitted: auto-replied\nFrom: ann@example.org",
+        ] {
+            assert_eq!(kind(head), Kind::Automated, "{head}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        for head in ["List-Id: <a.b>", "list-unsubscribe: <mailto:a@b>", "Mailing-List: x", "Precedence: list"] {
+            assert_eq!(kind(head), Kind::List, "{head}");
+        }
+    }
+
+    #[test]
+    fn bounces() {
+        for head in [
+            "Return-Path: <>",
+            "Return-Path: <>\nAuto-Submitted: auto-replied\nFrom: MAILER-DAEMON@example.org",
+            "Content-Type: multipart/report; report-type=\"Delivery-Status\"; boundary=x",
+            "X-Failed-Recipients: a@b",
+            "From: Mail System <postmaster@example.org>\nSubject: Undeliverable: hello",
+        ] {
+            assert_eq!(kind(head), Kind::Bounce, "{head}");
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The parts of a message: one pass over its bytes, line by line, with a list of what is open instead of recursion.
+//!
+//! Every other parser looked at keeps the tree of the bytes in memory, gives up on the whole message, or recurses
+//! until the stack ends (`reliability.md` E6). This one keeps [`MAX_PARTS`] small headers at most and never fails:
+//! what exceeds a bound or makes no sense is opaque, and noted.
+
+use std::io::{self, BufRead};
+
+use super::headers;
+use super::part::{Part, Transfer};
+use super::transfer::Base64Count;
+use super::violations::note;
+use super::{Message, Violation};
+
+/// Parts are not looked for deeper than this.
+pub const MAX_DEPTH: usize = 50;
+/// At most so many parts are seen; what follows belongs to none.
+pub const MAX_PARTS: usize = 1_000;
+/// The longest header block of a part.
+pub const MAX_PART_HEADER: usize = 64 * 1024;
+/// The most fields in it.
+pub const MAX_PART_FIELDS: usize = 200;
+
+/// A longer line is looked at in pieces of this length; a boundary stands in the first.
+const PIECE: usize = 4 * 1024;
+
+/// The parts of a message, and what was wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Structure {
+    pub(super) parts: Vec<Part>,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl Message {
+    /// The parts in the order in which they begin; the first is the message itself. Found when first asked for, in
+    /// one pass over the message.
+    pub fn parts(&self) -> &[Part] {
+        &self.structure().parts
+    }
+
+    pub(super) fn structure(&self) -> &Structure {
+        self.structure.get_or_init(|| Scanner::of(self).scan(self))
+    }
+}
+
+/// A part whose end has not come.
+struct Open {
+    part: usize,
+    /// What divides it, until its closing line has come.
+    boundary: Option<Vec<u8>>,
+    base64: Option<Base64Count>,
+}
+
+/// What the lines belong to.
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    /// The header block of the innermost open part.
+    Header,
+    /// The body of the innermost open part, a leaf.
+    Body,
+    /// What stands before, between and behind the parts of a multipart.
+    Between,
+    /// Nothing: a bound was met.
+    Over,
+}
+
+struct Scanner {
+    found: Structure,
+    open: Vec<Open>,
+    state: State,
+    header: Vec<u8>,
+    header_parent: usize,
+    /// Where the current piece begins in the message.
+    at: u64,
+}
+
+impl Scanner {
+    /// Knows the message itself, whose header has been read.
+    fn of(message: &Message) -> Self {
+        let mut scanner = Self {
+            found: Structure::default(),
+            open: Vec::new(),
+            state: State::Between,
+            header: Vec::new(),
+            header_parent: 0,
+            at: message.body_at(),
+        };
+        let root = Part::new(None, message.fields().to_vec());
+        scanner.begin(root, scanner.at, true);
+        scanner
+    }
+
+    fn scan(mut self, message: &Message) -> Structure {
+        let end = message.opener.visible(&message.bytes);
+        let is_one_body = matches!(self.open.as_slice(), [Open { boundary: None, base64: None, .. }]);
+        if is_one_body && self.state == State::Body {
+            self.close(0, end);
+            return self.found;
+        }
+        match self.read(message, end) {
+            Ok(()) => {}
+            Err(_) => note(&mut self.found.violations, Violation::Unreadable),
+        }
+        let end = if self.state == State::Over { end } else { self.at };
+        if self.state == State::Header {
+            self.end_header(end, false);
+        }
+        self.close(0, end);
+        self.found
+    }
+
+    fn read(&mut self, message: &Message, end: u64) -> io::Result<()> {
+        let mut walker = message.opener.walker(&message.bytes)?;
+        let mut body = walker.range(&(self.at..end))?;
+        let mut piece = Vec::with_capacity(PIECE);
+        let mut is_start = true;
+        while self.state != State::Over && read_piece(&mut body, &mut piece)? {
+            self.piece(&piece, is_start);
+            self.at += piece.len() as u64;
+            is_start = piece.ends_with(b"\n");
+        }
+        if self.state != State::Over && self.at < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Takes a line or a piece of one.
+    fn piece(&mut self, piece: &[u8], is_start: bool) {
+        if is_start && let Some((level, is_closing)) = self.boundary_at(piece) {
+            return self.boundary(level, is_closing);
+        }
+        match self.state {
+            State::Header => self.header_piece(piece, is_start),
+            State::Body => {
+                if let Some(count) = self.open.last_mut().and_then(|open| open.base64.as_mut()) {
+                    count.feed(piece);
+                }
+            }
+            State::Between | State::Over => {}
+        }
+    }
+
+    /// Which open multipart the line divides or closes. The whole line is looked at first, for one boundary may
+    /// begin with another.
+    fn boundary_at(&self, line: &[u8]) -> Option<(usize, bool)> {
+        let rest = line.strip_prefix(b"--")?.trim_ascii_end();
+        let open = || self.open.iter().enumerate().rev();
+        let exact = |boundary: &[u8]| match rest.strip_prefix(boundary) {
+            Some(b"") => Some(false),
+            Some(b"--") => Some(true),
+            _ => None,
+        };
+        let by = |matches: &dyn Fn(&[u8]) -> Option<bool>| {
+            open().find_map(|(level, open)| Some((level, matches(open.boundary.as_deref()?)?)))
+        };
+        by(&exact).or_else(|| by(&|boundary| text_behind_boundary(rest, boundary)))
+    }
+
+    /// Ends all parts within the multipart, and begins its next one or ends it.
+    fn boundary(&mut self, level: usize, is_closing: bool) {
+        if self.state == State::Header {
+            self.end_header(self.at, false);
+        }
+        // The line end before the boundary belongs to it (RFC 2046 5.1.1).
+        self.close(level + 1, self.at.saturating_sub(1));
+        self.state = State::Between;
+        let Some(open) = self.open.last_mut() else { return };
+        if is_closing {
+            open.boundary = None;
+        } else {
+            let parent = open.part;
+            self.begin_header(parent);
+        }
+    }
+
+    fn begin_header(&mut self, parent: usize) {
+        if self.found.parts.len() == MAX_PARTS {
+            note(&mut self.found.violations, Violation::TooManyParts);
+            self.state = State::Over;
+            return;
+        }
+        self.state = State::Header;
+        self.header.clear();
+        self.header_parent = parent;
+    }
+
+    fn header_piece(&mut self, piece: &[u8], is_start: bool) {
+        if is_start && matches!(piece, b"\n" | b"\r\n") {
+            return self.end_header(self.at + piece.len() as u64, true);
+        }
+        if self.header.len() + piece.len() > MAX_PART_HEADER {
+            note(&mut self.found.violations, Violation::PartHeaderTooLarge);
+            return self.end_header(self.at, false);
+        }
+        self.header.extend_from_slice(piece);
+    }
+
+    /// The header of a part is complete and its body begins, or there is none.
+    fn end_header(&mut self, body_at: u64, may_descend: bool) {
+        let mut violations = Vec::new();
+        let fields = headers::split(&self.header, MAX_PART_FIELDS, &mut violations);
+        let is_cut = violations.contains(&Violation::TooManyFields);
+        for violation in violations {
+            let of_part = if violation == Violation::TooManyFields { Violation::PartHeaderTooLarge } else { violation };
+            note(&mut self.found.violations, of_part);
+        }
+        let parent = self.found.parts.get(self.header_parent).map(|parent| (self.header_parent, parent));
+        let part = Part::new(parent, fields);
+        self.begin(part, body_at, may_descend && !is_cut);
+    }
+
+    /// Opens a part at the beginning of its body.
+    fn begin(&mut self, mut part: Part, body_at: u64, may_descend: bool) {
+        let index = self.found.parts.len();
+        part.body = body_at..body_at;
+        let boundary = self.boundary_of(&part).filter(|_| may_descend);
+        let is_message = may_descend && part.is_message() && self.may_hold_parts(&part);
+        part.is_container = boundary.is_some() || is_message;
+        let base64 = (part.transfer() == Transfer::Base64 && !part.is_container).then(Base64Count::default);
+        self.state = if boundary.is_some() { State::Between } else { State::Body };
+        self.found.parts.push(part);
+        self.open.push(Open { part: index, boundary, base64 });
+        if is_message {
+            self.begin_header(index);
+        }
+    }
+
+    fn boundary_of(&mut self, part: &Part) -> Option<Vec<u8>> {
+        if !part.is_multipart() || !self.may_hold_parts(part) {
+            return None;
+        }
+        let boundary = part.boundary().map(<[u8]>::to_vec);
+        if boundary.is_none() {
+            note(&mut self.found.violations, Violation::NoBoundary);
+        }
+        boundary
+    }
+
+    fn may_hold_parts(&mut self, part: &Part) -> bool {
+        if part.depth >= MAX_DEPTH {
+            note(&mut self.found.violations, Violation::TooDeep);
+        }
+        part.depth < MAX_DEPTH
+    }
+
+    /// Ends every open part but the outermost `keep`.
+    fn close(&mut self, keep: usize, end: u64) {
+        for Open { part, boundary, base64 } in self.open.drain(keep.min(self.open.len())..) {
+            if boundary.is_some() && self.state != State::Over {
+                note(&mut self.found.violations, Violation::UnterminatedMultipart);
+            }
+            let Some(part) = self.found.parts.get_mut(part) else { continue };
+            // An empty body begins behind the line end that belongs to the boundary.
+            part.body = part.body.start.min(end)..end;
+            part.size = part.body.end - part.body.start;
+            if let Some(count) = base64 {
+                part.size = count.size();
+                if count.is_broken() {
+                    note(&mut self.found.violations, Violation::BrokenBase64);
+                }
+            }
+        }
+    }
+}
+
+/// Some list software and old gateways add text behind a boundary. RFC 2046 5.1.1 even asks to compare no more than
+/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case.
+fn text_behind_boundary(line: &[u8], boundary: &[u8]) -> Option<bool> {
+    let behind = line.strip_prefix(boundary)?;
+    match behind.first() {
+        Some(b' ' | b'\t') => Some(false),
+        _ if behind.starts_with(b"--") => Some(true),
+        _ => None,
+    }
+}
+
+/// A line with its end, or as much of a long one as fits into a piece. False at the end.
+pub(super) fn read_piece(reader: &mut impl BufRead, piece: &mut Vec<u8>) -> io::Result<bool> {
+    piece.clear();
+    loop {
+        let available = reader.fill_buf()?;
+        let window = &available[..available.len().min(PIECE - piece.len())];
+        let (taken, is_line) = match memchr::memchr(b'\n', window) {
+            Some(lf) => (lf + 1, true),
+            None => (window.len(), false),
+        };
+        piece.extend_from_slice(&window[..taken]);
+        reader.consume(taken);
+        if is_line || taken == 0 {
+            return Ok(!piece.is_empty());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bytes;
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::new(Bytes::Memory(text.as_bytes().to_vec()))
+    }
+
+    /// `(parent, type, body)` of every part.
+    fn shape(text: &str) -> Vec<(Option<usize>, String, String)> {
+        let message = message(text);
+        let body = |part: &Part| text[part.body().start as usize..part.body().end as usize].to_owned();
+        message.parts().iter().map(|p| (p.parent, p.content_type().to_owned(), body(p))).collect()
+    }
+
+    fn leaves(text: &str) -> Vec<String> {
+        let message = message(text);
+        let is_leaf = |part: &&Part| !part.is_container();
+        let body = |part: &Part| text[part.body().start as usize..part.body().end as usize].to_owned();
+        message.parts().iter().filter(is_leaf).map(body).collect()
+    }
+
+    fn wrong(text: &str) -> Vec<Violation> {
+        message(text).structure().violations.clone()
+    }
+
+    #[test]
+    fn one_body() {
+        assert_eq!(shape("Subject: x\n\nbody\n"), [(None, "text/plain".into(), "body\n".into())]);
+        assert_eq!(shape("Content-Type: rubbish\n\nb")[0].1, "text/plain");
+        assert_eq!(shape("")[0].2, "");
+    }
+
+    #[test]
+    fn nested_parts_have_their_bodies() {
+        let text = "Content-Type: multipart/mixed; boundary=a\n\npreamble\n--a\n\none\n--a\nContent-Type: \
+                    multipart/alternative; boundary=\"a b\"\n\n--a b\nContent-Type: text/html\n\n<p>\n--a b--\nx\n--a\n\
+                    Content-Type: message/rfc822\n\nSubject: in\n\ninner\n\n--a--\nepilogue\n";
+        let got = shape(text);
+        let types: Vec<_> = got.iter().map(|(parent, kind, _)| (*parent, kind.as_str())).collect();
+        assert_eq!(
+            types,
+            [
+                (None, "multipart/mixed"),
+                (Some(0), "text/plain"),
+                (Some(0), "multipart/alternative"),
+                (Some(2), "text/html"),
+                (Some(0), "message/rfc822"),
+                (Some(4), "text/plain"),
+            ]
+        );
+        assert_eq!(got[1].2, "one");
+        assert_eq!(got[3].2, "<p>");
+        assert_eq!(got[4].2, "Subject: in\n\ninner\n");
+        assert_eq!(got[5].2, "inner\n");
+        assert_eq!(wrong(text), []);
+        assert_eq!(message(text).parts()[5].depth, 2);
+    }
+
+    #[test]
+    fn a_digest_holds_messages() {
+        let got = shape("Content-Type: multipart/digest; boundary=d\n\n--d\n\nSubject: 1\n\nx\n--d--\n");
+        assert_eq!(got[1].1, "message/rfc822");
+        assert_eq!((got[2].0, got[2].2.as_str()), (Some(1), "x"));
+    }
+
+    #[test]
+    fn parts_without_header_body_or_end() {
+        let head = "Content-Type: multipart/mixed; boundary=a\n\n";
+        assert_eq!(leaves(&format!("{head}--a\n--a\nX: y\n--a\n\n--a--\n")), ["", "", ""]);
+        assert_eq!(leaves(&format!("{head}--a\n\nbody\n")), ["body\n"]);
+        assert_eq!(wrong(&format!("{head}--a\n\nbody\n")), [Violation::UnterminatedMultipart]);
+        assert_eq!(leaves(&format!("{head}--a\nX: y")), [""]);
+        assert_eq!(wrong("Content-Type: multipart/mixed\n\n--a\n"), [Violation::NoBoundary]);
+    }
+
+    #[test]
+    fn text_behind_a_boundary_is_tolerated_and_longer_boundaries_are_told_apart() {
+        let text = "Content-Type: multipart/mixed; boundary=a\n\n--a junk\nContent-Type: multipart/mixed; boundary=ab\n\n\
+                    --ab\n\none\n--ab--\n--a\n\ntwo\n--a-- junk\n";
+        assert_eq!(leaves(text), ["one", "two"]);
+    }
+
+    #[test]
+    fn an_encoded_message_is_a_file() {
+        let text = "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeA==\n";
+        let message = message(text);
+        assert_eq!(message.parts().len(), 1);
+        assert!(!message.parts()[0].is_container());
+        assert_eq!(message.parts()[0].size(), 10);
+    }
+
+    #[test]
+    fn sizes_of_base64_are_exact() {
+        let size = |body: &str| {
+            let text = format!("Content-Transfer-Encoding: base64\n\n{body}");
+            (message(&text).parts()[0].size(), wrong(&text).contains(&Violation::BrokenBase64))
+        };
+        assert_eq!(size("aGVs\nbG8=\n"), (5, false));
+        assert_eq!(size("aGVsbG8"), (5, false));
+        assert_eq!(size("aGVs!bG8=\nfooter"), (5, true));
+        assert_eq!(size("aGVsb"), (3, true));
+    }
+
+    #[test]
+    fn e6_depth_is_bounded() {
+        let nested = |count: usize| -> String {
+            let open = |i| format!("Content-Type: multipart/mixed; boundary=b{i}\n\n--b{i}\n");
+            (0..count).map(open).collect()
+        };
+        let text = nested(100_000);
+        assert_eq!(message(&text).parts().len(), MAX_DEPTH + 1);
+        assert!(wrong(&text).contains(&Violation::TooDeep));
+        let same = "Content-Type: multipart/mixed; boundary=b\n\n--b\n".repeat(1_000_000);
+        assert!(message(&same).parts().len() <= MAX_PARTS);
+        let messages = "Content-Type: message/rfc822\n\n".repeat(300_000);
+        assert_eq!(message(&messages).parts().len(), MAX_DEPTH + 1);
+        assert!(wrong(&messages).contains(&Violation::TooDeep));
+    }
+
+    #[test]
+    fn e6_a_million_parts_are_bounded() {
+        let text = format!("Content-Type: multipart/mixed; boundary=b\n\n{}--b--\n", "--b\n\nx\n".repeat(1_000_000));
+        assert_eq!(message(&text).parts().len(), MAX_PARTS);
+        assert_eq!(wrong(&text), [Violation::TooManyParts]);
+    }
+
+    #[test]
+    fn e6_huge_part_headers_are_bounded() {
+        let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\n";
+        let long = format!("{head}X: {}\n\nbody\n--b--\n", "x".repeat(10_000_000));
+        assert_eq!(wrong(&long), [Violation::PartHeaderTooLarge]);
+        let many = format!("{head}{}\nbody\n--b--\n", "X: y\n".repeat(5_000));
+        assert_eq!(message(&many).parts()[1].fields().len(), MAX_PART_FIELDS);
+        assert_eq!(leaves(&many), ["body"]);
+        assert_eq!(wrong(&many), [Violation::PartHeaderTooLarge]);
+    }
+
+    #[test]
+    fn attachments_and_their_names() {
+        let text = "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: application/pdf; name=a\x01b.pdf\n\n\
+                    --a\nContent-Disposition: ATTACHMENT\n\n--a\nContent-Type: text/plain\n\n--a--\n";
+        let message = message(text);
+        let parts = message.parts();
+        assert_eq!(parts[1].file_name(), Some("ab.pdf"));
+        assert_eq!(parts[2].disposition(), "attachment");
+        let files: Vec<_> = parts.iter().map(Part::is_attachment).collect();
+        assert_eq!(files, [false, true, true, false]);
+    }
+}

@@ -1,0 +1,163 @@
+//! One part of a message (RFC 2045 2.5).
+
+use std::ops::Range;
+
+use super::headers::Field;
+use super::params::{self, Parsed};
+
+/// How a body is wrapped for transport (RFC 2045 6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transfer {
+    /// 7bit, 8bit, binary, and every word that is unknown.
+    Identity,
+    Base64,
+    QuotedPrintable,
+}
+
+/// A part: the message itself, one of a multipart, or a message within the message.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The part that this one is within; none for the message itself.
+    pub parent: Option<usize>,
+    /// How many parts this one is within.
+    pub depth: usize,
+    fields: Vec<Field>,
+    content_type: String,
+    type_parameters: Parsed,
+    disposition: Parsed,
+    file_name: Option<String>,
+    transfer: Transfer,
+    pub(super) is_container: bool,
+    pub(super) body: Range<u64>,
+    pub(super) size: u64,
+}
+
+impl Part {
+    /// A leaf without a body, by its header.
+    pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>) -> Self {
+        let raw = |name: &str| fields.iter().find(|f| f.is_named(name)).map(|f| params::parse(f.raw()));
+        let type_parameters = raw("Content-Type").unwrap_or_default();
+        let disposition = raw("Content-Disposition").unwrap_or_default();
+        let is_digest = parent.is_some_and(|(_, parent)| parent.content_type == "multipart/digest");
+        Self {
+            parent: parent.map(|(index, _)| index),
+            depth: parent.map_or(0, |(_, parent)| parent.depth + 1),
+            content_type: content_type(&type_parameters.main, is_digest).to_owned(),
+            file_name: file_name(&disposition, &type_parameters),
+            transfer: transfer(&raw("Content-Transfer-Encoding").unwrap_or_default().main),
+            is_container: false,
+            body: 0..0,
+            size: 0,
+            fields,
+            type_parameters,
+            disposition,
+        }
+    }
+
+    /// `type/subtype` in lower case. Without Content-Type, or with one that makes no sense, `text/plain`
+    /// (RFC 2045 5.2); within `multipart/digest`, `message/rfc822` (RFC 2046 5.1.5).
+    pub fn content_type(&self) -> &str {
+        &self.content_type
+    }
+
+    /// A parameter of Content-Type, decoded (RFC 2231, and RFC 2047 where a sender knew no better).
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.type_parameters.get(name)
+    }
+
+    /// The line that divides the parts of a multipart, without dashes; trailing blanks do not belong to it.
+    pub(super) fn boundary(&self) -> Option<&[u8]> {
+        self.type_parameters.bytes("boundary").map(<[u8]>::trim_ascii_end).filter(|boundary| !boundary.is_empty())
+    }
+
+    /// `attachment` or `inline` in lower case (RFC 2183); empty if the part does not say.
+    pub fn disposition(&self) -> &str {
+        &self.disposition.main
+    }
+
+    /// The file name: of Content-Disposition, or else the name of Content-Type. Decoded, without control
+    /// characters; still a stranger's word, which may hold slashes.
+    pub fn file_name(&self) -> Option<&str> {
+        self.file_name.as_deref()
+    }
+
+    /// Whether a reader would show it as a file: it says so or has a file name, and is no multipart. The text that
+    /// a message consists of is one only if it says so, whatever its name.
+    pub fn is_attachment(&self) -> bool {
+        let is_root_text = self.parent.is_none() && self.is_text();
+        let is_file = self.disposition() == "attachment" || self.file_name.is_some() && !is_root_text;
+        is_file && !self.is_multipart()
+    }
+
+    /// Whether its body consists of parts.
+    pub fn is_container(&self) -> bool {
+        self.is_container
+    }
+
+    /// The header fields in order, at most [`super::MAX_PART_FIELDS`], of the message itself
+    /// [`super::MAX_FIELDS`].
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The decoded value of the first field of that name.
+    pub fn first(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|f| f.is_named(name)).map(Field::value)
+    }
+
+    /// The size in bytes once base64 is decoded, and as it stands otherwise.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Where the body is within the message, as it stands there.
+    pub fn body(&self) -> Range<u64> {
+        self.body.clone()
+    }
+
+    pub(super) fn is_multipart(&self) -> bool {
+        self.content_type.starts_with("multipart/")
+    }
+
+    /// A message as a part (RFC 2046 5.2.1, RFC 6532 3.7) that stands there as it is. RFC 2046 forbids to encode
+    /// one; where it is encoded nevertheless, it is a file.
+    pub(super) fn is_message(&self) -> bool {
+        matches!(self.content_type.as_str(), "message/rfc822" | "message/global") && self.transfer == Transfer::Identity
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        !self.is_container && (self.content_type.starts_with("text/") || self.is_html())
+    }
+
+    pub(super) fn is_html(&self) -> bool {
+        matches!(self.content_type.as_str(), "text/html" | "application/xhtml+xml")
+    }
+
+    pub(super) fn transfer(&self) -> Transfer {
+        self.transfer
+    }
+}
+
+/// RFC 2045 5.2: what makes no sense is plain text.
+fn content_type(written: &str, is_digest: bool) -> &str {
+    let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+    match written.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => written,
+        _ if written.is_empty() && is_digest => "message/rfc822",
+        _ => "text/plain",
+    }
+}
+
+fn file_name(disposition: &Parsed, type_parameters: &Parsed) -> Option<String> {
+    let written = disposition.get("filename").or_else(|| type_parameters.get("name"))?;
+    let name: String = written.chars().filter(|c| !c.is_control()).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn transfer(word: &str) -> Transfer {
+    match word {
+        "base64" => Transfer::Base64,
+        "quoted-printable" => Transfer::QuotedPrintable,
+        _ => Transfer::Identity,
+    }
+}

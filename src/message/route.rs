@@ -1,0 +1,124 @@
+//! From whom, to whom, in which thread: what the header says, as nothing else is known of fetched mail.
+
+use super::{Address, Field, Message};
+
+/// The fields that name recipients (RFC 5322 3.6.3 and 3.6.6).
+const RECIPIENTS: [&str; 6] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
+
+/// The fields in which a delivering server notes the envelope recipient; the first that is there counts.
+const DELIVERED_TO: [&str; 5] = ["Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To"];
+
+/// At most so many ids of a thread are named (`reliability.md` E12).
+pub const MAX_THREAD_IDS: usize = 100;
+
+impl Message {
+    /// The envelope sender as the first Return-Path has it (RFC 5321 4.4): what stands within `<` and `>`, the
+    /// whole where somebody left them out. Empty for a bounce, `None` without the field.
+    pub fn envelope_sender(&self) -> Option<&str> {
+        self.first("Return-Path").map(|value| in_brackets(value).unwrap_or(value).trim())
+    }
+
+    /// All addresses that the message says it is for. They are worth what the sender's word is worth.
+    pub fn recipients(&self) -> Vec<Address> {
+        RECIPIENTS.iter().flat_map(|name| self.addresses(name)).cloned().collect()
+    }
+
+    /// The envelope recipient, as the delivering server noted it: the first of Delivered-To, X-Original-To,
+    /// Envelope-To, X-Envelope-To and X-Delivered-To that holds an address, in this order.
+    pub fn delivered_to(&self) -> Option<&str> {
+        let of = |name: &&str| self.fields().iter().filter(|f| f.is_named(name)).find_map(first_address);
+        DELIVERED_TO.iter().find_map(of)
+    }
+
+    /// The Message-ID without its brackets (RFC 5322 3.6.4); the whole value where somebody left them out.
+    pub fn message_id(&self) -> Option<&str> {
+        let value = self.first("Message-ID")?;
+        Some(in_brackets(value).unwrap_or(value).trim()).filter(|id| !id.is_empty())
+    }
+
+    /// The ids of the messages that this one answers: of In-Reply-To, then of References, without brackets, each
+    /// once. Of more than [`MAX_THREAD_IDS`] the first and the last are named, for these are the thread's
+    /// beginning and the message that was answered.
+    pub fn thread_ids(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = Vec::new();
+        let mut tail: std::collections::VecDeque<&str> = std::collections::VecDeque::new();
+        let mut seen = std::collections::HashSet::new();
+        let values = ["In-Reply-To", "References"].iter().filter_map(|name| self.first(name));
+        for id in values.flat_map(ids_in).filter(|id| seen.insert(*id)) {
+            if ids.len() < MAX_THREAD_IDS / 2 {
+                ids.push(id);
+                continue;
+            }
+            if tail.len() == MAX_THREAD_IDS - MAX_THREAD_IDS / 2 {
+                tail.pop_front();
+            }
+            tail.push_back(id);
+        }
+        ids.extend(tail);
+        ids
+    }
+}
+
+fn first_address(field: &Field) -> Option<&str> {
+    field.addresses().iter().map(|address| address.address.as_str()).find(|address| !address.is_empty())
+}
+
+/// What stands within the first `<` and the `>` behind it.
+fn in_brackets(value: &str) -> Option<&str> {
+    let (_, rest) = value.split_once('<')?;
+    rest.split_once('>').map(|(inside, _)| inside)
+}
+
+/// Every `<…>`: old In-Reply-To fields hold words besides.
+fn ids_in(value: &str) -> impl Iterator<Item = &str> {
+    let inside = |part: &'_ str| -> Option<usize> { part.find('>') };
+    value
+        .split('<')
+        .skip(1)
+        .filter_map(move |part| inside(part).map(|end| part[..end].trim()))
+        .filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bytes;
+    use super::*;
+
+    fn message(text: &str) -> Message {
+        Message::new(Bytes::Memory(text.as_bytes().to_vec()))
+    }
+
+    #[test]
+    fn envelope_senders() {
+        assert_eq!(message("Return-Path: <a@b>\nReturn-Path: <c@d>\n\n").envelope_sender(), Some("a@b"));
+        assert_eq!(message("Return-Path: <>\n\n").envelope_sender(), Some(""));
+        assert_eq!(message("Return-Path: a@b\n\n").envelope_sender(), Some("a@b"));
+        assert_eq!(message("From: a@b\n\n").envelope_sender(), None);
+    }
+
+    #[test]
+    fn recipients_and_where_it_was_delivered() {
+        let text = "To: A <a@b>, c@d\nResent-To: e@f\nX-Original-To: me@x\nDelivered-To: \nEnvelope-To: <me@y>\n\n";
+        let message = message(text);
+        let all: Vec<_> = message.recipients().into_iter().map(|a| a.address).collect();
+        assert_eq!(all, ["a@b", "c@d", "e@f"]);
+        assert_eq!(message.delivered_to(), Some("me@x"));
+    }
+
+    #[test]
+    fn ids() {
+        assert_eq!(message("Message-Id: (c) <1@a>\n\n").message_id(), Some("1@a"));
+        assert_eq!(message("Message-ID: 1@a\n\n").message_id(), Some("1@a"));
+        assert_eq!(message("Message-ID: <>\n\n").message_id(), None);
+        let text = "In-Reply-To: your message <2@a> of today\nReferences: <1@a>\n <2@a> <broken <3@a>\n\n";
+        assert_eq!(message(text).thread_ids(), ["2@a", "1@a", "3@a"]);
+    }
+
+    #[test]
+    fn e12_a_hundred_thousand_ids_are_bounded() {
+        let many: String = (0..5_000).map(|i| format!("<{i}@a>")).collect();
+        let message = message(&format!("References: {many}\nReferences: {}\n\n", "<x@y>".repeat(100_000)));
+        let ids = message.thread_ids();
+        assert_eq!((ids.len(), ids[0], ids[99]), (MAX_THREAD_IDS, "0@a", "4999@a"));
+    }
+}

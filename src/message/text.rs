@@ -1,0 +1,192 @@
+//! The text of a message as a rule searches it: decoded, in Unicode, HTML as text.
+
+use std::io::Read;
+
+use super::bytes::Walker;
+use super::part::Part;
+use super::transfer::{self, Decoded};
+use super::violations::note;
+use super::{Message, Violation, html, words};
+
+/// At most so many bytes of decoded text are searched in one message (`reliability.md` E9).
+pub const MAX_TEXT: usize = 10 * 1024 * 1024;
+/// At most so many bytes of encoded text are read for it.
+pub const MAX_TEXT_INPUT: u64 = 32 * 1024 * 1024;
+
+/// The texts of a message, and what was wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    text: String,
+    pub(super) violations: Vec<Violation>,
+}
+
+impl Message {
+    /// All text parts (`text/*` and XHTML, attached ones and those of attached messages too) in their order, one
+    /// below the other: decoded, HTML turned into text. At most [`MAX_TEXT`] bytes of it; decoded when first
+    /// asked for.
+    pub fn text(&self) -> &str {
+        &self.text.get_or_init(|| self.gather_text()).text
+    }
+
+    fn gather_text(&self) -> Text {
+        let mut all = Text::default();
+        let Ok(mut walker) = self.opener.walker(&self.bytes) else {
+            all.violations.push(Violation::Unreadable);
+            return all;
+        };
+        let mut input_left = MAX_TEXT_INPUT;
+        for part in self.parts().iter().filter(|part| part.is_text()) {
+            let mut body = part.body();
+            let length = body.end - body.start;
+            body.end = body.start + length.min(input_left);
+            let decoded = decode(&mut walker, part, body, MAX_TEXT.saturating_sub(all.text.len()));
+            if decoded.has_failed {
+                note(&mut all.violations, Violation::Unreadable);
+            }
+            all.append(&as_text(part, &decoded.bytes));
+            if decoded.is_cut || length > input_left || all.text.len() >= MAX_TEXT {
+                note(&mut all.violations, Violation::TextTooLong);
+                break;
+            }
+            input_left -= length;
+        }
+        all
+    }
+
+    /// The text of one part that is no container, at most `max` bytes: decoded, in Unicode, HTML as text. Empty
+    /// for a part that does not exist or cannot be read.
+    pub fn part_text(&self, index: usize, max: usize) -> String {
+        let Some(part) = self.parts().get(index) else { return String::new() };
+        let mut text = as_text(part, &self.part_bytes(index, max));
+        text.truncate(text.floor_char_boundary(max));
+        text
+    }
+
+    /// The bytes of one part that is no container, at most `max`: base64 and quoted-printable undone, the charset
+    /// as it is. Empty for a part that does not exist, and only the beginning of one that cannot be read to its
+    /// end.
+    pub fn part_bytes(&self, index: usize, max: usize) -> Vec<u8> {
+        let Some(part) = self.parts().get(index).filter(|part| !part.is_container()) else { return Vec::new() };
+        match self.opener.walker(&self.bytes) {
+            Ok(mut walker) => decode(&mut walker, part, part.body(), max).bytes,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The body as it stands behind the header block, at most `max` bytes; as much of it as can be read.
+    pub fn raw_body(&self, max: usize) -> Vec<u8> {
+        let mut body = Vec::new();
+        let range = self.body_at()..self.opener.visible(&self.bytes);
+        if let Ok(mut walker) = self.opener.walker(&self.bytes)
+            && let Ok(reader) = walker.range(&range)
+        {
+            // An error leaves what was read before it.
+            _ = reader.take(max as u64).read_to_end(&mut body);
+        }
+        body
+    }
+}
+
+impl Text {
+    fn append(&mut self, text: &str) {
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        let room = MAX_TEXT.saturating_sub(self.text.len());
+        self.text.push_str(&text[..text.floor_char_boundary(room)]);
+    }
+}
+
+fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max: usize) -> Decoded {
+    match walker.range(&body) {
+        Ok(reader) => transfer::decode(reader, part.transfer(), max),
+        Err(_) => Decoded { has_failed: true, ..Decoded::default() },
+    }
+}
+
+fn as_text(part: &Part, bytes: &[u8]) -> String {
+    let text = words::from_charset(bytes, part.parameter("charset").unwrap_or("us-ascii"));
+    if part.is_html() { html::to_text(&text) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Bytes;
+    use super::*;
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn message(text: &[u8]) -> Message {
+        Message::new(Bytes::Memory(text.to_vec()))
+    }
+
+    #[test]
+    fn texts_of_all_parts_in_order() {
+        let message = message(
+            b"Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/plain; charset=iso-8859-1\n\
+              Content-Transfer-Encoding: quoted-printable\n\ncaf=E9\n--a\nContent-Type: text/html\n\
+              Content-Transfer-Encoding: base64\n\nPHA+SGkgPGI+dGhlcmU8L2I+\n--a\nContent-Type: image/png\n\nno\n\
+              --a\nContent-Type: text/x-patch\nContent-Disposition: attachment\n\n+line\n--a--\n",
+        );
+        assert_eq!(message.text(), "café\nHi there\n+line");
+        assert_eq!(message.part_text(2, 100), "Hi there");
+        assert_eq!(message.part_text(1, 4), "caf");
+        assert_eq!(message.part_bytes(1, 100), b"caf\xe9");
+        assert_eq!(message.part_bytes(0, 100), b"");
+        assert_eq!(message.part_bytes(9, 100), b"");
+        assert_eq!(message.violations(), []);
+    }
+
+    #[test]
+    fn the_raw_body_is_as_it_stands() {
+        assert_eq!(message(b"A: b\n\nx=3D\n").raw_body(100), b"x=3D\n");
+        assert_eq!(message(b"A: b\n\nx=3D\n").raw_body(1), b"x");
+        assert_eq!(message(b"\nbody").raw_body(9), b"body");
+        assert_eq!(message(b"A: b").raw_body(9), b"");
+    }
+
+    #[test]
+    fn e9_text_is_bounded_and_said_to_be() {
+        let mut big = b"Subject: x\n\n".to_vec();
+        big.resize(MAX_TEXT + 100, b'x');
+        let message = message(&big);
+        assert_eq!(message.text().len(), MAX_TEXT);
+        assert_eq!(message.violations(), [Violation::TextTooLong]);
+    }
+
+    #[test]
+    fn e9_charset_bombs_are_bounded() {
+        for (charset, piece) in
+            [("iso-2022-jp", "\x1b$B\x1b(B"), ("utf-7", "+AOk-"), ("gb18030", "\u{81}0"), ("utf-16", "\u{1}")]
+        {
+            let text = format!("Content-Type: text/plain; charset={charset}\n\n{}", piece.repeat(500_000));
+            assert!(message(text.as_bytes()).text().len() <= MAX_TEXT, "{charset}");
+        }
+    }
+
+    fn spooled(all: &'static [u8], length: u64) -> Message {
+        let bytes = Bytes::Spooled { head: all[..12].to_vec(), path: "x".into(), length };
+        Message::with_opener(bytes, Arc::new(move |_: &Path| Ok(Box::new(all) as Box<dyn Read>)))
+    }
+
+    #[test]
+    fn spooled_messages_are_read_through_their_opener() {
+        let all = b"Subject: x\n\nthe body\n";
+        assert_eq!(spooled(all, 21).text(), "the body\n");
+        assert_eq!(spooled(all, 21).raw_body(3), b"the");
+        let closed = Message::new(spooled(all, 21).bytes().clone());
+        assert_eq!((closed.text(), closed.parts()[0].body()), ("", 12..12));
+    }
+
+    #[test]
+    fn a_spool_that_cannot_be_read_is_noted() {
+        let bytes =
+            Bytes::Spooled { head: b"Content-Transfer-Encoding: base64\n\n".to_vec(), path: "x".into(), length: 99 };
+        let message = Message::with_opener(bytes, Arc::new(|_: &Path| Err(io::ErrorKind::NotFound.into())));
+        assert_eq!(message.text(), "");
+        assert_eq!(message.parts().len(), 1);
+        assert_eq!(message.violations(), [Violation::Unreadable]);
+        assert!(message.reader().is_err());
+    }
+}
