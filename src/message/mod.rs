@@ -10,7 +10,7 @@ mod key;
 mod line_ends;
 
 pub use address::{Address, parse as parse_addresses};
-pub use envelope::{Envelope, Flag, Flags};
+pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
 pub use line_ends::{ToLf, to_lf};

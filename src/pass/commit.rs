@@ -160,7 +160,8 @@ impl Committer {
                 Place::Folder(folder) | Place::Mbox(folder) => folder.clone(),
             };
             let maildir = self.world.folders.maildir(&folder);
-            let info = if filing.flags.is_empty() { String::new() } else { format!(":2,{}", filing.flags) };
+            let letters = filing.flags.letters();
+            let info = if letters.is_empty() { String::new() } else { format!(":2,{letters}") };
             // `keep` and a `fileinto` may mean the same folder.
             if !targets.iter().any(|t| t.maildir == maildir) {
                 targets.push(Target { maildir, staged: staged.clone(), info });
