@@ -18,7 +18,7 @@ mod schema;
 mod sqlite;
 mod store;
 
-pub use disk::{Disk, DiskFile, RealDisk, Synced, sync_dirs, sync_with_parents};
+pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use lock::Lock;
 pub use progress::{
     About, Entry, EntryId, Published, Recorded, Recovered, Settlement, Staged, Sub, Target, as_paths, touched_dirs,
