@@ -3,6 +3,7 @@
 mod dotlock;
 mod folders;
 mod keywords;
+mod mbox;
 mod orphans;
 mod publish;
 mod recover;

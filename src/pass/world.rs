@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::ListFiles;
 use crate::config::Config;
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::Result;
@@ -31,6 +32,10 @@ pub struct World {
     pub threads: usize,
     /// The last part of file names.
     pub host: String,
+    /// The files of lists.
+    pub lists: Arc<ListFiles>,
+    /// Whether programs are started as root.
+    pub allow_root: bool,
 }
 
 impl World {
@@ -45,6 +50,8 @@ impl World {
             memory: Memory::default(),
             threads: 8,
             host: host_part(),
+            lists: Arc::default(),
+            allow_root: false,
         })
     }
 
@@ -56,6 +63,11 @@ impl World {
     /// The folder of messages that stand in no Maildir.
     pub fn spool_folder(&self) -> PathBuf {
         self.state.join("spool")
+    }
+
+    /// The folder of messages on their way into mbox files.
+    pub fn mbox_spool(&self) -> PathBuf {
+        self.spool_folder().join("mbox")
     }
 
     /// The spool as a source uses it.
