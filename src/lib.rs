@@ -28,8 +28,8 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > decision > message > net > config > error`. The three in
-//! braces do not know each other. [`filter`] reaches no file, socket, clock or database. Everything that touches
+//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > decision > message > {net, program} > config >
+//! error`. Those in braces do not know each other. [`filter`] reaches no file, socket, clock or database. Everything that touches
 //! mail files goes through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run
 //! this same pipeline over a disk that forgets whatever was not synced.
 
@@ -50,6 +50,7 @@ pub mod decision;
 pub mod message;
 
 pub mod net;
+pub mod program;
 
 pub mod config;
 

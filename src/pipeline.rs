@@ -21,7 +21,7 @@ use crate::filter::Engine;
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source};
-use crate::state::{Lock, Mark, Recovered, Remembered, Settlement};
+use crate::state::{Lock, Mark, Recovered, Remembered, Settlement, Trouble};
 
 /// An account with its compiled rules.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ fn resume(world: &World, account: &str) -> Result<Recovered> {
     if let Some(key) = world.store.died_deciding(account)? {
         // The note goes first: a death between the two is not counted, better than counting one death twice.
         world.store.deciding(account, None)?;
-        world.store.attempt(&key, pass::DIED, now)?;
+        world.store.attempt(&key, Trouble::Died, pass::DIED, now)?;
     }
     recover(&*world.disk, &*world.store, account, now)
 }
@@ -266,6 +266,9 @@ pub fn deliver(world: World, engine: Arc<Engine>, bytes: Bytes, digest: &str) ->
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
         committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
         committer.finish()?;
+        if committer.report.deferred > 0 {
+            return Err(Error::transient(Kind::Busy, committer.report.remarks.join("; ")));
+        }
     }
     acknowledge(&world, &key)?;
     let mut report = std::mem::take(&mut committer.report);

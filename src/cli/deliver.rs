@@ -21,7 +21,7 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
         return Err(Error::permanent(Kind::Auth, "deliver refuses to run as root; --allow-root allows it"));
     }
     // Whatever is wrong here, the message is not: the MTA is asked to keep it.
-    match deliver(config, output) {
+    match deliver(config, allow_root, output) {
         Ok(()) => Ok(0),
         Err(e) => {
             output.error(&e);
@@ -30,9 +30,9 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     }
 }
 
-fn deliver(config: &Path, output: &Output) -> Result<()> {
+fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
-    let world = World::open(&setup.config)?;
+    let world = World { allow_root, ..World::open(&setup.config)? };
     if let Err(e) = crate::pass::prune(&world) {
         // The message does not wait for it; tomorrow is another day.
         tracing::error!("{e}");

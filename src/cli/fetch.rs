@@ -18,11 +18,11 @@ use crate::pipeline::{self, Job};
 /// So many accounts are fetched at the same time.
 const AT_ONCE: usize = 8;
 
-pub(super) fn run(config: &Path, accounts: &[String], output: &Output) -> Result<u8> {
+pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
     let jobs = choose(setup.jobs, accounts)?;
     setup::warn_of_root(output);
-    let world = World::open(&setup.config)?;
+    let world = World { allow_root, ..World::open(&setup.config)? };
     let code = setup::runtime()?.block_on(fetch_all(&world, jobs, output))?;
     crate::pass::prune(&world)?;
     Ok(code)

@@ -41,6 +41,9 @@ fn as_text(row: &JournalRow) -> String {
     if !row.why.is_empty() {
         text += &format!(": {}", clean::line(row.why.as_bytes()));
     }
+    for note in &row.notes {
+        text += &format!("\n    note: {}", clean::line(note.as_bytes()));
+    }
     for file in &row.files {
         text += &format!("\n    {}", clean::line(file.as_os_str().as_encoded_bytes()));
     }
@@ -61,6 +64,7 @@ fn as_json(row: &JournalRow) -> serde_json::Value {
         "rule": row.rule,
         "why": row.why,
         "outcome": row.outcome,
+        "notes": row.notes,
         "files": row.files,
         "done": row.done,
     })

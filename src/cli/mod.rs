@@ -36,7 +36,7 @@ struct Cli {
     /// Say more; twice: the dialogue with the servers, without passwords
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Deliver even when running as root
+    /// Deliver mail and start the programs of rules even when running as root
     #[arg(long, global = true)]
     allow_root: bool,
     #[command(subcommand)]
@@ -92,8 +92,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
     let config = setup::config_path(cli.config)?;
     match cli.command {
-        Command::Fetch { accounts } => fetch::run(&config, &accounts, output),
-        Command::Run => run::run(&config, output),
+        Command::Fetch { accounts } => fetch::run(&config, &accounts, cli.allow_root, output),
+        Command::Run => run::run(&config, cli.allow_root, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
         Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),

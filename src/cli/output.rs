@@ -59,7 +59,7 @@ impl Output {
             self.data(report_json(report));
             return;
         }
-        let something = report.new + report.settled + report.failed + report.left > 0;
+        let something = report.new + report.settled + report.failed + report.deferred + report.left > 0;
         if something && !self.quiet {
             self.data(report_line(report));
         }
@@ -108,6 +108,7 @@ fn report_line(report: &Report) -> String {
     let more = [
         (report.settled, "deleted or moved on the server"),
         (report.failed, "could not be fetched this time"),
+        (report.deferred, "put off by a rule"),
         (report.left, "left for the next run"),
     ];
     for (count, what) in more.into_iter().filter(|(count, _)| *count > 0) {
@@ -135,6 +136,7 @@ fn report_json(report: &Report) -> Value {
         "discarded": report.discarded,
         "settled": report.settled,
         "failed": report.failed,
+        "deferred": report.deferred,
         "left": report.left,
         "seconds": report.took.as_secs_f64(),
         "remarks": report.remarks,

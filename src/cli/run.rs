@@ -9,10 +9,10 @@ use crate::daemon;
 use crate::error::Result;
 use crate::pass::World;
 
-pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
+pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
     setup::warn_of_root(output);
-    let world = World::open(&setup.config)?;
+    let world = World { allow_root, ..World::open(&setup.config)? };
     let output = *output;
     setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;

@@ -12,7 +12,7 @@ use super::output::{Output, count};
 use crate::config::problem::{Problem, Severity};
 use crate::config::{Config, Examined, FilterSource};
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
+use crate::filter::{Engine, Settings};
 use crate::pipeline::Job;
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
@@ -46,15 +46,16 @@ impl Setup {
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let Examined { config, rules, mut problems } = Config::examine(path);
         let Some(config) = config else {
-            compile(&rules, &mut problems);
+            compile(&rules, &Settings::default(), &mut problems);
             return Err(problems);
         };
-        let rules = Arc::new(compile(&config.filters, &mut problems));
+        let settings = Settings::of(&config);
+        let rules = Arc::new(compile(&config.filters, &settings, &mut problems));
         let mut jobs = Vec::new();
         for account in &config.accounts {
             let engine = match &account.filters {
                 None => Arc::clone(&rules),
-                Some(own) => Arc::new(compile(own, &mut problems)),
+                Some(own) => Arc::new(compile(own, &settings, &mut problems)),
             };
             jobs.push(Job { account: Arc::new(account.clone()), engine });
         }
@@ -85,8 +86,8 @@ impl Setup {
     }
 }
 
-fn compile(filters: &[FilterSource], problems: &mut Vec<Problem>) -> Engine {
-    match Engine::compile(filters) {
+fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
+    match Engine::compile(filters, settings) {
         Ok((engine, warnings)) => {
             problems.extend(warnings);
             engine

@@ -18,7 +18,11 @@ use crate::clean;
 pub(super) static USES: Shape = Shape {
     what: "a filter to use",
     keys: &[
-        ("uses", "A shipped filter (`lists/by-list-id`) or a file of your own (`rules.yaml`, `triage.lua`).", Takes::Text),
+        (
+            "uses",
+            "A shipped filter (`lists/by-list-id`) or a file of your own (`rules.yaml`, `triage.lua`).",
+            Takes::Text,
+        ),
         ("with", "The values of its parameters.", Takes::Named(&Takes::Text)),
     ],
 };
@@ -67,7 +71,11 @@ impl FilterSource {
     fn nothing(source: &Arc<Source>, base: &Base) -> Self {
         let span = super::yaml::Span::START;
         let root = Node { value: Value::Map(Vec::new()), span };
-        Self::Yaml(RuleFile { document: Document { source: Arc::clone(source), root }, lists: Vec::new(), base: base.clone() })
+        Self::Yaml(RuleFile {
+            document: Document { source: Arc::clone(source), root },
+            lists: Vec::new(),
+            base: base.clone(),
+        })
     }
 }
 
@@ -122,7 +130,14 @@ impl FilterFiles {
     }
 
     /// The filter of that name, with these parameters.
-    fn load(&mut self, node: &Node, with: Option<&Node>, base: &Base, shown: &Path, problems: &mut Problems) -> Option<FilterSource> {
+    fn load(
+        &mut self,
+        node: &Node,
+        with: Option<&Node>,
+        base: &Base,
+        shown: &Path,
+        problems: &mut Problems,
+    ) -> Option<FilterSource> {
         let name = reader::text(node, "the name of a filter", problems)?;
         let suffix = Path::new(name).extension().and_then(|suffix| suffix.to_str());
         if !matches!(suffix, Some("yaml" | "yml" | "lua")) {
@@ -143,7 +158,14 @@ impl FilterFiles {
         file
     }
 
-    fn file(&mut self, node: &Node, with: Option<&Node>, path: &Path, shown: PathBuf, problems: &mut Problems) -> Option<FilterSource> {
+    fn file(
+        &mut self,
+        node: &Node,
+        with: Option<&Node>,
+        path: &Path,
+        shown: PathBuf,
+        problems: &mut Problems,
+    ) -> Option<FilterSource> {
         let name = clean::line(shown.as_os_str().as_encoded_bytes());
         let source = match load::read_source(path, shown) {
             Ok((source, _)) => source,
@@ -159,7 +181,15 @@ impl FilterFiles {
         self.built(node, with, &source, path, &base, problems)
     }
 
-    fn built(&mut self, node: &Node, with: Option<&Node>, source: &Arc<Source>, path: &Path, base: &Base, problems: &mut Problems) -> Option<FilterSource> {
+    fn built(
+        &mut self,
+        node: &Node,
+        with: Option<&Node>,
+        source: &Arc<Source>,
+        path: &Path,
+        base: &Base,
+        problems: &mut Problems,
+    ) -> Option<FilterSource> {
         if self.open.iter().any(|open| open == path) || self.open.len() >= DEEPEST {
             problems.error(node.span, "filters include each other in a circle, or more than 8 deep");
             return None;
@@ -174,7 +204,14 @@ impl FilterFiles {
         built
     }
 
-    fn rule_file(&mut self, node: &Node, with: Option<&Node>, source: &Arc<Source>, base: &Base, problems: &mut Problems) -> Option<FilterSource> {
+    fn rule_file(
+        &mut self,
+        node: &Node,
+        with: Option<&Node>,
+        source: &Arc<Source>,
+        base: &Base,
+        problems: &mut Problems,
+    ) -> Option<FilterSource> {
         let mut own = Problems::new(source);
         let Some(mut document) = Document::parse(source, &mut own) else {
             problems.merge(own);
@@ -188,7 +225,13 @@ impl FilterFiles {
     }
 
     /// Puts in parameters, reads lists and includes.
-    pub(super) fn finish(&mut self, document: &mut Document, values: &parameters::Values, base: &Base, problems: &mut Problems) -> RuleFile {
+    pub(super) fn finish(
+        &mut self,
+        document: &mut Document,
+        values: &parameters::Values,
+        base: &Base,
+        problems: &mut Problems,
+    ) -> RuleFile {
         let shown = document.source.name.parent().unwrap_or(Path::new("")).to_path_buf();
         let source = Arc::clone(&document.source);
         let mut lists = Vec::new();
@@ -220,7 +263,8 @@ impl FilterFiles {
                         self.put_in_text(child, base, problems);
                     } else if is_file {
                         let file = self.load(child, with.as_ref(), base, shown, problems);
-                        child.value = Value::File(Arc::new(file.unwrap_or_else(|| FilterSource::nothing(source, base))));
+                        child.value =
+                            Value::File(Arc::new(file.unwrap_or_else(|| FilterSource::nothing(source, base))));
                     } else {
                         self.include(child, source, base, shown, problems);
                     }

@@ -55,7 +55,8 @@ pub enum ListKind {
 pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mut Problems) -> Vec<List> {
     let Value::Map(entries) = &node.value else {
         if !matches!(node.value, Value::Null) {
-            reader::mismatch(node, "a mapping of lists", problems).hint("write each list's name, a colon, and what is in it");
+            reader::mismatch(node, "a mapping of lists", problems)
+                .hint("write each list's name, a colon, and what is in it");
         }
         return Vec::new();
     };
@@ -154,6 +155,10 @@ mod tests {
     fn a_domain_stands_for_its_addresses_and_no_other() {
         let entries = HashSet::from(["@work.example".to_owned(), "a@b.example".to_owned()]);
         assert!(holds(&entries, "me@work.example") && holds(&entries, "a@b.example"));
-        assert!(!holds(&entries, "me@notwork.example") && !holds(&entries, "me@work.example.evil") && !holds(&entries, "b.example"));
+        assert!(
+            !holds(&entries, "me@notwork.example")
+                && !holds(&entries, "me@work.example.evil")
+                && !holds(&entries, "b.example")
+        );
     }
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::accounts;
-use super::lists;
 use super::filters::FilterFiles;
+use super::lists;
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret;
@@ -21,19 +21,44 @@ use crate::error::{Error, Kind, Result as MailResult};
 pub(super) static SHAPE: Shape = Shape {
     what: "the config",
     keys: &[
-        ("maildir", "The folder below which mail is filed, or {path:, layout:}. Required.", Takes::Either(&[Takes::Text, Takes::Section(&MAILDIR)])),
+        (
+            "maildir",
+            "The folder below which mail is filed, or {path:, layout:}. Required.",
+            Takes::Either(&[Takes::Text, Takes::Section(&MAILDIR)]),
+        ),
         (
             "state",
-            "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.", Takes::Text,
+            "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.",
+            Takes::Text,
         ),
-        ("accounts", "The mailboxes to fetch from: each a name with its settings.", Takes::Named(&Takes::Section(&accounts::SHAPE))),
-        ("filters", "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.", accounts::FILTERS),
-        ("rules", "Rules written right here; they come after those of `filters`.", Takes::List(&Takes::Rules("a rule"))),
-        ("lists", "Lists that rules ask and add to, for all rule files.", Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)]))),
+        (
+            "accounts",
+            "The mailboxes to fetch from: each a name with its settings.",
+            Takes::Named(&Takes::Section(&accounts::SHAPE)),
+        ),
+        (
+            "filters",
+            "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.",
+            accounts::FILTERS,
+        ),
+        (
+            "rules",
+            "Rules written right here; they come after those of `filters`.",
+            Takes::List(&Takes::Rules("a rule")),
+        ),
+        (
+            "lists",
+            "Lists that rules ask and add to, for all rule files.",
+            Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
+        ),
         ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),
         ("me", "Your own addresses; the `user` of every account with an `@` counts too.", TEXTS),
         ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
-        ("delimiters", "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.", Takes::Text),
+        (
+            "delimiters",
+            "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.",
+            Takes::Text,
+        ),
     ],
 };
 
@@ -44,7 +69,8 @@ pub(super) static MAILDIR: Shape = Shape {
         ("path", "The folder below which mail is filed.", Takes::Text),
         (
             "layout",
-            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).", Takes::Word(&["fs", "maildir++"]),
+            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).",
+            Takes::Word(&["fs", "maildir++"]),
         ),
     ],
 };
@@ -186,7 +212,12 @@ fn absolute_in(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Optio
 }
 
 /// `rules:` of the config as a rule file of its own, whose only key is `rules`.
-fn inline_rules(document: &Document, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<FilterSource> {
+fn inline_rules(
+    document: &Document,
+    base: &Base,
+    files: &mut FilterFiles,
+    problems: &mut Problems,
+) -> Option<FilterSource> {
     let Value::Map(entries) = &document.root.value else { return None };
     let (key, node) = entries.iter().find(|(key, _)| key.text == "rules")?;
     let root = Node { value: Value::Map(vec![(key.clone(), node.clone())]), span: key.span };

@@ -29,10 +29,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use self::lists::List;
 use self::reader::Shape;
 use self::secret::Password;
 use self::template::Template;
-use self::lists::List;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.

@@ -64,7 +64,8 @@ impl Head {
         };
         for (key, _) in given.iter().filter(|(key, _)| !self.parameters.iter().any(|p| p.name == key.text)) {
             let names = self.parameters.iter().map(|p| p.name.as_str());
-            let problem = problems.error(key.span, format!("this filter has no parameter `{}`", clean::short(&key.text, 60)));
+            let problem =
+                problems.error(key.span, format!("this filter has no parameter `{}`", clean::short(&key.text, 60)));
             match reader::suggest(&key.text, names.clone()) {
                 Some(near) => problem.hint(format!("did you mean `{near}`?")),
                 None => problem.hint(format!("it has: {}", names.collect::<Vec<_>>().join(", "))),
@@ -76,7 +77,8 @@ impl Head {
             match value.or(parameter.default.as_ref()) {
                 Some(value) => values.push((parameter.name.clone(), value.clone())),
                 None => {
-                    let problem = problems.error(place.span, format!("this filter needs the parameter `{}`", parameter.name));
+                    let problem =
+                        problems.error(place.span, format!("this filter needs the parameter `{}`", parameter.name));
                     problem.hint(format!("add `with: {{{}: …}}`: {}", parameter.name, parameter.about));
                     values.push((parameter.name.clone(), Node { value: Value::Null, span: place.span }));
                 }
@@ -116,7 +118,8 @@ pub(super) fn substitute(node: &mut Node, values: &Values, problems: &mut Proble
                 match value.as_text() {
                     Some(value) => *text = text.replace(&mark, value),
                     None => {
-                        let message = format!("the parameter `{name}` is {} and cannot stand inside a text", value.found());
+                        let message =
+                            format!("the parameter `{name}` is {} and cannot stand inside a text", value.found());
                         problems.error(node.span, message);
                     }
                 }

@@ -255,6 +255,11 @@ impl Problems {
         self.list.extend(other.list);
     }
 
+    /// Takes over one problem of another file.
+    pub fn add(&mut self, problem: Problem) {
+        self.list.push(problem);
+    }
+
     /// Whether anything here stops the program.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity == Severity::Error)

@@ -366,8 +366,10 @@ mod tests {
     use crate::config::problem::Source;
     use crate::config::yaml::Document;
 
-    static SHAPE: Shape =
-        Shape { what: "an account", keys: &[("folders", "Which.", TEXTS), ("user", "Who.", Takes::Text), ("max_size", "Bytes.", Takes::Size)] };
+    static SHAPE: Shape = Shape {
+        what: "an account",
+        keys: &[("folders", "Which.", TEXTS), ("user", "Who.", Takes::Text), ("max_size", "Bytes.", Takes::Size)],
+    };
 
     /// Parses `yaml`, reads it with `f`, and returns the result with the problems as `message | hint`.
     fn with<T>(yaml: &str, f: impl FnOnce(&Node, &mut Problems) -> T) -> (T, Vec<String>) {

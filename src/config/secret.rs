@@ -62,10 +62,18 @@ impl fmt::Debug for Password {
 pub static SHAPE: Shape = Shape {
     what: "a password",
     keys: &[
-        ("command", "A program and its arguments; the first line it prints is the password. No shell is involved.", TEXTS),
+        (
+            "command",
+            "A program and its arguments; the first line it prints is the password. No shell is involved.",
+            TEXTS,
+        ),
         ("env", "The name of an environment variable that holds the password.", Takes::Text),
         ("file", "A file whose first line is the password; only its owner may have access (mode 0600).", Takes::Text),
-        ("credential", "The name of a systemd credential (`LoadCredential=`) whose first line is the password.", Takes::Text),
+        (
+            "credential",
+            "The name of a systemd credential (`LoadCredential=`) whose first line is the password.",
+            Takes::Text,
+        ),
     ],
 };
 
@@ -77,7 +85,7 @@ impl Password {
         match &node.value {
             Value::Scalar { text, .. } => read_plain(node, text, problems),
             Value::Map(_) => read_long(node, base, problems),
-            Value::Null | Value::Seq(_) => {
+            Value::Null | Value::Seq(_) | Value::File(_) => {
                 reader::mismatch(node, "a password", problems)
                     .hint("write the text, or {command: [pass, show, NAME]}, {env: NAME}, {file: PATH}");
                 None

@@ -13,12 +13,21 @@ pub(super) static SHAPE: Shape = Shape {
     what: "a server",
     keys: &[
         ("host", "The name or address of the server, also `host:port`.", Takes::Text),
-        ("port", "The TCP port. Default: 993 (IMAP) and 995 (POP3), or 143 and 110 for `tls: starttls` and `none`.", Takes::Number),
-        ("tls", "`implicit` (default), `starttls` (default on ports 143 and 110; required, never optional) or `none`.", Takes::Word(&["implicit", "starttls", "none"])),
+        (
+            "port",
+            "The TCP port. Default: 993 (IMAP) and 995 (POP3), or 143 and 110 for `tls: starttls` and `none`.",
+            Takes::Number,
+        ),
+        (
+            "tls",
+            "`implicit` (default), `starttls` (default on ports 143 and 110; required, never optional) or `none`.",
+            Takes::Word(&["implicit", "starttls", "none"]),
+        ),
         ("ca_file", "A PEM file with the only authorities to trust, instead of the system's.", Takes::Text),
         (
             "allow_plaintext",
-            "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.", Takes::Flag,
+            "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.",
+            Takes::Flag,
         ),
     ],
 };

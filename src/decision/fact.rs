@@ -77,6 +77,11 @@ pub enum Write {
 }
 
 impl Write {
+    /// What the last of these writes that has to do with a question makes its answer.
+    pub fn latest<'a>(writes: impl DoubleEndedIterator<Item = &'a Self>, fact: &Fact) -> Option<bool> {
+        writes.rev().find_map(|write| write.answers(fact))
+    }
+
     /// Whether this changes the answer to a question, and to what. For the messages of one batch, which are decided
     /// before any of them is recorded.
     pub fn answers(&self, fact: &Fact) -> Option<bool> {

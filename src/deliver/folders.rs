@@ -48,6 +48,11 @@ impl Folders {
         }
     }
 
+    /// The name of an mbox file, for people.
+    pub fn name_of_mbox(&self, file: &Path) -> String {
+        file.strip_prefix(&self.root.path).unwrap_or(file).to_string_lossy().into_owned()
+    }
+
     /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
     /// directory above it is synced even if it was there: an earlier process may have died before doing so.
     pub fn ensure(&self, disk: &dyn Disk, maildir: &Path) -> Result<()> {
@@ -56,6 +61,39 @@ impl Folders {
         }
         create(disk, maildir).map_err(|e| Error::disk(format!("creating the folder {}", maildir.display()), e))?;
         self.durable().insert(maildir.to_path_buf());
+        Ok(())
+    }
+
+    /// The mbox file of a folder.
+    pub fn mbox(&self, folder: &FolderName) -> PathBuf {
+        folder.components().iter().fold(self.root.path.clone(), |path, c| path.join(c))
+    }
+
+    /// Makes sure that an mbox file exists, can be written to and survives a power cut. A directory of that name is an
+    /// error here, before anything is recorded.
+    pub fn ensure_mbox(&self, disk: &dyn Disk, file: &Path) -> Result<()> {
+        if self.durable().contains(file) {
+            return Ok(());
+        }
+        let dir = file.parent().unwrap_or(file);
+        let create = || {
+            create_dir(disk, dir)?;
+            drop(disk.open_shared(file)?);
+            sync_with_parents(disk, dir)
+        };
+        create().map_err(|e| Error::disk(format!("creating the mbox {}", file.display()), e))?;
+        self.durable().insert(file.to_path_buf());
+        Ok(())
+    }
+
+    /// Makes sure that a directory exists and survives a power cut.
+    pub fn ensure_dir(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
+        if self.durable().contains(dir) {
+            return Ok(());
+        }
+        let made = create_dir(disk, dir).and_then(|()| sync_with_parents(disk, dir));
+        made.map_err(|e| Error::disk(format!("creating the folder {}", dir.display()), e))?;
+        self.durable().insert(dir.to_path_buf());
         Ok(())
     }
 
@@ -75,8 +113,16 @@ fn maildir_plus_plus(folder: &FolderName) -> String {
 }
 
 fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
+    create_dir(disk, maildir)?;
+    for sub in ["cur", "new", "tmp"] {
+        disk.make_dir(&maildir.join(sub))?;
+    }
+    sync_with_parents(disk, maildir)
+}
+
+fn create_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     let mut missing: Vec<&Path> = Vec::new();
-    for dir in maildir.ancestors() {
+    for dir in dir.ancestors() {
         if disk.exists(dir)? {
             break;
         }
@@ -85,10 +131,7 @@ fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
     for dir in missing.iter().rev() {
         disk.make_dir(dir)?;
     }
-    for sub in ["cur", "new", "tmp"] {
-        disk.make_dir(&maildir.join(sub))?;
-    }
-    sync_with_parents(disk, maildir)
+    Ok(())
 }
 
 /// The last part of a Maildir file name: this machine, with the two characters that would confuse a Maildir

@@ -2,15 +2,19 @@
 
 use std::io;
 
+use super::mbox;
 use crate::error::{Error, Result};
 use crate::state::{Disk, Published, Recorded, Target, as_paths, sync_dirs, touched_dirs};
 
-/// Renames every staged file of a recorded batch into `new/` or `cur/` and syncs those directories.
+/// Renames every staged file of a recorded batch into `new/` or `cur/`, appends to the mbox files, and syncs the
+/// directories of both.
 pub fn publish(disk: &dyn Disk, recorded: Recorded) -> Result<Published> {
     for target in recorded.targets() {
         publish_one(disk, target)?;
     }
-    let dirs = touched_dirs(recorded.targets());
+    mbox::publish(disk, recorded.mboxes())?;
+    let mut dirs = touched_dirs(recorded.targets());
+    dirs.extend(mbox::touched_dirs(recorded.mboxes()));
     let proof = sync_dirs(disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))?;
     Ok(recorded.published(proof))
 }

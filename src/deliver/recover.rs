@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::mbox;
 use super::publish::{Outcome, publish_one};
 use crate::error::{Error, Result};
 use crate::state::{Disk, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
@@ -30,7 +31,8 @@ pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp
     for row in &rows {
         recover_row(disk, store, &mut standing, row, now)?;
     }
-    let dirs = touched_dirs(rows.iter().flat_map(|row| &row.targets));
+    let mut dirs = touched_dirs(rows.iter().flat_map(|row| &row.targets));
+    dirs.extend(mbox::touched_dirs(rows.iter().flat_map(|row| &row.mboxes)));
     let dirs: Vec<_> = dirs.into_iter().filter(|dir| disk.exists(dir).unwrap_or(true)).collect();
     let proof = sync_dirs(disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))?;
     store.finish(&rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
@@ -52,6 +54,10 @@ fn recover_row(
         } else if publish_one(disk, target)? == Outcome::Published {
             published += 1;
         }
+    }
+    for target in &row.mboxes {
+        mbox::finish(disk, target)?;
+        published += 1;
     }
     let tmp_is_trusted = now.duration_since(row.at) < TMP_IS_TRUSTED;
     if published > 0 || row.targets.is_empty() || tmp_is_trusted {
@@ -77,14 +83,15 @@ struct Standing<'a> {
 }
 
 impl Standing<'_> {
-    /// Whether the file is in the folder under any flags.
+    /// Whether the file is in the folder under any flags. Another version of the message has a longer name.
     fn holds(&mut self, target: &Target) -> Result<bool> {
         let names = match self.names.entry(target.maildir.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => unknown.insert(read_names(self.disk, &target.maildir)?),
         };
         let from_here_on = names.range::<str, _>((Bound::Included(target.staged.as_str()), Bound::Unbounded));
-        Ok(from_here_on.map(String::as_str).next().is_some_and(|name| name.starts_with(&target.staged)))
+        let mut endings = from_here_on.map_while(|name| name.strip_prefix(target.staged.as_str()));
+        Ok(endings.any(|ending| ending.is_empty() || ending.starts_with(':')))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Stage: every file of a batch complete and durable under `tmp/`, before anybody may see it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,19 +8,57 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::Folders;
+use crate::decision::Version;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message};
-use crate::state::{Disk, Entry, Staged, as_paths, sync_dirs};
+use crate::state::{Disk, Entry, MboxTarget, Staged, Synced, Target, sync_dirs};
 
 /// A decided message on its way to the disk.
 #[derive(Debug)]
 pub struct Plan {
-    /// The bytes.
-    pub message: Arc<Message>,
+    /// The message as it came, then the edited ones.
+    pub versions: Vec<Arc<Message>>,
     /// The file time: when the message arrived.
     pub arrived: Timestamp,
     /// What becomes of it.
     pub entry: Entry,
+}
+
+impl Plan {
+    /// The file in the spool that the message came in, if it is big.
+    pub fn came_in(&self) -> Option<&Path> {
+        self.versions.first().and_then(|message| spool_file(message))
+    }
+
+    fn in_maildirs(&self) -> Vec<(PathBuf, Version)> {
+        self.entry.targets.iter().map(|target| (target.tmp_path(), target.version)).collect()
+    }
+
+    fn in_spool(&self) -> Vec<(PathBuf, Version)> {
+        let Entry { mboxes, tellings, spooled, .. } = &self.entry;
+        let mut files: Vec<_> = mboxes.iter().map(|mbox| (mbox.staged_path(), mbox.version)).collect();
+        files.extend(spooled.iter().map(|path| (path.clone(), 0)));
+        files.extend(tellings.iter().map(|(telling, path)| (path.clone(), telling.version)));
+        files.sort();
+        files.dedup();
+        files
+    }
+}
+
+/// Every file that was staged for an entry.
+fn staged_files(entry: &Entry) -> impl Iterator<Item = PathBuf> {
+    let Entry { targets, mboxes, tellings, spooled, .. } = entry;
+    let maildirs = targets.iter().map(Target::tmp_path);
+    let told = tellings.iter().map(|(_, path)| path.clone());
+    maildirs.chain(mboxes.iter().map(MboxTarget::staged_path)).chain(spooled.clone()).chain(told)
+}
+
+/// The file of a message that is too big for memory. It was synced by whoever wrote it.
+fn spool_file(message: &Message) -> Option<&Path> {
+    match message.bytes() {
+        Bytes::Spooled { path, .. } => Some(path),
+        _ => None,
+    }
 }
 
 /// Writes batches.
@@ -37,22 +76,48 @@ impl Stager<'_> {
     /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains
     /// under `tmp/` that this process could still remove.
     pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
-        for plan in &plans {
-            for target in &plan.entry.targets {
-                self.folders.ensure(self.disk, &target.maildir)?;
-            }
-        }
-        let written = self.write_all(&plans).and_then(|()| {
-            let dirs = dirs_of(&plans);
-            sync_dirs(self.disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))
-        });
+        plans.iter().try_for_each(|plan| self.ensure_folders(&plan.entry))?;
+        let written = self.write_all(&plans).and_then(|()| self.sync_dirs(plans.iter().map(|plan| &plan.entry)));
         match written {
             Ok(proof) => Ok(Staged::new(plans.into_iter().map(|plan| plan.entry).collect(), proof)),
             Err(e) => {
-                self.remove_all(&plans);
+                // Best effort: what remains is found and judged by the next run.
+                for plan in &plans {
+                    let files = staged_files(&plan.entry).filter(|path| plan.came_in() != Some(path));
+                    files.for_each(|path| drop(self.disk.remove(&path)));
+                }
                 Err(e)
             }
         }
+    }
+
+    /// Takes a batch back that was not recorded. What its messages came in stays.
+    pub fn unstage(self, staged: &Staged, came_in: &[PathBuf]) -> Result<()> {
+        for path in staged.entries().iter().flat_map(staged_files).filter(|path| !came_in.contains(path)) {
+            match self.disk.remove(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::disk(format!("removing {}", path.display()), e));
+                }
+                _ => {}
+            }
+        }
+        // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
+        self.sync_dirs(staged.entries().iter()).map(drop)
+    }
+
+    fn ensure_folders(self, entry: &Entry) -> Result<()> {
+        entry.targets.iter().try_for_each(|target| self.folders.ensure(self.disk, &target.maildir))?;
+        entry.mboxes.iter().try_for_each(|mbox| {
+            self.folders.ensure_dir(self.disk, &mbox.spool)?;
+            self.folders.ensure_mbox(self.disk, &mbox.file)
+        })
+    }
+
+    fn sync_dirs<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Result<Synced> {
+        let dirs: BTreeSet<PathBuf> =
+            entries.flat_map(staged_files).filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
+        let synced = sync_dirs(self.disk, dirs.iter().map(PathBuf::as_path));
+        synced.map_err(|e| Error::disk("syncing the folders", e))
     }
 
     fn write_all(self, plans: &[Plan]) -> Result<()> {
@@ -69,57 +134,49 @@ impl Stager<'_> {
         })
     }
 
+    /// Maildirs and spool have files of their own: a program that changed a mail in place would change what is told.
     fn write_plan(self, plan: &Plan) -> Result<()> {
-        let doing = |path: &Path| format!("writing {}", path.display());
-        let mut targets = plan.entry.targets.iter();
-        if let Some(first) = targets.next() {
-            let first = first.tmp_path();
-            self.write_new(&first, plan).map_err(|e| Error::disk(doing(&first), e))?;
-            for other in targets {
-                let other = other.tmp_path();
-                self.link_or_write(&first, &other, plan).map_err(|e| Error::disk(doing(&other), e))?;
-            }
-        }
-        match (&plan.entry.spooled, plan.message.bytes()) {
-            // The file under a new head is another message: what is to be spooled must be written out.
-            (Some(path), Bytes::Memory(_) | Bytes::Rehead { .. }) => {
-                self.write_new(path, plan).map_err(|e| Error::disk(doing(path), e))
-            }
-            // A spooled message was synced by whoever wrote it, and stands where it should or beside it.
-            (Some(path), Bytes::Spooled { path: at, .. }) if at != path => {
-                self.rename_over(at, path).map_err(|e| Error::disk(doing(path), e))
-            }
-            _ => Ok(()),
-        }
+        self.write_files(plan, plan.in_maildirs(), HashMap::new())?;
+        let is_there = |(version, message): (Version, &Arc<Message>)| Some((version, spool_file(message)?.to_owned()));
+        self.write_files(plan, plan.in_spool(), plan.versions.iter().enumerate().filter_map(is_there).collect())
     }
 
-    fn link_or_write(self, first: &Path, other: &Path, plan: &Plan) -> io::Result<()> {
+    /// The first file of each version is written, the others are linked to it, or to one that is there already.
+    fn write_files(
+        self,
+        plan: &Plan,
+        files: Vec<(PathBuf, Version)>,
+        mut written: HashMap<Version, PathBuf>,
+    ) -> Result<()> {
+        for (path, version) in files {
+            let done = match written.get(&version) {
+                Some(first) if *first == path => Ok(()),
+                Some(first) => self.link_or_write(first, &path, plan, version),
+                None => self.write_new(&path, plan, version),
+            };
+            done.map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+            written.entry(version).or_insert(path);
+        }
+        Ok(())
+    }
+
+    fn link_or_write(self, first: &Path, other: &Path, plan: &Plan, version: Version) -> io::Result<()> {
         match self.disk.link(first, other) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 self.disk.remove(other)?;
                 self.disk.link(first, other)
             }
             Err(e) if matches!(e.kind(), io::ErrorKind::CrossesDevices | io::ErrorKind::TooManyLinks) => {
-                self.write_new(other, plan)
+                self.write_new(other, plan, version)
             }
             other => other,
         }
     }
 
-    /// As in [`Self::write_new`], what an unrecorded attempt left is not in the way.
-    fn rename_over(self, from: &Path, to: &Path) -> io::Result<()> {
-        match self.disk.rename(from, to) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                self.disk.remove(to)?;
-                self.disk.rename(from, to)
-            }
-            other => other,
-        }
-    }
-
-    fn write_new(self, path: &Path, plan: &Plan) -> io::Result<()> {
+    fn write_new(self, path: &Path, plan: &Plan, version: Version) -> io::Result<()> {
+        let message = plan.versions.get(version).ok_or(io::ErrorKind::InvalidInput)?;
         // Opened before anything in the way is removed, which may be this very file.
-        let source = plan.message.bytes().reader(|path| self.disk.open(path))?;
+        let source = message.bytes().reader(|path| self.disk.open(path))?;
         let mut file = match self.disk.create(path) {
             // What an attempt that was never recorded left behind: the name is derived from the message's key,
             // and the lock on that key's account is ours.
@@ -130,27 +187,20 @@ impl Stager<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => self.create_after_ensuring(path)?,
             file => file?,
         };
-        match (plan.message.bytes(), source) {
+        match (message.bytes(), source) {
             (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
-            (_, mut source) => copy_all(&mut source, &mut file, plan.message.size())?,
+            (_, mut source) => copy_all(&mut source, &mut file, message.size())?,
         }
         file.finish(plan.arrived)
     }
 
     /// Somebody removed the folder while we were running.
     fn create_after_ensuring(self, path: &Path) -> io::Result<Box<dyn crate::state::DiskFile>> {
-        let maildir = path.parent().and_then(Path::parent).unwrap_or(path);
+        let tmp = path.parent().filter(|dir| dir.ends_with("tmp"));
+        let Some(maildir) = tmp.and_then(Path::parent) else { return Err(io::ErrorKind::NotFound.into()) };
         self.folders.doubt(maildir);
         self.folders.ensure(self.disk, maildir).map_err(io::Error::other)?;
         self.disk.create(path)
-    }
-
-    fn remove_all(self, plans: &[Plan]) {
-        for plan in plans {
-            let paths = plan.entry.targets.iter().map(|t| t.tmp_path());
-            // Best effort: what remains is found and judged by the next run.
-            paths.for_each(|path| drop(self.disk.remove(&path)));
-        }
     }
 }
 
@@ -162,77 +212,4 @@ fn part_of(plans: &[Plan], write: impl Fn(&Plan) -> Result<()>) -> Result<()> {
 fn copy_all(from: &mut dyn Read, to: &mut dyn Write, length: u64) -> io::Result<()> {
     let copied = io::copy(from, to)?;
     if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-/// `tmp/` of every Maildir touched, and the spool.
-fn dirs_of(plans: &[Plan]) -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = Vec::new();
-    for plan in plans {
-        dirs.extend(plan.entry.targets.iter().map(|t| t.maildir.join("tmp")));
-        dirs.extend(plan.entry.spooled.as_deref().and_then(Path::parent).map(Path::to_path_buf));
-    }
-    dirs.sort();
-    dirs.dedup();
-    dirs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Layout, MailRoot};
-    use crate::message::{DeliveryName, Key, Origin};
-    use crate::state::{About, RealDisk, Target};
-    use std::sync::Arc;
-
-    /// What is staged of `Old: 1\n\nbody\n` under a new head, and what stands in the spool then.
-    fn stage(length: u64, folders: &[&str], is_spooled: bool) -> (Vec<String>, Option<String>) {
-        let dir = tempfile::tempdir().unwrap();
-        let spool = dir.path().join("spooled");
-        std::fs::write(&spool, "Old: 1\n\nbody\n").unwrap();
-        let head = b"New: 2\n\n".to_vec();
-        let message = Message::new(Bytes::Rehead { head, path: spool.clone(), body_at: 8, length });
-        let key = Key::new(&Arc::new(Origin { account: "a".into(), folder: "f".into(), generation: 1 }), "1");
-        let target = |folder: &&str| Target {
-            maildir: dir.path().join("Mail").join(folder),
-            staged: "1.name.host".into(),
-            info: String::new(),
-        };
-        let entry = Entry {
-            name: DeliveryName::of(&key),
-            key,
-            announced: 0,
-            head_hash: message.head_hash(),
-            size: message.size(),
-            at: Timestamp::UNIX_EPOCH,
-            about: About::default(),
-            rule: String::new(),
-            why: String::new(),
-            outcome: String::new(),
-            targets: folders.iter().map(target).collect(),
-            spooled: is_spooled.then(|| spool.clone()),
-        };
-        let paths: Vec<PathBuf> = entry.targets.iter().map(Target::tmp_path).collect();
-        let folders = Folders::new(MailRoot { path: dir.path().join("Mail"), layout: Layout::Fs });
-        let stager = Stager { disk: &RealDisk, folders: &folders, threads: 1 };
-        _ = stager.stage(vec![Plan { message, arrived: Timestamp::UNIX_EPOCH, entry }]);
-        let staged = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
-        (staged, std::fs::read_to_string(spool).ok())
-    }
-
-    #[test]
-    fn a_message_with_a_new_head_is_written_with_its_old_body() {
-        let (staged, spool) = stage(13, &["A", "B"], false);
-        assert_eq!(staged, ["New: 2\n\nbody\n", "New: 2\n\nbody\n"]);
-        assert_eq!(spool.as_deref(), Some("Old: 1\n\nbody\n"));
-    }
-
-    #[test]
-    fn a_new_head_is_spooled_as_a_whole_even_over_its_own_file() {
-        assert_eq!(stage(13, &[], true).1.as_deref(), Some("New: 2\n\nbody\n"));
-    }
-
-    #[test]
-    fn a_spool_file_that_became_shorter_is_not_staged() {
-        assert_eq!(stage(99, &["A"], false).0, [""; 0]);
-    }
 }

@@ -15,7 +15,11 @@ pub(super) static COMPARISON: Shape = Shape {
         ("matches", "The whole value fits a pattern with `*` and `?`.", TEXTS),
         ("regex", "The regular expression is found in the value; `(?<name>…)` captures.", TEXTS),
         ("in", "The whole value is one of these.", TEXTS),
-        ("in_list", "The value, or the `@domain` of an address, is in this list; `me` is your own addresses.", Takes::Text),
+        (
+            "in_list",
+            "The value, or the `@domain` of an address, is in this list; `me` is your own addresses.",
+            Takes::Text,
+        ),
         ("over", "The first number in the value is greater.", Takes::Number),
         ("under", "The first number in the value is smaller.", Takes::Number),
         ("at_least", "The first number in the value is as great or greater.", Takes::Number),

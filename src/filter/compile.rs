@@ -27,7 +27,11 @@ static FILE: Shape = Shape {
         ("parameters", "What whoever includes it may set: `${name}` stands for the value.", Takes::Named(&Takes::Text)),
         ("lists", "Lists that rules ask and add to.", Takes::Named(&Takes::Text)),
         ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
-        ("tests", "What the rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Section(&trial::TEST))),
+        (
+            "tests",
+            "What the rules should decide, checked by `mailsluice test`.",
+            Takes::List(&Takes::Section(&trial::TEST)),
+        ),
     ],
 };
 
@@ -45,8 +49,8 @@ static RULE: Shape = Shape {
 
 const STEP: Takes = Takes::Either(&[
     Takes::Word(&["keep", "discard", "stop", "defer"]),
-    Takes::Section(&ACTION),
-    Takes::Section(&RULE),
+    Takes::Rules("an action"),
+    Takes::Rules("a rule"),
 ]);
 const STEPS: Takes = Takes::Some(&STEP);
 
@@ -220,7 +224,8 @@ impl<'d, 's> Compiler<'d, 's> {
         if map.is_map() && rules.is_none() && map.take("lists").is_none() && tests.is_none() {
             self.problems.error(root.span, "a rule file needs the key `rules`");
         }
-        let items = rules.and_then(|node| reader::list(node, "a list of rules", &mut self.problems)).unwrap_or_default();
+        let items =
+            rules.and_then(|node| reader::list(node, "a list of rules", &mut self.problems)).unwrap_or_default();
         if let Some(tests) = tests {
             trial::check(tests, &mut self.problems);
         }

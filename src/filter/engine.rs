@@ -78,12 +78,7 @@ impl Engine {
     }
 
     /// Decides about a message. The flags it has on the server are carried over. `Err`: not now.
-    pub fn decide(
-        &self,
-        message: &Arc<Message>,
-        envelope: &Envelope,
-        facts: &dyn Facts,
-    ) -> Result<Decision, Deferral> {
+    pub fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral> {
         self.walk(message, envelope, facts, false).0
     }
 

@@ -96,8 +96,18 @@ fn has_real_domain(domain: &str) -> bool {
 
 fn by_local_part(local: &str) -> Option<Refusal> {
     const SYSTEM: [&str; 3] = ["mailer-daemon", "listserv", "majordomo"];
-    const ROBOTS: [&str; 10] =
-        ["noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "do_not_reply", "uucp", "mailer", "daemon", "root"];
+    const ROBOTS: [&str; 10] = [
+        "noreply",
+        "no-reply",
+        "no_reply",
+        "donotreply",
+        "do-not-reply",
+        "do_not_reply",
+        "uucp",
+        "mailer",
+        "daemon",
+        "root",
+    ];
     let why = || format!("the sender {local} is a program");
     if SYSTEM.contains(&local) || local.ends_with("-request") || local.starts_with("owner-") {
         return refusal("A11", why());

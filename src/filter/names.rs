@@ -42,7 +42,8 @@ pub(super) const ALWAYS: [(&str, &str); 30] = [
 
 /// Whether every template may use this name.
 pub(super) fn is_always(name: &str) -> bool {
-    ALWAYS.iter().any(|(known, _)| *known == name) || name.strip_prefix("header.").is_some_and(|field| !field.is_empty())
+    ALWAYS.iter().any(|(known, _)| *known == name)
+        || name.strip_prefix("header.").is_some_and(|field| !field.is_empty())
 }
 
 /// What the conditions of the current rule captured, and the variables that were set.
@@ -52,10 +53,15 @@ pub(super) struct Names {
     variables: HashMap<String, String>,
     /// What was captured since [`Names::take_new`] was last asked, for the trace.
     new: Vec<(String, String)>,
-    pub(super) traced: bool,
+    traced: bool,
 }
 
 impl Names {
+    /// None yet; with `traced` each capture is remembered for the trace.
+    pub(super) fn new(traced: bool) -> Self {
+        Self { traced, ..Self::default() }
+    }
+
     pub(super) fn capture(&mut self, name: &str, value: &str) {
         if self.traced {
             self.new.push((name.to_owned(), value.to_owned()));
@@ -96,7 +102,9 @@ pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, 
         "account" => Some(asking.account().into()),
         "folder" => Some(asking.folder().into()),
         "header" => asking.message().all(part).last().map(|field| field.value().to_owned().into()),
-        "from" | "to" => asking.message().addresses(first).first().map(|address| of_address(address, part, asking).into()),
+        "from" | "to" => {
+            asking.message().addresses(first).next().map(|address| of_address(address, part, asking).into())
+        }
         "envelope" => envelope(part, asking).map(Cow::Owned),
         "date" => date(part, asking).map(Cow::Owned),
         "now" => Some(moment(part, asking.now()).into()),

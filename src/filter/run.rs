@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Zoned;
 
 use super::engine::Settings;
-use super::guard::Refusal;
 use super::facts::{Answer, Ask, Facts, Unanswered};
+use super::guard::Refusal;
 use super::names::{self, Names};
 use super::rule::{List, ListKind, Rule, Step};
 use super::trace::{Line, Trace};
@@ -71,7 +71,7 @@ impl<'a> Asking<'a> {
             envelope,
             facts,
             versions: vec![Arc::clone(message)],
-            names: Names { traced, ..Names::default() },
+            names: Names::new(traced),
             flags: envelope.flags.clone().carried_over(),
             why: Vec::new(),
             reads: Vec::new(),

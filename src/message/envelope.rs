@@ -1,11 +1,13 @@
 //! What we know about a message besides its bytes.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
 
 use super::Key;
+use crate::clean;
 
 /// Account, folder, identity, arrival and flags of a message at its source.
 #[derive(Clone, Debug)]
@@ -54,7 +56,10 @@ impl Flag {
 
     /// The flag for a rule's word or an IMAP flag (`seen`, `\Seen`, `$Forwarded`); case does not count.
     pub fn from_word(word: &str) -> Option<Self> {
-        let bare = word.trim_start_matches(['\\', '$']).to_ascii_lowercase();
+        if word.eq_ignore_ascii_case("$Forwarded") {
+            return Some(Self::Passed);
+        }
+        let bare = word.strip_prefix('\\').unwrap_or(word).to_ascii_lowercase();
         match bare.as_str() {
             "replied" => Some(Self::Replied),
             "forwarded" => Some(Self::Passed),
@@ -69,47 +74,213 @@ impl Flag {
     }
 }
 
-/// A set of flags, in the order Maildir wants.
+/// An IMAP keyword: its case does not count, and it keeps the spelling it came with first.
+#[derive(Clone, Debug)]
+struct Keyword(String);
+
+impl Keyword {
+    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
+        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+    }
+}
+
+impl PartialEq for Keyword {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Keyword {}
+
+impl PartialOrd for Keyword {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Keyword {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.folded().cmp(other.folded())
+    }
+}
+
+/// The longest keyword, in bytes.
+pub const MAX_KEYWORD: usize = 100;
+
+/// A word that is neither a flag nor a keyword.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{}` is no flag and cannot be a keyword: those have 1 to {MAX_KEYWORD} printable ASCII characters without \
+     blanks and without any of ( ) {{ % * \" \\ ]",
+    clean::short(.0, 40)
+)]
+pub struct BadFlag(String);
+
+/// A set of flags, in the order Maildir wants, and of keywords such as `$finance`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Flags(BTreeSet<Flag>);
+pub struct Flags {
+    system: BTreeSet<Flag>,
+    keywords: BTreeSet<Keyword>,
+}
 
 impl Flags {
     /// Adds one.
     pub fn add(&mut self, flag: Flag) {
-        self.0.insert(flag);
+        self.system.insert(flag);
+    }
+
+    /// Adds a keyword; one that is there already in another case stays as it is. `false`: it cannot be a keyword
+    /// (an IMAP atom of at most [`MAX_KEYWORD`] bytes, RFC 3501 9).
+    pub fn add_keyword(&mut self, keyword: &str) -> bool {
+        let is_valid = is_keyword(keyword);
+        if is_valid {
+            self.keywords.insert(Keyword(keyword.to_owned()));
+        }
+        is_valid
+    }
+
+    /// Adds what a word means: a flag (`seen`, `\Seen`) or else a keyword (`$finance`).
+    pub fn parse_word(&mut self, word: &str) -> Result<(), BadFlag> {
+        match Flag::from_word(word) {
+            Some(flag) => self.add(flag),
+            None if self.add_keyword(word) => {}
+            None => return Err(BadFlag(word.to_owned())),
+        }
+        Ok(())
     }
 
     /// Adds all of another set.
     pub fn extend(&mut self, other: &Self) {
-        self.0.extend(&other.0);
+        self.system.extend(&other.system);
+        other.keywords.iter().for_each(|keyword| _ = self.add_keyword(&keyword.0));
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, flag: Flag) {
+        self.system.remove(&flag);
+    }
+
+    /// Takes a keyword out, in whatever case.
+    pub fn remove_keyword(&mut self, keyword: &str) {
+        self.keywords.remove(&Keyword(keyword.to_owned()));
+    }
+
+    /// Takes out what a word means; what is not there, or means nothing, is no mistake.
+    pub fn remove_word(&mut self, word: &str) {
+        match Flag::from_word(word) {
+            Some(flag) => self.remove(flag),
+            None => self.remove_keyword(word),
+        }
     }
 
     /// Whether the flag is set.
     pub fn has(&self, flag: Flag) -> bool {
-        self.0.contains(&flag)
+        self.system.contains(&flag)
     }
 
-    /// Whether there is none.
+    /// Whether the keyword is set, in whatever case.
+    pub fn has_keyword(&self, keyword: &str) -> bool {
+        self.keywords.contains(&Keyword(keyword.to_owned()))
+    }
+
+    /// The keywords, sorted without regard to case.
+    pub fn keywords(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.keywords.iter().map(|keyword| keyword.0.as_str())
+    }
+
+    /// The letters of the flags for a Maildir file name, sorted as the specification asks: `FS`. Keywords have none
+    /// of their own; each Maildir gives them letters (`dovecot-keywords`).
+    pub fn letters(&self) -> String {
+        self.system.iter().map(|flag| flag.letter()).collect()
+    }
+
+    /// Takes away everything that is in another set.
+    pub fn remove_all(&mut self, other: &Self) {
+        self.system.retain(|flag| !other.system.contains(flag));
+        self.keywords.retain(|keyword| !other.keywords.contains(keyword));
+    }
+
+    /// Whether everything in another set is in this one.
+    pub fn has_all(&self, other: &Self) -> bool {
+        other.system.is_subset(&self.system) && other.keywords.is_subset(&self.keywords)
+    }
+
+    /// The flags as words of a rule, then the keywords.
+    pub fn words(&self) -> Vec<String> {
+        let named = self.system.iter().filter_map(|flag| Flag::ALL.iter().find(|(known, _, _)| known == flag));
+        let words = named.map(|(_, _, word)| (*word).to_owned());
+        words.chain(self.keywords.iter().map(|keyword| keyword.0.clone())).collect()
+    }
+
+    /// Whether there is neither flag nor keyword.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.system.is_empty() && self.keywords.is_empty()
     }
 
     /// What of the server's flags is carried over: not `\Deleted`, for a copy here is not meant to be deleted.
     pub fn carried_over(mut self) -> Self {
-        self.0.remove(&Flag::Trashed);
+        self.remove(Flag::Trashed);
         self
     }
 }
 
+fn is_keyword(word: &str) -> bool {
+    let is_atom = |byte: u8| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte);
+    (1..=MAX_KEYWORD).contains(&word.len()) && word.bytes().all(is_atom)
+}
+
 impl FromIterator<Flag> for Flags {
     fn from_iter<I: IntoIterator<Item = Flag>>(flags: I) -> Self {
-        Self(flags.into_iter().collect())
+        Self { system: flags.into_iter().collect(), keywords: BTreeSet::new() }
     }
 }
 
-/// The letters for a Maildir file name, sorted as the specification asks: `FS`.
+/// The letters, then the keywords: `FS $finance`.
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|flag| write!(f, "{}", flag.letter()))
+        f.write_str(&self.letters())?;
+        let mut blank = if self.system.is_empty() { "" } else { " " };
+        for keyword in self.keywords() {
+            write!(f, "{blank}{keyword}")?;
+            blank = " ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(words: &[&str]) -> Flags {
+        let mut flags = Flags::default();
+        words.iter().for_each(|word| flags.parse_word(word).unwrap());
+        flags
+    }
+
+    #[test]
+    fn words_are_flags_or_keywords() {
+        let all = flags(&["seen", "\\Flagged", "$Forwarded", "$finance", "Junk"]);
+        assert_eq!(all.to_string(), "FPS $finance Junk");
+        assert_eq!(all.letters(), "FPS");
+        assert_eq!(flags(&["$finance"]).to_string(), "$finance");
+        assert!(flags(&["$flagged"]).has_keyword("$flagged"), "only $Forwarded is a flag with a dollar");
+        for bad in ["", "a b", "a(", "\\Recent", "\\*", "x\"", "ä", "a]", &"x".repeat(101)] {
+            assert_eq!(Flags::default().parse_word(bad), Err(BadFlag(bad.to_owned())));
+        }
+        assert!(Flags::default().add_keyword(&"x".repeat(100)));
+    }
+
+    #[test]
+    fn the_case_of_keywords_does_not_count_and_the_first_spelling_stays() {
+        let mut some = flags(&["Work", "seen"]);
+        some.extend(&flags(&["WORK", "answered"]));
+        assert_eq!(some.to_string(), "RS Work");
+        assert_eq!(some, flags(&["work", "seen", "answered"]));
+        some.remove_word("wOrK");
+        some.remove_word("\\seen");
+        assert!(!some.has_keyword("Work") && !some.is_empty());
+        some.remove(Flag::Replied);
+        assert!(some.is_empty() && !flags(&["x"]).is_empty());
     }
 }

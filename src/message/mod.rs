@@ -30,7 +30,7 @@ pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, is_field_name};
 pub use date::parse_date;
 pub use edit::{Edit, is_protected};
-pub use envelope::{Envelope, Flag, Flags};
+pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
 pub use kind::Kind;

@@ -1,37 +1,35 @@
 //! Commit: decide about a batch, stage its files, record it, publish it.
 
-use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::facts::WorldFacts;
+use super::decide::Arrived;
+use super::plan::{Decided, Planner};
 use super::{Cause, Notice, Report, World};
 use crate::clean;
-use crate::config::template::{FolderName, Template};
-use crate::decision::{Decision, Place};
+use crate::config::template::Template;
+use crate::decision::Decision;
 use crate::deliver::{Plan, publish};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::message::{Bytes, DeliveryName, Envelope, Flags, Key, Message, NOTICES, Origin};
-use crate::source::{Fetched, Item};
-use crate::state::{About, Attempt, Entry, EntryId, Mark, Published, Remembered, Target};
+use crate::message::{Bytes, Envelope, Flags, Key, Message, NOTICES, Origin};
+use crate::source::Item;
+use crate::state::{Attempt, EntryId, Mark, Published, Recording, Remembered, Trouble};
 
 /// After so many failed attempts a message is set aside.
 const ATTEMPTS: u32 = 5;
-/// After so many deaths of the program while deciding, a message is filed without its rules.
-const CRASHES: u32 = 2;
-/// The cause noted for such a death.
-pub const DIED: &str = "the program died while deciding about it";
+/// So often a batch is decided when others change what its decisions read; then the next pass tries again.
+const DECISIONS: u32 = 5;
 
 /// Makes batches durable, one after the other.
 pub struct Committer {
-    world: World,
-    account: String,
-    engine: Arc<Engine>,
+    pub(super) world: World,
+    pub(super) account: String,
+    pub(super) engine: Arc<Engine>,
     into: Template,
     /// Failed attempts at the messages of the open folder.
-    attempts: HashMap<Vec<u8>, Attempt>,
+    pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
     done: Vec<EntryId>,
     /// What it did.
@@ -65,23 +63,37 @@ impl Committer {
         Ok(())
     }
 
-    /// Makes everything in the batch safe. What is in the result may be settled.
+    /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
     pub fn commit(&mut self, items: Vec<Item>) -> Result<Published> {
-        let mut plans = Vec::with_capacity(items.len());
+        let mut arrived = Vec::with_capacity(items.len());
         let mut notices = Vec::new();
         for item in items {
             match item {
-                Item::Fetched(fetched) => plans.push(self.decide(fetched, &mut notices)?),
+                Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
                 Item::Failed(key, error) => self.failed(&key, &error, &mut notices)?,
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
-        self.world.store.deciding(&self.account, None)?;
-        let published = self.make_durable(plans)?;
+        let published = self.decide_and_commit(arrived, &mut notices)?;
         for notice in notices {
             self.notify(&notice)?;
         }
         Ok(published)
+    }
+
+    /// Another process may change what was read while deciding: then the whole batch is decided anew.
+    fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>, notices: &mut Vec<Notice>) -> Result<Published> {
+        let before = notices.len();
+        for _ in 0..DECISIONS {
+            notices.truncate(before);
+            let decided = self.decide_all(&mut arrived, notices)?;
+            if let Some(published) = self.make_durable(decided)? {
+                return Ok(published);
+            }
+            tracing::info!("{}: what the rules had read changed meanwhile; they are asked again", self.account);
+        }
+        let text = format!("deciding about {} messages: what the rules read changed {DECISIONS} times", arrived.len());
+        Err(Error::transient(Kind::Busy, text))
     }
 
     /// Marks what is published as done.
@@ -97,160 +109,94 @@ impl Committer {
             return Ok(());
         }
         let message = notice.message(now, &self.world.host);
-        let decision = Decision::keep("a notice of mailsluice");
-        let envelope = Envelope { key, arrived: now, flags: Flags::default(), announced: 0 };
-        let plan = self.plan(Arc::new(message), &envelope, &decision, &FolderName::inbox());
-        self.make_durable(vec![plan])?;
-        Ok(())
+        self.keep(key, message, "a notice of mailsluice").map(drop)
     }
 
     /// Files bytes that no server has any more, without rules.
     pub fn rescue(&mut self, key: Key, bytes: Vec<u8>) -> Result<Published> {
-        let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let decision = Decision::keep("found staged after a crash; the server does not list it any more");
-        let plan = self.plan(Arc::new(Message::new(Bytes::Memory(bytes))), &envelope, &decision, &FolderName::inbox());
-        self.make_durable(vec![plan])
+        let why = "found staged after a crash; the server does not list it any more";
+        self.keep(key, Message::new(Bytes::Memory(bytes)), why)
     }
 
-    fn make_durable(&mut self, plans: Vec<Plan>) -> Result<Published> {
-        if plans.is_empty() {
-            return Ok(Published::default());
+    /// Nothing is read from the state for this, so nothing can have changed.
+    fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
+        let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
+        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why) };
+        Ok(self.make_durable(vec![kept])?.unwrap_or_default())
+    }
+
+    /// `None`: what a decision read from the state is no longer so, and nothing was done.
+    fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
+        if decided.is_empty() {
+            return Ok(Some(Published::default()));
         }
-        let spooled: Vec<PathBuf> = plans.iter().filter_map(spool_file_to_drop).collect();
-        let staged = self.world.stager().stage(plans)?;
-        let recorded = self.world.store.record(staged, &self.done)?;
+        let planner = Planner { world: &self.world, account: &self.account, into: &self.into };
+        let (plans, remarks) = planner.plan_all(decided)?;
+        let came_in: Vec<PathBuf> = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
+        let stager = self.world.stager();
+        let staged = stager.stage(plans)?;
+        let recorded = match self.world.store.record(staged, &self.done)? {
+            Recording::Recorded(recorded) => recorded,
+            Recording::Changed(staged) => {
+                stager.unstage(&staged, &came_in)?;
+                return Ok(None);
+            }
+        };
         self.done.clear();
         let published = publish(&*self.world.disk, recorded)?;
         self.done.extend(published.ids());
-        for path in spooled {
-            super::leftovers::remove(&self.world, &path)?;
-        }
+        self.drop_spool_files(came_in, &published)?;
+        self.report.remarks.extend(remarks);
         self.count(&published);
-        Ok(published)
+        Ok(Some(published))
     }
 
-    fn decide(&mut self, fetched: Fetched, notices: &mut Vec<Notice>) -> Result<Plan> {
-        let Fetched { envelope, bytes } = fetched;
-        let message = Arc::new(Message::new(bytes));
-        let origin = Arc::clone(&envelope.key.origin);
-        let deaths = self.attempts.get(&envelope.key.id).filter(|a| a.cause == DIED).map_or(0, |a| a.count);
-        let decision = if deaths >= CRASHES {
-            notices.push(self.notice(Cause::Crashed, &envelope.key, DIED));
-            Decision::keep("filed without rules: the program died twice while deciding about it")
-        } else {
-            self.world.store.deciding(&self.account, Some(&envelope.key))?;
-            // A rule cannot panic by itself; a library under it might.
-            let decided = catch_unwind(AssertUnwindSafe(|| self.engine.decide(&message, &envelope, &WorldFacts)));
-            decided.ok().and_then(Result::ok).unwrap_or_else(|| {
-                notices.push(self.notice(Cause::RulesFailed, &envelope.key, "the rules failed on it"));
-                Decision::keep("kept: the rules failed on it")
-            })
-        };
-        let remote = FolderName::parse_safe(&origin.folder, Some('/'));
-        Ok(self.plan(message, &envelope, &decision, &remote))
-    }
-
-    fn plan(&self, message: Arc<Message>, envelope: &Envelope, decision: &Decision, remote: &FolderName) -> Plan {
-        let name = DeliveryName::of(&envelope.key);
-        let staged = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
-        let mut targets: Vec<Target> = Vec::new();
-        for filing in decision.filings() {
-            let folder = match &filing.place {
-                Place::Keep => self.into.expand_into(&self.account, remote),
-                Place::Folder(folder) | Place::Mbox(folder) => folder.clone(),
-            };
-            let maildir = self.world.folders.maildir(&folder);
-            let info = if filing.flags.is_empty() { String::new() } else { format!(":2,{}", filing.flags) };
-            // `keep` and a `fileinto` may mean the same folder.
-            if !targets.iter().any(|t| t.maildir == maildir) {
-                targets.push(Target { maildir, staged: staged.clone(), info });
-            }
-        }
-        let spooled = targets.is_empty().then(|| self.world.spool_folder().join(name.as_str()));
-        let outcome = match targets.is_empty() {
-            true => decision.to_string(),
-            false => self.in_words(decision, &targets),
-        };
-        let entry = Entry {
-            key: envelope.key.clone(),
-            name,
-            announced: envelope.announced,
-            head_hash: message.head_hash(),
-            size: message.size(),
-            at: self.world.now(),
-            about: about(&message),
-            rule: decision.rule(),
-            why: decision.why.join("; "),
-            outcome,
-            targets,
-            spooled,
-        };
-        Plan { arrived: envelope.arrived, message, entry }
-    }
-
-    /// `fileinto lists/rust, keep INBOX [S]`, with the folders as they are on disk.
-    fn in_words(&self, decision: &Decision, targets: &[Target]) -> String {
-        let verb = |i: usize| match decision.filings().nth(i) {
-            Some(filing) if filing.place == Place::Keep => "keep",
-            _ => "fileinto",
-        };
-        let words = targets.iter().enumerate().map(|(i, target)| {
-            let flags = target.info.strip_prefix(":2,").map(|flags| format!(" [{flags}]")).unwrap_or_default();
-            format!("{} {}{flags}", verb(i), self.world.folders.name_of(&target.maildir))
-        });
-        words.collect::<Vec<_>>().join(", ")
+    /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.
+    fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
+        let stays: BTreeSet<&PathBuf> = published
+            .entries()
+            .flat_map(|entry| entry.tellings.iter().map(|(_, path)| path).chain(&entry.spooled))
+            .collect();
+        let goes = came_in.iter().filter(|path| !stays.contains(path));
+        goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }
 
     /// A message the server could not give. After [`ATTEMPTS`] it is set aside and the user is told.
     fn failed(&mut self, key: &Key, error: &Error, notices: &mut Vec<Notice>) -> Result<()> {
         let cause = clean::line(error.to_string().as_bytes());
         let now = self.world.now();
-        let count = self.world.store.attempt(key, &cause, now)?;
+        let Attempt { count, .. } = self.world.store.attempt(key, Trouble::Fetch, &cause, now)?;
         tracing::warn!("{key}: {cause} (attempt {count})");
         self.report.failed += 1;
         self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
         if count >= ATTEMPTS {
             let mark = Remembered { mark: Mark::SetAside, announced: 0, head_hash: None, at: now };
             self.world.store.mark(&[(key.clone(), mark)])?;
-            notices.push(self.notice(Cause::SetAside, key, &cause));
+            notices.push(self.set_aside(key, &cause));
         }
         Ok(())
     }
 
-    fn notice(&self, cause: Cause, key: &Key, why: &str) -> Notice {
-        let text = match cause {
-            Cause::SetAside => format!(
-                "The message {key} could not be fetched in {ATTEMPTS} attempts: {why}.\n\nIt stays on the server and is \
-                 tried again in 24 hours. Other mail is not held up by it."
-            ),
-            _ => format!("The message {key}: {why}. It is in the inbox, unfiltered, and nothing of it was lost."),
-        };
-        Notice { cause, account: self.account.clone(), text }
+    fn set_aside(&self, key: &Key, why: &str) -> Notice {
+        let text = format!(
+            "The message {key} could not be fetched in {ATTEMPTS} attempts: {why}.\n\nIt stays on the server and is \
+             tried again in 24 hours. Other mail is not held up by it."
+        );
+        Notice { cause: Cause::SetAside, account: self.account.clone(), text }
     }
 
     fn count(&mut self, published: &Published) {
+        let folders = &self.world.folders;
         for entry in published.entries().filter(|e| e.key.origin.folder != NOTICES) {
             self.report.new += 1;
             self.report.bytes += entry.size;
-            if entry.targets.is_empty() {
+            if entry.is_filed_nowhere() && entry.tellings.is_empty() {
                 self.report.discarded += 1;
             }
-            for target in &entry.targets {
-                *self.report.folders.entry(self.world.folders.name_of(&target.maildir)).or_default() += 1;
+            let maildirs = entry.targets.iter().map(|target| folders.name_of(&target.maildir));
+            for name in maildirs.chain(entry.mboxes.iter().map(|mbox| folders.name_of_mbox(&mbox.file))) {
+                *self.report.folders.entry(name).or_default() += 1;
             }
         }
     }
-}
-
-/// A big message was copied out of the spool into its folders; a discarded one stays there.
-fn spool_file_to_drop(plan: &Plan) -> Option<PathBuf> {
-    match plan.message.bytes() {
-        Bytes::Spooled { path, .. } | Bytes::Rehead { path, .. } if plan.entry.spooled.is_none() => Some(path.clone()),
-        _ => None,
-    }
-}
-
-fn about(message: &Message) -> About {
-    let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 200);
-    About { from: field("From"), subject: field("Subject"), message_id: field("Message-ID") }
 }

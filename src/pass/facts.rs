@@ -5,27 +5,53 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Zoned;
+use jiff::tz::TimeZone;
 
-use crate::decision::Fact;
+use super::World;
+use crate::decision::{Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Unanswered};
+use crate::message::Message;
+use crate::program::Program;
 
 /// Answers from clock, state and programs.
-pub(super) struct WorldFacts;
+pub(super) struct WorldFacts<'a> {
+    pub(super) world: &'a World,
+    /// What the messages before this one in the batch will write, in their order.
+    pub(super) earlier: &'a [Write],
+}
 
-impl Facts for WorldFacts {
+impl Facts for WorldFacts<'_> {
     fn now(&self) -> Zoned {
-        Zoned::now()
+        self.world.now().to_zoned(TimeZone::system())
     }
 
-    fn holds(&self, _: &Fact) -> Result<bool, Unanswered> {
-        Ok(false)
+    fn holds(&self, fact: &Fact) -> Result<bool, Unanswered> {
+        match Write::latest(self.earlier.iter(), fact) {
+            Some(answer) => Ok(answer),
+            None => self.world.store.holds(fact, self.world.now()).map_err(|e| Unanswered(e.to_string())),
+        }
     }
 
-    fn list_file(&self, _: &Path) -> Option<Arc<HashSet<String>>> {
-        None
+    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
+        self.world.lists.entries(path)
     }
 
-    fn ask(&self, _: &Ask<'_>) -> Answer {
-        Answer::NotAsked
+    fn ask(&self, question: &Ask<'_>) -> Answer {
+        let Ask { run, input, timeout, most, environment } = *question;
+        let program = Program { run, timeout, most, environment, allow_root: self.world.allow_root };
+        let ended = match input.map(Message::reader) {
+            None => program.run(None),
+            Some(Ok(mut input)) => program.run(Some(&mut *input)),
+            Some(Err(e)) => return Answer::Failed(format!("the message could not be read: {e}")),
+        };
+        match ended {
+            Ok(ended) => {
+                if !ended.complaint.is_empty() {
+                    tracing::info!("{}: {}", run.first().map_or("", String::as_str), ended.complaint);
+                }
+                Answer::Ended { code: ended.code, out: ended.out }
+            }
+            Err(failure) => Answer::Failed(failure.to_string()),
+        }
     }
 }

@@ -18,12 +18,14 @@ pub struct Leftovers {
 impl Leftovers {
     /// Looks for them. Call it after recovery and under the account's lock.
     pub fn find(world: &World, account: &str) -> Result<Self> {
-        remove_half_spooled(world, account)?;
+        remove_half_spooled(world, |_| true, account)?;
         remove_half_written(world, account)?;
         let mut orphans: HashMap<DeliveryName, Vec<PathBuf>> = HashMap::new();
-        for Orphan { path, name } in find_orphans(&*world.disk, world.folders.root(), account)? {
+        for Orphan { path, name } in orphans_of(world, account)? {
             orphans.entry(name).or_default().push(path);
         }
+        // The message as it came stands before its edited versions.
+        orphans.values_mut().for_each(|paths| paths.sort_by_key(|path| is_edited(path)));
         Ok(Self { orphans })
     }
 
@@ -31,11 +33,8 @@ impl Leftovers {
     /// work in other processes.
     pub fn remove_of(world: &World, key: &Key) -> Result<()> {
         let ours = DeliveryName::of(key);
-        let spooled = world.spool_folder().join(ours.as_str());
-        if !world.store.is_spooled(&spooled)? {
-            remove(world, &spooled)?;
-        }
-        let orphans = find_orphans(&*world.disk, world.folders.root(), &key.origin.account)?;
+        remove_half_spooled(world, |name| name == &ours, &key.origin.account)?;
+        let orphans = orphans_of(world, &key.origin.account)?;
         orphans.iter().filter(|orphan| orphan.name == ours).try_for_each(|orphan| remove(world, &orphan.path))
     }
 
@@ -85,13 +84,27 @@ fn remove_half_written(world: &World, account: &str) -> Result<()> {
     orphans.iter().try_for_each(|orphan| remove(world, &orphan.path))
 }
 
-/// A big message whose batch was not recorded is fetched again; its spool file is in the way.
-fn remove_half_spooled(world: &World, account: &str) -> Result<()> {
+/// Staged for Maildirs or for mbox files.
+fn orphans_of(world: &World, account: &str) -> Result<Vec<Orphan>> {
+    let mut orphans = find_orphans(&*world.disk, world.folders.root(), account)?;
+    let spool = world.mbox_spool();
+    let names = world.disk.names(&spool).map_err(|e| Error::disk("reading the spool", e))?;
+    let ours = names.iter().filter_map(|file| Some((file, DeliveryName::in_file_name(file, account)?)));
+    orphans.extend(ours.map(|(file, name)| Orphan { path: spool.join(file), name }));
+    Ok(orphans)
+}
+
+fn is_edited(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().contains(",V="))
+}
+
+/// A big message whose batch was not recorded is fetched again; its spool file is in the way. So is what was to be told.
+fn remove_half_spooled(world: &World, is_wanted: impl Fn(&DeliveryName) -> bool, account: &str) -> Result<()> {
     let folder = world.spool_folder();
     let names = world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))?;
     for name in names {
         let path = folder.join(&name);
-        let is_ours = DeliveryName::in_file_name(&format!("0.{name}"), account).is_some();
+        let is_ours = DeliveryName::in_file_name(&format!("0.{name}"), account).is_some_and(|name| is_wanted(&name));
         if is_ours && !world.store.is_spooled(&path)? {
             remove(world, &path)?;
         }

@@ -2,17 +2,22 @@
 
 mod choose;
 mod commit;
+mod decide;
 mod facts;
 mod leftovers;
+mod lists;
 mod notice;
+mod plan;
 mod prune;
 mod report;
 mod settle;
 mod world;
 
 pub use choose::{Choice, choose, missing};
-pub use commit::{Committer, DIED};
+pub use commit::Committer;
+pub use decide::DIED;
 pub use leftovers::Leftovers;
+pub use lists::ListFiles;
 pub use notice::{Cause, Notice};
 pub use prune::prune;
 pub use report::{FolderCount, Report};

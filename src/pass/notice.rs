@@ -18,6 +18,8 @@ pub enum Cause {
     Crashed,
     /// The rules failed on a message.
     RulesFailed,
+    /// The rules put a message off for too long.
+    Deferred,
     /// The server refused the credentials.
     LoginRefused,
     /// A staged message was found that the server does not list any more.
@@ -32,6 +34,7 @@ impl Cause {
             Self::SetAside => "set-aside",
             Self::Crashed => "crashed",
             Self::RulesFailed => "rules-failed",
+            Self::Deferred => "deferred",
             Self::LoginRefused => "login-refused",
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
@@ -43,6 +46,7 @@ impl Cause {
             Self::SetAside => "a message could not be fetched",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",
+            Self::Deferred => "a message was put off for too long",
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",

@@ -25,6 +25,8 @@ pub struct Report {
     pub settled: u64,
     /// How many could not be fetched this time.
     pub failed: u64,
+    /// How many a rule put off: they stay on the server and are decided about later.
+    pub deferred: u64,
     /// How many were not fetched because of `limit` or an interruption.
     pub left: u64,
     /// Things the user should know although the pass went on.
@@ -43,7 +45,7 @@ impl Report {
 
     /// The exit code that this pass asks for: the worst of its errors, 75 when a message should be tried again.
     pub fn exit_code(&self) -> u8 {
-        let transient = self.failed > 0 || self.errors.iter().any(Error::is_transient);
+        let transient = self.failed + self.deferred > 0 || self.errors.iter().any(Error::is_transient);
         let permanent = self.errors.iter().filter(|e| !e.is_transient() && e.kind() != Kind::Stopped);
         match permanent.map(Error::exit_code).next() {
             Some(code) => code,

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::ListFiles;
 use crate::config::Config;
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::Result;
+use crate::message::{Bytes, Message};
 use crate::source::{Memory, Spool};
 use crate::state::{Disk, RealDisk, SqliteStore, Store};
 
@@ -31,6 +33,10 @@ pub struct World {
     pub threads: usize,
     /// The last part of file names.
     pub host: String,
+    /// The files of lists.
+    pub lists: Arc<ListFiles>,
+    /// Whether programs are started as root.
+    pub allow_root: bool,
 }
 
 impl World {
@@ -45,6 +51,8 @@ impl World {
             memory: Memory::default(),
             threads: 8,
             host: host_part(),
+            lists: Arc::default(),
+            allow_root: false,
         })
     }
 
@@ -58,9 +66,20 @@ impl World {
         self.state.join("spool")
     }
 
+    /// The folder of messages on their way into mbox files.
+    pub fn mbox_spool(&self) -> PathBuf {
+        self.spool_folder().join("mbox")
+    }
+
     /// The spool as a source uses it.
     pub fn spool(&self) -> Spool {
         Spool::new(Arc::clone(&self.disk), self.spool_folder())
+    }
+
+    /// A message whose body can be read even where it is a file in the spool.
+    pub fn message(&self, bytes: Bytes) -> Message {
+        let disk = Arc::clone(&self.disk);
+        Message::with_opener(bytes, Arc::new(move |path| disk.open(path)))
     }
 
     /// The time.

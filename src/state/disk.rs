@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, fcntl_lock, renameat_with};
 
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {
@@ -23,6 +23,13 @@ pub trait Disk: Send + Sync {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Moves a file; fails with `AlreadyExists` rather than overwrite.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Moves a file over whatever stands there.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// How long ago the content of a file was changed; `None` when there is none.
+    fn age(&self, path: &Path) -> io::Result<Option<Duration>>;
+    /// Opens a file that other programs write to as well, creates it when there is none, and locks it against those
+    /// that lock with `fcntl`. Fails with `WouldBlock` when it stays locked for [`LOCK_PATIENCE`].
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn SharedFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Creates a directory for its owner alone. Says whether it was new.
@@ -41,6 +48,25 @@ pub trait DiskFile: Write + Send {
     /// the same file: the kernel may have dropped the data (fsyncgate).
     fn finish(self: Box<Self>, modified: Timestamp) -> io::Result<()>;
 }
+
+/// A file that other programs write to as well, open and locked until it is dropped.
+pub trait SharedFile: Send {
+    /// How long it is.
+    fn length(&self) -> io::Result<u64>;
+    /// Reads from an offset; 0 bytes mean that it ends there.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of it behind what is there.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts it.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Makes the content durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// How long a file that somebody else has locked is waited for.
+pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// The time between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The proof that a set of directories was synced.
 #[derive(Debug)]
@@ -87,6 +113,41 @@ impl Disk for RealDisk {
         }
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn age(&self, path: &Path) -> io::Result<Option<Duration>> {
+        match std::fs::symlink_metadata(path) {
+            // What comes from the future is as good as new.
+            Ok(metadata) => Ok(Some(metadata.modified()?.elapsed().unwrap_or_default())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn SharedFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from) {
+                Ok(()) => return Ok(Box::new(file)),
+                // POSIX lets a system say either.
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
+                    if Instant::now() >= until {
+                        return Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps it locked"));
+                    }
+                    std::thread::sleep(LOOK_AGAIN);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
@@ -127,6 +188,29 @@ impl Disk for RealDisk {
 fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::hard_link(from, to)?;
     std::fs::remove_file(from)
+}
+
+impl SharedFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, offset)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.seek(io::SeekFrom::End(0))?;
+        self.write_all(bytes)
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_all()
+    }
 }
 
 impl DiskFile for File {

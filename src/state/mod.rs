@@ -13,15 +13,21 @@
 
 mod disk;
 mod lock;
+mod memory;
+mod outbox;
 mod progress;
+mod prune;
+mod rows;
 mod schema;
+mod slots;
 mod sqlite;
 mod store;
 
-pub use disk::{Disk, DiskFile, RealDisk, Synced, sync_dirs, sync_with_parents};
+pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use lock::Lock;
 pub use progress::{
-    About, Entry, EntryId, Published, Recorded, Recovered, Settlement, Staged, Sub, Target, as_paths, touched_dirs,
+    About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,
+    as_paths, touched_dirs,
 };
 pub use sqlite::SqliteStore;
-pub use store::{Attempt, JournalRow, Known, Mark, Remembered, Store, Unfinished};
+pub use store::{Attempt, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Store, Trouble, Unfinished};

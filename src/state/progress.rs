@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::{Known, Synced};
+use crate::decision::{Read, Telling, Version, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key};
 
@@ -29,6 +30,30 @@ pub struct Target {
     pub staged: String,
     /// The flags part of the published name: empty, or `:2,FS`.
     pub info: String,
+    /// Which bytes it holds. Not remembered: when it is recorded, they are in the file.
+    pub version: Version,
+}
+
+/// An mbox file that a message is appended to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MboxTarget {
+    /// The mbox file.
+    pub file: PathBuf,
+    /// The folder in which the bytes wait.
+    pub spool: PathBuf,
+    /// Their name there: `SECONDS.NAME.HOST` and more, so that an account knows its own.
+    pub staged: String,
+    /// The line before the message: `From SENDER DATE STAGED`. No two messages have the same.
+    pub line: String,
+    /// Which bytes.
+    pub version: Version,
+}
+
+impl MboxTarget {
+    /// Where it waits.
+    pub fn staged_path(&self) -> PathBuf {
+        self.spool.join(&self.staged)
+    }
 }
 
 impl Target {
@@ -79,10 +104,27 @@ pub struct Entry {
     pub why: String,
     /// What happened to it, in words: `fileinto lists/rust`.
     pub outcome: String,
+    /// What rules asked to be logged, and what else there is to know; each one line.
+    pub notes: Vec<String>,
     /// The files it becomes; none when it was discarded.
     pub targets: Vec<Target>,
-    /// Where its bytes are kept when it stands in no Maildir.
+    /// The mbox files it is appended to.
+    pub mboxes: Vec<MboxTarget>,
+    /// Where its bytes are kept when it stands in no folder.
     pub spooled: Option<PathBuf>,
+    /// What its rules read from the state.
+    pub reads: Vec<Read>,
+    /// What they write into it.
+    pub writes: Vec<Write>,
+    /// What goes to the outbox, with the file in the spool that holds its bytes.
+    pub tellings: Vec<(Telling, PathBuf)>,
+}
+
+impl Entry {
+    /// Whether it stands in no folder.
+    pub fn is_filed_nowhere(&self) -> bool {
+        self.targets.is_empty() && self.mboxes.is_empty()
+    }
 }
 
 /// By what a person recognises a message.
@@ -122,6 +164,16 @@ impl Staged {
     }
 }
 
+/// What came of recording a batch.
+#[derive(Debug)]
+pub enum Recording {
+    /// It stands in the journal.
+    Recorded(Recorded),
+    /// Something that a decision read from the state is no longer so. Nothing was recorded; the staged files are to be
+    /// removed, and the batch is to be decided anew.
+    Changed(Staged),
+}
+
 /// Messages whose decision stands in the journal.
 #[derive(Debug)]
 pub struct Recorded {
@@ -132,6 +184,11 @@ impl Recorded {
     /// The files to publish.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         self.entries.iter().flat_map(|(_, entry)| &entry.targets)
+    }
+
+    /// What is to be appended to mbox files.
+    pub fn mboxes(&self) -> impl Iterator<Item = &MboxTarget> {
+        self.entries.iter().flat_map(|(_, entry)| &entry.mboxes)
     }
 
     /// The next step, with the proof that the directories were synced after the renames.

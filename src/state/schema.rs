@@ -1,22 +1,32 @@
 //! The tables, and how an older database becomes a newer one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            db.execute_batch(&format!("BEGIN;{TABLES}PRAGMA user_version = {VERSION};COMMIT;"))?;
-            Ok(())
-        }
-        VERSION => Ok(()),
-        later => Err(UpgradeError::Later(later)),
+    let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
+        return Err(UpgradeError::Later(found));
+    };
+    if steps.is_empty() {
+        return Ok(());
     }
+    // Another process may be doing the same, so the version is asked for again by whoever may write.
+    let tx = rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    let found: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for step in STEPS.iter().skip(found) {
+        tx.execute_batch(step)?;
+    }
+    tx.pragma_update(None, "user_version", VERSION)?;
+    tx.commit()?;
+    Ok(())
 }
+
+/// What makes version 1 of nothing, version 2 of version 1, and so on.
+const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,3 +93,118 @@ CREATE TABLE attempt (
     PRIMARY KEY (origin, id)
 ) WITHOUT ROWID;
 ";
+
+const FACTS_AND_OUTBOX: &str = "
+-- Keys that rules noted (`duplicate`).
+CREATE TABLE seen_key (
+    handle TEXT NOT NULL,
+    key TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (handle, key)
+) WITHOUT ROWID;
+CREATE INDEX seen_key_until ON seen_key (handle, until);
+-- Lists that rules write (`add_to_list`).
+CREATE TABLE list_entry (
+    list TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (list, entry)
+) WITHOUT ROWID;
+-- Who was answered (`vacation`, `reply`).
+CREATE TABLE answered (
+    handle TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (handle, sender)
+) WITHOUT ROWID;
+CREATE INDEX answered_at ON answered (handle, at);
+-- What is to be told. state: 0 waiting, 1 sending, 2 sent, 3 failed. bytes: the file in the spool.
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY,
+    entry INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    telling TEXT NOT NULL,
+    bytes TEXT NOT NULL,
+    state INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    UNIQUE (entry, n)
+);
+CREATE INDEX outbox_due ON outbox (state, due);
+CREATE INDEX outbox_bytes ON outbox (bytes);
+-- The mbox files of a journal row. staged: the name in the folder spool; line: the line that goes before it.
+CREATE TABLE mbox (
+    entry INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    spool TEXT NOT NULL,
+    staged TEXT NOT NULL,
+    line TEXT NOT NULL,
+    PRIMARY KEY (entry, staged)
+) WITHOUT ROWID;
+-- Several versions of a message may stand in one Maildir.
+CREATE TABLE target_2 (
+    entry INTEGER NOT NULL,
+    maildir TEXT NOT NULL,
+    staged TEXT NOT NULL,
+    info TEXT NOT NULL,
+    PRIMARY KEY (entry, maildir, staged)
+) WITHOUT ROWID;
+INSERT INTO target_2 SELECT entry, maildir, staged, info FROM target;
+DROP TABLE target;
+ALTER TABLE target_2 RENAME TO target;
+ALTER TABLE journal ADD COLUMN notes TEXT NOT NULL DEFAULT '';
+-- trouble: 0 fetching, 1 died while deciding, 2 deferred. first: of the attempts with the same trouble.
+ALTER TABLE attempt ADD COLUMN trouble INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+UPDATE attempt SET first = at;
+UPDATE attempt SET trouble = 1 WHERE cause = 'the program died while deciding about it';
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(db: &Connection) -> i64 {
+        db.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+    }
+
+    fn tables(db: &Connection) -> Vec<String> {
+        let mut query = db.prepare("SELECT name || ': ' || sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = query.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+        rows.filter_map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_database_of_the_first_version_is_upgraded_and_keeps_what_it_holds() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(TABLES).unwrap();
+        db.execute_batch(
+            "PRAGMA user_version = 1;
+             INSERT INTO journal VALUES (7, 1, 1, x'31', 'a', 'b', 'c', 5, 'r', 'w', 'o', NULL, 0);
+             INSERT INTO target VALUES (7, '/m/INBOX', '1.x.host', ':2,S');
+             INSERT INTO attempt VALUES (1, x'31', 3, 'the program died while deciding about it', 9);",
+        )
+        .unwrap();
+        upgrade(&db).unwrap();
+        upgrade(&db).unwrap();
+        assert_eq!(version(&db), VERSION);
+        let one = |sql: &str| db.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(one("SELECT entry || maildir || staged || info FROM target"), "7/m/INBOX1.x.host:2,S");
+        assert_eq!(one("SELECT subject || notes FROM journal"), "b");
+        assert_eq!(one("SELECT count || ' ' || first || ' ' || trouble FROM attempt"), "3 9 1");
+
+        let new = Connection::open_in_memory().unwrap();
+        upgrade(&new).unwrap();
+        assert_eq!(tables(&db), tables(&new));
+    }
+
+    #[test]
+    fn a_later_version_is_refused() {
+        let db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "user_version", VERSION + 1).unwrap();
+        assert!(matches!(upgrade(&db), Err(UpgradeError::Later(found)) if found == VERSION + 1));
+        assert_eq!(tables(&db), Vec::<String>::new());
+    }
+}

@@ -2,40 +2,32 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::OpenOptions;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
-use super::{
-    About, Attempt, EntryId, JournalRow, Known, Mark, RealDisk, Recorded, Remembered, Staged, Store, Target,
-    Unfinished, schema, sync_with_parents,
+use super::rows::{
+    Origins, attempt, finish, forget, insert_entry, journal_row, mboxes, remember, remembered, targets, time,
+    trouble_number,
 };
+use super::slots::Slots;
+use super::{
+    Attempt, Entry, EntryId, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Staged, Store, Target,
+    Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
+};
+use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Key, NOTICES, Origin, RECOVERED, STDIN};
-
-/// A key that is missing from complete listings for so long is forgotten.
-const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Journal rows are kept for so long.
-const FORGET_JOURNAL: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// Discarded mail is kept in the spool for so long.
-const FORGET_SPOOL: SignedDuration = SignedDuration::from_hours(30 * 24);
+use crate::message::{Key, Origin};
 
 /// The store that the program uses.
 #[derive(Debug)]
 pub struct SqliteStore {
     db: Mutex<Connection>,
     slots: Slots,
-}
-
-/// Where the key being decided is noted.
-#[derive(Debug)]
-enum Slots {
-    Folder(PathBuf),
-    Memory(Mutex<HashMap<String, Vec<u8>>>),
 }
 
 type Sql<T> = rusqlite::Result<T>;
@@ -162,13 +154,30 @@ impl Store for SqliteStore {
         })
     }
 
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recorded> {
+    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording> {
         let ids = self.write("recording decisions", |tx| {
+            if !memory::are_unchanged(tx, staged.entries())? {
+                return Ok(None);
+            }
             finish(tx, done)?;
-            let mut origins = Origins::default();
-            staged.entries().iter().map(|entry| insert_entry(tx, &mut origins, entry)).collect::<Sql<Vec<_>>>()
+            insert_all(tx, staged.entries()).map(Some)
         })?;
-        staged.recorded(ids)
+        match ids {
+            Some(ids) => staged.recorded(ids).map(Recording::Recorded),
+            None => Ok(Recording::Changed(staged)),
+        }
+    }
+
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
+        self.read("asking what is remembered", |db| memory::holds(db, fact, now))
+    }
+
+    fn list_entries(&self, list: &str) -> Result<Vec<String>> {
+        self.read("reading a list", |db| memory::list_entries(db, list))
+    }
+
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::rows(db, entry, limit))
     }
 
     fn finish(&self, done: &[EntryId]) -> Result<()> {
@@ -187,11 +196,13 @@ impl Store for SqliteStore {
             let rows = query.query_map([account], |row| {
                 let origin = Origin { account: row.get(2)?, folder: row.get(3)?, generation: row.get(4)? };
                 let key = Key::new(&Arc::new(origin), row.get::<_, Vec<u8>>(5)?);
-                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets: Vec::new() })
+                let (targets, mboxes) = (Vec::new(), Vec::new());
+                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets, mboxes })
             })?;
             let mut rows = rows.collect::<Sql<Vec<_>>>()?;
             rows.iter_mut().try_for_each(|row| {
                 row.targets = targets(db, row.id)?;
+                row.mboxes = mboxes(db, row.id)?;
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
@@ -211,47 +222,25 @@ impl Store for SqliteStore {
     }
 
     fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()> {
-        let note = key.map(slot_text).unwrap_or_default();
-        match &self.slots {
-            Slots::Memory(slots) => {
-                slots.lock().unwrap_or_else(PoisonError::into_inner).insert(account.to_owned(), note);
-                Ok(())
-            }
-            Slots::Folder(folder) => {
-                let path = folder.join(account);
-                let write = || {
-                    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-                    file.write_all_at(&[note.as_slice(), b"\n"].concat(), 0)
-                };
-                write().map_err(|e| Error::state("noting the message being decided", e))
-            }
-        }
+        self.slots.note(account, key)
     }
 
     fn died_deciding(&self, account: &str) -> Result<Option<Key>> {
-        let note = match &self.slots {
-            Slots::Memory(slots) => {
-                slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned().unwrap_or_default()
-            }
-            Slots::Folder(folder) => match std::fs::read(folder.join(account)) {
-                Ok(note) => note,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(e) => return Err(Error::state("reading the message being decided", e)),
-            },
-        };
-        let line = note.split(|b| *b == b'\n').next().unwrap_or_default();
-        Ok(slot_key(account, line))
+        self.slots.noted(account)
     }
 
-    fn attempt(&self, key: &Key, cause: &str, now: Timestamp) -> Result<u32> {
+    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
         self.write("counting a failed attempt", |tx| {
             let origin = Origins::default().id(tx, &key.origin)?;
             tx.query_row(
-                "INSERT INTO attempt (origin, id, count, cause, at) VALUES (?1, ?2, 1, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET count = count + 1, cause = excluded.cause, at = excluded.at
-                 RETURNING count",
-                params![origin, key.id, cause, now.as_second()],
-                |row| row.get(0),
+                "INSERT INTO attempt (origin, id, count, trouble, first, cause, at) VALUES (?1, ?2, 1, ?3, ?5, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET
+                     count = CASE WHEN trouble = excluded.trouble THEN count + 1 ELSE 1 END,
+                     first = CASE WHEN trouble = excluded.trouble THEN first ELSE excluded.first END,
+                     trouble = excluded.trouble, cause = excluded.cause, at = excluded.at
+                 RETURNING count, trouble, first, cause, at",
+                params![origin, key.id, trouble_number(trouble), cause, now.as_second()],
+                |row| attempt(row, 0),
             )
         })
     }
@@ -259,11 +248,11 @@ impl Store for SqliteStore {
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>> {
         self.read("reading failed attempts", |db| {
             let mut query = db.prepare_cached(
-                "SELECT id, count, cause, at FROM attempt JOIN origin USING (origin)
+                "SELECT id, count, trouble, first, cause, at FROM attempt JOIN origin USING (origin)
                  WHERE account = ?1 AND folder = ?2 AND generation = ?3",
             )?;
             let rows = query.query_map(params![origin.account, origin.folder, origin.generation], |row| {
-                Ok((row.get(0)?, Attempt { count: row.get(1)?, cause: row.get(2)?, at: time(row.get(3)?) }))
+                Ok((row.get(0)?, attempt(row, 1)?))
             })?;
             rows.collect()
         })
@@ -290,26 +279,30 @@ impl Store for SqliteStore {
 
     fn is_recorded(&self, staged: &str) -> Result<bool> {
         self.read("looking up a staged file", |db| {
-            db.prepare_cached("SELECT 1 FROM target WHERE staged = ?1")?.exists([staged])
+            db.prepare_cached("SELECT 1 FROM target WHERE staged = ?1 UNION SELECT 1 FROM mbox WHERE staged = ?1")?
+                .exists([staged])
         })
     }
 
     fn is_spooled(&self, path: &Path) -> Result<bool> {
         self.read("looking up a spooled message", |db| {
-            db.prepare_cached("SELECT 1 FROM journal WHERE spooled = ?1")?.exists([path.to_string_lossy()])
+            db.prepare_cached("SELECT 1 FROM journal WHERE spooled = ?1 UNION SELECT 1 FROM outbox WHERE bytes = ?1")?
+                .exists([path.to_string_lossy()])
         })
     }
 
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.read("reading the journal", |db| {
             let mut query = db.prepare_cached(
-                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled, why
+                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled, why,
+                 notes
                  FROM journal JOIN origin USING (origin) WHERE ?1 IS NULL OR account = ?1 ORDER BY entry DESC LIMIT ?2",
             )?;
             let rows = query.query_map(params![account, limit], journal_row)?;
             let mut rows = rows.collect::<Sql<Vec<_>>>()?;
             rows.iter_mut().try_for_each(|row| {
                 row.files.extend(targets(db, row.id)?.iter().map(Target::published_path));
+                row.files.extend(mboxes(db, row.id)?.into_iter().map(|mbox| mbox.file));
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
@@ -317,176 +310,18 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>> {
-        let before = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
-        self.write("pruning the state", |tx| {
-            tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
-            tx.execute(
-                "DELETE FROM seen WHERE at < ?1
-                 AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4))",
-                params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED],
-            )?;
-            tx.execute("DELETE FROM attempt WHERE at < ?1", [before(FORGET_MISSING)])?;
-            let mut old = tx.prepare("SELECT spooled FROM journal WHERE spooled IS NOT NULL AND at < ?1")?;
-            let files = old.query_map([before(FORGET_SPOOL)], |row| row.get::<_, String>(0).map(PathBuf::from))?;
-            let files = files.collect::<Sql<Vec<_>>>()?;
-            tx.execute("UPDATE journal SET spooled = NULL WHERE at < ?1", [before(FORGET_SPOOL)])?;
-            let old = before(FORGET_JOURNAL);
-            tx.execute(
-                "DELETE FROM target WHERE entry IN (SELECT entry FROM journal WHERE at < ?1 AND done = 1)",
-                [old],
-            )?;
-            tx.execute("DELETE FROM journal WHERE at < ?1 AND done = 1", [old])?;
-            Ok(files)
-        })
+        self.write("pruning the state", |tx| prune::prune(tx, now, prune::MOST_SPOOLED))
     }
 }
 
-/// Numbers of origins within one transaction, so that each is looked up once.
-#[derive(Default)]
-struct Origins {
-    last: Option<(Origin, i64)>,
-}
-
-impl Origins {
-    fn id(&mut self, tx: &Transaction<'_>, origin: &Origin) -> Sql<i64> {
-        if let Some((known, id)) = &self.last
-            && known == origin
-        {
-            return Ok(*id);
-        }
-        let Origin { account, folder, generation } = origin;
-        tx.prepare_cached("INSERT OR IGNORE INTO origin (account, folder, generation) VALUES (?1, ?2, ?3)")?
-            .execute(params![account, folder, generation])?;
-        let id = tx
-            .prepare_cached("SELECT origin FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
-            .query_row(params![account, folder, generation], |row| row.get(0))?;
-        self.last = Some((origin.clone(), id));
-        Ok(id)
+fn insert_all(tx: &Transaction<'_>, entries: &[Entry]) -> Sql<Vec<EntryId>> {
+    let mut origins = Origins::default();
+    let mut ids = Vec::with_capacity(entries.len());
+    for entry in entries {
+        ids.push(insert_entry(tx, &mut origins, entry)?);
+        entry.writes.iter().try_for_each(|write| memory::write(tx, write, entry.at))?;
     }
-}
-
-fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &super::Entry) -> Sql<EntryId> {
-    let origin = origins.id(tx, &entry.key.origin)?;
-    let here =
-        Remembered { mark: Mark::Here, announced: entry.announced, head_hash: Some(entry.head_hash), at: entry.at };
-    remember(tx, origin, &entry.key.id, &here)?;
-    tx.prepare_cached("DELETE FROM attempt WHERE origin = ?1 AND id = ?2")?.execute(params![origin, entry.key.id])?;
-    let About { from, subject, message_id } = &entry.about;
-    let spooled = entry.spooled.as_ref().map(|p| p.to_string_lossy());
-    let done = entry.targets.is_empty();
-    tx.prepare_cached(
-        "INSERT INTO journal (at, origin, id, sender, subject, message_id, size, rule, outcome, spooled, done, why)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?
-    .execute(params![
-        entry.at.as_second(),
-        origin,
-        entry.key.id,
-        from,
-        subject,
-        message_id,
-        entry.size,
-        entry.rule,
-        entry.outcome,
-        spooled,
-        done,
-        entry.why
-    ])?;
-    let id = tx.last_insert_rowid();
-    let mut insert = tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info) VALUES (?1, ?2, ?3, ?4)")?;
-    for target in &entry.targets {
-        insert.execute(params![id, target.maildir.to_string_lossy(), target.staged, target.info])?;
-    }
-    Ok(id)
-}
-
-fn remember(tx: &Transaction<'_>, origin: i64, id: &[u8], what: &Remembered) -> Sql<()> {
-    tx.prepare_cached(
-        "INSERT OR REPLACE INTO seen (origin, id, mark, announced, head_hash, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![origin, id, mark_number(what.mark), what.announced, what.head_hash, what.at.as_second()])?;
-    Ok(())
-}
-
-fn forget(tx: &Transaction<'_>, origin: i64, id: &[u8]) -> Sql<()> {
-    tx.prepare_cached("DELETE FROM seen WHERE origin = ?1 AND id = ?2")?.execute(params![origin, id])?;
-    Ok(())
-}
-
-fn finish(tx: &Transaction<'_>, done: &[EntryId]) -> Sql<()> {
-    let mut update = tx.prepare_cached("UPDATE journal SET done = 1 WHERE entry = ?1")?;
-    done.iter().try_for_each(|id| update.execute([id]).map(drop))
-}
-
-fn targets(db: &Connection, entry: EntryId) -> Sql<Vec<Target>> {
-    let mut query = db.prepare_cached("SELECT maildir, staged, info FROM target WHERE entry = ?1")?;
-    let rows = query.query_map([entry], |row| {
-        Ok(Target { maildir: row.get::<_, String>(0)?.into(), staged: row.get(1)?, info: row.get(2)? })
-    })?;
-    rows.collect()
-}
-
-fn journal_row(row: &Row<'_>) -> Sql<JournalRow> {
-    let id: Vec<u8> = row.get(4)?;
-    let spooled: Option<String> = row.get(12)?;
-    Ok(JournalRow {
-        id: row.get(0)?,
-        at: time(row.get(1)?),
-        account: row.get(2)?,
-        folder: row.get(3)?,
-        message: crate::clean::line(&id),
-        about: About { from: row.get(5)?, subject: row.get(6)?, message_id: row.get(7)? },
-        size: row.get(8)?,
-        rule: row.get(9)?,
-        outcome: row.get(10)?,
-        why: row.get(13)?,
-        files: spooled.map(PathBuf::from).into_iter().collect(),
-        done: row.get(11)?,
-    })
-}
-
-fn remembered(row: &Row<'_>, from: usize) -> Sql<Remembered> {
-    Ok(Remembered {
-        mark: mark_of(row.get(from)?),
-        announced: row.get(from + 1)?,
-        head_hash: row.get(from + 2)?,
-        at: time(row.get(from + 3)?),
-    })
-}
-
-fn mark_number(mark: Mark) -> i64 {
-    match mark {
-        Mark::Here => 0,
-        Mark::Skipped => 1,
-        Mark::SetAside => 2,
-        Mark::Settled => 3,
-        Mark::TooOld => 4,
-    }
-}
-
-fn mark_of(number: i64) -> Mark {
-    match number {
-        1 => Mark::Skipped,
-        2 => Mark::SetAside,
-        3 => Mark::Settled,
-        4 => Mark::TooOld,
-        _ => Mark::Here,
-    }
-}
-
-fn time(second: i64) -> Timestamp {
-    Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// A key as one line of JSON: folder, generation, id in hex. The slot is one file for each account.
-fn slot_text(key: &Key) -> Vec<u8> {
-    let id = data_encoding::HEXLOWER.encode(&key.id);
-    serde_json::json!([key.origin.folder, key.origin.generation, id]).to_string().into_bytes()
-}
-
-/// A torn or empty line means: nothing was being decided.
-fn slot_key(account: &str, line: &[u8]) -> Option<Key> {
-    let (folder, generation, id): (String, u32, String) = serde_json::from_slice(line).ok()?;
-    let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok()?;
-    Some(Key::new(&Arc::new(Origin { account: account.to_owned(), folder, generation }), id))
+    let written = entries.iter().flat_map(|entry| &entry.writes);
+    memory::evict(tx, written, memory::MOST_KEYS, memory::MOST_ANSWERED)?;
+    Ok(ids)
 }

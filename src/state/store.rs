@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{EntryId, Recorded, Staged, Target};
+use super::{EntryId, MboxTarget, Recording, Staged, Target};
+use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
@@ -27,8 +28,18 @@ pub trait Store: Send + Sync {
     /// Forgets keys, so that their messages count as new.
     fn forget(&self, keys: &[Key]) -> Result<()>;
 
-    /// Records decided and staged messages, and marks earlier rows done, in one transaction.
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recorded>;
+    /// Records decided and staged messages with what they write and tell, and marks earlier rows done, in one
+    /// transaction. That asks again what the decisions read: where another answer came out, nothing is recorded.
+    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording>;
+
+    /// The answer to a question of a rule.
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
+
+    /// The entries of a list that rules write, sorted.
+    fn list_entries(&self, list: &str) -> Result<Vec<String>>;
+
+    /// What is queued or was told, of one journal row or of all, newest first.
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
 
     /// Marks journal rows as published.
     fn finish(&self, done: &[EntryId]) -> Result<()>;
@@ -45,8 +56,8 @@ pub trait Store: Send + Sync {
     /// Which message was being decided when the last process of this account died.
     fn died_deciding(&self, account: &str) -> Result<Option<Key>>;
 
-    /// Counts a failed attempt at a message and says how many there were.
-    fn attempt(&self, key: &Key, cause: &str, now: Timestamp) -> Result<u32>;
+    /// Counts a failed attempt at a message. Another trouble than the last time begins to count anew.
+    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
 
     /// The failed attempts at an origin's messages, by id.
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
@@ -54,10 +65,10 @@ pub trait Store: Send + Sync {
     /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
     fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
-    /// Whether a staged file of that name belongs to a recorded message.
+    /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 
-    /// Whether the journal names that file in the spool.
+    /// Whether the journal or the outbox names that file in the spool.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
@@ -162,13 +173,78 @@ pub struct Unfinished {
     pub at: Timestamp,
     /// The files.
     pub targets: Vec<Target>,
+    /// The mbox files.
+    pub mboxes: Vec<MboxTarget>,
+}
+
+/// Why an attempt at a message failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The server could not give it.
+    Fetch,
+    /// The program died while deciding about it.
+    Died,
+    /// A rule asked to be asked later.
+    Deferred,
+}
+
+/// Something told, or to be told.
+#[derive(Clone, Debug)]
+pub struct OutboxRow {
+    /// Its number.
+    pub id: i64,
+    /// The journal row that it belongs to.
+    pub entry: EntryId,
+    /// Its place among the tellings of that row.
+    pub n: u32,
+    /// What, and to whom.
+    pub telling: Telling,
+    /// The file in the spool with the bytes.
+    pub bytes: PathBuf,
+    /// How far it is.
+    pub state: OutboxState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub due: Timestamp,
+    /// When it was decided.
+    pub at: Timestamp,
+}
+
+/// How far a telling is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboxState {
+    /// It waits for its time.
+    Waiting,
+    /// Somebody is at it, or died at it.
+    Sending,
+    /// It was told.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+impl OutboxState {
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Failed attempts at one message.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// How many.
+    /// How many with the same trouble.
     pub count: u32,
+    /// The trouble.
+    pub trouble: Trouble,
+    /// When the first of them was.
+    pub first: Timestamp,
     /// The last cause.
     pub cause: String,
     /// When that was.
@@ -198,6 +274,8 @@ pub struct JournalRow {
     pub why: String,
     /// What happened.
     pub outcome: String,
+    /// What rules asked to be logged, and what else there is to know.
+    pub notes: Vec<String>,
     /// The files, as published.
     pub files: Vec<PathBuf>,
     /// Whether publishing is known to be complete.

@@ -124,6 +124,7 @@ fn json_is_one_object_a_line_with_these_keys() {
     let expected = [
         "account",
         "bytes",
+        "deferred",
         "discarded",
         "errors",
         "failed",

@@ -324,7 +324,8 @@ fn flags_and_arrival_are_carried_over() {
     client.fetch_well();
     let found = client.mail().delivered();
     let [plain, marked] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!((marked.sub, marked.flags.as_str()), (Sub::Cur, "FPRS"));
+    assert_eq!((marked.sub, marked.flags.as_str()), (Sub::Cur, "FPRSa"));
+    assert_eq!(fs::read_to_string(client.path("Mail/INBOX/dovecot-keywords")).unwrap(), "0 Junk\n");
     assert_eq!((plain.sub, plain.flags.as_str()), (Sub::New, ""));
     for (found, sub, seconds) in [(marked, "cur", 1_600_000_000), (plain, "new", 1_500_000_000)] {
         let metadata = fs::metadata(client.path("Mail/INBOX").join(sub).join(&found.name)).unwrap();

@@ -1,7 +1,7 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > decision > message > net > config > { error, clean }
+//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > decision > message > { net, program } > config > { error, clean }
 //! ```
 
 use std::fs;
@@ -17,7 +17,7 @@ const FLOORS: [&[&str]; 11] = [
     &["state"],
     &["decision"],
     &["message"],
-    &["net"],
+    &["net", "program"],
     &["config"],
     &["error", "clean"],
 ];
@@ -109,7 +109,7 @@ fn may_use(from: &Source, used: &str) -> bool {
         _ if from.is_wire() => false,
         own if own == used => true,
         "message" => false,
-        "filter" if ["state", "net"].contains(&used) => false,
+        "filter" if ["state", "net", "program"].contains(&used) => false,
         own => match (floor(own), floor(used)) {
             (Some(own), Some(used)) => own < used,
             _ => false,

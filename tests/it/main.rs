@@ -17,6 +17,7 @@ mod imap;
 mod kill;
 mod layers;
 mod pop3;
+mod program;
 mod rules;
 mod stage;
 mod tls;

@@ -20,11 +20,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const FILEINTO_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const FILEINTO: Word = Word::new(
     (
         "fileinto",
         "File into a folder, a list of folders, or {folder:, mbox:, flags:, copy:}. Ends filtering unless copy.",
-        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+        FILEINTO_TAKES,
     ),
     read,
 );

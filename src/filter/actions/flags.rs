@@ -12,10 +12,10 @@ pub(super) const ADDFLAG: Word = Word::new(
     |node, compiler| read(node, compiler).map(|flags| Box::new(AddFlag(flags)) as Boxed),
 );
 
-pub(super) const REMOVEFLAG: Word = Word::new(
-    ("removeflag", "Take a flag or keyword away, or a list of them.", TEXTS),
-    |node, compiler| read(node, compiler).map(|flags| Box::new(RemoveFlag(flags)) as Boxed),
-);
+pub(super) const REMOVEFLAG: Word =
+    Word::new(("removeflag", "Take a flag or keyword away, or a list of them.", TEXTS), |node, compiler| {
+        read(node, compiler).map(|flags| Box::new(RemoveFlag(flags)) as Boxed)
+    });
 
 /// Flags and keywords, one or a list.
 pub(super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Flags> {
@@ -42,7 +42,8 @@ fn warn_of_typing_error(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>
         return;
     }
     if let Some(near) = reader::suggest(word, words.into_iter()) {
-        let problem = compiler.problems.warn(node.span, format!("`{}` becomes a keyword", crate::clean::short(word, 40)));
+        let problem =
+            compiler.problems.warn(node.span, format!("`{}` becomes a keyword", crate::clean::short(word, 40)));
         problem.hint(format!("did you mean the flag `{near}`? A keyword of your own may begin with `$`"));
     }
 }

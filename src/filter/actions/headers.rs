@@ -18,27 +18,31 @@ pub(super) static ADDED: Shape = Shape {
 
 pub(super) static DELETED: Shape = Shape {
     what: "a field to delete",
-    keys: &[
-        ("name", "The field's name.", Takes::Text),
-        ("contains", "Only where the value holds this.", Takes::Text),
-    ],
+    keys: &[("name", "The field's name.", Takes::Text), ("contains", "Only where the value holds this.", Takes::Text)],
 };
 
 const NAMED: Takes = Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&ADDED)]));
 
 pub(super) const ADDHEADER: Word =
-    Word::new(("addheader", "Add header fields: {X-Label: finance}.", NAMED), |node, compiler| named(node, compiler, false));
+    Word::new(("addheader", "Add header fields: {X-Label: finance}.", NAMED), |node, compiler| {
+        named(node, compiler, false)
+    });
 
 pub(super) const SETHEADER: Word = Word::new(
-    ("setheader", "Set header fields: the first of that name gets the value, the others go: {Subject: \"[${list}] ${subject}\"}.", NAMED),
+    (
+        "setheader",
+        "Set header fields: the first of that name gets the value, the others go: {Subject: \"[${list}] ${subject}\"}.",
+        NAMED,
+    ),
     |node, compiler| named(node, compiler, true),
 );
 
+const DELETEHEADER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&DELETED)]);
 pub(super) const DELETEHEADER: Word = Word::new(
     (
         "deleteheader",
         "Delete header fields: a name, a list of names, or {name:, contains:}. Received and Auto-Submitted stay.",
-        Takes::Either(&[TEXTS, Takes::Section(&DELETED)]),
+        DELETEHEADER_TAKES,
     ),
     deleted,
 );
@@ -85,7 +89,12 @@ fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<(Text, bool)> {
     value.and_then(|node| compiler.text(node, "a value")).map(|value| (value, last))
 }
 
-fn field_name(name: &str, at: crate::config::yaml::Span, changes: bool, compiler: &mut Compiler<'_, '_>) -> Option<String> {
+fn field_name(
+    name: &str,
+    at: crate::config::yaml::Span,
+    changes: bool,
+    compiler: &mut Compiler<'_, '_>,
+) -> Option<String> {
     let shown = crate::clean::short(name, 60);
     if !is_field_name(name) {
         compiler.problems.error(at, format!("`{shown}` is no header field name"));
@@ -121,15 +130,20 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 impl Verb for EditHeader {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let asking = &run.asking;
-        let edits: Vec<Edit> = self.0.iter().map(|change| match change {
-            Change::Add { name, value, last } => {
-                Edit::Add { name: name.clone(), value: asking.expand(value), last: *last }
-            }
-            Change::Set { name, value } => Edit::Set { name: name.clone(), value: asking.expand(value) },
-            Change::Delete { name, contains } => {
-                Edit::Delete { name: name.clone(), value_contains: contains.as_ref().map(|text| asking.expand(text)) }
-            }
-        }).collect();
+        let edits: Vec<Edit> = self
+            .0
+            .iter()
+            .map(|change| match change {
+                Change::Add { name, value, last } => {
+                    Edit::Add { name: name.clone(), value: asking.expand(value), last: *last }
+                }
+                Change::Set { name, value } => Edit::Set { name: name.clone(), value: asking.expand(value) },
+                Change::Delete { name, contains } => Edit::Delete {
+                    name: name.clone(),
+                    value_contains: contains.as_ref().map(|text| asking.expand(text)),
+                },
+            })
+            .collect();
         edits.iter().for_each(|edit| run.did(&in_words(edit)));
         run.edit(&edits)
     }

@@ -18,12 +18,20 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 pub(super) const ADD_TO_LIST: Word = Word::new(
-    ("add_to_list", "Put an entry into a database list: {list: muted, entry: \"${message_id}\"}.", Takes::Section(&KEYS)),
+    (
+        "add_to_list",
+        "Put an entry into a database list: {list: muted, entry: \"${message_id}\"}.",
+        Takes::Section(&KEYS),
+    ),
     |node, compiler| read(node, compiler, true),
 );
 
 pub(super) const REMOVE_FROM_LIST: Word = Word::new(
-    ("remove_from_list", "Take an entry out of a database list: {list: muted, entry: \"${message_id}\"}.", Takes::Section(&KEYS)),
+    (
+        "remove_from_list",
+        "Take an entry out of a database list: {list: muted, entry: \"${message_id}\"}.",
+        Takes::Section(&KEYS),
+    ),
     |node, compiler| read(node, compiler, false),
 );
 
@@ -45,7 +53,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, add: bool) -> Option<Boxed
     };
     let list = list?;
     if !matches!(list.kind, ListKind::Database) {
-        let problem = compiler.problems.error(list_node.span, format!("the list `{}` cannot be changed by rules", list.name));
+        let problem =
+            compiler.problems.error(list_node.span, format!("the list `{}` cannot be changed by rules", list.name));
         problem.hint(format!("define it as `{}: {{database: true}}`", list.name));
         return None;
     }

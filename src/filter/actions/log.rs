@@ -7,8 +7,10 @@ use crate::config::reader::Takes;
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 
-pub(super) const LOG: Word =
-    Word::new(("log", "Write a line into the journal, which `mailsluice log` shows: \"score ${score}\".", Takes::Text), read);
+pub(super) const LOG: Word = Word::new(
+    ("log", "Write a line into the journal, which `mailsluice log` shows: \"score ${score}\".", Takes::Text),
+    read,
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     compiler.text(node, "a text to log").map(|text| Box::new(Log(text)) as Boxed)

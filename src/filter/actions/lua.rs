@@ -10,7 +10,11 @@ use crate::config::reader::Takes;
 use crate::config::yaml::Node;
 
 pub(super) const LUA: Word = Word::new(
-    ("lua", "A script, `triage.lua`, or statements in Lua that use `m` and `act`: `act.fileinto(\"by/\" .. m.from.domain)`.", Takes::Text),
+    (
+        "lua",
+        "A script, `triage.lua`, or statements in Lua that use `m` and `act`: `act.fileinto(\"by/\" .. m.from.domain)`.",
+        Takes::Text,
+    ),
     read,
 );
 

@@ -68,8 +68,10 @@ impl Word {
     }
 }
 
+const COUNT: usize = 25;
+
 /// All words, in the order of the reference.
-pub(super) const WORDS: [Word; 25] = [
+pub(super) const WORDS: [Word; COUNT] = [
     fileinto::FILEINTO,
     keep::KEEP,
     discard::DISCARD,
@@ -98,8 +100,8 @@ pub(super) const WORDS: [Word; 25] = [
 ];
 
 /// The keys of an action.
-pub(super) const KEYS: [KeyDoc; WORDS.len()] = {
-    let mut keys = [WORDS[0].key; WORDS.len()];
+pub(super) const KEYS: [KeyDoc; COUNT] = {
+    let mut keys = [WORDS[0].key; COUNT];
     let mut i = 1;
     while i < keys.len() {
         keys[i] = WORDS[i].key;

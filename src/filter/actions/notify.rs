@@ -23,11 +23,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const NOTIFY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
 pub(super) const NOTIFY: Word = Word::new(
     (
         "notify",
         "Tell the user: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}.",
-        Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]),
+        NOTIFY_TAKES,
     ),
     read,
 );
@@ -47,7 +48,15 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let text = compiler.text(node, "a text")?;
         let importance = Importance::default();
-        return Some(Box::new(Notify { run: None, mail: None, webhook: None, title: None, text, importance, relay: None }));
+        return Some(Box::new(Notify {
+            run: None,
+            mail: None,
+            webhook: None,
+            title: None,
+            text,
+            importance,
+            relay: None,
+        }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let (run, mail, title, text) = (map.take("run"), map.take("mail"), map.take("title"), map.take("text"));
@@ -56,7 +65,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let webhook = map.read("webhook", |n, p| {
         let url = reader::text(n, "an https address", p)?;
-        let is_https = url.starts_with("https://") || url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1");
+        let is_https =
+            url.starts_with("https://") || url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1");
         if !is_https {
             reader::mismatch(n, "an address that begins with `https://`", p);
         }
@@ -92,9 +102,11 @@ impl Verb for Notify {
         let asking = &run.asking;
         let title = match &self.title {
             Some(title) => asking.expand(title),
-            None => asking.message().addresses("from").first().map_or_else(String::new, |from| {
-                from.name.clone().unwrap_or_else(|| from.address.clone())
-            }),
+            None => asking
+                .message()
+                .addresses("from")
+                .next()
+                .map_or_else(String::new, |from| from.name.clone().unwrap_or_else(|| from.address.clone())),
         };
         let argv = match &self.run {
             Some(argv) => Some(argv.expand(asking)?),

@@ -15,17 +15,22 @@ pub(super) static KEYS: Shape = Shape {
     what: "a pipe action",
     keys: &[
         ("run", "The program and its arguments, a list; no shell.", TEXTS),
-        ("input", "What it reads: `message` (default), `headers`, `body`, `attachments` (one run for each), `nothing`, or the number of a part.", Takes::Text),
+        (
+            "input",
+            "What it reads: `message` (default), `headers`, `body`, `attachments` (one run for each), `nothing`, or the number of a part.",
+            Takes::Text,
+        ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
         ("timeout", "How long it may take. Default: 60s.", Takes::Duration),
     ],
 };
 
+const PIPE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const PIPE: Word = Word::new(
     (
         "pipe",
         "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:}. Exit code 75 means: again later. Ends filtering unless copy.",
-        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+        PIPE_TAKES,
     ),
     read,
 );

@@ -37,7 +37,11 @@ pub(super) static FILTERED: Shape = Shape {
     keys: &[
         ("run", "The program and its arguments, a list; no shell.", TEXTS),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
-        ("on_error", "When it fails: `keep` the message and tell (default), `defer`, or `continue`. Exit code 75 always defers.", Takes::Word(ON_ERROR)),
+        (
+            "on_error",
+            "When it fails: `keep` the message and tell (default), `defer`, or `continue`. Exit code 75 always defers.",
+            Takes::Word(ON_ERROR),
+        ),
     ],
 };
 
@@ -47,25 +51,27 @@ pub(super) static EXECUTED: Shape = Shape {
         ("run", "The program and its arguments, a list; no shell. It reads the message.", TEXTS),
         ("set", "The variable that gets what it writes, without the line end.", Takes::Text),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
-        ("on_error", "When it fails: `keep` the message and tell (default), `defer`, or `continue`.", Takes::Word(ON_ERROR)),
+        (
+            "on_error",
+            "When it fails: `keep` the message and tell (default), `defer`, or `continue`.",
+            Takes::Word(ON_ERROR),
+        ),
     ],
 };
 
+const FILTER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&FILTERED)]);
 pub(super) const FILTER: Word = Word::new(
     (
         "filter",
         "Send the message through a program that writes it out again, such as [spamc, -x]; what comes back takes its place.",
-        Takes::Either(&[TEXTS, Takes::Section(&FILTERED)]),
+        FILTER_TAKES,
     ),
     |node, compiler| read(node, compiler, &FILTERED),
 );
 
+const EXECUTE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&EXECUTED)]);
 pub(super) const EXECUTE: Word = Word::new(
-    (
-        "execute",
-        "Run a program whose output becomes a variable: {run: [next-ticket], set: ticket}.",
-        Takes::Either(&[TEXTS, Takes::Section(&EXECUTED)]),
-    ),
+    ("execute", "Run a program whose output becomes a variable: {run: [next-ticket], set: ticket}.", EXECUTE_TAKES),
     |node, compiler| read(node, compiler, &EXECUTED),
 );
 
@@ -172,7 +178,8 @@ impl Argv {
         if let Some(text) = node.as_text()
             && text.contains(' ')
         {
-            let problem = compiler.problems.error(node.span, "a program and its arguments are a list: no shell takes them apart");
+            let problem =
+                compiler.problems.error(node.span, "a program and its arguments are a list: no shell takes them apart");
             problem.hint(format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")));
             return None;
         }
@@ -195,7 +202,9 @@ impl Argv {
             let value = asking.expand(text).replace('\0', "");
             if text.begins_with_variable() && value.starts_with('-') && !after_options {
                 let shown = crate::clean::short(&value, 60);
-                return Err(Break::Failed(format!("the value \"{shown}\" would be taken for an option; put `--` before it")));
+                return Err(Break::Failed(format!(
+                    "the value \"{shown}\" would be taken for an option; put `--` before it"
+                )));
             }
             after_options |= value == "--";
             expanded.push(value);

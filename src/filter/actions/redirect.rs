@@ -11,20 +11,37 @@ use crate::message::parse_addresses;
 pub(super) static KEYS: Shape = Shape {
     what: "a redirect action",
     keys: &[
-        ("to", "The address, or a list of addresses. They are yours to choose: no value of a message can stand here.", TEXTS),
+        (
+            "to",
+            "The address, or a list of addresses. They are yours to choose: no value of a message can stand here.",
+            TEXTS,
+        ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
-        ("mode", "`redirect`: as it is (default); `attach`: inside a message of yours, survives DMARC; `resend`: with Resent-* fields.", Takes::Word(&["redirect", "attach", "resend"])),
-        ("envelope_from", "The envelope sender: `own`, `original`, `null`, or an address. Default: what suits the relay.", Takes::Text),
+        (
+            "mode",
+            "`redirect`: as it is (default); `attach`: inside a message of yours, survives DMARC; `resend`: with Resent-* fields.",
+            Takes::Word(&["redirect", "attach", "resend"]),
+        ),
+        (
+            "envelope_from",
+            "The envelope sender: `own`, `original`, `null`, or an address. Default: what suits the relay.",
+            Takes::Text,
+        ),
         ("relay", "The relay that carries it.", Takes::Text),
-        ("of", "`edited` (default): the message with the changes of the rules; `original`: as it came.", Takes::Word(&["edited", "original"])),
+        (
+            "of",
+            "`edited` (default): the message with the changes of the rules; `original`: as it came.",
+            Takes::Word(&["edited", "original"]),
+        ),
     ],
 };
 
+const REDIRECT_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const REDIRECT: Word = Word::new(
     (
         "redirect",
         "Forward the message: an address, or {to:, copy:, mode:, …}. Ends filtering unless copy.",
-        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+        REDIRECT_TAKES,
     ),
     read,
 );
@@ -46,7 +63,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let to = map.require("to");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
-    let modes = [("redirect", RedirectMode::Redirect), ("attach", RedirectMode::Attach), ("resend", RedirectMode::Resend)];
+    let modes =
+        [("redirect", RedirectMode::Redirect), ("attach", RedirectMode::Attach), ("resend", RedirectMode::Resend)];
     let mode = map.read("mode", |n, p| reader::choice(n, &modes, p)).unwrap_or_default();
     let envelope_from = map.read("envelope_from", envelope_from);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
@@ -75,7 +93,8 @@ pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
     let texts = reader::texts(node, "an address, or a list of addresses", &mut compiler.problems)?;
     for text in &texts {
         if text.contains("${") {
-            let problem = compiler.problems.error(node.span, "an address cannot be made from a message: anybody could choose it");
+            let problem =
+                compiler.problems.error(node.span, "an address cannot be made from a message: anybody could choose it");
             problem.hint("write the addresses themselves, one rule for each");
             return None;
         }
@@ -90,9 +109,14 @@ pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
 
 /// One bare address: `local@domain`, at most 254 bytes, nothing that could end an SMTP command.
 pub(in super::super) fn is_address(text: &str) -> bool {
-    let is_clean = text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
+    let is_clean =
+        text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
     let parsed = parse_addresses(text);
-    is_clean && parsed.len() == 1 && parsed[0].address == text && !parsed[0].domain().is_empty() && !parsed[0].local_part().is_empty()
+    is_clean
+        && parsed.len() == 1
+        && parsed[0].address == text
+        && !parsed[0].domain().is_empty()
+        && !parsed[0].local_part().is_empty()
         && !text.starts_with('-')
 }
 

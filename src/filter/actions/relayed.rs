@@ -27,12 +27,20 @@ pub(super) static LMTP_KEYS: Shape = Shape {
 };
 
 pub(super) const IMAP: Word = Word::new(
-    ("imap", "Append the message to a folder of another IMAP account: {account: gmail, folder: INBOX}. Ends filtering unless copy.", Takes::Section(&IMAP_KEYS)),
+    (
+        "imap",
+        "Append the message to a folder of another IMAP account: {account: gmail, folder: INBOX}. Ends filtering unless copy.",
+        Takes::Section(&IMAP_KEYS),
+    ),
     read_imap,
 );
 
 pub(super) const LMTP: Word = Word::new(
-    ("lmtp", "Hand the message to an LMTP server: {to: me, relay: dovecot}. Ends filtering unless copy.", Takes::Section(&LMTP_KEYS)),
+    (
+        "lmtp",
+        "Hand the message to an LMTP server: {to: me, relay: dovecot}. Ends filtering unless copy.",
+        Takes::Section(&LMTP_KEYS),
+    ),
     read_lmtp,
 );
 

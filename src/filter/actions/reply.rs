@@ -20,7 +20,11 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ("text", "What to say.", Takes::Text),
         ("subject", "The Subject. Default: `Auto: ` and the original one.", Takes::Text),
         ("days", "The same sender is answered again after so many days, 1 to 365. Default: 7.", Takes::Number),
-        ("handle", "Answers of different handles are counted apart. Default: made from subject, from and text.", Takes::Text),
+        (
+            "handle",
+            "Answers of different handles are counted apart. Default: made from subject, from and text.",
+            Takes::Text,
+        ),
         ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
         ("addresses", "More addresses that are yours; those under `me` count anyway.", TEXTS),
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
@@ -36,7 +40,11 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("template", "Instead: a file with the text.", Takes::Text),
         ("subject", "The Subject. Default: `Re: ` and the original one.", Takes::Text),
         ("handle", "Answers of different handles are counted apart. Default: the rule's place.", Takes::Text),
-        ("per", "`message` (default): every message is answered; `sender`: each sender once.", Takes::Word(&["message", "sender"])),
+        (
+            "per",
+            "`message` (default): every message is answered; `sender`: each sender once.",
+            Takes::Word(&["message", "sender"]),
+        ),
         ("max_per_sender", "At most so many answers to one sender: `20/day`, `5/hour`. Default: 20/day.", Takes::Text),
         ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
         ("addresses", "More addresses that are yours.", TEXTS),
@@ -46,26 +54,32 @@ pub(super) static REPLY_KEYS: Shape = Shape {
     ],
 };
 
+const VACATION_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&VACATION_KEYS)]);
 pub(super) const VACATION: Word = Word::new(
     (
         "vacation",
         "Answer that you are away, each sender once in 7 days, never lists or robots: the text, or {text:, subject:, days:, …}. Filtering goes on.",
-        Takes::Either(&[Takes::Text, Takes::Section(&VACATION_KEYS)]),
+        VACATION_TAKES,
     ),
     read_vacation,
 );
 
+const REPLY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KEYS)]);
 pub(super) const REPLY: Word = Word::new(
     (
         "reply",
         "Answer from a template, never lists or robots: {text:, subject:, per:, …}. Filtering goes on.",
-        Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KEYS)]),
+        REPLY_TAKES,
     ),
     read_reply,
 );
 
 pub(super) const REJECT: Word = Word::new(
-    ("reject", "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.", Takes::Text),
+    (
+        "reject",
+        "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.",
+        Takes::Text,
+    ),
     |node, compiler| compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed),
 );
 
@@ -163,7 +177,12 @@ fn long_form(node: &Node) -> Node {
 
 impl Common {
     /// The address to answer, if the guard lets it pass; else a note says why not.
-    fn allowed(&self, run: &mut Run<'_>, again_after: Option<Duration>, personal: bool) -> Result<Option<String>, Break> {
+    fn allowed(
+        &self,
+        run: &mut Run<'_>,
+        again_after: Option<Duration>,
+        personal: bool,
+    ) -> Result<Option<String>, Break> {
         let answering = Answering {
             handle: &self.handle,
             addresses: &self.addresses,

@@ -16,11 +16,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const SET_TAKES: Takes = Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]));
 pub(super) const SET: Word = Word::new(
     (
         "set",
         "Set variables that every rule below may use: {who: \"${from.user}\"}, {d: {value: \"${1}\", case: lower}}.",
-        Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&KEYS)])),
+        SET_TAKES,
     ),
     read,
 );
@@ -53,7 +54,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         let is_name = key.text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
         if !is_name || key.text.is_empty() || super::super::names::is_always(&key.text) {
             let message = format!("`{}` cannot be the name of a variable", crate::clean::short(&key.text, 60));
-            compiler.problems.error(key.span, message).hint("letters, digits, `_` and `-`, and no name that is always there");
+            compiler
+                .problems
+                .error(key.span, message)
+                .hint("letters, digits, `_` and `-`, and no name that is always there");
             return None;
         }
         let value = value(node, compiler);

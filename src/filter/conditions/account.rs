@@ -7,14 +7,15 @@ use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::yaml::Node;
 
-pub(super) const ACCOUNT: Word = Word::new(("account", "The account's name, with a comparison.", COMPARED), |node, compiler| {
-    read(node, compiler, false)
-});
-
-pub(super) const FOLDER: Word =
-    Word::new(("folder", "The folder on the server, with a comparison; levels are separated by `/`.", COMPARED), |node, compiler| {
-        read(node, compiler, true)
+pub(super) const ACCOUNT: Word =
+    Word::new(("account", "The account's name, with a comparison.", COMPARED), |node, compiler| {
+        read(node, compiler, false)
     });
+
+pub(super) const FOLDER: Word = Word::new(
+    ("folder", "The folder on the server, with a comparison; levels are separated by `/`.", COMPARED),
+    |node, compiler| read(node, compiler, true),
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, folder: bool) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed::default())?;

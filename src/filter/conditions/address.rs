@@ -8,11 +8,12 @@ use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Address;
 
+const ADDRESS_TAKES: Takes = Takes::Named(&COMPARED);
 pub(super) const ADDRESS: Word = Word::new(
     (
         "address",
         "Addresses in from, to, cc or another field, or any `recipient`, each with a comparison: {from: {is: x.example, part: domain}}.",
-        Takes::Named(&COMPARED),
+        ADDRESS_TAKES,
     ),
     |node, compiler| header::by_field(node, compiler, in_field),
 );
@@ -25,16 +26,18 @@ pub(super) const TO: Word = Word::new(("to", "Short for {address: {recipient: �
     in_field("recipient", node, compiler)
 });
 
+const ENVELOPE_TAKES: Takes = Takes::Named(&COMPARED);
 pub(super) const ENVELOPE: Word = Word::new(
     (
         "envelope",
         "The envelope as the headers keep it: {from: …} is Return-Path (empty for bounces), {to: …} Delivered-To and its kin.",
-        Takes::Named(&COMPARED),
+        ENVELOPE_TAKES,
     ),
     |node, compiler| {
         if let Value::Map(entries) = &node.value {
             for (key, _) in entries.iter().filter(|(key, _)| !matches!(key.text.as_str(), "from" | "to")) {
-                let message = format!("an envelope has `from` and `to`, and no `{}`", crate::clean::short(&key.text, 40));
+                let message =
+                    format!("an envelope has `from` and `to`, and no `{}`", crate::clean::short(&key.text, 40));
                 compiler.problems.error(key.span, message);
             }
         } else {
@@ -70,8 +73,7 @@ impl Condition for Addresses {
             "envelope from" => message.envelope_sender().map(one).unwrap_or_default(),
             "envelope to" => message.delivered_to().map(one).unwrap_or_default(),
             field => {
-                let addresses = message.addresses(field);
-                return self.accepts(addresses.iter().copied(), asking);
+                return self.accepts(message.addresses(field), asking);
             }
         };
         self.accepts(found.iter(), asking)

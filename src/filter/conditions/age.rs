@@ -16,8 +16,10 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[("over", "Longer ago than this.", Takes::Duration), ("under", "Not so long ago.", Takes::Duration)],
 };
 
-pub(super) const AGE: Word =
-    Word::new(("age", "How long ago the message arrived at its source: {over: 14d} or {under: 2h}.", Takes::Section(&KEYS)), read);
+pub(super) const AGE: Word = Word::new(
+    ("age", "How long ago the message arrived at its source: {over: 14d} or {under: 2h}.", Takes::Section(&KEYS)),
+    read,
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);

@@ -11,7 +11,11 @@ use crate::message::Message;
 pub(super) static KEYS: Shape = Shape {
     what: "an authentication condition",
     keys: &[
-        ("spf", "The result: `pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`; or a list.", TEXTS),
+        (
+            "spf",
+            "The result: `pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`; or a list.",
+            TEXTS,
+        ),
         ("dkim", "The result, as for spf.", TEXTS),
         ("dmarc", "The result, as for spf.", TEXTS),
         ("by", "The server's name instead of those under `trust` in the config.", Takes::Text),
@@ -64,9 +68,10 @@ impl Condition for Auth {
         };
         let found = results(&message, &is_trusted);
         let holds = !found.is_empty()
-            && self.wanted.iter().all(|(method, wanted)| {
-                found.iter().any(|(name, result)| name == method && wanted.contains(result))
-            });
+            && self
+                .wanted
+                .iter()
+                .all(|(method, wanted)| found.iter().any(|(name, result)| name == method && wanted.contains(result)));
         asking.saw(holds, || match found.is_empty() {
             true => "no trusted server said anything".to_owned(),
             false => found.iter().map(|(method, result)| format!("{method}={result}")).collect::<Vec<_>>().join(" "),

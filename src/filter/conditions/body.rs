@@ -9,7 +9,6 @@ use super::{Boxed, Condition, Word};
 use crate::config::yaml::Node;
 use crate::message::MAX_TEXT;
 
-
 pub(super) const BODY: Word = Word::new(
     (
         "body",

@@ -11,7 +11,7 @@ use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::Node;
 use crate::message::parse_date;
 
 pub(super) static KEYS: Shape = Shape {
@@ -20,11 +20,19 @@ pub(super) static KEYS: Shape = Shape {
         ("from", "On this day or later: `2026-12-24`, or with a time, `2026-12-24 18:00`.", Takes::Text),
         ("until", "On this day or earlier, the day included; with a time, up to that minute.", Takes::Text),
         ("days", "On these days of the week: `mon`, `[sat, sun]`, `mon-fri`.", TEXTS),
-        ("hours", "Within these hours, the last excluded: `9-17`, `19-08` (over midnight), `8:30-12:15`, or a list.", TEXTS),
+        (
+            "hours",
+            "Within these hours, the last excluded: `9-17`, `19-08` (over midnight), `8:30-12:15`, or a list.",
+            TEXTS,
+        ),
         ("year", "The year, a number or its bounds: {under: 2003}.", NUMBER),
         ("month", "The month, 1 to 12.", NUMBER),
         ("day", "The day of the month.", NUMBER),
-        ("zone", "The time zone: `local` (default for now), `original` (default for date), or a name like `Europe/Berlin`.", Takes::Text),
+        (
+            "zone",
+            "The time zone: `local` (default for now), `original` (default for date), or a name like `Europe/Berlin`.",
+            Takes::Text,
+        ),
         ("header", "Of `date`: another field than Date, such as Received (its last part).", Takes::Text),
     ],
 };
@@ -140,7 +148,8 @@ fn days(node: &Node, problems: &mut Problems) -> Option<[bool; 7]> {
     for text in texts {
         let (first, last) = text.split_once('-').unwrap_or((&text, &text));
         let (Some(first), Some(last)) = (number(first), number(last)) else {
-            let problem = problems.error(node.span, format!("`{}` is no day of the week", crate::clean::short(&text, 40)));
+            let problem =
+                problems.error(node.span, format!("`{}` is no day of the week", crate::clean::short(&text, 40)));
             problem.hint("write `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`, or `mon-fri`");
             return None;
         };
@@ -183,7 +192,8 @@ fn zone(node: &Node, problems: &mut Problems) -> Option<Zone> {
     match TimeZone::get(name).ok().or_else(fixed) {
         Some(zone) => Some(Zone::Named(zone)),
         None => {
-            let problem = problems.error(node.span, format!("there is no time zone `{}`", crate::clean::short(name, 40)));
+            let problem =
+                problems.error(node.span, format!("there is no time zone `{}`", crate::clean::short(name, 40)));
             problem.hint("write a name like `Europe/Berlin`, an offset like `+0100`, `local` or `original`");
             None
         }

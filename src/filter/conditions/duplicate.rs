@@ -14,17 +14,22 @@ pub(super) static KEYS: Shape = Shape {
     what: "a duplicate condition",
     keys: &[
         ("key", "By what messages are told apart. Default: `${message_id}`.", Takes::Text),
-        ("handle", "Keys under different handles have nothing to do with each other. Default: the rule's place.", Takes::Text),
+        (
+            "handle",
+            "Keys under different handles have nothing to do with each other. Default: the rule's place.",
+            Takes::Text,
+        ),
         ("keep_for", "How long a key is remembered. Default: 14d.", Takes::Duration),
         ("last", "`true`: each duplicate begins the time anew.", Takes::Flag),
     ],
 };
 
+const DUPLICATE_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
 pub(super) const DUPLICATE: Word = Word::new(
     (
         "duplicate",
         "A message with the same key came before: `true`, or {key: \"${list_id} ${message_id}\", keep_for: 14d}. Without a key to compare, false.",
-        Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]),
+        DUPLICATE_TAKES,
     ),
     read,
 );

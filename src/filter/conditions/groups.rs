@@ -1,16 +1,17 @@
 //! `all`, `any`, `none`, `not`: conditions made of conditions.
 
-use super::super::compile::{CONDITION, Compiler};
+use super::super::compile::Compiler;
 use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;
 
-const LIST: Takes = Takes::List(&Takes::Section(&CONDITION));
+const LIST: Takes = Takes::List(&Takes::Rules("a condition"));
 
-pub(super) const ALL: Word = Word::group(("all", "A list of conditions that must all hold.", LIST), |node, compiler| {
-    compiler.conditions(node).map(all)
-});
+pub(super) const ALL: Word =
+    Word::group(("all", "A list of conditions that must all hold.", LIST), |node, compiler| {
+        compiler.conditions(node).map(all)
+    });
 
 pub(super) const ANY: Word =
     Word::group(("any", "A list of conditions of which one must hold.", LIST), |node, compiler| {
@@ -23,7 +24,9 @@ pub(super) const NONE: Word =
     });
 
 pub(super) const NOT: Word =
-    Word::group(("not", "A condition that must not hold.", Takes::Section(&CONDITION)), |node, compiler| not(node, compiler));
+    Word::group(("not", "A condition that must not hold.", Takes::Rules("a condition")), |node, compiler| {
+        not(node, compiler)
+    });
 
 fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     compiler.in_own_scope(|this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))

@@ -8,14 +8,16 @@ use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::is_field_name;
 
+const HEADER_TAKES: Takes = Takes::Named(&COMPARED);
 pub(super) const HEADER: Word = Word::new(
-    ("header", "Header fields by name, each with a comparison: {Subject: {contains: invoice}}.", Takes::Named(&COMPARED)),
+    ("header", "Header fields by name, each with a comparison: {Subject: {contains: invoice}}.", HEADER_TAKES),
     read,
 );
 
-pub(super) const SUBJECT: Word = Word::new(("subject", "Short for {header: {Subject: …}}.", COMPARED), |node, compiler| {
-    one("Subject", node, compiler)
-});
+pub(super) const SUBJECT: Word =
+    Word::new(("subject", "Short for {header: {Subject: …}}.", COMPARED), |node, compiler| {
+        one("Subject", node, compiler)
+    });
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     by_field(node, compiler, one)
@@ -30,8 +32,7 @@ pub(super) fn by_field(
     let fields = match &node.value {
         Value::Map(fields) if !fields.is_empty() => fields,
         _ => {
-            let problem =
-                reader::mismatch(node, "header fields with comparisons (a mapping)", &mut compiler.problems);
+            let problem = reader::mismatch(node, "header fields with comparisons (a mapping)", &mut compiler.problems);
             problem.hint("for example {Subject: {contains: invoice}}");
             return None;
         }
@@ -64,9 +65,16 @@ impl Condition for Header {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         if self.comparison.raw {
-            let values: Vec<String> =
-                message.all(&self.name).map(|field| String::from_utf8_lossy(field.raw().trim_ascii()).into_owned()).collect();
-            return accepts(&self.comparison, &self.name, &values.iter().map(String::as_str).collect::<Vec<_>>(), asking);
+            let values: Vec<String> = message
+                .all(&self.name)
+                .map(|field| String::from_utf8_lossy(field.raw().trim_ascii()).into_owned())
+                .collect();
+            return accepts(
+                &self.comparison,
+                &self.name,
+                &values.iter().map(String::as_str).collect::<Vec<_>>(),
+                asking,
+            );
         }
         if self.comparison.nth.is_none() && self.comparison.count.is_none() && !self.comparison.every {
             return self.any(&message, asking);

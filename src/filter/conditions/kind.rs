@@ -9,11 +9,12 @@ use crate::message::Message;
 
 const WORDS: &[&str] = &["automated", "list", "bounce", "personal"];
 
+const KIND_TAKES: Takes = Takes::Some(&Takes::Word(WORDS));
 pub(super) const KIND: Word = Word::new(
     (
         "kind",
         "`list`: a mailing list; `bounce`: a delivery report; `automated`: by a program; `personal`: none of these. Or a list of them.",
-        Takes::Some(&Takes::Word(WORDS)),
+        KIND_TAKES,
     ),
     read,
 );

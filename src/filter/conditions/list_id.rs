@@ -7,8 +7,10 @@ use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, quoted};
 use crate::config::yaml::Node;
 
-pub(super) const LIST_ID: Word =
-    Word::new(("list_id", "The mailing list's identity, what stands in `<>` in List-Id, with a comparison.", COMPARED), read);
+pub(super) const LIST_ID: Word = Word::new(
+    ("list_id", "The mailing list's identity, what stands in `<>` in List-Id, with a comparison.", COMPARED),
+    read,
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     compiler.comparison(node, Allowed::default()).map(|c| Box::new(ListId(c.comparator)) as Boxed)

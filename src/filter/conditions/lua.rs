@@ -10,7 +10,11 @@ use crate::config::reader::Takes;
 use crate::config::yaml::Node;
 
 pub(super) const LUA: Word = Word::new(
-    ("lua", "A script, or an expression in Lua: `m.size > 1000 and m.subject:lower():find(\"x\", 1, true) ~= nil`.", Takes::Text),
+    (
+        "lua",
+        "A script, or an expression in Lua: `m.size > 1000 and m.subject:lower():find(\"x\", 1, true) ~= nil`.",
+        Takes::Text,
+    ),
     read,
 );
 

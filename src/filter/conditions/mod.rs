@@ -63,8 +63,10 @@ impl Word {
     }
 }
 
+const COUNT: usize = 31;
+
 /// All words, in the order of the reference.
-pub(super) const WORDS: [Word; 31] = [
+pub(super) const WORDS: [Word; COUNT] = [
     groups::ALL,
     groups::ANY,
     groups::NONE,
@@ -99,8 +101,8 @@ pub(super) const WORDS: [Word; 31] = [
 ];
 
 /// The keys of a condition.
-pub(super) const KEYS: [KeyDoc; WORDS.len()] = {
-    let mut keys = [WORDS[0].key; WORDS.len()];
+pub(super) const KEYS: [KeyDoc; COUNT] = {
+    let mut keys = [WORDS[0].key; COUNT];
     let mut i = 1;
     while i < keys.len() {
         keys[i] = WORDS[i].key;

@@ -22,11 +22,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const RUN_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const RUN: Word = Word::new(
     (
         "run",
         "A program reads the message and says yes by exit code 0: [bogofilter, -u], or {run: […], code: 1}. If it cannot run, the message is kept.",
-        Takes::Either(&[TEXTS, Takes::Section(&KEYS)]),
+        RUN_TAKES,
     ),
     read,
 );

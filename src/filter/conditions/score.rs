@@ -2,7 +2,7 @@
 
 use super::super::comparator::Range;
 use super::super::comparison;
-use super::super::compile::{CONDITION, Compiler};
+use super::super::compile::Compiler;
 use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
@@ -11,7 +11,11 @@ use crate::config::yaml::{Node, Value};
 pub(super) static KEYS: Shape = Shape {
     what: "a score",
     keys: &[
-        ("weights", "Conditions with what each adds: [{if: {…}, add: 60}, …]; all of them are asked.", Takes::List(&Takes::Section(&WEIGHT))),
+        (
+            "weights",
+            "Conditions with what each adds: [{if: {…}, add: 60}, …]; all of them are asked.",
+            Takes::List(&Takes::Section(&WEIGHT)),
+        ),
         ("over", "The sum is greater.", Takes::Number),
         ("under", "The sum is smaller.", Takes::Number),
         ("at_least", "The sum is as great or greater.", Takes::Number),
@@ -22,7 +26,7 @@ pub(super) static KEYS: Shape = Shape {
 pub(super) static WEIGHT: Shape = Shape {
     what: "a weight",
     keys: &[
-        ("if", "The condition.", Takes::Section(&CONDITION)),
+        ("if", "The condition.", Takes::Rules("a condition")),
         ("add", "What it adds when it holds; may be negative.", Takes::Number),
     ],
 };

@@ -19,11 +19,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const SPAM_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
 pub(super) const SPAM: Word = Word::new(
     (
         "spam",
         "`true`: SpamAssassin, rspamd or bogofilter called it spam; or its score: {at_least: 8}. Remove such fields before you run a filter of your own: senders can write them too.",
-        Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]),
+        SPAM_TAKES,
     ),
     read,
 );
@@ -54,7 +55,9 @@ impl Condition for Spam {
             Self::Score(range) => {
                 let score = score(&message);
                 let holds = score.is_some_and(|score| range.holds(score));
-                asking.saw(holds, || score.map_or("there is no spam score".to_owned(), |score| format!("score is {score}")));
+                asking.saw(holds, || {
+                    score.map_or("there is no spam score".to_owned(), |score| format!("score is {score}"))
+                });
                 Ok(holds)
             }
         }

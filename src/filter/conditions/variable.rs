@@ -8,12 +8,9 @@ use crate::config::reader::{self, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 
+const VARIABLE_TAKES: Takes = Takes::Named(&COMPARED);
 pub(super) const VARIABLE: Word = Word::new(
-    (
-        "variable",
-        "A variable or capture, each with a comparison: {ticket: {regex: '^[0-9]+$'}}.",
-        Takes::Named(&COMPARED),
-    ),
+    ("variable", "A variable or capture, each with a comparison: {ticket: {regex: '^[0-9]+$'}}.", VARIABLE_TAKES),
     read,
 );
 

@@ -52,7 +52,9 @@ pub(super) fn collect(
         "execute" => return execute(lua, script, asking, &value),
         "log" => {
             let text = formatted(lua, arguments)?;
-            collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text, true), compiler))?);
+            collected.push(
+                script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text, true), compiler))?,
+            );
             return Ok(LuaValue::Nil);
         }
         "fileinto" => collected.push(file(script, asking, &value)?),
@@ -109,7 +111,9 @@ fn only_written_addresses(script: &Script, asking: &Asking<'_>, value: &Node) ->
     match texts.iter().find(|address| !script.says(address) && !asking.settings.is_me(&address.to_lowercase())) {
         Some(address) => {
             let address = crate::clean::short(address, 80);
-            Err(mlua::Error::runtime(format!("{address} does not stand in this script: a message cannot choose where it goes")))
+            Err(mlua::Error::runtime(format!(
+                "{address} does not stand in this script: a message cannot choose where it goes"
+            )))
         }
         None => Ok(()),
     }

@@ -11,8 +11,18 @@ use crate::message::{Address, Part};
 
 /// The methods: `m:header("Subject")`.
 pub(super) const METHODS: [&str; 12] = [
-    "header", "headers", "raw_header", "exists_any", "body", "raw_body", "parts", "attachments", "part_text", "in_list",
-    "duplicate", "matches",
+    "header",
+    "headers",
+    "raw_header",
+    "exists_any",
+    "body",
+    "raw_body",
+    "parts",
+    "attachments",
+    "part_text",
+    "in_list",
+    "duplicate",
+    "matches",
 ];
 
 /// The most text that `m:body()` gives when nobody says, in bytes.
@@ -23,7 +33,8 @@ const MOST_TEXT: usize = 8 * 1024 * 1024;
 /// A field of the message; nil for a name it does not have.
 pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
     let message = asking.message();
-    let text = |value: Option<&str>| value.map_or(Ok(LuaValue::Nil), |value| lua.create_string(value).map(LuaValue::String));
+    let text =
+        |value: Option<&str>| value.map_or(Ok(LuaValue::Nil), |value| lua.create_string(value).map(LuaValue::String));
     match name {
         "subject" => text(Some(message.first("Subject").unwrap_or_default())),
         "list_id" => text(message.list_id()),
@@ -35,10 +46,10 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
             let age = asking.now().timestamp().duration_since(asking.envelope.arrived);
             Ok(LuaValue::Number(age.as_secs_f64().max(0.0)))
         }
-        "from" => address(lua, asking, message.addresses("From").first().copied()).map(LuaValue::Table),
+        "from" => address(lua, asking, message.addresses("From").next()).map(LuaValue::Table),
         "to" | "cc" | "bcc" | "reply_to" | "sender" => {
             let field = name.replace('_', "-");
-            addresses(lua, asking, message.addresses(&field).into_iter())
+            addresses(lua, asking, message.addresses(&field))
         }
         "recipients" => addresses(lua, asking, message.recipients().iter()),
         "references" | "thread" => {

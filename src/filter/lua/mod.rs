@@ -14,9 +14,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use mlua::{Function, MultiValue, Table, Value as LuaValue};
+use mlua::{MultiValue, Table, Value as LuaValue};
 
 use self::sandbox::Sandbox;
 use super::actions;
@@ -33,8 +32,6 @@ use crate::config::{FilterSource, RuleFile, Script as Written};
 pub(super) struct Script {
     /// The file's name, or the place of the text in its rule file.
     pub(super) name: String,
-    /// Distinguishes scripts in the caches of the workers.
-    id: u64,
     bytecode: Vec<u8>,
     /// A text in a rule file: it uses `m` and `act` and is no function of them.
     is_inline: bool,
@@ -109,12 +106,10 @@ impl Script {
         lists: &BTreeMap<String, List>,
         source: &Arc<Source>,
     ) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let root = Node { value: Value::Null, span: Span::START };
         let document = Document { source: Arc::clone(source), root };
         let file = RuleFile { document, lists: Vec::new(), base: Base::new("/", None) };
-        Self { name, id, bytecode, is_inline, param, lists: lists.clone(), file }
+        Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
     }
 
     /// Runs it as a condition: whether what it returns is true.
@@ -185,7 +180,7 @@ impl Script {
             }
             sandbox.begin();
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
-            let chunk = chunk.set_mode(mlua::ChunkMode::Binary).set_environment(environment).into_function()?;
+            let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;
             match returned {
                 LuaValue::Function(function) if !self.is_inline => truth(&function.call::<LuaValue>((m, act))?),
@@ -266,7 +261,7 @@ fn note<T>(broken: &RefCell<Option<Break>>, result: Result<T, Failed>) -> mlua::
 }
 
 fn bytecode(text: &str) -> Result<Vec<u8>, mlua::Error> {
-    mlua::Compiler::new().compile(text)
+    mlua::chunk::Compiler::new().compile(text)
 }
 
 fn short_name(source: &Source) -> String {
@@ -311,7 +306,7 @@ fn root_of(error: &mlua::Error) -> String {
     }
 }
 
-/// The functions that only some callers need.
+/// The actions that a script asked for.
 type Collected = Vec<Box<dyn actions::Verb>>;
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
 
 use super::super::actions;
 use super::super::comparator;
-use super::message::METHODS;
 use super::Break;
+use super::message::METHODS;
 
 /// The memory a script may use, in bytes.
 pub(super) const MEMORY: usize = 64 * 1024 * 1024;
@@ -28,9 +28,32 @@ const MAX_EXPRESSIONS: usize = 200;
 
 /// Of the standard library, what is pure. Everything else is gone.
 const GLOBALS: [&str; 26] = [
-    "_VERSION", "assert", "bit32", "buffer", "coroutine", "error", "getmetatable", "ipairs", "math", "next", "pairs",
-    "pcall", "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "string", "table", "tonumber",
-    "tostring", "type", "typeof", "unpack", "utf8",
+    "_VERSION",
+    "assert",
+    "bit32",
+    "buffer",
+    "coroutine",
+    "error",
+    "getmetatable",
+    "ipairs",
+    "math",
+    "next",
+    "pairs",
+    "pcall",
+    "rawequal",
+    "rawget",
+    "rawlen",
+    "rawset",
+    "select",
+    "setmetatable",
+    "string",
+    "table",
+    "tonumber",
+    "tostring",
+    "type",
+    "typeof",
+    "unpack",
+    "utf8",
 ];
 /// What would make a script's answer depend on more than the message.
 const IMPURE: [(&str, &str); 2] = [("math", "random"), ("math", "randomseed")];
@@ -78,7 +101,9 @@ impl Clock {
 
     fn interrupt(&self) -> mlua::Result<VmState> {
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed);
-        if self.passed.load(Ordering::Relaxed) || (count.is_multiple_of(LOOK) && self.now() > self.end.load(Ordering::Relaxed)) {
+        if self.passed.load(Ordering::Relaxed)
+            || (count.is_multiple_of(LOOK) && self.now() > self.end.load(Ordering::Relaxed))
+        {
             self.passed.store(true, Ordering::Relaxed);
             return Err(mlua::Error::runtime(format!("it ran longer than {} s", DEADLINE.as_secs())));
         }
@@ -100,7 +125,13 @@ impl Drop for Pause<'_> {
 
 impl Sandbox {
     fn new() -> mlua::Result<Self> {
-        let libraries = StdLib::COROUTINE | StdLib::TABLE | StdLib::STRING | StdLib::UTF8 | StdLib::BIT | StdLib::MATH | StdLib::BUFFER;
+        let libraries = StdLib::COROUTINE
+            | StdLib::TABLE
+            | StdLib::STRING
+            | StdLib::UTF8
+            | StdLib::BIT
+            | StdLib::MATH
+            | StdLib::BUFFER;
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         lua.set_memory_limit(MEMORY)?;
         keep_only_what_is_pure(&lua)?;
@@ -182,29 +213,30 @@ fn keep_only_what_is_pure(lua: &Lua) -> mlua::Result<()> {
 fn replace_find(lua: &Lua) -> mlua::Result<()> {
     let string: Table = lua.globals().get("string")?;
     let original: Function = string.get("find")?;
-    let find = move |_: &Lua, (text, what, from, plain): (mlua::LuaString, mlua::LuaString, Option<i64>, Option<bool>)| {
-        let is_plain = plain.unwrap_or(false) || !what.as_bytes().iter().any(|b| b"^$*+?.([%-".contains(b));
-        if !is_plain {
-            return original.call::<MultiValue>((text, what, from));
-        }
-        let bytes = text.as_bytes();
-        let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-        let from = match from.unwrap_or(1) {
-            from @ 1.. => from,
-            0 => 1,
-            back => (length + back + 1).max(1),
-        };
-        let start = usize::try_from(from - 1).unwrap_or(0);
-        let found = bytes.get(start..).and_then(|rest| memchr::memmem::find(rest, &what.as_bytes()));
-        Ok(match found {
-            Some(at) => {
-                let first = start + at + 1;
-                let last = first + what.as_bytes().len() - 1;
-                MultiValue::from_vec(vec![mlua::Value::Number(first as f64), mlua::Value::Number(last as f64)])
+    let find =
+        move |_: &Lua, (text, what, from, plain): (mlua::LuaString, mlua::LuaString, Option<i64>, Option<bool>)| {
+            let is_plain = plain.unwrap_or(false) || !what.as_bytes().iter().any(|b| b"^$*+?.([%-".contains(b));
+            if !is_plain {
+                return original.call::<MultiValue>((text, what, from));
             }
-            None => MultiValue::from_vec(vec![mlua::Value::Nil]),
-        })
-    };
+            let bytes = text.as_bytes();
+            let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
+            let from = match from.unwrap_or(1) {
+                from @ 1.. => from,
+                0 => 1,
+                back => (length + back + 1).max(1),
+            };
+            let start = usize::try_from(from - 1).unwrap_or(0);
+            let found = bytes.get(start..).and_then(|rest| memchr::memmem::find(rest, &what.as_bytes()));
+            Ok(match found {
+                Some(at) => {
+                    let first = start + at + 1;
+                    let last = first + what.as_bytes().len() - 1;
+                    MultiValue::from_vec(vec![mlua::Value::Number(first as f64), mlua::Value::Number(last as f64)])
+                }
+                None => MultiValue::from_vec(vec![mlua::Value::Nil]),
+            })
+        };
     string.set("find", lua.create_function(find)?)
 }
 
@@ -217,14 +249,14 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
     let re = lua.create_table()?;
     re.set("match", lua.create_function(expression_matches)?)?;
     globals.set("re", re)?;
-    let set = |names: &mut dyn Iterator<Item = &str>| -> mlua::Result<Table> {
+    let set = |names: Vec<&str>| -> mlua::Result<Table> {
         let table = lua.create_table()?;
-        names.try_for_each(|name| table.raw_set(name, true))?;
+        names.into_iter().try_for_each(|name| table.raw_set(name, true))?;
         Ok(table)
     };
-    lua.set_named_registry_value("methods", set(&mut METHODS.iter().copied())?)?;
+    lua.set_named_registry_value("methods", set(METHODS.to_vec())?)?;
     let words = actions::WORDS.iter().map(|word| word.key.0).filter(|word| *word != "lua" && *word != "set");
-    lua.set_named_registry_value("words", set(&mut words.into_iter())?)
+    lua.set_named_registry_value("words", set(words.collect())?)
 }
 
 thread_local! {

@@ -19,9 +19,17 @@ pub(super) static EXPECT: Shape = Shape {
         ("flags", "The flags and keywords it gets there, exactly.", TEXTS),
         ("discard", "`true`: it is discarded.", Takes::Flag),
         ("defer", "`true`: it is decided later.", Takes::Flag),
-        ("tells", "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough.", TEXTS),
+        (
+            "tells",
+            "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough.",
+            TEXTS,
+        ),
         ("no_reply", "Why nothing is answered: a row like `A7`.", Takes::Text),
-        ("header", "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there.", Takes::Named(&Takes::Text)),
+        (
+            "header",
+            "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there.",
+            Takes::Named(&Takes::Text),
+        ),
         ("rule", "The rules that decided, in order.", TEXTS),
         ("log", "A line in the journal holds this.", TEXTS),
         ("adds", "Entries that database lists get: {book: [a@b.example]}.", Takes::Named(&TEXTS)),
@@ -78,7 +86,9 @@ impl Expected {
             let Some(node) = map.take(key) else { continue };
             for (list, entries) in named(node, "lists with entries (a mapping)", map.problems()) {
                 let entries = texts(entries, map.problems()).unwrap_or_default();
-                expected.adds.extend(entries.iter().map(|entry| format!("{sign} {} {}", list.text, entry.to_lowercase())));
+                expected
+                    .adds
+                    .extend(entries.iter().map(|entry| format!("{sign} {} {}", list.text, entry.to_lowercase())));
             }
         }
         Some(expected)

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use self::expect::Expected;
 use super::engine::{Engine, Settings};
 use super::trace::Trace;
+use crate::config::FilterSource;
 use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, Source};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::config::FilterSource;
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
 /// One test.
@@ -27,7 +27,11 @@ pub(super) static TEST: Shape = Shape {
     keys: &[
         ("name", "What it shows.", Takes::Text),
         ("with", "The values of the filter's parameters.", Takes::Named(&Takes::Text)),
-        ("message", "Header fields with their values, and `body`, `html`, `attachments` (file names).", Takes::Named(&TEXTS)),
+        (
+            "message",
+            "Header fields with their values, and `body`, `html`, `attachments` (file names).",
+            Takes::Named(&TEXTS),
+        ),
         ("raw", "Instead: the whole message as text.", Takes::Text),
         ("file", "Instead: a file with the message, `.eml`.", Takes::Text),
         ("now", "What time it is: `2026-12-24 18:00`, local. Default: noon of 2026-11-23.", Takes::Text),
@@ -35,7 +39,11 @@ pub(super) static TEST: Shape = Shape {
         ("account", "The account. Default: `test`.", Takes::Text),
         ("folder", "The folder on the server. Default: INBOX.", Takes::Text),
         ("flags", "The flags it has there.", TEXTS),
-        ("programs", "What programs answer: {bogofilter: {code: 1}, next-ticket: {out: \"17\"}}.", Takes::Named(&Takes::Section(&told::ANSWER))),
+        (
+            "programs",
+            "What programs answer: {bogofilter: {code: 1}, next-ticket: {out: \"17\"}}.",
+            Takes::Named(&Takes::Section(&told::ANSWER)),
+        ),
         ("lists", "What is in database lists: {muted: [a@b.example]}.", Takes::Named(&TEXTS)),
         ("seen", "Keys that `duplicate` saw before.", TEXTS),
         ("answered", "Senders that were answered already.", TEXTS),
@@ -156,7 +164,7 @@ fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -
     match Engine::compile(&[source], settings) {
         Ok((engine, _)) => Some(engine),
         Err(found) => {
-            found.into_iter().filter(|p| p.severity == Severity::Error).for_each(|problem| problems.push(problem));
+            found.into_iter().filter(|p| p.severity == Severity::Error).for_each(|problem| problems.add(problem));
             None
         }
     }

@@ -44,13 +44,7 @@ impl Default for Told {
     /// Noon of an ordinary Monday, and nothing known.
     fn default() -> Self {
         let now = civil::datetime(2026, 11, 23, 12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap_or_default();
-        Self {
-            now,
-            programs: BTreeMap::new(),
-            lists: HashMap::new(),
-            seen: HashSet::new(),
-            answered: HashSet::new(),
-        }
+        Self { now, programs: BTreeMap::new(), lists: HashMap::new(), seen: HashSet::new(), answered: HashSet::new() }
     }
 }
 

@@ -21,6 +21,8 @@ const SEARCH_STEP: u32 = 5_000;
 const SEARCHES_IN_FLIGHT: usize = 16;
 /// So many UIDs are named in one command.
 const STEP: usize = 1_000;
+/// So many keywords of a message are carried over; servers set no bound.
+const MAX_KEYWORDS: usize = 50;
 
 impl Session {
     /// The UIDs of messages that satisfy `criteria`, ascending, each once.
@@ -139,8 +141,14 @@ fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
 }
 
 pub(super) fn flags_of<S: AsRef<str>>(flags: &[S]) -> Flags {
-    // Keywords have no letter of their own in a Maildir yet; only the system flags are carried over.
-    flags.iter().filter_map(|flag| Flag::from_word(flag.as_ref())).collect()
+    let mut known = Flags::default();
+    for flag in flags.iter().map(AsRef::as_ref) {
+        if known.keywords().len() < MAX_KEYWORDS || Flag::from_word(flag).is_some() {
+            // What is neither flag nor keyword (`\Recent`) says nothing about a copy here.
+            known.parse_word(flag).ok();
+        }
+    }
+    known
 }
 
 /// `17-Jul-1996 02:44:25 -0700`, the day padded with a blank or not.
@@ -185,6 +193,15 @@ mod tests {
         assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
         assert_eq!(uid_set([u32::MAX].into_iter()), "4294967295");
         assert_eq!(uid_set(std::iter::empty()), "");
+    }
+
+    #[test]
+    fn keywords_are_carried_over_within_bounds() {
+        let flags = flags_of(&["\\Seen", "\\Recent", "$Forwarded", "$Junk", "\\*"]);
+        assert_eq!(flags.to_string(), "PS $Junk");
+        let many: Vec<String> = (0..1000).map(|n| format!("k{n}")).chain(["\\Flagged".to_owned()]).collect();
+        let flags = flags_of(&many);
+        assert_eq!((flags.keywords().len(), flags.letters().as_str()), (MAX_KEYWORDS, "F"));
     }
 
     #[test]

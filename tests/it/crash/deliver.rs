@@ -95,6 +95,8 @@ impl Machine {
             memory: mailsluice::source::Memory::default(),
             threads: 1,
             host: "host".to_owned(),
+            lists: Arc::default(),
+            allow_root: false,
         }
     }
 

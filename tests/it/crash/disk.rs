@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use mailsluice::state::{Disk, DiskFile};
+use mailsluice::state::{Disk, DiskFile, SharedFile};
 
 use super::fate::Fate;
 
@@ -72,6 +73,8 @@ struct Inner {
     durable: Tree,
     /// Renames of which neither directory was synced.
     renamed: Vec<(PathBuf, PathBuf)>,
+    /// How many files there were when the process began: those are old.
+    old: FileId,
 }
 
 impl ForgetfulDisk {
@@ -85,9 +88,11 @@ impl ForgetfulDisk {
 
     /// After the death of the process; a new one finds what is left.
     pub fn restart(&self, death: Death) {
+        let mut inner = self.lock();
         if death == Death::PowerCut {
-            self.lock().forget_unsynced();
+            inner.forget_unsynced();
         }
+        inner.old = inner.files.len();
     }
 
     /// Every file below a directory, without counting as a step.
@@ -168,6 +173,13 @@ impl Inner {
         Ok(())
     }
 
+    fn sync_file(&mut self, id: FileId, lie: Option<Lie>) {
+        if lie != Some(Lie::Files) {
+            let (seen, durable) = &mut self.files[id];
+            durable.clone_from(seen);
+        }
+    }
+
     fn sync_dir(&mut self, dir: &Path, rename: Rename) {
         let is_here = |path: &Path| path.parent() == Some(dir);
         let (done, open) =
@@ -231,6 +243,38 @@ impl Disk for ForgetfulDisk {
         self.step("rename to", to)?.rename(from, to)
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut inner = self.step("replace", to)?;
+        inner.file(from)?;
+        inner.seen.remove(to);
+        inner.rename(from, to)
+    }
+
+    /// Between two processes time passes.
+    fn age(&self, path: &Path) -> io::Result<Option<Duration>> {
+        let inner = self.look()?;
+        match inner.file(path) {
+            Ok(id) => Ok(Some(Duration::from_secs(if id < inner.old { 3600 } else { 0 }))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn open_shared(&self, path: &Path) -> io::Result<Box<dyn SharedFile>> {
+        let mut inner = self.step("open", path)?;
+        let id = match inner.file(path) {
+            Ok(id) => id,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let id = inner.files.len();
+                inner.create(path, Node::File(id))?;
+                inner.files.push(Default::default());
+                id
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Box::new(OpenFile { disk: self.clone(), id, path: path.to_path_buf() }))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut inner = self.step("remove", path)?;
         inner.file(path)?;
@@ -286,13 +330,42 @@ impl Write for OpenFile {
     }
 }
 
+impl SharedFile for OpenFile {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.disk.look()?.files[self.id].0.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let inner = self.disk.look()?;
+        let left = inner.files[self.id].0.get(offset as usize..).unwrap_or_default();
+        let length = left.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&left[..length]);
+        Ok(length)
+    }
+
+    /// In two pieces: a process can die between them.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        [first, second].into_iter().filter(|piece| !piece.is_empty()).try_for_each(|piece| self.write_all(piece))
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let mut inner = self.disk.step("truncate", &self.path)?;
+        inner.files[self.id].0.truncate(length as usize);
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut inner = self.disk.step("sync", &self.path)?;
+        inner.sync_file(self.id, self.disk.lie);
+        Ok(())
+    }
+}
+
 impl DiskFile for OpenFile {
     fn finish(self: Box<Self>, _modified: Timestamp) -> io::Result<()> {
         let mut inner = self.disk.step("sync", &self.path)?;
-        if self.disk.lie != Some(Lie::Files) {
-            let (seen, durable) = &mut inner.files[self.id];
-            durable.clone_from(seen);
-        }
+        inner.sync_file(self.id, self.disk.lie);
         Ok(())
     }
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use mailsluice::decision::Fact;
 use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalRow, Known, Recorded, Remembered, SqliteStore, Staged, Store, Unfinished,
-    sync_dirs,
+    Attempt, Disk, Entry, EntryId, JournalRow, Known, OutboxRow, Recording, Remembered, SqliteStore, Staged, Store,
+    Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -61,7 +62,8 @@ impl MortalStore {
     fn record_pending(&self) -> Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap());
         if !pending.is_empty() {
-            let recorded = self.step("record, too late")?.record(self.staged_again(pending), &[])?;
+            let recording = self.step("record, too late")?.record(self.staged_again(pending), &[])?;
+            let Recording::Recorded(recorded) = recording else { panic!("nobody else is at work") };
             let proof = sync_dirs(&*self.disk, []).unwrap();
             let published: Vec<EntryId> = recorded.published(proof).ids().collect();
             self.inner.finish(&published)?;
@@ -94,7 +96,7 @@ impl Store for MortalStore {
         self.step("forget")?.forget(keys)
     }
 
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recorded> {
+    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording> {
         match self.mistake {
             None => self.step("record")?.record(staged, done),
             Some(Mistake::PublishBeforeRecord) => {
@@ -106,9 +108,21 @@ impl Store for MortalStore {
             Some(Mistake::RecordAfterSettle) => {
                 self.pending.lock().unwrap().extend(staged.entries().iter().cloned());
                 let numbers = (-1000..).take(staged.entries().len()).collect();
-                staged.recorded(numbers)
+                staged.recorded(numbers).map(Recording::Recorded)
             }
         }
+    }
+
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
+        self.look()?.holds(fact, now)
+    }
+
+    fn list_entries(&self, list: &str) -> Result<Vec<String>> {
+        self.look()?.list_entries(list)
+    }
+
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.outbox(entry, limit)
     }
 
     fn finish(&self, done: &[EntryId]) -> Result<()> {
@@ -135,8 +149,8 @@ impl Store for MortalStore {
         self.look()?.died_deciding(account)
     }
 
-    fn attempt(&self, key: &Key, cause: &str, now: Timestamp) -> Result<u32> {
-        self.step("attempt")?.attempt(key, cause, now)
+    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
+        self.step("attempt")?.attempt(key, trouble, cause, now)
     }
 
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>> {

@@ -226,6 +226,8 @@ impl<'a> Story<'a> {
             memory: mailsluice::source::Memory::default(),
             threads: 1,
             host: "host".to_owned(),
+            lists: Arc::default(),
+            allow_root: false,
         }
     }
 

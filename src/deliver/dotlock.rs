@@ -1,0 +1,161 @@
+//! Dot locks: `FILE.lock`, the lock that Dovecot and every other mail program understands.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, test_kill_process};
+
+use crate::state::{Disk, LOCK_PATIENCE};
+
+/// A lock that nobody touched for so long belongs to a program that died. Dovecot says two minutes too, and touches
+/// its own more often.
+const STALE: Duration = Duration::from_secs(120);
+/// The time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// So much of a lock file is read.
+const MOST: u64 = 1024;
+
+/// The locks that this process holds or is just taking: what bears its number and is not among them was left by a
+/// process that died.
+static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// A lock, held until it is dropped.
+pub(super) struct Dotlock<'a> {
+    disk: &'a dyn Disk,
+    reserved: Reserved,
+}
+
+impl<'a> Dotlock<'a> {
+    /// Takes the lock at that path, waiting up to [`LOCK_PATIENCE`] for its holder.
+    pub(super) fn take(disk: &'a dyn Disk, path: &Path) -> io::Result<Self> {
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            if let Some(reserved) = Reserved::try_take(path) {
+                match create(disk, path) {
+                    Ok(()) => return Ok(Self { disk, reserved }),
+                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+                    Err(_) if is_stale(disk, path)? => {
+                        remove(disk, path)?;
+                        continue;
+                    }
+                    Err(_) => {}
+                }
+            }
+            if Instant::now() >= until {
+                let text = format!("another program keeps {} locked", path.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+impl Drop for Dotlock<'_> {
+    fn drop(&mut self) {
+        // Should it stay, it bears our number and is taken for what it is.
+        remove(self.disk, &self.reserved.0).ok();
+    }
+}
+
+/// One process takes a lock for one thread at a time.
+struct Reserved(PathBuf);
+
+impl Reserved {
+    fn try_take(path: &Path) -> Option<Self> {
+        let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
+        ours.insert(path.to_path_buf()).then(|| Self(path.to_path_buf()))
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        OURS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// As Dovecot writes it: `PID:HOST`. Nothing of it has to be durable.
+fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let mut file = disk.create(path)?;
+    file.write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
+}
+
+fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// Its holder is gone, or it is too old to be held.
+fn is_stale(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    let mut text = String::new();
+    match disk.open(path).map(|file| file.take(MOST).read_to_string(&mut text)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(e),
+        // What is no text has no number in it.
+        Ok(_) => {}
+    }
+    let is_dead = match text.trim().split_once(':') {
+        Some((pid, on)) if on == host() => pid.parse().is_ok_and(is_gone),
+        _ => false,
+    };
+    Ok(is_dead || disk.age(path)?.is_none_or(|age| age > STALE))
+}
+
+fn is_gone(pid: i32) -> bool {
+    let is_our_own = u32::try_from(pid).is_ok_and(|pid| pid == std::process::id());
+    let exists = |pid| match test_kill_process(pid) {
+        Ok(()) | Err(rustix::io::Errno::PERM) => true,
+        Err(_) => false,
+    };
+    is_our_own || !Pid::from_raw(pid).is_some_and(exists)
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::RealDisk;
+
+    #[test]
+    fn whoever_died_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        for left in [format!("{}:{}", std::process::id(), host()), format!("{}:{}", i32::MAX, host())] {
+            std::fs::write(&path, left).unwrap();
+            drop(Dotlock::take(&RealDisk, &path).unwrap());
+            assert!(!path.exists());
+        }
+        for held in [format!("1:{}", host()), "77:elsewhere".to_owned(), String::new()] {
+            std::fs::write(&path, held).unwrap();
+            assert!(!is_stale(&RealDisk, &path).unwrap());
+            let long_ago = std::time::SystemTime::now() - STALE * 2;
+            std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+            assert!(is_stale(&RealDisk, &path).unwrap());
+        }
+    }
+
+    #[test]
+    fn threads_wait_for_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let count = Mutex::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let _lock = Dotlock::take(&RealDisk, &path).unwrap();
+                    let before = *count.lock().unwrap();
+                    std::thread::sleep(Duration::from_millis(5));
+                    *count.lock().unwrap() = before + 1;
+                });
+            }
+        });
+        assert_eq!(*count.lock().unwrap(), 4);
+    }
+}

@@ -1,0 +1,150 @@
+//! Decide: ask the rules about each message of a batch, in order, and live with what they cannot answer.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+
+use super::commit::Committer;
+use super::facts::WorldFacts;
+use super::plan::{Decided, writes};
+use super::{Cause, Notice, World};
+use crate::clean;
+use crate::decision::{Decision, Deferral};
+use crate::error::Result;
+use crate::message::{Bytes, Envelope, Key, Message};
+use crate::source::Fetched;
+use crate::state::Trouble;
+
+/// After so many deaths of the program while deciding, a message is filed without its rules.
+const CRASHES: u32 = 2;
+/// The cause noted for such a death.
+pub const DIED: &str = "the program died while deciding about it";
+/// So often a message may be deferred,
+const DEFERRALS: u32 = 10;
+/// and for so long; then it is kept.
+const DEFERRED: SignedDuration = SignedDuration::from_hours(24);
+
+/// A message that waits for its decision.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    envelope: Envelope,
+    message: Arc<Message>,
+    /// It was deferred for too long: rules are not asked again.
+    given_up: Option<String>,
+}
+
+impl Arrived {
+    pub(super) fn new(world: &World, Fetched { envelope, bytes }: Fetched) -> Self {
+        Self { envelope, message: Arc::new(world.message(bytes)), given_up: None }
+    }
+}
+
+/// What was asked about a message.
+enum Verdict {
+    Decided(Decision),
+    Later(Deferral),
+}
+
+impl Committer {
+    /// Decides about a batch. Messages to be asked about later are taken out of it.
+    pub(super) fn decide_all(&mut self, arrived: &mut Vec<Arrived>, notices: &mut Vec<Notice>) -> Result<Vec<Decided>> {
+        let mut decided: Vec<Decided> = Vec::with_capacity(arrived.len());
+        let mut earlier = Vec::new();
+        for mut one in std::mem::take(arrived) {
+            let decision = match self.ask(&one, &earlier, notices)? {
+                Verdict::Decided(decision) => decision,
+                Verdict::Later(deferral) => match self.defer(&one, &deferral)? {
+                    Some(given_up) => {
+                        one.given_up = Some(given_up);
+                        self.kept_after_deferrals(&one, notices)
+                    }
+                    None => continue,
+                },
+            };
+            let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
+            decided.push(Decided { envelope, message, decision });
+            earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());
+            arrived.push(one);
+        }
+        self.world.store.deciding(&self.account, None)?;
+        Ok(decided)
+    }
+
+    fn ask(&self, one: &Arrived, earlier: &[crate::decision::Write], notices: &mut Vec<Notice>) -> Result<Verdict> {
+        let Arrived { envelope, message, given_up } = one;
+        if given_up.is_some() {
+            return Ok(Verdict::Decided(self.kept_after_deferrals(one, notices)));
+        }
+        let died = self.attempts.get(&envelope.key.id).filter(|attempt| attempt.trouble == Trouble::Died);
+        if died.is_some_and(|attempt| attempt.count >= CRASHES) {
+            notices.push(self.unfiltered(Cause::Crashed, one, DIED));
+            let decision = Decision::keep("filed without rules: the program died twice while deciding about it");
+            return Ok(Verdict::Decided(decision));
+        }
+        self.world.store.deciding(&self.account, Some(&envelope.key))?;
+        let facts = WorldFacts { world: &self.world, earlier };
+        // A rule cannot panic by itself; a library under it might.
+        let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, envelope, &facts)));
+        Ok(match asked {
+            Ok(Ok(decision)) if decision.failures.is_empty() => Verdict::Decided(decision),
+            Ok(Ok(decision)) => Verdict::Decided(self.kept_after_failures(one, decision, notices)),
+            Ok(Err(deferral)) => Verdict::Later(deferral),
+            Err(_) => {
+                notices.push(self.unfiltered(Cause::RulesFailed, one, "the rules failed on it"));
+                Verdict::Decided(Decision::keep("kept: the rules failed on it"))
+            }
+        })
+    }
+
+    /// Nothing of what the rules wanted is done, but for what they noted.
+    fn kept_after_failures(&self, one: &Arrived, failed: Decision, notices: &mut Vec<Notice>) -> Decision {
+        let Decision { rules, mut why, mut notes, failures, .. } = failed;
+        let causes = failures.iter().map(|failure| {
+            let (rule, cause) = (clean::short(&failure.rule, 100), clean::line(failure.cause.as_bytes()));
+            format!("the rule `{rule}` failed: {cause}")
+        });
+        let causes: Vec<String> = causes.collect();
+        notices.push(self.unfiltered(Cause::RulesFailed, one, &causes.join("; ")));
+        notes.extend(causes);
+        why.push("kept: a rule failed on it".to_owned());
+        let Decision { actions, .. } = Decision::keep("");
+        Decision { actions, rules, why, notes, ..Decision::default() }
+    }
+
+    fn kept_after_deferrals(&self, one: &Arrived, notices: &mut Vec<Notice>) -> Decision {
+        let why = one.given_up.as_deref().unwrap_or_default();
+        notices.push(self.unfiltered(Cause::Deferred, one, why));
+        Decision::keep(format!("kept: {why}"))
+    }
+
+    /// Counts a deferral. The result says that there were enough of them.
+    fn defer(&mut self, one: &Arrived, deferral: &Deferral) -> Result<Option<String>> {
+        let key = &one.envelope.key;
+        let now = self.world.now();
+        let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
+        let cause = format!("the rule `{rule}` asked for it to be decided later: {cause}");
+        let attempt = self.world.store.attempt(key, Trouble::Deferred, &cause, now)?;
+        if attempt.count >= DEFERRALS || now.duration_since(attempt.first) >= DEFERRED {
+            return Ok(Some(format!("{cause} ({} times since {})", attempt.count, attempt.first)));
+        }
+        self.report.deferred += 1;
+        self.report.remarks.push(format!("{key}: {cause} (attempt {} of {DEFERRALS})", attempt.count));
+        if let Bytes::Spooled { path, .. } = one.message.bytes() {
+            super::leftovers::remove(&self.world, path)?;
+        }
+        Ok(None)
+    }
+
+    /// The notice about a message that is in the inbox although no rule put it there.
+    fn unfiltered(&self, cause: Cause, one: &Arrived, why: &str) -> Notice {
+        let subject = clean::short(one.message.first("Subject").unwrap_or_default(), 200);
+        let text = unfiltered_text(&one.envelope.key, &subject, why);
+        Notice { cause, account: self.account.clone(), text }
+    }
+}
+
+fn unfiltered_text(key: &Key, subject: &str, why: &str) -> String {
+    let about = if subject.is_empty() { String::new() } else { format!(" ({subject})") };
+    format!("The message {key}{about}: {why}.\n\nIt is in the inbox, unfiltered, and nothing of it was lost.")
+}

@@ -1,0 +1,248 @@
+//! Plan: what files and rows a decision becomes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::World;
+use crate::clean;
+use crate::config::template::{FolderName, Template};
+use crate::decision::{Action, Decision, Filing, Place, Version, Write};
+use crate::deliver::{Letters, Plan};
+use crate::error::Result;
+use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
+use crate::state::{About, Entry, MboxTarget, Target};
+
+/// Why a keyword has no letter.
+const TAKEN: &str = "all 26 keywords of that folder are taken";
+/// What is noted of a message that waits in the outbox and is kept as well.
+const WAITING: &str = "waiting in the outbox; kept here until it is sent";
+
+/// A message with what was decided about it.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) envelope: Envelope,
+    pub(super) message: Arc<Message>,
+    pub(super) decision: Decision,
+}
+
+/// The letters of each Maildir's keywords.
+type AllLetters = BTreeMap<PathBuf, Letters>;
+
+/// Makes plans for one account.
+#[derive(Clone, Copy)]
+pub(super) struct Planner<'a> {
+    pub(super) world: &'a World,
+    pub(super) account: &'a str,
+    pub(super) into: &'a Template,
+}
+
+impl Planner<'_> {
+    /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
+    pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
+        decided.iter_mut().for_each(keep_until_sent);
+        let letters = self.letters(&decided)?;
+        let mut remarks = Vec::new();
+        let plans = decided.into_iter().map(|decided| self.plan(decided, &letters, &mut remarks)).collect();
+        Ok((plans, remarks))
+    }
+
+    fn letters(self, decided: &[Decided]) -> Result<AllLetters> {
+        let mut wanted: BTreeMap<PathBuf, BTreeSet<&str>> = BTreeMap::new();
+        for Decided { envelope, decision, .. } in decided {
+            for filing in decision.filings().filter(|filing| filing.flags.keywords().len() > 0) {
+                if let Some(maildir) = self.maildir(filing, envelope) {
+                    wanted.entry(maildir).or_default().extend(filing.flags.keywords());
+                }
+            }
+        }
+        let World { disk, folders, .. } = self.world;
+        let mut letters = AllLetters::new();
+        for (maildir, keywords) in wanted {
+            folders.ensure(&**disk, &maildir)?;
+            let assigned = Letters::assign(&**disk, &maildir, &keywords)?;
+            letters.insert(maildir, assigned);
+        }
+        Ok(letters)
+    }
+
+    /// Where a filing goes, unless that is an mbox.
+    fn maildir(self, filing: &Filing, envelope: &Envelope) -> Option<PathBuf> {
+        let folder = match &filing.place {
+            Place::Keep => {
+                let remote = FolderName::parse_safe(&envelope.key.origin.folder, Some('/'));
+                let is_ours = [NOTICES, RECOVERED].contains(&envelope.key.origin.folder.as_str());
+                self.into.expand_into(self.account, &if is_ours { FolderName::inbox() } else { remote })
+            }
+            Place::Folder(folder) => folder.clone(),
+            Place::Mbox(_) => return None,
+        };
+        Some(self.world.folders.maildir(&folder))
+    }
+
+    fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
+        let Decided { envelope, message, decision } = decided;
+        let name = DeliveryName::of(&envelope.key);
+        let base = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let mut files = Files::new(self, base, letters);
+        for action in &decision.actions {
+            match action {
+                Action::File(filing) => files.file(filing, &envelope, &message),
+                Action::Discard => files.words.push("discard".to_owned()),
+                Action::Tell(telling) => files.words.push(clean::line(telling.to_string().as_bytes())),
+            }
+        }
+        let Files { targets, mboxes, words, dropped, .. } = files;
+        remarks.extend(dropped.into_iter().map(|dropped| format!("{}: {dropped}", envelope.key)));
+        let spool = |version| spool_path(self.world, &name, version);
+        let tellings = decision.tellings().map(|telling| (telling.clone(), spool(telling.version))).collect();
+        let spooled = (targets.is_empty() && mboxes.is_empty()).then(|| spool(0));
+        let notes = decision.notes.iter().map(|note| clean::line(note.as_bytes())).collect();
+        let entry = Entry {
+            announced: envelope.announced,
+            head_hash: message.head_hash(),
+            size: message.size(),
+            at: self.world.now(),
+            about: about(&message),
+            rule: decision.rule(),
+            why: decision.why.join("; "),
+            outcome: words.join(", "),
+            notes,
+            targets,
+            mboxes,
+            spooled,
+            reads: decision.reads,
+            writes: decision.writes,
+            tellings,
+            key: envelope.key,
+            name,
+        };
+        let versions = std::iter::once(message).chain(decision.edited).collect();
+        Plan { arrived: envelope.arrived, versions, entry }
+    }
+}
+
+/// What is told has its bytes here: the message as it came, or an edited one.
+fn spool_path(world: &World, name: &DeliveryName, version: Version) -> PathBuf {
+    let file = if version == 0 { name.as_str().to_owned() } else { format!("{}.v{version}", name.as_str()) };
+    world.spool_folder().join(file)
+}
+
+/// Mail must never be only in a queue that nobody empties: until there is a sender, what would leave this machine
+/// without being filed anywhere is kept as well.
+fn keep_until_sent(decided: &mut Decided) {
+    let Decided { envelope, decision, .. } = decided;
+    if decision.filings().next().is_none() && decision.tellings().any(|telling| telling.way.delivers()) {
+        let flags = envelope.flags.clone().carried_over();
+        decision.actions.push(Action::File(Filing { place: Place::Keep, flags, version: 0 }));
+        decision.notes.push(WAITING.to_owned());
+    }
+}
+
+/// The files of one message, as they are planned.
+struct Files<'a> {
+    planner: Planner<'a>,
+    /// The file name, before anything that tells several files of one message apart.
+    base: String,
+    letters: &'a AllLetters,
+    targets: Vec<Target>,
+    mboxes: Vec<MboxTarget>,
+    /// The outcome: `fileinto lists/rust [S]`.
+    words: Vec<String>,
+    /// The keywords that found no letter, in words.
+    dropped: Vec<String>,
+}
+
+impl<'a> Files<'a> {
+    fn new(planner: Planner<'a>, base: String, letters: &'a AllLetters) -> Self {
+        Self { planner, base, letters, targets: vec![], mboxes: vec![], words: vec![], dropped: vec![] }
+    }
+
+    fn file(&mut self, filing: &Filing, envelope: &Envelope, message: &Message) {
+        match self.planner.maildir(filing, envelope) {
+            Some(maildir) => self.add_to_maildir(maildir, filing),
+            None => self.add_to_mbox(filing, envelope, message),
+        }
+    }
+
+    fn add_to_maildir(&mut self, maildir: PathBuf, filing: &Filing) {
+        let staged = self.staged(filing.version);
+        // `keep` and a `fileinto` may mean the same folder.
+        if self.targets.iter().any(|target| target.maildir == maildir && target.staged == staged) {
+            return;
+        }
+        let letters = self.letters.get(&maildir);
+        let mut flags = filing.flags.clone();
+        let mut info = filing.flags.letters();
+        let mut small = BTreeSet::new();
+        let mut dropped = Vec::new();
+        for keyword in filing.flags.keywords() {
+            match letters.and_then(|letters| letters.letter(keyword)) {
+                Some(letter) => _ = small.insert(letter),
+                None => {
+                    flags.remove_keyword(keyword);
+                    dropped.push(keyword);
+                }
+            }
+        }
+        info.extend(small);
+        let info = if info.is_empty() { info } else { format!(":2,{info}") };
+        let folder = self.planner.world.folders.name_of(&maildir);
+        let verb = if filing.place == Place::Keep { "keep" } else { "fileinto" };
+        let mut words = in_words(verb, &folder, filing.version, &flags);
+        if !dropped.is_empty() {
+            let dropped = dropped.join(" ");
+            words += &format!(" (without {dropped}: {TAKEN})");
+            self.dropped.push(format!("{dropped} was dropped in {folder}: {TAKEN}"));
+        }
+        self.words.push(words);
+        self.targets.push(Target { maildir, staged, info, version: filing.version });
+    }
+
+    fn add_to_mbox(&mut self, filing: &Filing, envelope: &Envelope, message: &Message) {
+        let Place::Mbox(folder) = &filing.place else { return };
+        let World { folders, .. } = self.planner.world;
+        let file = folders.mbox(folder);
+        if self.mboxes.iter().any(|mbox| mbox.file == file && mbox.version == filing.version) {
+            return;
+        }
+        let staged = format!("{},M={}", self.staged(filing.version), self.mboxes.len());
+        let date = envelope.arrived.to_zoned(TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y");
+        let line = format!("From {} {date} {staged}", sender(message));
+        self.words.push(in_words("fileinto mbox", &folder.to_string(), filing.version, &Flags::default()));
+        let spool = self.planner.world.mbox_spool();
+        self.mboxes.push(MboxTarget { file, spool, staged, line, version: filing.version });
+    }
+
+    fn staged(&self, version: Version) -> String {
+        if version == 0 { self.base.clone() } else { format!("{},V={version}", self.base) }
+    }
+}
+
+fn in_words(verb: &str, folder: &str, version: Version, flags: &Flags) -> String {
+    let edited = if version > 0 { " edited" } else { "" };
+    let flags = if flags.is_empty() { String::new() } else { format!(" [{flags}]") };
+    format!("{verb} {folder}{edited}{flags}")
+}
+
+/// The envelope sender as far as it is known, in a form that cannot break the line of an mbox.
+fn sender(message: &Message) -> String {
+    let is_plain = |address: &String| address.len() <= 200 && address.bytes().all(|byte| byte.is_ascii_graphic());
+    let address_in = |field: &str| {
+        let value = message.first(field)?;
+        parse_addresses(value).into_iter().map(|address| address.address).find(is_plain)
+    };
+    address_in("Return-Path").or_else(|| address_in("From")).unwrap_or_else(|| "MAILER-DAEMON".to_owned())
+}
+
+fn about(message: &Message) -> About {
+    let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 200);
+    About { from: field("From"), subject: field("Subject"), message_id: field("Message-ID") }
+}
+
+/// What a batch writes, in its order.
+pub(super) fn writes(decided: &[Decided]) -> Vec<Write> {
+    decided.iter().flat_map(|decided| decided.decision.writes.iter().cloned()).collect()
+}

@@ -1,0 +1,129 @@
+//! What rules read and write: noted keys, lists, who was answered.
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, Transaction, params};
+
+use super::Entry;
+use crate::decision::{Fact, Read, Write};
+
+/// So many keys are noted under one handle; then those that stop being valid first go.
+pub(super) const MOST_KEYS: u64 = 100_000;
+/// So many answered senders are remembered under one handle, then the oldest go. RFC 5230 4.2 asks for 1000.
+pub(super) const MOST_ANSWERED: u64 = 10_000;
+/// An answer that seems to lie further in the future was noted while the clock was wrong, and does not count: nobody
+/// would be answered until then.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
+/// Answers are forgotten after this: no `days` is longer.
+const FORGET_ANSWERED: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// What the state says now.
+pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
+    match fact {
+        Fact::Seen { handle, key } => db
+            .prepare_cached("SELECT 1 FROM seen_key WHERE handle = ?1 AND key = ?2 AND until > ?3")?
+            .exists(params![handle, key, now.as_second()]),
+        Fact::Listed { list, entry } => {
+            db.prepare_cached("SELECT 1 FROM list_entry WHERE list = ?1 AND entry = ?2")?.exists([list, entry])
+        }
+        Fact::Answered { handle, sender, since } => {
+            let latest = now.checked_add(CLOCKS_DIFFER).unwrap_or(Timestamp::MAX);
+            db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at BETWEEN ?3 AND ?4")?
+                .exists(params![handle, sender, since.as_second(), latest.as_second()])
+        }
+    }
+}
+
+/// Whether everything that was read while deciding about these messages, in this order, is still so. What an earlier
+/// one of them writes, the later ones knew.
+pub(super) fn are_unchanged(db: &Connection, entries: &[Entry]) -> Sql<bool> {
+    for (n, entry) in entries.iter().enumerate() {
+        for Read { fact, answer } in &entry.reads {
+            let written = entries[..n].iter().flat_map(|earlier| &earlier.writes);
+            let now = match Write::latest(written, fact) {
+                Some(written) => written,
+                None => holds(db, fact, entry.at)?,
+            };
+            if now != *answer {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Writes, and keeps what is remembered within its bounds.
+pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()> {
+    match what {
+        Write::Seen { handle, key, until } => {
+            tx.prepare_cached(
+                "INSERT INTO seen_key (handle, key, until) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET until = excluded.until",
+            )?
+            .execute(params![handle, key, until.as_second()])?;
+        }
+        Write::List { list, entry } => {
+            tx.prepare_cached("INSERT OR IGNORE INTO list_entry (list, entry, at) VALUES (?1, ?2, ?3)")?
+                .execute(params![list, entry, at.as_second()])?;
+        }
+        Write::Unlist { list, entry } => {
+            tx.prepare_cached("DELETE FROM list_entry WHERE list = ?1 AND entry = ?2")?.execute([list, entry])?;
+        }
+        Write::Answered { handle, sender, at } => {
+            tx.prepare_cached(
+                "INSERT INTO answered (handle, sender, at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET at = excluded.at",
+            )?
+            .execute(params![handle, sender, at.as_second()])?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the oldest go of the handles that were written to.
+pub(super) fn evict<'a>(
+    tx: &Transaction<'_>,
+    written: impl Iterator<Item = &'a Write>,
+    keys: u64,
+    answered: u64,
+) -> Sql<()> {
+    let mut handles: Vec<(bool, &str)> = written
+        .filter_map(|write| match write {
+            Write::Seen { handle, .. } => Some((true, handle.as_str())),
+            Write::Answered { handle, .. } => Some((false, handle.as_str())),
+            Write::List { .. } | Write::Unlist { .. } => None,
+        })
+        .collect();
+    handles.sort_unstable();
+    handles.dedup();
+    for (is_key, handle) in handles {
+        if is_key {
+            tx.prepare_cached(
+                "DELETE FROM seen_key WHERE handle = ?1 AND key IN
+                 (SELECT key FROM seen_key WHERE handle = ?1 ORDER BY until DESC LIMIT -1 OFFSET ?2)",
+            )?
+            .execute(params![handle, keys])?;
+        } else {
+            tx.prepare_cached(
+                "DELETE FROM answered WHERE handle = ?1 AND sender IN
+                 (SELECT sender FROM answered WHERE handle = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)",
+            )?
+            .execute(params![handle, answered])?;
+        }
+    }
+    Ok(())
+}
+
+/// The entries of a list, sorted.
+pub(super) fn list_entries(db: &Connection, list: &str) -> Sql<Vec<String>> {
+    let mut query = db.prepare_cached("SELECT entry FROM list_entry WHERE list = ?1 ORDER BY entry")?;
+    query.query_map([list], |row| row.get(0))?.collect()
+}
+
+/// Removes what is no longer valid.
+pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
+    tx.execute("DELETE FROM seen_key WHERE until <= ?1", [now.as_second()])?;
+    let old = now.checked_sub(FORGET_ANSWERED).unwrap_or(Timestamp::MIN);
+    tx.execute("DELETE FROM answered WHERE at < ?1", [old.as_second()]).map(drop)
+}

@@ -1,0 +1,81 @@
+//! What is let go, and when.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Transaction, params};
+
+use super::{EntryId, memory, outbox};
+use crate::message::{NOTICES, RECOVERED, STDIN};
+
+/// A key that is missing from complete listings for so long is forgotten.
+const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Journal rows are kept for so long.
+const FORGET_JOURNAL: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// Discarded mail is kept in the spool for so long.
+const FORGET_SPOOL: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// So many bytes of discarded mail are kept in all, 1 GiB; then the oldest goes before its time, so that a flood of
+/// rubbish does not fill the disk.
+pub(super) const MOST_SPOOLED: u64 = 1 << 30;
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// Removes what is old. The result: files in the spool that nothing names any more.
+pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> Sql<Vec<PathBuf>> {
+    let before = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
+    tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
+    tx.execute(
+        "DELETE FROM seen WHERE at < ?1
+         AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4))",
+        params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED],
+    )?;
+    tx.execute("DELETE FROM attempt WHERE at < ?1", [before(FORGET_MISSING)])?;
+    memory::prune(tx, now)?;
+    let files = discarded(tx, before(FORGET_SPOOL), most_spooled)?;
+    journal(tx, before(FORGET_JOURNAL))?;
+    Ok(files)
+}
+
+/// Discarded mail that is too old or too much. What still has to be told keeps its bytes.
+fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<PathBuf>> {
+    let unfinished = outbox::UNFINISHED;
+    let mut query = tx.prepare(&format!(
+        "SELECT entry, spooled, size, at FROM journal WHERE spooled IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE bytes = spooled AND {unfinished}) ORDER BY at DESC, entry DESC"
+    ))?;
+    let rows = query.query_map([], |row| {
+        Ok((row.get::<_, EntryId>(0)?, row.get::<_, String>(1)?, row.get::<_, u64>(2)?, row.get::<_, i64>(3)?))
+    })?;
+    let mut kept = 0u64;
+    let mut files = Vec::new();
+    let mut forget = tx.prepare("UPDATE journal SET spooled = NULL WHERE entry = ?1")?;
+    for row in rows.collect::<Sql<Vec<_>>>()? {
+        let (entry, file, size, at) = row;
+        kept = kept.saturating_add(size);
+        if at < before || kept > most {
+            forget.execute([entry])?;
+            files.push(file);
+        }
+    }
+    // The same message, fetched again, has the same file.
+    let mut named = tx.prepare("SELECT 1 FROM journal WHERE spooled = ?1")?;
+    let mut unnamed = Vec::new();
+    for file in files {
+        if !named.exists([&file])? {
+            unnamed.push(PathBuf::from(file));
+        }
+    }
+    Ok(unnamed)
+}
+
+fn journal(tx: &Transaction<'_>, before: i64) -> Sql<()> {
+    let unfinished = outbox::UNFINISHED;
+    let old = format!(
+        "SELECT entry FROM journal WHERE at < ?1 AND done = 1
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.entry = journal.entry AND {unfinished})"
+    );
+    for table in ["target", "mbox", "outbox", "journal"] {
+        tx.execute(&format!("DELETE FROM {table} WHERE entry IN ({old})"), [before])?;
+    }
+    Ok(())
+}
