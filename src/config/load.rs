@@ -172,7 +172,7 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
         me: me.iter().map(|address| address.to_lowercase()).collect(),
         trust: trust.iter().map(|name| name.to_lowercase()).collect(),
         delimiters: delimiters.unwrap_or_else(|| "+".to_owned()),
-        document: document.clone(),
+        tests: tests_of(document),
     })
 }
 
@@ -209,6 +209,15 @@ fn state_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> 
 /// The XDG specification says that relative paths are ignored.
 fn absolute_in(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
     variable(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// `tests:` of the config and nothing else of it: passwords stand there too.
+fn tests_of(document: &Document) -> Document {
+    let mut root = document.root.clone();
+    if let Value::Map(entries) = &mut root.value {
+        entries.retain(|(key, _)| key.text == "tests");
+    }
+    Document { source: Arc::clone(&document.source), root }
 }
 
 /// `rules:` of the config as a rule file of its own, whose only key is `rules`.

@@ -72,8 +72,8 @@ pub struct Config {
     pub trust: Vec<String>,
     /// The characters between user and detail in an address.
     pub delimiters: String,
-    /// The config file as it stands, for the tests in it.
-    pub document: Document,
+    /// The `tests` of the config, and nothing else of it.
+    pub tests: Document,
 }
 
 /// The root of all local folders.

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use regex::{Regex, RegexBuilder};
 use unicode_normalization::UnicodeNormalization;
 
+use super::asking::{Asking, Break};
 use super::rule::List;
-use super::run::{Asking, Break};
 
 /// Checks that all have to accept a value.
 #[derive(Debug, Default)]
@@ -197,7 +197,7 @@ fn glob_to_regex(glob: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::run::tests::asking;
+    use crate::filter::asking::tests::asking;
 
     fn with(build: impl FnOnce(&mut Comparator) -> Result<(), regex::Error>) -> Comparator {
         let mut comparator = Comparator::default();

@@ -100,8 +100,7 @@ impl Compiler<'_, '_> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
             let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
-            self.add(&mut comparison.comparator, "is", &values, node);
-            return Some(comparison);
+            return self.add(&mut comparison.comparator, "is", &values, node).then_some(comparison);
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let keys: Vec<(&str, &Node)> = COMPARISON.names().filter_map(|key| Some((key, map.take(key)?))).collect();
@@ -132,15 +131,12 @@ impl Compiler<'_, '_> {
 
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
         match reader::texts(node, "a text or a list of texts", &mut self.problems) {
-            Some(values) => {
-                self.add(&mut comparison.comparator, key, &values, node);
-                true
-            }
+            Some(values) => self.add(&mut comparison.comparator, key, &values, node),
             None => false,
         }
     }
 
-    fn add(&mut self, comparator: &mut Comparator, kind: &str, values: &[String], node: &Node) {
+    fn add(&mut self, comparator: &mut Comparator, kind: &str, values: &[String], node: &Node) -> bool {
         let added = match kind {
             "contains" => comparator.contains(values),
             "matches" => comparator.matches(values),
@@ -150,7 +146,9 @@ impl Compiler<'_, '_> {
         if let Err(e) = added {
             self.captures_unknown();
             self.problems.error(node.span, "this regular expression cannot be used").hint(last_line(&e.to_string()));
+            return false;
         }
+        true
     }
 
     fn part(&mut self, node: &Node, allowed: Allowed) -> Option<Part> {

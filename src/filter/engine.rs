@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::asking::Asking;
 use super::compile::{self, Compiled};
 use super::facts::Facts;
 use super::reachable;
 use super::rule::Step;
-use super::run::{Asking, Run};
+use super::run::Run;
 use super::trace::Trace;
 use crate::config::lists::List;
 use crate::config::problem::{Problem, Severity};

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::asking::Break;
 use super::conditions::spam_verdict;
-use super::run::{Break, Run};
+use super::run::Run;
 use crate::decision::Fact;
 use crate::message::{Address, Message};
 

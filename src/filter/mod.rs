@@ -8,6 +8,7 @@
 //! it has, how it is read, and what it does. [`lua`] offers the same to scripts.
 
 mod actions;
+mod asking;
 mod comparator;
 mod comparison;
 mod compile;

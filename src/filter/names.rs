@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::run::Asking;
+use super::asking::Asking;
 use crate::message::Address;
 
 /// Names that every template may use, each with what it is. `header.NAME` is one more for each field.

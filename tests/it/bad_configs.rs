@@ -24,8 +24,11 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Errors and warnings as they are shown, with an empty line between two.
 fn shown(path: &Path) -> String {
-    let Examined { rules, mut problems, .. } = Config::examine(path);
-    problems.extend(Engine::compile(&rules).map_or_else(|errors| errors, |(_, warnings)| warnings));
+    let Examined { config, rules, mut problems } = Config::examine(path);
+    problems.extend(
+        Engine::compile(&rules, &config.as_ref().map(mailsluice::filter::Settings::of).unwrap_or_default())
+            .map_or_else(|errors| errors, |(_, warnings)| warnings),
+    );
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
@@ -76,8 +79,8 @@ fn the_example_means_what_it_says() {
     assert_eq!(old.retention, Retention::Keep);
     assert_eq!(home.server.tls, Tls::StartTls);
     assert_eq!(config.filters.len(), 2);
-    let FilterSource::Yaml(rules) = &config.filters[0];
-    assert_eq!(rules.source.name, Path::new(GOOD).join("rules/main.yaml"));
+    let FilterSource::Yaml(rules) = &config.filters[0] else { panic!("a rule file") };
+    assert_eq!(rules.document.source.name, Path::new(GOOD).join("rules/main.yaml"));
 }
 
 /// A password in a file that others can read; the mode does not survive version control, so it is made here.

@@ -16,7 +16,10 @@ fn problems(path: &Path) -> String {
     let mut all = warnings;
     let own = config.accounts.iter().filter_map(|account| account.filters.as_ref());
     for filters in own.chain([&config.filters]) {
-        all.extend(Engine::compile(filters).map_or_else(|errors| errors, |(_, warnings)| warnings));
+        all.extend(
+            Engine::compile(filters, &mailsluice::filter::Settings::of(&config))
+                .map_or_else(|errors| errors, |(_, warnings)| warnings),
+        );
     }
     all.iter().map(ToString::to_string).collect()
 }
@@ -70,7 +73,7 @@ fn the_reference_lists_every_key() {
     let sections = mailsluice::config::sections().into_iter().chain(mailsluice::filter::sections());
     for shape in sections {
         text += &format!("\n## {}\n\n| key | what |\n|---|---|\n", shape.what);
-        for (key, what) in shape.keys {
+        for (key, what, _) in shape.keys {
             text += &format!("| `{key}` | {} |\n", what.replace('|', "\\|"));
         }
     }

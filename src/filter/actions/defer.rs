@@ -1,7 +1,8 @@
 //! `defer`: decide later; until then the message stays where it is.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::Takes;
 use crate::config::text::Text;

@@ -1,6 +1,7 @@
 //! `discard`: nowhere; `undo` brings it back for 30 days.
 
-use super::super::run::{Break, Run};
+use super::super::asking::Break;
+use super::super::run::Run;
 use super::{Verb, Word, no_value};
 use crate::config::reader::Takes;
 

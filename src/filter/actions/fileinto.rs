@@ -1,8 +1,9 @@
 //! `fileinto`: into a Maildir, or an mbox file.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::names;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word, flags};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::{FolderName, Template};

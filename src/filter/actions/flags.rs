@@ -1,7 +1,8 @@
 //! `addflag` and `removeflag`: on every filing of the rule and of later ones.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, TEXTS};
 use crate::config::yaml::{Node, Value};
@@ -38,10 +39,16 @@ pub(super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Flags
 /// `flaged` is a fine keyword, and surely not meant as one.
 fn warn_of_typing_error(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) {
     let words: Vec<&str> = crate::message::Flag::words().collect();
-    if word.starts_with(['$', '\\']) || words.contains(&word.to_lowercase().as_str()) {
+    let lower = word.to_lowercase();
+    if word.starts_with(['$', '\\']) || crate::message::Flag::from_word(word).is_some() {
         return;
     }
-    if let Some(near) = reader::suggest(word, words.into_iter()) {
+    let meant = match lower.as_str() {
+        "read" => Some("seen"),
+        "starred" | "star" | "important" => Some("flagged"),
+        _ => reader::suggest(&lower, words.into_iter()),
+    };
+    if let Some(near) = meant {
         let problem =
             compiler.problems.warn(node.span, format!("`{}` becomes a keyword", crate::clean::short(word, 40)));
         problem.hint(format!("did you mean the flag `{near}`? A keyword of your own may begin with `$`"));

@@ -1,7 +1,8 @@
 //! `addheader`, `setheader`, `deleteheader`: a new version of the message with other header fields (RFC 5293).
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;

@@ -1,7 +1,8 @@
 //! `keep`: file where the account's `into` says.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word, flags};
 use crate::config::reader::{MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;

@@ -1,8 +1,9 @@
 //! `add_to_list` and `remove_from_list`: database lists that rules keep. Written when the message is delivered.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::rule::{List, ListKind};
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{MapReader, Shape, Takes};
 use crate::config::text::Text;

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::lua::Script;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;

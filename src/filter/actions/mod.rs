@@ -22,8 +22,9 @@ mod stop;
 
 use std::fmt;
 
+use super::asking::Break;
 use super::compile::Compiler;
-use super::run::{Break, Run};
+use super::run::Run;
 use crate::config::reader::{KeyDoc, Shape};
 use crate::config::yaml::Node;
 

@@ -1,7 +1,8 @@
 //! `notify`: tell the user; the message itself goes its way.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::programs::Argv;
 use super::{Boxed, Verb, Word, redirect};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};

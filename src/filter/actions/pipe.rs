@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::programs::Argv;
 use super::{Boxed, Verb, Word};
 use crate::config::problem::Problems;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
-use super::super::run::{Asking, Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::guard::{self, Answering};
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};

@@ -1,7 +1,8 @@
 //! `set`: variables for the rules below.
 
+use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::run::{Break, Run};
+use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;

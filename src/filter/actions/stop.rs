@@ -1,6 +1,7 @@
 //! `stop`: end here and now.
 
-use super::super::run::{Break, Run};
+use super::super::asking::Break;
+use super::super::run::Run;
 use super::{Verb, Word, no_value};
 use crate::config::reader::Takes;
 

@@ -1,8 +1,8 @@
 //! `address`, its short forms `from` and `to`, and `envelope`: addresses and their parts.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison, Part};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, header};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};

@@ -1,8 +1,8 @@
 //! `auth`: SPF, DKIM and DMARC as a server of one's own saw them (RFC 8601). What other servers claim is not read: anybody
 //! can write an Authentication-Results field.
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;

@@ -1,9 +1,9 @@
 //! `body`: the text of a message, decoded and without markup, or its raw bytes.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 
 use crate::config::yaml::Node;

@@ -4,10 +4,10 @@ use jiff::Zoned;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, NUMBER};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};

@@ -1,7 +1,7 @@
 //! `flag`: flags and keywords the message has on the server or got by a rule.
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, TEXTS};
 use crate::config::yaml::Node;

@@ -1,7 +1,7 @@
 //! `all`, `any`, `none`, `not`: conditions made of conditions.
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;

@@ -1,8 +1,8 @@
 //! `header` and its short form `subject`: the values of header fields.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};

@@ -1,7 +1,7 @@
 //! `kind`: written by a person, by a program, by a list, or a bounce.
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};

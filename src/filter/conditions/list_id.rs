@@ -1,9 +1,9 @@
 //! `list_id`: the identity of a mailing list (RFC 2919).
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, quoted};
 use crate::config::yaml::Node;
 

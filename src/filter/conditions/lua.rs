@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::lua::Script;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;

@@ -24,8 +24,8 @@ mod variable;
 
 use std::fmt;
 
+use super::asking::{Asking, Break};
 use super::compile::Compiler;
-use super::run::{Asking, Break};
 use crate::config::reader::{KeyDoc, Shape};
 use crate::config::yaml::Node;
 

@@ -1,9 +1,9 @@
 //! `attachment` and `part`: the MIME parts of a message.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, Allowed, COMPARED, Comparison, NUMBER};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, quoted, size};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::super::actions::programs::{self, Argv};
+use super::super::asking::{Asking, Break};
 use super::super::comparator::{Comparator, Range};
 use super::super::comparison::{self, Allowed, COMPARED, NUMBER};
 use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};

@@ -1,9 +1,9 @@
 //! `score`: weak signs add up.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison;
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};

@@ -1,7 +1,7 @@
 //! `size`: the size of the message as filed, with LF line ends.
 
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::Node;

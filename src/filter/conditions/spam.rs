@@ -1,9 +1,9 @@
 //! `spam`: what a spam filter wrote into the header.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparator::{Range, first_number};
 use super::super::comparison;
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, Shape, Takes};
 use crate::config::yaml::{Node, Value};

@@ -1,8 +1,8 @@
 //! `variable`: what `set`, `execute` or a capture left.
 
+use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::run::{Asking, Break};
 use super::{Boxed, Condition, Word, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::text::Text;

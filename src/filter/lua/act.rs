@@ -4,9 +4,10 @@
 use mlua::{Lua, MultiValue, Value as LuaValue};
 
 use super::super::actions::{self, Verb, fileinto, programs};
+use super::super::asking::{Asking, Break};
 use super::super::facts::Answer;
-use super::super::run::{Asking, Break};
-use super::{Collected, Failed, Script, node};
+use super::node;
+use super::script::{Collected, Failed, Script};
 use crate::config::reader;
 use crate::config::yaml::{Node, Value};
 

@@ -3,9 +3,10 @@
 use jiff::Zoned;
 use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 
+use super::super::asking::Asking;
 use super::super::conditions;
-use super::super::run::Asking;
-use super::{Failed, Script, node};
+use super::node;
+use super::script::{Failed, Script};
 use crate::config::yaml::Node;
 use crate::message::{Address, Part};
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
 
 use super::super::actions;
+use super::super::asking::Break;
 use super::super::comparator;
-use super::Break;
 use super::message::METHODS;
 
 /// The memory a script may use, in bytes.

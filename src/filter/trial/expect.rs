@@ -65,7 +65,7 @@ impl Expected {
         if map.read("discard", reader::flag) == Some(true) {
             places.insert("(discarded)".to_owned());
         }
-        expected.flags = map.read("flags", super::flags);
+        expected.flags = map.read("flags", super::one::flags);
         expected.tells = map.read("tells", texts);
         if !places.is_empty() || (expected.tells.is_none() && !expected.defer) {
             let default = || BTreeSet::from(["INBOX".to_owned()]);

@@ -3,6 +3,7 @@
 
 mod expect;
 mod message;
+mod one;
 mod told;
 
 pub use told::Told;
@@ -11,7 +12,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use self::expect::Expected;
+use self::one::Trial;
 use super::engine::{Engine, Settings};
 use super::trace::Trace;
 use crate::config::FilterSource;
@@ -19,7 +20,6 @@ use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, Source};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
 /// One test.
 pub(super) static TEST: Shape = Shape {
@@ -142,9 +142,9 @@ pub fn run_config<'e>(
     open: Open<'_>,
     engine: &dyn Fn(&str) -> Option<&'e Engine>,
 ) -> Result<Vec<Verdict>, Vec<Problem>> {
-    let source = &config.document.source;
+    let source = &config.tests.source;
     let mut problems = Problems::new(source);
-    let tests = config.document.root.get("tests");
+    let tests = config.tests.root.get("tests");
     if let Some(tests) = tests {
         check(tests, &mut problems);
     }
@@ -165,72 +165,6 @@ fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -
         Ok((engine, _)) => Some(engine),
         Err(found) => {
             found.into_iter().filter(|p| p.severity == Severity::Error).for_each(|problem| problems.add(problem));
-            None
-        }
-    }
-}
-
-/// A test as it is meant.
-struct Trial {
-    name: String,
-    line: usize,
-    message: Arc<Message>,
-    envelope: Envelope,
-    told: Told,
-    expected: Expected,
-}
-
-impl Trial {
-    fn read(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Self> {
-        let mut map = MapReader::new(node, &TEST, problems);
-        let name = map.need("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
-        let (message, raw, file) = (map.take("message"), map.take("raw"), map.take("file"));
-        let told = Told::read(&mut map);
-        let arrived = map.read("arrived", told::moment);
-        let account = map.read("account", |n, p| reader::text(n, "an account", p)).unwrap_or("test");
-        let folder = map.read("folder", |n, p| reader::text(n, "a folder", p)).unwrap_or("INBOX");
-        let flags = map.read("flags", flags).unwrap_or_default();
-        let expected = map.need("expect", Expected::read);
-        let bytes = match (message, raw, file) {
-            (Some(message), None, None) => message::build(message, problems)?,
-            (None, Some(raw), None) => raw.as_text().unwrap_or_default().as_bytes().to_vec(),
-            (None, None, Some(file)) => read_file(file, base, open, problems)?,
-            _ => {
-                problems.error(node.span, "a test has one of `message`, `raw` and `file`");
-                return None;
-            }
-        };
-        let origin = Arc::new(Origin { account: account.to_owned(), folder: folder.to_owned(), generation: 0 });
-        let arrived = arrived.unwrap_or_else(|| told.now.clone()).timestamp();
-        let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags, announced: 0 };
-        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&bytes))));
-        Some(Self { name: name?, line: node.span.line, message, envelope, told, expected: expected? })
-    }
-
-    fn run(&self, engine: &Engine, source: &Arc<Source>) -> Verdict {
-        let (decision, trace) = engine.explain(&self.message, &self.envelope, &self.told);
-        let difference = self.expected.difference(&decision, &self.message);
-        Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
-    }
-}
-
-fn flags(node: &Node, problems: &mut Problems) -> Option<Flags> {
-    let mut flags = Flags::default();
-    for word in reader::texts(node, "a flag, or a list of flags", problems)? {
-        if let Err(bad) = flags.parse_word(&word) {
-            problems.error(node.span, bad.to_string());
-        }
-    }
-    Some(flags)
-}
-
-fn read_file(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
-    let path = reader::path(node, base, problems)?;
-    match open(&path) {
-        Ok(bytes) => Some(bytes),
-        Err(error) => {
-            let name = crate::clean::line(path.as_os_str().as_encoded_bytes());
-            problems.error(node.span, format!("cannot read {name}: {error}"));
             None
         }
     }

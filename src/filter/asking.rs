@@ -1,0 +1,264 @@
+//! What conditions see of the message and the world while it is decided, and what they note for explanations.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use jiff::Zoned;
+
+use super::engine::Settings;
+use super::facts::{Answer, Ask, Facts, Unanswered};
+use super::names::{self, Names};
+use super::rule::{List, ListKind};
+use super::trace::{Line, Trace};
+use crate::config::lists;
+use crate::config::text::Text;
+use crate::decision::{Fact, Read, Version, Write};
+use crate::message::{Envelope, Flags, Message};
+
+/// Why the walk ends before its end.
+#[derive(Debug)]
+pub(super) enum Break {
+    /// Something failed: the message is kept, nothing else is done, and the user is told this.
+    Failed(String),
+    /// Not now.
+    Defer(String),
+}
+
+impl From<Unanswered> for Break {
+    fn from(unanswered: Unanswered) -> Self {
+        Self::Defer(unanswered.to_string())
+    }
+}
+
+/// So much a message may write into the state.
+const MAX_WRITES: usize = 1000;
+/// The longest value kept for an explanation, in bytes.
+const SHOWN: usize = 200;
+
+/// What conditions see of the message and the world, and what they note.
+pub(super) struct Asking<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) envelope: &'a Envelope,
+    facts: &'a dyn Facts,
+    /// The message as it came, then each edited one.
+    pub(super) versions: Vec<Arc<Message>>,
+    pub(super) names: Names,
+    /// The flags so far.
+    pub(super) flags: Flags,
+    /// What was true, with the value that made it so.
+    pub(super) why: Vec<String>,
+    pub(super) reads: Vec<Read>,
+    pub(super) writes: Vec<Write>,
+    now: OnceCell<Zoned>,
+    pub(super) trace: Option<Trace>,
+    pub(super) depth: usize,
+    saw: String,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        message: &Arc<Message>,
+        envelope: &'a Envelope,
+        facts: &'a dyn Facts,
+        traced: bool,
+    ) -> Self {
+        Self {
+            settings,
+            envelope,
+            facts,
+            versions: vec![Arc::clone(message)],
+            names: Names::new(traced),
+            flags: envelope.flags.clone().carried_over(),
+            why: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+            now: OnceCell::new(),
+            trace: traced.then(Trace::default),
+            depth: 0,
+            saw: String::new(),
+        }
+    }
+
+    pub(super) fn account(&self) -> &str {
+        &self.envelope.key.origin.account
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.envelope.key.origin.folder
+    }
+
+    /// The message with the edits so far.
+    pub(super) fn message(&self) -> &Arc<Message> {
+        &self.versions[self.version()]
+    }
+
+    /// The message as it came.
+    pub(super) fn original(&self) -> &Arc<Message> {
+        &self.versions[0]
+    }
+
+    pub(super) fn version(&self) -> Version {
+        self.versions.len() - 1
+    }
+
+    /// The time of this decision: the same for every rule.
+    pub(super) fn now(&self) -> &Zoned {
+        self.now.get_or_init(|| self.facts.now())
+    }
+
+    /// A text with its values.
+    pub(super) fn expand(&self, text: &Text) -> String {
+        text.expand(&|name| names::look_up(name, self))
+    }
+
+    /// Asks the state; the answer is remembered, to be asked again when the decision is recorded. What this decision
+    /// itself is going to write counts already.
+    pub(super) fn holds(&mut self, fact: Fact) -> Result<bool, Break> {
+        if let Some(answer) = self.writes.iter().rev().find_map(|write| write.answers(&fact)) {
+            return Ok(answer);
+        }
+        if let Some(read) = self.reads.iter().find(|read| read.fact == fact) {
+            return Ok(read.answer);
+        }
+        let answer = self.facts.holds(&fact)?;
+        self.reads.push(Read { fact, answer });
+        Ok(answer)
+    }
+
+    /// Something the decision writes into the state.
+    pub(super) fn write(&mut self, write: Write) -> Result<(), Break> {
+        if self.writes.len() >= MAX_WRITES {
+            return Err(Break::Failed(format!("more than {MAX_WRITES} notes for the state")));
+        }
+        if !self.writes.contains(&write) {
+            self.writes.push(write);
+        }
+        Ok(())
+    }
+
+    /// Whether the list holds the value, or its domain.
+    pub(super) fn in_list(&mut self, list: &List, value: &str) -> Result<bool, Break> {
+        let value = value.trim().to_lowercase();
+        match &list.kind {
+            ListKind::Me => Ok(self.settings.is_me(&value)),
+            ListKind::Inline(entries) => Ok(lists::holds(entries, &value)),
+            ListKind::File(path, entries) => match self.facts.list_file(path) {
+                Some(now) => Ok(lists::holds(&now, &value)),
+                None => Ok(lists::holds(entries, &value)),
+            },
+            ListKind::Database => {
+                let listed = |entry: &str| Fact::Listed { list: list.name.to_string(), entry: entry.to_owned() };
+                if self.holds(listed(&value))? {
+                    return Ok(true);
+                }
+                match value.rfind('@') {
+                    Some(at) => self.holds(listed(&value[at..])),
+                    None => Ok(false),
+                }
+            }
+        }
+    }
+
+    /// Runs a program. What it read and said goes into the trace.
+    pub(super) fn ask(&mut self, ask: &Ask<'_>) -> Answer {
+        let answer = self.facts.ask(ask);
+        let what = match &answer {
+            Answer::Ended { code, .. } => format!("{} ended with {code}", ask.run.join(" ")),
+            Answer::Failed(cause) => format!("{}: {cause}", ask.run.join(" ")),
+            Answer::NotAsked => format!("would run {}", ask.run.join(" ")),
+        };
+        self.note_trace(&what);
+        answer
+    }
+
+    /// The variables of a program's environment that come from the message.
+    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+        let message = self.message();
+        let value = |value: Option<&str>| value.unwrap_or_default().replace('\0', "");
+        vec![
+            ("MAILSLUICE_ACCOUNT", self.account().to_owned()),
+            ("MAILSLUICE_SENDER", value(message.envelope_sender())),
+            ("MAILSLUICE_RECIPIENT", value(message.delivered_to())),
+            ("MAILSLUICE_MESSAGE_ID", value(message.message_id())),
+        ]
+    }
+
+    /// The value that a condition saw, for explanations. It is made only when somebody will read it.
+    pub(super) fn saw(&mut self, holds: bool, value: impl FnOnce() -> String) {
+        if holds || self.trace.is_some() {
+            self.saw = value();
+            self.saw.truncate(self.saw.floor_char_boundary(SHOWN));
+        }
+    }
+
+    /// A condition was answered: it becomes a reason or a line of the trace.
+    pub(super) fn answered(&mut self, text: &str, holds: bool) {
+        let saw = std::mem::take(&mut self.saw);
+        if self.trace.is_some() {
+            self.push(Line::Condition { text: text.to_owned(), saw: saw.clone(), holds });
+            for (name, value) in self.names.take_new() {
+                if holds {
+                    self.depth += 1;
+                    self.push(Line::Captured { name, value });
+                    self.depth -= 1;
+                }
+            }
+        }
+        if holds {
+            self.why.push(if saw.is_empty() { text.to_owned() } else { saw });
+        }
+    }
+
+    /// A group of conditions: its line stands before those of its members.
+    pub(super) fn group(
+        &mut self,
+        word: &'static str,
+        members: impl FnOnce(&mut Self) -> Result<bool, Break>,
+    ) -> Result<bool, Break> {
+        let place = self.trace.as_ref().map(|trace| trace.lines.len());
+        let before = self.why.len();
+        self.depth += 1;
+        let holds = members(self);
+        self.depth -= 1;
+        let holds = holds?;
+        if let (Some(trace), Some(place)) = (&mut self.trace, place) {
+            trace.lines.insert(place, (self.depth, Line::Group { word, holds }));
+        }
+        if !holds || matches!(word, "none" | "not") {
+            // Reasons of a branch that failed, or that was to be false, explain nothing.
+            self.why.truncate(before);
+        }
+        Ok(holds)
+    }
+
+    pub(super) fn note_trace(&mut self, text: &str) {
+        if self.trace.is_some() {
+            self.push(Line::Note { text: text.to_owned() });
+        }
+    }
+
+    pub(super) fn push(&mut self, line: Line) {
+        if let Some(trace) = &mut self.trace {
+            trace.lines.push((self.depth, line));
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::filter::trial::Told;
+    use crate::message::{Bytes, Key, Origin};
+
+    /// Something that conditions can be asked with: an empty message, an empty world.
+    pub(in crate::filter) fn asking<T>(with: impl FnOnce(&mut Asking<'_>) -> T) -> T {
+        let origin = Arc::new(Origin { account: "work".into(), folder: "INBOX".into(), generation: 0 });
+        let arrived = "2026-11-23T12:00:00Z".parse().unwrap();
+        let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags: Flags::default(), announced: 0 };
+        let settings = Settings::default();
+        let facts = Told::default();
+        let message = Arc::new(Message::new(Bytes::Memory(b"\n".to_vec())));
+        with(&mut Asking::new(&settings, &message, &envelope, &facts, false))
+    }
+}

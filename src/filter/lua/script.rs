@@ -1,0 +1,306 @@
+//! A compiled script, and one call of it in a fresh environment.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use mlua::{MultiValue, Table, Value as LuaValue};
+
+use super::super::actions;
+use super::super::asking::{Asking, Break};
+use super::super::compile::Compiler;
+use super::super::engine::Settings;
+use super::super::rule::List;
+use super::super::run::Run;
+use super::sandbox::{self, Sandbox};
+use crate::config::problem::{Problems, Source};
+use crate::config::reader::Base;
+use crate::config::yaml::{Document, Node, Span, Value};
+use crate::config::{FilterSource, RuleFile, Script as Written};
+
+/// A compiled script.
+pub(in crate::filter) struct Script {
+    /// The file's name, or the place of the text in its rule file.
+    pub(in crate::filter) name: String,
+    bytecode: Vec<u8>,
+    /// A text in a rule file: it uses `m` and `act` and is no function of them.
+    is_inline: bool,
+    param: Vec<(String, Node)>,
+    lists: BTreeMap<String, List>,
+    file: RuleFile,
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Script {
+    /// Compiles a file.
+    pub(in crate::filter) fn compile(
+        script: &Written,
+        lists: &BTreeMap<String, List>,
+        _: &Settings,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let name = short_name(&script.source);
+        match bytecode(&script.source.text) {
+            Ok(bytecode) => Some(Self::new(name, bytecode, false, script.param.clone(), lists, &script.source)),
+            Err(error) => {
+                let (line, message) = place_of(&error);
+                let span = Span { line, column: 1, length: 1 };
+                problems.error(span, format!("Lua: {message}"));
+                None
+            }
+        }
+    }
+
+    /// What stands behind `lua`: an included file, or a text.
+    pub(in crate::filter) fn of_node(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        if let Value::File(file) = &node.value
+            && let FilterSource::Lua(script) = &**file
+        {
+            let mut problems = Problems::new(&script.source);
+            let settings = compiler.shared.settings;
+            let compiled = Self::compile(script, &compiler.shared.lists, settings, &mut problems);
+            compiler.problems.merge(problems);
+            return compiled;
+        }
+        let Some(text) = node.as_text() else {
+            compiler.problems.error(node.span, "expected a script in Lua");
+            return None;
+        };
+        // An expression becomes what is returned; anything else is statements.
+        let compiled = bytecode(&format!("return {text}")).or_else(|_| bytecode(text));
+        match compiled {
+            Ok(bytecode) => {
+                let name = compiler.place(node.span);
+                let source = compiler.source();
+                Some(Self::new(name, bytecode, true, Vec::new(), &compiler.shared.lists, &source))
+            }
+            Err(error) => {
+                let (line, message) = place_of(&error);
+                let line = if line > 1 { format!(" in line {line} of the text") } else { String::new() };
+                compiler.problems.error(node.span, format!("Lua: {message}{line}"));
+                None
+            }
+        }
+    }
+
+    fn new(
+        name: String,
+        bytecode: Vec<u8>,
+        is_inline: bool,
+        param: Vec<(String, Node)>,
+        lists: &BTreeMap<String, List>,
+        source: &Arc<Source>,
+    ) -> Self {
+        let root = Node { value: Value::Null, span: Span::START };
+        let document = Document { source: Arc::clone(source), root };
+        let file = RuleFile { document, lists: Vec::new(), base: Base::new("/", None) };
+        Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
+    }
+
+    /// Runs it as a condition: whether what it returns is true.
+    pub(in crate::filter) fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let (returned, actions) = self.call(asking)?;
+        if !actions.is_empty() {
+            return Err(Break::Failed(format!("{}: a condition cannot act", self.name)));
+        }
+        Ok(returned)
+    }
+
+    /// Runs it as a filter, and then carries out what it asked for.
+    pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let (_, actions) = self.call(&mut run.asking)?;
+        for action in &actions {
+            action.act(run)?;
+            if action.ends() {
+                run.end();
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs it in a fresh environment. What it returned, as true or false, and the actions it collected.
+    fn call(&self, asking: &mut Asking<'_>) -> Result<(bool, Vec<Box<dyn actions::Verb>>), Break> {
+        sandbox::with(|sandbox| {
+            let collected = RefCell::new(Vec::new());
+            let broken = RefCell::new(None);
+            let shared = RefCell::new(asking);
+            let result = self.run(sandbox, &shared, &collected, &broken);
+            // A fact that could not be answered is no fault of the script, even if the script caught the error.
+            if let Some(broken) = broken.into_inner() {
+                return Err(broken);
+            }
+            match result {
+                Ok(returned) => Ok((returned, collected.into_inner())),
+                Err(error) => Err(Break::Failed(in_words(&error, &self.name))),
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        sandbox: &Sandbox,
+        asking: &RefCell<&mut Asking<'_>>,
+        collected: &RefCell<Vec<Box<dyn actions::Verb>>>,
+        broken: &RefCell<Option<Break>>,
+    ) -> mlua::Result<bool> {
+        let lua = sandbox.lua();
+        lua.scope(|scope| {
+            let field =
+                scope.create_function(|lua, name: String| super::message::field(lua, &asking.borrow(), &name))?;
+            let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
+                let _pause = sandbox.pause();
+                let mut asking = asking.borrow_mut();
+                note(broken, super::message::method(lua, self, &mut asking, &name, &arguments))
+            })?;
+            let collect = scope.create_function(|lua, (word, arguments): (String, MultiValue)| {
+                let _pause = sandbox.pause();
+                let mut asking = asking.borrow_mut();
+                note(
+                    broken,
+                    super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected.borrow_mut()),
+                )
+            })?;
+            let (m, act): (Table, Table) = sandbox.names(field, method, collect)?;
+            let environment = sandbox.environment()?;
+            environment.raw_set("param", self.parameters(lua)?)?;
+            if self.is_inline {
+                environment.raw_set("m", &m)?;
+                environment.raw_set("act", &act)?;
+            }
+            sandbox.begin();
+            let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
+            let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
+            let returned: LuaValue = chunk.call(())?;
+            match returned {
+                LuaValue::Function(function) if !self.is_inline => truth(&function.call::<LuaValue>((m, act))?),
+                _ if !self.is_inline => {
+                    Err(mlua::Error::runtime("a filter returns a function: return function(m, act) … end"))
+                }
+                value => truth(&value),
+            }
+        })
+    }
+
+    fn parameters(&self, lua: &mlua::Lua) -> mlua::Result<Table> {
+        let table = lua.create_table()?;
+        for (name, value) in &self.param {
+            table.raw_set(name.as_str(), super::node::to_lua(lua, value)?)?;
+        }
+        Ok(table)
+    }
+
+    /// Something that reads nodes as the rule file around the script would.
+    pub(super) fn with_compiler<T>(
+        &self,
+        settings: &Settings,
+        read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
+    ) -> mlua::Result<T> {
+        let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut compiler = Compiler::new(&self.file, &mut shared);
+        let value = read(&mut compiler);
+        let problems = compiler.problems.into_vec();
+        match (value, problems.first()) {
+            (Some(value), None) => Ok(value),
+            (Some(value), Some(p)) if p.severity == crate::config::problem::Severity::Warning => Ok(value),
+            (_, Some(problem)) => Err(mlua::Error::runtime(match &problem.hint {
+                Some(hint) => format!("{}; {hint}", problem.message),
+                None => problem.message.clone(),
+            })),
+            (None, None) => Err(mlua::Error::runtime("this cannot be read")),
+        }
+    }
+
+    /// Whether the user wrote this text into the script or its parameters: an address that did not come from a message.
+    pub(super) fn says(&self, text: &str) -> bool {
+        self.file.document.source.text.contains(text)
+            || self.param.iter().any(|(_, value)| value.in_line().contains(text))
+    }
+}
+
+fn truth(value: &LuaValue) -> mlua::Result<bool> {
+    Ok(!matches!(value, LuaValue::Nil | LuaValue::Boolean(false)))
+}
+
+/// What goes wrong while a script asks: an error in Lua, or the end of the walk.
+pub(super) enum Failed {
+    Lua(mlua::Error),
+    Break(Break),
+}
+
+impl From<mlua::Error> for Failed {
+    fn from(error: mlua::Error) -> Self {
+        Self::Lua(error)
+    }
+}
+
+impl From<Break> for Failed {
+    fn from(broken: Break) -> Self {
+        Self::Break(broken)
+    }
+}
+
+fn note<T>(broken: &RefCell<Option<Break>>, result: Result<T, Failed>) -> mlua::Result<T> {
+    result.map_err(|failed| match failed {
+        Failed::Lua(error) => error,
+        Failed::Break(cause) => {
+            *broken.borrow_mut() = Some(cause);
+            mlua::Error::runtime("no answer")
+        }
+    })
+}
+
+fn bytecode(text: &str) -> Result<Vec<u8>, mlua::Error> {
+    mlua::chunk::Compiler::new().compile(text)
+}
+
+fn short_name(source: &Source) -> String {
+    let name = source.name.file_name().unwrap_or(source.name.as_os_str());
+    crate::clean::line(name.as_encoded_bytes())
+}
+
+/// Line and message of a syntax error: `:3: Expected identifier`.
+fn place_of(error: &mlua::Error) -> (usize, String) {
+    let text = match error {
+        mlua::Error::SyntaxError { message, .. } => message.clone(),
+        error => error.to_string(),
+    };
+    let text = text.lines().next().unwrap_or_default();
+    let numbered = text.split_once(':').and_then(|(_, rest)| rest.split_once(':'));
+    match numbered.and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
+        Some((line, message)) => (line.max(1), message.trim().to_owned()),
+        None => (1, text.trim_start_matches("syntax error: ").to_owned()),
+    }
+}
+
+/// An error of a running script in one line, with file and line where Lua names them.
+fn in_words(error: &mlua::Error, name: &str) -> String {
+    let text = match error {
+        mlua::Error::CallbackError { cause, traceback } => {
+            let place = traceback.lines().map(str::trim).find(|line| line.starts_with(name));
+            let place = place.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+            format!("{}{}{}", place.trim_end_matches(':'), if place.is_empty() { "" } else { ": " }, root_of(cause))
+        }
+        error => root_of(error),
+    };
+    let line = crate::clean::short(text.lines().next().unwrap_or_default(), 300);
+    if line.contains(name) { line } else { format!("{name}: {line}") }
+}
+
+fn root_of(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::CallbackError { cause, .. } => root_of(cause),
+        mlua::Error::RuntimeError(text) => text.clone(),
+        mlua::Error::MemoryError(_) => format!("it used more than {} MiB of memory", sandbox::MEMORY / 1024 / 1024),
+        error => error.to_string(),
+    }
+}
+
+/// The actions that a script asked for.
+pub(super) type Collected = Vec<Box<dyn actions::Verb>>;

@@ -1,0 +1,79 @@
+//! One test: read, and run.
+
+use std::sync::Arc;
+
+use super::expect::Expected;
+use super::told::{self, Told};
+use super::{Open, TEST, Verdict, message};
+use crate::config::problem::{Problems, Source};
+use crate::config::reader::{self, Base, MapReader};
+use crate::config::yaml::Node;
+use crate::filter::Engine;
+use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
+
+/// A test as it is meant.
+pub(super) struct Trial {
+    name: String,
+    line: usize,
+    message: Arc<Message>,
+    pub(super) envelope: Envelope,
+    told: Told,
+    expected: Expected,
+}
+
+impl Trial {
+    pub(super) fn read(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Self> {
+        let mut map = MapReader::new(node, &TEST, problems);
+        let name = map.need("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        let (message, raw, file) = (map.take("message"), map.take("raw"), map.take("file"));
+        let told = Told::read(&mut map);
+        let arrived = map.read("arrived", told::moment);
+        let account = map.read("account", |n, p| reader::text(n, "an account", p)).unwrap_or("test");
+        let folder = map.read("folder", |n, p| reader::text(n, "a folder", p)).unwrap_or("INBOX");
+        let flags = map.read("flags", flags).unwrap_or_default();
+        let expected = map.need("expect", Expected::read);
+        let bytes = match (message, raw, file) {
+            (Some(message), None, None) => message::build(message, problems)?,
+            (None, Some(raw), None) => raw.as_text().unwrap_or_default().as_bytes().to_vec(),
+            (None, None, Some(file)) => read_file(file, base, open, problems)?,
+            _ => {
+                problems.error(node.span, "a test has one of `message`, `raw` and `file`");
+                return None;
+            }
+        };
+        let origin = Arc::new(Origin { account: account.to_owned(), folder: folder.to_owned(), generation: 0 });
+        let arrived = arrived.unwrap_or_else(|| told.now.clone()).timestamp();
+        let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags, announced: 0 };
+        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&bytes))));
+        Some(Self { name: name?, line: node.span.line, message, envelope, told, expected: expected? })
+    }
+
+    pub(super) fn run(&self, engine: &Engine, source: &Arc<Source>) -> Verdict {
+        let (decision, trace) = engine.explain(&self.message, &self.envelope, &self.told);
+        let difference = self.expected.difference(&decision, &self.message);
+        Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
+    }
+}
+
+/// Flags and keywords.
+pub(super) fn flags(node: &Node, problems: &mut Problems) -> Option<Flags> {
+    let mut flags = Flags::default();
+    for word in reader::texts(node, "a flag, or a list of flags", problems)? {
+        if let Err(bad) = flags.parse_word(&word) {
+            problems.error(node.span, bad.to_string());
+        }
+    }
+    Some(flags)
+}
+
+fn read_file(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
+    let path = reader::path(node, base, problems)?;
+    match open(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            let name = crate::clean::line(path.as_os_str().as_encoded_bytes());
+            problems.error(node.span, format!("cannot read {name}: {error}"));
+            None
+        }
+    }
+}
