@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::output::Output;
-use super::setup::Setup;
+use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, ToLf};
 use crate::pass::World;
@@ -86,15 +86,6 @@ fn read_message(world: &World, input: &mut dyn Read) -> Result<(Bytes, String)> 
         }
     };
     Ok((bytes, digest))
-}
-
-/// Postfix and sendmail put an mbox line (`From sender date`) before a message they pipe to a program. It is no
-/// part of the mail, and its date would make a second attempt look like other mail.
-fn without_mbox_line(bytes: &[u8]) -> &[u8] {
-    if !bytes.starts_with(b"From ") {
-        return bytes;
-    }
-    memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..])
 }
 
 #[cfg(test)]

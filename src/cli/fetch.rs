@@ -10,7 +10,6 @@ use super::output::Output;
 use super::progress::Bars;
 use super::setup::{self, Setup};
 use super::signals;
-use crate::config::reader::suggest;
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Report, World};
 use crate::pipeline::{self, Job};
@@ -29,14 +28,8 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
 }
 
 fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
-    let known: Vec<String> = jobs.iter().map(|job| job.account.name.clone()).collect();
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        let hint = match suggest(unknown, known.iter().map(String::as_str)) {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None => format!("; the accounts are: {}", known.join(", ")),
-        };
-        let unknown = crate::clean::short(unknown, 60);
-        return Err(Error::permanent(Kind::Usage, format!("there is no account `{unknown}` in the config{hint}")));
+    if let Some(unknown) = names.iter().find(|name| !jobs.iter().any(|job| job.account.name == **name)) {
+        return Err(setup::unknown_account(unknown, &jobs));
     }
     Ok(jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.account.name)).collect())
 }

@@ -2,13 +2,17 @@
 
 mod check;
 mod deliver;
+mod docs;
+mod explain;
 mod fetch;
+mod filters;
 mod log;
 mod output;
 mod progress;
 mod run;
 mod setup;
 mod signals;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +60,19 @@ enum Command {
     Deliver,
     /// Read the config and the rules and report every problem in them
     Check,
+    /// Show what the rules would decide about a message, step by step, and why; nothing is done
+    Explain(explain::Arguments),
+    /// Run the tests that config and rule files carry
+    Test {
+        /// Rule files; without any, those of the config
+        files: Vec<PathBuf>,
+    },
+    /// The filters that come with the program
+    #[command(subcommand)]
+    Filters(filters::Filters),
+    /// Print what is generated from the program
+    #[command(subcommand)]
+    Docs(docs::Docs),
     /// Show for each message when it came, from where, which rule decided and what happened
     Log {
         /// Only this account
@@ -96,6 +113,10 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Run => run::run(&config, cli.allow_root, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
+        Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
+        Command::Test { files } => test::run(&config, &files, output),
+        Command::Filters(filters) => filters::run(&filters, output),
+        Command::Docs(docs) => docs::run(&docs, output),
         Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),
     }
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::output::{Output, count};
 use crate::config::problem::{Problem, Severity};
+use crate::config::reader::suggest;
 use crate::config::{Config, Examined, FilterSource};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Engine, Settings};
@@ -68,6 +69,19 @@ impl Setup {
         Ok((Self { config, jobs, rules }, problems))
     }
 
+    /// The rules of an account, or those for mail that belongs to none.
+    pub(super) fn engine(&self, account: Option<&str>) -> Result<Arc<Engine>> {
+        let Some(account) = account else { return Ok(Arc::clone(&self.rules)) };
+        let found = self.jobs.iter().find(|job| job.account.name == account);
+        found.map(|job| Arc::clone(&job.engine)).ok_or_else(|| unknown_account(account, &self.jobs))
+    }
+
+    /// The same for a name that may be nobody's.
+    pub(super) fn engine_of(&self, account: &str) -> &Engine {
+        let found = self.jobs.iter().find(|job| job.account.name == account);
+        found.map_or(&self.rules, |job| &job.engine)
+    }
+
     /// Loads and compiles for a command that works with mail: it refuses to start on any error.
     pub(super) fn load(path: &Path, output: &Output) -> Result<Self> {
         match Self::check(path) {
@@ -97,6 +111,26 @@ fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Pro
             Engine::default()
         }
     }
+}
+
+/// A name that no account has.
+pub(super) fn unknown_account(name: &str, jobs: &[Job]) -> Error {
+    let known: Vec<&str> = jobs.iter().map(|job| job.account.name.as_str()).collect();
+    let hint = match suggest(name, known.iter().copied()) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => format!("; the accounts are: {}", known.join(", ")),
+    };
+    let name = crate::clean::short(name, 60);
+    Error::permanent(Kind::Usage, format!("there is no account `{name}` in the config{hint}"))
+}
+
+/// Postfix and sendmail put an mbox line (`From sender date`) before a message they pipe to a program. It is no
+/// part of the mail, and its date would make a second attempt look like other mail.
+pub(super) fn without_mbox_line(bytes: &[u8]) -> &[u8] {
+    if !bytes.starts_with(b"From ") {
+        return bytes;
+    }
+    memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..])
 }
 
 /// The runtime of commands that talk to servers.

@@ -112,6 +112,15 @@ impl FilterFiles {
         read.into_iter().collect()
     }
 
+    /// One filter in a file, its parameters at their defaults: for the tests it carries.
+    pub fn one_file(&mut self, path: &Path, problems: &mut Problems) -> Option<FilterSource> {
+        let span = super::yaml::Span::START;
+        let name = path.to_string_lossy().into_owned();
+        let node = Node { value: Value::Scalar { text: name, quoted: true }, span };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        self.file(&node, None, &absolute, path.to_path_buf(), problems)
+    }
+
     /// Every file that could be read.
     pub(super) fn readable(&self) -> impl Iterator<Item = FilterSource> {
         self.read.iter().cloned()

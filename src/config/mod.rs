@@ -10,6 +10,7 @@ pub mod lists;
 pub mod parameters;
 pub mod problem;
 pub mod reader;
+pub mod schema;
 pub mod secret;
 pub mod shape;
 pub mod template;

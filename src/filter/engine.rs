@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::asking::Asking;
 use super::compile::{self, Compiled};
 use super::facts::Facts;
+use super::guard;
 use super::reachable;
 use super::rule::Step;
 use super::run::Run;
@@ -92,6 +93,21 @@ impl Engine {
     ) -> (Result<Decision, Deferral>, Trace) {
         let (decision, trace) = self.walk(message, envelope, facts, true);
         (decision, trace.unwrap_or_default())
+    }
+
+    /// Whether an automatic answer to the message could go out: to whom, or why not. For explanations.
+    pub fn would_answer(
+        &self,
+        message: &Arc<Message>,
+        envelope: &Envelope,
+        facts: &dyn Facts,
+    ) -> Result<String, String> {
+        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, false));
+        match guard::would_answer(&mut run) {
+            Ok(Ok(to)) => Ok(to),
+            Ok(Err(refusal)) => Err(refusal.to_string()),
+            Err(_) => Err("the state could not be read".to_owned()),
+        }
     }
 
     fn walk(

@@ -71,6 +71,12 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     Ok(Ok(to))
 }
 
+/// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
+pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
+    let max_age = Duration::from_secs(2 * 86_400);
+    check(run, &Answering { handle: "", addresses: &[], max_age, again_after: None, personal: true })
+}
+
 /// Rows about the envelope sender, which is the only address that may be answered.
 fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let Some(sender) = message.envelope_sender() else {

@@ -18,11 +18,15 @@ pub(super) struct WorldFacts<'a> {
     pub(super) world: &'a World,
     /// What the messages before this one in the batch will write, in their order.
     pub(super) earlier: &'a [Write],
+    /// Whether programs are started.
+    pub(super) programs: bool,
+    /// Another time than the present.
+    pub(super) at: Option<Zoned>,
 }
 
 impl Facts for WorldFacts<'_> {
     fn now(&self) -> Zoned {
-        self.world.now().to_zoned(TimeZone::system())
+        self.at.clone().unwrap_or_else(|| self.world.now().to_zoned(TimeZone::system()))
     }
 
     fn holds(&self, fact: &Fact) -> Result<bool, Unanswered> {
@@ -37,6 +41,9 @@ impl Facts for WorldFacts<'_> {
     }
 
     fn ask(&self, question: &Ask<'_>) -> Answer {
+        if !self.programs {
+            return Answer::NotAsked;
+        }
         let Ask { run, input, timeout, most, environment } = *question;
         let program = Program { run, timeout, most, environment, allow_root: self.world.allow_root };
         let ended = match input.map(Message::reader) {

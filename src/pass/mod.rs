@@ -3,6 +3,7 @@
 mod choose;
 mod commit;
 mod decide;
+mod explain;
 mod facts;
 mod leftovers;
 mod lists;
@@ -16,6 +17,7 @@ mod world;
 pub use choose::{Choice, choose, missing};
 pub use commit::Committer;
 pub use decide::DIED;
+pub use explain::{Explanation, explain};
 pub use leftovers::Leftovers;
 pub use lists::ListFiles;
 pub use notice::{Cause, Notice};

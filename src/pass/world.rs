@@ -42,8 +42,20 @@ pub struct World {
 impl World {
     /// The real one. Opens the database and creates the state folder.
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self {
-            store: Arc::new(SqliteStore::open(&config.state)?),
+        Ok(Self::with_store(config, SqliteStore::open(&config.state)?))
+    }
+
+    /// For commands that only look: without a state there is nothing to see, and none is made.
+    pub fn look(config: &Config) -> Result<Self> {
+        match SqliteStore::exists(&config.state) {
+            true => Self::open(config),
+            false => Ok(Self::with_store(config, SqliteStore::in_memory()?)),
+        }
+    }
+
+    fn with_store(config: &Config, store: SqliteStore) -> Self {
+        Self {
+            store: Arc::new(store),
             disk: Arc::new(RealDisk),
             folders: Arc::new(Folders::new(config.maildir.clone())),
             state: config.state.clone(),
@@ -53,7 +65,7 @@ impl World {
             host: host_part(),
             lists: Arc::default(),
             allow_root: false,
-        })
+        }
     }
 
     /// The folder of lock files.

@@ -54,6 +54,11 @@ impl SqliteStore {
         Ok(store)
     }
 
+    /// Whether there is a database in the state folder.
+    pub fn exists(state: &Path) -> bool {
+        state.join("state.db").exists()
+    }
+
     /// A database that lives as long as this value: for tests and dry runs.
     pub fn in_memory() -> Result<Self> {
         let db = Connection::open_in_memory().map_err(|e| Error::state("opening a database in memory", e))?;

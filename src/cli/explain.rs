@@ -1,0 +1,174 @@
+//! `explain`: what the rules would decide about a message, rule by rule, with the values they see.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde_json::{Value, json};
+
+use super::output::Output;
+use super::setup::{self, Setup};
+use crate::clean;
+use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
+use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
+use crate::pass::{self, Explanation, World};
+
+/// The largest message that is read, in bytes.
+const MOST: u64 = 100 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Messages in files, such as those in a Maildir; - is standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// With the rules of this account, as though the message came from it
+    #[arg(short, long)]
+    account: Option<String>,
+    /// As though it came from this folder of the server
+    #[arg(short, long, default_value = "INBOX")]
+    folder: String,
+    /// Flags it has there
+    #[arg(long, value_delimiter = ',')]
+    flags: Vec<String>,
+    /// As though it were this time: 2026-12-24 18:00
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    /// Start the programs that rules ask; without it only what would be run is shown
+    #[arg(long)]
+    run_programs: bool,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output: &Output) -> Result<u8> {
+    let setup = Setup::load(config, output)?;
+    let engine = setup.engine(arguments.account.as_deref())?;
+    let at = arguments.at.as_deref().map(moment).transpose()?;
+    let mut flags = Flags::default();
+    for word in &arguments.flags {
+        flags.parse_word(word).map_err(|bad| Error::permanent(Kind::Usage, bad.to_string()))?;
+    }
+    let world = World { allow_root, ..World::look(&setup.config)? };
+    for (i, file) in arguments.files.iter().enumerate() {
+        let (message, arrived) = read(file)?;
+        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&message))));
+        let account = arguments.account.clone().unwrap_or_else(|| crate::pipeline::DELIVER.to_owned());
+        let origin = Arc::new(Origin { account, folder: arguments.folder.clone(), generation: 0 });
+        let arrived = at.as_ref().map_or(arrived, Zoned::timestamp);
+        let envelope = Envelope { key: Key::new(&origin, "explain"), arrived, flags: flags.clone(), announced: 0 };
+        let explained = explain(&world, &engine, &message, &envelope, arguments, at.clone());
+        if output.json {
+            output.data(as_json(file, &message, &explained));
+        } else {
+            let gap = if i > 0 { "\n" } else { "" };
+            output.data(format_args!("{gap}{}", as_text(file, &message, &explained).trim_end()));
+        }
+    }
+    Ok(0)
+}
+
+fn explain(
+    world: &World,
+    engine: &Engine,
+    message: &Arc<Message>,
+    envelope: &Envelope,
+    arguments: &Arguments,
+    at: Option<Zoned>,
+) -> Explanation {
+    pass::explain(world, engine, message, envelope, arguments.run_programs, at)
+}
+
+/// The bytes and when they were written; what comes on standard input arrived now.
+fn read(file: &Path) -> Result<(Vec<u8>, Timestamp)> {
+    let name = clean::line(file.as_os_str().as_encoded_bytes());
+    let failed = |e: std::io::Error| Error::permanent(Kind::Usage, format!("reading {name}")).because(e);
+    let mut bytes = Vec::new();
+    let arrived = if file == Path::new("-") {
+        std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        Timestamp::now()
+    } else {
+        let opened = std::fs::File::open(file).map_err(failed)?;
+        let modified = opened.metadata().and_then(|m| m.modified()).ok().and_then(|at| Timestamp::try_from(at).ok());
+        opened.take(MOST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        modified.unwrap_or_else(Timestamp::now)
+    };
+    if bytes.len() as u64 > MOST {
+        return Err(Error::permanent(Kind::Usage, format!("{name} is larger than 100 MiB")));
+    }
+    Ok((setup::without_mbox_line(&bytes).to_vec(), arrived))
+}
+
+/// `2026-12-24 18:00`, local time; a day alone is its noon.
+fn moment(text: &str) -> Result<Zoned> {
+    let full = if text.len() == 10 { format!("{text}T12:00") } else { text.replace(' ', "T") };
+    let at = full.parse::<DateTime>().and_then(|at| at.to_zoned(TimeZone::system()));
+    at.map_err(|_| {
+        let text = clean::short(text, 40);
+        Error::permanent(Kind::Usage, format!("`{text}` is no time; write it like `2026-12-24 18:00`"))
+    })
+}
+
+fn as_text(file: &Path, message: &Message, explained: &Explanation) -> String {
+    let field = |name: &str| clean::short(message.first(name).unwrap_or("(none)"), 100);
+    let mut text = format!("{}\n", clean::line(file.as_os_str().as_encoded_bytes()));
+    text += &format!("  From:    {}\n  Subject: {}\n\n", field("From"), field("Subject"));
+    text += &format!("{}\n", explained.trace).lines().map(|line| format!("  {line}\n")).collect::<String>();
+    match &explained.decision {
+        Ok(decision) => {
+            text += &format!(
+                "  decision  {}\n  by        {}\n",
+                clean::line(decision.to_string().as_bytes()),
+                clean::line(decision.rule().as_bytes())
+            );
+            for note in &decision.notes {
+                text += &format!("  note      {}\n", clean::line(note.as_bytes()));
+            }
+            for failure in &decision.failures {
+                text += &format!(
+                    "  failed    {}: {}\n",
+                    clean::short(&failure.rule, 60),
+                    clean::line(failure.cause.as_bytes())
+                );
+            }
+        }
+        Err(deferral) => {
+            text += &format!(
+                "  decision  none now: {} asked for it to be decided later: {}\n",
+                clean::short(&deferral.rule, 60),
+                clean::line(deferral.cause.as_bytes())
+            );
+        }
+    }
+    text += &match &explained.answer {
+        Ok(to) => format!("  answers   an automatic reply would go to {}\n", clean::short(to, 100)),
+        Err(why) => format!("  answers   {}\n", clean::line(why.as_bytes())),
+    };
+    for violation in message.violations() {
+        text += &format!("  broken    {violation}\n");
+    }
+    text
+}
+
+fn as_json(file: &Path, message: &Message, explained: &Explanation) -> Value {
+    let decision = match &explained.decision {
+        Ok(decision) => json!({
+            "actions": decision.actions.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "rules": decision.rules,
+            "why": decision.why,
+            "notes": decision.notes,
+            "failures": decision.failures.iter().map(|f| json!({"rule": f.rule, "cause": f.cause})).collect::<Vec<_>>(),
+        }),
+        Err(deferral) => json!({"deferred": {"rule": deferral.rule, "cause": deferral.cause}}),
+    };
+    json!({
+        "file": file.to_string_lossy(),
+        "from": message.first("From"),
+        "subject": message.first("Subject"),
+        "decision": decision,
+        "trace": explained.trace.to_json(),
+        "answer": match &explained.answer { Ok(to) => json!({"to": to}), Err(why) => json!({"no_reply": why}) },
+        "violations": message.violations().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

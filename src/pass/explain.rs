@@ -1,0 +1,38 @@
+//! Explain: the decision that would be made about a message now, step by step. Nothing is done.
+
+use std::sync::Arc;
+
+use jiff::Zoned;
+
+use super::World;
+use super::facts::WorldFacts;
+use crate::decision::{Decision, Deferral};
+use crate::filter::{Engine, Trace};
+use crate::message::{Envelope, Message};
+
+/// What the rules would decide about a message, and what led to it.
+#[derive(Debug)]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Result<Decision, Deferral>,
+    /// Every step.
+    pub trace: Trace,
+    /// The address that an automatic answer would go to, or why none would go out.
+    pub answer: Result<String, String>,
+}
+
+/// Asks the rules, at another time than now if one is given. Programs are started only with `run_programs`; else the
+/// trace says what would be run.
+pub fn explain(
+    world: &World,
+    engine: &Engine,
+    message: &Arc<Message>,
+    envelope: &Envelope,
+    run_programs: bool,
+    at: Option<Zoned>,
+) -> Explanation {
+    let facts = WorldFacts { world, earlier: &[], programs: run_programs, at };
+    let (decision, trace) = engine.explain(message, envelope, &facts);
+    let answer = engine.would_answer(message, envelope, &facts);
+    Explanation { decision, trace, answer }
+}
