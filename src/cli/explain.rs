@@ -114,7 +114,8 @@ fn as_text(file: &Path, message: &Message, explained: &Explanation) -> String {
     let field = |name: &str| clean::short(message.first(name).unwrap_or("(none)"), 100);
     let mut text = format!("{}\n", clean::line(file.as_os_str().as_encoded_bytes()));
     text += &format!("  From:    {}\n  Subject: {}\n\n", field("From"), field("Subject"));
-    text += &format!("{}\n", explained.trace).lines().map(|line| format!("  {line}\n")).collect::<String>();
+    text += &explained.trace.to_string().lines().map(|line| format!("  {line}\n")).collect::<String>();
+    text.push('\n');
     match &explained.decision {
         Ok(decision) => {
             text += &format!(

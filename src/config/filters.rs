@@ -44,6 +44,8 @@ pub enum FilterSource {
 pub struct RuleFile {
     /// The file.
     pub document: Document,
+    /// The same as it was written, before parameters were put in.
+    pub written: Document,
     /// The lists it defines.
     pub lists: Vec<List>,
     /// Where its relative paths begin.
@@ -71,11 +73,8 @@ impl FilterSource {
     fn nothing(source: &Arc<Source>, base: &Base) -> Self {
         let span = super::yaml::Span::START;
         let root = Node { value: Value::Map(Vec::new()), span };
-        Self::Yaml(RuleFile {
-            document: Document { source: Arc::clone(source), root },
-            lists: Vec::new(),
-            base: base.clone(),
-        })
+        let document = Document { source: Arc::clone(source), root };
+        Self::Yaml(RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: base.clone() })
     }
 }
 
@@ -241,6 +240,7 @@ impl FilterFiles {
         base: &Base,
         problems: &mut Problems,
     ) -> RuleFile {
+        let written = document.clone();
         let shown = document.source.name.parent().unwrap_or(Path::new("")).to_path_buf();
         let source = Arc::clone(&document.source);
         let mut lists = Vec::new();
@@ -253,7 +253,7 @@ impl FilterFiles {
                 }
             }
         }
-        RuleFile { document: document.clone(), lists, base: base.clone() }
+        RuleFile { document: document.clone(), written, lists, base: base.clone() }
     }
 
     /// Puts each included file in the place of its name.

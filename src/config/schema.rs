@@ -24,9 +24,10 @@ struct Definitions<'o> {
 impl Definitions<'_> {
     /// A reference to the section, which is defined once.
     fn section(&mut self, shape: &'static Shape) -> Value {
-        if !self.done.contains_key(shape.what) {
+        let name = shape.what.replace(' ', "_");
+        if !self.done.contains_key(&name) {
             // In its place before its keys are: sections refer to themselves.
-            self.done.insert(shape.what.to_owned(), Value::Null);
+            self.done.insert(name.clone(), Value::Null);
             let mut properties = Map::new();
             for (key, what, takes) in shape.keys {
                 let mut value = self.value(*takes);
@@ -40,9 +41,9 @@ impl Definitions<'_> {
                 properties.insert((*key).to_owned(), value);
             }
             let object = json!({"type": "object", "additionalProperties": false, "properties": properties});
-            self.done.insert(shape.what.to_owned(), object);
+            self.done.insert(name.clone(), object);
         }
-        json!({"$ref": format!("#/definitions/{}", shape.what)})
+        json!({"$ref": format!("#/definitions/{name}")})
     }
 
     fn value(&mut self, takes: Takes) -> Value {

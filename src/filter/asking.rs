@@ -197,8 +197,11 @@ impl<'a> Asking<'a> {
         let saw = std::mem::take(&mut self.saw);
         if self.trace.is_some() {
             self.push(Line::Condition { text: text.to_owned(), saw: saw.clone(), holds });
-            for (name, value) in self.names.take_new() {
-                if holds {
+            let new = self.names.take_new();
+            let is_number = |name: &str| name.bytes().all(|b| b.is_ascii_digit());
+            let has_names = new.iter().any(|(name, _)| !is_number(name));
+            for (name, value) in new {
+                if holds && !(has_names && is_number(&name)) {
                     self.depth += 1;
                     self.push(Line::Captured { name, value });
                     self.depth -= 1;

@@ -201,12 +201,19 @@ pub(super) struct Compiler<'d, 's> {
     scope: Vec<String>,
     /// A condition of the current rule could not be read, so what it captures is not known.
     scope_is_partial: bool,
+    /// Texts are taken as they stand: a script made them, and `$` in them is a `$`.
+    literal: bool,
 }
 
 impl<'d, 's> Compiler<'d, 's> {
     pub(super) fn new(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
         let problems = Problems::new(&file.document.source);
-        Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false }
+        Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false, literal: false }
+    }
+
+    /// For what a script wrote.
+    pub(super) fn literal(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
+        Self { literal: true, ..Self::new(file, shared) }
     }
 
     fn document(&self) -> &'d Document {
@@ -423,6 +430,15 @@ impl<'d, 's> Compiler<'d, 's> {
 
     /// A text with variables that are known here.
     pub(super) fn text(&mut self, node: &Node, expected: &str) -> Option<Text> {
+        if self.literal {
+            return match node.as_text() {
+                Some(text) => Some(Text::literal(text)),
+                None => {
+                    reader::mismatch(node, expected, &mut self.problems);
+                    None
+                }
+            };
+        }
         let text = reader::text_with_variables(node, expected, &mut self.problems)?;
         self.check_names(node, text.names().map(str::to_owned).collect());
         Some(text)

@@ -78,7 +78,8 @@ impl<'a> Run<'a> {
         self.asking.depth += 1;
         let holds = rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&mut self.asking))?;
         let steps = if holds { &rule.then } else { &rule.otherwise };
-        if !steps.is_empty() {
+        // What an included file does, its own rules do.
+        if steps.iter().any(|step| !matches!(step, Step::File(_) | Step::Script(_))) {
             self.rules.extend(rule.name.clone());
         }
         let mut ends = false;

@@ -49,13 +49,15 @@ pub(super) fn collect(
         return Ok(LuaValue::Nil);
     }
     let value = arguments_of(word, arguments)?;
+    if matches!(word, "pipe" | "execute" | "filter" | "notify") {
+        only_written_options(script, &value)?;
+    }
     match word {
         "execute" => return execute(lua, script, asking, &value),
         "log" => {
             let text = formatted(lua, arguments)?;
-            collected.push(
-                script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text, true), compiler))?,
-            );
+            collected
+                .push(script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text), compiler))?);
             return Ok(LuaValue::Nil);
         }
         "fileinto" => collected.push(file(script, asking, &value)?),
@@ -75,23 +77,23 @@ fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
     match (word, options) {
         ("addheader" | "setheader", Some(value @ LuaValue::String(_))) => {
             let LuaValue::String(name) = first else { return Err(mlua::Error::runtime("a header field has a name")) };
-            Ok(node::map(vec![(&*name.to_string_lossy(), node::of_lua(value, true)?)]))
+            Ok(node::map(vec![(&*name.to_string_lossy(), node::of_lua(value)?)]))
         }
         ("add_to_list" | "remove_from_list", Some(entry)) => {
-            Ok(node::map(vec![("list", node::of_lua(first, true)?), ("entry", node::of_lua(entry, true)?)]))
+            Ok(node::map(vec![("list", node::of_lua(first)?), ("entry", node::of_lua(entry)?)]))
         }
         (_, Some(LuaValue::Table(options))) => {
-            let mut node = node::of_lua(&LuaValue::Table(options.clone()), true)?;
+            let mut node = node::of_lua(&LuaValue::Table(options.clone()))?;
             let key = FIRST.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
             if let (Value::Map(entries), Some(key)) = (&mut node.value, key) {
-                let mut first = node::map(vec![(key, node::of_lua(first, true)?)]);
+                let mut first = node::map(vec![(key, node::of_lua(first)?)]);
                 if let Value::Map(more) = &mut first.value {
                     entries.append(more);
                 }
             }
             Ok(node)
         }
-        _ => node::of_lua(first, true),
+        _ => node::of_lua(first),
     }
 }
 
@@ -114,6 +116,22 @@ fn only_written_addresses(script: &Script, asking: &Asking<'_>, value: &Node) ->
             let address = crate::clean::short(address, 80);
             Err(mlua::Error::runtime(format!(
                 "{address} does not stand in this script: a message cannot choose where it goes"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The same for options of programs: an argument that begins with `-` stands in the script, or behind `--`.
+fn only_written_options(script: &Script, value: &Node) -> mlua::Result<()> {
+    let run = value.get("run").unwrap_or(value);
+    let Value::Seq(items) = &run.value else { return Ok(()) };
+    let options = items.iter().filter_map(Node::as_text).take_while(|text| *text != "--");
+    match options.filter(|text| text.starts_with('-')).find(|text| !script.says(text)) {
+        Some(option) => {
+            let option = crate::clean::short(option, 60);
+            Err(mlua::Error::runtime(format!(
+                "the value \"{option}\" would be taken for an option; put \"--\" before it"
             )))
         }
         None => Ok(()),

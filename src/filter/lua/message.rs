@@ -146,12 +146,12 @@ pub(super) fn method(
         "in_list" => return in_list(script, asking, arguments),
         "duplicate" => {
             let duplicate = match &first {
-                LuaValue::Table(_) => node::of_lua(&first, true)?,
-                _ => node::text("true", false),
+                LuaValue::Table(_) => node::of_lua(&first)?,
+                _ => node::text("true"),
             };
             return holds(script, asking, node::map(vec![("duplicate", duplicate)]));
         }
-        "matches" => return holds(script, asking, node::of_lua(&first, false)?),
+        "matches" => return holds(script, asking, node::of_lua(&first)?),
         _ => {}
     }
     let message = asking.message();
@@ -218,7 +218,7 @@ fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
 }
 
 fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> Result<LuaValue, Failed> {
-    let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil), false)?;
+    let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil))?;
     let list = script.with_compiler(asking.settings, |compiler| compiler.list(&name))?;
     let value = match arguments.get(1) {
         Some(LuaValue::String(value)) => value.to_string_lossy(),

@@ -9,16 +9,15 @@ const DEEPEST: usize = 16;
 /// How many values one call may carry.
 const MOST: usize = 10_000;
 
-/// A value as it would stand in a rule file. With `verbatim` a `$` in it is a `$`: what a script made is no template.
-pub(super) fn of_lua(value: &LuaValue, verbatim: bool) -> mlua::Result<Node> {
+/// A value as it would stand in a rule file.
+pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
     let mut left = MOST;
-    convert(value, verbatim, DEEPEST, &mut left)
+    convert(value, DEEPEST, &mut left)
 }
 
 /// A text.
-pub(super) fn text(text: &str, verbatim: bool) -> Node {
-    let text = if verbatim { text.replace('$', "$$") } else { text.to_owned() };
-    Node { value: Value::Scalar { text, quoted: false }, span: Span::START }
+pub(super) fn text(text: &str) -> Node {
+    Node { value: Value::Scalar { text: text.to_owned(), quoted: false }, span: Span::START }
 }
 
 /// A mapping.
@@ -31,26 +30,26 @@ fn key_of(text: &str) -> Key {
     Key { text: text.to_owned(), span: Span::START }
 }
 
-fn convert(value: &LuaValue, verbatim: bool, depth: usize, left: &mut usize) -> mlua::Result<Node> {
+fn convert(value: &LuaValue, depth: usize, left: &mut usize) -> mlua::Result<Node> {
     *left = left.checked_sub(1).ok_or_else(|| mlua::Error::runtime("this table has too many values"))?;
     Ok(match value {
         LuaValue::Nil => Node { value: Value::Null, span: Span::START },
-        LuaValue::Boolean(is) => text(if *is { "true" } else { "false" }, false),
-        LuaValue::Integer(number) => text(&number.to_string(), false),
-        LuaValue::Number(number) => text(&number.to_string(), false),
-        LuaValue::String(string) => text(&string.to_string_lossy(), verbatim),
-        LuaValue::Table(table) if depth > 0 => of_table(table, verbatim, depth - 1, left)?,
+        LuaValue::Boolean(is) => text(if *is { "true" } else { "false" }),
+        LuaValue::Integer(number) => text(&number.to_string()),
+        LuaValue::Number(number) => text(&number.to_string()),
+        LuaValue::String(string) => text(&string.to_string_lossy()),
+        LuaValue::Table(table) if depth > 0 => of_table(table, depth - 1, left)?,
         LuaValue::Table(_) => return Err(mlua::Error::runtime("this table is nested too deep")),
         other => return Err(mlua::Error::runtime(format!("a {} cannot stand here", other.type_name()))),
     })
 }
 
 /// A table with a first item is a list, any other a mapping, its keys in order.
-fn of_table(table: &Table, verbatim: bool, depth: usize, left: &mut usize) -> mlua::Result<Node> {
+fn of_table(table: &Table, depth: usize, left: &mut usize) -> mlua::Result<Node> {
     let length = table.raw_len();
     let value = if length > 0 {
         let items: mlua::Result<Vec<Node>> =
-            (1..=length).map(|i| convert(&table.raw_get::<LuaValue>(i)?, verbatim, depth, left)).collect();
+            (1..=length).map(|i| convert(&table.raw_get::<LuaValue>(i)?, depth, left)).collect();
         Value::Seq(items?)
     } else {
         let mut entries = Vec::new();
@@ -60,7 +59,7 @@ fn of_table(table: &Table, verbatim: bool, depth: usize, left: &mut usize) -> ml
                 LuaValue::String(key) => key.to_string_lossy(),
                 other => return Err(mlua::Error::runtime(format!("a {} cannot be a key", other.type_name()))),
             };
-            entries.push((key_of(&key), convert(&value, verbatim, depth, left)?));
+            entries.push((key_of(&key), convert(&value, depth, left)?));
         }
         entries.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
         Value::Map(entries)

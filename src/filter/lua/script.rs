@@ -100,7 +100,8 @@ impl Script {
     ) -> Self {
         let root = Node { value: Value::Null, span: Span::START };
         let document = Document { source: Arc::clone(source), root };
-        let file = RuleFile { document, lists: Vec::new(), base: Base::new("/", None) };
+        let file =
+            RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: Base::new("/", None) };
         Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
     }
 
@@ -203,7 +204,7 @@ impl Script {
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
         let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
-        let mut compiler = Compiler::new(&self.file, &mut shared);
+        let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();
         match (value, problems.first()) {

@@ -95,7 +95,7 @@ pub fn run(filter: &FilterSource, settings: &Settings, open: Open<'_>) -> Result
     let FilterSource::Yaml(file) = filter else { return Ok(Vec::new()) };
     let tests = file.document.root.get("tests");
     run_with(&file.document.source, tests, &file.base, open, &|with, problems| {
-        let file = filters::with_parameters(&file.document, with, &file.base, problems);
+        let file = filters::with_parameters(&file.written, with, &file.base, problems);
         compile(FilterSource::Yaml(file), settings, problems)
     })
 }
