@@ -15,7 +15,7 @@ mod world;
 
 pub use choose::{Choice, choose, missing};
 pub use commit::Committer;
-pub use decide::DIED;
+pub use decide::{DIED, Decide};
 pub use leftovers::Leftovers;
 pub use lists::ListFiles;
 pub use notice::{Cause, Notice};

@@ -20,4 +20,5 @@ mod pop3;
 mod program;
 mod rules;
 mod stage;
+mod state;
 mod tls;
