@@ -1,7 +1,6 @@
 //! The world as the rules of a real run see it.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +10,8 @@ use jiff::tz::TimeZone;
 use super::World;
 use crate::decision::{Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Unanswered};
-use crate::message::{Bytes, Message};
 use crate::program::Program;
+use crate::state::open_message;
 
 /// Answers from clock, state and programs.
 pub(super) struct WorldFacts<'a> {
@@ -40,7 +39,7 @@ impl Facts for WorldFacts<'_> {
     fn ask(&self, question: &Ask<'_>) -> Answer {
         let Ask { run, input, timeout, most, environment } = *question;
         let program = Program { run, timeout, most, environment, allow_root: self.world.allow_root };
-        let ended = match input.map(|message| open(self.world, message)) {
+        let ended = match input.map(|message| open_message(&*self.world.disk, message)) {
             None => program.run(None),
             Some(Ok(mut input)) => program.run(Some(&mut *input)),
             Some(Err(e)) => return Answer::Failed(format!("the message could not be read: {e}")),
@@ -55,11 +54,4 @@ impl Facts for WorldFacts<'_> {
             Err(failure) => Answer::Failed(failure.to_string()),
         }
     }
-}
-
-fn open<'m>(world: &World, message: &'m Message) -> std::io::Result<Box<dyn Read + 'm>> {
-    Ok(match message.bytes() {
-        Bytes::Memory(bytes) => Box::new(bytes.as_slice()),
-        Bytes::Spooled { path, .. } => world.disk.open(path)?,
-    })
 }

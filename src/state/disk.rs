@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use jiff::Timestamp;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, fcntl_lock, renameat_with};
 
+use crate::message::{Bytes, Message};
+
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {
     /// Creates a file that must not exist yet, readable by its owner alone.
@@ -67,6 +69,14 @@ pub trait SharedFile: Send {
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// The time between two looks at it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Reads a message from wherever its bytes are.
+pub fn open_message<'m>(disk: &dyn Disk, message: &'m Message) -> io::Result<Box<dyn Read + 'm>> {
+    Ok(match message.bytes() {
+        Bytes::Memory(bytes) => Box::new(bytes.as_slice()),
+        Bytes::Spooled { path, .. } => disk.open(path)?,
+    })
+}
 
 /// The proof that a set of directories was synced.
 #[derive(Debug)]

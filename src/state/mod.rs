@@ -23,7 +23,9 @@ mod slots;
 mod sqlite;
 mod store;
 
-pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
+pub use disk::{
+    Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, open_message, sync_dirs, sync_with_parents,
+};
 pub use lock::Lock;
 pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,

@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_configs;
+mod carry;
 mod cli;
 mod corpus;
 mod crash;

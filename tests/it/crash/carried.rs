@@ -15,8 +15,9 @@ use mailsluice::message::{Bytes, Envelope, Flags, Message};
 use mailsluice::pass::Decide;
 
 use super::disk::{Death, Lie, Rename};
+use super::rescue::rescue;
 use super::world::{Case, Expected, MAIL, Machine, Stage, Wrong};
-use super::{all_survived, every_crash, every_pair, is_thorough};
+use super::{NEVER, all_survived, every_crash, every_pair, is_thorough};
 
 /// The header field that the edited versions begin with.
 const EDIT: &str = "X-Edited: yes\n";
@@ -176,6 +177,31 @@ fn without_the_sync_of_the_spool_what_is_told_is_lost() {
 #[test]
 fn without_the_sync_of_their_file_keywords_mean_nothing() {
     assert_eq!(found_without(Lie::Name("dovecot-keywords")), Some(Wrong::Misplaced));
+}
+
+/// As in [`super::rescue`], with edited versions and with what waits for an mbox.
+#[test]
+fn what_is_rescued_is_the_message_as_it_came() {
+    let stage = stage(false);
+    let machine = Machine::honest(Rename::Atomic);
+    let steps = super::world::Story::begin(&stage, machine).run(None).0.len();
+    let stride = if is_thorough() { 1 } else { 7 };
+    let mut rescued = 0;
+    for n in (1..=steps).step_by(stride) {
+        let (contents, steps) = all_survived(rescue(&stage, machine, Death::Killed, [n, NEVER]));
+        let found = contents.iter().filter(|(content, _)| !content.starts_with("(notice"));
+        rescued += contents.get("(notice: recovered)").copied().unwrap_or(0);
+        for (content, _) in found {
+            let is_whole =
+                |(text, places): &Expected| content == text || places.iter().any(|(_, _, edited)| content == edited);
+            assert!(MESSAGES.iter().any(is_whole) || content.contains("seventh"), "{n}: {content}");
+        }
+        for j in (1 + n % 31..=steps).step_by(31) {
+            let (interrupted, _) = all_survived(rescue(&stage, machine, Death::Killed, [n, j]));
+            assert_eq!(interrupted, contents, "{n}, {j}");
+        }
+    }
+    assert!(rescued > 3, "nothing was ever rescued");
 }
 
 /// The messages of an mbox, unquoted.

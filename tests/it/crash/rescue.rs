@@ -12,7 +12,7 @@ const RECOVERED: &str = "(notice: recovered)";
 
 /// After the first crash another client empties the mailbox. What there is in the end, and the steps of the run that
 /// crashed last.
-fn rescue(
+pub fn rescue(
     stage: &Stage,
     machine: Machine,
     death: Death,
