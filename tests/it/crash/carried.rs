@@ -1,7 +1,6 @@
 //! What decisions can ask for beyond folders: edited versions, tellings, keywords, mbox files, facts. The decisions are
 //! made by hand here, so that each message has one of its own.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use mailsluice::config::Protocol;
@@ -16,7 +15,7 @@ use mailsluice::pass::Decide;
 
 use super::disk::{Death, Lie, Rename};
 use super::rescue::rescue;
-use super::world::{Case, Expected, MAIL, Machine, Stage, Wrong};
+use super::world::{Case, Expected, Machine, Stage, Wrong};
 use super::{NEVER, all_survived, every_crash, every_pair, is_thorough};
 
 /// The header field that the edited versions begin with.
@@ -202,24 +201,4 @@ fn what_is_rescued_is_the_message_as_it_came() {
         }
     }
     assert!(rescued > 3, "nothing was ever rescued");
-}
-
-/// The messages of an mbox, unquoted.
-pub fn messages_in_mbox(text: &str) -> Vec<String> {
-    let mut messages: Vec<String> = Vec::new();
-    for line in text.split_inclusive('\n') {
-        match messages.last_mut() {
-            _ if line.starts_with("From ") => messages.push(String::new()),
-            Some(message) => {
-                let is_quoted = line.trim_start_matches('>').starts_with("From ");
-                message.push_str(if is_quoted { &line[1..] } else { line });
-            }
-            None => {}
-        }
-    }
-    messages.into_iter().map(|message| message.strip_suffix('\n').map(str::to_owned).unwrap_or(message)).collect()
-}
-
-pub fn is_mbox(path: &Path) -> bool {
-    path.starts_with(Path::new(MAIL).join("boxes")) && path.extension().is_none()
 }

@@ -16,6 +16,7 @@ mod controls;
 mod deliver;
 mod disk;
 mod fate;
+mod found;
 mod rescue;
 mod store;
 mod world;

@@ -17,9 +17,9 @@ use mailsluice::state::{SqliteStore, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::carried::{is_mbox, messages_in_mbox};
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
 use super::fate::Fate;
+use super::found::{self, Place};
 use super::store::{Mistake, MortalStore};
 use crate::support::faults::Faults;
 use crate::support::imap_server::{ImapOptions, ImapServer};
@@ -347,43 +347,7 @@ impl<'a> Story<'a> {
     }
 
     fn delivered(&self) -> BTreeMap<Place, usize> {
-        let mut found = BTreeMap::new();
-        for (path, bytes) in self.disk.files_below(Path::new(MAIL)) {
-            let dir = path.parent().unwrap();
-            let below = |path: &Path| path.strip_prefix(MAIL).unwrap().display().to_string();
-            if is_mbox(&path) {
-                for content in messages_in_mbox(&String::from_utf8_lossy(&bytes)) {
-                    *found.entry(Place { folder: below(&path), flags: String::new(), content }).or_default() += 1;
-                }
-            }
-            if !dir.ends_with("new") && !dir.ends_with("cur") {
-                continue;
-            }
-            let folder = below(dir.parent().unwrap());
-            let flags = self.flags(&path);
-            let content = self.without_padding(&bytes);
-            let kind = content.split_once("\nX-Mailsluice-Notice: ").and_then(|(_, rest)| rest.split_once('\n'));
-            let content = kind.map_or(content.clone(), |(kind, _)| format!("(notice: {kind})"));
-            *found.entry(Place { folder, flags, content }).or_default() += 1;
-        }
-        found
-    }
-
-    /// Letters, then the keywords that the Maildir's own file names.
-    fn flags(&self, path: &Path) -> String {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let letters = name.split_once(":2,").map_or("", |(_, letters)| letters);
-        let maildir = path.parent().unwrap().parent().unwrap();
-        let keywords = self.files(|path| path == maildir.join("dovecot-keywords")).concat();
-        let keyword = |letter: char| {
-            let number = format!("{} ", letter as u32 - 'a' as u32);
-            let line = keywords.lines().find_map(|line| line.strip_prefix(&number));
-            format!(" {}", line.unwrap_or("(unknown)"))
-        };
-        // The reader's flag says nothing about us.
-        let capitals = letters.chars().filter(|letter| letter.is_ascii_uppercase() && *letter != 'S');
-        let small = letters.chars().filter(char::is_ascii_lowercase).map(keyword);
-        capitals.map(String::from).chain(small).collect()
+        found::delivered(&self.disk, &|bytes| self.without_padding(bytes))
     }
 
     fn wanted(&self) -> BTreeMap<Place, usize> {
@@ -478,13 +442,6 @@ fn incoming(text: &str) -> Incoming {
 
 /// Stands for the notice that a message was filed without its rules.
 const CRASHED: &str = "(notice: crashed)";
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    folder: String,
-    flags: String,
-    content: String,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
