@@ -16,7 +16,7 @@ mod world;
 
 pub use choose::{Choice, choose, missing};
 pub use commit::Committer;
-pub use decide::DIED;
+pub use decide::{DIED, Decide};
 pub use explain::{Explanation, explain};
 pub use leftovers::Leftovers;
 pub use lists::ListFiles;

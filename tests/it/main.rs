@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_configs;
+mod carry;
 mod cli;
 mod corpus;
 mod crash;
@@ -20,4 +21,5 @@ mod pop3;
 mod program;
 mod rules;
 mod stage;
+mod state;
 mod tls;
