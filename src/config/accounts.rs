@@ -122,6 +122,9 @@ pub(super) fn read_all(
     Some(accounts)
 }
 
+/// What the log calls mail that came from no account.
+const RESERVED: [&str; 3] = ["deliver", "refilter", "undo"];
+
 fn check_name(key: &Key, problems: &mut Problems) {
     let name = key.text.as_str();
     let is_good = (1..=LONGEST_NAME).contains(&name.len())
@@ -132,6 +135,9 @@ fn check_name(key: &Key, problems: &mut Problems) {
         let hint =
             format!("1 to {LONGEST_NAME} letters a-z, digits, `-`, `_`, `.`, `@`; not beginning with `-` or `.`");
         problems.error(key.span, message).hint(hint);
+    } else if RESERVED.contains(&name) {
+        let message = format!("`{name}` cannot be the name of an account");
+        problems.error(key.span, message).hint(format!("the log calls mail so that came by `mailsluice {name}`"));
     }
 }
 

@@ -32,7 +32,7 @@ pub use date::parse_date;
 pub use edit::{Edit, is_protected};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
-pub use key::{DeliveryName, Key, NOTICES, Origin, RECOVERED, STDIN, written_for};
+pub use key::{DELIVERED, DeliveryName, Key, NOTICES, Origin, RECOVERED, REFILTERED, STDIN, UNDONE, written_for};
 pub use kind::Kind;
 pub use line_ends::{ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};

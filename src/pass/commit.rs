@@ -120,12 +120,12 @@ impl Committer {
     /// Nothing is read from the state for this, so nothing can have changed.
     fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why) };
+        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why), base: None };
         Ok(self.make_durable(vec![kept])?.unwrap_or_default())
     }
 
     /// `None`: what a decision read from the state is no longer so, and nothing was done.
-    fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
+    pub(super) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }

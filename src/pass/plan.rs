@@ -26,6 +26,8 @@ pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
     pub(super) decision: Decision,
+    /// The file name, for a message that has one already.
+    pub(super) base: Option<String>,
 }
 
 /// The letters of each Maildir's keywords.
@@ -86,9 +88,10 @@ impl Planner<'_> {
     }
 
     fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
-        let Decided { envelope, message, decision } = decided;
+        let Decided { envelope, message, decision, base } = decided;
         let name = DeliveryName::of(&envelope.key);
-        let base = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let new_name = || format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let base = base.unwrap_or_else(new_name);
         let mut files = Files::new(self, base, letters);
         for action in &decision.actions {
             match action {

@@ -16,8 +16,8 @@ use super::rows::{
 };
 use super::slots::Slots;
 use super::{
-    Attempt, Entry, EntryId, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Staged, Store, Target,
-    Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
+    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Staged,
+    Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -311,6 +311,22 @@ impl Store for SqliteStore {
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
+        })
+    }
+
+    fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
+        self.read("reading the journal", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled, why,
+                 notes
+                 FROM journal JOIN origin USING (origin) WHERE entry = ?1",
+            )?;
+            let Some(row) = query.query_row([id], journal_row).optional()? else { return Ok(None) };
+            let (targets, mboxes) = (targets(db, id)?, mboxes(db, id)?);
+            let spooled = row.files.first().cloned();
+            let seconds = targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
+            let arrived = seconds.and_then(|seconds: i64| Timestamp::from_second(seconds).ok());
+            Ok(Some(JournalEntry { row, targets, mboxes, spooled, arrived }))
         })
     }
 

@@ -74,6 +74,9 @@ pub trait Store: Send + Sync {
     /// The newest journal rows, newest first.
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;
 
+    /// One journal row with everything that it led to.
+    fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
+
     /// Removes what the documented rules let go; returns spool files that nothing names any more.
     fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>>;
 }
@@ -249,6 +252,21 @@ pub struct Attempt {
     pub cause: String,
     /// When that was.
     pub at: Timestamp,
+}
+
+/// A journal row with everything that it led to, for `undo`.
+#[derive(Clone, Debug)]
+pub struct JournalEntry {
+    /// The row.
+    pub row: JournalRow,
+    /// The files.
+    pub targets: Vec<Target>,
+    /// The mbox files.
+    pub mboxes: Vec<MboxTarget>,
+    /// Its file in the spool.
+    pub spooled: Option<PathBuf>,
+    /// When the message arrived, as far as its files say.
+    pub arrived: Option<Timestamp>,
 }
 
 /// A journal row as `mailsluice log` shows it.

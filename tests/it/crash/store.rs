@@ -10,8 +10,8 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalRow, Known, OutboxRow, Recording, Remembered, SqliteStore, Staged, Store,
-    Trouble, Unfinished, sync_dirs,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, Recording, Remembered, SqliteStore,
+    Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -171,6 +171,10 @@ impl Store for MortalStore {
 
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.look()?.journal(account, limit)
+    }
+
+    fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
+        self.look()?.entry(id)
     }
 
     fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>> {
