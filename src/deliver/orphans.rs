@@ -39,15 +39,22 @@ pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<Has
     Ok(found)
 }
 
-/// The files with this name under any flags, in a Maildir and up to `depth` levels of folders below it.
+/// The files with this name under any flags, in a Maildir and up to `depth` levels of folders below it. A file that was
+/// moved since has another ending, `,R=…`.
 pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     search(disk, maildir, &["new", "cur"], depth.min(DEEPEST), &mut |path, file| {
-        if file.split(":2,").next() == Some(name) {
+        if unique(file) == unique(name) {
             found.push(path);
         }
     })?;
     Ok(found)
+}
+
+/// The part of a file name that stays when the file is moved.
+fn unique(file: &str) -> &str {
+    let base = file.split(":2,").next().unwrap_or(file);
+    base.split(",R=").next().unwrap_or(base)
 }
 
 /// Removes staged files of mail that was being moved and not recorded: it still stands where it was. Call it when nobody

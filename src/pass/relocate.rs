@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 use super::World;
 use super::commit::Committer;
 use super::plan::Decided;
-use crate::config::template::FolderName;
 use crate::deliver::{files_named, recover_with, remove_staged_moves};
 use crate::error::{Error, Result};
 use crate::message::{Key, REFILTERED, UNDONE};
@@ -41,21 +40,18 @@ pub(super) fn begin(world: &World) -> Result<Lock> {
     Ok(lock)
 }
 
-/// The files that the message of an unfinished row was to leave, as far as they are still there.
+/// How the journal notes a file that a message leaves.
+const FROM: &str = "moved from ";
+
+/// The files that the message of an unfinished row was to leave.
 fn left_by(world: &World, row: &Unfinished) -> Result<Vec<PathBuf>> {
-    let id = String::from_utf8_lossy(&row.key.id).into_owned();
-    if row.key.origin.account == REFILTERED {
-        let maildir = world.folders.maildir(&FolderName::parse_safe(&row.key.origin.folder, Some('/')));
-        return Ok(vec![maildir.join(id)]);
-    }
-    let Ok(undone) = id.parse() else { return Ok(Vec::new()) };
-    match world.store.entry(undone)? {
-        Some(entry) => files_of(world, &entry.targets),
-        None => Ok(Vec::new()),
-    }
+    let entry = world.store.entry(row.id)?;
+    let notes = entry.map(|entry| entry.row.notes).unwrap_or_default();
+    Ok(notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from).collect())
 }
 
-/// Where the files of a row are now: in their folders under whatever flags, or wherever a reader moved them.
+/// Where the files of a row are now: in their folders under whatever flags, or wherever a reader or `refilter` moved
+/// them.
 pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
     for target in targets {
@@ -72,7 +68,13 @@ pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Resul
 impl Committer {
     /// Moves a batch. `None`: what the rules read from the state changed meanwhile, and nothing was done.
     pub(super) fn relocate(&mut self, moves: Vec<Relocation>) -> Result<Option<Published>> {
-        let (decided, leaves): (Vec<_>, Vec<_>) = moves.into_iter().map(|one| (one.decided, one.leaves)).unzip();
+        let (mut decided, leaves): (Vec<_>, Vec<_>) = moves.into_iter().map(|one| (one.decided, one.leaves)).unzip();
+        for (decided, leaves) in decided.iter_mut().zip(&leaves) {
+            let notes = &mut decided.decision.notes;
+            // A rule may log anything; what it logs must not be taken for a file to remove.
+            notes.iter_mut().filter(|note| note.starts_with(FROM)).for_each(|note| note.insert_str(0, "log: "));
+            notes.extend(leaves.iter().map(|file| format!("{FROM}{}", file.display())));
+        }
         let Some(published) = self.make_durable(decided)? else { return Ok(None) };
         remove(&self.world, &leaves.concat())?;
         self.finish()?;
