@@ -23,7 +23,7 @@ pub(super) static USES: Shape = Shape {
             "A shipped filter (`lists/by-list-id`) or a file of your own (`rules.yaml`, `triage.lua`).",
             Takes::Text,
         ),
-        ("with", "The values of its parameters.", Takes::Named(&Takes::Text)),
+        ("with", "The values of its parameters.", Takes::Named(&Takes::Anything)),
     ],
 };
 

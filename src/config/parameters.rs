@@ -6,11 +6,11 @@ use super::yaml::{Node, Value};
 use crate::clean;
 
 /// The long form of a parameter.
-pub(super) static SHAPE: Shape = Shape {
+pub static SHAPE: Shape = Shape {
     what: "a parameter",
     keys: &[
         ("about", "One line about it.", Takes::Text),
-        ("default", "Its value when `with` does not set it; without a default it must be set.", Takes::Text),
+        ("default", "Its value when `with` does not set it; without a default it must be set.", Takes::Anything),
     ],
 };
 
