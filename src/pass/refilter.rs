@@ -1,6 +1,7 @@
 //! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
 
 use std::collections::HashSet;
+use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -185,21 +186,23 @@ impl Refilter<'_> {
     /// A message and when it arrived; `None` when its reader moved it meanwhile.
     fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Timestamp)>> {
         let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
-        let metadata = match std::fs::metadata(path) {
+        let Some(age) = self.world.disk.age(path).map_err(failed)? else { return Ok(None) };
+        let arrived = self.world.now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut file = match self.world.disk.open(path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            metadata => metadata.map_err(failed)?,
+            file => file.map_err(failed)?,
         };
-        let arrived = metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
-        let mut file = self.world.disk.open(path).map_err(failed)?;
-        let (length, mut bytes) = (metadata.len(), Vec::new());
-        let is_big = length > WINDOW;
-        let most = if is_big { MAX_HEADER as u64 } else { u64::MAX };
-        std::io::Read::read_to_end(&mut std::io::Read::take(&mut *file, most), &mut bytes).map_err(failed)?;
-        let bytes = match is_big {
-            true => Bytes::Spooled { head: bytes, path: path.to_owned(), length },
-            false => Bytes::Memory(bytes),
+        let mut bytes = Vec::new();
+        (&mut file).take(WINDOW + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let bytes = if bytes.len() as u64 > WINDOW {
+            let rest = std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
+            let length = bytes.len() as u64 + rest;
+            bytes.truncate(MAX_HEADER);
+            Bytes::Spooled { head: bytes, path: path.to_owned(), length }
+        } else {
+            Bytes::Memory(bytes)
         };
-        Ok(Some((Arc::new(self.world.message(bytes)), arrived.unwrap_or_else(|| self.world.now()))))
+        Ok(Some((Arc::new(self.world.message(bytes)), arrived)))
     }
 }
 
@@ -213,7 +216,7 @@ pub fn refilter(world: &World, moves: Vec<Move>, told: &dyn Fn(u64)) -> Result<u
     let mut moved = 0;
     let mut moves = moves.into_iter().map(|one| one.relocation).peekable();
     while moves.peek().is_some() {
-        let batch: Vec<Relocation> = moves.by_ref().take(BATCH).filter(is_there).collect();
+        let batch: Vec<Relocation> = moves.by_ref().take(BATCH).filter(|one| is_there(world, one)).collect();
         match committer.relocate(batch)? {
             Some(published) => moved += published.entries().count() as u64,
             None => {
@@ -227,8 +230,8 @@ pub fn refilter(world: &World, moves: Vec<Move>, told: &dyn Fn(u64)) -> Result<u
 }
 
 /// Whether the file is still where it was looked at: its reader may have moved or read it since.
-fn is_there(relocation: &Relocation) -> bool {
-    relocation.leaves.iter().all(|file| file.exists())
+fn is_there(world: &World, relocation: &Relocation) -> bool {
+    relocation.leaves.iter().all(|file| world.disk.exists(file).unwrap_or(true))
 }
 
 /// The world of a refilter run. The state noted every message when it came, so for `duplicate` only the messages of this

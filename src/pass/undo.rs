@@ -47,7 +47,11 @@ pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
     if files.iter().any(|file| file.starts_with(&home_dir) && is_directly_in(file, &home_dir)) {
         return refuse(format!("the message of entry {id} is in {folder} already"));
     }
-    let Some(source) = files.first().cloned().or_else(|| entry.spooled.clone().filter(|path| path.exists())) else {
+    let Some(source) = files
+        .first()
+        .cloned()
+        .or_else(|| entry.spooled.clone().filter(|path| world.disk.exists(path).unwrap_or(false)))
+    else {
         return refuse(nowhere(id, &entry));
     };
     let (message, flags) = read(world, &source)?;
