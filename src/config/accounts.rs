@@ -6,7 +6,7 @@ use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
-use super::server;
+use super::server::{self, Ports};
 use super::template::Template;
 use super::units;
 use super::yaml::{Key, Node, Span, Value};
@@ -173,6 +173,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let filters = map.read("filters", |n, p| files.read(n, p));
     Some(Account {
         name: key.text.clone(),
+        protocol: protocol?,
         server: server?,
         user: user?.to_owned(),
         password: password?,
@@ -212,11 +213,11 @@ fn read_protocol(map: &mut MapReader<'_, '_>) -> Option<Protocol> {
 }
 
 fn read_server(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, base: &Base) -> Option<Server> {
-    let key = match protocol? {
-        Protocol::Imap => "imap",
-        Protocol::Pop3 => "pop3",
+    let (key, ports) = match protocol? {
+        Protocol::Imap => ("imap", Ports::IMAP),
+        Protocol::Pop3 => ("pop3", Ports::POP3),
     };
-    map.read(key, |n, p| server::read(n, protocol?, base, p))
+    map.read(key, |n, p| server::read(n, ports, base, p))
 }
 
 /// Refuses keys that the protocol has nothing for.
