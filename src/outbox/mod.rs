@@ -16,4 +16,6 @@
 //! [`relay`] says what a relay is asked and answers, [`smtp`] and [`sendmail`] are the ways out, [`retry`] knows when to
 //! try again, and [`compose`] makes the mail that is sent.
 
+pub mod compose;
 pub mod relay;
+pub mod retry;
