@@ -24,6 +24,7 @@ mod run;
 mod trace;
 pub mod trial;
 
+pub use actions::redirect::is_address;
 pub use compile::sections;
 pub use engine::{Engine, Settings};
 pub use facts::{Answer, Ask, Facts, Unanswered};

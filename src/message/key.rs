@@ -34,6 +34,10 @@ pub const REDIRECTED_FROM: &str = "X-Mailsluice-Redirected-From";
 pub const REFILTERED: &str = "refilter";
 /// The account in the keys of mail that is brought back by `undo`.
 pub const UNDONE: &str = "undo";
+/// The account in the keys of what the outbox files: what could not be told.
+pub const OUTBOX: &str = "outbox";
+/// The account in the keys of what the user sends with `sendmail`.
+pub const SUBMITTED: &str = "sendmail";
 /// The account of what comes on standard input.
 pub const DELIVERED: &str = "deliver";
 /// The folder in the keys of what comes on standard input.

@@ -33,7 +33,8 @@ pub use edit::{Edit, is_protected};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{
-    DELIVERED, DeliveryName, Key, NOTICES, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN, UNDONE, written_for,
+    DELIVERED, DeliveryName, Key, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN, SUBMITTED,
+    UNDONE, written_for,
 };
 pub use kind::Kind;
 pub use line_ends::{ToLf, to_lf};

@@ -39,3 +39,22 @@ pub enum Trouble {
     /// The connection broke after the last dot was sent: it may have been taken or not.
     Unknown(Error),
 }
+
+/// A connection to a relay, for many mails.
+#[derive(Debug)]
+pub struct Connection;
+
+impl Connection {
+    /// Connects and logs in.
+    pub async fn connect(relay: &crate::config::Relay) -> Result<Self, Trouble> {
+        Err(Trouble::Relay(Error::transient(crate::error::Kind::Network, format!("{}: not yet", relay.name))))
+    }
+
+    /// Sends one mail: a verdict for each recipient, in order.
+    pub async fn send(&mut self, _: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
+        Ok(Vec::new())
+    }
+
+    /// Says goodbye.
+    pub async fn quit(self) {}
+}

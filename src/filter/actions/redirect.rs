@@ -109,7 +109,7 @@ pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
 }
 
 /// One bare address: `local@domain`, at most 254 bytes, nothing that could end an SMTP command.
-pub(in super::super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     let is_clean =
         text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
     let parsed = parse_addresses(text);

@@ -15,6 +15,7 @@ pub fn redirect(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io:
             edits.extend(resent(redirect, desk));
             original.edited(&edits)
         }
+        RedirectMode::Submit => original.edited(&[]),
         RedirectMode::Attach => attached(original, redirect, desk)?,
     })
 }
