@@ -69,9 +69,11 @@ impl Condition for Score {
         let mut sum = 0.0;
         let before = asking.why.len();
         for (condition, add) in &self.weights {
+            let mark = asking.names.mark();
             if condition.holds(asking)? {
                 sum += add;
             }
+            asking.names.forget(mark);
         }
         asking.why.truncate(before);
         let holds = self.range.holds(sum);

@@ -206,10 +206,11 @@ fn bound(value: &LuaValue) -> usize {
     value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
 }
 
-/// `{number, type, filename, size, attachment}`; `m:part_text(part.number)` is its text.
+/// `{number, parent, type, filename, size, attachment}`; `m:part_text(part.number)` is its text.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("number", index + 1)?;
+    table.raw_set("parent", part.parent.map(|parent| parent + 1))?;
     table.raw_set("type", part.content_type())?;
     table.raw_set("filename", part.file_name())?;
     table.raw_set("size", part.size() as f64)?;
@@ -230,5 +231,8 @@ fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> 
 /// Any condition of the language, written as a table.
 fn holds(script: &Script, asking: &mut Asking<'_>, condition: Node) -> Result<LuaValue, Failed> {
     let condition = script.with_compiler(asking.settings, |compiler| compiler.condition(&condition))?;
-    Ok(LuaValue::Boolean(condition.holds(asking)?))
+    let mark = asking.names.mark();
+    let holds = condition.holds(asking)?;
+    asking.names.forget(mark);
+    Ok(LuaValue::Boolean(holds))
 }
