@@ -18,6 +18,7 @@ mod kill;
 mod layers;
 mod pop3;
 mod program;
+mod rule_files;
 mod rules;
 mod stage;
 mod tls;
