@@ -162,7 +162,9 @@ impl FilterFiles {
         }
         let shown = if name.starts_with('~') { path.clone() } else { shown.join(name) };
         let file = self.file(node, with, &path, shown, problems);
-        self.known.insert(path, file.clone().filter(|_| with.is_none()));
+        if with.is_none() {
+            self.known.insert(path, file.clone());
+        }
         file
     }
 

@@ -306,9 +306,15 @@ impl<'d, 's> Compiler<'d, 's> {
 
     /// A condition: several keys in one mapping must all hold.
     pub(super) fn condition(&mut self, node: &Node) -> Option<Boxed> {
-        let map = MapReader::new(node, &CONDITION, &mut self.problems);
+        MapReader::new(node, &CONDITION, &mut self.problems);
+        // In the order they are written: what stands first can spare a program or a script behind it.
+        let entries = match &node.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        let word = |key: &str| conditions::WORDS.iter().find(|word| word.key.0 == key);
         let parts: Vec<(&conditions::Word, &Node)> =
-            conditions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+            entries.iter().filter_map(|(key, node)| Some((word(&key.text)?, node))).collect();
         if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
             self.problems
                 .error(node.span, "an empty condition")

@@ -150,3 +150,18 @@ fn a_wrong_expectation_is_seen() {
         assert_eq!(verdicts[0].passed(), right.contains(expect), "{expect}: {}", failures(&verdicts));
     }
 }
+
+/// Each file in `tests/language` shows one corner of the language, by rules that set flags and tests that count them.
+#[test]
+fn the_language_means_what_it_says() {
+    let mut failed = String::new();
+    let files: Vec<PathBuf> = fs::read_dir("tests/language").unwrap().map(|entry| entry.unwrap().path()).collect();
+    for path in files.iter().filter(|path| path.is_file()) {
+        match run(&load(path), &settings()) {
+            Ok(verdicts) => failed += &failures(&verdicts),
+            Err(problems) => failed += &problems,
+        }
+    }
+    assert!(failed.is_empty(), "\n{failed}");
+    assert!(files.len() >= 12, "the language has gone missing");
+}

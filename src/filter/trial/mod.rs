@@ -143,8 +143,9 @@ fn run_with(
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
     for node in items {
-        let engine = engine(node, &mut problems);
-        if let (Some(engine), Some(trial)) = (engine, Trial::read(node, base, open, &mut problems)) {
+        // What is wrong with the rules is said once.
+        let Some(engine) = engine(node, &mut problems) else { break };
+        if let Some(trial) = Trial::read(node, base, open, &mut problems) {
             verdicts.push(trial.run(&engine, source));
         }
     }
