@@ -27,6 +27,24 @@ pub(super) static USES: Shape = Shape {
     ],
 };
 
+/// The head of a script: a comment at its beginning.
+pub(super) static HEAD: Shape = Shape {
+    what: "the head of a script",
+    keys: &[
+        ("about", "What the filter does, in one line.", Takes::Text),
+        (
+            "parameters",
+            "What whoever includes it may set: `param.name` is the value.",
+            Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&parameters::SHAPE)])),
+        ),
+        (
+            "lists",
+            "Lists that the script asks and adds to; `${name}` in a name is the value of a parameter.",
+            Takes::Named(&Takes::Text),
+        ),
+    ],
+};
+
 /// How deep filters may include each other.
 const DEEPEST: usize = 8;
 
@@ -59,6 +77,10 @@ pub struct Script {
     pub source: Arc<Source>,
     /// The values of its parameters: the global table `param`.
     pub param: Vec<(String, Node)>,
+    /// The lists it defines.
+    pub lists: Vec<List>,
+    /// Where its relative paths begin.
+    pub base: Base,
 }
 
 impl FilterSource {
@@ -206,7 +228,7 @@ impl FilterFiles {
         }
         self.open.push(path.to_path_buf());
         let built = match path.extension().is_some_and(|suffix| suffix == "lua") {
-            true => script(node, with, source, problems).map(FilterSource::Lua),
+            true => script(node, with, source, base, problems).map(FilterSource::Lua),
             false => self.rule_file(node, with, source, base, problems),
         };
         self.open.pop();
@@ -310,29 +332,50 @@ pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, pr
 }
 
 /// A script with these values for its parameters.
-pub fn script_with(source: &Arc<Source>, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
+pub fn script_with(written: &Script, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
     let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
-    script(&place, with, source, problems)
+    script(&place, with, &written.source, &written.base, problems)
 }
 
-fn script(node: &Node, with: Option<&Node>, source: &Arc<Source>, problems: &mut Problems) -> Option<Script> {
-    let head = head_of_script(source, problems);
+fn script(
+    node: &Node,
+    with: Option<&Node>,
+    source: &Arc<Source>,
+    base: &Base,
+    problems: &mut Problems,
+) -> Option<Script> {
+    let mut own = Problems::new(source);
+    let document = document_of_head(source, &mut own);
+    let head = document.as_ref().map(|document| Head::read(&document.root, &mut own)).unwrap_or_default();
     let param = head.bind(with, node, problems);
-    Some(Script { source: Arc::clone(source), param })
+    let mut lists = Vec::new();
+    if let Some(document) = &document {
+        MapReader::new(&document.root, &HEAD, &mut own);
+        if let Some(mut node) = document.root.get("lists").cloned() {
+            parameters::substitute(&mut node, &param, &mut own);
+            lists = lists::read(&node, source, base, &mut own);
+        }
+    }
+    problems.merge(own);
+    Some(Script { source: Arc::clone(source), param, lists, base: base.clone() })
+}
+
+/// The head of a script.
+pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+    let document = document_of_head(source, problems);
+    document.map(|document| Head::read(&document.root, problems)).unwrap_or_default()
 }
 
 /// The head of a script: its first comment, when that begins with `--[[` and holds `about:`.
-pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+fn document_of_head(source: &Arc<Source>, problems: &mut Problems) -> Option<Document> {
     let comment = source.text.strip_prefix("--[[").and_then(|rest| rest.split_once("]]")).map(|(inside, _)| inside);
-    let Some(comment) = comment.filter(|comment| comment.trim_start().starts_with("about:")) else {
-        return Head::default();
-    };
+    let comment = comment.filter(|comment| comment.trim_start().starts_with("about:"))?;
     // The comment is the beginning of the file, so the lines of its problems are those of the file.
     let inner = Arc::new(Source::new(source.name.clone(), comment));
     let mut own = Problems::new(&inner);
-    let head = Document::parse(&inner, &mut own).map(|document| Head::read(&document.root, &mut own));
+    let document = Document::parse(&inner, &mut own);
     problems.merge(own);
-    head.unwrap_or_default()
+    document
 }
 
 /// The head of a rule file.

@@ -37,7 +37,7 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 10] {
+pub fn sections() -> [&'static Shape; 11] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -47,6 +47,7 @@ pub fn sections() -> [&'static Shape; 10] {
         &accounts::FIRST,
         &accounts::RETENTION,
         &filters::USES,
+        &filters::HEAD,
         &lists::SHAPE,
         &parameters::SHAPE,
     ]

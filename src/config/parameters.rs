@@ -103,7 +103,14 @@ fn parameter(name: &str, node: &Node, problems: &mut Problems) -> Parameter {
 /// mistake is shown in the filter that used it.
 pub(super) fn substitute(node: &mut Node, values: &Values, problems: &mut Problems) {
     match &mut node.value {
-        Value::Map(entries) => entries.iter_mut().for_each(|(_, child)| substitute(child, values, problems)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, child)| {
+            if key.text.contains("${") {
+                for (name, value) in values {
+                    key.text = key.text.replace(&format!("${{{name}}}"), value.as_text().unwrap_or_default());
+                }
+            }
+            substitute(child, values, problems);
+        }),
         Value::Seq(items) => items.iter_mut().for_each(|child| substitute(child, values, problems)),
         Value::Scalar { text, .. } if text.contains("${") => {
             if let Some((_, value)) = values.iter().find(|(name, _)| *text == format!("${{{name}}}")) {

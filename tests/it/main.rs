@@ -12,6 +12,7 @@ mod corpus;
 mod crash;
 mod docs;
 mod fetch;
+mod filters;
 mod hostile;
 mod imap;
 mod kill;

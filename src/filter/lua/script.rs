@@ -209,7 +209,7 @@ impl Script {
         settings: &Settings,
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
-        let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut shared = super::super::shared::Shared::of_script(Cow::Borrowed(&self.lists), settings);
         let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();

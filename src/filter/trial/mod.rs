@@ -114,7 +114,7 @@ pub fn run_script(
     let mut settings = settings.clone();
     settings.lists.extend(file.lists.clone());
     run_with(&file.document.source, file.document.root.get("tests"), &file.base, open, &|test, problems| {
-        let script = filters::script_with(&script.source, test.get("with"), problems)?;
+        let script = filters::script_with(script, test.get("with"), problems)?;
         compile(FilterSource::Lua(script), &told_to(&settings, test, problems), problems)
     })
 }
