@@ -8,7 +8,7 @@ parameters:
 lists: {"${list}": {database: true}}
 ]]
 -- `[PATCH v2 3/7] net: …`, and answers to it.
-local PATCH = [[^(re:\s*)*\[[^\]]*\b(patch|rfc)\b[^\]]*\] ]]
+local PATCH = [=[^(re:\s*)*\[[^\]]*\b(patch|rfc)\b[^\]]*\]]=]
 
 -- The Message-ID of the cover letter, or of the first patch: git send-email names it first in References.
 local function root(m)

@@ -10,7 +10,11 @@ pub(super) static SHAPE: Shape = Shape {
     what: "a parameter",
     keys: &[
         ("about", "One line about it.", Takes::Text),
-        ("default", "Its value when `with` does not set it; without a default it must be set.", Takes::Text),
+        (
+            "default",
+            "Its value when `with` does not set it; `${name}` in it is a parameter above. Without a default it must be set.",
+            Takes::Text,
+        ),
     ],
 };
 
@@ -74,8 +78,13 @@ impl Head {
         let mut values = Values::new();
         for parameter in &self.parameters {
             let value = given.iter().find(|(key, _)| key.text == parameter.name).map(|(_, node)| node);
-            match value.or(parameter.default.as_ref()) {
-                Some(value) => values.push((parameter.name.clone(), value.clone())),
+            // A default may use the parameters above it.
+            let default = parameter.default.clone().filter(|_| value.is_none()).map(|mut default| {
+                substitute(&mut default, &values, problems);
+                default
+            });
+            match value.cloned().or(default) {
+                Some(value) => values.push((parameter.name.clone(), value)),
                 None => {
                     let problem =
                         problems.error(place.span, format!("this filter needs the parameter `{}`", parameter.name));

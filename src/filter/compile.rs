@@ -25,7 +25,11 @@ static FILE: Shape = Shape {
     keys: &[
         ("about", "What the filter does, in one line.", Takes::Text),
         ("parameters", "What whoever includes it may set: `${name}` stands for the value.", Takes::Named(&Takes::Text)),
-        ("lists", "Lists that rules ask and add to; `${name}` in a name is the value of a parameter.", Takes::Named(&Takes::Text)),
+        (
+            "lists",
+            "Lists that rules ask and add to; `${name}` in a name is the value of a parameter.",
+            Takes::Named(&Takes::Text),
+        ),
         ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
         (
             "tests",

@@ -197,10 +197,7 @@ fn entry(shipped: &Shipped) -> String {
         true => format!("- {}", shipped.name),
         false => format!("- {{uses: {}, with: {{{}}}}}", shipped.name, required.join(", ")),
     };
-    let mut text = format!(
-        "\n### [{}]({})\n\n{}\n\n```yaml\n{include}\n```\n",
-        shipped.name, shipped.file, head.about
-    );
+    let mut text = format!("\n### [{}]({})\n\n{}\n\n```yaml\n{include}\n```\n", shipped.name, shipped.file, head.about);
     if head.parameters.is_empty() {
         return text;
     }

@@ -296,11 +296,15 @@ fn place_of(error: &mlua::Error) -> (usize, String) {
         error => error.to_string(),
     };
     let text = text.lines().next().unwrap_or_default();
-    let numbered = text.split_once(':').and_then(|(_, rest)| rest.split_once(':'));
-    match numbered.and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
-        Some((line, message)) => (line.max(1), message.trim().to_owned()),
-        None => (1, text.trim_start_matches("syntax error: ").to_owned()),
+    // The number stands between two colons; what stands before it differs from one way to compile to the other.
+    let mut rest = text;
+    while let Some((number, message)) = rest.split_once(':') {
+        if let Ok(line) = number.trim().parse::<usize>() {
+            return (line.max(1), message.trim().to_owned());
+        }
+        rest = message;
     }
+    (1, text.trim_start_matches("syntax error: ").to_owned())
 }
 
 /// An error of a running script in one line, with file and line where Lua names them.
