@@ -110,13 +110,15 @@ pub struct FilterFiles {
     read: Vec<FilterSource>,
     /// The files that are being read, the innermost last.
     open: Vec<PathBuf>,
+    /// The outermost file is read for its tests.
+    is_trial: bool,
 }
 
 impl FilterFiles {
     /// For what the file at `path` names.
     pub fn new(path: &Path, base: &Base) -> Self {
         let shown = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new() }
+        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new(), is_trial: false }
     }
 
     /// The value of `filters`: a list of names, or one alone. An empty list means: no rules.
@@ -133,13 +135,17 @@ impl FilterFiles {
         read.into_iter().collect()
     }
 
-    /// One filter in a file, its parameters at their defaults: for the tests it carries.
+    /// One filter in a file, its parameters at their defaults: for the tests it carries. Parameters that have none get
+    /// their values from each test.
     pub fn one_file(&mut self, path: &Path, problems: &mut Problems) -> Option<FilterSource> {
         let span = super::yaml::Span::START;
         let name = path.to_string_lossy().into_owned();
         let node = Node { value: Value::Scalar { text: name, quoted: true }, span };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        self.file(&node, None, &absolute, path.to_path_buf(), problems)
+        self.is_trial = true;
+        let file = self.file(&node, None, &absolute, path.to_path_buf(), problems);
+        self.is_trial = false;
+        file
     }
 
     /// Every file that could be read.
@@ -228,6 +234,10 @@ impl FilterFiles {
         }
         self.open.push(path.to_path_buf());
         let built = match path.extension().is_some_and(|suffix| suffix == "lua") {
+            true if self.is_outermost_trial() => {
+                let source = Arc::clone(source);
+                Some(FilterSource::Lua(Script { source, param: Vec::new(), lists: Vec::new(), base: base.clone() }))
+            }
             true => script(node, with, source, base, problems).map(FilterSource::Lua),
             false => self.rule_file(node, with, source, base, problems),
         };
@@ -250,10 +260,19 @@ impl FilterFiles {
             return None;
         };
         let head = Head::read(&document.root, &mut own);
+        if self.is_outermost_trial() && head.needs_values() {
+            problems.merge(own);
+            let written = document.clone();
+            return Some(FilterSource::Yaml(RuleFile { document, written, lists: Vec::new(), base: base.clone() }));
+        }
         let values = head.bind(with, node, problems);
         let file = self.finish(&mut document, &values, base, &mut own);
         problems.merge(own);
         Some(FilterSource::Yaml(file))
+    }
+
+    fn is_outermost_trial(&self) -> bool {
+        self.is_trial && self.open.len() == 1
     }
 
     /// Puts in parameters, reads lists and includes.

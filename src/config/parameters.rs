@@ -56,6 +56,11 @@ impl Head {
         Self { about, parameters }
     }
 
+    /// Whether there is a parameter that must be set.
+    pub(super) fn needs_values(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.default.is_none())
+    }
+
     /// The values for one inclusion: from `with`, else the defaults. Reports what is unknown or missing.
     pub(super) fn bind(&self, with: Option<&Node>, place: &Node, problems: &mut Problems) -> Values {
         let given = match with.map(|with| (with, &with.value)) {

@@ -55,7 +55,7 @@ fn head(shipped: &Shipped) -> Head {
 
 /// Nothing of a person's config: a shipped filter works as it is, and its tests say themselves whose addresses they mean.
 fn settings() -> Settings {
-    Settings { delimiters: "+".to_owned(), ..Settings::default() }
+    Settings::default()
 }
 
 fn open(path: &Path) -> std::io::Result<Vec<u8>> {
