@@ -94,7 +94,8 @@ impl FilterSource {
 
     fn nothing(source: &Arc<Source>, base: &Base) -> Self {
         let span = super::yaml::Span::START;
-        let root = Node { value: Value::Map(Vec::new()), span };
+        let rules = super::yaml::Key { text: "rules".to_owned(), span };
+        let root = Node { value: Value::Map(vec![(rules, Node { value: Value::Seq(Vec::new()), span })]), span };
         let document = Document { source: Arc::clone(source), root };
         Self::Yaml(RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: base.clone() })
     }
@@ -266,6 +267,11 @@ impl FilterFiles {
             return Some(FilterSource::Yaml(RuleFile { document, written, lists: Vec::new(), base: base.clone() }));
         }
         let values = head.bind(with, node, problems);
+        if head.lacks_values(&values) {
+            // That has been said; what follows from it would only confuse.
+            problems.merge(own);
+            return None;
+        }
         let file = self.finish(&mut document, &values, base, &mut own);
         problems.merge(own);
         Some(FilterSource::Yaml(file))
@@ -334,8 +340,9 @@ impl FilterFiles {
         match load::read_source(&path, path.clone()) {
             Ok((source, _)) => node.value = Value::Scalar { text: source.text.clone(), quoted: true },
             Err(error) => {
-                let name = clean::line(path.as_os_str().as_encoded_bytes());
-                problems.error(node.span, format!("cannot read the text {name}: {error}"));
+                let name = clean::short(node.as_text().unwrap_or_default(), 200);
+                let problem = problems.error(node.span, format!("cannot read the text {name}: {error}"));
+                problem.hint("relative names begin at the folder of the file they are written in");
             }
         }
     }

@@ -21,6 +21,7 @@ pub mod yaml;
 mod accounts;
 mod load;
 mod server;
+mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::load::Examined;

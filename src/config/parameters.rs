@@ -61,6 +61,12 @@ impl Head {
         self.parameters.iter().any(|parameter| parameter.default.is_none())
     }
 
+    /// Whether one that must be set was not.
+    pub(super) fn lacks_values(&self, values: &Values) -> bool {
+        let is_missing = |name: &str| values.iter().any(|(n, node)| n == name && matches!(node.value, Value::Null));
+        self.parameters.iter().any(|parameter| parameter.default.is_none() && is_missing(&parameter.name))
+    }
+
     /// The values for one inclusion: from `with`, else the defaults. Reports what is unknown or missing.
     pub(super) fn bind(&self, with: Option<&Node>, place: &Node, problems: &mut Problems) -> Values {
         let given = match with.map(|with| (with, &with.value)) {

@@ -104,7 +104,7 @@ impl Compiler<'_, '_> {
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let keys: Vec<(&str, &Node)> = COMPARISON.names().filter_map(|key| Some((key, map.take(key)?))).collect();
-        let mut complete = true;
+        let mut complete = map.is_known();
         for (key, node) in &keys {
             complete &= match *key {
                 "is" | "contains" | "matches" | "regex" | "in" => self.texts_compared(&mut comparison, key, node),
@@ -118,7 +118,10 @@ impl Compiler<'_, '_> {
         if range != Range::default() {
             comparison.comparator.number(range);
         }
-        if comparison.comparator.is_empty() && comparison.count.is_none() && complete {
+        if comparison.comparator.is_empty() && comparison.count.is_none() && !complete {
+            return None;
+        }
+        if comparison.comparator.is_empty() && comparison.count.is_none() {
             self.problems.error(
                 node.span,
                 "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`",
@@ -175,7 +178,11 @@ impl Compiler<'_, '_> {
     fn option(&mut self, comparison: &mut Comparison, key: &str, node: &Node, allowed: Allowed) -> bool {
         let fits = if key == "raw" { allowed.raw } else { allowed.many };
         if !fits {
-            self.problems.error(node.span, format!("`{key}` makes no sense here"));
+            let message = match key {
+                "raw" => "`raw` is for header fields and the body".to_owned(),
+                key => format!("`{key}` is for what can be there several times: header fields and addresses"),
+            };
+            self.problems.error(node.span, message).hint("leave it out");
             return false;
         }
         match key {

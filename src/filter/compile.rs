@@ -122,7 +122,17 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled
             }
         }
     }
+    drop_repeated(&mut compiled.problems);
     compiled
+}
+
+/// A file that is read by itself and within another one says everything twice.
+fn drop_repeated(problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    problems.retain(|problem| {
+        let place = problem.span.map(|span| (span.line, span.column));
+        seen.insert((problem.source.name.clone(), place, problem.message.clone()))
+    });
 }
 
 /// Compiles one file.
@@ -192,7 +202,7 @@ impl<'d, 's> Compiler<'d, 's> {
         let name = map.read("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
         let (condition, then, otherwise, uses) = (map.take("if"), map.take("do"), map.take("else"), map.take("uses"));
         match (uses, then, otherwise) {
-            (None, None, None) if map.is_map() => drop(map.require("do")),
+            (None, None, None) if map.is_known() => drop(map.require("do")),
             (Some(_), Some(then), _) => {
                 map.problems().error(then.span, "a rule has either `do` or `uses`, not both");
             }
@@ -269,6 +279,11 @@ impl<'d, 's> Compiler<'d, 's> {
 
     /// A list of conditions.
     pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+        if matches!(node.value, Value::Map(_)) {
+            let problem = reader::mismatch(node, "a list of conditions", &mut self.problems);
+            problem.hint("write each with a `-` in front, or all within [ ]");
+            return None;
+        }
         let items = reader::list(node, "a list of conditions", &mut self.problems)?;
         if items.is_empty() {
             self.problems.error(node.span, "expected a list of conditions, found an empty list");
@@ -314,7 +329,9 @@ impl<'d, 's> Compiler<'d, 's> {
         let problem = self.problems.error(node.span, format!("there is no list `{}`", crate::clean::short(name, 60)));
         match reader::suggest(name, names.iter().copied()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("define it under `lists:`, like `{name}: {{file: {name}.txt}}`")),
+            None => problem.hint(format!(
+                "define it under `lists:`, like `{name}: {{file: {name}.txt}}`, or `{name}: {{database: true}}` for rules to add to"
+            )),
         };
         None
     }
@@ -341,6 +358,13 @@ impl<'d, 's> Compiler<'d, 's> {
         }
         let words: Vec<(&str, &actions::Word)> =
             actions::WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
+        if let Some(word) = node.as_text().filter(|text| actions::KEYS.iter().any(|(key, _, _)| key == text))
+            && !words.iter().any(|(key, _)| *key == word)
+        {
+            let problem = self.problems.error(node.span, format!("`{word}` needs a value"));
+            problem.hint(format!("write {{{word}: …}}"));
+            return None;
+        }
         let word = reader::choice(node, &words, &mut self.problems)?;
         word.bare.map(|make| Step::Do(make()))
     }
@@ -403,7 +427,9 @@ impl<'d, 's> Compiler<'d, 's> {
             let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
             match reader::suggest(&name, all.collect::<Vec<_>>().into_iter()) {
                 Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
-                None => problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`"),
+                None => {
+                    problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`, or `set` it above")
+                }
             };
         }
     }

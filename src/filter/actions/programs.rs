@@ -187,7 +187,11 @@ impl Argv {
         {
             let problem =
                 compiler.problems.error(node.span, "a program and its arguments are a list: no shell takes them apart");
-            problem.hint(format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")));
+            let needs_shell = text.contains(['<', '>', '|', '&', ';', '*', '"', '\'', '`']) || text.contains("$(");
+            problem.hint(match needs_shell {
+                true => "write the words as a list; for pipes and redirections, a script of your own".to_owned(),
+                false => format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")),
+            });
             return None;
         }
         let argv = compiler.texts(node, "a program and its arguments")?;

@@ -16,7 +16,7 @@ use super::super::rule::List;
 use super::super::run::Run;
 use super::sandbox::{self, Sandbox};
 use crate::config::problem::{Problems, Source};
-use crate::config::reader::Base;
+use crate::config::reader::{self, Base};
 use crate::config::yaml::{Document, Node, Span, Value};
 use crate::config::{FilterSource, RuleFile, Script as Written};
 
@@ -75,7 +75,7 @@ impl Script {
             return compiled;
         }
         let Some(text) = node.as_text() else {
-            compiler.problems.error(node.span, "expected a script in Lua");
+            reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
         };
         // An expression becomes what is returned; anything else is statements.
