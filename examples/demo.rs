@@ -97,7 +97,7 @@ fn prepare(path: &Path) -> Outcome<(World, Vec<Job>)> {
     let (config, _) = Config::load(path).map_err(as_text)?;
     let (engine, _) = Engine::compile(&config.filters).map_err(as_text)?;
     let engine = Arc::new(engine);
-    let job = |account: &_| Job { account: Arc::new(Clone::clone(account)), engine: Arc::clone(&engine) };
+    let job = |account: &_| Job { account: Arc::new(Clone::clone(account)), engine: engine.clone() };
     let jobs = config.accounts.iter().map(job).collect();
     Ok((World::open(&config)?, jobs))
 }

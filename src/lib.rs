@@ -17,7 +17,7 @@
 //! | fetch | [`source::Fetched`] | [`source::Source`] | the server's framing was complete |
 //! | decide | [`decision::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
 //! | stage | [`state::Staged`] | [`deliver::Stager`] | the files are complete and durable under `tmp/` |
-//! | record | [`state::Recorded`] | a [`state::Store`] | the decision stands in a committed transaction |
+//! | record | [`state::Recorded`] | a [`state::Store`] | the decision, and what it writes and tells, is committed |
 //! | publish | [`state::Published`] | [`deliver::publish()`] | the mail stands in its folders, durably |
 //! | settle | [`state::Settlement`] | from a `Published` alone | the server may delete its copy |
 //!
@@ -28,10 +28,11 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > decision > message > {net, program} > config >
-//! error`. Those in braces do not know each other. [`filter`] reaches no file, socket, clock or database. Everything that touches
-//! mail files goes through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run
-//! this same pipeline over a disk that forgets whatever was not synced.
+//! `cli > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > {net, program} > config >
+//! error`. Those in braces do not know each other. [`filter`] reaches no file, socket, clock or database: what rules
+//! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
+//! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
+//! over a disk that forgets whatever was not synced.
 
 pub mod cli;
 pub mod daemon;
@@ -41,6 +42,7 @@ pub mod pass;
 
 pub mod deliver;
 pub mod filter;
+pub mod outbox;
 pub mod source;
 
 pub mod state;

@@ -17,9 +17,8 @@ use crate::config::template::Template;
 use crate::config::{Account, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
-use crate::pass::{self, Cause, Choice, Committer, Leftovers, Notice, Report, Watch, World};
+use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source};
 use crate::state::{Lock, Mark, Recovered, Remembered, Settlement, Trouble};
 
@@ -29,7 +28,7 @@ pub struct Job {
     /// The account.
     pub account: Arc<Account>,
     /// Its rules.
-    pub engine: Arc<Engine>,
+    pub engine: Arc<dyn Decide>,
 }
 
 /// Fetches everything new in an account and settles it on the server. Never fails as a whole: what went wrong is
@@ -242,7 +241,7 @@ fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
 }
 
 /// The account name of what comes on standard input.
-pub const DELIVER: &str = "deliver";
+pub const DELIVER: &str = message::DELIVERED;
 
 /// How long a delivery waits for another one of the same bytes; then the MTA is asked to try again.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -250,7 +249,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
 /// safe, and the caller has to be told at once: until the lock is released, the same bytes given again are the same
 /// message; after it, they are new mail.
-pub fn deliver(world: World, engine: Arc<Engine>, bytes: Bytes, digest: &str) -> Result<Report> {
+pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str) -> Result<Report> {
     let started = Instant::now();
     // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
     let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;

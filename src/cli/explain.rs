@@ -144,7 +144,7 @@ fn as_text(file: &Path, message: &Message, explained: &Explanation) -> String {
     }
     text += &match &explained.answer {
         Ok(to) => format!("  answers   an automatic reply would go to {}\n", clean::short(to, 100)),
-        Err(why) => format!("  answers   {}\n", clean::line(why.as_bytes())),
+        Err(refusal) => format!("  answers   {}\n", clean::line(refusal.to_string().as_bytes())),
     };
     for violation in message.violations() {
         text += &format!("  broken    {violation}\n");
@@ -169,7 +169,7 @@ fn as_json(file: &Path, message: &Message, explained: &Explanation) -> Value {
         "subject": message.first("Subject"),
         "decision": decision,
         "trace": explained.trace.to_json(),
-        "answer": match &explained.answer { Ok(to) => json!({"to": to}), Err(why) => json!({"no_reply": why}) },
+        "answer": match &explained.answer { Ok(to) => json!({"to": to}), Err(refusal) => json!({"no_reply": refusal.row, "why": refusal.why}) },
         "violations": message.violations().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }

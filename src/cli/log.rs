@@ -10,7 +10,10 @@ use super::setup::Setup;
 use crate::clean;
 use crate::error::Result;
 use crate::pass::World;
-use crate::state::JournalRow;
+use crate::state::{JournalRow, OutboxRow};
+
+/// So many tellings of one message are shown.
+const MOST_TOLD: u32 = 100;
 
 pub(super) fn run(config: &Path, account: Option<&str>, number: u32, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
@@ -21,17 +24,19 @@ pub(super) fn run(config: &Path, account: Option<&str>, number: u32, output: &Ou
     }
     // The newest stands last, where a terminal shows it.
     for row in rows.iter().rev() {
-        if output.json { output.data(as_json(row)) } else { output.data(as_text(row)) }
+        let told = world.store.outbox(Some(row.id), MOST_TOLD)?;
+        if output.json { output.data(as_json(row, &told)) } else { output.data(as_text(row, &told)) }
     }
     Ok(0)
 }
 
-fn as_text(row: &JournalRow) -> String {
+fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
     let at = row.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
     let place = format!("{}/{}", row.account, row.folder);
     let pending = if row.done { "" } else { " (being published)" };
     let mut text = format!(
-        "{at}  {:<20}  {:<28}  {}\n    {}{pending}\n    by {}",
+        "{at}  {:>5}  {:<20}  {:<28}  {}\n    {}{pending}\n    by {}",
+        row.id,
         clean::short(&place, 40),
         clean::short(&row.about.from, 28),
         clean::short(&row.about.subject, 80),
@@ -40,6 +45,9 @@ fn as_text(row: &JournalRow) -> String {
     );
     if !row.why.is_empty() {
         text += &format!(": {}", clean::line(row.why.as_bytes()));
+    }
+    for row in told.iter().rev() {
+        text += &format!("\n    {}: {}", row.state.word(), clean::line(row.telling.to_string().as_bytes()));
     }
     for note in &row.notes {
         text += &format!("\n    note: {}", clean::line(note.as_bytes()));
@@ -50,7 +58,7 @@ fn as_text(row: &JournalRow) -> String {
     text
 }
 
-fn as_json(row: &JournalRow) -> serde_json::Value {
+fn as_json(row: &JournalRow, told: &[OutboxRow]) -> serde_json::Value {
     json!({
         "id": row.id,
         "at": row.at.to_string(),
@@ -65,7 +73,17 @@ fn as_json(row: &JournalRow) -> serde_json::Value {
         "why": row.why,
         "outcome": row.outcome,
         "notes": row.notes,
+        "told": told.iter().rev().map(told_as_json).collect::<Vec<_>>(),
         "files": row.files,
         "done": row.done,
+    })
+}
+
+fn told_as_json(row: &OutboxRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "what": clean::line(row.telling.to_string().as_bytes()),
+        "state": row.state.word(),
+        "attempts": row.attempts,
     })
 }

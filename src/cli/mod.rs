@@ -9,10 +9,12 @@ mod filters;
 mod log;
 mod output;
 mod progress;
+mod refilter;
 mod run;
 mod setup;
 mod signals;
 mod test;
+mod undo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +64,14 @@ enum Command {
     Check,
     /// Show what the rules would decide about a message, step by step, and why; nothing is done
     Explain(explain::Arguments),
+    /// Run the rules over mail in local folders; shows what would move, and moves it with --yes
+    Refilter(refilter::Arguments),
+    /// Bring a message back that a rule filed or discarded, by its number in the log
+    Undo {
+        /// The numbers that `log` shows
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
     /// Run the tests that config and rule files carry
     Test {
         /// Rule files; without any, those of the config
@@ -114,6 +124,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
+        Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),
+        Command::Undo { ids } => undo::run(&config, &ids, output),
         Command::Test { files } => test::run(&config, &files, output),
         Command::Filters(filters) => filters::run(&filters, output),
         Command::Docs(docs) => docs::run(&docs, output),

@@ -1,5 +1,6 @@
 //! What every command needs: the log, the config, the compiled rules.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,8 @@ pub(super) struct Setup {
     pub(super) jobs: Vec<Job>,
     /// The rules for mail that belongs to no account.
     pub(super) rules: Arc<Engine>,
+    /// The rules of each account, by its name.
+    engines: BTreeMap<String, Arc<Engine>>,
 }
 
 impl Setup {
@@ -52,12 +55,13 @@ impl Setup {
         };
         let settings = Settings::of(&config);
         let rules = Arc::new(compile(&config.filters, &settings, &mut problems));
-        let mut jobs = Vec::new();
+        let (mut jobs, mut engines) = (Vec::new(), BTreeMap::new());
         for account in &config.accounts {
             let engine = match &account.filters {
                 None => Arc::clone(&rules),
                 Some(own) => Arc::new(compile(own, &settings, &mut problems)),
             };
+            engines.insert(account.name.clone(), Arc::clone(&engine));
             jobs.push(Job { account: Arc::new(account.clone()), engine });
         }
         // The same file may serve several accounts; its problems are told once.
@@ -66,20 +70,18 @@ impl Setup {
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
-        Ok((Self { config, jobs, rules }, problems))
+        Ok((Self { config, jobs, rules, engines }, problems))
     }
 
     /// The rules of an account, or those for mail that belongs to none.
     pub(super) fn engine(&self, account: Option<&str>) -> Result<Arc<Engine>> {
         let Some(account) = account else { return Ok(Arc::clone(&self.rules)) };
-        let found = self.jobs.iter().find(|job| job.account.name == account);
-        found.map(|job| Arc::clone(&job.engine)).ok_or_else(|| unknown_account(account, &self.jobs))
+        self.engines.get(account).cloned().ok_or_else(|| unknown_account(account, &self.jobs))
     }
 
     /// The same for a name that may be nobody's.
     pub(super) fn engine_of(&self, account: &str) -> &Engine {
-        let found = self.jobs.iter().find(|job| job.account.name == account);
-        found.map_or(&self.rules, |job| &job.engine)
+        self.engines.get(account).unwrap_or(&self.rules)
     }
 
     /// Loads and compiles for a command that works with mail: it refuses to start on any error.
@@ -100,7 +102,8 @@ impl Setup {
     }
 }
 
-fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
+/// Compiles rules; problems are added to those known.
+pub(super) fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
     match Engine::compile(filters, settings) {
         Ok((engine, warnings)) => {
             problems.extend(warnings);

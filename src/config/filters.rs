@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::lists::{self, List};
 use super::parameters::{self, Head};
 use super::problem::{Problems, Source};
-use super::reader::{self, Base, MapReader, Shape, Takes};
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Document, Node, Value};
 use super::{library, load};
 use crate::clean;
@@ -23,7 +23,7 @@ pub(super) static USES: Shape = Shape {
             "A shipped filter (`lists/by-list-id`) or a file of your own (`rules.yaml`, `triage.lua`).",
             Takes::Text,
         ),
-        ("with", "The values of its parameters.", Takes::Named(&Takes::Text)),
+        ("with", "The values of its parameters.", Takes::Named(&Takes::Anything)),
     ],
 };
 
@@ -40,7 +40,7 @@ pub(super) static HEAD: Shape = Shape {
         (
             "lists",
             "Lists that the script asks and adds to; `${name}` in a name is the value of a parameter.",
-            Takes::Named(&Takes::Text),
+            Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
     ],
 };

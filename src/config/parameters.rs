@@ -6,14 +6,14 @@ use super::yaml::{Node, Value};
 use crate::clean;
 
 /// The long form of a parameter.
-pub(super) static SHAPE: Shape = Shape {
+pub static SHAPE: Shape = Shape {
     what: "a parameter",
     keys: &[
         ("about", "One line about it.", Takes::Text),
         (
             "default",
             "Its value when `with` does not set it; `${name}` in it is a parameter above. Without a default it must be set.",
-            Takes::Text,
+            Takes::Anything,
         ),
     ],
 };

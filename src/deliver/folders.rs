@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::mbox;
 use crate::config::template::FolderName;
 use crate::config::{Layout, MailRoot};
 use crate::error::{Error, Result};
@@ -78,7 +79,7 @@ impl Folders {
         let dir = file.parent().unwrap_or(file);
         let create = || {
             create_dir(disk, dir)?;
-            drop(disk.open_shared(file)?);
+            mbox::create(disk, file)?;
             sync_with_parents(disk, dir)
         };
         create().map_err(|e| Error::disk(format!("creating the mbox {}", file.display()), e))?;

@@ -51,16 +51,27 @@ pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<()> {
     remove_staged(disk, target)
 }
 
+/// Creates the file if there is none, and fails where it could not be appended to.
+pub(super) fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    // Closing a file gives up every lock of this process on it (POSIX), so never while another thread appends.
+    let _lock = Dotlock::take(disk, &lock_of(path))?;
+    disk.open_shared(path).map(drop)
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    let mut lock = path.as_os_str().to_owned();
+    lock.push(".lock");
+    lock.into()
+}
+
 /// The directories in which publishing changes names.
 pub(super) fn touched_dirs<'a>(targets: impl Iterator<Item = &'a MboxTarget>) -> Vec<PathBuf> {
     targets.flat_map(|t| [Some(t.spool.as_path()), t.file.parent()]).flatten().map(Path::to_path_buf).collect()
 }
 
 fn with_locked(disk: &dyn Disk, path: &Path, work: impl FnOnce(&mut dyn SharedFile) -> io::Result<()>) -> Result<()> {
-    let mut lock = path.as_os_str().to_owned();
-    lock.push(".lock");
     let run = || {
-        let lock = Dotlock::take(disk, Path::new(&lock))?;
+        let lock = Dotlock::take(disk, &lock_of(path))?;
         let mut file = disk.open_shared(path)?;
         work(&mut *file)?;
         file.sync()?;

@@ -30,6 +30,12 @@ impl Plan {
         self.versions.first().and_then(|message| spool_file(message))
     }
 
+    /// A number that no version has would be a mistake of whoever decided; the message as it came is never wrong.
+    fn version(&self, version: Version) -> io::Result<&Message> {
+        let found = self.versions.get(version).or_else(|| self.versions.first());
+        found.map(|message| &**message).ok_or_else(|| io::ErrorKind::InvalidInput.into())
+    }
+
     fn in_maildirs(&self) -> Vec<(PathBuf, Version)> {
         self.entry.targets.iter().map(|target| (target.tmp_path(), target.version)).collect()
     }
@@ -174,7 +180,7 @@ impl Stager<'_> {
     }
 
     fn write_new(self, path: &Path, plan: &Plan, version: Version) -> io::Result<()> {
-        let message = plan.versions.get(version).ok_or(io::ErrorKind::InvalidInput)?;
+        let message = plan.version(version)?;
         // Opened before anything in the way is removed, which may be this very file.
         let source = message.bytes().reader(|path| self.disk.open(path))?;
         let mut file = match self.disk.create(path) {

@@ -55,7 +55,7 @@ pub(super) const COMPARED: Takes = Takes::Either(&[TEXTS, Takes::Section(&COMPAR
 pub(super) enum Part {
     #[default]
     All,
-    LocalPart,
+    Local,
     Domain,
     Name,
     User,
@@ -166,7 +166,7 @@ impl Compiler<'_, '_> {
         }
         let words = [
             ("all", Part::All),
-            ("localpart", Part::LocalPart),
+            ("localpart", Part::Local),
             ("domain", Part::Domain),
             ("name", Part::Name),
             ("user", Part::User),

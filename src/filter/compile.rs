@@ -13,8 +13,10 @@ use super::names;
 use super::rule::{List, ListKind, Rule, Step};
 use super::shared::Shared;
 use super::trial;
+use crate::config::lists;
+use crate::config::parameters;
 use crate::config::problem::{Problem, Problems, Source};
-use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::Template;
 use crate::config::text::Text;
 use crate::config::yaml::{Document, Node, Span, Value};
@@ -24,11 +26,15 @@ static FILE: Shape = Shape {
     what: "a rule file",
     keys: &[
         ("about", "What the filter does, in one line.", Takes::Text),
-        ("parameters", "What whoever includes it may set: `${name}` stands for the value.", Takes::Named(&Takes::Text)),
+        (
+            "parameters",
+            "What whoever includes it may set: `${name}` stands for the value.",
+            Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&parameters::SHAPE)])),
+        ),
         (
             "lists",
             "Lists that rules ask and add to; `${name}` in a name is the value of a parameter.",
-            Takes::Named(&Takes::Text),
+            Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
         (
@@ -47,7 +53,7 @@ static RULE: Shape = Shape {
         ("do", "What to do when it holds: one action or a list of actions and rules.", STEPS),
         ("else", "What to do when it does not hold.", STEPS),
         ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
-        ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Text)),
+        ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
     ],
 };
 

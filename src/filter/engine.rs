@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::asking::Asking;
 use super::compile::{self, Compiled};
 use super::facts::Facts;
-use super::guard;
+use super::guard::{self, Refusal};
 use super::reachable;
 use super::rule::Step;
 use super::run::Run;
@@ -108,13 +108,10 @@ impl Engine {
         message: &Arc<Message>,
         envelope: &Envelope,
         facts: &dyn Facts,
-    ) -> Result<String, String> {
+    ) -> Result<String, Refusal> {
         let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, false));
-        match guard::would_answer(&mut run) {
-            Ok(Ok(to)) => Ok(to),
-            Ok(Err(refusal)) => Err(refusal.to_string()),
-            Err(_) => Err("the state could not be read".to_owned()),
-        }
+        guard::would_answer(&mut run)
+            .unwrap_or_else(|_| Err(Refusal { row: "state", why: "the state could not be read".into() }))
     }
 
     fn walk(

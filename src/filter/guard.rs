@@ -26,10 +26,11 @@ pub(super) struct Answering<'a> {
 
 /// Why no answer goes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Refusal {
     /// The row of the checklist: `A7`.
-    pub(super) row: &'static str,
-    pub(super) why: String,
+    pub row: &'static str,
+    /// In words.
+    pub why: String,
 }
 
 impl fmt::Display for Refusal {

@@ -28,4 +28,5 @@ pub mod trial;
 pub use compile::sections;
 pub use engine::{Engine, Settings};
 pub use facts::{Answer, Ask, Facts, Unanswered};
+pub use guard::Refusal;
 pub use trace::{Line, Trace};

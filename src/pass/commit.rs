@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::decide::Arrived;
+use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
 use super::{Cause, Notice, Report, World};
 use crate::clean;
@@ -12,7 +12,6 @@ use crate::config::template::Template;
 use crate::decision::Decision;
 use crate::deliver::{Plan, publish};
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
 use crate::message::{Bytes, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::Item;
 use crate::state::{Attempt, EntryId, Mark, Published, Recording, Remembered, Trouble};
@@ -26,7 +25,7 @@ const DECISIONS: u32 = 5;
 pub struct Committer {
     pub(super) world: World,
     pub(super) account: String,
-    pub(super) engine: Arc<Engine>,
+    pub(super) engine: Arc<dyn Decide>,
     into: Template,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
@@ -38,7 +37,7 @@ pub struct Committer {
 
 impl Committer {
     /// For one account.
-    pub fn new(world: &World, account: &str, engine: Arc<Engine>, into: Template) -> Self {
+    pub fn new(world: &World, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
         Self {
             world: world.clone(),
             account: account.to_owned(),
@@ -121,12 +120,12 @@ impl Committer {
     /// Nothing is read from the state for this, so nothing can have changed.
     fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why) };
+        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why), base: None };
         Ok(self.make_durable(vec![kept])?.unwrap_or_default())
     }
 
     /// `None`: what a decision read from the state is no longer so, and nothing was done.
-    fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
+    pub(super) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }

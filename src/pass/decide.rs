@@ -10,8 +10,9 @@ use super::facts::WorldFacts;
 use super::plan::{Decided, writes};
 use super::{Cause, Notice, World};
 use crate::clean;
-use crate::decision::{Decision, Deferral};
+use crate::decision::{Decision, Deferral, Write};
 use crate::error::Result;
+use crate::filter::{Engine, Facts};
 use crate::message::{Bytes, Envelope, Key, Message};
 use crate::source::Fetched;
 use crate::state::Trouble;
@@ -24,6 +25,18 @@ pub const DIED: &str = "the program died while deciding about it";
 const DEFERRALS: u32 = 10;
 /// and for so long; then it is kept.
 const DEFERRED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whoever decides about messages: compiled rules. Tests put decisions of their own in their place.
+pub trait Decide: std::fmt::Debug + Send + Sync {
+    /// Decides about a message; `Err`: not now.
+    fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral>;
+}
+
+impl Decide for Engine {
+    fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral> {
+        Engine::decide(self, message, envelope, facts)
+    }
+}
 
 /// A message that waits for its decision.
 #[derive(Debug)]
@@ -63,7 +76,7 @@ impl Committer {
                 },
             };
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
-            decided.push(Decided { envelope, message, decision });
+            decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());
             arrived.push(one);
         }
@@ -71,7 +84,7 @@ impl Committer {
         Ok(decided)
     }
 
-    fn ask(&self, one: &Arrived, earlier: &[crate::decision::Write], notices: &mut Vec<Notice>) -> Result<Verdict> {
+    fn ask(&self, one: &Arrived, earlier: &[Write], notices: &mut Vec<Notice>) -> Result<Verdict> {
         let Arrived { envelope, message, given_up } = one;
         if given_up.is_some() {
             return Ok(Verdict::Decided(self.kept_after_deferrals(one, notices)));

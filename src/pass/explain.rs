@@ -7,7 +7,7 @@ use jiff::Zoned;
 use super::World;
 use super::facts::WorldFacts;
 use crate::decision::{Decision, Deferral};
-use crate::filter::{Engine, Trace};
+use crate::filter::{Engine, Refusal, Trace};
 use crate::message::{Envelope, Message};
 
 /// What the rules would decide about a message, and what led to it.
@@ -18,7 +18,7 @@ pub struct Explanation {
     /// Every step.
     pub trace: Trace,
     /// The address that an automatic answer would go to, or why none would go out.
-    pub answer: Result<String, String>,
+    pub answer: Result<String, Refusal>,
 }
 
 /// Asks the rules, at another time than now if one is given. Programs are started only with `run_programs`; else the

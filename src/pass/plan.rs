@@ -26,6 +26,8 @@ pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
     pub(super) decision: Decision,
+    /// The file name, for a message that has one already.
+    pub(super) base: Option<String>,
 }
 
 /// The letters of each Maildir's keywords.
@@ -42,7 +44,10 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
     pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
-        decided.iter_mut().for_each(keep_until_sent);
+        decided.iter_mut().for_each(|decided| {
+            keep_until_sent(decided);
+            keep_what_goes_nowhere(decided);
+        });
         let letters = self.letters(&decided)?;
         let mut remarks = Vec::new();
         let plans = decided.into_iter().map(|decided| self.plan(decided, &letters, &mut remarks)).collect();
@@ -83,9 +88,10 @@ impl Planner<'_> {
     }
 
     fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
-        let Decided { envelope, message, decision } = decided;
+        let Decided { envelope, message, decision, base } = decided;
         let name = DeliveryName::of(&envelope.key);
-        let base = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let new_name = || format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let base = base.unwrap_or_else(new_name);
         let mut files = Files::new(self, base, letters);
         for action in &decision.actions {
             match action {
@@ -135,10 +141,25 @@ fn spool_path(world: &World, name: &DeliveryName, version: Version) -> PathBuf {
 fn keep_until_sent(decided: &mut Decided) {
     let Decided { envelope, decision, .. } = decided;
     if decision.filings().next().is_none() && decision.tellings().any(|telling| telling.way.delivers()) {
-        let flags = envelope.flags.clone().carried_over();
-        decision.actions.push(Action::File(Filing { place: Place::Keep, flags, version: 0 }));
+        decision.actions.push(keep(envelope));
         decision.notes.push(WAITING.to_owned());
     }
+}
+
+/// A decision that neither files nor discards nor hands the message to anybody would be a mistake of whoever made it.
+fn keep_what_goes_nowhere(decided: &mut Decided) {
+    let Decided { envelope, decision, .. } = decided;
+    let goes = |action: &Action| match action {
+        Action::File(_) | Action::Discard => true,
+        Action::Tell(telling) => telling.way.delivers(),
+    };
+    if !decision.actions.iter().any(goes) {
+        decision.actions.push(keep(envelope));
+    }
+}
+
+fn keep(envelope: &Envelope) -> Action {
+    Action::File(Filing { place: Place::Keep, flags: envelope.flags.clone().carried_over(), version: 0 })
 }
 
 /// The files of one message, as they are planned.

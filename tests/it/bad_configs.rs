@@ -74,8 +74,8 @@ fn good_configs_load_without_a_word() {
 fn the_example_means_what_it_says() {
     let (config, _) = Config::load(&Path::new(GOOD).join("example.yaml")).unwrap();
     let [work, old, home] = config.accounts.as_slice() else { panic!("three accounts") };
-    assert_eq!((work.server.protocol, work.server.port, work.server.tls), (Protocol::Imap, 993, Tls::Implicit));
-    assert_eq!((old.server.protocol, old.server.port), (Protocol::Pop3, 995));
+    assert_eq!((work.protocol, work.server.port, work.server.tls), (Protocol::Imap, 993, Tls::Implicit));
+    assert_eq!((old.protocol, old.server.port), (Protocol::Pop3, 995));
     assert_eq!(old.retention, Retention::Keep);
     assert_eq!(home.server.tls, Tls::StartTls);
     assert_eq!(config.filters.len(), 2);

@@ -83,6 +83,50 @@ fn the_reference_lists_every_key() {
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
 }
 
+/// The JSON Schemas that editors use are written by this test: run it with `UPDATE_EXPECTED=1` after changing a key.
+#[test]
+fn the_schemas_are_what_the_program_prints() {
+    let sections = mailsluice::filter::sections();
+    for (file, root) in
+        [("docs/config.schema.json", mailsluice::config::sections()[0]), ("docs/rules.schema.json", sections[0])]
+    {
+        let schema = format!("{:#}\n", mailsluice::config::schema::of(root, &sections));
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(file, &schema).unwrap();
+        }
+        assert!(
+            fs::read_to_string(file).unwrap_or_default() == schema,
+            "{file} is not what `mailsluice docs schema` prints"
+        );
+    }
+}
+
+/// Every section that a schema refers to is in it.
+#[test]
+fn the_schemas_are_complete() {
+    for file in ["docs/config.schema.json", "docs/rules.schema.json"] {
+        let schema: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let mut references = Vec::new();
+        collect_references(&schema, &mut references);
+        assert!(references.len() > 50, "{file}: {}", references.len());
+        for reference in references {
+            let name = reference.strip_prefix("#/definitions/").unwrap();
+            assert!(schema["definitions"][name]["properties"].is_object(), "{file}: {reference}");
+        }
+    }
+}
+
+fn collect_references(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            found.extend(object.get("$ref").and_then(|reference| reference.as_str()).map(str::to_owned));
+            object.values().for_each(|value| collect_references(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}
+
 /// The last column of `docs/claims.md` names tests: `module::name`.
 #[test]
 fn every_claim_names_tests_that_exist() {

@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_configs;
+mod carry;
 mod cli;
 mod corpus;
 mod crash;
@@ -22,4 +23,5 @@ mod program;
 mod rule_files;
 mod rules;
 mod stage;
+mod state;
 mod tls;

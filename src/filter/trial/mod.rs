@@ -26,7 +26,7 @@ pub(super) static TEST: Shape = Shape {
     what: "a test",
     keys: &[
         ("name", "What it shows.", Takes::Text),
-        ("with", "The values of the filter's parameters.", Takes::Named(&Takes::Text)),
+        ("with", "The values of the filter's parameters.", Takes::Named(&Takes::Anything)),
         (
             "message",
             "Header fields with their values, and `body`, `html`, `attachments` (file names).",

@@ -12,7 +12,7 @@ use super::world::{Case, MESSAGES, Machine, Stage, Wrong};
 
 /// What the proof finds first on such a machine.
 fn found(protocol: Protocol, machine: Machine, death: Death) -> Option<Wrong> {
-    let stage = Stage::new(Case { protocol, deletes: true, messages: MESSAGES.len(), are_big: false });
+    let stage = Stage::new(Case { protocol, deletes: true, messages: &MESSAGES, are_big: false });
     every_crash(&stage, machine, death).err().map(|failure| failure.what)
 }
 

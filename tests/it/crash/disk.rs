@@ -42,6 +42,8 @@ pub enum Lie {
     Directory(&'static str),
     /// Of every other directory: those that hold new folders.
     Parents,
+    /// Of every directory, as far as files of this name are concerned.
+    Name(&'static str),
     /// Of every file.
     Files,
 }
@@ -116,8 +118,8 @@ impl ForgetfulDisk {
             let name = format!("{}:2,S", path.file_name().unwrap().to_str().unwrap());
             let cur = path.parent().unwrap().with_file_name("cur");
             inner.rename(&path, &cur.join(name)).unwrap();
-            inner.sync_dir(&cur, Rename::Atomic);
-            inner.sync_dir(path.parent().unwrap(), Rename::Atomic);
+            inner.sync_dir(&cur, Rename::Atomic, None);
+            inner.sync_dir(path.parent().unwrap(), Rename::Atomic, None);
         }
     }
 
@@ -140,7 +142,7 @@ impl ForgetfulDisk {
         match self.lie {
             Some(Lie::Directory(name)) => is_one_of(&[name]),
             Some(Lie::Parents) => !is_one_of(&["new", "cur", "tmp", "spool"]),
-            Some(Lie::Files) | None => false,
+            Some(Lie::Files | Lie::Name(_)) | None => false,
         }
     }
 }
@@ -180,7 +182,7 @@ impl Inner {
         }
     }
 
-    fn sync_dir(&mut self, dir: &Path, rename: Rename) {
+    fn sync_dir(&mut self, dir: &Path, rename: Rename, lie: Option<Lie>) {
         let is_here = |path: &Path| path.parent() == Some(dir);
         let (done, open) =
             std::mem::take(&mut self.renamed).into_iter().partition(|(from, to)| is_here(from) || is_here(to));
@@ -193,7 +195,8 @@ impl Inner {
         }
         let names: BTreeSet<PathBuf> =
             self.seen.keys().chain(self.durable.keys()).filter(|path| is_here(path)).cloned().collect();
-        names.iter().for_each(|path| self.sync_name(path));
+        let is_left_out = |path: &Path| matches!(lie, Some(Lie::Name(name)) if path.ends_with(name));
+        names.iter().filter(|path| !is_left_out(path)).for_each(|path| self.sync_name(path));
     }
 
     fn sync_name(&mut self, path: &Path) {
@@ -306,7 +309,7 @@ impl Disk for ForgetfulDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         if !self.lies_about(dir) {
-            inner.sync_dir(dir, self.rename);
+            inner.sync_dir(dir, self.rename, self.lie);
         }
         Ok(())
     }

@@ -11,10 +11,13 @@
 // `pub` is said to the modules of this folder.
 #![allow(unreachable_pub)]
 
+mod carried;
 mod controls;
 mod deliver;
 mod disk;
 mod fate;
+mod found;
+mod refilter;
 mod rescue;
 mod store;
 mod world;
@@ -72,7 +75,7 @@ fn every_pair(stage: &Stage, machine: Machine, deaths: [Death; 2], stride: usize
 
 /// Everything that can befall one kind of account: every crash, and every pair of crashes or a part of them.
 fn prove(protocol: Protocol, deletes: bool) {
-    let stage = Stage::new(Case { protocol, deletes, messages: MESSAGES.len(), are_big: false });
+    let stage = Stage::new(Case { protocol, deletes, messages: &MESSAGES, are_big: false });
     let stride = if is_thorough() { 1 } else { 131 };
     let (apart, atomic) = (Machine::honest(Rename::EachSide), Machine::honest(Rename::Atomic).with_reader());
     let count = || {
@@ -121,7 +124,7 @@ fn pop3_that_deletes() {
 /// In every `cargo test`: one message in two folders, and really every pair.
 #[test]
 fn every_pair_with_one_message() {
-    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: 1, are_big: false });
+    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: &MESSAGES[..1], are_big: false });
     let apart = Machine::honest(Rename::EachSide);
     let pairs = all_survived(every_pair(&stage, apart, [Death::PowerCut; 2], 1));
     println!("{pairs} pairs");
@@ -133,7 +136,7 @@ fn every_pair_with_one_message() {
 fn every_crash_with_big_messages() {
     let mut crashes = 0;
     for protocol in [Protocol::Imap, Protocol::Pop3] {
-        let stage = Stage::new(Case { protocol, deletes: true, messages: 2, are_big: true });
+        let stage = Stage::new(Case { protocol, deletes: true, messages: &MESSAGES[..2], are_big: true });
         let machine = Machine::honest(Rename::EachSide);
         let steps = Story::begin(&stage, machine).run(None).0;
         // Their pieces are many and all alike.

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use mailsluice::config::Protocol;
 
 use super::disk::{Death, Rename};
-use super::world::{Case, Failure, Machine, Stage, Story, Wrong};
+use super::world::{Case, Failure, MESSAGES, Machine, Stage, Story, Wrong};
 use super::{NEVER, all_survived, is_thorough};
 
 const RECOVERED: &str = "(notice: recovered)";
 
 /// After the first crash another client empties the mailbox. What there is in the end, and the steps of the run that
 /// crashed last.
-fn rescue(
+pub fn rescue(
     stage: &Stage,
     machine: Machine,
     death: Death,
@@ -38,7 +38,7 @@ fn rescue(
 /// What is rescued does not depend on where the rescue is interrupted.
 #[test]
 fn what_is_rescued_is_rescued_once() {
-    let stage = Stage::new(Case { protocol: Protocol::Imap, deletes: false, messages: 2, are_big: false });
+    let stage = Stage::new(Case { protocol: Protocol::Imap, deletes: false, messages: &MESSAGES[..2], are_big: false });
     let stride = if is_thorough() { 1 } else { 9 };
     let mut rescued = 0;
     for (rename, death) in [(Rename::EachSide, Death::PowerCut), (Rename::Atomic, Death::Killed)] {
@@ -61,7 +61,7 @@ fn what_is_rescued_is_rescued_once() {
 /// on the server and filed elsewhere by new rules, it would look like an only copy.
 #[test]
 fn a_removed_leftover_does_not_come_back_as_mail() {
-    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: 2, are_big: false });
+    let stage = Stage::new(Case { protocol: Protocol::Pop3, deletes: true, messages: &MESSAGES[..2], are_big: false });
     let mut story = Story::begin(&stage, Machine::honest(Rename::EachSide));
     let steps = Story::begin(&stage, Machine::honest(Rename::EachSide)).run(None).0;
     let record = steps.iter().position(|step| step == "store: record").unwrap();

@@ -10,7 +10,7 @@ use mailsluice::config::{Config, Layout, MailRoot, Protocol};
 use mailsluice::deliver::Folders;
 use mailsluice::filter::Engine;
 use mailsluice::message::Key;
-use mailsluice::pass::{Report, Silent, Watch, World};
+use mailsluice::pass::{Decide, Report, Silent, Watch, World};
 use mailsluice::pipeline::{self, Job};
 use mailsluice::source::WINDOW;
 use mailsluice::state::{SqliteStore, Store};
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
 use super::fate::Fate;
+use super::found::{self, Place};
 use super::store::{Mistake, MortalStore};
 use crate::support::faults::Faults;
 use crate::support::imap_server::{ImapOptions, ImapServer};
@@ -36,15 +37,20 @@ rules:
   - {if: {header: {Subject: {contains: below}}}, do: [{fileinto: year/2026/deep}]}
 ";
 
-/// Message, and where it has to arrive: folder and flags. The discarded one has to stand in the spool.
-pub const MESSAGES: [(&str, &[(&str, &str)]); 6] = [
-    ("Subject: for two folders\nMessage-ID: <1@x>\n\nfirst\n", &[("lists/a", ""), ("lists/b", "")]),
+/// Message, and where it has to arrive: folder, flags, content. A discarded one has to stand in the spool.
+pub type Expected = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
+
+pub static MESSAGES: [Expected; 6] = [
+    (TWO, &[("lists/a", "", TWO), ("lists/b", "", TWO)]),
     ("Subject: rubbish\nMessage-ID: <2@x>\n\nsecond\n", &[]),
-    ("Subject: marked\nMessage-ID: <3@x>\n\nthird\n", &[("INBOX", "F")]),
-    (TWIN, &[("INBOX", "")]),
-    (TWIN, &[("INBOX", "")]),
-    ("Subject: below\nMessage-ID: <6@x>\n\nsixth\n", &[("year/2026/deep", "")]),
+    (MARKED, &[("INBOX", "F", MARKED)]),
+    (TWIN, &[("INBOX", "", TWIN)]),
+    (TWIN, &[("INBOX", "", TWIN)]),
+    (BELOW, &[("year/2026/deep", "", BELOW)]),
 ];
+const TWO: &str = "Subject: for two folders\nMessage-ID: <1@x>\n\nfirst\n";
+const MARKED: &str = "Subject: marked\nMessage-ID: <3@x>\n\nthird\n";
+const BELOW: &str = "Subject: below\nMessage-ID: <6@x>\n\nsixth\n";
 const TWIN: &str = "Subject: twin\nMessage-ID: <4@x>\n\nsent twice, word for word\n";
 /// IMAP only: from another folder on the server.
 const ARCHIVED: (&str, &str) = ("Archive", "Subject: old\nMessage-ID: <7@x>\n\nseventh\n");
@@ -54,17 +60,13 @@ const ARCHIVED: (&str, &str) = ("Archive", "Subject: old\nMessage-ID: <7@x>\n\ns
 pub struct Case {
     pub protocol: Protocol,
     pub deletes: bool,
-    /// So many of [`MESSAGES`].
-    pub messages: usize,
+    /// What is in the INBOX.
+    pub messages: &'static [Expected],
     /// Whether they are so big that they are fetched by themselves, into the spool.
     pub are_big: bool,
 }
 
 impl Case {
-    fn messages(self) -> impl Iterator<Item = &'static (&'static str, &'static [(&'static str, &'static str)])> {
-        MESSAGES.iter().take(self.messages)
-    }
-
     /// What makes the messages big. It ends each of them and is left out of what is compared and shown.
     fn padding(self) -> String {
         let line = format!("{}\n", "x".repeat(999));
@@ -95,11 +97,16 @@ impl Machine {
 /// How and when a process dies: before its `n`-th step.
 pub type Crash = (usize, Death);
 
+/// A way of telling, and the bytes it is about.
+pub type Told = (&'static str, &'static str);
+
 /// What all the stories of a case share: compiled rules, locks, the runtime.
 pub struct Stage {
     case: Case,
     folder: TempDir,
     job: Job,
+    /// Where the decisions are not made by [`RULES`]: what has to be in the spool and in the outbox.
+    by_hand: Option<(Vec<&'static str>, Vec<Told>)>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -108,7 +115,14 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("locks")).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { case, job: job(case, folder.path()), folder, runtime }
+        Self { case, job: job(case, folder.path()), by_hand: None, folder, runtime }
+    }
+
+    /// Somebody else decides, and this is what has to be in the spool and in the outbox in the end.
+    pub fn decided_by(mut self, engine: Arc<dyn Decide>, spooled: Vec<&'static str>, told: Vec<Told>) -> Self {
+        self.job.engine = engine;
+        self.by_hand = Some((spooled, told));
+        self
     }
 
     fn state(&self) -> PathBuf {
@@ -167,7 +181,7 @@ impl Server {
 pub struct Story<'a> {
     stage: &'a Stage,
     machine: Machine,
-    engine: Arc<Engine>,
+    engine: Arc<dyn Decide>,
     fate: Fate,
     disk: ForgetfulDisk,
     store: Arc<SqliteStore>,
@@ -187,7 +201,7 @@ impl<'a> Story<'a> {
         let disk = ForgetfulDisk::with_directories(&fate, machine.rename, machine.lie, &directories);
         let mailbox = Mailbox::new("me", "secret");
         let padding = stage.case.padding();
-        for (text, _) in stage.case.messages() {
+        for (text, _) in stage.case.messages.iter() {
             mailbox.add_message("INBOX", incoming(&format!("{text}{padding}")));
         }
         if stage.case.protocol == Protocol::Imap {
@@ -282,10 +296,12 @@ impl<'a> Story<'a> {
     pub fn check(&self) -> Result<(), Failure> {
         self.check_mail()?;
         self.check_nothing_is_left_over()?;
-        let discarded = self.files(|path| path.starts_with(self.stage.state()));
-        if discarded != self.wanted_in_spool() {
-            return Err(self.failure(Wrong::Spool, &format!("{discarded:?}")));
+        let mut spooled = self.files(|path| path.starts_with(self.stage.state()));
+        spooled.sort();
+        if spooled != self.wanted_in_spool() {
+            return Err(self.failure(Wrong::Spool, &format!("{spooled:?}")));
         }
+        self.check_outbox()?;
         let now = self.mailbox.snapshot();
         let is_empty = now.iter().all(|folder| folder.messages.is_empty());
         match self.stage.case.deletes {
@@ -293,6 +309,17 @@ impl<'a> Story<'a> {
             false if now != self.untouched => Err(self.failure(Wrong::Server, "its mail was changed")),
             _ => Ok(()),
         }
+    }
+
+    /// Everything is told once, with its bytes.
+    fn check_outbox(&self) -> Result<(), Failure> {
+        let rows = self.store.outbox(None, 100).unwrap();
+        let text = |bytes: &Path| self.files(|path| path == bytes).pop().unwrap_or_default();
+        let told: Vec<(&str, String)> =
+            rows.iter().rev().map(|row| (row.telling.way.word(), text(&row.bytes))).collect();
+        let wanted = self.stage.by_hand.iter().flat_map(|(_, told)| told);
+        let wanted: Vec<(&str, String)> = wanted.map(|(word, text)| (*word, (*text).to_owned())).collect();
+        if told == wanted { Ok(()) } else { Err(self.failure(Wrong::Spool, &format!("in the outbox: {told:?}"))) }
     }
 
     pub fn check_nothing_is_left_over(&self) -> Result<(), Failure> {
@@ -324,22 +351,7 @@ impl<'a> Story<'a> {
     }
 
     fn delivered(&self) -> BTreeMap<Place, usize> {
-        let mut found = BTreeMap::new();
-        for (path, bytes) in self.disk.files_below(Path::new(MAIL)) {
-            let sub = path.parent().unwrap();
-            if sub.ends_with("tmp") {
-                continue;
-            }
-            let folder = sub.parent().unwrap().strip_prefix(MAIL).unwrap().display().to_string();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            // The reader's flag says nothing about us.
-            let flags = name.split_once(":2,").map_or("", |(_, flags)| flags).replace('S', "");
-            let content = self.without_padding(&bytes);
-            let kind = content.split_once("\nX-Mailsluice-Notice: ").and_then(|(_, rest)| rest.split_once('\n'));
-            let content = kind.map_or(content.clone(), |(kind, _)| format!("(notice: {kind})"));
-            *found.entry(Place { folder, flags, content }).or_default() += 1;
-        }
-        found
+        found::delivered(&self.disk, &|bytes| self.without_padding(bytes))
     }
 
     fn wanted(&self) -> BTreeMap<Place, usize> {
@@ -349,10 +361,10 @@ impl<'a> Story<'a> {
             let place = Place { folder: folder.into(), flags: flags.into(), content: content.into() };
             *wanted.entry(place).or_default() += 1;
         };
-        for (index, (text, places)) in self.stage.case.messages().enumerate() {
+        for (index, (text, places)) in self.stage.case.messages.iter().enumerate() {
             match unfiltered == Some(index) {
                 true => want("INBOX", "", text),
-                false => places.iter().for_each(|(folder, flags)| want(folder, flags, text)),
+                false => places.iter().for_each(|(folder, flags, content)| want(folder, flags, content)),
             }
         }
         if self.stage.case.protocol == Protocol::Imap {
@@ -365,8 +377,13 @@ impl<'a> Story<'a> {
     }
 
     fn wanted_in_spool(&self) -> Vec<&'static str> {
+        if let Some((spooled, _)) = &self.stage.by_hand {
+            let mut spooled = spooled.clone();
+            spooled.sort_unstable();
+            return spooled;
+        }
         let unfiltered = self.unfiltered();
-        let messages = self.stage.case.messages().enumerate();
+        let messages = self.stage.case.messages.iter().enumerate();
         let discarded = messages.filter(|(index, (_, places))| places.is_empty() && unfiltered != Some(*index));
         discarded.map(|(_, (text, _))| *text).collect()
     }
@@ -378,7 +395,7 @@ impl<'a> Story<'a> {
         keys.any(|key| key == first).then_some(first)
     }
 
-    /// Its index in [`MESSAGES`].
+    /// Its index among the messages.
     fn unfiltered(&self) -> Option<usize> {
         let key = self.died_twice_deciding().filter(|key| key.origin.folder == "INBOX")?;
         let inbox = &self.untouched[0].messages;
@@ -429,13 +446,6 @@ fn incoming(text: &str) -> Incoming {
 
 /// Stands for the notice that a message was filed without its rules.
 const CRASHED: &str = "(notice: crashed)";
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    folder: String,
-    flags: String,
-    content: String,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {

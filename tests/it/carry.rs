@@ -1,0 +1,407 @@
+//! Decisions made by hand, carried out on a real disk: what the committer does with each of their parts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mailsluice::config::template::{FolderName, Template};
+use mailsluice::config::{Layout, MailRoot};
+use mailsluice::decision::{
+    Action, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Read, Redirect, RedirectMode, Telling, Way,
+    Write,
+};
+use mailsluice::deliver::{Folders, recover};
+use mailsluice::filter::{Answer, Ask, Facts};
+use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
+use mailsluice::pass::{Committer, Decide, World};
+use mailsluice::pipeline;
+use mailsluice::source::{Fetched, Item};
+use mailsluice::state::{JournalRow, RealDisk, SqliteStore};
+use tempfile::TempDir;
+
+use crate::stage::folder;
+use crate::support::maildir::Maildirs;
+
+type Answered = Result<Decision, Deferral>;
+
+struct By<F>(F);
+
+impl<F> fmt::Debug for By<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("by hand")
+    }
+}
+
+impl<F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync> Decide for By<F> {
+    fn decide(&self, message: &Arc<Message>, _: &Envelope, facts: &dyn Facts) -> Answered {
+        self.0(message, facts)
+    }
+}
+
+struct Home {
+    folder: TempDir,
+    world: World,
+}
+
+impl Home {
+    fn new() -> Self {
+        let folder = folder();
+        let state = folder.path().join("state");
+        let root = MailRoot { path: folder.path().join("Mail"), layout: Layout::Fs };
+        let world = World {
+            store: Arc::new(SqliteStore::open(&state).unwrap()),
+            disk: Arc::new(RealDisk),
+            folders: Arc::new(Folders::new(root)),
+            state,
+            now: Timestamp::now,
+            memory: Default::default(),
+            threads: 2,
+            host: "host".to_owned(),
+            lists: Default::default(),
+            allow_root: true,
+        };
+        Self { folder, world }
+    }
+
+    /// Commits these messages, numbered from 1.
+    fn commit<F>(&self, texts: &[&str], decide: F) -> Committer
+    where
+        F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync + 'static,
+    {
+        let bytes = texts.iter().map(|text| Bytes::Memory(text.as_bytes().to_vec()));
+        self.commit_bytes(bytes.collect(), decide)
+    }
+
+    fn commit_bytes<F>(&self, messages: Vec<Bytes>, decide: F) -> Committer
+    where
+        F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync + 'static,
+    {
+        let mut committer = Committer::new(&self.world, "me", Arc::new(By(decide)), Template::inbox());
+        committer.begin_folder(&origin()).unwrap();
+        let item = |(n, bytes): (usize, Bytes)| {
+            let arrived = Timestamp::from_second(1_700_000_000).unwrap();
+            let envelope = Envelope { key: key(n + 1), arrived, flags: Flags::default(), announced: 1 };
+            Item::Fetched(Fetched { envelope, bytes })
+        };
+        committer.commit(messages.into_iter().enumerate().map(item).collect()).unwrap();
+        committer.finish().unwrap();
+        committer
+    }
+
+    /// Folder and content.
+    fn mail(&self) -> BTreeMap<(String, String), usize> {
+        let mut found = BTreeMap::new();
+        for mail in Maildirs::at(self.folder.path().join("Mail")).delivered() {
+            let text = String::from_utf8_lossy(&mail.bytes).into_owned();
+            *found.entry((mail.folder.clone(), text)).or_default() += 1;
+        }
+        found
+    }
+
+    fn in_inbox(&self, part: &str) -> usize {
+        let mail = self.mail();
+        mail.iter().filter(|((folder, text), _)| folder == "INBOX" && text.contains(part)).map(|(_, n)| n).sum()
+    }
+
+    fn newest(&self) -> JournalRow {
+        self.world.store.journal(Some("me"), 1).unwrap().remove(0)
+    }
+
+    fn spool(&self) -> Vec<String> {
+        let files = fs::read_dir(self.world.spool_folder()).unwrap();
+        let mut names: Vec<String> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn origin() -> Origin {
+    Origin { account: "me".into(), folder: "INBOX".into(), generation: 1 }
+}
+
+fn key(n: usize) -> Key {
+    Key::new(&Arc::new(origin()), n.to_string())
+}
+
+fn file(place: &str, words: &[&str], version: usize) -> Action {
+    let mut flags = Flags::default();
+    words.iter().for_each(|word| flags.parse_word(word).unwrap());
+    Action::File(Filing { place: Place::Folder(FolderName::parse_safe(place, Some('/'))), flags, version })
+}
+
+fn redirect(version: usize) -> Action {
+    let way = Way::Redirect(Redirect {
+        to: vec!["phone@x".into()],
+        mode: RedirectMode::Redirect,
+        envelope_from: EnvelopeFrom::Default,
+    });
+    Action::Tell(Telling { version, relay: None, way })
+}
+
+fn doing(actions: Vec<Action>) -> Answered {
+    Ok(Decision { actions, ..Decision::default() })
+}
+
+const MAIL: &str = "From: a@x\nSubject: hello\n\nbody\n";
+
+#[test]
+fn keywords_without_a_letter_are_dropped_and_named() {
+    let home = Home::new();
+    let words: Vec<String> = (0..27).map(|n| format!("$k{n:02}")).collect();
+    let committer = home.commit(&[MAIL], move |_, _| {
+        doing(vec![file("lists", &words.iter().map(String::as_str).collect::<Vec<_>>(), 0), redirect(0)])
+    });
+    let row = home.newest();
+    assert!(row.outcome.contains("$k25] (without $k26: all 26 keywords of that folder are taken)"), "{}", row.outcome);
+    assert!(row.outcome.ends_with(", redirect phone@x"), "{}", row.outcome);
+    let [remark] = committer.report.remarks.as_slice() else { panic!("{:?}", committer.report) };
+    assert_eq!(remark, "me/INBOX 1: $k26 was dropped in lists: all 26 keywords of that folder are taken");
+    let found = Maildirs::at(home.folder.path().join("Mail")).delivered();
+    assert_eq!(found[0].flags, ('a'..='z').collect::<String>());
+}
+
+#[test]
+fn what_only_waits_in_the_outbox_is_kept_as_well() {
+    let home = Home::new();
+    home.commit(&[MAIL], |_, _| doing(vec![redirect(0)]));
+    let row = home.newest();
+    assert_eq!(row.outcome, "redirect phone@x, keep INBOX");
+    assert_eq!(row.notes, ["waiting in the outbox; kept here until it is sent"]);
+    assert_eq!(home.in_inbox("Subject: hello"), 1);
+    assert_eq!(home.world.store.outbox(Some(row.id), 9).unwrap().len(), 1);
+}
+
+#[test]
+fn a_decision_about_nothing_keeps_the_message() {
+    let home = Home::new();
+    home.commit(&[MAIL], |_, _| doing(Vec::new()));
+    assert_eq!((home.newest().outcome.as_str(), home.in_inbox("body")), ("keep INBOX", 1));
+    assert_eq!(home.spool().len(), 0);
+}
+
+#[test]
+fn a_big_message_is_told_from_where_it_lies() {
+    for (came_as, is_edited) in [("incoming.7", false), ("incoming.7", true)] {
+        let home = Home::new();
+        let path = home.world.spool_folder().join(came_as);
+        fs::write(&path, MAIL).unwrap();
+        let big = Bytes::Spooled { head: MAIL.as_bytes().to_vec(), path, length: MAIL.len() as u64 };
+        home.commit_bytes(vec![big], move |_, _| {
+            let edited = Arc::new(Message::new(Bytes::Memory(b"X: y\n\nz\n".to_vec())));
+            let actions = vec![file("lists", &[], 0), redirect(usize::from(is_edited))];
+            Ok(Decision { actions, edited: vec![edited], ..Decision::default() })
+        });
+        let row = home.world.store.outbox(None, 9).unwrap().remove(0);
+        assert_eq!(home.spool(), [row.bytes.file_name().unwrap().to_str().unwrap()]);
+        let expected = if is_edited { "X: y\n\nz\n" } else { MAIL };
+        assert_eq!(fs::read_to_string(row.bytes).unwrap(), expected);
+        assert_eq!(home.mail(), BTreeMap::from([(("lists".to_owned(), MAIL.to_owned()), 1)]));
+    }
+}
+
+/// Another process notes the key between the decision and its record: the message is decided again.
+#[test]
+fn what_changes_meanwhile_is_decided_anew() {
+    let home = Home::new();
+    let other = SqliteStore::open(&home.world.state).unwrap();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    home.commit(&[MAIL, MAIL], move |message, facts| {
+        let (handle, key) = ("h".to_owned(), "k".to_owned());
+        let fact = Fact::Seen { handle: handle.clone(), key: key.clone() };
+        let answer = facts.holds(&fact).unwrap();
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            assert!(!answer);
+            let until = Timestamp::MAX;
+            note(&other, Write::Seen { handle, key, until });
+        }
+        let _ = message;
+        let actions = vec![file(if answer { "again" } else { "fresh" }, &[], 0)];
+        Ok(Decision { actions, reads: vec![Read { fact, answer }], ..Decision::default() })
+    });
+    assert_eq!(count.load(Ordering::SeqCst), 4);
+    assert_eq!(home.mail(), BTreeMap::from([(("again".to_owned(), MAIL.to_owned()), 2)]));
+    let left: Vec<_> = fs::read_dir(home.folder.path().join("Mail/fresh/tmp")).unwrap().collect();
+    assert!(left.is_empty(), "what was staged is taken back");
+}
+
+fn note(store: &SqliteStore, write: Write) {
+    use mailsluice::message::DeliveryName;
+    use mailsluice::state::{About, Entry, Staged, Store, sync_dirs};
+    let key = Key::new(&Arc::new(Origin { account: "other".into(), ..origin() }), "1");
+    let entry = Entry {
+        name: DeliveryName::of(&key),
+        key,
+        announced: 0,
+        head_hash: [0; 16],
+        size: 0,
+        at: Timestamp::now(),
+        about: About::default(),
+        rule: String::new(),
+        why: String::new(),
+        outcome: String::new(),
+        notes: Vec::new(),
+        targets: Vec::new(),
+        mboxes: Vec::new(),
+        spooled: None,
+        reads: Vec::new(),
+        writes: vec![write],
+        tellings: Vec::new(),
+    };
+    store.record(Staged::new(vec![entry], sync_dirs(&RealDisk, []).unwrap()), &[]).unwrap();
+}
+
+#[test]
+fn what_changes_again_and_again_is_left_for_the_next_pass() {
+    let home = Home::new();
+    let other = Arc::new(SqliteStore::open(&home.world.state).unwrap());
+    let decide = move |_: &Arc<Message>, facts: &dyn Facts| {
+        let (list, entry) = ("l".to_owned(), "e".to_owned());
+        let fact = Fact::Listed { list: list.clone(), entry: entry.clone() };
+        let answer = facts.holds(&fact).unwrap();
+        note(&other, if answer { Write::Unlist { list, entry } } else { Write::List { list, entry } });
+        Ok(Decision { actions: vec![file("x", &[], 0)], reads: vec![Read { fact, answer }], ..Decision::default() })
+    };
+    let mut committer = Committer::new(&home.world, "me", Arc::new(By(decide)), Template::inbox());
+    let envelope = Envelope { key: key(1), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
+    let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert_eq!(home.mail(), BTreeMap::new());
+    assert!(home.world.store.remembered(&key(1)).unwrap().is_none());
+}
+
+/// The second of two messages in a batch sees what the first will write.
+#[test]
+fn messages_of_one_batch_know_each_other() {
+    let home = Home::new();
+    home.commit(&[MAIL, MAIL, MAIL], |_, facts| {
+        let (handle, key) = ("h".to_owned(), "k".to_owned());
+        let fact = Fact::Seen { handle: handle.clone(), key: key.clone() };
+        let answer = facts.holds(&fact).unwrap();
+        let actions = vec![if answer { Action::Discard } else { file("fresh", &[], 0) }];
+        let writes = vec![Write::Seen { handle, key, until: Timestamp::MAX }];
+        Ok(Decision { actions, reads: vec![Read { fact, answer }], writes, ..Decision::default() })
+    });
+    assert_eq!(home.mail(), BTreeMap::from([(("fresh".to_owned(), MAIL.to_owned()), 1)]));
+    assert_eq!(home.spool().len(), 2);
+}
+
+fn later(_: &Arc<Message>, _: &dyn Facts) -> Answered {
+    Err(Deferral { rule: "spam".into(), cause: "spamd is\nasleep".into() })
+}
+
+#[test]
+fn a_deferred_message_stays_and_is_kept_after_ten_times() {
+    let home = Home::new();
+    for n in 1..10 {
+        let committer = home.commit(&[MAIL], later);
+        assert_eq!((committer.report.deferred, committer.report.new, committer.report.exit_code()), (1, 0, 75));
+        let remark = &committer.report.remarks[0];
+        let cause = "the rule `spam` asked for it to be decided later: spamd is\\u{a}asleep";
+        assert_eq!(*remark, format!("me/INBOX 1: {cause} (attempt {n} of 10)"));
+        assert_eq!(home.mail(), BTreeMap::new());
+        assert!(home.world.store.remembered(&key(1)).unwrap().is_none());
+    }
+    let committer = home.commit(&[MAIL], later);
+    assert_eq!((committer.report.deferred, committer.report.new), (0, 1));
+    assert_eq!(home.in_inbox("body\n"), 1);
+    assert_eq!(home.in_inbox("X-Mailsluice-Notice: deferred"), 1);
+    assert_eq!(home.in_inbox("spamd is"), 1);
+}
+
+#[test]
+fn a_deferred_message_is_kept_after_a_day() {
+    let mut home = Home::new();
+    home.commit(&[MAIL], later);
+    home.world.now = || Timestamp::now() + jiff::SignedDuration::from_hours(25);
+    home.commit(&[MAIL], later);
+    assert_eq!(home.in_inbox("body\n"), 1);
+}
+
+#[test]
+fn a_deferred_delivery_is_tried_again_by_its_caller() {
+    let home = Home::new();
+    let deliver = |decide: Arc<dyn Decide>| {
+        let bytes = Bytes::Memory(MAIL.into());
+        pipeline::deliver(home.world.clone(), decide, bytes, &"ab".repeat(32))
+    };
+    let error = deliver(Arc::new(By(later))).unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("asked for it to be decided later"), "{error}");
+    deliver(Arc::new(By(|_: &Arc<Message>, _: &dyn Facts| Ok(Decision::keep("now"))))).unwrap();
+    assert_eq!(home.in_inbox("body\n"), 1);
+}
+
+#[test]
+fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
+    let home = Home::new();
+    home.commit(&[MAIL, MAIL], |_, _| {
+        let failures = vec![Failure { rule: "spam\x1b".into(), cause: "exit code 3: no\nspace".into() }];
+        let writes = vec![Write::List { list: "l".into(), entry: "e".into() }];
+        let actions = vec![Action::Discard, redirect(0)];
+        Ok(Decision { actions, failures, writes, notes: vec!["a\nnote".into()], ..Decision::default() })
+    });
+    let row = home.newest();
+    let cause = "the rule `spam\\u{1b}` failed: exit code 3: no\\u{a}space";
+    assert!(home.in_inbox("body\n") == 2 && home.in_inbox("X-Mailsluice-Notice: rules-failed") == 1);
+    assert_eq!(home.in_inbox(&format!("The message me/INBOX 1 (hello): {cause}.")), 1);
+    assert_eq!(home.world.store.outbox(None, 9).unwrap().len(), 0);
+    assert_eq!(home.world.store.list_entries("l").unwrap(), Vec::<String>::new());
+    let rows = home.world.store.journal(Some("me"), 9).unwrap();
+    assert!(rows.iter().any(|row| row.notes == ["a\\u{a}note", cause]), "{row:?}");
+}
+
+#[test]
+fn rules_may_ask_programs_and_list_files() {
+    let home = Home::new();
+    let list = home.folder.path().join("list");
+    fs::write(&list, "A@x\n").unwrap();
+    home.commit(&[MAIL], move |message, facts| {
+        let ask = |run: &[&str], input| {
+            let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
+            let timeout = Duration::from_secs(20);
+            facts.ask(&Ask { run: &run, input, timeout, most: 100, environment: &[("MAILSLUICE_X", "1".into())] })
+        };
+        let out = b"body\n1\n".to_vec();
+        let script = "sed '1,/^$/d'; echo $MAILSLUICE_X; exit 4";
+        assert_eq!(ask(&["/bin/sh", "-c", script], Some(message)), Answer::Ended { code: 4, out });
+        assert!(matches!(ask(&["/nonexistent"], None), Answer::Failed(why) if why.contains("could not be started")));
+        assert!(facts.list_file(&list).unwrap().contains("a@x"));
+        assert!(facts.list_file(Path::new("/nonexistent")).is_none());
+        doing(vec![file("asked", &[], 0)])
+    });
+    assert_eq!(home.mail().len(), 1);
+}
+
+#[test]
+fn an_mbox_is_appended_to_and_a_folder_of_its_name_keeps_the_message_away() {
+    let home = Home::new();
+    let into_box = |name: &'static str| {
+        move |_: &Arc<Message>, _: &dyn Facts| {
+            let place = Place::Mbox(FolderName::parse_safe(name, Some('/')));
+            doing(vec![Action::File(Filing { place, flags: Flags::default(), version: 0 })])
+        }
+    };
+    let committer = home.commit(&[MAIL, "Return-Path: <b@y>\nFrom: a@x\n\nFrom here\n"], into_box("old/box"));
+    assert_eq!(committer.report.folders, BTreeMap::from([("old/box".to_owned(), 2)]));
+    assert!(home.newest().outcome == "fileinto mbox old/box" && home.newest().done);
+    let text = fs::read_to_string(home.folder.path().join("Mail/old/box")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("From a@x Tue Nov 14 22:13:20 2023 1700000000."), "{text}");
+    assert!(lines[6].starts_with("From b@y Tue Nov 14 22:13:20 2023 1700000000."), "{text}");
+    assert_eq!((lines.len(), lines[10], text.ends_with("\n\n")), (12, ">From here", true));
+    assert_eq!(fs::read_dir(home.world.mbox_spool()).unwrap().count(), 0);
+
+    let mut committer = Committer::new(&home.world, "me", Arc::new(By(into_box("old"))), Template::inbox());
+    let envelope = Envelope { key: key(9), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
+    let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    let recovered = recover(&RealDisk, &*home.world.store, "me", Timestamp::now()).unwrap();
+    assert!(!recovered.is_odd(), "nothing was recorded");
+}

@@ -1,0 +1,206 @@
+//! What is remembered: facts of rules, the outbox, attempts, and what is let go.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use mailsluice::decision::{EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Read, Redirect, RedirectMode, Telling, Way, Write};
+use mailsluice::message::{DeliveryName, Key, Origin};
+use mailsluice::state::{
+    About, Entry, OutboxState, RealDisk, Recording, SqliteStore, Staged, Store, Trouble, sync_dirs,
+};
+
+fn now() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+fn hours(n: i64) -> SignedDuration {
+    SignedDuration::from_hours(n)
+}
+
+fn key(id: usize) -> Key {
+    let origin = Origin { account: "a".into(), folder: "INBOX".into(), generation: 1 };
+    Key::new(&Arc::new(origin), id.to_string())
+}
+
+fn entry(id: usize) -> Entry {
+    let key = key(id);
+    Entry {
+        name: DeliveryName::of(&key),
+        key,
+        announced: 1,
+        head_hash: [0; 16],
+        size: 1,
+        at: now(),
+        about: About::default(),
+        rule: String::new(),
+        why: String::new(),
+        outcome: "discard".into(),
+        notes: vec!["one".into(), "two".into()],
+        targets: Vec::new(),
+        mboxes: Vec::new(),
+        spooled: None,
+        reads: Vec::new(),
+        writes: Vec::new(),
+        tellings: Vec::new(),
+    }
+}
+
+fn record(store: &SqliteStore, entries: Vec<Entry>) -> Recording {
+    let staged = Staged::new(entries, sync_dirs(&RealDisk, []).unwrap());
+    store.record(staged, &[]).unwrap()
+}
+
+#[track_caller]
+fn record_well(store: &SqliteStore, entries: Vec<Entry>) {
+    assert!(matches!(record(store, entries), Recording::Recorded(_)));
+}
+
+fn store() -> SqliteStore {
+    SqliteStore::in_memory().unwrap()
+}
+
+fn seen(key: &str) -> Fact {
+    Fact::Seen { handle: "h".into(), key: key.into() }
+}
+
+fn note(key: &str) -> Write {
+    Write::Seen { handle: "h".into(), key: key.into(), until: now() + hours(1) }
+}
+
+fn listed(entry: &str) -> Fact {
+    Fact::Listed { list: "book".into(), entry: entry.into() }
+}
+
+fn answered(since: Timestamp) -> Fact {
+    Fact::Answered { handle: "h".into(), sender: "s".into(), since }
+}
+
+#[test]
+fn what_is_written_is_remembered_as_long_as_it_is_valid() {
+    let store = store();
+    let list = Write::List { list: "book".into(), entry: "b".into() };
+    let unlist = Write::Unlist { list: "book".into(), entry: "a".into() };
+    let first = Write::List { list: "book".into(), entry: "a".into() };
+    let answer = Write::Answered { handle: "h".into(), sender: "s".into(), at: now() };
+    record_well(&store, vec![Entry { writes: vec![note("k"), first, list, unlist, answer], ..entry(1) }]);
+    let holds = |fact: Fact, at| store.holds(&fact, at).unwrap();
+    assert!(holds(seen("k"), now()) && !holds(seen("k"), now() + hours(1)) && !holds(seen("other"), now()));
+    assert!(holds(listed("b"), now()) && !holds(listed("a"), now()));
+    assert_eq!(store.list_entries("book").unwrap(), ["b"]);
+    assert!(holds(answered(now() - hours(1)), now()) && !holds(answered(now() + hours(1)), now() + hours(2)));
+    assert!(!holds(answered(now() - hours(99)), now() - hours(2)), "an answer from the future is a wrong clock");
+    assert_eq!(store.journal(None, 1).unwrap()[0].notes, ["one", "two"]);
+}
+
+#[test]
+fn a_changed_answer_keeps_the_batch_from_being_recorded() {
+    let store = store();
+    let read = |key, answer| vec![Read { fact: seen(key), answer }];
+    record_well(&store, vec![Entry { reads: read("k", false), writes: vec![note("k")], ..entry(1) }]);
+    let stale = Entry { reads: read("k", false), writes: vec![note("x")], ..entry(2) };
+    let Recording::Changed(staged) = record(&store, vec![entry(3), stale]) else { panic!("it was recorded") };
+    assert_eq!(staged.entries().len(), 2);
+    assert!(store.remembered(&key(3)).unwrap().is_none(), "nothing of it stands there");
+    assert!(!store.holds(&seen("x"), now()).unwrap());
+    // What an earlier message of the same batch writes, the later one knew.
+    let writes = Entry { reads: read("y", false), writes: vec![note("y")], ..entry(4) };
+    record_well(&store, vec![writes, Entry { reads: read("y", true), ..entry(5) }]);
+    let reversed = vec![Entry { reads: read("z", true), ..entry(6) }, Entry { writes: vec![note("z")], ..entry(7) }];
+    assert!(matches!(record(&store, reversed), Recording::Changed(_)));
+}
+
+#[test]
+fn noted_keys_are_bounded_and_the_oldest_go() {
+    let store = store();
+    let all = |keys: std::ops::Range<usize>| {
+        let until = |n: usize| now() + hours(1) + SignedDuration::from_secs(n as i64);
+        let write = |n: usize| Write::Seen { handle: "h".into(), key: n.to_string(), until: until(n) };
+        keys.map(write).collect::<Vec<_>>()
+    };
+    record_well(&store, vec![Entry { writes: all(0..100_000), ..entry(1) }]);
+    assert!(store.holds(&seen("0"), now()).unwrap());
+    record_well(&store, vec![Entry { writes: all(100_000..100_002), ..entry(2) }]);
+    let holds = |key: &str| store.holds(&seen(key), now()).unwrap();
+    assert!(!holds("0") && !holds("1") && holds("2") && holds("100001"));
+    store.prune(now() + hours(100)).unwrap();
+    assert!(!holds("2"));
+}
+
+fn tellings() -> Vec<Telling> {
+    let ways = [
+        Way::Redirect(Redirect {
+            to: vec!["b@x".into()],
+            mode: RedirectMode::Attach,
+            envelope_from: EnvelopeFrom::Address("a@x".into()),
+        }),
+        Way::Pipe(Pipe { run: vec!["cat".into()], input: Default::default(), timeout: Default::default() }),
+        Way::Notify(Notify {
+            run: None,
+            mail: None,
+            webhook: None,
+            desktop: true,
+            title: "t".into(),
+            text: "ü".into(),
+            importance: Default::default(),
+        }),
+        Way::Lmtp(Lmtp { to: vec!["b@x".into()] }),
+    ];
+    ways.into_iter().map(|way| Telling { version: 1, relay: Some("r".into()), way }).collect()
+}
+
+#[test]
+fn what_is_told_waits_in_the_outbox_with_its_bytes() {
+    let store = store();
+    let path = PathBuf::from("/state/spool/x.v1");
+    let told = tellings().into_iter().map(|telling| (telling, path.clone())).collect();
+    record_well(&store, vec![entry(1), Entry { tellings: told, spooled: Some("/state/spool/x".into()), ..entry(2) }]);
+    let rows = store.outbox(None, 10).unwrap();
+    assert_eq!(rows.iter().rev().map(|row| row.telling.clone()).collect::<Vec<_>>(), tellings());
+    assert!(rows.iter().all(|row| row.bytes == path && row.state == OutboxState::Waiting && row.attempts == 0));
+    assert_eq!(store.outbox(Some(rows[0].entry), 10).unwrap().len(), 4);
+    assert_eq!(store.outbox(Some(rows[0].entry + 1), 10).unwrap().len(), 0);
+    assert!(store.is_spooled(&path).unwrap() && store.is_spooled("/state/spool/x".as_ref()).unwrap());
+    // The discarded original goes after its time; what is still to be told never does.
+    assert_eq!(store.prune(now() + hours(31 * 24)).unwrap(), [PathBuf::from("/state/spool/x")]);
+    store.prune(now() + hours(400 * 24)).unwrap();
+    assert!(store.is_spooled(&path).unwrap());
+    assert_eq!(store.outbox(None, 10).unwrap().len(), 4);
+    assert_eq!(store.journal(None, 10).unwrap().len(), 1, "the row of the other message is gone");
+}
+
+#[test]
+fn bytes_that_are_still_to_be_told_are_not_pruned_as_discarded() {
+    let store = store();
+    let path = PathBuf::from("/state/spool/x");
+    let told = vec![(tellings().remove(0), path.clone())];
+    record_well(&store, vec![Entry { tellings: told, spooled: Some(path), ..entry(1) }]);
+    assert_eq!(store.prune(now() + hours(31 * 24)).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn discarded_mail_is_bounded_in_bytes_and_the_oldest_goes() {
+    let store = store();
+    for n in 0..4 {
+        let spooled = Some(PathBuf::from(format!("/state/spool/{n}")));
+        let at = now() + SignedDuration::from_mins(n as i64);
+        record_well(&store, vec![Entry { spooled, at, size: 400 << 20, ..entry(n) }]);
+    }
+    let gone = store.prune(now() + hours(1)).unwrap();
+    assert_eq!(gone, ["/state/spool/1", "/state/spool/0"].map(PathBuf::from));
+    assert_eq!(store.prune(now() + hours(1)).unwrap(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn another_trouble_is_counted_anew() {
+    let store = store();
+    let attempt = |trouble, at| {
+        let attempt = store.attempt(&key(1), trouble, "why", at).unwrap();
+        (attempt.count, attempt.first)
+    };
+    let later = now() + hours(1);
+    assert_eq!(attempt(Trouble::Deferred, now()), (1, now()));
+    assert_eq!(attempt(Trouble::Deferred, later), (2, now()));
+    assert_eq!(attempt(Trouble::Died, later), (1, later));
+    assert_eq!(store.attempts(&key(1).origin).unwrap()[&key(1).id].trouble, Trouble::Died);
+}
