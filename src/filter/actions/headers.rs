@@ -177,6 +177,10 @@ impl Verb for EditHeader {
         edits.iter().for_each(|edit| run.did(&in_words(edit)));
         run.edit(&edits)
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }
 
 fn in_words(edit: &Edit) -> String {

@@ -73,6 +73,10 @@ impl Verb for Entry {
         let entry = run.asking.expand(&self.entry);
         change(run, &self.list.name, &entry, self.add)
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }
 
 /// The longest entry, in bytes.

@@ -129,6 +129,10 @@ impl Verb for Program {
             result => result,
         }
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }
 
 impl Program {

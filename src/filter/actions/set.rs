@@ -104,4 +104,8 @@ impl Verb for Set {
         }
         Ok(())
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }
