@@ -469,7 +469,7 @@ mod tests {
             ("folders: []", "an empty list"),
             ("pop3: other", "either `imap` or `pop3`"),
             ("filters: [triage.lua]", "cannot read the rule file triage.lua"),
-            ("filters: [guards/loops]", "no shipped filter `guards/loops`"),
+            ("filters: [guards/lops]", "did you mean `guards/loops`?"),
         ] {
             let said = complaints("imap", keys);
             assert!(said.contains(expected) && said.lines().count() == 1, "{keys}: {said}");

@@ -24,7 +24,7 @@ pub struct Engine {
 }
 
 /// What rules need to know of the config.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The user's own addresses, lower-case.
     pub me: Vec<String>,
@@ -34,6 +34,13 @@ pub struct Settings {
     pub delimiters: String,
     /// The lists of the config.
     pub lists: Vec<List>,
+}
+
+impl Default for Settings {
+    /// What a config says that says nothing.
+    fn default() -> Self {
+        Self { me: Vec::new(), trust: Vec::new(), delimiters: "+".to_owned(), lists: Vec::new() }
+    }
 }
 
 impl Settings {

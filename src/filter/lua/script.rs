@@ -16,7 +16,7 @@ use super::super::rule::List;
 use super::super::run::Run;
 use super::sandbox::{self, Sandbox};
 use crate::config::problem::{Problems, Source};
-use crate::config::reader::Base;
+use crate::config::reader::{self, Base};
 use crate::config::yaml::{Document, Node, Span, Value};
 use crate::config::{FilterSource, RuleFile, Script as Written};
 
@@ -27,6 +27,8 @@ pub(in crate::filter) struct Script {
     bytecode: Vec<u8>,
     /// A text in a rule file: it uses `m` and `act` and is no function of them.
     is_inline: bool,
+    /// What the user wrote: the script alone, not the rule file around it.
+    text: String,
     param: Vec<(String, Node)>,
     lists: BTreeMap<String, List>,
     file: RuleFile,
@@ -48,7 +50,10 @@ impl Script {
     ) -> Option<Self> {
         let name = short_name(&script.source);
         match bytecode(&script.source.text) {
-            Ok(bytecode) => Some(Self::new(name, bytecode, false, script.param.clone(), lists, &script.source)),
+            Ok(bytecode) => {
+                let text = script.source.text.clone();
+                Some(Self::new(name, bytecode, text, false, script.param.clone(), lists, &script.source))
+            }
             Err(error) => {
                 let (line, message) = place_of(&error);
                 let span = Span { line, column: 1, length: 1 };
@@ -70,7 +75,7 @@ impl Script {
             return compiled;
         }
         let Some(text) = node.as_text() else {
-            compiler.problems.error(node.span, "expected a script in Lua");
+            reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
         };
         // An expression becomes what is returned; anything else is statements.
@@ -79,7 +84,7 @@ impl Script {
             Ok(bytecode) => {
                 let name = compiler.place(node.span);
                 let source = compiler.source();
-                Some(Self::new(name, bytecode, true, Vec::new(), &compiler.shared.lists, &source))
+                Some(Self::new(name, bytecode, text.to_owned(), true, Vec::new(), &compiler.shared.lists, &source))
             }
             Err(error) => {
                 let (line, message) = place_of(&error);
@@ -93,6 +98,7 @@ impl Script {
     fn new(
         name: String,
         bytecode: Vec<u8>,
+        text: String,
         is_inline: bool,
         param: Vec<(String, Node)>,
         lists: &BTreeMap<String, List>,
@@ -102,7 +108,7 @@ impl Script {
         let document = Document { source: Arc::clone(source), root };
         let file =
             RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: Base::new("/", None) };
-        Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
+        Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file }
     }
 
     /// Runs it as a condition: whether what it returns is true.
@@ -203,7 +209,7 @@ impl Script {
         settings: &Settings,
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
-        let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut shared = super::super::shared::Shared::of_script(Cow::Borrowed(&self.lists), settings);
         let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();
@@ -218,10 +224,27 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this text into the script or its parameters: an address that did not come from a message.
-    pub(super) fn says(&self, text: &str) -> bool {
-        self.file.document.source.text.contains(text)
-            || self.param.iter().any(|(_, value)| value.in_line().contains(text))
+    /// Whether the user wrote this word into the script or its parameters: an address that did not come from a message.
+    pub(super) fn says(&self, word: &str) -> bool {
+        stands_in(&self.text, word) || self.param.iter().any(|(_, value)| stands_below(value, word))
+    }
+}
+
+/// Whether a text holds an address or option, and not just a longer one that ends or begins with it.
+fn stands_in(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || ".-_+@%=~&!#$*/?^".contains(c);
+    !word.is_empty()
+        && text
+            .match_indices(word)
+            .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+}
+
+fn stands_below(node: &Node, word: &str) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => stands_in(text, word),
+        Value::Seq(items) => items.iter().any(|item| stands_below(item, word)),
+        Value::Map(entries) => entries.iter().any(|(_, node)| stands_below(node, word)),
+        Value::Null | Value::File(_) => false,
     }
 }
 
@@ -273,11 +296,15 @@ fn place_of(error: &mlua::Error) -> (usize, String) {
         error => error.to_string(),
     };
     let text = text.lines().next().unwrap_or_default();
-    let numbered = text.split_once(':').and_then(|(_, rest)| rest.split_once(':'));
-    match numbered.and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
-        Some((line, message)) => (line.max(1), message.trim().to_owned()),
-        None => (1, text.trim_start_matches("syntax error: ").to_owned()),
+    // The number stands between two colons; what stands before it differs from one way to compile to the other.
+    let mut rest = text;
+    while let Some((number, message)) = rest.split_once(':') {
+        if let Ok(line) = number.trim().parse::<usize>() {
+            return (line.max(1), message.trim().to_owned());
+        }
+        rest = message;
     }
+    (1, text.trim_start_matches("syntax error: ").to_owned())
 }
 
 /// An error of a running script in one line, with file and line where Lua names them.
