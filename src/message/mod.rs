@@ -102,7 +102,7 @@ impl Message {
     }
 
     /// The whole message, wherever its bytes are; without an opener, what of it is in memory.
-    pub fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+    pub fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         self.opener.reader(&self.bytes)
     }
 

@@ -16,6 +16,9 @@
 //! [`relay`] says what a relay is asked and answers, [`smtp`] and [`sendmail`] are the ways out, [`retry`] knows when to
 //! try again, and [`compose`] makes the mail that is sent.
 
+pub mod address;
 pub mod compose;
 pub mod relay;
 pub mod retry;
+pub mod sendmail;
+pub mod smtp;
