@@ -149,7 +149,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
         Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),
         Command::Queue(queue) => queue::run(&config, &queue, cli.allow_root, output),
-        Command::Sendmail { arguments } => sendmail::run(&config, &arguments, output),
+        Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
         Command::Undo { ids } => undo::run(&config, &ids, output),
         Command::Test { files } => test::run(&config, &files, output),
         Command::Filters(filters) => filters::run(&filters, output),

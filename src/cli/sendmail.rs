@@ -27,7 +27,7 @@ struct Options {
     recipients: Vec<String>,
 }
 
-pub(super) fn run(config: &Path, arguments: &[String], output: &Output) -> Result<u8> {
+pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let options = parse(arguments)?;
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let mut bytes = Vec::new();
@@ -55,16 +55,17 @@ pub(super) fn run(config: &Path, arguments: &[String], output: &Output) -> Resul
         output.data(serde_json::json!({"entry": queued}));
     }
     drop(world);
-    send_behind_our_back(config);
+    send_behind_our_back(config, allow_root);
     Ok(0)
 }
 
 /// Sending goes on in a process of its own: whoever called does not wait for the network. When it cannot be started, the
 /// next `fetch`, `run` or `queue run` sends.
-pub(super) fn send_behind_our_back(config: &Path) {
+pub(super) fn send_behind_our_back(config: &Path, allow_root: bool) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);
     command.arg("-c").arg(config).args(["-q", "queue", "run"]);
+    command.args(allow_root.then_some("--allow-root"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     // A group of its own: it outlives the terminal of the caller.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -87,7 +87,7 @@ impl Program {
         last
     }
 
-    fn once(&self, input: std::io::Result<Box<dyn Read + '_>>, message: &Message, allow_root: bool) -> Verdict {
+    fn once(&self, input: std::io::Result<Box<dyn Read + Send + '_>>, message: &Message, allow_root: bool) -> Verdict {
         let name = self.run.join(" ");
         let failed = |text: String| Verdict::Never(Error::permanent(Kind::Refused, text));
         let mut input = match input {

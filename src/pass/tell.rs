@@ -196,7 +196,14 @@ impl Pass<'_> {
             return Ok(false);
         }
         let date = self.world.now().to_zoned(TimeZone::system());
-        let desk = Desk { own: self.ways.own(), from: &own, host: &self.world.host, id: item.row.id, now: &date };
+        let desk = Desk {
+            own: self.ways.own(),
+            from: &own,
+            host: &self.world.host,
+            id: item.row.id,
+            at: item.row.at,
+            now: &date,
+        };
         let Some((message, to)) = composed(&item, &desk)? else {
             return self.wait(item, "this version cannot tell in this way yet".to_owned());
         };

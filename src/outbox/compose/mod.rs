@@ -10,7 +10,7 @@ pub use answer::{reject, reply, vacation};
 pub use forward::redirect;
 pub use notification::notification;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use crate::message::{Address, Message, composed_field, parse_addresses};
 
@@ -26,6 +26,8 @@ pub struct Desk<'a> {
     /// Distinguishes what is told: the number of its row in the outbox. The same row gives the same Message-ID, so that
     /// a copy sent twice after a crash is recognised.
     pub id: i64,
+    /// When it was decided: with the number it makes the Message-ID.
+    pub at: Timestamp,
     /// Now.
     pub now: &'a Zoned,
 }
@@ -46,7 +48,9 @@ impl Desk<'_> {
     }
 
     fn message_id(&self) -> String {
-        format!("<mailsluice.{}.{}@{}>", self.id, self.now.timestamp().as_second(), id_part(self.host))
+        // The domain of the address, not the name of this machine: that is nobody's business (RFC 3834 3.1.1).
+        let domain = bare(self.from).rsplit_once('@').map_or_else(|| "localhost".to_owned(), |(_, d)| d.to_owned());
+        format!("<mailsluice.{}.{}@{}>", self.id, self.at.as_second(), id_part(&domain))
     }
 
     /// The own address that the message was sent to, with its name there, else the one to write from.
