@@ -69,6 +69,10 @@ impl Script {
             compiler.problems.merge(problems);
             return compiled;
         }
+        if compiler.is_literal() {
+            compiler.problems.error(node.span, "a script cannot hold another script");
+            return None;
+        }
         let Some(text) = node.as_text() else {
             compiler.problems.error(node.span, "expected a script in Lua");
             return None;
@@ -153,20 +157,24 @@ impl Script {
     ) -> mlua::Result<bool> {
         let lua = sandbox.lua();
         lua.scope(|scope| {
-            let field =
-                scope.create_function(|lua, name: String| super::message::field(lua, &asking.borrow(), &name))?;
+            let field = scope.create_function(|lua, name: String| {
+                super::message::field(lua, &*asking.try_borrow().map_err(mlua::Error::external)?, &name)
+            })?;
             let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(broken, super::message::method(lua, self, &mut asking, &name, &arguments))
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value = note(broken, super::message::method(lua, self, &mut asking, &name, &arguments));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let collect = scope.create_function(|lua, (word, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(
-                    broken,
-                    super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected.borrow_mut()),
-                )
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let mut collected = collected.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value =
+                    note(broken, super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let (m, act): (Table, Table) = sandbox.names(field, method, collect)?;
             let environment = sandbox.environment()?;
@@ -175,7 +183,7 @@ impl Script {
                 environment.raw_set("m", &m)?;
                 environment.raw_set("act", &act)?;
             }
-            sandbox.begin();
+            sandbox.begin(asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time);
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;
@@ -218,11 +226,22 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this text into the script or its parameters: an address that did not come from a message.
+    /// Whether the user wrote this text, and nothing longer around it, into the script or its parameters: an address, an
+    /// option or a program that did not come from a message.
     pub(super) fn says(&self, text: &str) -> bool {
-        self.file.document.source.text.contains(text)
-            || self.param.iter().any(|(_, value)| value.in_line().contains(text))
+        holds_word(&self.file.document.source.text, text)
+            || self.param.iter().any(|(_, value)| holds_word(&value.in_line(), text))
     }
+}
+
+/// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
+fn holds_word(text: &str, word: &str) -> bool {
+    let is_more = |c: char| c.is_alphanumeric() || ".-_+@%=!#$&*/?^`|~:".contains(c);
+    let stands_alone = |(at, _): (usize, &str)| {
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_more) && !behind.starts_with(is_more)
+    };
+    !word.is_empty() && text.match_indices(word).any(stands_alone)
 }
 
 fn truth(value: &LuaValue) -> mlua::Result<bool> {
