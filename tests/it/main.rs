@@ -19,6 +19,7 @@ mod imap;
 mod kill;
 mod layers;
 mod oracle;
+mod replies;
 mod pop3;
 mod program;
 mod rules;
