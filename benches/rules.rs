@@ -97,7 +97,8 @@ fn rules(count: usize) -> Engine {
     for i in 0..count {
         let (field, what) = RULES[i % RULES.len()];
         let what = if i + RULES.len() >= count { what.to_owned() } else { format!("{what}-{i}") };
-        text += &format!("  - {{if: {{header: {{{field}: {{contains: \"{what}\"}}}}}}, do: {{fileinto: \"f/{i}\"}}}}\n");
+        text +=
+            &format!("  - {{if: {{header: {{{field}: {{contains: \"{what}\"}}}}}}, do: {{fileinto: \"f/{i}\"}}}}\n");
     }
     engine::yaml(&text)
 }
@@ -124,9 +125,7 @@ fn main() {
     measure("200 header rules, message indexed", &indexed, |message| world.decide(&many, message));
     measure("empty Lua filter: a fresh environment", &indexed, |message| world.decide(&empty, message));
     measure("Lua filter with three tests", &indexed, |message| world.decide(&script, message));
-    measure("20 header rules, explained", &indexed, |message| {
-        twenty.explain(message, &envelope, &told).1.lines.len()
-    });
+    measure("20 header rules, explained", &indexed, |message| twenty.explain(message, &envelope, &told).1.lines.len());
 }
 
 struct World<'a> {

@@ -32,7 +32,10 @@ fn the_rules_decide_as_pigeonhole_but_for_the_listed_differences() {
     let as_text = |found: &BTreeMap<Pair, &str>| -> String {
         found.iter().map(|((file, rule), ours)| format!("{file}\t{rule}\t{ours}\n")).collect()
     };
-    assert_eq!(as_text(&found), as_text(&listed.iter().map(|(pair, (ours, _))| (pair.clone(), ours.as_str())).collect()));
+    assert_eq!(
+        as_text(&found),
+        as_text(&listed.iter().map(|(pair, (ours, _))| (pair.clone(), ours.as_str())).collect())
+    );
     assert!(listed.values().all(|(_, reason)| reason.len() > 20), "a difference without a reason");
 }
 

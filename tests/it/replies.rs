@@ -114,8 +114,12 @@ fn fields_and_senders_that_say_automatic() {
 fn oracle_real_mail_is_answered_as_pigeonhole_answers_but_for_the_listed_differences() {
     let Some(paths) = corpus() else { return };
     let told = std::fs::read_to_string(beside("corpus/oracle-vacation.tsv")).unwrap();
-    let told: BTreeMap<&str, Vec<&str>> =
-        told.lines().skip(1).map(|line| line.split_once('\t').unwrap()).map(|(f, rest)| (f, rest.split('\t').collect())).collect();
+    let told: BTreeMap<&str, Vec<&str>> = told
+        .lines()
+        .skip(1)
+        .map(|line| line.split_once('\t').unwrap())
+        .map(|(f, rest)| (f, rest.split('\t').collect()))
+        .collect();
     let service = engine(SERVICE, &[]);
     let (mut differences, mut answers, mut agreed) = (String::from("file\tours\treason\n"), 0, 0);
     for path in &paths {
@@ -183,8 +187,7 @@ fn the_rows_of_the_checklist() {
     let source = Arc::new(Source::new(path, std::fs::read_to_string(path).unwrap()));
     let mut problems = Problems::new(&source);
     let document = Document::parse(&source, &mut problems).unwrap();
-    let file =
-        mailsluice::config::filters::with_parameters(&document, None, &Base::new("/", None), &mut problems);
+    let file = mailsluice::config::filters::with_parameters(&document, None, &Base::new("/", None), &mut problems);
     assert!(!problems.has_errors(), "{}", shown(&problems.into_vec()));
     let refuse = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let verdicts = trial::run(&FilterSource::Yaml(file), &settings(), &refuse)

@@ -22,6 +22,9 @@ pub(super) const MEMORY: usize = 64 * 1024 * 1024;
 /// The clock is looked at once in so many interrupts: they come with each call and each turn of a loop, and no step
 /// between two of them takes longer than going over all memory once.
 const LOOK: u64 = 16;
+/// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
+/// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
+const MOST_SEARCHED: usize = 1024 * 1024;
 /// So many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
 
@@ -100,19 +103,19 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn interrupt(&self) -> mlua::Result<VmState> {
+    fn interrupt(&self, lua: &Lua) -> mlua::Result<VmState> {
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed);
         if self.passed.load(Ordering::Relaxed)
             || (count.is_multiple_of(LOOK) && self.now() > self.end.load(Ordering::Relaxed))
         {
             self.passed.store(true, Ordering::Relaxed);
             let given = Duration::from_nanos(self.given.load(Ordering::Relaxed));
-            return Err(mlua::Error::runtime(format!("it ran longer than {} s", given.as_secs_f64())));
+            let place = place_in(lua).unwrap_or_default();
+            return Err(mlua::Error::runtime(format!("{place}it ran longer than {} s", given.as_secs_f64())));
         }
         Ok(VmState::Continue)
     }
 }
-
 
 impl Sandbox {
     fn new() -> mlua::Result<Self> {
@@ -137,7 +140,7 @@ impl Sandbox {
             interrupts: AtomicU64::new(0),
         });
         let of_interrupt = Arc::clone(&clock);
-        lua.set_interrupt(move |_| of_interrupt.interrupt());
+        lua.set_interrupt(move |lua| of_interrupt.interrupt(lua));
         lua.sandbox(true)?;
         Ok(Self { lua, prelude, clock, calls: 0 })
     }
@@ -187,6 +190,16 @@ impl Sandbox {
             self.lua.gc_collect().ok();
         }
     }
+}
+
+/// `script.lua:3: `, where the innermost function of the script is at work.
+fn place_in(lua: &Lua) -> Option<String> {
+    let at = |level| {
+        lua.inspect_stack(level, |frame| Some((frame.source().short_src?.into_owned(), frame.current_line()?)))
+            .flatten()
+    };
+    let (file, line) = (0..8).filter_map(at).find(|(file, _)| file != "library" && file != "prelude")?;
+    Some(format!("{file}:{line}: "))
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -256,6 +269,9 @@ thread_local! {
 /// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found. Linear
 /// time, case does not count, as everywhere.
 fn expression_matches(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
+    if text.as_bytes().len() > MOST_SEARCHED {
+        return Err(mlua::Error::runtime("re.match searches at most 1 MB of text: shorten it, like m:body(1000000)"));
+    }
     EXPRESSIONS.with_borrow_mut(|known| {
         if !known.contains_key(&expression) {
             let regex = comparator::build(&expression)

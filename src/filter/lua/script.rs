@@ -122,7 +122,7 @@ impl Script {
     pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let (_, actions) = self.call(&mut run.asking)?;
         for action in &actions {
-            action.act(run)?;
+            action.act(run).map_err(|broken| self.by_us(broken))?;
             if action.ends() {
                 run.end();
             }
@@ -139,13 +139,21 @@ impl Script {
             let result = self.run(sandbox, &shared, &collected, &broken);
             // A fact that could not be answered is no fault of the script, even if the script caught the error.
             if let Some(broken) = broken.into_inner() {
-                return Err(broken);
+                return Err(self.by_us(broken));
             }
             match result {
                 Ok(returned) => Ok((returned, collected.into_inner())),
                 Err(error) => Err(Break::Failed(in_words(&error, &self.name))),
             }
         })
+    }
+
+    /// A failure says which script it was.
+    fn by_us(&self, broken: Break) -> Break {
+        match broken {
+            Break::Failed(cause) if !cause.contains(&self.name) => Break::Failed(format!("{}: {cause}", self.name)),
+            other => other,
+        }
     }
 
     fn run(
@@ -285,17 +293,16 @@ fn short_name(source: &Source) -> String {
     crate::clean::line(name.as_encoded_bytes())
 }
 
-/// Line and message of a syntax error: `:3: Expected identifier`.
+/// Line and message of a syntax error: `3: Expected identifier`.
 fn place_of(error: &mlua::Error) -> (usize, String) {
     let text = match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         error => error.to_string(),
     };
-    let text = text.lines().next().unwrap_or_default();
-    let numbered = text.split_once(':').and_then(|(_, rest)| rest.split_once(':'));
-    match numbered.and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
+    let text = text.lines().next().unwrap_or_default().trim_start_matches(':');
+    match text.split_once(':').and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
         Some((line, message)) => (line.max(1), message.trim().to_owned()),
-        None => (1, text.trim_start_matches("syntax error: ").to_owned()),
+        None => (1, text.to_owned()),
     }
 }
 
