@@ -165,6 +165,11 @@ impl<'d, 's> Compiler<'d, 's> {
         Self { literal: true, ..Self::new(file, shared) }
     }
 
+    /// Whether this is what a script wrote.
+    pub(super) fn is_literal(&self) -> bool {
+        self.literal
+    }
+
     fn document(&self) -> &'d Document {
         &self.file.document
     }

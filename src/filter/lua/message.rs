@@ -11,10 +11,11 @@ use crate::config::yaml::Node;
 use crate::message::{Address, Part};
 
 /// The methods: `m:header("Subject")`.
-pub(super) const METHODS: [&str; 13] = [
+pub(super) const METHODS: [&str; 14] = [
     "header",
     "headers",
     "raw_header",
+    "addresses",
     "exists_any",
     "body",
     "raw_body",
@@ -27,12 +28,39 @@ pub(super) const METHODS: [&str; 13] = [
     "matches",
 ];
 
+/// The fields: `m.subject`.
+const FIELDS: [&str; 23] = [
+    "subject",
+    "list_id",
+    "message_id",
+    "account",
+    "folder",
+    "size",
+    "age",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "reply_to",
+    "sender",
+    "recipients",
+    "references",
+    "thread",
+    "flags",
+    "kind",
+    "envelope",
+    "spam",
+    "auth",
+    "date",
+    "now",
+];
+
 /// The most text that `m:body()` gives when nobody says, in bytes.
 const TEXT: usize = 64 * 1024;
 /// The most it ever gives.
 const MOST_TEXT: usize = 8 * 1024 * 1024;
 
-/// A field of the message; nil for a name it does not have.
+/// A field of the message; nil where this message has no such thing.
 pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
     let message = asking.message();
     let text =
@@ -75,8 +103,18 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
         "auth" => auth(lua, asking),
         "date" => message.date().map_or(Ok(LuaValue::Nil), |at| moment(lua, at)),
         "now" => moment(lua, asking.now()),
-        _ => Ok(LuaValue::Nil),
+        _ => Err(unknown(name)),
     }
+}
+
+/// A mistyped name that were nil would make a condition silently false.
+fn unknown(name: &str) -> mlua::Error {
+    let known = FIELDS.into_iter().chain(METHODS);
+    let shown = crate::clean::short(name, 40);
+    mlua::Error::runtime(match crate::config::reader::suggest(name, known) {
+        Some(near) => format!("a message has no {shown}; did you mean {near}?"),
+        None => format!("a message has no {shown}"),
+    })
 }
 
 fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
@@ -152,7 +190,11 @@ pub(super) fn method(
             };
             return holds(script, asking, node::map(vec![("duplicate", duplicate)]));
         }
-        "matches" => return holds(script, asking, node::of_lua(&first)?),
+        "matches" => {
+            let condition = node::of_lua(&first)?;
+            super::act::only_written_programs(script, &condition)?;
+            return holds(script, asking, condition);
+        }
         _ => {}
     }
     let message = asking.message();
@@ -174,6 +216,7 @@ pub(super) fn method(
             Some(field) => LuaValue::String(lua.create_string(field.raw().trim_ascii())?),
             None => LuaValue::Nil,
         },
+        "addresses" => addresses(lua, asking, message.addresses(&text_of(&first)?))?,
         "exists_any" => {
             let names: mlua::Result<Vec<String>> = arguments.iter().map(text_of).collect();
             LuaValue::Boolean(names?.iter().any(|name| message.first(name).is_some()))

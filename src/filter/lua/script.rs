@@ -74,6 +74,10 @@ impl Script {
             compiler.problems.merge(problems);
             return compiled;
         }
+        if compiler.is_literal() {
+            compiler.problems.error(node.span, "a script cannot hold another script");
+            return None;
+        }
         let Some(text) = node.as_text() else {
             reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
@@ -124,7 +128,7 @@ impl Script {
     pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let (_, actions) = self.call(&mut run.asking)?;
         for action in &actions {
-            action.act(run)?;
+            action.act(run).map_err(|broken| self.by_us(broken))?;
             if action.ends() {
                 run.end();
             }
@@ -141,13 +145,21 @@ impl Script {
             let result = self.run(sandbox, &shared, &collected, &broken);
             // A fact that could not be answered is no fault of the script, even if the script caught the error.
             if let Some(broken) = broken.into_inner() {
-                return Err(broken);
+                return Err(self.by_us(broken));
             }
             match result {
                 Ok(returned) => Ok((returned, collected.into_inner())),
                 Err(error) => Err(Break::Failed(in_words(&error, &self.name))),
             }
         })
+    }
+
+    /// A failure says which script it was.
+    fn by_us(&self, broken: Break) -> Break {
+        match broken {
+            Break::Failed(cause) if !cause.contains(&self.name) => Break::Failed(format!("{}: {cause}", self.name)),
+            other => other,
+        }
     }
 
     fn run(
@@ -159,20 +171,25 @@ impl Script {
     ) -> mlua::Result<bool> {
         let lua = sandbox.lua();
         lua.scope(|scope| {
-            let field =
-                scope.create_function(|lua, name: String| super::message::field(lua, &asking.borrow(), &name))?;
+            let field = scope.create_function(|lua, name: String| {
+                let asking = asking.try_borrow().map_err(mlua::Error::external)?;
+                super::message::field(lua, &asking, &name)
+            })?;
             let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(broken, super::message::method(lua, self, &mut asking, &name, &arguments))
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value = note(broken, super::message::method(lua, self, &mut asking, &name, &arguments));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let collect = scope.create_function(|lua, (word, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(
-                    broken,
-                    super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected.borrow_mut()),
-                )
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let mut collected = collected.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value =
+                    note(broken, super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let (m, act): (Table, Table) = sandbox.names(field, method, collect)?;
             let environment = sandbox.environment()?;
@@ -181,7 +198,7 @@ impl Script {
                 environment.raw_set("m", &m)?;
                 environment.raw_set("act", &act)?;
             }
-            sandbox.begin();
+            sandbox.begin(asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time);
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;
@@ -224,28 +241,21 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this word into the script or its parameters: an address that did not come from a message.
-    pub(super) fn says(&self, word: &str) -> bool {
-        stands_in(&self.text, word) || self.param.iter().any(|(_, value)| stands_below(value, word))
+    /// Whether the user wrote this text, and nothing longer around it, into the script or its parameters: an address, an
+    /// option or a program that did not come from a message.
+    pub(super) fn says(&self, text: &str) -> bool {
+        holds_word(&self.text, text) || self.param.iter().any(|(_, value)| holds_word(&value.in_line(), text))
     }
 }
 
-/// Whether a text holds an address or option, and not just a longer one that ends or begins with it.
-fn stands_in(text: &str, word: &str) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || ".-_+@%=~&!#$*/?^".contains(c);
-    !word.is_empty()
-        && text
-            .match_indices(word)
-            .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
-}
-
-fn stands_below(node: &Node, word: &str) -> bool {
-    match &node.value {
-        Value::Scalar { text, .. } => stands_in(text, word),
-        Value::Seq(items) => items.iter().any(|item| stands_below(item, word)),
-        Value::Map(entries) => entries.iter().any(|(_, node)| stands_below(node, word)),
-        Value::Null | Value::File(_) => false,
-    }
+/// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
+fn holds_word(text: &str, word: &str) -> bool {
+    let is_more = |c: char| c.is_alphanumeric() || ".-_+@%=!#$&*/?^`|~:".contains(c);
+    let stands_alone = |(at, _): (usize, &str)| {
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_more) && !behind.starts_with(is_more)
+    };
+    !word.is_empty() && text.match_indices(word).any(stands_alone)
 }
 
 fn truth(value: &LuaValue) -> mlua::Result<bool> {
@@ -289,7 +299,7 @@ fn short_name(source: &Source) -> String {
     crate::clean::line(name.as_encoded_bytes())
 }
 
-/// Line and message of a syntax error: `:3: Expected identifier`.
+/// Line and message of a syntax error: `3: Expected identifier`.
 fn place_of(error: &mlua::Error) -> (usize, String) {
     let text = match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
