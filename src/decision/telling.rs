@@ -207,6 +207,10 @@ pub struct Append {
     pub folder: String,
     /// Flag words.
     pub flags: Vec<String>,
+    /// When the message arrived, in seconds of Unix time: the new INTERNALDATE.
+    pub arrived: i64,
+    /// UIDVALIDITY and UIDNEXT of the folder before the first attempt.
+    pub noted: Option<(u32, u32)>,
 }
 
 /// `lmtp`.

@@ -13,7 +13,7 @@
 //! After a crash a row that was being sent is sent again (forwards, programs: at least once, with the same Message-ID),
 //! but an answer is given up: it may have gone out, and nobody must be answered twice.
 //!
-//! [`relay`] says what a relay is asked and answers, [`smtp`] and [`sendmail`] are the ways out, [`retry`] knows when to
+//! [`relay`] says what a relay is asked and answers, [`smtp`], [`sendmail`] and [`webhook`] are the ways out, [`retry`] knows when to
 //! try again, and [`compose`] makes the mail that is sent.
 
 pub mod address;
@@ -22,3 +22,4 @@ pub mod relay;
 pub mod retry;
 pub mod sendmail;
 pub mod smtp;
+pub mod webhook;

@@ -1,4 +1,4 @@
-//! Programs that are told: `pipe`, and `notify` by a program or on the desktop.
+//! What is told without a relay: programs (`pipe`, and `notify` by a program or on the desktop) and webhooks.
 
 use std::io::Read;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use crate::decision::{Importance, Input, Notify, Pipe, Way};
 use crate::error::{Error, Kind};
 use crate::message::Message;
 use crate::outbox::relay::Verdict;
+use crate::outbox::webhook;
 use crate::program;
 
 /// What a notification may take.
@@ -15,6 +16,34 @@ const NOTIFY: Duration = Duration::from_secs(30);
 const MOST: usize = 100 * 1024 * 1024;
 /// EX_TEMPFAIL.
 const TRY_AGAIN: i32 = 75;
+
+/// What is told without a relay.
+pub(super) enum Handover {
+    /// By running a program.
+    Program(Program),
+    /// By a webhook: its address, and what it gets.
+    Webhook(String, Notify),
+}
+
+impl Handover {
+    /// That of a telling, if it needs no relay.
+    pub(super) fn of(way: &Way) -> Option<Self> {
+        match way {
+            Way::Notify(notify) if notify.webhook.is_some() => {
+                notify.webhook.clone().map(|address| Self::Webhook(address, notify.clone()))
+            }
+            way => program(way).map(Self::Program),
+        }
+    }
+
+    /// Does it. It blocks.
+    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
+        match self {
+            Self::Program(program) => program.run(message, allow_root),
+            Self::Webhook(address, notify) => webhook::post(address, notify),
+        }
+    }
+}
 
 /// A program with what it reads.
 pub(super) struct Program {
@@ -29,7 +58,7 @@ enum What {
 }
 
 /// The program of a telling, if that is how it is told.
-pub(super) fn program(way: &Way) -> Option<Program> {
+fn program(way: &Way) -> Option<Program> {
     match way {
         Way::Pipe(Pipe { run, input, timeout }) => {
             Some(Program { run: run.clone(), input: What::OfMessage(*input), timeout: *timeout })
@@ -56,7 +85,7 @@ fn desktop(notify: &Notify) -> Program {
 
 impl Program {
     /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later.
-    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
+    fn run(&self, message: &Message, allow_root: bool) -> Verdict {
         let inputs: Vec<Vec<u8>> = match &self.input {
             What::Text(text) => vec![text.clone().into_bytes()],
             What::OfMessage(Input::Message) => return self.once(message.reader(), message, allow_root),

@@ -1,6 +1,6 @@
 //! Which relay carries what, and from which address.
 
-use crate::config::{Config, Relay, RelayKind};
+use crate::config::{Account, Config, Protocol, Relay, RelayKind};
 use crate::decision::{EnvelopeFrom, Telling, Way};
 
 /// The relays of a config, and who writes through them.
@@ -10,6 +10,8 @@ pub struct Ways {
     own: Vec<String>,
     /// The address of each account that has one.
     accounts: Vec<(String, String)>,
+    /// The accounts that mail can be appended to.
+    imap: Vec<Account>,
 }
 
 /// The name of the relay that is taken when nobody names one.
@@ -23,7 +25,13 @@ impl Ways {
             relays: config.relays.clone(),
             own: config.me.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
+            imap: config.accounts.iter().filter(|account| account.protocol == Protocol::Imap).cloned().collect(),
         }
+    }
+
+    /// The IMAP account of that name.
+    pub(super) fn imap(&self, name: &str) -> Option<&Account> {
+        self.imap.iter().find(|account| account.name == name)
     }
 
     /// The user's addresses.

@@ -66,12 +66,11 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let webhook = map.read("webhook", |n, p| {
         let url = reader::text(n, "an https address", p)?;
-        let is_https =
-            url.starts_with("https://") || url.starts_with("http://localhost") || url.starts_with("http://127.0.0.1");
-        if !is_https {
+        let is_safe = url.starts_with("https://") || is_on_this_machine(url);
+        if !is_safe {
             reader::mismatch(n, "an address that begins with `https://`", p);
         }
-        is_https.then(|| url.to_owned())
+        is_safe.then(|| url.to_owned())
     });
     let desktop = map.read("desktop", reader::flag).unwrap_or(false);
     let named = [run.is_some(), mail.is_some(), map.take("webhook").is_some(), desktop].iter().filter(|x| **x).count();
@@ -96,6 +95,13 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         None => Text::parse("${subject}").ok()?,
     };
     Some(Box::new(Notify { run, mail, webhook, title, text, importance, relay }))
+}
+
+/// Plain HTTP is as good as HTTPS when it does not leave the machine.
+fn is_on_this_machine(url: &str) -> bool {
+    let authority = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    let host = authority.filter(|authority| !authority.contains('@')).and_then(|authority| authority.split(':').next());
+    matches!(host, Some("localhost" | "127.0.0.1"))
 }
 
 impl Verb for Notify {
@@ -124,5 +130,23 @@ impl Verb for Notify {
         };
         let telling = Telling { version: asking.version(), relay: self.relay.clone(), way: Way::Notify(notified) };
         run.tell(telling, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_on_this_machine;
+
+    #[test]
+    fn plain_http_only_reaches_this_machine() {
+        for local in ["http://localhost", "http://localhost:80/x", "http://127.0.0.1?x"] {
+            assert!(is_on_this_machine(local), "{local}");
+        }
+        for far in
+            ["http://localhost.example", "http://127.0.0.1.example/", "http://localhost@far.example", "http://x/"]
+        {
+            assert!(!is_on_this_machine(far), "{far}");
+        }
+        assert!(!is_on_this_machine("http://localhost:x@far.example/"));
     }
 }

@@ -67,7 +67,9 @@ impl Verb for Imap {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let asking = &run.asking;
         let flags = asking.flags.words();
-        let append = Append { account: self.account.clone(), folder: asking.expand(&self.folder), flags };
+        let (account, folder) = (self.account.clone(), asking.expand(&self.folder));
+        let arrived = asking.envelope.arrived.as_second();
+        let append = Append { account, folder, flags, arrived, noted: None };
         let telling = Telling { version: asking.version(), relay: None, way: Way::Imap(append) };
         run.tell(telling, self.copy)
     }

@@ -4,6 +4,7 @@
 //! are written here and every reply is read to its tagged line ([`session`]). Between the socket and its parser
 //! stands a [`guard`] that bounds what a server can make it do.
 
+pub mod append;
 mod fetch;
 mod folders;
 mod guard;

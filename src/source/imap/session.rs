@@ -84,7 +84,12 @@ impl Session {
         Ok(tag)
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    /// What a literal is written to.
+    pub(super) fn stream(&mut self) -> &mut Guard<Stream> {
+        self.client.get_mut()
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let stream = self.client.get_mut();
         within(deadline::REPLY, "sending a command", async {
             stream.write_all(bytes).await?;
@@ -227,7 +232,7 @@ impl Session {
     }
 
     /// Waits for `+`, or for the refusal instead of it.
-    async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
+    pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
         for _ in 0..100 {
             let answer = self.read(deadline::REPLY, |reply| match reply {
                 Response::Continue(_) => Some(None),
@@ -240,7 +245,7 @@ impl Session {
                 return Ok(answer);
             }
         }
-        Err(Error::permanent(Kind::Protocol, "the server never asks for the password"))
+        Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
     }
 
     /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.

@@ -4,6 +4,8 @@
 //! noted right after. A relay that cannot be reached rests, and its rows with it; a row that is refused for now is tried
 //! again later; what is refused for good, or too old, is given up: then the message is filed in the inbox with a notice.
 
+mod append;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use super::handover::Handover;
+use super::leftovers;
 use super::undelivered::{self, GivenUp};
-use super::{Ways, World, handover};
+use super::{Ways, World};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::{Telling, Way};
@@ -21,6 +25,7 @@ use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
+use crate::source::imap::append::Appender;
 use crate::state::{JournalEntry, Lock, OutboxRow, OutboxState, Rest};
 
 /// So many rows are taken at once.
@@ -51,7 +56,7 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
         Err(e) if e.kind() == Kind::Busy => return Ok(Told::default()),
         lock => lock?,
     };
-    let mut pass = Pass { world, ways, told: Told::default(), open: HashMap::new() };
+    let mut pass = Pass { world, ways, told: Told::default(), open: HashMap::new(), appenders: HashMap::new() };
     undelivered::resume(world)?;
     pass.settle_interrupted()?;
     let until = Instant::now() + limit;
@@ -75,6 +80,7 @@ struct Pass<'a> {
     ways: &'a Ways,
     told: Told,
     open: HashMap<String, Connection>,
+    appenders: HashMap<String, Appender>,
 }
 
 /// What is known of a row when it is sent.
@@ -94,6 +100,9 @@ impl Pass<'_> {
     async fn end(mut self) -> Told {
         for (_, connection) in self.open.drain() {
             connection.quit().await;
+        }
+        for (_, appender) in self.appenders.drain() {
+            appender.logout().await;
         }
         self.told
     }
@@ -129,8 +138,9 @@ impl Pass<'_> {
         if self.is_over_a_limit(&item.row, now)? {
             return Ok(false);
         }
-        match handover::program(&item.row.telling.way) {
-            Some(program) => self.by_program(item, program).await,
+        match Handover::of(&item.row.telling.way) {
+            Some(handover) => self.by_hand(item, handover).await,
+            None if matches!(item.row.telling.way, Way::Imap(_)) => self.by_account(item).await,
             None => self.by_relay(item).await,
         }
     }
@@ -168,13 +178,14 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    async fn by_program(&mut self, item: Item, program: handover::Program) -> Result<bool> {
+    async fn by_hand(&mut self, item: Item, handover: Handover) -> Result<bool> {
         if !self.world.store.claim(item.row.id, self.world.now())? {
             return Ok(true);
         }
         let allow_root = self.world.allow_root;
-        let worker = tokio::task::spawn_blocking(move || (program.run(&item.original, allow_root), item));
-        let (verdict, item) = worker.await.map_err(|e| Error::transient(Kind::Busy, "running a program").because(e))?;
+        let worker = tokio::task::spawn_blocking(move || (handover.run(&item.original, allow_root), item));
+        let (verdict, item) =
+            worker.await.map_err(|e| Error::transient(Kind::Busy, "telling without a relay").because(e))?;
         self.note(item, vec![verdict])?;
         Ok(true)
     }
@@ -192,7 +203,7 @@ impl Pass<'_> {
         let Some(own) = self.ways.from(Some(&relay), item.account()).map(str::to_owned) else {
             return self.wait(item, "no address of your own is known; add `me:` to the config".to_owned());
         };
-        if self.rests(&relay, &own)? {
+        if self.rests(&relay.name, &own)? {
             return Ok(false);
         }
         let date = self.world.now().to_zoned(TimeZone::system());
@@ -204,11 +215,9 @@ impl Pass<'_> {
             at: item.row.at,
             now: &date,
         };
-        let Some((message, to)) = composed(&item, &desk)? else {
-            return self.wait(item, "this version cannot tell in this way yet".to_owned());
-        };
+        let (message, to) = composed(&item, &desk)?;
         if let Err(trouble) = self.connect(&relay).await {
-            return self.troubled(item, &relay, &own, trouble);
+            return self.troubled(item, &relay.name, &own, trouble);
         }
         if !self.world.store.claim(item.row.id, self.world.now())? {
             return Ok(true);
@@ -223,11 +232,11 @@ impl Pass<'_> {
         };
         match sent {
             Ok(verdicts) => {
-                self.wake(&relay, &own)?;
+                self.wake(&relay.name, &own)?;
                 self.note(item, verdicts)?;
                 Ok(true)
             }
-            Err(trouble) => self.troubled(item, &relay, &own, trouble),
+            Err(trouble) => self.troubled(item, &relay.name, &own, trouble),
         }
     }
 
@@ -255,15 +264,16 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    fn rests(&self, relay: &Relay, own: &str) -> Result<bool> {
+    fn rests(&self, relay: &str, own: &str) -> Result<bool> {
         let now = self.world.now();
-        let is_its = |rest: &Rest| rest.relay == relay.name && (rest.sender.is_empty() || rest.sender == own);
+        let is_its = |rest: &Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
         Ok(self.world.store.rests()?.iter().any(|rest| is_its(rest) && rest.until > now))
     }
 
     /// What broke the sending of one row, and whom it concerns.
-    fn troubled(&mut self, mut item: Item, relay: &Relay, own: &str, trouble: Trouble) -> Result<bool> {
-        self.open.remove(&relay.name);
+    fn troubled(&mut self, mut item: Item, relay: &str, own: &str, trouble: Trouble) -> Result<bool> {
+        self.open.remove(relay);
+        self.appenders.remove(relay);
         let (sender, error) = match trouble {
             Trouble::Mail(verdict) => {
                 let recipients = recipients(&item.row.telling).len().max(1);
@@ -279,8 +289,8 @@ impl Pass<'_> {
         };
         let cause = clean::line(error.to_string().as_bytes());
         self.let_rest(relay, sender, &cause)?;
-        undelivered::tell_of_relay(self.world, &relay.name, &error)?;
-        self.told.remarks.push(format!("the relay {} rests: {cause}", relay.name));
+        undelivered::tell_of_relay(self.world, relay, &error)?;
+        self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         item.row.state = OutboxState::Waiting;
         item.row.said = cause;
         item.row.changed = self.world.now();
@@ -289,19 +299,19 @@ impl Pass<'_> {
         Ok(false)
     }
 
-    fn let_rest(&self, relay: &Relay, sender: String, cause: &str) -> Result<()> {
+    fn let_rest(&self, relay: &str, sender: String, cause: &str) -> Result<()> {
         let known = self.world.store.rests()?;
-        let before = known.iter().find(|rest| rest.relay == relay.name && rest.sender == sender);
+        let before = known.iter().find(|rest| rest.relay == relay && rest.sender == sender);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let now = self.world.now();
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
-        let rest = Rest { relay: relay.name.clone(), sender, until, failures, cause: cause.to_owned() };
+        let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
         self.world.store.rest(&rest)
     }
 
     /// It works again.
-    fn wake(&self, relay: &Relay, own: &str) -> Result<()> {
-        let is_its = |rest: &&Rest| rest.relay == relay.name && (rest.sender.is_empty() || rest.sender == own);
+    fn wake(&self, relay: &str, own: &str) -> Result<()> {
+        let is_its = |rest: &&Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
         for rest in self.world.store.rests()?.iter().filter(is_its).filter(|rest| rest.failures > 0) {
             self.world.store.rest(&Rest { failures: 0, until: Timestamp::UNIX_EPOCH, ..rest.clone() })?;
         }
@@ -391,7 +401,7 @@ impl Pass<'_> {
         self.world.store.resolve(&row)?;
         // Its bytes are needed no more, unless another row or a discard names them.
         if !self.world.store.is_spooled(&row.bytes)? {
-            super::leftovers::remove(self.world, &row.bytes)?;
+            leftovers::remove(self.world, &row.bytes)?;
         }
         Ok(())
     }
@@ -401,7 +411,7 @@ impl Pass<'_> {
 pub fn drop_row(world: &World, row: OutboxRow) -> Result<()> {
     let _lock = Lock::try_take(&world.locks(), "outbox")?;
     let ways = Ways::default();
-    let mut pass = Pass { world, ways: &ways, told: Told::default(), open: HashMap::new() };
+    let mut pass = Pass { world, ways: &ways, told: Told::default(), open: HashMap::new(), appenders: HashMap::new() };
     let original = pass.read(&row)?;
     pass.give_up(Item { entry: None, original, row }, "dropped by the user")
 }
@@ -419,8 +429,8 @@ fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
     all
 }
 
-/// The mail and its recipients; `None` for a way that no relay carries.
-fn composed(item: &Item, desk: &Desk<'_>) -> Result<Option<(Message, Vec<String>)>> {
+/// The mail and its recipients.
+fn composed(item: &Item, desk: &Desk<'_>) -> Result<(Message, Vec<String>)> {
     let original = &item.original;
     let to = recipients(&item.row.telling);
     let message = match &item.row.telling.way {
@@ -429,15 +439,11 @@ fn composed(item: &Item, desk: &Desk<'_>) -> Result<Option<(Message, Vec<String>
         Way::Vacation(vacation) => compose::vacation(original, vacation, desk),
         Way::Reply(reply) => compose::reply(original, reply, desk),
         Way::Reject(reject) => compose::reject(original, reject, desk),
-        Way::Notify(notify) => match &notify.mail {
-            Some(mail) => compose::notification(notify, mail, desk),
-            None => return Ok(None),
-        },
-        // As it is: the server on the other side is the last one.
-        Way::Lmtp(_) => original.edited(&[]),
-        Way::Pipe(_) | Way::Imap(_) => return Ok(None),
+        Way::Notify(notify) => compose::notification(notify, notify.mail.as_deref().unwrap_or(desk.from), desk),
+        // As it is: the server on the other side is the last one. Programs and folders are not told by mail.
+        Way::Lmtp(_) | Way::Pipe(_) | Way::Imap(_) => original.edited(&[]),
     };
-    Ok(Some((message, to)))
+    Ok((message, to))
 }
 
 fn recipients(telling: &Telling) -> Vec<String> {

@@ -1,0 +1,80 @@
+//! `notify` by webhook: a notification as JSON over HTTPS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::relay::Verdict;
+use crate::clean;
+use crate::decision::{Importance, Notify};
+use crate::error::{Error, Kind};
+
+/// What the whole exchange may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Posts `{"title": …, "text": …, "importance": …}`. The server's answer decides: 2xx is sent; 408, 429, 5xx and a server
+/// that cannot be reached are for later; anything else, a redirection too, is final. It blocks.
+pub fn post(address: &str, notify: &Notify) -> Verdict {
+    let importance = match notify.importance {
+        Importance::High => "high",
+        Importance::Normal => "normal",
+        Importance::Low => "low",
+    };
+    let json = serde_json::json!({"title": notify.title, "text": notify.text, "importance": importance}).to_string();
+    let doing = || format!("posting to {}", host_of(address));
+    let request = agent(address.starts_with("https://")).post(address).header("Content-Type", "application/json");
+    match request.send(json) {
+        Ok(answer) => match answer.status().as_u16() {
+            code @ 200..=299 => Verdict::Sent(format!("the webhook answered {code}")),
+            code @ (408 | 429 | 500..=599) => {
+                Verdict::Later(Error::transient(Kind::Refused, doing()).said(code.to_string()))
+            }
+            code => Verdict::Never(Error::permanent(Kind::Refused, doing()).said(code.to_string())),
+        },
+        Err(ureq::Error::BadUri(cause)) => {
+            Verdict::Never(Error::permanent(Kind::Refused, format!("{}: {}", doing(), clean::short(&cause, 200))))
+        }
+        Err(e) => Verdict::Later(Error::transient(Kind::Network, doing()).because(e)),
+    }
+}
+
+/// An address may hold a secret; what is logged is only where it leads.
+fn host_of(address: &str) -> String {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    clean::short(authority.rsplit('@').next().unwrap_or_default(), 100)
+}
+
+/// With the system's authorities as everywhere else. A redirection is not followed: it could lead to another place.
+fn agent(https_only: bool) -> Agent {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let roots: Vec<Certificate<'static>> =
+        found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::from(roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    Agent::config_builder()
+        .https_only(https_only)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(TIMEOUT))
+        .user_agent(concat!("mailsluice/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .build()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_an_address_is_its_host() {
+        assert_eq!(host_of("https://user:pw@hooks.example:8443/T0/secret?x"), "hooks.example:8443");
+        assert_eq!(host_of("https://hooks.example?token=1"), "hooks.example");
+    }
+}

@@ -1,0 +1,106 @@
+//! `imap`: a message is appended to a folder of an account.
+//!
+//! What the folder looked like is noted, durably, before the first attempt: after an unknown outcome the message is looked
+//! for among what came since, and appended again only when it is not there.
+
+use jiff::Timestamp;
+
+use super::{Item, Pass};
+use crate::clean;
+use crate::decision::{Append, Way};
+use crate::error::{Error, Kind, Result};
+use crate::message::Flags;
+use crate::outbox::relay::{Trouble, Verdict};
+use crate::source::imap::append::{Appender, Mark, NotAppended};
+use crate::state::OutboxState;
+
+/// What came of an attempt at a row.
+enum Appended {
+    Now(String),
+    Before,
+}
+
+impl Pass<'_> {
+    pub(super) async fn by_account(&mut self, mut item: Item) -> Result<bool> {
+        let Way::Imap(append) = item.row.telling.way.clone() else { return Ok(false) };
+        let Some(account) = self.ways.imap(&append.account).cloned() else {
+            let cause = format!("there is no IMAP account `{}` in the config", clean::short(&append.account, 40));
+            return self.wait(item, cause);
+        };
+        if item.entry.as_ref().is_some_and(|entry| comes_back(&append, &entry.row.account, &entry.row.folder)) {
+            let text = "it comes from this very folder and would be fetched again";
+            self.note(item, vec![Verdict::Never(Error::permanent(Kind::Refused, text))])?;
+            return Ok(true);
+        }
+        // The name that rests is no relay's: a colon stands in none.
+        let name = format!("imap:{}", account.name);
+        if self.rests(&name, "")? {
+            return Ok(false);
+        }
+        if !self.appenders.contains_key(&name) {
+            match Appender::connect(&account).await {
+                Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
+                Err(error) => return self.troubled(item, &name, "", Trouble::Relay(error)),
+            }
+        }
+        match self.append(&name, &mut item, append).await? {
+            Ok(Appended::Now(words)) => self.note(item, vec![Verdict::Sent(words)])?,
+            Ok(Appended::Before) => {
+                self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
+            }
+            Err(NotAppended::Refused(error)) => {
+                let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
+                self.note(item, vec![verdict])?;
+            }
+            Err(NotAppended::Broken(error)) => return self.troubled(item, &name, "", Trouble::Relay(error)),
+            Err(NotAppended::Unknown(error)) => {
+                self.appenders.remove(&name);
+                self.unknown(item, &error)?;
+                return Ok(true);
+            }
+        }
+        self.wake(&name, "")?;
+        Ok(true)
+    }
+
+    async fn append(
+        &mut self,
+        name: &str,
+        item: &mut Item,
+        mut append: Append,
+    ) -> Result<std::result::Result<Appended, NotAppended>> {
+        let now = self.world.now();
+        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
+        if let Some((generation, next)) = append.noted {
+            match appender.has_come(&append.folder, Mark { generation, next }, &item.original).await {
+                Ok(true) => return Ok(Ok(Appended::Before)),
+                Ok(false) => {}
+                Err(error) => return Ok(Err(NotAppended::Broken(error))),
+            }
+        }
+        match appender.mark(&append.folder).await {
+            Ok(mark) => append.noted = mark.map(|mark| (mark.generation, mark.next)),
+            Err(error) => return Ok(Err(NotAppended::Broken(error))),
+        }
+        item.row.telling.way = Way::Imap(append.clone());
+        item.row.state = OutboxState::Waiting;
+        self.world.store.resolve(&item.row)?;
+        if !self.world.store.claim(item.row.id, now)? {
+            let busy = Error::transient(Kind::Busy, "somebody else has taken this row");
+            return Ok(Err(NotAppended::Refused(busy)));
+        }
+        let mut flags = Flags::default();
+        for word in &append.flags {
+            // A word that is no flag was refused when the rule was read.
+            flags.parse_word(word).ok();
+        }
+        let arrived = Timestamp::from_second(append.arrived).unwrap_or(now);
+        Ok(appender.append(&append.folder, &flags, arrived, &item.original).await.map(Appended::Now))
+    }
+}
+
+/// Whether the message would be fetched anew from where it came.
+fn comes_back(append: &Append, account: &str, folder: &str) -> bool {
+    let is_inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
+    append.account == account && (append.folder == folder || is_inbox(&append.folder) && is_inbox(folder))
+}

@@ -1,0 +1,280 @@
+//! A message is put into a folder of a server: APPEND (RFC 3501 6.3.11).
+
+use std::io::Read;
+
+use async_imap::imap_proto::{MailboxDatum, Response, StatusAttribute};
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
+use tokio::io::AsyncWriteExt;
+
+use super::session::{Refusal, Session, mailbox, quoted, refused};
+use crate::config::Account;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Flag, Flags, Message};
+use crate::net::{deadline, within};
+
+/// So much of a message is read at a time.
+const PIECE: usize = 32 * 1024;
+
+/// A folder before something was appended: what has this UID or a higher one, in this generation, came later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// UIDVALIDITY.
+    pub generation: u32,
+    /// UIDNEXT.
+    pub next: u32,
+}
+
+/// A logged-in connection that appends.
+#[derive(Debug)]
+pub struct Appender {
+    session: Session,
+    delimiter: Option<char>,
+}
+
+/// Why nothing was appended, as far as we know.
+#[derive(Debug)]
+pub enum NotAppended {
+    /// The server refused this message, or its folder.
+    Refused(Error),
+    /// The connection broke before the whole message was sent.
+    Broken(Error),
+    /// The connection broke when the message was there: it may stand in the folder.
+    Unknown(Error),
+}
+
+impl Appender {
+    /// Connects, protects the connection and logs in.
+    pub async fn connect(account: &Account) -> Result<Self> {
+        let mut appender = Self { session: Session::connect(account).await?, delimiter: None };
+        appender.ask_delimiter().await?;
+        Ok(appender)
+    }
+
+    /// An empty name asks for the delimiter alone (RFC 3501 6.3.8).
+    async fn ask_delimiter(&mut self) -> Result<()> {
+        let mut delimiter = None;
+        self.session
+            .run("LIST \"\" \"\"", |reply| {
+                if let Response::MailboxData(MailboxDatum::List(list)) = reply {
+                    delimiter = list.delimiter.as_deref().and_then(|text| text.chars().next());
+                }
+                Ok(())
+            })
+            .await?;
+        self.delimiter = delimiter;
+        Ok(())
+    }
+
+    fn on_server(&self, folder: &str) -> Result<String> {
+        mailbox(&self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4]))))
+    }
+
+    /// What the next message in the folder will be. `None`: there is no such folder, or the server does not say.
+    pub async fn mark(&mut self, folder: &str) -> Result<Option<Mark>> {
+        let command = format!("STATUS {} (UIDVALIDITY UIDNEXT)", self.on_server(folder)?);
+        let (mut generation, mut next) = (None, None);
+        let tag = self.session.send(&command).await?;
+        let answer = self.session.finish(&tag, |reply| {
+            if let Response::MailboxData(MailboxDatum::Status { status, .. }) = reply {
+                for attribute in status {
+                    match attribute {
+                        StatusAttribute::UidValidity(n) => generation = Some(*n),
+                        StatusAttribute::UidNext(n) => next = Some(*n),
+                        _ => {}
+                    }
+                }
+            }
+            Ok(())
+        });
+        Ok(match answer.await? {
+            Ok(_) => generation.zip(next).map(|(generation, next)| Mark { generation, next }),
+            Err(_) => None,
+        })
+    }
+
+    /// Whether the message came into the folder since: the same Message-ID, and the same size. One without a Message-ID
+    /// is told by its size alone.
+    pub async fn has_come(&mut self, folder: &str, since: Mark, message: &Message) -> Result<bool> {
+        if self.mark(folder).await?.is_none_or(|now| now.generation != since.generation || now.next <= since.next) {
+            return Ok(false);
+        }
+        let size = wire_size(message)?;
+        let mut criteria = format!("UID {}:* LARGER {} SMALLER {}", since.next, size.saturating_sub(1), size + 1);
+        if let Some(id) = message.first("Message-ID").and_then(|id| quoted(id.trim())) {
+            criteria.push_str(&format!(" HEADER Message-ID {id}"));
+        }
+        let mut found = false;
+        let folder = self.on_server(folder)?;
+        self.session.run(&format!("EXAMINE {folder}"), |_| Ok(())).await?;
+        self.session
+            .run(&format!("UID SEARCH {criteria}"), |reply| {
+                if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
+                    // `n:*` names the last message even when its UID is lower (RFC 3501 6.4.8).
+                    found |= uids.iter().any(|uid| *uid >= since.next);
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(found)
+    }
+
+    /// Appends the message. A missing folder is created.
+    pub async fn append(
+        &mut self,
+        folder: &str,
+        flags: &Flags,
+        arrived: Timestamp,
+        message: &Message,
+    ) -> std::result::Result<String, NotAppended> {
+        let folder = self.on_server(folder).map_err(NotAppended::Refused)?;
+        let size = wire_size(message).map_err(NotAppended::Broken)?;
+        let date = strtime::format("%d-%b-%Y %H:%M:%S +0000", &arrived.to_zoned(TimeZone::UTC))
+            .map_err(|e| NotAppended::Refused(Error::permanent(Kind::Refused, "writing a date").because(e)))?;
+        let command = format!("APPEND {folder} ({}) \"{date}\" {{{size}}}", flags_for(flags));
+        match self.once(&command, message, size).await? {
+            Ok(answer) => Ok(answer),
+            Err(refusal) if refusal.line.contains("TRYCREATE") => {
+                let create = format!("CREATE {folder}");
+                self.session.run(&create, |_| Ok(())).await.map_err(sorted)?;
+                let again = self.once(&command, message, size).await?;
+                again.map_err(|refusal| NotAppended::Refused(refused("APPEND", &refusal.line)))
+            }
+            Err(refusal) => Err(NotAppended::Refused(refused("APPEND", &refusal.line))),
+        }
+    }
+
+    async fn once(
+        &mut self,
+        command: &str,
+        message: &Message,
+        size: u64,
+    ) -> std::result::Result<std::result::Result<String, Refusal>, NotAppended> {
+        let tag = self.session.send(command).await.map_err(NotAppended::Broken)?;
+        if let Some(refusal) = self.session.wait_continuation(&tag).await.map_err(NotAppended::Broken)? {
+            return Ok(Err(refusal));
+        }
+        self.literal(message, size).await.map_err(NotAppended::Broken)?;
+        // From here on the server may have it.
+        self.session.write(b"\r\n").await.map_err(NotAppended::Unknown)?;
+        self.session.finish(&tag, |_| Ok(())).await.map_err(NotAppended::Unknown)
+    }
+
+    async fn literal(&mut self, message: &Message, size: u64) -> Result<()> {
+        let mut source = Wire::of(message)?;
+        let mut sent = 0;
+        while let Some(piece) = source.next()? {
+            sent += piece.len() as u64;
+            let stream = self.session.stream();
+            within(deadline::REPLY, "sending a message", stream.write_all(piece)).await?;
+        }
+        match sent == size {
+            true => Ok(()),
+            false => Err(Error::transient(Kind::Disk, "a message changed while it was sent")),
+        }
+    }
+
+    /// Says goodbye.
+    pub async fn logout(mut self) {
+        self.session.logout().await;
+    }
+}
+
+/// A refusal concerns the message; anything else the connection.
+fn sorted(error: Error) -> NotAppended {
+    match error.kind() {
+        Kind::Refused => NotAppended::Refused(error),
+        _ => NotAppended::Broken(error),
+    }
+}
+
+/// The system flags, and keywords as they are; `\Deleted` is never set.
+fn flags_for(flags: &Flags) -> String {
+    let system = [
+        (Flag::Seen, "\\Seen"),
+        (Flag::Replied, "\\Answered"),
+        (Flag::Flagged, "\\Flagged"),
+        (Flag::Draft, "\\Draft"),
+        (Flag::Passed, "$Forwarded"),
+    ];
+    let named = system.into_iter().filter(|(flag, _)| flags.has(*flag)).map(|(_, name)| name);
+    named.chain(flags.keywords()).collect::<Vec<_>>().join(" ")
+}
+
+fn wire_size(message: &Message) -> Result<u64> {
+    let mut source = Wire::of(message)?;
+    let mut size = 0;
+    while let Some(piece) = source.next()? {
+        size += piece.len() as u64;
+    }
+    Ok(size)
+}
+
+/// A message with CRLF for each LF, piece by piece.
+struct Wire<'m> {
+    reader: Box<dyn Read + Send + 'm>,
+    piece: Vec<u8>,
+    out: Vec<u8>,
+    after_cr: bool,
+}
+
+impl<'m> Wire<'m> {
+    fn of(message: &'m Message) -> Result<Self> {
+        let reader = message.reader().map_err(|e| Error::disk("reading a message", e))?;
+        Ok(Self { reader, piece: vec![0; PIECE], out: Vec::with_capacity(PIECE * 2), after_cr: false })
+    }
+
+    fn next(&mut self) -> Result<Option<&[u8]>> {
+        let read = loop {
+            match self.reader.read(&mut self.piece) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                read => break read.map_err(|e| Error::disk("reading a message", e))?,
+            }
+        };
+        self.out.clear();
+        for byte in &self.piece[..read] {
+            if *byte == b'\n' && !self.after_cr {
+                self.out.push(b'\r');
+            }
+            // NUL is not allowed in a literal (RFC 3501 9, CHAR8).
+            self.out.push(if *byte == 0 { b' ' } else { *byte });
+            self.after_cr = *byte == b'\r';
+        }
+        Ok((read > 0).then_some(&self.out[..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Bytes;
+
+    fn wire(text: &[u8]) -> Vec<u8> {
+        let message = Message::new(Bytes::Memory(text.to_vec()));
+        let mut source = Wire::of(&message).unwrap();
+        let mut all = Vec::new();
+        while let Some(piece) = source.next().unwrap() {
+            all.extend_from_slice(piece);
+        }
+        all
+    }
+
+    #[test]
+    fn each_line_ends_with_crlf_once() {
+        assert_eq!(wire(b"A: b\n\nx\ny"), b"A: b\r\n\r\nx\r\ny");
+        assert_eq!(wire(b"A: b\r\n\n"), b"A: b\r\n\r\n");
+        assert_eq!(wire(b"a\0b\n"), b"a b\r\n");
+        let long = b"x\n".repeat(PIECE);
+        assert_eq!(wire(&long), b"x\r\n".repeat(PIECE));
+    }
+
+    #[test]
+    fn flags_are_named_as_on_a_server() {
+        let mut flags = Flags::default();
+        for word in ["seen", "flagged", "deleted", "$work", "passed"] {
+            flags.parse_word(word).unwrap();
+        }
+        assert_eq!(flags_for(&flags), "\\Seen \\Flagged $Forwarded $work");
+    }
+}
