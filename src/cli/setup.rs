@@ -48,9 +48,9 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Examined { config, rules, mut problems } = Config::examine(path);
+        let Examined { config, rules, known, mut problems } = Config::examine(path);
         let Some(config) = config else {
-            compile(&rules, &Settings::default(), &mut problems);
+            compile(&rules, &known.into(), &mut problems);
             return Err(problems);
         };
         let settings = Settings::of(&config);

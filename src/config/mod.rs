@@ -25,7 +25,7 @@ mod server;
 mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
-pub use self::load::Examined;
+pub use self::load::{Examined, Known};
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 
 use std::path::PathBuf;

@@ -12,7 +12,7 @@ use super::run::Run;
 use super::trace::Trace;
 use crate::config::lists::List;
 use crate::config::problem::{Problem, Severity};
-use crate::config::{Config, FilterSource};
+use crate::config::{Config, FilterSource, Known};
 use crate::decision::{Decision, Deferral};
 use crate::message::{Address, Envelope, Message};
 
@@ -39,7 +39,14 @@ pub struct Settings {
 impl Default for Settings {
     /// What a config says that says nothing.
     fn default() -> Self {
-        Self { me: Vec::new(), trust: Vec::new(), delimiters: "+".to_owned(), lists: Vec::new() }
+        Known::default().into()
+    }
+}
+
+impl From<Known> for Settings {
+    fn from(known: Known) -> Self {
+        let Known { me, trust, delimiters, lists } = known;
+        Self { me, trust, delimiters, lists }
     }
 }
 

@@ -24,11 +24,8 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Errors and warnings as they are shown, with an empty line between two.
 fn shown(path: &Path) -> String {
-    let Examined { config, rules, mut problems } = Config::examine(path);
-    problems.extend(
-        Engine::compile(&rules, &config.as_ref().map(mailsluice::filter::Settings::of).unwrap_or_default())
-            .map_or_else(|errors| errors, |(_, warnings)| warnings),
-    );
+    let Examined { rules, known, mut problems, .. } = Config::examine(path);
+    problems.extend(Engine::compile(&rules, &known.into()).map_or_else(|errors| errors, |(_, warnings)| warnings));
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
