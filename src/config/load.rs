@@ -347,7 +347,7 @@ fn unreadable(path: &Path, error: &ReadError) -> Problem {
         (format!("the config cannot be read: {error}"), None)
     };
     let source = Arc::new(Source::new(path, ""));
-    Problem { severity: Severity::Error, source, span: None, message, hint }
+    Problem { severity: Severity::Error, source, span: None, message, hint, given: None }
 }
 
 #[cfg(test)]

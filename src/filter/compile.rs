@@ -113,6 +113,7 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled
             FilterSource::Yaml(file) => {
                 let mut compiler = Compiler::new(file, &mut shared);
                 let rules = compiler.file(&file.document.root);
+                parameters::name_origins(file, &mut compiler.problems);
                 compiled.problems.extend(compiler.problems.into_vec());
                 for (rule, condition, span) in rules {
                     let (step, source) = (compiled.steps.len(), Arc::clone(&file.document.source));
@@ -240,7 +241,8 @@ impl<'d, 's> Compiler<'d, 's> {
             FilterSource::Yaml(file) => {
                 let mut compiler = Compiler::new(file, self.shared);
                 let rules = compiler.file(&file.document.root);
-                let problems = compiler.problems;
+                let mut problems = compiler.problems;
+                parameters::name_origins(file, &mut problems);
                 self.problems.merge(problems);
                 Some(Step::File(rules.into_iter().map(|(rule, _, _)| rule).collect()))
             }
