@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::accounts;
 use super::filters::FilterFiles;
 use super::lists::{self, List};
+use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::relays;
@@ -53,6 +54,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::List(&Takes::Rules("a rule")),
         ),
         (
+            "maintenance",
+            "Rules for mail that is here, each for its folders and run again and again.",
+            Takes::List(&Takes::Section(&maintenance::SHAPE)),
+        ),
+        (
             "lists",
             "Lists that rules ask and add to, for all rule files.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
@@ -90,6 +96,8 @@ pub struct Examined {
     pub config: Option<Config>,
     /// Every rule file that could be read, each once, whatever is wrong with the config.
     pub rules: Vec<FilterSource>,
+    /// The same for `maintenance`.
+    pub maintenance: Vec<Maintenance>,
     /// What rules need to know of the config, as far as it could be read.
     pub known: Known,
     /// Errors and warnings, in the order of the files.
@@ -140,13 +148,13 @@ impl Config {
         let Some(document) = Document::parse(&source, &mut problems) else {
             return Examined { problems: problems.into_vec(), ..Examined::default() };
         };
-        let (mut rules, mut known) = (Vec::new(), Known::default());
-        let config = read(path, &document, &mut rules, &mut known, &mut problems);
+        let mut examined = Examined::default();
+        let config = read(path, &document, &mut examined, &mut problems);
         if let Some(at) = plain_password(&document) {
             check_access(path, &metadata, at, &mut problems);
         }
         let config = config.filter(|_| !problems.has_errors());
-        Examined { config, rules, known, problems: problems.into_vec() }
+        Examined { config, problems: problems.into_vec(), ..examined }
     }
 
     /// Where the config is looked for when nobody says: `$XDG_CONFIG_HOME/mailsluice/config.yaml`, else
@@ -159,15 +167,9 @@ impl Config {
     }
 }
 
-/// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `rules` and `known`
-/// get what there is all the same.
-fn read(
-    path: &Path,
-    document: &Document,
-    rules: &mut Vec<FilterSource>,
-    known: &mut Known,
-    problems: &mut Problems,
-) -> Option<Config> {
+/// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `examined` gets what
+/// there is all the same.
+fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mut Problems) -> Option<Config> {
     if let Value::Null = document.root.value {
         problems.error_in_file("this config is empty").hint("the line `maildir: ~/Mail` is enough to begin with");
         return None;
@@ -189,11 +191,13 @@ fn read(
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
-    *known = read_known(&mut map, document, &base);
+    let mut known = read_known(&mut map, document, &base);
     known.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
     let inline = inline_rules(document, &base, &mut files, problems);
-    rules.extend(files.readable().chain(inline.clone()));
+    examined.rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);
+    examined.maintenance = maintenance::read(document, &base, &mut files, problems);
+    examined.known = known.clone();
     Some(Config {
         path: path.to_path_buf(),
         maildir: maildir?,
@@ -201,10 +205,11 @@ fn read(
         accounts,
         filters,
         relays,
-        lists: known.lists.clone(),
-        me: known.me.clone(),
-        trust: known.trust.clone(),
-        delimiters: known.delimiters.clone(),
+        maintenance: examined.maintenance.clone(),
+        lists: known.lists,
+        me: known.me,
+        trust: known.trust,
+        delimiters: known.delimiters,
         tests: tests_of(document),
     })
 }
@@ -456,8 +461,9 @@ mod tests {
             let source = Arc::new(Source::new("config.yaml", text));
             let mut problems = Problems::new(&source);
             let document = Document::parse(&source, &mut problems);
-            let config =
-                document.and_then(|document| read(Path::new("config.yaml"), &document, &mut Vec::new(), &mut problems));
+            let config = document.and_then(|document| {
+                read(Path::new("config.yaml"), &document, &mut Examined::default(), &mut problems)
+            });
             assert!(config.is_some() || problems.has_errors(), "{}", source.text);
             assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
         }

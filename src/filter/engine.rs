@@ -75,7 +75,16 @@ impl Settings {
 impl Engine {
     /// Compiles rules in the order of their files. `Ok` comes with warnings, `Err` with errors and warnings.
     pub fn compile(sources: &[FilterSource], settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Compiled { steps, placed, mut problems } = compile::compile(sources, settings);
+        Self::of(compile::compile(sources, settings, false), settings)
+    }
+
+    /// The same for an item of `maintenance`: an action that tells somebody something is an error.
+    pub fn compile_silent(source: &FilterSource, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Self::of(compile::compile(std::slice::from_ref(source), settings, true), settings)
+    }
+
+    fn of(compiled: Compiled, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Compiled { steps, placed, mut problems } = compiled;
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }

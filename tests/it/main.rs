@@ -18,6 +18,7 @@ mod hostile;
 mod imap;
 mod kill;
 mod layers;
+mod maintenance;
 mod pop3;
 mod program;
 mod rule_files;
