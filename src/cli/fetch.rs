@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::maintain;
 use super::output::Output;
 use super::progress::Bars;
 use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Report, Ways, World};
+use crate::pass::{self, Report, Upkeep, Ways, World};
 use crate::pipeline::{self, Job};
 
 /// So many accounts are fetched at the same time.
@@ -27,7 +28,7 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     setup::warn_of_root(output);
     let world = World { allow_root, ..World::open(&setup.config)? };
     let ways = Ways::of(&setup.config);
-    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &ways, output))?;
+    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &ways, setup.upkeeps, output))?;
     pass::prune(&world)?;
     Ok(code)
 }
@@ -39,7 +40,7 @@ fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
     Ok(jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.account.name)).collect())
 }
 
-async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, output: &Output) -> Result<u8> {
+async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, upkeeps: Vec<Upkeep>, output: &Output) -> Result<u8> {
     let stop = signals::stop_token()?;
     let bars = Bars::new(output.shows_progress());
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -64,12 +65,13 @@ async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, output: &Output) 
     }
     if !stop.is_cancelled() {
         queue::report(&pass::tell(world, ways, SENDING, &stop).await?, output);
+        code = worse(code, maintain::due(world, upkeeps, &stop, output).await?);
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })
 }
 
 /// "Try again" gives way to a failure that somebody has to look at.
-fn worse(a: u8, b: u8) -> u8 {
+pub(super) fn worse(a: u8, b: u8) -> u8 {
     match (a, b) {
         (0, code) | (code, 0) => code,
         (75, code) => code,

@@ -7,6 +7,7 @@ mod explain;
 mod fetch;
 mod filters;
 mod log;
+mod maintain;
 mod output;
 mod progress;
 mod queue;
@@ -78,6 +79,8 @@ enum Command {
     },
     /// Run the rules over mail in local folders; shows what would move, and moves it with --yes
     Refilter(refilter::Arguments),
+    /// Run the items of `maintenance` in the config over mail that is here, now
+    Maintain(maintain::Arguments),
     /// Bring a message back that a rule filed or discarded, by its number in the log
     Undo {
         /// The numbers that `log` shows
@@ -148,6 +151,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Check => check::run(&config, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
         Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),
+        Command::Maintain(arguments) => maintain::run(&config, &arguments, cli.allow_root, output),
         Command::Queue(queue) => queue::run(&config, &queue, cli.allow_root, output),
         Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
         Command::Undo { ids } => undo::run(&config, &ids, output),

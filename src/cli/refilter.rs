@@ -56,10 +56,11 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         account: arguments.account.as_deref().unwrap_or(REFILTERED),
         send: arguments.send,
         run_programs: arguments.yes || arguments.run_programs,
+        keep_newest: 0,
     };
     let mut all = Looked::default();
     for folder in &arguments.folders {
-        let Looked { moves, stay, remarks } = refilter.look(folder)?;
+        let Looked { moves, stay, remarks, .. } = refilter.look(folder)?;
         all.moves.extend(moves);
         all.stay += stay;
         all.remarks.extend(remarks);
@@ -96,7 +97,7 @@ fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
     }
 }
 
-fn show(looked: &Looked, output: &Output) {
+pub(super) fn show(looked: &Looked, output: &Output) {
     for one in &looked.moves {
         let (from, subject) = &one.about;
         if output.json {

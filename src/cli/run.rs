@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use super::maintain;
 use super::output::Output;
 use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::daemon;
 use crate::error::Result;
-use crate::pass::{Told, Ways, World};
+use crate::pass::{Maintained, Told, Ways, World};
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
@@ -19,7 +20,10 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
         let stop = signals::stop_token()?;
         let ways = Ways::of(&setup.config);
         let told = move |told: &Told| queue::report(told, &output);
-        daemon::run(&world, setup.jobs, ways, stop, move |report| output.report(report), told).await;
+        let tell = move |report: &_| output.report(report);
+        let maintained = move |maintained: &Maintained| maintain::report(maintained, false, &output);
+        let tellers = daemon::Tellers { tell, told, maintained };
+        daemon::run(&world, setup.jobs, setup.upkeeps, ways, stop, tellers).await;
         Ok(0)
     })
 }

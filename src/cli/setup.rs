@@ -12,9 +12,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::output::{Output, count};
 use crate::config::problem::{Problem, Severity};
 use crate::config::reader::suggest;
-use crate::config::{Config, Examined, FilterSource};
+use crate::config::{Config, Examined, FilterSource, Maintenance};
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Engine, Settings};
+use crate::pass::Upkeep;
 use crate::pipeline::Job;
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
@@ -39,6 +40,8 @@ pub(super) fn config_path(given: Option<PathBuf>) -> Result<PathBuf> {
 pub(super) struct Setup {
     pub(super) config: Config,
     pub(super) jobs: Vec<Job>,
+    /// What is done again and again with mail that is here.
+    pub(super) upkeeps: Vec<Upkeep>,
     /// The rules for mail that belongs to no account.
     pub(super) rules: Arc<Engine>,
     /// The rules of each account, by its name.
@@ -48,12 +51,14 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Examined { config, rules, mut problems } = Config::examine(path);
+        let Examined { config, rules, maintenance, known, mut problems } = Config::examine(path);
+        let settings = Settings::from(known);
+        let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {
-            compile(&rules, &Settings::default(), &mut problems);
+            compile(&rules, &settings, &mut problems);
+            drop_repeated(&mut problems);
             return Err(problems);
         };
-        let settings = Settings::of(&config);
         let rules = Arc::new(compile(&config.filters, &settings, &mut problems));
         let (mut jobs, mut engines) = (Vec::new(), BTreeMap::new());
         for account in &config.accounts {
@@ -64,13 +69,11 @@ impl Setup {
             engines.insert(account.name.clone(), Arc::clone(&engine));
             jobs.push(Job { account: Arc::new(account.clone()), engine });
         }
-        // The same file may serve several accounts; its problems are told once.
-        let mut seen = std::collections::HashSet::new();
-        problems.retain(|problem| seen.insert(problem.to_string()));
+        drop_repeated(&mut problems);
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
-        Ok((Self { config, jobs, rules, engines }, problems))
+        Ok((Self { config, jobs, upkeeps, rules, engines }, problems))
     }
 
     /// The rules of an account, or those for mail that belongs to none.
@@ -102,9 +105,25 @@ impl Setup {
     }
 }
 
+/// The same file may serve several accounts; its problems are told once.
+fn drop_repeated(problems: &mut Vec<Problem>) {
+    let mut seen = std::collections::HashSet::new();
+    problems.retain(|problem| seen.insert(problem.to_string()));
+}
+
+/// An item of `maintenance` with its rule.
+fn upkeep(item: Maintenance, settings: &Settings, problems: &mut Vec<Problem>) -> Upkeep {
+    let engine = compiled(Engine::compile_silent(&item.rule, settings), problems);
+    Upkeep { item: Arc::new(item), engine: Arc::new(engine) }
+}
+
 /// Compiles rules; problems are added to those known.
 pub(super) fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
-    match Engine::compile(filters, settings) {
+    compiled(Engine::compile(filters, settings), problems)
+}
+
+fn compiled(result: Result<(Engine, Vec<Problem>), Vec<Problem>>, problems: &mut Vec<Problem>) -> Engine {
+    match result {
         Ok((engine, warnings)) => {
             problems.extend(warnings);
             engine

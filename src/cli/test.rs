@@ -51,7 +51,7 @@ fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
 
 /// The tests of these files, with the lists and addresses of the config where there is one.
 fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<Vec<Verdict>> {
-    let settings = Config::examine(config).config.as_ref().map(Settings::of).unwrap_or_default();
+    let settings = Settings::from(Config::examine(config).known);
     let mut verdicts = Vec::new();
     for file in files {
         let filter = told(load(file), output)?;

@@ -123,7 +123,7 @@ pub(super) fn read_all(
 }
 
 /// What the log calls mail that came from no account.
-const RESERVED: [&str; 5] = ["deliver", "refilter", "undo", "outbox", "sendmail"];
+const RESERVED: [&str; 6] = ["deliver", "refilter", "undo", "outbox", "sendmail", "maintenance"];
 
 fn check_name(key: &Key, problems: &mut Problems) {
     let name = key.text.as_str();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::lists::{self, List};
 use super::parameters::{self, Head};
-use super::problem::{Problems, Source};
+use super::problem::{Given, Problems, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Document, Node, Value};
 use super::{library, load};
@@ -66,6 +66,8 @@ pub struct RuleFile {
     pub written: Document,
     /// The lists it defines.
     pub lists: Vec<List>,
+    /// The parameters that whoever included it set.
+    pub given: Vec<Given>,
     /// Where its relative paths begin.
     pub base: Base,
 }
@@ -83,6 +85,14 @@ pub struct Script {
     pub base: Base,
 }
 
+impl RuleFile {
+    /// A file as it was written, without parameters, lists and includes.
+    pub fn plain(document: Document, base: &Base) -> Self {
+        let written = document.clone();
+        Self { document, written, lists: Vec::new(), given: Vec::new(), base: base.clone() }
+    }
+}
+
 impl FilterSource {
     /// The file.
     pub fn source(&self) -> &Arc<Source> {
@@ -96,8 +106,7 @@ impl FilterSource {
         let span = super::yaml::Span::START;
         let rules = super::yaml::Key { text: "rules".to_owned(), span };
         let root = Node { value: Value::Map(vec![(rules, Node { value: Value::Seq(Vec::new()), span })]), span };
-        let document = Document { source: Arc::clone(source), root };
-        Self::Yaml(RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: base.clone() })
+        Self::Yaml(RuleFile::plain(Document { source: Arc::clone(source), root }, base))
     }
 }
 
@@ -263,8 +272,7 @@ impl FilterFiles {
         let head = Head::read(&document.root, &mut own);
         if self.is_outermost_trial() && head.needs_values() {
             problems.merge(own);
-            let written = document.clone();
-            return Some(FilterSource::Yaml(RuleFile { document, written, lists: Vec::new(), base: base.clone() }));
+            return Some(FilterSource::Yaml(RuleFile::plain(document, base)));
         }
         let values = head.bind(with, node, problems);
         if head.lacks_values(&values) {
@@ -272,7 +280,9 @@ impl FilterFiles {
             problems.merge(own);
             return None;
         }
-        let file = self.finish(&mut document, &values, base, &mut own);
+        let mut file = self.finish(&mut document, &values, base, &mut own);
+        file.given = parameters::given(with, problems.source());
+        parameters::name_origins(&file, &mut own);
         problems.merge(own);
         Some(FilterSource::Yaml(file))
     }
@@ -302,7 +312,7 @@ impl FilterFiles {
                 }
             }
         }
-        RuleFile { document: document.clone(), written, lists, base: base.clone() }
+        RuleFile { document: document.clone(), written, lists, given: Vec::new(), base: base.clone() }
     }
 
     /// Puts each included file in the place of its name.
@@ -354,7 +364,9 @@ pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, pr
     let head = Head::read(&document.root, problems);
     let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
     let values = head.bind(with, &place, problems);
-    FilterFiles::new(&document.source.name.clone(), base).finish(&mut document, &values, base, problems)
+    let mut file = FilterFiles::new(&document.source.name.clone(), base).finish(&mut document, &values, base, problems);
+    file.given = parameters::given(with, problems.source());
+    file
 }
 
 /// A script with these values for its parameters.

@@ -51,7 +51,8 @@ pub enum ListKind {
     Database,
 }
 
-/// Reads the section `lists` of a config or rule file.
+/// Reads the section `lists` of a config or rule file. A list whose entries are wrong is there all the same, as one that
+/// rules may use in any way, so that they are not blamed too.
 pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mut Problems) -> Vec<List> {
     let Value::Map(entries) = &node.value else {
         if !matches!(node.value, Value::Null) {
@@ -60,9 +61,9 @@ pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mu
         }
         return Vec::new();
     };
-    let read = entries.iter().filter_map(|(key, node)| {
-        let kind = kind(node, base, problems)?;
-        Some(List { name: key.text.clone(), source: Arc::clone(source), at: key.span, kind })
+    let read = entries.iter().map(|(key, node)| {
+        let kind = kind(node, base, problems).unwrap_or(ListKind::Database);
+        List { name: key.text.clone(), source: Arc::clone(source), at: key.span, kind }
     });
     read.collect()
 }

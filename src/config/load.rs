@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::accounts;
 use super::filters::FilterFiles;
-use super::lists;
+use super::lists::{self, List};
+use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::relays;
@@ -53,6 +54,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::List(&Takes::Rules("a rule")),
         ),
         (
+            "maintenance",
+            "Rules for mail that is here, each for its folders and run again and again.",
+            Takes::List(&Takes::Section(&maintenance::SHAPE)),
+        ),
+        (
             "lists",
             "Lists that rules ask and add to, for all rule files.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
@@ -90,8 +96,32 @@ pub struct Examined {
     pub config: Option<Config>,
     /// Every rule file that could be read, each once, whatever is wrong with the config.
     pub rules: Vec<FilterSource>,
+    /// The same for `maintenance`.
+    pub maintenance: Vec<Maintenance>,
+    /// What rules need to know of the config, as far as it could be read.
+    pub known: Known,
     /// Errors and warnings, in the order of the files.
     pub problems: Vec<Problem>,
+}
+
+/// What rules need to know of a config, even of a wrong one.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// As [`Config::me`].
+    pub me: Vec<String>,
+    /// As [`Config::trust`].
+    pub trust: Vec<String>,
+    /// As [`Config::delimiters`].
+    pub delimiters: String,
+    /// As [`Config::lists`].
+    pub lists: Vec<List>,
+}
+
+impl Default for Known {
+    /// What a config says that says nothing.
+    fn default() -> Self {
+        Self { me: Vec::new(), trust: Vec::new(), delimiters: "+".to_owned(), lists: Vec::new() }
+    }
 }
 
 impl Config {
@@ -118,13 +148,13 @@ impl Config {
         let Some(document) = Document::parse(&source, &mut problems) else {
             return Examined { problems: problems.into_vec(), ..Examined::default() };
         };
-        let mut rules = Vec::new();
-        let config = read(path, &document, &mut rules, &mut problems);
+        let mut examined = Examined::default();
+        let config = read(path, &document, &mut examined, &mut problems);
         if let Some(at) = plain_password(&document) {
             check_access(path, &metadata, at, &mut problems);
         }
         let config = config.filter(|_| !problems.has_errors());
-        Examined { config, rules, problems: problems.into_vec() }
+        Examined { config, problems: problems.into_vec(), ..examined }
     }
 
     /// Where the config is looked for when nobody says: `$XDG_CONFIG_HOME/mailsluice/config.yaml`, else
@@ -137,9 +167,9 @@ impl Config {
     }
 }
 
-/// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `rules` gets what
-/// rules there are all the same.
-fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problems: &mut Problems) -> Option<Config> {
+/// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `examined` gets what
+/// there is all the same.
+fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mut Problems) -> Option<Config> {
     if let Value::Null = document.root.value {
         problems.error_in_file("this config is empty").hint("the line `maildir: ~/Mail` is enough to begin with");
         return None;
@@ -161,14 +191,13 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
-    let lists = map.read("lists", |n, p| Some(lists::read(n, &document.source, &base, p))).unwrap_or_default();
-    let mut me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
-    me.extend(accounts.iter().map(|account| account.user.clone()).filter(|user| user.contains('@')));
-    let trust = map.read("trust", |n, p| reader::texts(n, "a list of server names", p)).unwrap_or_default();
-    let delimiters = map.read("delimiters", |n, p| reader::text(n, "one or more characters", p).map(str::to_owned));
+    let mut known = read_known(&mut map, document, &base);
+    known.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
     let inline = inline_rules(document, &base, &mut files, problems);
-    rules.extend(files.readable().chain(inline.clone()));
+    examined.rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);
+    examined.maintenance = maintenance::read(document, &base, &mut files, problems);
+    examined.known = known.clone();
     Some(Config {
         path: path.to_path_buf(),
         maildir: maildir?,
@@ -176,12 +205,27 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
         accounts,
         filters,
         relays,
-        lists,
-        me: me.iter().map(|address| address.to_lowercase()).collect(),
-        trust: trust.iter().map(|name| name.to_lowercase()).collect(),
-        delimiters: delimiters.unwrap_or_else(|| "+".to_owned()),
+        maintenance: examined.maintenance.clone(),
+        lists: known.lists,
+        me: known.me,
+        trust: known.trust,
+        delimiters: known.delimiters,
         tests: tests_of(document),
     })
+}
+
+/// What rules need to know, beside the users of accounts.
+fn read_known(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) -> Known {
+    let lower = |texts: Vec<String>| texts.iter().map(|text| text.to_lowercase()).collect();
+    let me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
+    let trust = map.read("trust", |n, p| reader::texts(n, "a list of server names", p)).unwrap_or_default();
+    let delimiters = map.read("delimiters", |n, p| reader::text(n, "one or more characters", p).map(str::to_owned));
+    Known {
+        me: lower(me),
+        trust: lower(trust),
+        delimiters: delimiters.unwrap_or_else(|| Known::default().delimiters),
+        lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
+    }
 }
 
 fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<MailRoot> {
@@ -308,7 +352,7 @@ fn unreadable(path: &Path, error: &ReadError) -> Problem {
         (format!("the config cannot be read: {error}"), None)
     };
     let source = Arc::new(Source::new(path, ""));
-    Problem { severity: Severity::Error, source, span: None, message, hint }
+    Problem { severity: Severity::Error, source, span: None, message, hint, given: None }
 }
 
 #[cfg(test)]
@@ -417,8 +461,9 @@ mod tests {
             let source = Arc::new(Source::new("config.yaml", text));
             let mut problems = Problems::new(&source);
             let document = Document::parse(&source, &mut problems);
-            let config =
-                document.and_then(|document| read(Path::new("config.yaml"), &document, &mut Vec::new(), &mut problems));
+            let config = document.and_then(|document| {
+                read(Path::new("config.yaml"), &document, &mut Examined::default(), &mut problems)
+            });
             assert!(config.is_some() || problems.has_errors(), "{}", source.text);
             assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
         }

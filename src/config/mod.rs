@@ -16,16 +16,19 @@ pub mod shape;
 pub mod template;
 pub mod text;
 pub mod units;
+pub mod wildcard;
 pub mod yaml;
 
 mod accounts;
 mod load;
+mod maintenance;
 mod relays;
 mod server;
 mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
-pub use self::load::Examined;
+pub use self::load::{Examined, Known};
+pub use self::maintenance::Maintenance;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 
 use std::path::PathBuf;
@@ -40,7 +43,7 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 12] {
+pub fn sections() -> [&'static Shape; 13] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -50,6 +53,7 @@ pub fn sections() -> [&'static Shape; 12] {
         &accounts::FIRST,
         &accounts::RETENTION,
         &relays::SHAPE,
+        &maintenance::SHAPE,
         &filters::USES,
         &filters::HEAD,
         &lists::SHAPE,
@@ -72,6 +76,8 @@ pub struct Config {
     pub filters: Vec<FilterSource>,
     /// The ways out, in the order of the file.
     pub relays: Vec<Relay>,
+    /// What is done again and again with mail that is here.
+    pub maintenance: Vec<Maintenance>,
     /// The lists of the config, for all rules.
     pub lists: Vec<List>,
     /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.

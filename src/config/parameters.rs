@@ -1,9 +1,11 @@
 //! What a filter says of itself: a line about it, and parameters that whoever includes it may set.
 
-use super::problem::Problems;
+use super::RuleFile;
+use super::problem::{Given, Problems, Source};
 use super::reader::{self, MapReader, Shape, Takes};
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Span, Value};
 use crate::clean;
+use std::sync::Arc;
 
 /// The long form of a parameter.
 pub static SHAPE: Shape = Shape {
@@ -118,6 +120,58 @@ fn parameter(name: &str, node: &Node, problems: &mut Problems) -> Parameter {
     Parameter { name: name.to_owned(), about, default: map.take("default").cloned() }
 }
 
+/// Where the values of parameters stand that a file with this text sets.
+pub(super) fn given(with: Option<&Node>, source: &Arc<Source>) -> Vec<Given> {
+    let Some(Value::Map(entries)) = with.map(|with| &with.value) else { return Vec::new() };
+    let given = |name: &str, span| Given { name: name.to_owned(), source: Arc::clone(source), span };
+    entries.iter().map(|(key, node)| given(&key.text, node.span)).collect()
+}
+
+/// Tells of each problem that stands where a parameter's value was put in where that value was written. A value that was
+/// handed on is followed to whoever wrote it.
+pub fn name_origins(file: &RuleFile, problems: &mut Problems) {
+    let (source, root) = (&file.document.source, &file.written.root);
+    for problem in problems.iter_mut().filter(|_| !file.given.is_empty()) {
+        let (found_in, span) = match &problem.given {
+            Some(given) => (&given.source, Some(given.span)),
+            None => (&problem.source, problem.span),
+        };
+        let Some(span) = span.filter(|_| found_in.name == source.name) else { continue };
+        if let Some(given) = file.given.iter().find(|given| stands_at(root, span, &format!("${{{}}}", given.name))) {
+            problem.given = Some(given.clone());
+        }
+    }
+}
+
+/// Whether a text with this mark in it stands at a place.
+fn stands_at(node: &Node, at: Span, mark: &str) -> bool {
+    let covers = |span: Span| {
+        span.line == at.line && (span.column..span.column.saturating_add(span.length)).contains(&at.column)
+    };
+    match &node.value {
+        Value::Scalar { text, .. } => covers(node.span) && text.contains(mark),
+        Value::Seq(items) => items.iter().any(|item| stands_at(item, at, mark)),
+        Value::Map(entries) => {
+            entries.iter().any(|(key, node)| (covers(key.span) && key.text.contains(mark)) || stands_at(node, at, mark))
+        }
+        Value::Null | Value::File(_) => false,
+    }
+}
+
+/// A value with all its parts at one place.
+fn placed(value: &Node, span: Span) -> Node {
+    let mut node = Node { value: value.value.clone(), span };
+    match &mut node.value {
+        Value::Seq(items) => items.iter_mut().for_each(|item| *item = placed(item, span)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, child)| {
+            key.span = span;
+            *child = placed(child, span);
+        }),
+        Value::Null | Value::Scalar { .. } | Value::File(_) => {}
+    }
+    node
+}
+
 /// Puts the values in the place of `${name}` below a node: a text that is nothing but `${name}` becomes the value,
 /// whatever it is; inside a longer text only a text can stand. The value keeps the place where it is put, so that a
 /// mistake is shown in the filter that used it.
@@ -134,7 +188,7 @@ pub(super) fn substitute(node: &mut Node, values: &Values, problems: &mut Proble
         Value::Seq(items) => items.iter_mut().for_each(|child| substitute(child, values, problems)),
         Value::Scalar { text, .. } if text.contains("${") => {
             if let Some((_, value)) = values.iter().find(|(name, _)| *text == format!("${{{name}}}")) {
-                node.value = value.value.clone();
+                *node = placed(value, node.span);
                 return;
             }
             for (name, value) in values {

@@ -76,6 +76,27 @@ pub struct Problem {
     pub message: String,
     /// What to do about it, in one line.
     pub hint: Option<String>,
+    /// What is wrong was put there from elsewhere, as the value of a parameter.
+    pub given: Option<Given>,
+}
+
+/// The value of a parameter, where the user wrote it.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// The parameter.
+    pub name: String,
+    /// The file that uses the filter.
+    pub source: Arc<Source>,
+    /// The value's place in it.
+    pub span: Span,
+}
+
+/// `config.yaml:7:38: given as parameter `over``.
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, span) = (clean::line(self.source.name.as_os_str().as_encoded_bytes()), self.span);
+        write!(f, "{file}:{}:{}: given as parameter `{}`", span.line, span.column, clean::short(&self.name, 60))
+    }
 }
 
 impl Problem {
@@ -90,7 +111,8 @@ impl Problem {
         self.span.map_or(0, |span| span.line)
     }
 
-    /// For editors and scripts: `file`, `line`, `column` (from 1, or null), `severity`, `message`, `hint` (or null).
+    /// For editors and scripts: `file`, `line`, `column` (from 1, or null), `severity`, `message`, `hint` and
+    /// `given` (or null).
     pub fn to_json(&self) -> serde_json::Value {
         json!({
             "file": self.source.name.to_string_lossy(),
@@ -99,6 +121,7 @@ impl Problem {
             "severity": self.severity.to_string(),
             "message": self.message,
             "hint": self.hint,
+            "given": self.given.as_ref().map(Given::to_string),
         })
     }
 
@@ -124,9 +147,13 @@ impl fmt::Display for Problem {
         }
         write!(f, ": {}: {}", self.severity, clean::line(self.message.as_bytes()))?;
         match (self.span, &self.hint) {
-            (Some(span), _) => self.snippet(f, span),
-            (None, Some(hint)) => write!(f, "\n  = {}", clean::line(hint.as_bytes())),
-            (None, None) => Ok(()),
+            (Some(span), _) => self.snippet(f, span)?,
+            (None, Some(hint)) => write!(f, "\n  = {}", clean::line(hint.as_bytes()))?,
+            (None, None) => {}
+        }
+        match &self.given {
+            Some(given) => write!(f, "\n  = {given}"),
+            None => Ok(()),
         }
     }
 }
@@ -260,6 +287,11 @@ impl Problems {
         self.list.push(problem);
     }
 
+    /// The problems found so far, in the order they were found.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Problem> {
+        self.list.iter_mut()
+    }
+
     /// Whether anything here stops the program.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity == Severity::Error)
@@ -285,7 +317,7 @@ impl Problems {
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Problem {
         let at = self.list.len();
-        self.list.push(Problem { severity, source: Arc::clone(&self.source), span, message, hint: None });
+        self.list.push(Problem { severity, source: Arc::clone(&self.source), span, message, hint: None, given: None });
         &mut self.list[at]
     }
 }
@@ -363,8 +395,7 @@ mod tests {
         assert!(problems.has_errors());
         let list = problems.into_vec();
         assert_eq!(list[0].message, "first");
-        let expected =
-            json!({"file": "a", "line": 1, "column": 1, "severity": "error", "message": "first", "hint": "do this"});
+        let expected = json!({"file": "a", "line": 1, "column": 1, "severity": "error", "message": "first", "hint": "do this", "given": null});
         assert_eq!(list[0].to_json(), expected);
     }
 

@@ -8,25 +8,66 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Report, Silent, Told, Watch, Ways, World};
+use crate::pass::{self, Maintained, Report, Silent, Told, Upkeep, Watch, Ways, World};
 use crate::pipeline::{self, Job};
 
 /// Fetches every account at its `poll` interval until `stop` is cancelled; then every worker finishes its batch.
-/// `tell` gets the report of each pass over an account, `told` that of each pass over the outbox.
+/// Beside them the outbox is emptied and mail that is here is maintained.
 pub async fn run(
     world: &World,
     jobs: Vec<Job>,
+    upkeeps: Vec<Upkeep>,
     ways: Ways,
     stop: CancellationToken,
-    tell: impl Fn(&Report) + Clone + Send + 'static,
-    told: impl Fn(&Told) + Send + 'static,
+    tellers: Tellers<
+        impl Fn(&Report) + Clone + Send + 'static,
+        impl Fn(&Told) + Send + 'static,
+        impl Fn(&Maintained) + Clone + Send + 'static,
+    >,
 ) {
+    let Tellers { tell, told, maintained } = tellers;
     let mut workers = JoinSet::new();
     workers.spawn(empty_outbox(world.clone(), ways, stop.clone(), told));
+    if !upkeeps.is_empty() {
+        workers.spawn(maintain(world.clone(), upkeeps, stop.clone(), maintained));
+    }
     for job in jobs {
         workers.spawn(work(world.clone(), job, stop.clone(), tell.clone()));
     }
     while workers.join_next().await.is_some() {}
+}
+
+/// Who is told what came of it.
+#[derive(Clone, Debug)]
+pub struct Tellers<A, B, C> {
+    /// Of each pass over an account.
+    pub tell: A,
+    /// Of each pass over the outbox.
+    pub told: B,
+    /// Of each run of an item of `maintenance`.
+    pub maintained: C,
+}
+
+/// So often it is asked which item of `maintenance` is due; one that failed is tried again then.
+const ASK: Duration = Duration::from_secs(600);
+
+/// Runs the items of `maintenance` when their time comes.
+async fn maintain(
+    world: World,
+    upkeeps: Vec<Upkeep>,
+    stop: CancellationToken,
+    tell: impl Fn(&Maintained) + Clone + Send + 'static,
+) {
+    while !stop.is_cancelled() {
+        let (world, upkeeps, stopped, tell) = (world.clone(), upkeeps.clone(), stop.clone(), tell.clone());
+        let work = move || {
+            pass::maintain_due(&world, &upkeeps, &|| stopped.is_cancelled(), &mut |maintained| tell(&maintained));
+        };
+        if let Err(e) = tokio::task::spawn_blocking(work).await {
+            tracing::error!("the maintenance ended unexpectedly: {e}");
+        }
+        tokio::select! { () = tokio::time::sleep(ASK) => {}, () = stop.cancelled() => {} }
+    }
 }
 
 /// The outbox is looked at so often: other processes put mail into it.

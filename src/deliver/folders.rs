@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::mbox;
+use super::{mbox, orphans};
 use crate::config::template::FolderName;
 use crate::config::{Layout, MailRoot};
 use crate::error::{Error, Result};
@@ -47,6 +47,21 @@ impl Folders {
             Layout::MaildirPlusPlus if below.is_empty() => "INBOX".to_owned(),
             Layout::MaildirPlusPlus => below.trim_start_matches('.').replace('.', "/").replace("%2E", "."),
         }
+    }
+
+    /// The names of all folders that are here, sorted.
+    pub fn all(&self, disk: &dyn Disk) -> Result<Vec<String>> {
+        let mut maildirs = Vec::new();
+        orphans::maildirs(disk, self.root(), &mut maildirs)?;
+        let mut names: Vec<String> = maildirs
+            .iter()
+            .map(|maildir| (maildir, self.name_of(maildir)))
+            // What was made by others may have a name that none of ours can be.
+            .filter(|(maildir, name)| self.maildir(&FolderName::parse_safe(name, Some('/'))) == **maildir)
+            .map(|(_, name)| name)
+            .collect();
+        names.sort();
+        Ok(names)
     }
 
     /// The name of an mbox file, for people.

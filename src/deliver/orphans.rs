@@ -71,6 +71,23 @@ pub fn remove_staged_moves(disk: &dyn Disk, root: &Path) -> Result<()> {
         .try_for_each(|path| disk.remove(path).map_err(|e| Error::disk(format!("removing {}", path.display()), e)))
 }
 
+/// The Maildirs at and below a directory.
+pub(super) fn maildirs(disk: &dyn Disk, root: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    below(disk, root, DEEPEST, found)
+}
+
+fn below(disk: &dyn Disk, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    let names = list(disk, dir)?;
+    if ["cur", "new", "tmp"].iter().all(|sub| names.iter().any(|name| name == sub)) {
+        found.push(dir.to_path_buf());
+    }
+    let folders = names.iter().filter(|name| !matches!(name.as_str(), "cur" | "new" | "tmp"));
+    for name in folders.filter(|_| depth > 0) {
+        below(disk, &dir.join(name), depth - 1, found)?;
+    }
+    Ok(())
+}
+
 /// Walks the folders and gives each file in the wanted subdirectories to `each`.
 fn search(
     disk: &dyn Disk,

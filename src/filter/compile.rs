@@ -98,10 +98,10 @@ pub(super) struct Placed {
     pub(super) span: Span,
 }
 
-/// Compiles filters in their order.
-pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled {
+/// Compiles filters in their order; silent ones tell nobody anything.
+pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: bool) -> Compiled {
     let mut compiled = Compiled::default();
-    let mut shared = Shared::of_script(Cow::Owned(BTreeMap::new()), settings);
+    let mut shared = Shared { is_silent, ..Shared::of_script(Cow::Owned(BTreeMap::new()), settings) };
     for list in &settings.lists {
         shared.define(list, &mut compiled.problems);
     }
@@ -113,6 +113,7 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled
             FilterSource::Yaml(file) => {
                 let mut compiler = Compiler::new(file, &mut shared);
                 let rules = compiler.file(&file.document.root);
+                parameters::name_origins(file, &mut compiler.problems);
                 compiled.problems.extend(compiler.problems.into_vec());
                 for (rule, condition, span) in rules {
                     let (step, source) = (compiled.steps.len(), Arc::clone(&file.document.source));
@@ -130,6 +131,12 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled
     }
     drop_repeated(&mut compiled.problems);
     compiled
+}
+
+/// The place of a key.
+fn map_key(node: &Node, name: &str) -> Option<Span> {
+    let Value::Map(entries) = &node.value else { return None };
+    entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.span)
 }
 
 /// A file that is read by itself and within another one says everything twice.
@@ -245,7 +252,8 @@ impl<'d, 's> Compiler<'d, 's> {
             FilterSource::Yaml(file) => {
                 let mut compiler = Compiler::new(file, self.shared);
                 let rules = compiler.file(&file.document.root);
-                let problems = compiler.problems;
+                let mut problems = compiler.problems;
+                parameters::name_origins(file, &mut problems);
                 self.problems.merge(problems);
                 Some(Step::File(rules.into_iter().map(|(rule, _, _)| rule).collect()))
             }
@@ -385,6 +393,12 @@ impl<'d, 's> Compiler<'d, 's> {
         let found: Vec<(&actions::Word, &Node)> =
             actions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
         match found.as_slice() {
+            [(word, value)] if word.tells && self.shared.is_silent => {
+                let text = format!("maintenance tells nobody anything: `{}` is for mail that comes in", word.key.0);
+                let problem = self.problems.error(map_key(node, word.key.0).unwrap_or(value.span), text);
+                problem.hint("put it into `rules:`, or use `fileinto` or another action that stays here");
+                None
+            }
             [(word, value)] => (word.read)(value, self),
             [] => None,
             _ => {

@@ -13,7 +13,7 @@ use super::run::Run;
 use super::trace::Trace;
 use crate::config::lists::List;
 use crate::config::problem::{Problem, Severity};
-use crate::config::{Config, FilterSource};
+use crate::config::{Config, FilterSource, Known};
 use crate::decision::{Decision, Deferral};
 use crate::message::{Address, Envelope, Message};
 
@@ -42,8 +42,14 @@ pub struct Settings {
 impl Default for Settings {
     /// What a config says that says nothing.
     fn default() -> Self {
-        let (me, trust, lists) = (Vec::new(), Vec::new(), Vec::new());
-        Self { me, trust, delimiters: "+".to_owned(), lists, script_time: Duration::from_secs(2) }
+        Known::default().into()
+    }
+}
+
+impl From<Known> for Settings {
+    fn from(known: Known) -> Self {
+        let Known { me, trust, delimiters, lists } = known;
+        Self { me, trust, delimiters, lists, script_time: Duration::from_secs(2) }
     }
 }
 
@@ -73,7 +79,16 @@ impl Settings {
 impl Engine {
     /// Compiles rules in the order of their files. `Ok` comes with warnings, `Err` with errors and warnings.
     pub fn compile(sources: &[FilterSource], settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Compiled { steps, placed, mut problems } = compile::compile(sources, settings);
+        Self::of(compile::compile(sources, settings, false), settings)
+    }
+
+    /// The same for an item of `maintenance`: an action that tells somebody something is an error.
+    pub fn compile_silent(source: &FilterSource, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Self::of(compile::compile(std::slice::from_ref(source), settings, true), settings)
+    }
+
+    fn of(compiled: Compiled, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Compiled { steps, placed, mut problems } = compiled;
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }

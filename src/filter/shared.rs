@@ -17,12 +17,14 @@ pub(super) struct Shared<'s> {
     /// The variables that rules above set.
     pub(super) variables: BTreeSet<String>,
     pub(super) settings: &'s Settings,
+    /// The rules are for mail that is here: nobody is told anything.
+    pub(super) is_silent: bool,
 }
 
 impl<'s> Shared<'s> {
     /// With these lists and no variables: what a script has around it.
     pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
-        Self { lists, variables: BTreeSet::new(), settings }
+        Self { lists, variables: BTreeSet::new(), settings, is_silent: false }
     }
 
     /// The lists of a file and of what it includes.

@@ -32,6 +32,8 @@ pub struct Looked {
     pub moves: Vec<Move>,
     /// How many stay as they are.
     pub stay: u64,
+    /// How many of these do so because a rule failed or asked for later.
+    pub failed: u64,
     /// What the user should know: rules that failed, tellings that are not sent.
     pub remarks: Vec<String>,
 }
@@ -62,6 +64,8 @@ pub struct Refilter<'a> {
     pub send: bool,
     /// Whether programs that rules ask are started.
     pub run_programs: bool,
+    /// So many messages of each folder, the newest, are left alone.
+    pub keep_newest: u64,
 }
 
 impl Refilter<'_> {
@@ -69,26 +73,59 @@ impl Refilter<'_> {
     pub fn look(&self, folder: &str) -> Result<Looked> {
         let name = FolderName::parse_safe(folder, Some('/'));
         let maildir = self.world.folders.maildir(&name);
-        let disk = &*self.world.disk;
-        let failed = |e| Error::disk(format!("reading {}", maildir.display()), e);
-        if !disk.exists(&maildir.join("cur")).map_err(failed)? {
+        if !self.is_here(&maildir)? {
             let (folder, place) = (clean::short(folder, 80), maildir.display());
             return Err(Error::permanent(
                 Kind::Usage,
                 format!("there is no folder {folder} here ({place} is no Maildir)"),
             ));
         }
-        let letters = Letters::read(disk, &maildir)?;
+        let letters = Letters::read(&*self.world.disk, &maildir)?;
         let facts = Memory { world: self.facts(), earlier: Mutex::default() };
         let mut looked = Looked::default();
-        for sub in ["new", "cur"] {
-            let mut files = disk.names(&maildir.join(sub)).map_err(failed)?;
-            files.sort();
-            for file in files {
-                self.look_at(&name, &maildir, &format!("{sub}/{file}"), &letters, &facts, &mut looked)?;
+        let files = self.files(&maildir)?;
+        let newest = self.newest(&maildir, &files, &letters)?;
+        for file in files {
+            match newest.contains(&file) {
+                true => looked.stay += 1,
+                false => self.look_at(&name, &maildir, &file, &letters, &facts, &mut looked)?,
             }
         }
         Ok(looked)
+    }
+
+    /// Whether there is such a Maildir.
+    pub(super) fn is_here(&self, maildir: &Path) -> Result<bool> {
+        self.world
+            .disk
+            .exists(&maildir.join("cur"))
+            .map_err(|e| Error::disk(format!("reading {}", maildir.display()), e))
+    }
+
+    /// The files of a Maildir, `new/…` and `cur/…`, each sorted.
+    fn files(&self, maildir: &Path) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for sub in ["new", "cur"] {
+            let names = self.world.disk.names(&maildir.join(sub));
+            let mut names = names.map_err(|e| Error::disk(format!("reading {}", maildir.display()), e))?;
+            names.sort();
+            all.extend(names.into_iter().map(|name| format!("{sub}/{name}")));
+        }
+        Ok(all)
+    }
+
+    /// The messages that are left alone because they arrived last. Those that their reader is about to delete do not
+    /// count.
+    fn newest(&self, maildir: &Path, files: &[String], letters: &Letters) -> Result<HashSet<String>> {
+        let most = usize::try_from(self.keep_newest).unwrap_or(usize::MAX);
+        let mut ages = Vec::new();
+        for file in files.iter().filter(|file| most > 0 && !letters.flags(file).has(Flag::Trashed)) {
+            let age = self.world.disk.age(&maildir.join(file));
+            let age = age.map_err(|e| Error::disk(format!("reading {}", maildir.display()), e))?;
+            ages.extend(age.map(|age| (age, file)));
+        }
+        ages.sort();
+        Ok(ages.into_iter().take(most).map(|(_, file)| file.clone()).collect())
     }
 
     fn facts(&self) -> WorldFacts<'_> {
@@ -123,9 +160,11 @@ impl Refilter<'_> {
                 let (rule, cause) = (clean::short(&deferral.rule, 60), clean::line(deferral.cause.as_bytes()));
                 looked.remarks.push(format!("{file}: stays, the rule `{rule}` asked for later: {cause}"));
                 looked.stay += 1;
+                looked.failed += 1;
                 return Ok(());
             }
         };
+        looked.failed += u64::from(!decision.failures.is_empty());
         let decision = self.fit(decision, folder, file, &mut looked.remarks);
         let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
         if decision.actions == [here] && decision.writes.is_empty() {
@@ -157,7 +196,7 @@ impl Refilter<'_> {
             let told: Vec<String> =
                 decision.tellings().map(|telling| clean::line(telling.to_string().as_bytes())).collect();
             if !told.is_empty() {
-                remarks.push(format!("{file}: not without --send: {}", told.join(", ")));
+                remarks.push(format!("{file}: nobody is told (only `refilter --send` does): {}", told.join(", ")));
             }
             decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));

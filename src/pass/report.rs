@@ -47,12 +47,19 @@ impl Report {
 
     /// The exit code that this pass asks for: the worst of its errors, 75 when a message should be tried again.
     pub fn exit_code(&self) -> u8 {
-        let transient = self.failed + self.deferred > 0 || self.errors.iter().any(Error::is_transient);
-        let permanent = self.errors.iter().filter(|e| !e.is_transient() && e.kind() != Kind::Stopped);
-        match permanent.map(Error::exit_code).next() {
-            Some(code) => code,
-            None if transient => 75,
-            None => 0,
+        match exit_code(&self.errors) {
+            0 if self.failed + self.deferred > 0 => 75,
+            code => code,
         }
+    }
+}
+
+/// The exit code for several errors: one that somebody has to look at counts more than one that may go away.
+pub(super) fn exit_code(errors: &[Error]) -> u8 {
+    let permanent = errors.iter().find(|e| !e.is_transient() && e.kind() != Kind::Stopped);
+    match permanent {
+        Some(error) => error.exit_code(),
+        None if errors.iter().any(Error::is_transient) => 75,
+        None => 0,
     }
 }

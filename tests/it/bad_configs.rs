@@ -24,11 +24,12 @@ fn entries(folder: &str) -> io::Result<Vec<PathBuf>> {
 
 /// Errors and warnings as they are shown, with an empty line between two.
 fn shown(path: &Path) -> String {
-    let Examined { config, rules, mut problems } = Config::examine(path);
-    problems.extend(
-        Engine::compile(&rules, &config.as_ref().map(mailsluice::filter::Settings::of).unwrap_or_default())
-            .map_or_else(|errors| errors, |(_, warnings)| warnings),
-    );
+    let Examined { rules, maintenance, known, mut problems, .. } = Config::examine(path);
+    let settings = known.into();
+    let silent = maintenance.iter().map(|item| Engine::compile_silent(&item.rule, &settings));
+    for compiled in std::iter::once(Engine::compile(&rules, &settings)).chain(silent) {
+        problems.extend(compiled.map_or_else(|errors| errors, |(_, warnings)| warnings));
+    }
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n\n") + "\n"
 }
 

@@ -33,8 +33,7 @@ fn document(file: &str, text: &str) -> Document {
 
 /// A rule file as it was written.
 fn rule_file(file: &str, text: &str) -> RuleFile {
-    let document = document(file, text);
-    RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: no_base() }
+    RuleFile::plain(document(file, text), &no_base())
 }
 
 fn script(shipped: &Shipped) -> Script {

@@ -20,6 +20,7 @@ mod imap;
 mod kill;
 mod layers;
 mod lua;
+mod maintenance;
 mod oracle;
 mod pop3;
 mod program;

@@ -62,15 +62,21 @@ pub(super) struct Word {
     pub(super) read: Read,
     /// What it means without a value, `- keep`.
     pub(super) bare: Option<fn() -> Boxed>,
+    /// Whether it tells somebody something: another program, another person, another server.
+    pub(super) tells: bool,
 }
 
 impl Word {
     const fn new(key: KeyDoc, read: Read) -> Self {
-        Self { key, read, bare: None }
+        Self { key, read, bare: None, tells: false }
+    }
+
+    const fn telling(key: KeyDoc, read: Read) -> Self {
+        Self { tells: true, ..Self::new(key, read) }
     }
 
     const fn bare(key: KeyDoc, bare: fn() -> Boxed, read: Read) -> Self {
-        Self { key, read, bare: Some(bare) }
+        Self { bare: Some(bare), ..Self::new(key, read) }
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const NOTIFY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
-pub(super) const NOTIFY: Word = Word::new(
+pub(super) const NOTIFY: Word = Word::telling(
     (
         "notify",
         "Tell the user: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}.",

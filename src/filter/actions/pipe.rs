@@ -27,7 +27,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const PIPE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const PIPE: Word = Word::new(
+pub(super) const PIPE: Word = Word::telling(
     (
         "pipe",
         "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:}. Exit code 75 means: again later. Ends filtering unless copy.",

@@ -46,7 +46,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const REDIRECT_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const REDIRECT: Word = Word::new(
+pub(super) const REDIRECT: Word = Word::telling(
     (
         "redirect",
         "Forward the message: an address, or {to:, copy:, mode:, …}. Ends filtering unless copy.",

@@ -27,7 +27,7 @@ pub(super) static LMTP_KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const IMAP: Word = Word::new(
+pub(super) const IMAP: Word = Word::telling(
     (
         "imap",
         "Append the message to a folder of another IMAP account: {account: gmail, folder: INBOX}. Ends filtering unless copy.",
@@ -36,7 +36,7 @@ pub(super) const IMAP: Word = Word::new(
     read_imap,
 );
 
-pub(super) const LMTP: Word = Word::new(
+pub(super) const LMTP: Word = Word::telling(
     (
         "lmtp",
         "Hand the message to an LMTP server: {to: me, relay: dovecot}. Ends filtering unless copy.",

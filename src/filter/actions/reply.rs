@@ -56,7 +56,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
 };
 
 const VACATION_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&VACATION_KEYS)]);
-pub(super) const VACATION: Word = Word::new(
+pub(super) const VACATION: Word = Word::telling(
     (
         "vacation",
         "Answer that you are away, each sender once in 7 days, never lists or robots: the text, or {text:, subject:, days:, …}. Filtering goes on.",
@@ -66,7 +66,7 @@ pub(super) const VACATION: Word = Word::new(
 );
 
 const REPLY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KEYS)]);
-pub(super) const REPLY: Word = Word::new(
+pub(super) const REPLY: Word = Word::telling(
     (
         "reply",
         "Answer from a template, never lists or robots: {text:, subject:, per:, …}. Filtering goes on.",
@@ -75,7 +75,7 @@ pub(super) const REPLY: Word = Word::new(
     read_reply,
 );
 
-pub(super) const REJECT: Word = Word::new(
+pub(super) const REJECT: Word = Word::telling(
     (
         "reject",
         "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.",

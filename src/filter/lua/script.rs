@@ -110,8 +110,7 @@ impl Script {
     ) -> Self {
         let root = Node { value: Value::Null, span: Span::START };
         let document = Document { source: Arc::clone(source), root };
-        let file =
-            RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: Base::new("/", None) };
+        let file = RuleFile::plain(document, &Base::new("/", None));
         Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file }
     }
 

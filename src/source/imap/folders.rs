@@ -6,6 +6,7 @@ use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::{ImapSource, mutf7};
 use crate::config::Folders;
+use crate::config::wildcard::{has_wildcard, matches};
 use crate::error::Result;
 
 /// The most folders taken from a listing.
@@ -75,49 +76,9 @@ fn choose(patterns: &[String], except: &[String], listed: &[String]) -> Vec<Stri
     wanted
 }
 
-fn has_wildcard(pattern: &str) -> bool {
-    pattern.contains(['*', '%'])
-}
-
-/// LIST's own patterns (RFC 3501 6.3.8): `*` is any text, `%` any text without `/`. INBOX is the same in any case.
-fn matches(pattern: &str, name: &str) -> bool {
-    if pattern.eq_ignore_ascii_case("INBOX") {
-        return name.eq_ignore_ascii_case("INBOX");
-    }
-    let pattern: Vec<char> = pattern.chars().collect();
-    let name: Vec<char> = name.chars().collect();
-    // Each cell of the table is computed once, so no pattern is slow. reach[j]: the pattern so far matches the
-    // first j characters.
-    let mut reach = vec![false; name.len() + 1];
-    reach[0] = true;
-    for p in pattern {
-        let mut next = vec![false; name.len() + 1];
-        for j in 0..=name.len() {
-            next[j] = match p {
-                '*' => reach[j] || (j > 0 && next[j - 1]),
-                '%' => reach[j] || (j > 0 && next[j - 1] && name[j - 1] != '/'),
-                c => j > 0 && reach[j - 1] && name[j - 1] == c,
-            };
-        }
-        reach = next;
-    }
-    reach[name.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_know_levels() {
-        assert!(matches("Lists/*", "Lists/rust/users"));
-        assert!(!matches("Lists/%", "Lists/rust/users"));
-        assert!(matches("Lists/%", "Lists/rust"));
-        assert!(matches("inbox", "INBOX"));
-        assert!(matches("*", "anything/at/all"));
-        assert!(!matches("Lists", "Lists/rust"));
-        assert!(matches(&"*a".repeat(30), &"a".repeat(60)));
-    }
 
     #[test]
     fn exceptions_win_and_nothing_comes_twice() {

@@ -102,7 +102,9 @@ impl Machine {
     }
 
     fn refilter(&self, world: &World) -> Result<()> {
-        let refilter = Refilter { world, engine: &self.engine, account: "refilter", send: false, run_programs: false };
+        let engine = &self.engine;
+        let refilter =
+            Refilter { world, engine, account: "refilter", send: false, run_programs: false, keep_newest: 0 };
         let looked = refilter.look("INBOX")?;
         pass::refilter(world, looked.moves, &|_| {}).map(drop)
     }

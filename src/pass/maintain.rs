@@ -1,0 +1,212 @@
+//! Maintain: the items of `maintenance` over the folders that are here, each when its time has come. The same machinery
+//! as `refilter`, and as durable.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use super::refilter::{Looked, Refilter, refilter};
+use super::{World, report};
+use crate::config::Maintenance;
+use crate::config::template::FolderName;
+use crate::config::wildcard;
+use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
+use crate::message::REFILTERED;
+use crate::state::Lock;
+
+/// One process at a time; also the folder of the marks that say when an item last ran.
+const NAME: &str = "maintenance";
+/// So many remarks of an item are shown; a rule that fails says the same of every message.
+const REMARKS: usize = 5;
+/// A timer is never quite punctual: this part of `every` too early is in time.
+const SLACK: u32 = 20;
+
+/// An item of `maintenance` with its rule compiled.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// What the config says.
+    pub item: Arc<Maintenance>,
+    /// Its rule.
+    pub engine: Arc<Engine>,
+}
+
+/// What one run of an item came to.
+#[derive(Debug, Default)]
+pub struct Maintained {
+    /// The item.
+    pub name: String,
+    /// How many messages moved or changed; when nothing is done, how many would.
+    pub moved: u64,
+    /// How many stay as they are.
+    pub stay: u64,
+    /// Names and patterns of the config that fit no folder here; folders may come with their first mail.
+    pub missing: Vec<String>,
+    /// What the user should know.
+    pub remarks: Vec<String>,
+    /// What went wrong.
+    pub errors: Vec<Error>,
+}
+
+impl Maintained {
+    /// The exit code that says the worst.
+    pub fn exit_code(&self) -> u8 {
+        report::exit_code(&self.errors)
+    }
+}
+
+/// Runs every item whose time has come and gives `tell` what came of each. `stop` is asked between folders. When
+/// another process is at it, nothing is done.
+pub fn maintain_due(world: &World, upkeeps: &[Upkeep], stop: &dyn Fn() -> bool, tell: &mut dyn FnMut(Maintained)) {
+    let due: Vec<&Upkeep> = upkeeps.iter().filter(|upkeep| is_due(world, &upkeep.item)).collect();
+    if due.is_empty() || stop() {
+        return;
+    }
+    let _lock = match Lock::try_take(&world.locks(), NAME) {
+        Ok(lock) => lock,
+        Err(e) if e.kind() == Kind::Busy => return,
+        Err(e) => return tell(Maintained { name: NAME.to_owned(), errors: vec![e], ..Maintained::default() }),
+    };
+    // Another process may have done some of it until just now.
+    for upkeep in due.into_iter().filter(|upkeep| is_due(world, &upkeep.item)) {
+        tell(run(world, upkeep, true, stop, &mut |_| {}));
+    }
+}
+
+/// Runs an item now. `shown` gets what was looked at, before anything moves; without `act` nothing does.
+pub fn maintain(world: &World, upkeep: &Upkeep, act: bool, shown: &mut dyn FnMut(&Looked)) -> Result<Maintained> {
+    let _lock = act.then(|| Lock::try_take(&world.locks(), NAME)).transpose()?;
+    Ok(run(world, upkeep, act, &|| false, shown))
+}
+
+fn run(
+    world: &World,
+    upkeep: &Upkeep,
+    act: bool,
+    stop: &dyn Fn() -> bool,
+    shown: &mut dyn FnMut(&Looked),
+) -> Maintained {
+    let item = &*upkeep.item;
+    let began = world.now();
+    let mut maintained = Maintained { name: item.name.clone(), ..Maintained::default() };
+    let mut failed = 0;
+    let folders = match folders(world, item, &mut maintained.missing) {
+        Ok(folders) => folders,
+        Err(e) => {
+            maintained.errors.push(e);
+            return maintained;
+        }
+    };
+    for folder in folders {
+        if stop() {
+            return maintained;
+        }
+        match one_folder(world, upkeep, &folder, act, shown, &mut maintained) {
+            Ok(more) => failed += more,
+            Err(e) => maintained.errors.push(e.while_doing(&folder)),
+        }
+    }
+    cut(&mut maintained.remarks);
+    if act && maintained.errors.is_empty() {
+        maintained.errors.extend(mark(world, item, began).err());
+    }
+    if failed > 0 {
+        let text = format!("{failed} stay because a rule failed or asked for later");
+        maintained.errors.push(Error::transient(Kind::Refused, text));
+    }
+    maintained
+}
+
+/// Returns how many messages stay because a rule failed.
+fn one_folder(
+    world: &World,
+    upkeep: &Upkeep,
+    folder: &str,
+    act: bool,
+    shown: &mut dyn FnMut(&Looked),
+    maintained: &mut Maintained,
+) -> Result<u64> {
+    let keep_newest = upkeep.item.keep_newest;
+    let (engine, account) = (&*upkeep.engine, REFILTERED);
+    let rules = Refilter { world, engine, account, send: false, run_programs: act, keep_newest };
+    let mut looked = rules.look(folder)?;
+    shown(&looked);
+    maintained.stay += looked.stay;
+    maintained.remarks.append(&mut looked.remarks);
+    maintained.moved += match act {
+        true if looked.moves.is_empty() => 0,
+        true => refilter(world, looked.moves, &|_| {})?,
+        false => looked.moves.len() as u64,
+    };
+    Ok(looked.failed)
+}
+
+/// The folders that are here, each once.
+fn folders(world: &World, item: &Maintenance, missing: &mut Vec<String>) -> Result<BTreeSet<String>> {
+    let here = world.folders.all(&*world.disk)?;
+    let mut found = BTreeSet::new();
+    for pattern in &item.folders {
+        let name = FolderName::parse_safe(pattern, Some('/')).to_string();
+        let fits = |folder: &&String| match wildcard::has_wildcard(pattern) {
+            true => wildcard::matches(pattern, folder),
+            false => **folder == name,
+        };
+        let fitting: Vec<String> = here.iter().filter(fits).cloned().collect();
+        if fitting.is_empty() {
+            missing.push(pattern.clone());
+        }
+        found.extend(fitting);
+    }
+    Ok(found)
+}
+
+fn cut(remarks: &mut Vec<String>) {
+    if remarks.len() > REMARKS + 1 {
+        let more = remarks.len() - REMARKS;
+        remarks.truncate(REMARKS);
+        remarks.push(format!("and {more} more like this"));
+    }
+}
+
+/// Whether an item's time has come. One that was run in the future ran by a wrong clock.
+fn is_due(world: &World, item: &Maintenance) -> bool {
+    let Some(last) = last(world, item) else { return true };
+    let every = SignedDuration::try_from(least(item.every)).unwrap_or(SignedDuration::MAX);
+    let since = world.now().duration_since(last);
+    since >= every || since.is_negative()
+}
+
+fn least(every: Duration) -> Duration {
+    every.saturating_sub((every / SLACK).min(Duration::from_secs(15 * 60)))
+}
+
+/// The file that says when an item last ran. Its name says nothing, since the item's may hold anything.
+fn mark_of(world: &World, item: &Maintenance) -> PathBuf {
+    let digest = Sha256::digest(item.name.as_bytes());
+    world.state.join(NAME).join(data_encoding::HEXLOWER.encode(&digest[..8]))
+}
+
+fn last(world: &World, item: &Maintenance) -> Option<Timestamp> {
+    let text = std::fs::read_to_string(mark_of(world, item)).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// Remembers that an item ran: replaced and synced like everything of the state. A mark that is lost all the same lets it
+/// run once more, which finds what is left to do.
+fn mark(world: &World, item: &Maintenance, at: Timestamp) -> Result<()> {
+    let file = mark_of(world, item);
+    let (new, folder) = (file.with_extension("new"), world.state.join(NAME));
+    let text = format!("{at}\n{}\n", crate::clean::line(item.name.as_bytes()));
+    let write = || {
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(&new, text)?;
+        std::fs::File::open(&new)?.sync_all()?;
+        std::fs::rename(&new, &file)?;
+        std::fs::File::open(&folder)?.sync_all()
+    };
+    write().map_err(|e| Error::disk(format!("writing {}", file.display()), e))
+}
