@@ -10,6 +10,7 @@
 //! | fetching when all goes wrong | [`faults::Faults`] in the options of these servers |
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
+//! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | what was delivered | [`maildir::Maildirs`] |
 
@@ -33,6 +34,8 @@ pub mod pop3_server;
 pub mod sandbox;
 pub mod script;
 pub mod scripted_server;
+pub mod smtp_login;
+pub mod smtp_server;
 pub mod tls;
 pub mod wire;
 
