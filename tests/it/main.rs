@@ -24,6 +24,7 @@ mod sendmail;
 mod smtp;
 mod smtp_faults;
 mod smtp_login;
+mod smtp_sink;
 mod stage;
 mod state;
 mod tls;

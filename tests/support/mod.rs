@@ -11,6 +11,7 @@
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
+//! | the same to a real server | [`smtp_sink::SmtpSink`] |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | what was delivered | [`maildir::Maildirs`] |
 
@@ -36,6 +37,7 @@ pub mod script;
 pub mod scripted_server;
 pub mod smtp_login;
 pub mod smtp_server;
+pub mod smtp_sink;
 pub mod tls;
 pub mod wire;
 
