@@ -11,7 +11,7 @@
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
-//! | the same to a real server | [`smtp_sink::SmtpSink`] |
+//! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | what was delivered | [`maildir::Maildirs`] |
 
@@ -32,6 +32,7 @@ pub mod imap_syntax;
 pub mod mailbox;
 pub mod maildir;
 pub mod pop3_server;
+pub mod postfix;
 pub mod sandbox;
 pub mod script;
 pub mod scripted_server;
