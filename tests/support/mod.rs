@@ -10,6 +10,8 @@
 //! | fetching when all goes wrong | [`faults::Faults`] in the options of these servers |
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
+//! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
+//! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | what was delivered | [`maildir::Maildirs`] |
 
@@ -30,9 +32,13 @@ pub mod imap_syntax;
 pub mod mailbox;
 pub mod maildir;
 pub mod pop3_server;
+pub mod postfix;
 pub mod sandbox;
 pub mod script;
 pub mod scripted_server;
+pub mod smtp_login;
+pub mod smtp_server;
+pub mod smtp_sink;
 pub mod tls;
 pub mod wire;
 

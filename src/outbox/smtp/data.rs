@@ -83,6 +83,9 @@ impl Line {
     }
 
     fn part(&mut self, bytes: &[u8], survey: &mut Survey) {
+        // A doubled dot does not count (RFC 5321 4.5.3.1.6); the encoder writes both at once.
+        let is_doubled = self.length == 0 && bytes.starts_with(b".");
+        let bytes = &bytes[usize::from(is_doubled)..];
         if self.length == 0 || self.is_nul {
             let first = bytes.iter().position(|byte| *byte != 0);
             let nuls = first.unwrap_or(bytes.len()) > 0 || self.is_nul;

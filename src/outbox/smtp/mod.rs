@@ -154,7 +154,7 @@ impl SmtpRelay {
             }
             encoder.feed(&piece[..read], &mut out);
             if out.len() >= PIECE {
-                self.session.send_piece(&out).await.map_err(Trouble::Relay)?;
+                self.send_piece(&out).await?;
                 out.clear();
             }
         }
@@ -163,7 +163,17 @@ impl SmtpRelay {
         if encoder.size != survey.size {
             return Err(unreadable(io::Error::other("it changed while it was sent")));
         }
-        self.session.send_piece(&out).await.map_err(Trouble::Relay)
+        self.send_piece(&out).await
+    }
+
+    /// A server that closes in the middle may have said why: about this mail, or nothing.
+    async fn send_piece(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
+        let Err(error) = self.session.send_piece(bytes).await else { return Ok(()) };
+        match self.session.reply(deadline::GOODBYE).await {
+            Ok(reply) if reply.is_temporary() => Err(Trouble::Mail(Verdict::Later(reply.refusal("the message")))),
+            Ok(reply) if reply.is_permanent() => Err(Trouble::Mail(Verdict::Never(reply.refusal("the message")))),
+            _ => Err(Trouble::Relay(error)),
+        }
     }
 
     /// After the final dot: one reply for all (RFC 5321 4.1.1.4), with LMTP one for each (RFC 2033 4.2).

@@ -155,11 +155,12 @@ impl Session {
         self.reply(limit).await
     }
 
-    /// The same for a line that the log must not show.
+    /// The same for a line that the log must not show, nor a reply that repeats it.
     async fn secret_command(&mut self, command: &str) -> Result<Reply> {
-        tracing::debug!(host = self.place, "C: (login)");
         self.lines.send(Zeroizing::new(format!("{command}\r\n")).as_bytes()).await?;
-        self.reply(deadline::REPLY).await
+        let reply = self.read(deadline::REPLY).await?;
+        tracing::debug!(host = self.place, "C: (login) S: {}", reply.code);
+        self.is_closing(&reply).map_or(Ok(reply), Err)
     }
 
     /// Sends commands, each with its CRLF, in one write.
@@ -178,24 +179,26 @@ impl Session {
     /// The next reply; 421 is an error, for it ends the connection.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
         let reply = self.any_reply(limit).await?;
-        if reply.code == CLOSING { Err(self.closing(&reply)) } else { Ok(reply) }
+        self.is_closing(&reply).map_or(Ok(reply), Err)
     }
 
-    /// The next reply, whatever it is. All of it comes within `limit`.
+    /// The next reply, whatever it is.
     pub(super) async fn any_reply(&mut self, limit: Duration) -> Result<Reply> {
-        let late = |_| Error::transient(Kind::Network, format!("{}: no whole reply within {limit:?}", self.place));
-        let reply = timeout(limit, gather(&mut self.lines, limit)).await.map_err(late)??;
+        let reply = self.read(limit).await?;
         tracing::debug!(host = self.place, "S: {}", reply.text());
         Ok(reply)
     }
 
-    /// Whether the reply says that the connection ends, and if so the error.
-    pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
-        (reply.code == CLOSING).then(|| self.closing(reply))
+    /// All of a reply comes within `limit`, or none.
+    async fn read(&mut self, limit: Duration) -> Result<Reply> {
+        let late = |_| Error::transient(Kind::Network, format!("{}: no whole reply within {limit:?}", self.place));
+        timeout(limit, gather(&mut self.lines, limit)).await.map_err(late)?
     }
 
-    fn closing(&self, reply: &Reply) -> Error {
-        Error::transient(Kind::Refused, format!("{} closes the connection", self.place)).said(reply.text())
+    /// Whether the reply says that the connection ends, and if so the error.
+    pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
+        let closing = || Error::transient(Kind::Refused, format!("{} closes the connection", self.place));
+        (reply.code == CLOSING).then(|| closing().said(reply.text()))
     }
 
     /// Whether the server has said something that nobody asked for.
