@@ -99,7 +99,7 @@ impl Compiler<'_, '_> {
     pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed) -> Option<Comparison> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
-            let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
+            let values = self.plain_texts(node, "a text to compare with, or a comparison")?;
             return self.add(&mut comparison.comparator, "is", &values, node).then_some(comparison);
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
@@ -130,7 +130,7 @@ impl Compiler<'_, '_> {
     }
 
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
-        match reader::texts(node, "a text or a list of texts", &mut self.problems) {
+        match self.plain_texts(node, "a text or a list of texts") {
             Some(values) => self.add(&mut comparison.comparator, key, &values, node),
             None => false,
         }

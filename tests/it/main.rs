@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_configs;
+mod bombs;
 mod carry;
 mod cli;
 mod corpus;
@@ -15,7 +16,9 @@ mod docs;
 mod engine;
 mod fetch;
 mod hostile;
+mod hostile_mail;
 mod imap;
+mod injection;
 mod kill;
 mod layers;
 mod lua;

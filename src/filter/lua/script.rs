@@ -166,7 +166,7 @@ impl Script {
         let lua = sandbox.lua();
         lua.scope(|scope| {
             let field = scope.create_function(|lua, name: String| {
-                super::message::field(lua, &*asking.try_borrow().map_err(mlua::Error::external)?, &name)
+                super::message::field(lua, &asking.try_borrow().map_err(mlua::Error::external)?, &name)
             })?;
             let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
                 let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
@@ -234,12 +234,28 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this text, and nothing longer around it, into the script or its parameters: an address, an
-    /// option or a program that did not come from a message.
-    pub(super) fn says(&self, text: &str) -> bool {
-        holds_word(&self.file.document.source.text, text)
-            || self.param.iter().any(|(_, value)| holds_word(&value.in_line(), text))
+    /// Whether the user wrote this word, and nothing longer around it, into the script or its parameters: an address that
+    /// did not come from a message.
+    pub(super) fn says(&self, word: &str) -> bool {
+        holds_word(&self.file.document.source.text, word) || self.is_parameter(word)
     }
+
+    /// Whether the user wrote this text into the script or its parameters: a program, or an option.
+    pub(super) fn has_text(&self, text: &str) -> bool {
+        holds_text(&self.file.document.source.text, text) || self.is_parameter(text)
+    }
+
+    fn is_parameter(&self, word: &str) -> bool {
+        self.param.iter().any(|(_, value)| holds_word(&value.in_line(), word))
+    }
+}
+
+/// Whether a script holds this as a text of its own, in quotes or in brackets: a variable of that name is none.
+fn holds_text(script: &str, text: &str) -> bool {
+    let quotes = [("\"", "\""), ("'", "'"), ("[[", "]]")];
+    let is_quoted =
+        |before: &str, behind: &str| quotes.iter().any(|(a, b)| before.ends_with(a) && behind.starts_with(b));
+    script.match_indices(text).any(|(at, _)| is_quoted(&script[..at], &script[at + text.len()..]))
 }
 
 /// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
