@@ -28,7 +28,7 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver} > state > decision > message > {net, program} > config >
+//! `cli > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > {net, program} > config >
 //! error`. Those in braces do not know each other. [`filter`] reaches no file, socket, clock or database: what rules
 //! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
 //! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
@@ -42,6 +42,7 @@ pub mod pass;
 
 pub mod deliver;
 pub mod filter;
+pub mod outbox;
 pub mod source;
 
 pub mod state;

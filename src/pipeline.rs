@@ -241,7 +241,7 @@ fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
 }
 
 /// The account name of what comes on standard input.
-pub const DELIVER: &str = "deliver";
+pub const DELIVER: &str = message::DELIVERED;
 
 /// How long a delivery waits for another one of the same bytes; then the MTA is asked to try again.
 const PATIENCE: Duration = Duration::from_secs(300);

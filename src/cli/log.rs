@@ -35,7 +35,8 @@ fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
     let place = format!("{}/{}", row.account, row.folder);
     let pending = if row.done { "" } else { " (being published)" };
     let mut text = format!(
-        "{at}  {:<20}  {:<28}  {}\n    {}{pending}\n    by {}",
+        "{at}  {:>5}  {:<20}  {:<28}  {}\n    {}{pending}\n    by {}",
+        row.id,
         clean::short(&place, 40),
         clean::short(&row.about.from, 28),
         clean::short(&row.about.subject, 80),

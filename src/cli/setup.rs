@@ -102,7 +102,8 @@ impl Setup {
     }
 }
 
-fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
+/// Compiles rules; problems are added to those known.
+pub(super) fn compile(filters: &[FilterSource], settings: &Settings, problems: &mut Vec<Problem>) -> Engine {
     match Engine::compile(filters, settings) {
         Ok((engine, warnings)) => {
             problems.extend(warnings);

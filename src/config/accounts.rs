@@ -6,7 +6,7 @@ use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
-use super::server;
+use super::server::{self, Ports};
 use super::template::Template;
 use super::units;
 use super::yaml::{Key, Node, Span, Value};
@@ -122,6 +122,9 @@ pub(super) fn read_all(
     Some(accounts)
 }
 
+/// What the log calls mail that came from no account.
+const RESERVED: [&str; 5] = ["deliver", "refilter", "undo", "outbox", "sendmail"];
+
 fn check_name(key: &Key, problems: &mut Problems) {
     let name = key.text.as_str();
     let is_good = (1..=LONGEST_NAME).contains(&name.len())
@@ -132,6 +135,9 @@ fn check_name(key: &Key, problems: &mut Problems) {
         let hint =
             format!("1 to {LONGEST_NAME} letters a-z, digits, `-`, `_`, `.`, `@`; not beginning with `-` or `.`");
         problems.error(key.span, message).hint(hint);
+    } else if RESERVED.contains(&name) {
+        let message = format!("`{name}` cannot be the name of an account");
+        problems.error(key.span, message).hint(format!("the log calls mail so that came by `mailsluice {name}`"));
     }
 }
 
@@ -167,6 +173,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let filters = map.read("filters", |n, p| files.read(n, p));
     Some(Account {
         name: key.text.clone(),
+        protocol: protocol?,
         server: server?,
         user: user?.to_owned(),
         password: password?,
@@ -206,11 +213,11 @@ fn read_protocol(map: &mut MapReader<'_, '_>) -> Option<Protocol> {
 }
 
 fn read_server(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, base: &Base) -> Option<Server> {
-    let key = match protocol? {
-        Protocol::Imap => "imap",
-        Protocol::Pop3 => "pop3",
+    let (key, ports) = match protocol? {
+        Protocol::Imap => ("imap", Ports::IMAP),
+        Protocol::Pop3 => ("pop3", Ports::POP3),
     };
-    map.read(key, |n, p| server::read(n, protocol?, base, p))
+    map.read(key, |n, p| server::read(n, ports, base, p))
 }
 
 /// Refuses keys that the protocol has nothing for.
@@ -462,7 +469,7 @@ mod tests {
             ("folders: []", "an empty list"),
             ("pop3: other", "either `imap` or `pop3`"),
             ("filters: [triage.lua]", "cannot read the rule file triage.lua"),
-            ("filters: [guards/loops]", "no shipped filter `guards/loops`"),
+            ("filters: [guards/lops]", "did you mean `guards/loops`?"),
         ] {
             let said = complaints("imap", keys);
             assert!(said.contains(expected) && said.lines().count() == 1, "{keys}: {said}");

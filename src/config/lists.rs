@@ -11,7 +11,7 @@ use super::yaml::{Node, Span, Value};
 use crate::clean;
 
 /// The long form of a list.
-pub(super) static SHAPE: Shape = Shape {
+pub static SHAPE: Shape = Shape {
     what: "a list",
     keys: &[
         ("entries", "The entries: addresses, `@domain`, or other texts.", TEXTS),

@@ -12,6 +12,7 @@ use super::filters::FilterFiles;
 use super::lists;
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use super::relays;
 use super::secret;
 use super::yaml::{Document, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot};
@@ -35,6 +36,11 @@ pub(super) static SHAPE: Shape = Shape {
             "accounts",
             "The mailboxes to fetch from: each a name with its settings.",
             Takes::Named(&Takes::Section(&accounts::SHAPE)),
+        ),
+        (
+            "relays",
+            "The ways by which mail leaves: each a name with its settings; `default` is taken when a rule names none.",
+            Takes::Named(&Takes::Section(&relays::SHAPE)),
         ),
         (
             "filters",
@@ -153,6 +159,7 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
         None => default_state(map.problems()),
     };
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
+    let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let lists = map.read("lists", |n, p| Some(lists::read(n, &document.source, &base, p))).unwrap_or_default();
     let mut me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
@@ -168,6 +175,7 @@ fn read(path: &Path, document: &Document, rules: &mut Vec<FilterSource>, problem
         state: state?,
         accounts,
         filters,
+        relays,
         lists,
         me: me.iter().map(|address| address.to_lowercase()).collect(),
         trust: trust.iter().map(|name| name.to_lowercase()).collect(),
@@ -236,8 +244,11 @@ fn inline_rules(
 
 /// Where a password stands in the file as it is.
 fn plain_password(document: &Document) -> Option<Span> {
-    let Value::Map(accounts) = &document.root.get("accounts")?.value else { return None };
-    let passwords = accounts.iter().filter_map(|(_, account)| account.get("password"));
+    let named = |section: &str| match document.root.get(section).map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let passwords = named("accounts").iter().chain(named("relays")).filter_map(|(_, section)| section.get("password"));
     passwords.filter(|password| password.as_text().is_some()).map(|password| password.span).next()
 }
 

@@ -20,10 +20,13 @@ pub mod yaml;
 
 mod accounts;
 mod load;
+mod relays;
 mod server;
+mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::load::Examined;
+pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +40,7 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 10] {
+pub fn sections() -> [&'static Shape; 12] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -46,7 +49,9 @@ pub fn sections() -> [&'static Shape; 10] {
         &secret::SHAPE,
         &accounts::FIRST,
         &accounts::RETENTION,
+        &relays::SHAPE,
         &filters::USES,
+        &filters::HEAD,
         &lists::SHAPE,
         &parameters::SHAPE,
     ]
@@ -65,6 +70,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// The rules for every account that names none of its own.
     pub filters: Vec<FilterSource>,
+    /// The ways out, in the order of the file.
+    pub relays: Vec<Relay>,
     /// The lists of the config, for all rules.
     pub lists: Vec<List>,
     /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
@@ -101,6 +108,8 @@ pub enum Layout {
 pub struct Account {
     /// The name the user gave it; unique.
     pub name: String,
+    /// IMAP or POP3.
+    pub protocol: Protocol,
     /// The server and how to reach it.
     pub server: Server,
     /// The login name.
@@ -130,8 +139,6 @@ pub struct Account {
 /// A server and how to reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
-    /// IMAP or POP3.
-    pub protocol: Protocol,
     /// A name or an address.
     pub host: String,
     /// The TCP port.
@@ -140,6 +147,13 @@ pub struct Server {
     pub tls: Tls,
     /// A PEM file with the only authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Server {
+    /// Whether it is this machine.
+    pub fn is_loopback(&self) -> bool {
+        server::is_loopback(&self.host)
+    }
 }
 
 /// The protocol of a source on a server.

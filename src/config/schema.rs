@@ -49,6 +49,7 @@ impl Definitions<'_> {
     fn value(&mut self, takes: Takes) -> Value {
         let text = json!({"type": ["string", "number", "boolean"]});
         match takes {
+            Takes::Anything => json!({}),
             Takes::Text => text,
             Takes::Number => json!({"type": ["number", "string"]}),
             Takes::Flag => json!({"type": "boolean"}),

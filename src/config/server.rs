@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::yaml::{Node, Span, Value};
-use super::{Protocol, Server, Tls};
+use super::{Server, Tls};
 
-/// The long form of `imap` and `pop3`.
+/// The long form of `imap`, `pop3`, `smtp` and `lmtp`.
 pub(super) static SHAPE: Shape = Shape {
     what: "a server",
     keys: &[
         ("host", "The name or address of the server, also `host:port`.", Takes::Text),
         (
             "port",
-            "The TCP port. Default: 993 (IMAP) and 995 (POP3), or 143 and 110 for `tls: starttls` and `none`.",
+            "The TCP port. Default: 993 (IMAP), 995 (POP3), 465 (SMTP), or 143, 110, 587 for `tls: starttls` and `none`; 24 (LMTP).",
             Takes::Number,
         ),
         (
             "tls",
-            "`implicit` (default), `starttls` (default on ports 143 and 110; required, never optional) or `none`.",
+            "`implicit` (default), `starttls` (default on ports 143, 110, 587 and 25; required, never optional) or `none`.",
             Takes::Word(&["implicit", "starttls", "none"]),
         ),
         ("ca_file", "A PEM file with the only authorities to trust, instead of the system's.", Takes::Text),
@@ -45,30 +45,48 @@ struct Written {
     allow_plaintext: bool,
 }
 
+/// The ports of a protocol.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ports {
+    implicit: u16,
+    /// Also for `starttls`.
+    cleartext: u16,
+    /// Whether nothing but the port and the place says how the connection is protected.
+    is_local: bool,
+}
+
+impl Ports {
+    /// RFC 8314, RFC 3501.
+    pub(super) const IMAP: Self = Self { implicit: 993, cleartext: 143, is_local: false };
+    /// RFC 8314, RFC 1939.
+    pub(super) const POP3: Self = Self { implicit: 995, cleartext: 110, is_local: false };
+    /// RFC 8314, RFC 6409.
+    pub(super) const SMTP: Self = Self { implicit: 465, cleartext: 587, is_local: false };
+    /// RFC 2033 has no port and no TLS of its own: it is spoken between neighbours.
+    pub(super) const LMTP: Self = Self { implicit: 24, cleartext: 24, is_local: true };
+}
+
 /// Reads a server in its short form (`host`, `host:port`, `[v6]:port`) or its long form.
-pub(super) fn read(node: &Node, protocol: Protocol, base: &Base, problems: &mut Problems) -> Option<Server> {
+pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Problems) -> Option<Server> {
     let written = match &node.value {
         Value::Map(_) => read_long(node, base, problems)?,
         _ => read_short(node, problems)?,
     };
-    let cleartext_port = written.port == Some(default_port(protocol, Tls::StartTls));
-    let tls = written.tls.unwrap_or(if cleartext_port { Tls::StartTls } else { Tls::Implicit });
+    let default = match ports.is_local {
+        true => Tls::None,
+        // 25 too: no server speaks TLS there from the first byte.
+        false if written.port == Some(ports.cleartext) || written.port == Some(25) => Tls::StartTls,
+        false => Tls::Implicit,
+    };
+    let tls = written.tls.unwrap_or(default);
     if tls == Tls::None && !is_loopback(&written.host) && !written.allow_plaintext {
         let message = format!("without TLS, anybody on the way to {} can read the password and the mail", written.host);
         problems.error(written.tls_at, message).hint("use `implicit` or `starttls`, or add `allow_plaintext: true`");
         return None;
     }
-    let port = written.port.unwrap_or_else(|| default_port(protocol, tls));
-    Some(Server { protocol, host: written.host, port, tls, ca_file: written.ca_file })
-}
-
-fn default_port(protocol: Protocol, tls: Tls) -> u16 {
-    match (protocol, tls) {
-        (Protocol::Imap, Tls::Implicit) => 993,
-        (Protocol::Imap, Tls::StartTls | Tls::None) => 143,
-        (Protocol::Pop3, Tls::Implicit) => 995,
-        (Protocol::Pop3, Tls::StartTls | Tls::None) => 110,
-    }
+    let default = if tls == Tls::Implicit { ports.implicit } else { ports.cleartext };
+    let port = written.port.unwrap_or(default);
+    Some(Server { host: written.host, port, tls, ca_file: written.ca_file })
 }
 
 fn read_short(node: &Node, problems: &mut Problems) -> Option<Written> {
@@ -146,7 +164,7 @@ fn is_host_name(text: &str) -> bool {
 }
 
 /// Whether a connection to `host` cannot leave this machine.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
@@ -158,49 +176,49 @@ mod tests {
     use crate::config::problem::Source;
     use crate::config::yaml::Document;
 
-    fn server(yaml: &str, protocol: Protocol) -> Result<Server, String> {
+    fn server(yaml: &str, ports: Ports) -> Result<Server, String> {
         let source = Arc::new(Source::new("t", yaml));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
-        let read = read(&root, protocol, &Base::new("/etc", None), &mut problems);
+        let read = read(&root, ports, &Base::new("/etc", None), &mut problems);
         let messages: Vec<_> = problems.into_vec().into_iter().map(|p| p.message).collect();
         read.filter(|_| messages.is_empty()).ok_or(messages.join("\n"))
     }
 
-    fn reached(yaml: &str, protocol: Protocol) -> (String, u16, Tls) {
-        let server = server(yaml, protocol).unwrap();
+    fn reached(yaml: &str, ports: Ports) -> (String, u16, Tls) {
+        let server = server(yaml, ports).unwrap();
         (server.host, server.port, server.tls)
     }
 
     #[test]
     fn ports_and_protection_follow_from_each_other() {
-        use Protocol::{Imap, Pop3};
-        for (yaml, protocol, host, port, tls) in [
-            ("imap.example.com", Imap, "imap.example.com", 993, Tls::Implicit),
-            ("pop.example.com", Pop3, "pop.example.com", 995, Tls::Implicit),
-            ("mail:143", Imap, "mail", 143, Tls::StartTls),
-            ("mail:110", Pop3, "mail", 110, Tls::StartTls),
-            ("mail:110", Imap, "mail", 110, Tls::Implicit),
-            ("mail:1993", Imap, "mail", 1993, Tls::Implicit),
-            ("'[2001:db8::1]:143'", Imap, "2001:db8::1", 143, Tls::StartTls),
-            ("'[::1]'", Imap, "::1", 993, Tls::Implicit),
-            ("2001:db8::1", Imap, "2001:db8::1", 993, Tls::Implicit),
-            ("{host: mail, tls: starttls}", Pop3, "mail", 110, Tls::StartTls),
-            ("{host: mail, port: 143}", Imap, "mail", 143, Tls::StartTls),
-            ("{host: 'mail:143', tls: implicit}", Imap, "mail", 143, Tls::Implicit),
-            ("{host: localhost, tls: none}", Imap, "localhost", 143, Tls::None),
-            ("{host: 127.0.3.4, tls: none, port: 1}", Imap, "127.0.3.4", 1, Tls::None),
-            ("{host: '::1', tls: none}", Pop3, "::1", 110, Tls::None),
-            ("{host: mail, tls: none, allow_plaintext: true}", Pop3, "mail", 110, Tls::None),
+        let (imap, pop3) = (Ports::IMAP, Ports::POP3);
+        for (yaml, ports, host, port, tls) in [
+            ("imap.example.com", imap, "imap.example.com", 993, Tls::Implicit),
+            ("pop.example.com", pop3, "pop.example.com", 995, Tls::Implicit),
+            ("mail:143", imap, "mail", 143, Tls::StartTls),
+            ("mail:110", pop3, "mail", 110, Tls::StartTls),
+            ("mail:110", imap, "mail", 110, Tls::Implicit),
+            ("mail:1993", imap, "mail", 1993, Tls::Implicit),
+            ("'[2001:db8::1]:143'", imap, "2001:db8::1", 143, Tls::StartTls),
+            ("'[::1]'", imap, "::1", 993, Tls::Implicit),
+            ("2001:db8::1", imap, "2001:db8::1", 993, Tls::Implicit),
+            ("{host: mail, tls: starttls}", pop3, "mail", 110, Tls::StartTls),
+            ("{host: mail, port: 143}", imap, "mail", 143, Tls::StartTls),
+            ("{host: 'mail:143', tls: implicit}", imap, "mail", 143, Tls::Implicit),
+            ("{host: localhost, tls: none}", imap, "localhost", 143, Tls::None),
+            ("{host: 127.0.3.4, tls: none, port: 1}", imap, "127.0.3.4", 1, Tls::None),
+            ("{host: '::1', tls: none}", pop3, "::1", 110, Tls::None),
+            ("{host: mail, tls: none, allow_plaintext: true}", pop3, "mail", 110, Tls::None),
         ] {
-            assert_eq!(reached(yaml, protocol), (host.to_owned(), port, tls), "{yaml}");
+            assert_eq!(reached(yaml, ports), (host.to_owned(), port, tls), "{yaml}");
         }
     }
 
     #[test]
     fn plaintext_needs_an_explicit_word() {
         for host in ["mail", "10.0.0.1", "localhost.example.com", "127.example.com"] {
-            let said = server(&format!("{{host: {host}, tls: none}}"), Protocol::Imap).unwrap_err();
+            let said = server(&format!("{{host: {host}, tls: none}}"), Ports::IMAP).unwrap_err();
             assert!(said.contains("can read the password"), "{said}");
         }
     }
@@ -221,11 +239,11 @@ mod tests {
             "[]",
             "{}",
         ] {
-            let result = server(text, Protocol::Imap);
+            let result = server(text, Ports::IMAP);
             assert!(result.is_err(), "{text} {result:?}");
         }
-        assert!(server("imaps://mail/x", Protocol::Imap).unwrap_err().contains("URL"));
-        assert!(server("{host: 'a:1', port: 2}", Protocol::Imap).unwrap_err().contains("already given"));
-        assert_eq!(server("{host: mail, tls: nun}", Protocol::Imap).unwrap_err().lines().count(), 1);
+        assert!(server("imaps://mail/x", Ports::IMAP).unwrap_err().contains("URL"));
+        assert!(server("{host: 'a:1', port: 2}", Ports::IMAP).unwrap_err().contains("already given"));
+        assert_eq!(server("{host: mail, tls: nun}", Ports::IMAP).unwrap_err().lines().count(), 1);
     }
 }

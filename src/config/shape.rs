@@ -23,6 +23,8 @@ impl Shape {
 /// What may stand behind a key.
 #[derive(Clone, Copy, Debug)]
 pub enum Takes {
+    /// Whatever is meant by the one who reads it.
+    Anything,
     /// Any text.
     Text,
     /// A whole number, or a decimal one where the reader allows it.

@@ -71,6 +71,11 @@ impl Template {
         Self { components: vec![vec![Piece::Text("INBOX".to_owned())]] }
     }
 
+    /// The template `${folder}`.
+    pub fn whole_folder() -> Self {
+        Self { components: vec![vec![Piece::Variable("folder".to_owned())]] }
+    }
+
     /// The variables, in the order they are written; one that is written twice comes twice.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.components.iter().flatten().filter_map(|piece| match piece {

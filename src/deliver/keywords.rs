@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::dotlock::Dotlock;
 use crate::error::{Error, Result};
+use crate::message::{Flag, Flags};
 use crate::state::Disk;
 
 /// So many keywords have letters.
@@ -42,6 +43,26 @@ impl Letters {
         // A process before us may have died between writing the file and this.
         disk.sync_dir(maildir).map_err(failed)?;
         Ok(letters)
+    }
+
+    /// The letters that a Maildir has given.
+    pub fn read(disk: &dyn Disk, maildir: &Path) -> Result<Self> {
+        let failed = |e| Error::disk(format!("reading the keywords of {}", maildir.display()), e);
+        Ok(Self::parse(&read(disk, maildir).map_err(failed)?))
+    }
+
+    /// The flags and keywords that a file name says: `…:2,FSa`.
+    pub fn flags(&self, file_name: &str) -> Flags {
+        let mut flags = Flags::default();
+        for letter in file_name.rsplit_once(":2,").map_or("", |(_, letters)| letters).chars() {
+            if let Some(flag) = Flag::from_letter(letter) {
+                flags.add(flag);
+            } else if let Some(Some(name)) = (letter as usize).checked_sub('a' as usize).and_then(|n| self.names.get(n))
+            {
+                flags.add_keyword(name);
+            }
+        }
+        flags
     }
 
     /// The letter of a keyword, whatever its case.

@@ -39,6 +39,38 @@ pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<Has
     Ok(found)
 }
 
+/// The files with this name under any flags, in a Maildir and up to `depth` levels of folders below it. A file that was
+/// moved since has another ending, `,R=…`.
+pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    search(disk, maildir, &["new", "cur"], depth.min(DEEPEST), &mut |path, file| {
+        if unique(file) == unique(name) {
+            found.push(path);
+        }
+    })?;
+    Ok(found)
+}
+
+/// The part of a file name that stays when the file is moved.
+fn unique(file: &str) -> &str {
+    let base = file.split(":2,").next().unwrap_or(file);
+    base.split(",R=").next().unwrap_or(base)
+}
+
+/// Removes staged files of mail that was being moved and not recorded: it still stands where it was. Call it when nobody
+/// else moves mail.
+pub fn remove_staged_moves(disk: &dyn Disk, root: &Path) -> Result<()> {
+    let mut found = Vec::new();
+    search(disk, root, &["tmp"], DEEPEST, &mut |path, file| {
+        if file.contains(",R=") {
+            found.push(path);
+        }
+    })?;
+    found
+        .iter()
+        .try_for_each(|path| disk.remove(path).map_err(|e| Error::disk(format!("removing {}", path.display()), e)))
+}
+
 /// Walks the folders and gives each file in the wanted subdirectories to `each`.
 fn search(
     disk: &dyn Disk,

@@ -26,6 +26,17 @@ const TMP_IS_TRUSTED: SignedDuration = SignedDuration::from_hours(24);
 /// Publishes everything the account has recorded and not finished. `odd` in the result says whether there was
 /// anything.
 pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp) -> Result<Recovered> {
+    recover_with(disk, store, account, now, &|_| Ok(()))
+}
+
+/// [`recover`], with something that must be done between publishing the rows and forgetting that they were unfinished.
+pub fn recover_with(
+    disk: &dyn Disk,
+    store: &dyn Store,
+    account: &str,
+    now: Timestamp,
+    settle: &dyn Fn(&[Unfinished]) -> Result<()>,
+) -> Result<Recovered> {
     let rows = store.unfinished(account)?;
     let mut standing = Standing { disk, names: HashMap::new() };
     for row in &rows {
@@ -35,6 +46,7 @@ pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp
     dirs.extend(mbox::touched_dirs(rows.iter().flat_map(|row| &row.mboxes)));
     let dirs: Vec<_> = dirs.into_iter().filter(|dir| disk.exists(dir).unwrap_or(true)).collect();
     let proof = sync_dirs(disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))?;
+    settle(&rows)?;
     store.finish(&rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
     Ok(Recovered::new(!rows.is_empty(), proof))
 }

@@ -63,6 +63,8 @@ pub(super) struct Asking<'a> {
     programs: usize,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
+    /// What conditions asked programs about which version.
+    answers: Vec<(Vec<String>, Version, Answer)>,
 }
 
 impl<'a> Asking<'a> {
@@ -89,6 +91,7 @@ impl<'a> Asking<'a> {
             saw: String::new(),
             programs: 0,
             waited: Duration::ZERO,
+            answers: Vec::new(),
         }
     }
 
@@ -198,6 +201,19 @@ impl<'a> Asking<'a> {
         answer
     }
 
+    /// The same for a condition: one program is run once about one version of the message, however many rules look at
+    /// its exit code.
+    pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> Answer {
+        let version = self.version();
+        let known = self.answers.iter().find(|(run, of, _)| *of == version && run.as_slice() == ask.run);
+        if let Some((_, _, answer)) = known {
+            return answer.clone();
+        }
+        let answer = self.ask(ask);
+        self.answers.push((ask.run.to_vec(), version, answer.clone()));
+        answer
+    }
+
     /// The variables of a program's environment that come from the message.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let message = self.message();
@@ -246,7 +262,7 @@ impl<'a> Asking<'a> {
         members: impl FnOnce(&mut Self) -> Result<bool, Break>,
     ) -> Result<bool, Break> {
         let place = self.trace.as_ref().map(|trace| trace.lines.len());
-        let before = self.why.len();
+        let (before, mark) = (self.why.len(), self.names.mark());
         self.depth += 1;
         let holds = members(self);
         self.depth -= 1;
@@ -257,6 +273,7 @@ impl<'a> Asking<'a> {
         if !holds || matches!(word, "none" | "not") {
             // Reasons of a branch that failed, or that was to be false, explain nothing.
             self.why.truncate(before);
+            self.names.forget(mark);
         }
         Ok(holds)
     }

@@ -40,9 +40,10 @@ pub struct Settings {
 }
 
 impl Default for Settings {
+    /// What a config says that says nothing.
     fn default() -> Self {
         let (me, trust, lists) = (Vec::new(), Vec::new(), Vec::new());
-        Self { me, trust, delimiters: String::new(), lists, script_time: Duration::from_secs(2) }
+        Self { me, trust, delimiters: "+".to_owned(), lists, script_time: Duration::from_secs(2) }
     }
 }
 

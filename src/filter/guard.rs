@@ -1,4 +1,4 @@
-//! Whether a message may be answered: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
+//! Whether a message may be answered or forwarded: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
 //! number of its row in the checklist that the tests follow (A1 to A36), so that `log` and `explain` can name it.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::run::Run;
 use crate::decision::Fact;
-use crate::message::{Address, Message};
+use crate::message::{Address, Field, Message, REDIRECTED_FROM};
 
 /// An answer that wants to go out.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,30 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
 pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
     let max_age = Duration::from_secs(2 * 86_400);
     check(run, &Answering { handle: "", addresses: &[], max_age, again_after: None, personal: true })
+}
+
+/// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
+const MOST_HOPS: usize = 50;
+
+/// Why a message must not be forwarded to these addresses: loops (RFC 5228 4.2), notices of ours, old mail.
+pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -> Option<String> {
+    let message = run.asking.original();
+    let refused = |why: &str| Some(format!("not forwarded: {why}"));
+    let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
+    if message.all(REDIRECTED_FROM).any(|field| is_own(field.value())) {
+        return refused("it was forwarded from here before (a loop)");
+    }
+    let was_there = |field: &Field| to.iter().any(|to| to.eq_ignore_ascii_case(field.value().trim_matches(['<', '>'])));
+    if message.all("Delivered-To").any(was_there) {
+        return refused("it was delivered to that address before (a loop)");
+    }
+    if message.all("Received").count() > MOST_HOPS {
+        return refused("it has passed more than 50 servers (a loop)");
+    }
+    if message.first("X-Mailsluice-Notice").is_some() {
+        return refused("notices stay here");
+    }
+    by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }
 
 /// Rows about the envelope sender, which is the only address that may be answered.

@@ -52,7 +52,10 @@ impl Bytes {
     }
 
     /// The whole message, its file opened by `open`.
-    pub fn reader(&self, open: impl Fn(&Path) -> io::Result<Box<dyn Read>>) -> io::Result<Box<dyn Read + '_>> {
+    pub fn reader(
+        &self,
+        open: impl Fn(&Path) -> io::Result<Box<dyn Read + Send>>,
+    ) -> io::Result<Box<dyn Read + Send + '_>> {
         Ok(match self {
             Self::Memory(all) => Box::new(all.as_slice()),
             Self::Spooled { path, length, .. } => Box::new(open(path)?.take(*length)),
@@ -66,7 +69,7 @@ impl Bytes {
 }
 
 /// Opens the file of a spooled message for reading. The message layer opens nothing by itself.
-pub type Opener = Arc<dyn Fn(&Path) -> io::Result<Box<dyn Read>> + Send + Sync>;
+pub type Opener = Arc<dyn Fn(&Path) -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
 /// An [`Opener`] or none, that `Debug` can pass over.
 #[derive(Clone, Default)]
@@ -88,7 +91,7 @@ impl MaybeOpener {
     }
 
     /// What can be seen of the message.
-    pub(super) fn reader<'a>(&self, bytes: &'a Bytes) -> io::Result<Box<dyn Read + 'a>> {
+    pub(super) fn reader<'a>(&self, bytes: &'a Bytes) -> io::Result<Box<dyn Read + Send + 'a>> {
         match &self.0 {
             Some(open) => bytes.reader(|path| open(path)),
             None => Ok(Box::new(bytes.beginning())),
@@ -105,7 +108,7 @@ const WALKER_BUFFER: usize = 64 * 1024;
 
 /// Reads ranges of a message in ascending order, in one pass over its bytes.
 pub(super) struct Walker<'a> {
-    pub(super) reader: BufReader<Box<dyn Read + 'a>>,
+    pub(super) reader: BufReader<Box<dyn Read + Send + 'a>>,
     at: u64,
 }
 
@@ -163,7 +166,7 @@ mod tests {
     use io::BufRead;
 
     fn opener() -> MaybeOpener {
-        MaybeOpener(Some(Arc::new(|_: &Path| Ok(Box::new(&b"Old: 1\n\nbody"[..]) as Box<dyn Read>))))
+        MaybeOpener(Some(Arc::new(|_: &Path| Ok(Box::new(&b"Old: 1\n\nbody"[..]) as Box<dyn Read + Send>))))
     }
 
     fn rehead() -> Bytes {

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_spooled_message_gets_a_new_head_before_its_file() {
-        let open = |_: &Path| Ok(Box::new(TEXT.as_bytes()) as Box<dyn Read>);
+        let open = |_: &Path| Ok(Box::new(TEXT.as_bytes()) as Box<dyn Read + Send>);
         let head = TEXT.as_bytes()[..TEXT.len() - 3].to_vec();
         let bytes = Bytes::Spooled { head, path: "x".into(), length: TEXT.len() as u64 };
         let once = Message::with_opener(bytes, Arc::new(open)).edited(&[add("X", "y", false)]);

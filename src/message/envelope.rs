@@ -68,6 +68,11 @@ impl Flag {
         }
     }
 
+    /// The flag of a letter in a Maildir file name.
+    pub fn from_letter(letter: char) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known, _)| *known == letter).map(|(flag, _, _)| *flag)
+    }
+
     /// The letter in a Maildir file name.
     pub fn letter(self) -> char {
         Self::ALL.iter().find(|(flag, _, _)| *flag == self).map_or('S', |(_, letter, _)| *letter)

@@ -206,7 +206,7 @@ mod tests {
 
     fn spooled(all: &'static [u8], length: u64) -> Message {
         let bytes = Bytes::Spooled { head: all[..12].to_vec(), path: "x".into(), length };
-        Message::with_opener(bytes, Arc::new(move |_: &Path| Ok(Box::new(all) as Box<dyn Read>)))
+        Message::with_opener(bytes, Arc::new(move |_: &Path| Ok(Box::new(all) as Box<dyn Read + Send>)))
     }
 
     #[test]

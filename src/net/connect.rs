@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::{Stream, deadline, within};
@@ -21,6 +21,12 @@ pub async fn connect(server: &Server) -> Result<Stream> {
         Tls::Implicit => handshake(tcp, server).await,
         Tls::StartTls | Tls::None => Ok(Stream::plain(tcp)),
     }
+}
+
+/// Opens a connection to a socket of this machine.
+pub async fn connect_unix(path: &Path) -> Result<Stream> {
+    let place = format!("connecting to {}", path.display());
+    within(deadline::CONNECT, &place, UnixStream::connect(path)).await.map(Stream::unix)
 }
 
 /// Turns a plain connection into TLS after STARTTLS or STLS. The caller has checked that the server sent

@@ -1,4 +1,4 @@
-//! A bounded, byte-exact reader of CRLF lines and dot-terminated blocks, for POP3 (and SMTP).
+//! A bounded, byte-exact reader of CRLF lines and dot-terminated blocks, for POP3 and SMTP.
 //!
 //! A line ends at LF, with or without CR before it; a block ends at CRLF "." CRLF and nothing else
 //! (RFC 1939 section 3), so a dot alone between bare LFs stays mail.
@@ -34,16 +34,31 @@ impl LineStream {
     /// Gives the connection back for a TLS handshake. Bytes that were read ahead make this an error: they came
     /// before the handshake and would be taken for answers after it (`reliability.md` T3).
     pub fn into_clean_stream(self) -> Result<Stream> {
-        if self.start < self.end {
+        if self.has_unread() {
             let early = &self.buffer[self.start..self.end];
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake").said(early));
         }
         Ok(self.stream)
     }
 
+    /// The connection itself.
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Whether something was read that nobody has asked for yet.
+    pub fn has_unread(&self) -> bool {
+        self.start < self.end
+    }
+
     /// Sends bytes in one write.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        within(deadline::REPLY, "sending a command", async {
+        self.send_within(bytes, deadline::REPLY, "sending a command").await
+    }
+
+    /// Sends bytes in one write, which the other side must take within `limit`.
+    pub async fn send_within(&mut self, bytes: &[u8], limit: Duration, doing: &str) -> Result<()> {
+        within(limit, doing, async {
             self.stream.write_all(bytes).await?;
             self.stream.flush().await
         })
@@ -52,18 +67,26 @@ impl LineStream {
 
     /// The next line without its line end. A line over [`MAX_LINE`], or the end of the stream, is an error.
     pub async fn line(&mut self, limit: Duration) -> Result<&[u8]> {
+        self.line_up_to(MAX_LINE, limit).await
+    }
+
+    /// The next line without its line end, of at most so many bytes.
+    pub async fn line_up_to(&mut self, most: usize, limit: Duration) -> Result<&[u8]> {
         let mut searched = 0;
         loop {
             let pending = &self.buffer[self.start..self.end];
             if let Some(at) = memchr::memchr(b'\n', &pending[searched..]) {
                 let from = self.start;
                 let length = searched + at;
+                if length > most + 1 {
+                    return Err(endless(&pending[..length]));
+                }
                 self.start += length + 1;
                 let line = &self.buffer[from..from + length];
                 return Ok(line.strip_suffix(b"\r").unwrap_or(line));
             }
-            if pending.len() > MAX_LINE {
-                return Err(Error::permanent(Kind::Protocol, "the server sent an endless line").said(pending));
+            if pending.len() > most + 1 {
+                return Err(endless(pending));
             }
             if searched == 0 {
                 self.stream.expect_within(limit);
@@ -105,6 +128,10 @@ impl LineStream {
         self.end += read;
         Ok(())
     }
+}
+
+fn endless(line: &[u8]) -> Error {
+    Error::permanent(Kind::Protocol, "the server sent an endless line").said(line)
 }
 
 /// Where in the block the next byte stands.

@@ -1,11 +1,14 @@
-//! The plumbing under every protocol: a connection with TLS and deadlines, and a bounded line reader.
+//! The plumbing under every protocol: a connection with TLS and deadlines, a bounded line reader,
+//! and the logins that protocols share.
 
 mod connect;
 mod lines;
 mod pace;
+pub mod sasl;
+mod scram;
 mod stream;
 
-pub use connect::{connect, start_tls};
+pub use connect::{connect, connect_unix, start_tls};
 pub use lines::{LineStream, MAX_LINE};
 pub use stream::Stream;
 
@@ -29,6 +32,19 @@ pub mod deadline {
     pub const REPLY: Duration = Duration::from_secs(120);
     /// The reply to a goodbye: nothing depends on it but politeness.
     pub const GOODBYE: Duration = Duration::from_secs(5);
+
+    /// The greeting of an SMTP server, which may ask others about us first (RFC 5321 4.5.3.2.1).
+    pub const SMTP_GREETING: Duration = Duration::from_secs(5 * 60);
+    /// The reply to MAIL (RFC 5321 4.5.3.2.2).
+    pub const SMTP_MAIL: Duration = Duration::from_secs(5 * 60);
+    /// The reply to RCPT (RFC 5321 4.5.3.2.3).
+    pub const SMTP_RCPT: Duration = Duration::from_secs(5 * 60);
+    /// The reply to DATA (RFC 5321 4.5.3.2.4).
+    pub const SMTP_DATA: Duration = Duration::from_secs(2 * 60);
+    /// The server takes a piece of a message (RFC 5321 4.5.3.2.5).
+    pub const SMTP_BLOCK: Duration = Duration::from_secs(3 * 60);
+    /// The reply to the final dot: it may deliver before it answers (RFC 5321 4.5.3.2.6).
+    pub const SMTP_DOT: Duration = Duration::from_secs(10 * 60);
 }
 
 /// Waits for `work`, but not longer than `limit`. A passed deadline is a transient network failure.

@@ -21,19 +21,20 @@ const GRACE: Duration = Duration::from_secs(120);
 pub(super) struct Pace {
     limit: Duration,
     silence: Pin<Box<Sleep>>,
-    since: Instant,
+    /// When the first bytes of the reply came: before that a server may think, and `limit` alone holds.
+    since: Option<Instant>,
     bytes: u64,
 }
 
 impl Pace {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { limit, silence: Box::pin(sleep(limit)), since: Instant::now(), bytes: 0 }
+        Self { limit, silence: Box::pin(sleep(limit)), since: None, bytes: 0 }
     }
 
     /// A reply begins; no silence in it may be longer than `limit`.
     pub(super) fn expect_within(&mut self, limit: Duration) {
-        (self.limit, self.since, self.bytes) = (limit, Instant::now(), 0);
-        self.silence.as_mut().reset(self.since + limit);
+        (self.limit, self.since, self.bytes) = (limit, None, 0);
+        self.silence.as_mut().reset(Instant::now() + limit);
     }
 
     /// Some bytes came.
@@ -41,7 +42,7 @@ impl Pace {
         let now = Instant::now();
         self.silence.as_mut().reset(now + self.limit);
         self.bytes += bytes as u64;
-        let took = now - self.since;
+        let took = now - *self.since.get_or_insert(now);
         if took > GRACE && self.bytes < took.as_secs() * FLOOR {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("less than {FLOOR} bytes a second")));
         }
@@ -76,6 +77,14 @@ mod tests {
         }
         .await;
         assert!(dripping.is_err());
+    }
+
+    /// An SMTP server may deliver before it answers, for up to ten minutes.
+    #[tokio::test(start_paused = true)]
+    async fn a_short_reply_after_a_long_thought_is_fine() {
+        let mut pace = Pace::new(Duration::from_secs(600));
+        tokio::time::advance(Duration::from_secs(590)).await;
+        pace.arrived(8).unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,18 +1,19 @@
 //! A connection that may or may not be inside TLS, and that does not wait for ever.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::deadline;
 use super::pace::Pace;
 
-/// A TCP connection, plain or inside TLS. Reading from it fails when the peer is silent for too long.
+/// A connection over TCP, plain or inside TLS, or to a socket of this machine. Reading from it fails when the peer is silent for too long.
 #[derive(Debug)]
 pub struct Stream {
     wire: Wire,
@@ -23,6 +24,7 @@ pub struct Stream {
 enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -36,11 +38,31 @@ impl Stream {
         Self { wire: Wire::Tls(Box::new(tls)), pace: Pace::new(deadline::GREETING) }
     }
 
-    /// The connection underneath, if it is not inside TLS.
+    /// To a socket of this machine.
+    pub(super) fn unix(socket: UnixStream) -> Self {
+        Self { wire: Wire::Unix(socket), pace: Pace::new(deadline::GREETING) }
+    }
+
+    /// Our own address on it, if it is over TCP.
+    pub fn local_address(&self) -> Option<IpAddr> {
+        let address = match &self.wire {
+            Wire::Plain(tcp) => tcp.local_addr(),
+            Wire::Tls(tls) => tls.get_ref().0.local_addr(),
+            Wire::Unix(_) => return None,
+        };
+        address.ok().map(|address| address.ip())
+    }
+
+    /// Whether it is inside TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.wire, Wire::Tls(_))
+    }
+
+    /// The TCP connection underneath, if it is not inside TLS.
     pub(super) fn into_plain(self) -> Option<TcpStream> {
         match self.wire {
             Wire::Plain(tcp) => Some(tcp),
-            Wire::Tls(_) => None,
+            Wire::Tls(_) | Wire::Unix(_) => None,
         }
     }
 
@@ -57,6 +79,7 @@ impl AsyncRead for Stream {
         let polled = match &mut this.wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Wire::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
         };
         match polled {
             Poll::Pending => this.pace.poll_silence(cx).map(Err),
@@ -71,6 +94,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Wire::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Wire::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
         }
     }
 
@@ -78,6 +102,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Wire::Unix(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
@@ -85,6 +110,7 @@ impl AsyncWrite for Stream {
         match &mut self.get_mut().wire {
             Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Wire::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

@@ -232,7 +232,7 @@ impl Chooser<'_> {
         listed.retain(|m| select.max_size.is_none_or(|max| m.announced <= max));
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));
-        if self.account.server.protocol == Protocol::Pop3 {
+        if self.account.protocol == Protocol::Pop3 {
             // The date cost a TOP; it is not asked for again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);

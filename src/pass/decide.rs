@@ -76,7 +76,7 @@ impl Committer {
                 },
             };
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
-            decided.push(Decided { envelope, message, decision });
+            decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());
             arrived.push(one);
         }

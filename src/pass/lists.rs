@@ -1,14 +1,12 @@
 //! The files of lists, read again when they changed.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A longer file is no list of addresses.
-const MOST_BYTES: u64 = 16 * 1024 * 1024;
+use crate::config::lists;
 
 /// By what a change is seen: time and size of the content, and which file it is.
 type Stamp = (i64, i64, u64, u64, u64);
@@ -29,29 +27,16 @@ impl ListFiles {
     }
 
     fn look(&self, path: &Path) -> io::Result<Entries> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let metadata = std::fs::metadata(path)?;
         let stamp = (metadata.mtime(), metadata.mtime_nsec(), metadata.size(), metadata.ino(), metadata.dev());
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, entries)) = read.get(path).filter(|(before, _)| *before == stamp) {
             return Ok(Arc::clone(entries));
         }
-        let mut text = Vec::new();
-        file.take(MOST_BYTES + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > MOST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 16 MiB"));
-        }
-        let entries = Arc::new(parse(&text));
+        let entries = Arc::new(lists::read_file(path)?);
         read.insert(path.to_path_buf(), (stamp, Arc::clone(&entries)));
         Ok(entries)
     }
-}
-
-/// One entry a line, lower-case; `#` begins a comment.
-fn parse(text: &[u8]) -> HashSet<String> {
-    let text = String::from_utf8_lossy(text);
-    let entry = |line: &str| line.split('#').next().unwrap_or_default().trim().to_lowercase();
-    text.lines().map(entry).filter(|entry| !entry.is_empty()).collect()
 }
 
 #[cfg(test)]

@@ -17,8 +17,6 @@ use crate::state::{About, Entry, MboxTarget, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
-/// What is noted of a message that waits in the outbox and is kept as well.
-const WAITING: &str = "waiting in the outbox; kept here until it is sent";
 
 /// A message with what was decided about it.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
     pub(super) decision: Decision,
+    /// The file name, for a message that has one already.
+    pub(super) base: Option<String>,
 }
 
 /// The letters of each Maildir's keywords.
@@ -43,7 +43,6 @@ impl Planner<'_> {
     /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
     pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
         decided.iter_mut().for_each(|decided| {
-            keep_until_sent(decided);
             keep_what_goes_nowhere(decided);
         });
         let letters = self.letters(&decided)?;
@@ -86,9 +85,10 @@ impl Planner<'_> {
     }
 
     fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
-        let Decided { envelope, message, decision } = decided;
+        let Decided { envelope, message, decision, base } = decided;
         let name = DeliveryName::of(&envelope.key);
-        let base = format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let new_name = || format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
+        let base = base.unwrap_or_else(new_name);
         let mut files = Files::new(self, base, letters);
         for action in &decision.actions {
             match action {
@@ -131,16 +131,6 @@ impl Planner<'_> {
 fn spool_path(world: &World, name: &DeliveryName, version: Version) -> PathBuf {
     let file = if version == 0 { name.as_str().to_owned() } else { format!("{}.v{version}", name.as_str()) };
     world.spool_folder().join(file)
-}
-
-/// Mail must never be only in a queue that nobody empties: until there is a sender, what would leave this machine
-/// without being filed anywhere is kept as well.
-fn keep_until_sent(decided: &mut Decided) {
-    let Decided { envelope, decision, .. } = decided;
-    if decision.filings().next().is_none() && decision.tellings().any(|telling| telling.way.delivers()) {
-        decision.actions.push(keep(envelope));
-        decision.notes.push(WAITING.to_owned());
-    }
 }
 
 /// A decision that neither files nor discards nor hands the message to anybody would be a mistake of whoever made it.

@@ -109,7 +109,7 @@ pub struct Details {
 impl Source {
     /// Connects and logs in.
     pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
-        Ok(match account.server.protocol {
+        Ok(match account.protocol {
             Protocol::Imap => Self::Imap(Box::new(ImapSource::connect(account, spool).await?)),
             Protocol::Pop3 => Self::Pop3(Box::new(Pop3Source::connect(account, spool).await?)),
         })

@@ -18,7 +18,7 @@ pub trait Disk: Send + Sync {
     /// Creates a file that must not exist yet, readable by its owner alone.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Gives a file a second name on the same device.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Moves a file; fails with `AlreadyExists` rather than overwrite.
@@ -98,7 +98,7 @@ impl Disk for RealDisk {
         Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
         Ok(Box::new(File::open(path)?))
     }
 

@@ -30,4 +30,7 @@ pub use progress::{
     as_paths, touched_dirs,
 };
 pub use sqlite::SqliteStore;
-pub use store::{Attempt, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Store, Trouble, Unfinished};
+pub use store::{
+    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
+    Unfinished,
+};

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
 use super::{EntryId, memory, outbox};
-use crate::message::{NOTICES, RECOVERED, STDIN};
+use crate::message::{NOTICES, RECOVERED, REFILTERED, STDIN, UNDONE};
 
 /// A key that is missing from complete listings for so long is forgotten.
 const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -26,8 +26,8 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> 
     tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
     tx.execute(
         "DELETE FROM seen WHERE at < ?1
-         AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4))",
-        params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED],
+         AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4) OR account IN (?5, ?6))",
+        params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED, REFILTERED, UNDONE],
     )?;
     tx.execute("DELETE FROM attempt WHERE at < ?1", [before(FORGET_MISSING)])?;
     memory::prune(tx, now)?;

@@ -16,8 +16,8 @@ use super::rows::{
 };
 use super::slots::Slots;
 use super::{
-    Attempt, Entry, EntryId, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Staged, Store, Target,
-    Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
+    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Rest, Staged,
+    Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -311,6 +311,50 @@ impl Store for SqliteStore {
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
+        })
+    }
+
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::due(db, now, limit))
+    }
+
+    fn being_sent(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", outbox::being_sent)
+    }
+
+    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write("taking something out of the outbox", |tx| outbox::claim(tx, id, now))
+    }
+
+    fn resolve(&self, row: &OutboxRow) -> Result<()> {
+        self.write("noting what was sent", |tx| outbox::resolve(tx, row))
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.read("counting what was sent", |db| outbox::sent_since(db, kinds, since))
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.read("reading which relays rest", outbox::rests)
+    }
+
+    fn rest(&self, rest: &Rest) -> Result<()> {
+        self.write("letting a relay rest", |tx| outbox::rest(tx, rest))
+    }
+
+    fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
+        self.read("reading the journal", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT entry, at, account, folder, id, sender, subject, message_id, size, rule, outcome, done, spooled, why,
+                 notes
+                 FROM journal JOIN origin USING (origin) WHERE entry = ?1",
+            )?;
+            let Some(row) = query.query_row([id], journal_row).optional()? else { return Ok(None) };
+            let (targets, mboxes) = (targets(db, id)?, mboxes(db, id)?);
+            let spooled = row.files.first().cloned();
+            let seconds = targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
+            let arrived = seconds.and_then(|seconds: i64| Timestamp::from_second(seconds).ok());
+            Ok(Some(JournalEntry { row, targets, mboxes, spooled, arrived }))
         })
     }
 

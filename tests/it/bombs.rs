@@ -30,7 +30,7 @@ impl Bomb {
         let mut head = Vec::new();
         io::Read::read_to_end(&mut io::Read::take(std::fs::File::open(&path).unwrap(), MAX_HEADER as u64), &mut head)
             .unwrap();
-        let open = Arc::new(|path: &Path| Ok(Box::new(std::fs::File::open(path)?) as Box<dyn io::Read>));
+        let open = Arc::new(|path: &Path| Ok(Box::new(std::fs::File::open(path)?) as Box<dyn io::Read + Send>));
         Arc::new(Message::with_opener(Bytes::Spooled { head, path, length }, open))
     }
 }

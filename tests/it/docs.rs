@@ -52,6 +52,25 @@ fn every_example_passes_check() {
     assert!(seen >= 7);
 }
 
+/// Examples carry tests as any config may, and they pass.
+#[test]
+fn the_tests_of_the_examples_pass() {
+    let mut seen = 0;
+    for entry in fs::read_dir("examples").unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
+        let copy = private_copy(&entry.path());
+        let (config, _) = Config::load(&copy.path().join("config.yaml")).unwrap();
+        let settings = mailsluice::filter::Settings::of(&config);
+        let (engine, _) = Engine::compile(&config.filters, &settings).unwrap();
+        let open = |path: &Path| fs::read(path);
+        let verdicts = mailsluice::filter::trial::run_config(&config, &open, &|_| Some(&engine)).unwrap();
+        for verdict in verdicts {
+            assert!(verdict.passed(), "{}: {}\n{:#?}", entry.path().display(), verdict.name, verdict.difference);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5);
+}
+
 #[test]
 fn the_config_in_the_readme_passes_check() {
     let readme = fs::read_to_string("README.md").unwrap();
@@ -81,6 +100,50 @@ fn the_reference_lists_every_key() {
         fs::write("docs/reference.md", &text).unwrap();
     }
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
+}
+
+/// The JSON Schemas that editors use are written by this test: run it with `UPDATE_EXPECTED=1` after changing a key.
+#[test]
+fn the_schemas_are_what_the_program_prints() {
+    let sections = mailsluice::filter::sections();
+    for (file, root) in
+        [("docs/config.schema.json", mailsluice::config::sections()[0]), ("docs/rules.schema.json", sections[0])]
+    {
+        let schema = format!("{:#}\n", mailsluice::config::schema::of(root, &sections));
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(file, &schema).unwrap();
+        }
+        assert!(
+            fs::read_to_string(file).unwrap_or_default() == schema,
+            "{file} is not what `mailsluice docs schema` prints"
+        );
+    }
+}
+
+/// Every section that a schema refers to is in it.
+#[test]
+fn the_schemas_are_complete() {
+    for file in ["docs/config.schema.json", "docs/rules.schema.json"] {
+        let schema: serde_json::Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let mut references = Vec::new();
+        collect_references(&schema, &mut references);
+        assert!(references.len() > 50, "{file}: {}", references.len());
+        for reference in references {
+            let name = reference.strip_prefix("#/definitions/").unwrap();
+            assert!(schema["definitions"][name]["properties"].is_object(), "{file}: {reference}");
+        }
+    }
+}
+
+fn collect_references(value: &serde_json::Value, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(object) => {
+            found.extend(object.get("$ref").and_then(|reference| reference.as_str()).map(str::to_owned));
+            object.values().for_each(|value| collect_references(value, found));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
 }
 
 /// The last column of `docs/claims.md` names tests: `module::name`.

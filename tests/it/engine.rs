@@ -46,7 +46,8 @@ pub fn yaml(text: &str) -> Engine {
 /// A script.
 pub fn lua_with(text: &str, settings: &Settings) -> Result<Engine, Vec<Problem>> {
     let source = Arc::new(Source::new("script.lua", text));
-    Engine::compile(&[FilterSource::Lua(Script { source, param: Vec::new() })], settings).map(|(engine, _)| engine)
+    let script = Script { source, param: Vec::new(), lists: Vec::new(), base: Base::new("/", None) };
+    Engine::compile(&[FilterSource::Lua(script)], settings).map(|(engine, _)| engine)
 }
 
 /// A script that compiles.

@@ -1,7 +1,7 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > daemon > pipeline > pass > { source, filter, deliver } > state > decision > message > { net, program } > config > { error, clean }
+//! cli > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > { net, program } > config > { error, clean }
 //! ```
 
 use std::fs;
@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 11] = [
     &["daemon"],
     &["pipeline"],
     &["pass"],
-    &["source", "filter", "deliver"],
+    &["source", "filter", "deliver", "outbox"],
     &["state"],
     &["decision"],
     &["message"],

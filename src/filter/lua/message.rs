@@ -11,7 +11,7 @@ use crate::config::yaml::Node;
 use crate::message::{Address, Part};
 
 /// The methods: `m:header("Subject")`.
-pub(super) const METHODS: [&str; 13] = [
+pub(super) const METHODS: [&str; 14] = [
     "header",
     "headers",
     "raw_header",
@@ -22,6 +22,7 @@ pub(super) const METHODS: [&str; 13] = [
     "parts",
     "attachments",
     "part_text",
+    "part_bytes",
     "in_list",
     "duplicate",
     "matches",
@@ -226,12 +227,15 @@ pub(super) fn method(
             LuaValue::String(lua.create_string(&text[..end])?)
         }
         "raw_body" => LuaValue::String(lua.create_string(&message.raw_body(bound(&first))[..])?),
-        "part_text" => {
+        "part_text" | "part_bytes" => {
             let index = first.as_usize().and_then(|number| number.checked_sub(1));
             match index.filter(|index| *index < message.parts().len()) {
                 Some(index) => {
                     let max = bound(arguments.get(1).unwrap_or(&LuaValue::Nil));
-                    LuaValue::String(lua.create_string(message.part_text(index, max))?)
+                    LuaValue::String(match name {
+                        "part_text" => lua.create_string(message.part_text(index, max))?,
+                        _ => lua.create_string(message.part_bytes(index, max))?,
+                    })
                 }
                 None => LuaValue::Nil,
             }
@@ -249,10 +253,12 @@ fn bound(value: &LuaValue) -> usize {
     value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
 }
 
-/// `{number, type, filename, size, attachment}`; `m:part_text(part.number)` is its text.
+/// `{number, parent, type, filename, size, attachment}`; `m:part_text(part.number)` is its text, HTML without its markup;
+/// `m:part_bytes(part.number)` what it consists of, decoded.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("number", index + 1)?;
+    table.raw_set("parent", part.parent.map(|parent| parent + 1))?;
     table.raw_set("type", part.content_type())?;
     table.raw_set("filename", part.file_name())?;
     table.raw_set("size", part.size() as f64)?;
@@ -273,5 +279,8 @@ fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> 
 /// Any condition of the language, written as a table.
 fn holds(script: &Script, asking: &mut Asking<'_>, condition: Node) -> Result<LuaValue, Failed> {
     let condition = script.with_compiler(asking.settings, |compiler| compiler.condition(&condition))?;
-    Ok(LuaValue::Boolean(condition.holds(asking)?))
+    let mark = asking.names.mark();
+    let holds = condition.holds(asking)?;
+    asking.names.forget(mark);
+    Ok(LuaValue::Boolean(holds))
 }

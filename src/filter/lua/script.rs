@@ -16,7 +16,7 @@ use super::super::rule::List;
 use super::super::run::Run;
 use super::sandbox::{self, Sandbox};
 use crate::config::problem::{Problems, Source};
-use crate::config::reader::Base;
+use crate::config::reader::{self, Base};
 use crate::config::yaml::{Document, Node, Span, Value};
 use crate::config::{FilterSource, RuleFile, Script as Written};
 
@@ -27,6 +27,8 @@ pub(in crate::filter) struct Script {
     bytecode: Vec<u8>,
     /// A text in a rule file: it uses `m` and `act` and is no function of them.
     is_inline: bool,
+    /// What the user wrote: the script alone, not the rule file around it.
+    text: String,
     param: Vec<(String, Node)>,
     lists: BTreeMap<String, List>,
     file: RuleFile,
@@ -48,7 +50,10 @@ impl Script {
     ) -> Option<Self> {
         let name = short_name(&script.source);
         match bytecode(&script.source.text) {
-            Ok(bytecode) => Some(Self::new(name, bytecode, false, script.param.clone(), lists, &script.source)),
+            Ok(bytecode) => {
+                let text = script.source.text.clone();
+                Some(Self::new(name, bytecode, text, false, script.param.clone(), lists, &script.source))
+            }
             Err(error) => {
                 let (line, message) = place_of(&error);
                 let span = Span { line, column: 1, length: 1 };
@@ -74,7 +79,7 @@ impl Script {
             return None;
         }
         let Some(text) = node.as_text() else {
-            compiler.problems.error(node.span, "expected a script in Lua");
+            reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
         };
         // An expression becomes what is returned; anything else is statements.
@@ -83,7 +88,7 @@ impl Script {
             Ok(bytecode) => {
                 let name = compiler.place(node.span);
                 let source = compiler.source();
-                Some(Self::new(name, bytecode, true, Vec::new(), &compiler.shared.lists, &source))
+                Some(Self::new(name, bytecode, text.to_owned(), true, Vec::new(), &compiler.shared.lists, &source))
             }
             Err(error) => {
                 let (line, message) = place_of(&error);
@@ -97,6 +102,7 @@ impl Script {
     fn new(
         name: String,
         bytecode: Vec<u8>,
+        text: String,
         is_inline: bool,
         param: Vec<(String, Node)>,
         lists: &BTreeMap<String, List>,
@@ -106,7 +112,7 @@ impl Script {
         let document = Document { source: Arc::clone(source), root };
         let file =
             RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: Base::new("/", None) };
-        Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
+        Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file }
     }
 
     /// Runs it as a condition: whether what it returns is true.
@@ -166,7 +172,8 @@ impl Script {
         let lua = sandbox.lua();
         lua.scope(|scope| {
             let field = scope.create_function(|lua, name: String| {
-                super::message::field(lua, &asking.try_borrow().map_err(mlua::Error::external)?, &name)
+                let asking = asking.try_borrow().map_err(mlua::Error::external)?;
+                super::message::field(lua, &asking, &name)
             })?;
             let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
                 let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
@@ -219,7 +226,7 @@ impl Script {
         settings: &Settings,
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
-        let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut shared = super::super::shared::Shared::of_script(Cow::Borrowed(&self.lists), settings);
         let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();
@@ -234,38 +241,45 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this word, and nothing longer around it, into the script or its parameters: an address that
-    /// did not come from a message.
+    /// Whether the user wrote this word into the script or its parameters: an address that did not come from a message.
     pub(super) fn says(&self, word: &str) -> bool {
-        holds_word(&self.file.document.source.text, word) || self.is_parameter(word)
+        stands_in(&self.text, word) || self.is_parameter(word)
     }
 
     /// Whether the user wrote this text into the script or its parameters: a program, or an option.
     pub(super) fn has_text(&self, text: &str) -> bool {
-        holds_text(&self.file.document.source.text, text) || self.is_parameter(text)
+        is_quoted_in(&self.text, text) || self.is_parameter(text)
     }
 
     fn is_parameter(&self, word: &str) -> bool {
-        self.param.iter().any(|(_, value)| holds_word(&value.in_line(), word))
+        self.param.iter().any(|(_, value)| stands_below(value, word))
+    }
+}
+
+/// Whether a text holds an address or option, and not just a longer one that ends or begins with it.
+fn stands_in(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || ".-_+@%=~&!#$*/?^".contains(c);
+    !word.is_empty()
+        && text
+            .match_indices(word)
+            .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+}
+
+fn stands_below(node: &Node, word: &str) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => stands_in(text, word),
+        Value::Seq(items) => items.iter().any(|item| stands_below(item, word)),
+        Value::Map(entries) => entries.iter().any(|(_, node)| stands_below(node, word)),
+        Value::Null | Value::File(_) => false,
     }
 }
 
 /// Whether a script holds this as a text of its own, in quotes or in brackets: a variable of that name is none.
-fn holds_text(script: &str, text: &str) -> bool {
+fn is_quoted_in(script: &str, text: &str) -> bool {
     let quotes = [("\"", "\""), ("'", "'"), ("[[", "]]")];
     let is_quoted =
         |before: &str, behind: &str| quotes.iter().any(|(a, b)| before.ends_with(a) && behind.starts_with(b));
     script.match_indices(text).any(|(at, _)| is_quoted(&script[..at], &script[at + text.len()..]))
-}
-
-/// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
-fn holds_word(text: &str, word: &str) -> bool {
-    let is_more = |c: char| c.is_alphanumeric() || ".-_+@%=!#$&*/?^`|~:".contains(c);
-    let stands_alone = |(at, _): (usize, &str)| {
-        let (before, behind) = (&text[..at], &text[at + word.len()..]);
-        !before.ends_with(is_more) && !behind.starts_with(is_more)
-    };
-    !word.is_empty() && text.match_indices(word).any(stands_alone)
 }
 
 fn truth(value: &LuaValue) -> mlua::Result<bool> {
@@ -315,11 +329,16 @@ fn place_of(error: &mlua::Error) -> (usize, String) {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         error => error.to_string(),
     };
-    let text = text.lines().next().unwrap_or_default().trim_start_matches(':');
-    match text.split_once(':').and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
-        Some((line, message)) => (line.max(1), message.trim().to_owned()),
-        None => (1, text.to_owned()),
+    let text = text.lines().next().unwrap_or_default();
+    // The number stands between two colons; what stands before it differs from one way to compile to the other.
+    let mut rest = text;
+    while let Some((number, message)) = rest.split_once(':') {
+        if let Ok(line) = number.trim().parse::<usize>() {
+            return (line.max(1), message.trim().to_owned());
+        }
+        rest = message;
     }
+    (1, text.trim_start_matches("syntax error: ").to_owned())
 }
 
 /// An error of a running script in one line, with file and line where Lua names them.

@@ -6,7 +6,6 @@ use async_imap::Client;
 use async_imap::imap_proto::{
     AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status,
 };
-use data_encoding::BASE64;
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
@@ -14,7 +13,7 @@ use super::guard::Guard;
 use super::mutf7;
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::{self, Stream, deadline, within};
+use crate::net::{self, Stream, deadline, sasl, within};
 use crate::source::login_refused;
 
 /// The most untagged replies to one command.
@@ -193,11 +192,11 @@ impl Session {
 
     /// AUTHENTICATE PLAIN (RFC 4616), with the initial response where the server takes it (RFC 4959).
     async fn authenticate_plain(&mut self, user: &str, password: &str) -> Result<Result<String, Refusal>> {
-        let secret = BASE64.encode(format!("\0{user}\0{password}").as_bytes());
+        let secret = sasl::plain(user, password);
         let initial = self.can("SASL-IR");
         self.capabilities.clear();
         if initial {
-            let tag = self.send(&format!("AUTHENTICATE PLAIN {secret}")).await?;
+            let tag = self.send(&format!("AUTHENTICATE PLAIN {}", *secret)).await?;
             return self.finish(&tag, |_| Ok(())).await;
         }
         let tag = self.send("AUTHENTICATE PLAIN").await?;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use data_encoding::BASE64;
 use secrecy::ExposeSecret;
 
 use super::wire::Reply;
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::{self, LineStream, deadline};
+use crate::net::{self, LineStream, deadline, sasl};
 use crate::source::login_refused;
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
@@ -127,7 +126,7 @@ impl Session {
     /// AUTH PLAIN (RFC 5034), in two steps, which every server takes.
     async fn auth_plain(&mut self, user: &str, password: &str) -> Result<Reply> {
         match self.command("AUTH PLAIN").await? {
-            Reply::Continue => self.command(&BASE64.encode(format!("\0{user}\0{password}").as_bytes())).await,
+            Reply::Continue => self.command(&sasl::plain(user, password)).await,
             other => Ok(other),
         }
     }

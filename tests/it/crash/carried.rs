@@ -191,9 +191,11 @@ fn what_is_rescued_is_the_message_as_it_came() {
         let found = contents.iter().filter(|(content, _)| !content.starts_with("(notice"));
         rescued += contents.get("(notice: recovered)").copied().unwrap_or(0);
         for (content, _) in found {
-            let is_whole =
-                |(text, places): &Expected| content == text || places.iter().any(|(_, _, edited)| content == edited);
-            assert!(MESSAGES.iter().any(is_whole) || content.contains("seventh"), "{n}: {content}");
+            // A process that died while writing leaves a part of it.
+            let is_of = |(text, places): &Expected| {
+                text.starts_with(content) || places.iter().any(|(_, _, edited)| edited.starts_with(content))
+            };
+            assert!(MESSAGES.iter().any(is_of) || content.contains("seventh"), "{n}: {content}");
         }
         for j in (1 + n % 31..=steps).step_by(31) {
             let (interrupted, _) = all_survived(rescue(&stage, machine, Death::Killed, [n, j]));

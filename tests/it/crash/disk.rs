@@ -230,7 +230,7 @@ impl Disk for ForgetfulDisk {
         Ok(Box::new(OpenFile { disk: self.clone(), id, path: path.to_path_buf() }))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
         let inner = self.look()?;
         let id = inner.file(path)?;
         Ok(Box::new(io::Cursor::new(inner.files[id].0.clone())))

@@ -17,6 +17,7 @@ mod deliver;
 mod disk;
 mod fate;
 mod found;
+mod refilter;
 mod rescue;
 mod store;
 mod world;

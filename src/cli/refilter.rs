@@ -1,0 +1,119 @@
+//! `refilter`: the rules over mail that is here already.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::output::Output;
+use super::setup::{self, Setup, compile};
+use crate::clean;
+use crate::config::filters::FilterFiles;
+use crate::config::problem::{Problems, Source};
+use crate::config::reader::Base;
+use crate::error::{Error, Kind, Result};
+use crate::filter::{Engine, Settings};
+use crate::message::REFILTERED;
+use crate::pass::{self, Looked, Refilter, World};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Local folders: INBOX, lists/rust
+    #[arg(required = true)]
+    folders: Vec<String>,
+    /// Move the mail; without it only what would be done is shown
+    #[arg(short, long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Only show what would be done (the default)
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// With the rules of this account
+    #[arg(short, long, conflicts_with = "rules")]
+    account: Option<String>,
+    /// With the rules of this file alone
+    #[arg(short, long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Also forward, answer, pipe and notify as the rules say; without it nobody is told anything
+    #[arg(long)]
+    send: bool,
+    /// Start the programs that rules ask even when nothing is moved
+    #[arg(long)]
+    run_programs: bool,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output: &Output) -> Result<u8> {
+    let setup = Setup::load(config, output)?;
+    let engine = match &arguments.rules {
+        Some(file) => Arc::new(rules_of(file, &setup, output)?),
+        None => setup.engine(arguments.account.as_deref())?,
+    };
+    setup::warn_of_root(output);
+    let world = World { allow_root, ..World::look(&setup.config)? };
+    let world = if arguments.yes { World { allow_root, ..World::open(&setup.config)? } } else { world };
+    let refilter = Refilter {
+        world: &world,
+        engine: &engine,
+        account: arguments.account.as_deref().unwrap_or(REFILTERED),
+        send: arguments.send,
+        run_programs: arguments.yes || arguments.run_programs,
+    };
+    let mut all = Looked::default();
+    for folder in &arguments.folders {
+        let Looked { moves, stay, remarks } = refilter.look(folder)?;
+        all.moves.extend(moves);
+        all.stay += stay;
+        all.remarks.extend(remarks);
+    }
+    show(&all, output);
+    let (count, stay) = (all.moves.len() as u64, all.stay);
+    if !arguments.yes {
+        if !output.json && !output.quiet {
+            let hint = if count > 0 { "; add --yes to do it" } else { "" };
+            output.talk(format_args!("{count} would move or change, {stay} stay{hint}"));
+        }
+        return Ok(0);
+    }
+    let moved = pass::refilter(&world, all.moves, &|_| {})?;
+    if !output.json && !output.quiet {
+        let gone = if moved < count { format!(", {} were gone meanwhile", count - moved) } else { String::new() };
+        output.talk(format_args!("{moved} moved or changed, {stay} stay{gone}"));
+    }
+    Ok(0)
+}
+
+fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
+    let mut problems = Problems::new(&Arc::new(Source::new(file, "")));
+    let base = Base::of_file(file).unwrap_or_else(|_| Base::new("/", None));
+    let filter = FilterFiles::new(file, &base).one_file(file, &mut problems);
+    let mut problems = problems.into_vec();
+    let engine = compile(&filter.into_iter().collect::<Vec<_>>(), &Settings::of(&setup.config), &mut problems);
+    output.problems(&problems, false);
+    match problems.iter().any(|problem| problem.severity == crate::config::problem::Severity::Error) {
+        true => {
+            Err(Error::permanent(Kind::Config, format!("{}; no mail was touched", super::output::count(&problems))))
+        }
+        false => Ok(engine),
+    }
+}
+
+fn show(looked: &Looked, output: &Output) {
+    for one in &looked.moves {
+        let (from, subject) = &one.about;
+        if output.json {
+            output.data(json!({
+                "folder": one.from, "outcome": one.outcome, "rule": one.rule, "from": from, "subject": subject,
+            }));
+        } else if !output.quiet {
+            output.data(format_args!(
+                "{:<16} {:<28} {:<32} {}",
+                clean::short(&one.from, 16),
+                clean::short(&one.outcome, 60),
+                clean::short(from, 32),
+                clean::short(subject, 60),
+            ));
+        }
+    }
+    for remark in &looked.remarks {
+        if output.json { output.data(json!({"remark": remark})) } else { output.talk(remark) }
+    }
+}

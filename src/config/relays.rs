@@ -1,0 +1,208 @@
+//! The relays of a config: by what way mail leaves.
+
+use std::path::PathBuf;
+
+use super::problem::Problems;
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use super::secret::{self, Password};
+use super::server::{self, Ports};
+use super::yaml::{Key, Node, Value};
+use super::{Server, Tls};
+use crate::clean;
+
+/// One entry of `relays`.
+pub(super) static SHAPE: Shape = Shape {
+    what: "a relay",
+    keys: &[
+        (
+            "smtp",
+            "The SMTP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}. Default: port 465 with TLS; 587 with STARTTLS.",
+            SERVER,
+        ),
+        ("lmtp", "An LMTP server (RFC 2033): `host:port`, the path of a socket, or {host:, port:, tls:, …}.", SERVER),
+        (
+            "sendmail",
+            "A program that takes mail as sendmail does, with its own options: `/usr/sbin/sendmail`. A relay has one of the three.",
+            TEXTS,
+        ),
+        ("user", "SMTP: the login name. Without one there is no login.", Takes::Text),
+        (
+            "password",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself.",
+            Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
+        ),
+        (
+            "auth",
+            "SMTP: `password` (default: the best of SCRAM-SHA-256, PLAIN, LOGIN that the server has) or `token` (OAUTHBEARER, XOAUTH2: the password is an access token).",
+            Takes::Word(&["password", "token"]),
+        ),
+        (
+            "from",
+            "Your address on this relay, for `envelope_from: own` and answers. Default: `user` if it has an `@`, else the account's.",
+            Takes::Text,
+        ),
+        (
+            "null_sender",
+            "`ok` (default) or `own`: for relays that refuse `MAIL FROM:<>`, answers go out from your own address.",
+            Takes::Word(&["ok", "own"]),
+        ),
+    ],
+};
+
+const SERVER: Takes = Takes::Either(&[Takes::Text, Takes::Section(&server::SHAPE)]);
+
+/// A way out.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// The name the user gave it; `default` is the one that is taken when nobody names one.
+    pub name: String,
+    /// How.
+    pub kind: RelayKind,
+    /// The user's own address there.
+    pub from: Option<String>,
+    /// Whether it takes the null reverse-path.
+    pub null_sender: bool,
+}
+
+/// The kinds of relays.
+#[derive(Clone, Debug)]
+pub enum RelayKind {
+    /// RFC 5321 and 6409.
+    Smtp {
+        /// The server.
+        server: Server,
+        /// Who logs in.
+        login: Option<Login>,
+    },
+    /// RFC 2033.
+    Lmtp(LmtpPlace),
+    /// A program, with its first arguments.
+    Sendmail(Vec<String>),
+}
+
+/// Where an LMTP server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LmtpPlace {
+    /// TCP.
+    Server(Server),
+    /// A unix socket.
+    Socket(PathBuf),
+}
+
+/// Who logs in to an SMTP server.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The login name.
+    pub user: String,
+    /// The password or the token.
+    pub password: Password,
+    /// Whether it is an OAuth2 access token.
+    pub token: bool,
+}
+
+/// The value of `relays`.
+pub(super) fn read_all(node: &Node, base: &Base, problems: &mut Problems) -> Vec<Relay> {
+    let Value::Map(entries) = &node.value else {
+        if !matches!(node.value, Value::Null) {
+            let hint = "write each relay's name, a colon, and its settings indented below";
+            reader::mismatch(node, "a mapping of relays", problems).hint(hint);
+        }
+        return Vec::new();
+    };
+    entries.iter().filter_map(|(key, node)| read(key, node, base, problems)).collect()
+}
+
+fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
+    let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
+    let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
+    let password = map.read("password", |n, p| Password::read(n, base, p));
+    let token = map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
+    let from = map.read("from", address);
+    let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
+    let ways = [map.take("smtp"), map.take("lmtp"), map.take("sendmail")];
+    let kind = match ways {
+        [Some(node), None, None] => {
+            let server = server::read(node, Ports::SMTP, base, map.problems())?;
+            let login = login(&mut map, user.clone(), password, token, &server)?;
+            RelayKind::Smtp { server, login }
+        }
+        [None, Some(node), None] => RelayKind::Lmtp(lmtp(node, base, map.problems())?),
+        [None, None, Some(node)] => RelayKind::Sendmail(sendmail(node, map.problems())?),
+        _ => {
+            if map.is_map() {
+                let at = map.place();
+                let problem = map.problems().error(at, "a relay needs one of the keys `smtp`, `lmtp` and `sendmail`");
+                problem.hint("like `smtp: smtp.example.com`, or `sendmail: /usr/sbin/sendmail`");
+            }
+            return None;
+        }
+    };
+    if !matches!(kind, RelayKind::Smtp { .. })
+        && let Some(at) = map.key_span("user").or_else(|| map.key_span("password"))
+    {
+        map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
+    }
+    let from = from.or_else(|| user.filter(|user| user.contains('@')));
+    Some(Relay { name: key.text.clone(), kind, from, null_sender: null_sender.unwrap_or(true) })
+}
+
+/// `None` after a report; `Some(None)`: no login.
+#[allow(clippy::option_option)]
+fn login(
+    map: &mut MapReader<'_, '_>,
+    user: Option<String>,
+    password: Option<Password>,
+    token: bool,
+    server: &Server,
+) -> Option<Option<Login>> {
+    match (user, password) {
+        (Some(user), Some(password)) if server.tls == Tls::None && !server.is_loopback() => {
+            // `allow_plaintext` is for mail; a password in the clear is given away.
+            let at = map.key_span("password").unwrap_or(map.place());
+            let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
+            map.problems()
+                .error(at, message)
+                .hint("use `tls: implicit` or `tls: starttls`, or leave `user` and `password` out");
+            drop(password);
+            None
+        }
+        (Some(user), Some(password)) => Some(Some(Login { user, password, token })),
+        (None, None) => Some(None),
+        (Some(_), None) => {
+            map.require("password");
+            None
+        }
+        (None, Some(_)) => {
+            map.require("user");
+            None
+        }
+    }
+}
+
+fn address(node: &Node, problems: &mut Problems) -> Option<String> {
+    let text = reader::text(node, "an address", problems)?;
+    let is_address = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && !text.contains(|c: char| c.is_whitespace() || "<>,;".contains(c));
+    if !is_address {
+        reader::mismatch(node, "an address like `me@example.com`", problems);
+    }
+    is_address.then(|| text.to_owned())
+}
+
+fn lmtp(node: &Node, base: &Base, problems: &mut Problems) -> Option<LmtpPlace> {
+    if node.as_text().is_some_and(|text| text.starts_with(['/', '~', '.'])) {
+        return reader::path(node, base, problems).map(LmtpPlace::Socket);
+    }
+    server::read(node, Ports::LMTP, base, problems).map(LmtpPlace::Server)
+}
+
+fn sendmail(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    if let Some(text) = node.as_text()
+        && text.contains(' ')
+    {
+        let problem = problems.error(node.span, "a program and its arguments are a list: no shell takes them apart");
+        problem.hint(format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")));
+        return None;
+    }
+    reader::texts(node, "a program and its arguments", problems)
+}

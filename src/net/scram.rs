@@ -1,0 +1,214 @@
+//! SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
+//!
+//! HMAC and PBKDF2 are those of `ring`, which is under TLS already.
+
+use std::num::NonZeroU32;
+
+use data_encoding::BASE64;
+use ring::rand::SecureRandom;
+use ring::{digest, hmac, pbkdf2};
+use secrecy::zeroize::Zeroizing;
+use unicode_normalization::UnicodeNormalization;
+
+use super::sasl::{Words, gs2_name};
+use crate::error::{Error, Kind, Result};
+
+/// Fewer make a stolen store of passwords cheap to search (RFC 7677 section 4); more would keep us busy for minutes.
+const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=2_000_000;
+/// `biws`: the base64 of `n,,`.
+const NO_BINDING: &str = "c=biws";
+
+/// One login from the client's side.
+pub(super) struct Scram {
+    user: String,
+    nonce: String,
+    password: Zeroizing<String>,
+    step: Step,
+}
+
+enum Step {
+    /// The client's first words are out, or about to be.
+    First,
+    /// The proof is out; the server has to show this signature of this text.
+    Proved { server_key: hmac::Key, signed: String },
+    /// The server has shown it.
+    Verified,
+}
+
+impl Scram {
+    pub(super) fn begin(user: &str, password: &str) -> Result<Self> {
+        let mut random = [0; 18];
+        let filled = ring::rand::SystemRandom::new().fill(&mut random);
+        filled.map_err(|_| Error::transient(Kind::Auth, "the system gives no random bytes"))?;
+        Ok(Self::with_nonce(user, password, BASE64.encode(&random)))
+    }
+
+    fn with_nonce(user: &str, password: &str, nonce: String) -> Self {
+        let user = gs2_name(&prepared(user));
+        Self { user, nonce, password: Zeroizing::new(prepared(password)), step: Step::First }
+    }
+
+    pub(super) fn first_words(&self) -> String {
+        format!("n,,{}", self.first_bare())
+    }
+
+    fn first_bare(&self) -> String {
+        format!("n={},r={}", self.user, self.nonce)
+    }
+
+    pub(super) fn answer(&mut self, question: &[u8]) -> Result<Words> {
+        let question = std::str::from_utf8(question).map_err(|_| nonsense("not text"))?;
+        match &self.step {
+            Step::First => self.prove(question),
+            Step::Proved { server_key, signed } => {
+                verify(server_key, signed, question)?;
+                self.step = Step::Verified;
+                Ok(Words::default())
+            }
+            Step::Verified => Err(nonsense("it goes on after the end")),
+        }
+    }
+
+    pub(super) fn done(&self) -> Result<()> {
+        match self.step {
+            Step::Verified => Ok(()),
+            _ => Err(impostor()),
+        }
+    }
+
+    /// From the server's first message to the client's last (RFC 5802 section 3).
+    fn prove(&mut self, server_first: &str) -> Result<Words> {
+        let challenge = Challenge::parse(server_first, &self.nonce)?;
+        let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
+        let hash = pbkdf2::PBKDF2_HMAC_SHA256;
+        pbkdf2::derive(hash, challenge.iterations, &challenge.salt, self.password.as_bytes(), salted.as_mut());
+        let salted = hmac::Key::new(hmac::HMAC_SHA256, salted.as_ref());
+        let client_key = hmac::sign(&salted, b"Client Key");
+        let stored_key =
+            hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, client_key.as_ref()).as_ref());
+        let without_proof = format!("{NO_BINDING},r={}", challenge.nonce);
+        let signed = format!("{},{server_first},{without_proof}", self.first_bare());
+        let signature = hmac::sign(&stored_key, signed.as_bytes());
+        let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
+        let server_key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salted, b"Server Key").as_ref());
+        self.step = Step::Proved { server_key, signed };
+        Ok(format!("{without_proof},p={}", BASE64.encode(&proof)).into_bytes().into())
+    }
+}
+
+/// `r=…,s=…,i=…` (RFC 5802 5.1).
+struct Challenge<'a> {
+    nonce: &'a str,
+    salt: Vec<u8>,
+    iterations: NonZeroU32,
+}
+
+impl<'a> Challenge<'a> {
+    fn parse(text: &'a str, ours: &str) -> Result<Self> {
+        let mut fields = text.split(',');
+        // `m=` first would be an extension that must be understood.
+        let mut field = |name: &str| fields.next().and_then(|field| field.strip_prefix(name));
+        let (nonce, salt, iterations) = (field("r="), field("s="), field("i="));
+        let nonce = nonce.filter(|nonce| nonce.len() > ours.len() && nonce.starts_with(ours));
+        let nonce = nonce.ok_or_else(|| nonsense("not our nonce"))?;
+        let salt = salt.and_then(|salt| BASE64.decode(salt.as_bytes()).ok()).filter(|salt| !salt.is_empty());
+        let iterations = iterations.and_then(|number| number.parse().ok()).filter(|number| ITERATIONS.contains(number));
+        Ok(Self {
+            nonce,
+            salt: salt.ok_or_else(|| nonsense("no salt"))?,
+            iterations: iterations
+                .and_then(NonZeroU32::new)
+                .ok_or_else(|| nonsense("too few or too many iterations"))?,
+        })
+    }
+}
+
+/// `v=…` or `e=…`: the server knows the password, or says what is wrong.
+fn verify(server_key: &hmac::Key, signed: &str, server_final: &str) -> Result<()> {
+    let field = server_final.split(',').next().unwrap_or_default();
+    if let Some(error) = field.strip_prefix("e=") {
+        return Err(Error::permanent(Kind::Auth, "the server refuses the login").said(error));
+    }
+    let signature = field.strip_prefix("v=").and_then(|text| BASE64.decode(text.as_bytes()).ok()).unwrap_or_default();
+    hmac::verify(server_key, signed.as_bytes(), &signature).map_err(|_| impostor())
+}
+
+/// SASLprep (RFC 4013) as far as it changes text that people type: other blanks are blanks, what is invisible is
+/// nothing, and the rest is NFKC.
+fn prepared(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
+    let visible = text.chars().filter(|c| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'));
+    visible.map(|c| if c.is_whitespace() { ' ' } else { c }).nfkc().collect()
+}
+
+fn nonsense(what: &str) -> Error {
+    Error::permanent(Kind::Protocol, format!("the server does not speak SCRAM-SHA-256: {what}"))
+}
+
+fn impostor() -> Error {
+    Error::permanent(Kind::Auth, "the server has not proved that it knows the password")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    const SERVER_FINAL: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+
+    fn scram() -> Scram {
+        Scram::with_nonce("user", "pencil", "rOprNGfwEbeRWgbNEkqO".to_owned())
+    }
+
+    /// RFC 7677 section 3.
+    #[test]
+    fn the_example_of_the_rfc() {
+        let mut scram = scram();
+        assert_eq!(scram.first_words(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        let answer = scram.answer(SERVER_FIRST.as_bytes()).unwrap();
+        let expected = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
+                        p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
+        assert_eq!(answer.as_slice(), expected.as_bytes());
+        assert!(scram.done().is_err(), "the server has proved nothing yet");
+        assert!(scram.answer(SERVER_FINAL.as_bytes()).unwrap().is_empty());
+        scram.done().unwrap();
+        assert!(scram.answer(b"").is_err());
+    }
+
+    #[test]
+    fn a_server_that_does_not_know_the_password() {
+        for last in ["v=7rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=", "v=", "", "v=AAAA", "e=invalid-proof"] {
+            let mut scram = scram();
+            scram.answer(SERVER_FIRST.as_bytes()).unwrap();
+            assert_eq!(scram.answer(last.as_bytes()).unwrap_err().kind(), Kind::Auth, "{last}");
+            assert!(scram.done().is_err());
+        }
+    }
+
+    #[test]
+    fn challenges_that_are_none() {
+        let nonce = "rOprNGfwEbeRWgbNEkqO";
+        for first in [
+            "r=somebodyElse,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096".to_owned(),
+            format!("r={nonce},s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"),
+            format!("r={nonce}x,s=,i=4096"),
+            format!("r={nonce}x,s=%%,i=4096"),
+            format!("r={nonce}x,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=1"),
+            format!("r={nonce}x,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4000000000"),
+            format!("r={nonce}x,s=W22ZaJ0SNY7soEsUEjb6gQ=="),
+            format!("m=ext,r={nonce}x,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"),
+            String::new(),
+        ] {
+            assert!(scram().answer(first.as_bytes()).is_err(), "{first}");
+        }
+        assert!(scram().answer(b"\xff").is_err());
+    }
+
+    #[test]
+    fn names_and_passwords_are_prepared() {
+        assert_eq!(prepared("a\u{ad}b\u{a0}\u{2168}"), "ab IX");
+        assert_eq!(Scram::with_nonce("a,b=c", "", "N".to_owned()).first_words(), "n,,n=a=2Cb=3Dc,r=N");
+    }
+}

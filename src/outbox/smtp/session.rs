@@ -1,0 +1,280 @@
+//! Greeting, EHLO, STARTTLS and login, and commands and replies one by one.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+use tokio::time::timeout;
+
+use super::wire::{self, Capabilities, Gathering, Reply};
+use crate::clean;
+use crate::config::{Login, Server, Tls};
+use crate::error::{Error, Kind, Result};
+use crate::net::sasl::{Credentials, Exchange, Mechanism};
+use crate::net::{self, LineStream, Stream, deadline};
+
+/// The service is closing the connection (RFC 5321 3.8): may come at any time.
+const CLOSING: u16 = 421;
+/// More questions than any login has.
+const MAX_QUESTIONS: usize = 5;
+/// A command line with its CRLF (RFC 5321 4.5.3.1.4): first words that are longer wait for a question (RFC 4954 4).
+const LONGEST_COMMAND: usize = 512;
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// RFC 5321.
+    Smtp,
+    /// RFC 2033.
+    Lmtp,
+}
+
+/// A connection with what its server can do.
+#[derive(Debug)]
+pub(super) struct Session {
+    lines: LineStream,
+    /// The server's name, for people.
+    place: String,
+    pub(super) dialect: Dialect,
+    pub(super) can: Capabilities,
+}
+
+impl Session {
+    /// Up to where mail can be sent.
+    pub(super) async fn open(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
+        let stream = net::connect(server).await?;
+        let mut session = Self::greeted(stream, server.host.clone(), dialect).await?;
+        if server.tls == Tls::StartTls {
+            session = session.start_tls(server).await?;
+        }
+        if let Some(login) = login {
+            session.log_in(server, login).await?;
+        }
+        Ok(session)
+    }
+
+    /// The same over a socket of this machine: LMTP, without login.
+    pub(super) async fn open_socket(path: &Path) -> Result<Self> {
+        let stream = net::connect_unix(path).await?;
+        Self::greeted(stream, path.display().to_string(), Dialect::Lmtp).await
+    }
+
+    async fn greeted(stream: Stream, place: String, dialect: Dialect) -> Result<Self> {
+        let mut session = Self { lines: LineStream::new(stream), place, dialect, can: Capabilities::default() };
+        let reply = session.reply(deadline::SMTP_GREETING).await?;
+        match reply.code {
+            220 => session.hello().await?,
+            400.. => return Err(reply.refusal(&format!("our connection to {}", session.place))),
+            _ => return Err(reply.out_of_place(&format!("the greeting of {}", session.place))),
+        }
+        Ok(session)
+    }
+
+    /// EHLO, or HELO where that is not known (RFC 5321 3.2); LHLO has no older form (RFC 2033 4.1).
+    async fn hello(&mut self) -> Result<()> {
+        self.can = Capabilities::default();
+        let name = own_name(self.lines.stream().local_address());
+        let verb = if self.dialect == Dialect::Lmtp { "LHLO" } else { "EHLO" };
+        let mut reply = self.command(&format!("{verb} {name}"), deadline::REPLY).await?;
+        if reply.is_ok() {
+            self.can = Capabilities::of(&reply);
+        } else if reply.is_permanent() && self.dialect == Dialect::Smtp {
+            reply = self.command(&format!("HELO {name}"), deadline::REPLY).await?;
+        }
+        if reply.is_ok() { Ok(()) } else { Err(reply.refusal(&format!("{verb} to {}", self.place))) }
+    }
+
+    /// STARTTLS (RFC 3207). What was said before TLS is forgotten (`reliability.md` T1, T3, T4).
+    async fn start_tls(mut self, server: &Server) -> Result<Self> {
+        let without = "the server does not do STARTTLS, which `tls: starttls` requires";
+        if !self.can.starttls {
+            return Err(Error::permanent(Kind::Tls, without));
+        }
+        let reply = self.command("STARTTLS", deadline::REPLY).await?;
+        if reply.code != 220 {
+            return Err(Error::permanent(Kind::Tls, without).said(reply.text()));
+        }
+        let stream = net::start_tls(self.lines.into_clean_stream()?, server).await?;
+        let mut session = Self { lines: LineStream::new(stream), can: Capabilities::default(), ..self };
+        session.hello().await?;
+        Ok(session)
+    }
+
+    /// AUTH (RFC 4954).
+    async fn log_in(&mut self, server: &Server, login: &Login) -> Result<()> {
+        let doing = format!("logging in to {} as {}", self.place, clean::short(&login.user, 80));
+        if !self.lines.stream().is_tls() && !server.is_loopback() {
+            return Err(Error::permanent(Kind::Config, format!("{doing}: the password would go out unprotected")));
+        }
+        let mechanism = Mechanism::best(login.token, |name| self.can.offers_login(name)).ok_or_else(|| {
+            let what = if login.token { "an access token" } else { "a password" };
+            let none = Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with {what}"));
+            none.said(format!("AUTH {}", self.can.auth.join(" ")))
+        })?;
+        let secret = login.password.reveal().await?;
+        let who = Credentials { user: &login.user, secret: &secret, host: &server.host, port: server.port };
+        let outcome = self.exchange(mechanism, &who).await;
+        outcome.map_err(|error| hushed(error.while_doing(&doing), &who))
+    }
+
+    async fn exchange(&mut self, mechanism: Mechanism, who: &Credentials<'_>) -> Result<()> {
+        let mut exchange = Exchange::begin(mechanism, who)?;
+        let mut unsaid = exchange.first_words();
+        let mut command = Zeroizing::new(format!("AUTH {}", mechanism.name()));
+        let initial = unsaid.as_ref().map(|words| Zeroizing::new(BASE64.encode(words)));
+        if let Some(words) = initial.filter(|words| command.len() + words.len() + 3 <= LONGEST_COMMAND) {
+            *command += " ";
+            *command += &words;
+            unsaid = None;
+        }
+        let mut reply = self.secret_command(&command).await?;
+        for _ in 0..MAX_QUESTIONS {
+            if reply.code != 334 {
+                break;
+            }
+            let words = match unsaid.take() {
+                Some(words) => words,
+                None => exchange.answer(&question(&reply)?)?,
+            };
+            reply = self.secret_command(&Zeroizing::new(BASE64.encode(&words))).await?;
+        }
+        match reply.code {
+            200..300 => exchange.done(),
+            500.. => Err(Error::permanent(Kind::Auth, "the login was refused").said(reply.text())),
+            400.. => Err(reply.refusal("the login")),
+            _ => Err(reply.out_of_place("the login")),
+        }
+    }
+
+    /// Sends one command and reads its reply.
+    pub(super) async fn command(&mut self, command: &str, limit: Duration) -> Result<Reply> {
+        self.send(&format!("{command}\r\n")).await?;
+        self.reply(limit).await
+    }
+
+    /// The same for a line that the log must not show.
+    async fn secret_command(&mut self, command: &str) -> Result<Reply> {
+        tracing::debug!(host = self.place, "C: (login)");
+        self.lines.send(Zeroizing::new(format!("{command}\r\n")).as_bytes()).await?;
+        self.reply(deadline::REPLY).await
+    }
+
+    /// Sends commands, each with its CRLF, in one write.
+    pub(super) async fn send(&mut self, commands: &str) -> Result<()> {
+        for command in commands.lines() {
+            tracing::debug!(host = self.place, "C: {}", clean::line(command.as_bytes()));
+        }
+        self.lines.send(commands.as_bytes()).await
+    }
+
+    /// Sends a piece of a message.
+    pub(super) async fn send_piece(&mut self, bytes: &[u8]) -> Result<()> {
+        self.lines.send_within(bytes, deadline::SMTP_BLOCK, "sending a message").await
+    }
+
+    /// The next reply; 421 is an error, for it ends the connection.
+    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
+        let reply = self.any_reply(limit).await?;
+        if reply.code == CLOSING { Err(self.closing(&reply)) } else { Ok(reply) }
+    }
+
+    /// The next reply, whatever it is. All of it comes within `limit`.
+    pub(super) async fn any_reply(&mut self, limit: Duration) -> Result<Reply> {
+        let late = |_| Error::transient(Kind::Network, format!("{}: no whole reply within {limit:?}", self.place));
+        let reply = timeout(limit, gather(&mut self.lines, limit)).await.map_err(late)??;
+        tracing::debug!(host = self.place, "S: {}", reply.text());
+        Ok(reply)
+    }
+
+    /// Whether the reply says that the connection ends, and if so the error.
+    pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
+        (reply.code == CLOSING).then(|| self.closing(reply))
+    }
+
+    fn closing(&self, reply: &Reply) -> Error {
+        Error::transient(Kind::Refused, format!("{} closes the connection", self.place)).said(reply.text())
+    }
+
+    /// Whether the server has said something that nobody asked for.
+    pub(super) fn has_unread(&self) -> bool {
+        self.lines.has_unread()
+    }
+}
+
+async fn gather(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
+    let mut gathering = Gathering::default();
+    loop {
+        if let Some(reply) = gathering.line(lines.line_up_to(wire::MAX_LINE, limit).await?)? {
+            return Ok(reply);
+        }
+    }
+}
+
+/// What the server asks in a 334 (RFC 4954 section 4).
+fn question(reply: &Reply) -> Result<Vec<u8>> {
+    let text = match reply.lines.as_slice() {
+        [line] => line.trim(),
+        _ => return Err(reply.out_of_place("the login")),
+    };
+    BASE64.decode(text.as_bytes()).map_err(|e| reply.out_of_place("the login").because(e))
+}
+
+/// Takes the secret out of what a server may have repeated.
+fn hushed(error: Error, who: &Credentials<'_>) -> Error {
+    let secret = who.secret.expose_secret();
+    let forms = [secret.to_owned(), BASE64.encode(secret.as_bytes()), net::sasl::plain(who.user, secret).to_string()];
+    let text = error.to_string();
+    if secret.is_empty() || !forms.iter().any(|form| text.contains(form)) {
+        return error;
+    }
+    let text = forms.iter().rev().fold(text, |text, form| text.replace(form, "(secret)"));
+    match error.is_transient() {
+        true => Error::transient(error.kind(), text),
+        false => Error::permanent(error.kind(), text),
+    }
+}
+
+/// How we call ourselves: by a name that others could look up, or by our address (RFC 5321 4.1.3, 4.1.4).
+fn own_name(address: Option<IpAddr>) -> String {
+    let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    match address {
+        _ if is_full_name(&node) => node,
+        Some(IpAddr::V4(address)) => format!("[{address}]"),
+        Some(IpAddr::V6(address)) => format!("[IPv6:{address}]"),
+        None => "localhost".to_owned(),
+    }
+}
+
+fn is_full_name(name: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.len() < 64 && !label.starts_with('-') && label.bytes().all(is_fine)
+    };
+    name.len() < 254 && name.contains('.') && name.split('.').all(is_label) && name.parse::<IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_name() {
+        assert!(is_full_name("box.example.com"));
+        for name in ["box", "box.", "a b.c", "10.0.0.1", "", "-a.b", "a..b", "(none)"] {
+            assert!(!is_full_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_secret_is_taken_out() {
+        let secret = "open sesame".into();
+        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1 };
+        for said in ["535 no: open sesame", "535 no: b3BlbiBzZXNhbWU=", "535 no: AG1lAG9wZW4gc2VzYW1l"] {
+            let error = hushed(Error::permanent(Kind::Auth, "x").said(said), &who);
+            assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Auth, "x: 535 no: (secret)"));
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
+
+use std::collections::HashSet;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{Timestamp, Zoned};
+
+use super::commit::Committer;
+use super::facts::WorldFacts;
+use super::plan::Decided;
+use super::relocate::{self, Relocation};
+use super::{Decide, World};
+use crate::clean;
+use crate::config::template::{FolderName, Template};
+use crate::decision::{Action, Decision, Fact, Filing, Place, Write};
+use crate::deliver::Letters;
+use crate::error::{Error, Kind, Result};
+use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
+use crate::message::{Bytes, Envelope, Flag, Flags, Key, MAX_HEADER, Message, Origin, REFILTERED};
+
+/// So many messages are moved in one transaction.
+const BATCH: usize = 100;
+/// A message over this size is not read into memory, in bytes.
+const WINDOW: u64 = 8 * 1024 * 1024;
+
+/// What refiltering one folder would do.
+#[derive(Debug, Default)]
+pub struct Looked {
+    /// The messages that would move or change.
+    pub moves: Vec<Move>,
+    /// How many stay as they are.
+    pub stay: u64,
+    /// What the user should know: rules that failed, tellings that are not sent.
+    pub remarks: Vec<String>,
+}
+
+/// One message that would move or change.
+#[derive(Debug)]
+pub struct Move {
+    /// Its folder.
+    pub from: String,
+    /// The From and Subject fields, shortened.
+    pub about: (String, String),
+    /// The rules.
+    pub rule: String,
+    /// What would be done, in the words of a rule file.
+    pub outcome: String,
+    relocation: Relocation,
+}
+
+/// The rules over folders that are here.
+pub struct Refilter<'a> {
+    /// The world.
+    pub world: &'a World,
+    /// The rules.
+    pub engine: &'a Engine,
+    /// The account that rules see.
+    pub account: &'a str,
+    /// Whether what rules tell goes to the outbox.
+    pub send: bool,
+    /// Whether programs that rules ask are started.
+    pub run_programs: bool,
+}
+
+impl Refilter<'_> {
+    /// Asks the rules about every message of a folder. Nothing is done.
+    pub fn look(&self, folder: &str) -> Result<Looked> {
+        let name = FolderName::parse_safe(folder, Some('/'));
+        let maildir = self.world.folders.maildir(&name);
+        let disk = &*self.world.disk;
+        let failed = |e| Error::disk(format!("reading {}", maildir.display()), e);
+        if !disk.exists(&maildir.join("cur")).map_err(failed)? {
+            let (folder, place) = (clean::short(folder, 80), maildir.display());
+            return Err(Error::permanent(
+                Kind::Usage,
+                format!("there is no folder {folder} here ({place} is no Maildir)"),
+            ));
+        }
+        let letters = Letters::read(disk, &maildir)?;
+        let facts = Memory { world: self.facts(), earlier: Mutex::default() };
+        let mut looked = Looked::default();
+        for sub in ["new", "cur"] {
+            let mut files = disk.names(&maildir.join(sub)).map_err(failed)?;
+            files.sort();
+            for file in files {
+                self.look_at(&name, &maildir, &format!("{sub}/{file}"), &letters, &facts, &mut looked)?;
+            }
+        }
+        Ok(looked)
+    }
+
+    fn facts(&self) -> WorldFacts<'_> {
+        WorldFacts { world: self.world, earlier: &[], programs: self.run_programs, at: None }
+    }
+
+    fn look_at(
+        &self,
+        folder: &FolderName,
+        maildir: &Path,
+        file: &str,
+        letters: &Letters,
+        facts: &Memory<'_>,
+        looked: &mut Looked,
+    ) -> Result<()> {
+        let flags = letters.flags(file);
+        if flags.has(Flag::Trashed) {
+            // Its reader is about to delete it.
+            looked.stay += 1;
+            return Ok(());
+        }
+        let path = maildir.join(file);
+        let Some((message, arrived)) = self.read(&path)? else { return Ok(()) };
+        let origin = Arc::new(Origin { account: REFILTERED.to_owned(), folder: folder.to_string(), generation: 0 });
+        let key = Key::new(&origin, file);
+        let seen_by_rules = Origin { account: self.account.to_owned(), ..(*origin).clone() };
+        let as_seen =
+            Envelope { key: Key::new(&Arc::new(seen_by_rules), file), arrived, flags: flags.clone(), announced: 0 };
+        let decision = match self.engine.decide(&message, &as_seen, facts) {
+            Ok(decision) => decision,
+            Err(deferral) => {
+                let (rule, cause) = (clean::short(&deferral.rule, 60), clean::line(deferral.cause.as_bytes()));
+                looked.remarks.push(format!("{file}: stays, the rule `{rule}` asked for later: {cause}"));
+                looked.stay += 1;
+                return Ok(());
+            }
+        };
+        let decision = self.fit(decision, folder, file, &mut looked.remarks);
+        let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
+        if decision.actions == [here] && decision.writes.is_empty() {
+            looked.stay += 1;
+            return Ok(());
+        }
+        let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
+        let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
+        let envelope = Envelope { key, arrived, flags, announced: 0 };
+        looked.moves.push(Move {
+            from: folder.to_string(),
+            about: (field("From"), field("Subject")),
+            rule: decision.rule(),
+            outcome: decision.to_string(),
+            relocation: Relocation { decided: Decided { envelope, message, decision, base }, leaves: vec![path] },
+        });
+        Ok(())
+    }
+
+    /// A decision about mail that is here: `keep` means where it is, nothing is told without `send`, and a rule that
+    /// failed leaves the message alone.
+    fn fit(&self, mut decision: Decision, folder: &FolderName, file: &str, remarks: &mut Vec<String>) -> Decision {
+        for failure in &decision.failures {
+            let (rule, cause) = (clean::short(&failure.rule, 60), clean::line(failure.cause.as_bytes()));
+            remarks.push(format!("{file}: stays, the rule `{rule}` failed: {cause}"));
+        }
+        decision.failures.clear();
+        if !self.send {
+            let told: Vec<String> =
+                decision.tellings().map(|telling| clean::line(telling.to_string().as_bytes())).collect();
+            if !told.is_empty() {
+                remarks.push(format!("{file}: not without --send: {}", told.join(", ")));
+            }
+            decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
+            decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
+        }
+        // What was noted when the message came is noted; see `Memory`.
+        decision.writes.retain(|write| !matches!(write, Write::Seen { .. }));
+        decision.reads.retain(|read| !matches!(read.fact, Fact::Seen { .. }));
+        for action in &mut decision.actions {
+            if let Action::File(filing) = action
+                && filing.place == Place::Keep
+            {
+                filing.place = Place::Folder(folder.clone());
+            }
+        }
+        let goes_somewhere = decision.actions.iter().any(|action| match action {
+            Action::File(_) | Action::Discard => true,
+            Action::Tell(telling) => telling.way.delivers(),
+        });
+        if !goes_somewhere {
+            let here = Filing { place: Place::Folder(folder.clone()), flags: Flags::default(), version: 0 };
+            decision.actions.push(Action::File(here));
+        }
+        decision
+    }
+
+    /// A message and when it arrived; `None` when its reader moved it meanwhile.
+    fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Timestamp)>> {
+        let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
+        let Some(age) = self.world.disk.age(path).map_err(failed)? else { return Ok(None) };
+        let arrived = self.world.now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+        let mut file = match self.world.disk.open(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let mut bytes = Vec::new();
+        (&mut file).take(WINDOW + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let bytes = if bytes.len() as u64 > WINDOW {
+            let rest = std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
+            let length = bytes.len() as u64 + rest;
+            bytes.truncate(MAX_HEADER);
+            Bytes::Spooled { head: bytes, path: path.to_owned(), length }
+        } else {
+            Bytes::Memory(bytes)
+        };
+        Ok(Some((Arc::new(self.world.message(bytes)), arrived)))
+    }
+}
+
+/// Moves what was looked at. Returns how many messages moved; `Err` when another process changed what the rules had
+/// read: then the rest is to be looked at again.
+pub fn refilter(world: &World, moves: Vec<Move>, told: &dyn Fn(u64)) -> Result<u64> {
+    let _lock = relocate::begin(world)?;
+    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
+    let into = Template::whole_folder();
+    let mut committer = Committer::new(world, REFILTERED, engine, into);
+    let mut moved = 0;
+    let mut moves = moves.into_iter().map(|one| one.relocation).peekable();
+    while moves.peek().is_some() {
+        let batch: Vec<Relocation> = moves.by_ref().take(BATCH).filter(|one| is_there(world, one)).collect();
+        match committer.relocate(batch)? {
+            Some(published) => moved += published.entries().count() as u64,
+            None => {
+                let text = "another process changed what the rules had read; run it again for the rest";
+                return Err(Error::transient(Kind::Busy, text));
+            }
+        }
+        told(moved);
+    }
+    Ok(moved)
+}
+
+/// Whether the file is still where it was looked at: its reader may have moved or read it since.
+fn is_there(world: &World, relocation: &Relocation) -> bool {
+    relocation.leaves.iter().all(|file| world.disk.exists(file).unwrap_or(true))
+}
+
+/// The world of a refilter run. The state noted every message when it came, so for `duplicate` only the messages of this
+/// run count.
+struct Memory<'a> {
+    world: WorldFacts<'a>,
+    earlier: Mutex<HashSet<Fact>>,
+}
+
+impl Facts for Memory<'_> {
+    fn now(&self) -> Zoned {
+        self.world.now()
+    }
+
+    fn holds(&self, fact: &Fact) -> std::result::Result<bool, Unanswered> {
+        match fact {
+            Fact::Seen { .. } => {
+                // Asked once for each message and fact: the first to ask is the original.
+                let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(!earlier.insert(fact.clone()))
+            }
+            fact => self.world.holds(fact),
+        }
+    }
+
+    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
+        self.world.list_file(path)
+    }
+
+    fn ask(&self, question: &Ask<'_>) -> Answer {
+        self.world.ask(question)
+    }
+}

@@ -1,0 +1,121 @@
+//! Mail that is here already goes to another place: `refilter` and `undo`.
+//!
+//! The same order as for fetched mail, with the file in its old folder in the server's part: staged, recorded,
+//! published, and only then is the old file removed. The row is marked done last, so that after a crash the next run
+//! knows which old files to remove.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::World;
+use super::commit::Committer;
+use super::plan::Decided;
+use crate::deliver::{files_named, recover_with, remove_staged_moves};
+use crate::error::{Error, Result};
+use crate::message::{Key, REFILTERED, UNDONE};
+use crate::state::{Lock, Published, Unfinished, as_paths, sync_dirs};
+
+/// A message with its decision, and the files it leaves.
+#[derive(Debug)]
+pub(super) struct Relocation {
+    pub(super) decided: Decided,
+    pub(super) leaves: Vec<PathBuf>,
+}
+
+/// Only one process moves mail. Finishes what an interrupted one left half done.
+pub(super) fn begin(world: &World) -> Result<Lock> {
+    let lock = Lock::try_take(&world.locks(), REFILTERED)?;
+    for account in [REFILTERED, UNDONE] {
+        recover_with(&*world.disk, &*world.store, account, world.now(), &|rows| {
+            let mut leaves = Vec::new();
+            for row in rows {
+                leaves.extend(left_by(world, row)?);
+            }
+            remove(world, &leaves)
+        })?;
+    }
+    remove_staged_moves(&*world.disk, world.folders.root())?;
+    Ok(lock)
+}
+
+/// How the journal notes a file that a message leaves.
+const FROM: &str = "moved from ";
+
+/// The files that the message of an unfinished row was to leave.
+fn left_by(world: &World, row: &Unfinished) -> Result<Vec<PathBuf>> {
+    let entry = world.store.entry(row.id)?;
+    let notes = entry.map(|entry| entry.row.notes).unwrap_or_default();
+    Ok(notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from).collect())
+}
+
+/// Where the files of a row are now: in their folders under whatever flags, or wherever a reader or `refilter` moved
+/// them.
+pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Result<Vec<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for target in targets {
+        let here = files_named(&*world.disk, &target.maildir, &target.staged, 0)?;
+        let here = match here.is_empty() {
+            true => files_named(&*world.disk, world.folders.root(), &target.staged, usize::MAX)?,
+            false => here,
+        };
+        found.extend(here);
+    }
+    Ok(found.into_iter().collect())
+}
+
+impl Committer {
+    /// Moves a batch. `None`: what the rules read from the state changed meanwhile, and nothing was done.
+    pub(super) fn relocate(&mut self, moves: Vec<Relocation>) -> Result<Option<Published>> {
+        let (mut decided, leaves): (Vec<_>, Vec<_>) = moves.into_iter().map(|one| (one.decided, one.leaves)).unzip();
+        for (decided, leaves) in decided.iter_mut().zip(&leaves) {
+            let notes = &mut decided.decision.notes;
+            // A rule may log anything; what it logs must not be taken for a file to remove.
+            notes.iter_mut().filter(|note| note.starts_with(FROM)).for_each(|note| note.insert_str(0, "log: "));
+            notes.extend(leaves.iter().map(|file| format!("{FROM}{}", file.display())));
+        }
+        let Some(published) = self.make_durable(decided)? else { return Ok(None) };
+        remove(&self.world, &leaves.concat())?;
+        self.finish()?;
+        Ok(Some(published))
+    }
+}
+
+/// Removes files, durably. One that is gone was moved by a reader meanwhile: then the message is in both places.
+fn remove(world: &World, files: &[PathBuf]) -> Result<()> {
+    for file in files {
+        super::leftovers::remove(world, file)?;
+    }
+    let dirs: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
+    let dirs: Vec<PathBuf> = dirs.into_iter().filter(|dir| world.disk.exists(dir).unwrap_or(true)).collect();
+    sync_dirs(&*world.disk, as_paths(&dirs)).map(drop).map_err(|e| Error::disk("syncing the folders", e))
+}
+
+/// The name that a moved file gets: the unique part stays, by which a lost state recognises it, and a new ending keeps
+/// it apart from the file it comes from.
+pub(super) fn moved_name(file_name: &str, key: &Key, now: jiff::Timestamp) -> String {
+    let base = file_name.split(":2,").next().unwrap_or(file_name);
+    let plain = base.split(",R=").next().unwrap_or(base);
+    let digest = Sha256::digest(format!("{key} {}", now.as_nanosecond()));
+    format!("{plain},R={}", data_encoding::HEXLOWER.encode(&digest[..4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{DeliveryName, Origin};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_moved_file_is_still_recognised_and_its_name_does_not_grow() {
+        let origin = Arc::new(Origin { account: "work".into(), folder: "INBOX".into(), generation: 1 });
+        let key = Key::new(&origin, "7");
+        let name = DeliveryName::of(&key);
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        let once = moved_name(&format!("1700000000.{}.host:2,S", name.as_str()), &key, now);
+        let twice = moved_name(&format!("{once}:2,FS"), &key, now);
+        assert_eq!(once, twice);
+        assert_eq!(DeliveryName::in_file_name(&format!("{twice}:2,S"), "work"), Some(name));
+    }
+}
