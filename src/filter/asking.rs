@@ -60,11 +60,11 @@ pub(super) struct Asking<'a> {
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
+    /// What conditions asked programs about which version.
+    answers: Vec<(Vec<String>, Version, Answer)>,
     programs: usize,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
-    /// What conditions asked programs about which version.
-    answers: Vec<(Vec<String>, Version, Answer)>,
 }
 
 impl<'a> Asking<'a> {
@@ -89,9 +89,9 @@ impl<'a> Asking<'a> {
             trace: traced.then(Trace::default),
             depth: 0,
             saw: String::new(),
+            answers: Vec::new(),
             programs: 0,
             waited: Duration::ZERO,
-            answers: Vec::new(),
         }
     }
 
@@ -190,17 +190,6 @@ impl<'a> Asking<'a> {
         answer
     }
 
-    fn started(&mut self, ask: &Ask<'_>) -> Answer {
-        self.programs += 1;
-        if self.programs > MAX_PROGRAMS {
-            return Answer::Failed(format!("more than {MAX_PROGRAMS} programs for one message"));
-        }
-        let start = Instant::now();
-        let answer = self.facts.ask(ask);
-        self.waited += start.elapsed();
-        answer
-    }
-
     /// The same for a condition: one program is run once about one version of the message, however many rules look at
     /// its exit code.
     pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> Answer {
@@ -211,6 +200,17 @@ impl<'a> Asking<'a> {
         }
         let answer = self.ask(ask);
         self.answers.push((ask.run.to_vec(), version, answer.clone()));
+        answer
+    }
+
+    fn started(&mut self, ask: &Ask<'_>) -> Answer {
+        self.programs += 1;
+        if self.programs > MAX_PROGRAMS {
+            return Answer::Failed(format!("more than {MAX_PROGRAMS} programs for one message"));
+        }
+        let start = Instant::now();
+        let answer = self.facts.ask(ask);
+        self.waited += start.elapsed();
         answer
     }
 

@@ -23,7 +23,6 @@ pub fn settings() -> Settings {
         me: texts(&["me@example.com", "me@work.example", "support@example.com"]),
         trust: texts(&["mx.example.com"]),
         delimiters: "+".to_owned(),
-        lists: Vec::new(),
         ..Settings::default()
     }
 }
