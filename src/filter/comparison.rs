@@ -99,7 +99,7 @@ impl Compiler<'_, '_> {
     pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed) -> Option<Comparison> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
-            let values = whole_texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
+            let values = self.whole_texts(node, "a text to compare with, or a comparison")?;
             return self.add(&mut comparison.comparator, "is", &values, node).then_some(comparison);
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
@@ -132,11 +132,19 @@ impl Compiler<'_, '_> {
         complete.then_some(comparison)
     }
 
+    /// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
+    fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
+        match &node.value {
+            Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![String::new()]),
+            _ => self.plain_texts(node, expected),
+        }
+    }
+
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
         let expected = "a text or a list of texts";
         let texts = match key {
-            "is" | "in" => whole_texts(node, expected, &mut self.problems),
-            _ => reader::texts(node, expected, &mut self.problems),
+            "is" | "in" => self.whole_texts(node, expected),
+            _ => self.plain_texts(node, expected),
         };
         match texts {
             Some(values) => self.add(&mut comparison.comparator, key, &values, node),
@@ -199,14 +207,6 @@ impl Compiler<'_, '_> {
             reader::mismatch(node, "a number from 1, or from the end with -1", &mut self.problems);
         }
         number
-    }
-}
-
-/// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
-fn whole_texts(node: &Node, expected: &str, problems: &mut Problems) -> Option<Vec<String>> {
-    match &node.value {
-        Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![String::new()]),
-        _ => reader::texts(node, expected, problems),
     }
 }
 

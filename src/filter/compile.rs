@@ -442,6 +442,20 @@ impl<'d, 's> Compiler<'d, 's> {
         texts.into_iter().collect()
     }
 
+    /// Texts without variables: of one line each where a person wrote them, of any shape where a script made them of
+    /// what stands in a message.
+    pub(super) fn plain_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
+        let made = match &node.value {
+            _ if !self.literal => None,
+            Value::Scalar { text, .. } => Some(vec![text.clone()]),
+            Value::Seq(items) if !items.is_empty() => {
+                items.iter().map(|item| item.as_text().map(str::to_owned)).collect()
+            }
+            _ => None,
+        };
+        made.or_else(|| reader::texts(node, expected, &mut self.problems))
+    }
+
     fn check_names(&mut self, node: &Node, used: Vec<String>) {
         let known: BTreeSet<&str> = self.scope.iter().chain(&self.shared.variables).map(String::as_str).collect();
         for name in used {

@@ -112,6 +112,12 @@ pub(super) struct Walker<'a> {
     at: u64,
 }
 
+impl fmt::Debug for Walker<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a walker at {}", self.at)
+    }
+}
+
 impl Walker<'_> {
     /// A reader over one range, which must not begin before the end of an earlier one; what was passed over
     /// already is missing from it.

@@ -42,7 +42,7 @@ pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;
 pub use route::MAX_THREAD_IDS;
-pub use text::{MAX_TEXT, MAX_TEXT_INPUT};
+pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 
 use std::io::{self, Read};

@@ -62,6 +62,12 @@ impl Message {
         text
     }
 
+    /// The texts of several parts, for whoever asks for many.
+    pub fn part_texts(&self) -> PartTexts<'_> {
+        let walker = self.opener.walker(&self.bytes).ok();
+        PartTexts { message: self, walker, input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
+    }
+
     /// The bytes of one part that is no container, at most `max`: base64 and quoted-printable undone, the charset
     /// as it is. Empty for a part that does not exist, and only the beginning of one that cannot be read to its
     /// end.
@@ -84,6 +90,34 @@ impl Message {
             _ = reader.take(max as u64).read_to_end(&mut body);
         }
         body
+    }
+}
+
+/// Gives the texts of parts one after the other, in one pass over the message. All of them together are bounded like
+/// [`Message::text`]; what is beyond is empty.
+#[derive(Debug)]
+pub struct PartTexts<'m> {
+    message: &'m Message,
+    walker: Option<Walker<'m>>,
+    input_left: u64,
+    output_left: usize,
+}
+
+impl PartTexts<'_> {
+    /// The text of one part, at most `max` bytes of it; see [`Message::part_text`]. Parts are asked for in their order.
+    pub fn text(&mut self, index: usize, max: usize) -> String {
+        let (Some(walker), Some(part)) = (&mut self.walker, self.message.parts().get(index)) else {
+            return String::new();
+        };
+        let mut body = part.body();
+        let length = (body.end - body.start).min(self.input_left);
+        body.end = body.start + length;
+        self.input_left -= length;
+        let max = max.min(self.output_left);
+        let mut text = as_text(part, &decode(walker, part, body, max).bytes);
+        text.truncate(text.floor_char_boundary(max));
+        self.output_left -= text.len();
+        text
     }
 }
 
@@ -132,6 +166,11 @@ mod tests {
         assert_eq!(message.text(), "café\nHi there\n+line");
         assert_eq!(message.part_text(2, 100), "Hi there");
         assert_eq!(message.part_text(1, 4), "caf");
+        let mut texts = message.part_texts();
+        assert_eq!(
+            (texts.text(1, 4), texts.text(2, 100), texts.text(9, 100)),
+            ("caf".into(), "Hi there".into(), "".into())
+        );
         assert_eq!(message.part_bytes(1, 100), b"caf\xe9");
         assert_eq!(message.part_bytes(0, 100), b"");
         assert_eq!(message.part_bytes(9, 100), b"");

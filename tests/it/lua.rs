@@ -136,6 +136,8 @@ fn filing() {
     decides("act:fileinto('a')", "fileinto a");
     decides("act.fileinto{mbox = 'old/box'}", "fileinto mbox old/box");
     decides("act.addflag('flagged') act.addflag{'seen', '$x'} act.removeflag('seen') act.keep()", "keep [F $x]");
+    decides("act.fileinto{'by/a\\nb', ''}", "fileinto by/a%0Ab, fileinto _");
+    decides("if m:matches{subject = {is = {'a\\nb', ''}}} then act.discard() end", "keep");
     decides("return act.discard()", "discard");
     decides("", "keep");
     decides("act.stop()", "keep");

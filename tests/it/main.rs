@@ -7,6 +7,7 @@
 mod support;
 
 mod bad_configs;
+mod bombs;
 mod carry;
 mod cli;
 mod corpus;
@@ -16,7 +17,9 @@ mod engine;
 mod fetch;
 mod filters;
 mod hostile;
+mod hostile_mail;
 mod imap;
+mod injection;
 mod kill;
 mod layers;
 mod lua;

@@ -82,7 +82,7 @@ pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) 
         _ => (node, None, false, false),
     };
     let flags = flags_node.map_or(Some(Flags::default()), |node| flags::read(node, compiler))?;
-    let names = reader::texts(names, "the name of a folder", &mut compiler.problems)?;
+    let names = compiler.plain_texts(names, "the name of a folder")?;
     let safe = names.iter().map(|name| FolderName::parse_safe(name, Some('/')));
     let places = safe.map(|folder| if mbox { Place::Mbox(folder) } else { Place::Folder(folder) });
     Some(Box::new(FileAt { places: places.collect(), flags, copy }))

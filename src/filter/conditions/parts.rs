@@ -7,7 +7,7 @@ use super::super::compile::Compiler;
 use super::{Boxed, Condition, Word, quoted, size};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::message::{Message, Part};
+use crate::message::{Message, Part, PartTexts};
 
 pub(super) static KEYS: Shape = Shape {
     what: "a part condition",
@@ -37,7 +37,7 @@ pub(super) const PART: Word = Word::new(
     |node, compiler| read(node, compiler, false),
 );
 
-/// The most text of a part that is searched, in bytes.
+/// The most text of a part that is searched, in bytes; all parts of a message together are bounded too.
 const MAX_PART_TEXT: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -109,8 +109,11 @@ impl Condition for Parts {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let mut passed: Vec<usize> = Vec::new();
+        let mut texts = None;
         for (index, part) in message.parts().iter().enumerate() {
-            if (!self.attachments_only || part.is_attachment()) && self.accepts(&message, index, part, asking)? {
+            if (!self.attachments_only || part.is_attachment())
+                && self.accepts(&message, index, part, &mut texts, asking)?
+            {
                 passed.push(index);
                 if self.count.is_none() {
                     break;
@@ -127,7 +130,14 @@ impl Condition for Parts {
 }
 
 impl Parts {
-    fn accepts(&self, message: &Message, index: usize, part: &Part, asking: &mut Asking<'_>) -> Result<bool, Break> {
+    fn accepts<'m>(
+        &self,
+        message: &'m Message,
+        index: usize,
+        part: &Part,
+        texts: &mut Option<PartTexts<'m>>,
+        asking: &mut Asking<'_>,
+    ) -> Result<bool, Break> {
         if let Some(name) = &self.name {
             let Some(value) = part.file_name() else { return Ok(false) };
             if !name.comparator.accepts(value, asking)? {
@@ -150,8 +160,11 @@ impl Parts {
         }
         match &self.text {
             Some(text) => {
-                let is_text = part.content_type().starts_with("text/");
-                Ok(is_text && text.comparator.accepts(&message.part_text(index, MAX_PART_TEXT), asking)?)
+                if !part.content_type().starts_with("text/") {
+                    return Ok(false);
+                }
+                let texts = texts.get_or_insert_with(|| message.part_texts());
+                text.comparator.accepts(&texts.text(index, MAX_PART_TEXT), asking)
             }
             None => Ok(true),
         }

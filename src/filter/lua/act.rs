@@ -165,14 +165,14 @@ fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
         Value::Seq(items) => items.as_slice(),
         _ => std::slice::from_ref(run),
     };
-    if let Some(program) = items.first().and_then(Node::as_text).filter(|program| !script.says(program)) {
+    if let Some(program) = items.first().and_then(Node::as_text).filter(|program| !script.has_text(program)) {
         let program = crate::clean::short(program, 60);
         return Err(mlua::Error::runtime(format!(
             "the program {program} does not stand in this script: a message cannot choose it"
         )));
     }
     let options = items.iter().filter_map(Node::as_text).take_while(|text| *text != "--");
-    match options.filter(|text| text.starts_with('-')).find(|text| !script.says(text)) {
+    match options.filter(|text| text.starts_with('-')).find(|text| !script.has_text(text)) {
         Some(option) => {
             let option = crate::clean::short(option, 60);
             Err(mlua::Error::runtime(format!(

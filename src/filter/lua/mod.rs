@@ -9,7 +9,5 @@ mod message;
 mod node;
 mod sandbox;
 mod script;
-#[cfg(test)]
-mod tests;
 
 pub(super) use script::Script;

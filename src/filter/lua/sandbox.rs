@@ -295,3 +295,30 @@ fn expression_matches(lua: &Lua, (expression, text): (String, mlua::LuaString)) 
         Ok(Some(table))
     })
 }
+
+// What scripts try against this is in `tests/it/scripts.rs`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every global there is, not only those whose names somebody thought of.
+    #[test]
+    fn s3_there_are_no_other_globals() {
+        let names = with(|sandbox| {
+            let globals: Table = sandbox.lua().globals();
+            // What scripts read through to stands behind the table of this thread.
+            let behind: Table = globals.metatable().and_then(|table| table.get("__index").ok()).unwrap();
+            let names =
+                |table: &Table| -> Vec<String> { table.pairs::<String, mlua::Value>().map(|p| p.unwrap().0).collect() };
+            assert!(behind.is_readonly());
+            Ok::<_, Break>([names(&globals), names(&behind)].concat())
+        });
+        let mut names = names.unwrap();
+        names.sort_by_key(|name| name.to_lowercase());
+        assert_eq!(
+            names.join(" "),
+            "_VERSION assert bit32 buffer coroutine error getmetatable ipairs KB math MB next pairs path pcall rawequal rawget \
+             rawlen rawset re select setmetatable string table tonumber tostring type typeof unpack utf8"
+        );
+    }
+}

@@ -240,21 +240,45 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this text, and nothing longer around it, into the script or its parameters: an address, an
-    /// option or a program that did not come from a message.
-    pub(super) fn says(&self, text: &str) -> bool {
-        holds_word(&self.text, text) || self.param.iter().any(|(_, value)| holds_word(&value.in_line(), text))
+    /// Whether the user wrote this word into the script or its parameters: an address that did not come from a message.
+    pub(super) fn says(&self, word: &str) -> bool {
+        stands_in(&self.text, word) || self.is_parameter(word)
+    }
+
+    /// Whether the user wrote this text into the script or its parameters: a program, or an option.
+    pub(super) fn has_text(&self, text: &str) -> bool {
+        is_quoted_in(&self.text, text) || self.is_parameter(text)
+    }
+
+    fn is_parameter(&self, word: &str) -> bool {
+        self.param.iter().any(|(_, value)| stands_below(value, word))
     }
 }
 
-/// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
-fn holds_word(text: &str, word: &str) -> bool {
-    let is_more = |c: char| c.is_alphanumeric() || ".-_+@%=!#$&*/?^`|~:".contains(c);
-    let stands_alone = |(at, _): (usize, &str)| {
-        let (before, behind) = (&text[..at], &text[at + word.len()..]);
-        !before.ends_with(is_more) && !behind.starts_with(is_more)
-    };
-    !word.is_empty() && text.match_indices(word).any(stands_alone)
+/// Whether a text holds an address or option, and not just a longer one that ends or begins with it.
+fn stands_in(text: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || ".-_+@%=~&!#$*/?^".contains(c);
+    !word.is_empty()
+        && text
+            .match_indices(word)
+            .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
+}
+
+fn stands_below(node: &Node, word: &str) -> bool {
+    match &node.value {
+        Value::Scalar { text, .. } => stands_in(text, word),
+        Value::Seq(items) => items.iter().any(|item| stands_below(item, word)),
+        Value::Map(entries) => entries.iter().any(|(_, node)| stands_below(node, word)),
+        Value::Null | Value::File(_) => false,
+    }
+}
+
+/// Whether a script holds this as a text of its own, in quotes or in brackets: a variable of that name is none.
+fn is_quoted_in(script: &str, text: &str) -> bool {
+    let quotes = [("\"", "\""), ("'", "'"), ("[[", "]]")];
+    let is_quoted =
+        |before: &str, behind: &str| quotes.iter().any(|(a, b)| before.ends_with(a) && behind.starts_with(b));
+    script.match_indices(text).any(|(at, _)| is_quoted(&script[..at], &script[at + text.len()..]))
 }
 
 fn truth(value: &LuaValue) -> mlua::Result<bool> {
