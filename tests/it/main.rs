@@ -25,6 +25,7 @@ mod layers;
 mod lua;
 mod maintenance;
 mod oracle;
+mod outbox;
 mod pop3;
 mod program;
 mod replies;

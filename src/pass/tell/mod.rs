@@ -216,6 +216,7 @@ impl Pass<'_> {
             now: &date,
         };
         let (message, to) = composed(&item, &desk)?;
+        let was_open = self.open.contains_key(&relay.name);
         if let Err(trouble) = self.connect(&relay).await {
             return self.troubled(item, &relay.name, &own, trouble);
         }
@@ -226,10 +227,12 @@ impl Pass<'_> {
         let from = self.ways.reverse_path(&item.row.telling, &relay, &own, original).to_owned();
         let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
         let mail = Mail { from: &from, to: &to, message: &message, no_reports };
-        let sent = match self.open.get_mut(&relay.name) {
-            Some(connection) => connection.send(&mail).await,
-            None => Ok(Vec::new()),
-        };
+        let mut sent = self.send(&relay, &mail).await;
+        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
+            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
+            self.open.remove(&relay.name);
+            sent = self.send(&relay, &mail).await;
+        }
         match sent {
             Ok(verdicts) => {
                 self.wake(&relay.name, &own)?;
@@ -237,6 +240,14 @@ impl Pass<'_> {
                 Ok(true)
             }
             Err(trouble) => self.troubled(item, &relay.name, &own, trouble),
+        }
+    }
+
+    async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
+        self.connect(relay).await?;
+        match self.open.get_mut(&relay.name) {
+            Some(connection) => connection.send(mail).await,
+            None => Ok(Vec::new()),
         }
     }
 
