@@ -2,28 +2,33 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::output::Output;
 use super::progress::Bars;
+use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{Report, World};
+use crate::pass::{self, Report, Ways, World};
 use crate::pipeline::{self, Job};
 
 /// So many accounts are fetched at the same time.
 const AT_ONCE: usize = 8;
+/// So long the outbox is emptied at the end; what is left waits for the next run.
+const SENDING: Duration = Duration::from_secs(120);
 
 pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
     let jobs = choose(setup.jobs, accounts)?;
     setup::warn_of_root(output);
     let world = World { allow_root, ..World::open(&setup.config)? };
-    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, output))?;
-    crate::pass::prune(&world)?;
+    let ways = Ways::of(&setup.config);
+    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &ways, output))?;
+    pass::prune(&world)?;
     Ok(code)
 }
 
@@ -34,7 +39,7 @@ fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
     Ok(jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.account.name)).collect())
 }
 
-async fn fetch_all(world: &World, jobs: Vec<Job>, output: &Output) -> Result<u8> {
+async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, output: &Output) -> Result<u8> {
     let stop = signals::stop_token()?;
     let bars = Bars::new(output.shows_progress());
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -56,6 +61,9 @@ async fn fetch_all(world: &World, jobs: Vec<Job>, output: &Output) -> Result<u8>
         });
         output.report(&report);
         code = worse(code, report.exit_code());
+    }
+    if !stop.is_cancelled() {
+        queue::report(&pass::tell(world, ways, SENDING, &stop).await?, output);
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })
 }

@@ -9,14 +9,16 @@ mod filters;
 mod log;
 mod output;
 mod progress;
+mod queue;
 mod refilter;
 mod run;
+mod sendmail;
 mod setup;
 mod signals;
 mod test;
 mod undo;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -64,6 +66,16 @@ enum Command {
     Check,
     /// Show what the rules would decide about a message, step by step, and why; nothing is done
     Explain(explain::Arguments),
+    /// What waits in the outbox: list, show, run, retry, hold, drop
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    /// Take a message on standard input and send it, as sendmail does: -t, -i, -f ADDRESS, RECIPIENT…
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// The options of sendmail, and recipients
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the rules over mail in local folders; shows what would move, and moves it with --yes
     Refilter(refilter::Arguments),
     /// Bring a message back that a rule filed or discarded, by its number in the log
@@ -95,7 +107,7 @@ enum Command {
 
 /// Runs the command line. The result is the exit code.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are answers, anything else is wrong use (EX_USAGE).
@@ -116,6 +128,17 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Called as `sendmail`, through a link of that name, the program is that command.
+fn arguments() -> Vec<std::ffi::OsString> {
+    let mut given: Vec<_> = std::env::args_os().collect();
+    let is_sendmail =
+        given.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "sendmail"));
+    if is_sendmail {
+        given.insert(1, "sendmail".into());
+    }
+    given
+}
+
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
     let config = setup::config_path(cli.config)?;
     match cli.command {
@@ -125,6 +148,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Check => check::run(&config, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
         Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),
+        Command::Queue(queue) => queue::run(&config, &queue, cli.allow_root, output),
+        Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
         Command::Undo { ids } => undo::run(&config, &ids, output),
         Command::Test { files } => test::run(&config, &files, output),
         Command::Filters(filters) => filters::run(&filters, output),

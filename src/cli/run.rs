@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::output::Output;
+use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::daemon;
 use crate::error::Result;
-use crate::pass::World;
+use crate::pass::{Told, Ways, World};
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
@@ -16,7 +17,9 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     let output = *output;
     setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;
-        daemon::run(&world, setup.jobs, stop, move |report| output.report(report)).await;
+        let ways = Ways::of(&setup.config);
+        let told = move |told: &Told| queue::report(told, &output);
+        daemon::run(&world, setup.jobs, ways, stop, move |report| output.report(report), told).await;
         Ok(0)
     })
 }

@@ -123,7 +123,7 @@ pub(super) fn read_all(
 }
 
 /// What the log calls mail that came from no account.
-const RESERVED: [&str; 3] = ["deliver", "refilter", "undo"];
+const RESERVED: [&str; 5] = ["deliver", "refilter", "undo", "outbox", "sendmail"];
 
 fn check_name(key: &Key, problems: &mut Problems) {
     let name = key.text.as_str();
@@ -469,7 +469,7 @@ mod tests {
             ("folders: []", "an empty list"),
             ("pop3: other", "either `imap` or `pop3`"),
             ("filters: [triage.lua]", "cannot read the rule file triage.lua"),
-            ("filters: [guards/loops]", "no shipped filter `guards/loops`"),
+            ("filters: [guards/lops]", "did you mean `guards/loops`?"),
         ] {
             let said = complaints("imap", keys);
             assert!(said.contains(expected) && said.lines().count() == 1, "{keys}: {said}");

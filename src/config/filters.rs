@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::lists::{self, List};
 use super::parameters::{self, Head};
 use super::problem::{Problems, Source};
-use super::reader::{self, Base, MapReader, Shape, Takes};
+use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Document, Node, Value};
 use super::{library, load};
 use crate::clean;
@@ -24,6 +24,24 @@ pub(super) static USES: Shape = Shape {
             Takes::Text,
         ),
         ("with", "The values of its parameters.", Takes::Named(&Takes::Anything)),
+    ],
+};
+
+/// The head of a script: a comment at its beginning.
+pub(super) static HEAD: Shape = Shape {
+    what: "the head of a script",
+    keys: &[
+        ("about", "What the filter does, in one line.", Takes::Text),
+        (
+            "parameters",
+            "What whoever includes it may set: `param.name` is the value.",
+            Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&parameters::SHAPE)])),
+        ),
+        (
+            "lists",
+            "Lists that the script asks and adds to; `${name}` in a name is the value of a parameter.",
+            Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
+        ),
     ],
 };
 
@@ -59,6 +77,10 @@ pub struct Script {
     pub source: Arc<Source>,
     /// The values of its parameters: the global table `param`.
     pub param: Vec<(String, Node)>,
+    /// The lists it defines.
+    pub lists: Vec<List>,
+    /// Where its relative paths begin.
+    pub base: Base,
 }
 
 impl FilterSource {
@@ -72,7 +94,8 @@ impl FilterSource {
 
     fn nothing(source: &Arc<Source>, base: &Base) -> Self {
         let span = super::yaml::Span::START;
-        let root = Node { value: Value::Map(Vec::new()), span };
+        let rules = super::yaml::Key { text: "rules".to_owned(), span };
+        let root = Node { value: Value::Map(vec![(rules, Node { value: Value::Seq(Vec::new()), span })]), span };
         let document = Document { source: Arc::clone(source), root };
         Self::Yaml(RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: base.clone() })
     }
@@ -88,13 +111,15 @@ pub struct FilterFiles {
     read: Vec<FilterSource>,
     /// The files that are being read, the innermost last.
     open: Vec<PathBuf>,
+    /// The outermost file is read for its tests.
+    is_trial: bool,
 }
 
 impl FilterFiles {
     /// For what the file at `path` names.
     pub fn new(path: &Path, base: &Base) -> Self {
         let shown = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new() }
+        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new(), is_trial: false }
     }
 
     /// The value of `filters`: a list of names, or one alone. An empty list means: no rules.
@@ -111,13 +136,17 @@ impl FilterFiles {
         read.into_iter().collect()
     }
 
-    /// One filter in a file, its parameters at their defaults: for the tests it carries.
+    /// One filter in a file, its parameters at their defaults: for the tests it carries. Parameters that have none get
+    /// their values from each test.
     pub fn one_file(&mut self, path: &Path, problems: &mut Problems) -> Option<FilterSource> {
         let span = super::yaml::Span::START;
         let name = path.to_string_lossy().into_owned();
         let node = Node { value: Value::Scalar { text: name, quoted: true }, span };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        self.file(&node, None, &absolute, path.to_path_buf(), problems)
+        self.is_trial = true;
+        let file = self.file(&node, None, &absolute, path.to_path_buf(), problems);
+        self.is_trial = false;
+        file
     }
 
     /// Every file that could be read.
@@ -162,7 +191,9 @@ impl FilterFiles {
         }
         let shown = if name.starts_with('~') { path.clone() } else { shown.join(name) };
         let file = self.file(node, with, &path, shown, problems);
-        self.known.insert(path, file.clone().filter(|_| with.is_none()));
+        if with.is_none() {
+            self.known.insert(path, file.clone());
+        }
         file
     }
 
@@ -204,7 +235,11 @@ impl FilterFiles {
         }
         self.open.push(path.to_path_buf());
         let built = match path.extension().is_some_and(|suffix| suffix == "lua") {
-            true => script(node, with, source, problems).map(FilterSource::Lua),
+            true if self.is_outermost_trial() => {
+                let source = Arc::clone(source);
+                Some(FilterSource::Lua(Script { source, param: Vec::new(), lists: Vec::new(), base: base.clone() }))
+            }
+            true => script(node, with, source, base, problems).map(FilterSource::Lua),
             false => self.rule_file(node, with, source, base, problems),
         };
         self.open.pop();
@@ -226,10 +261,24 @@ impl FilterFiles {
             return None;
         };
         let head = Head::read(&document.root, &mut own);
+        if self.is_outermost_trial() && head.needs_values() {
+            problems.merge(own);
+            let written = document.clone();
+            return Some(FilterSource::Yaml(RuleFile { document, written, lists: Vec::new(), base: base.clone() }));
+        }
         let values = head.bind(with, node, problems);
+        if head.lacks_values(&values) {
+            // That has been said; what follows from it would only confuse.
+            problems.merge(own);
+            return None;
+        }
         let file = self.finish(&mut document, &values, base, &mut own);
         problems.merge(own);
         Some(FilterSource::Yaml(file))
+    }
+
+    fn is_outermost_trial(&self) -> bool {
+        self.is_trial && self.open.len() == 1
     }
 
     /// Puts in parameters, reads lists and includes.
@@ -291,8 +340,9 @@ impl FilterFiles {
         match load::read_source(&path, path.clone()) {
             Ok((source, _)) => node.value = Value::Scalar { text: source.text.clone(), quoted: true },
             Err(error) => {
-                let name = clean::line(path.as_os_str().as_encoded_bytes());
-                problems.error(node.span, format!("cannot read the text {name}: {error}"));
+                let name = clean::short(node.as_text().unwrap_or_default(), 200);
+                let problem = problems.error(node.span, format!("cannot read the text {name}: {error}"));
+                problem.hint("relative names begin at the folder of the file they are written in");
             }
         }
     }
@@ -308,29 +358,50 @@ pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, pr
 }
 
 /// A script with these values for its parameters.
-pub fn script_with(source: &Arc<Source>, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
+pub fn script_with(written: &Script, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
     let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
-    script(&place, with, source, problems)
+    script(&place, with, &written.source, &written.base, problems)
 }
 
-fn script(node: &Node, with: Option<&Node>, source: &Arc<Source>, problems: &mut Problems) -> Option<Script> {
-    let head = head_of_script(source, problems);
+fn script(
+    node: &Node,
+    with: Option<&Node>,
+    source: &Arc<Source>,
+    base: &Base,
+    problems: &mut Problems,
+) -> Option<Script> {
+    let mut own = Problems::new(source);
+    let document = document_of_head(source, &mut own);
+    let head = document.as_ref().map(|document| Head::read(&document.root, &mut own)).unwrap_or_default();
     let param = head.bind(with, node, problems);
-    Some(Script { source: Arc::clone(source), param })
+    let mut lists = Vec::new();
+    if let Some(document) = &document {
+        MapReader::new(&document.root, &HEAD, &mut own);
+        if let Some(mut node) = document.root.get("lists").cloned() {
+            parameters::substitute(&mut node, &param, &mut own);
+            lists = lists::read(&node, source, base, &mut own);
+        }
+    }
+    problems.merge(own);
+    Some(Script { source: Arc::clone(source), param, lists, base: base.clone() })
+}
+
+/// The head of a script.
+pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+    let document = document_of_head(source, problems);
+    document.map(|document| Head::read(&document.root, problems)).unwrap_or_default()
 }
 
 /// The head of a script: its first comment, when that begins with `--[[` and holds `about:`.
-pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+fn document_of_head(source: &Arc<Source>, problems: &mut Problems) -> Option<Document> {
     let comment = source.text.strip_prefix("--[[").and_then(|rest| rest.split_once("]]")).map(|(inside, _)| inside);
-    let Some(comment) = comment.filter(|comment| comment.trim_start().starts_with("about:")) else {
-        return Head::default();
-    };
+    let comment = comment.filter(|comment| comment.trim_start().starts_with("about:"))?;
     // The comment is the beginning of the file, so the lines of its problems are those of the file.
     let inner = Arc::new(Source::new(source.name.clone(), comment));
     let mut own = Problems::new(&inner);
-    let head = Document::parse(&inner, &mut own).map(|document| Head::read(&document.root, &mut own));
+    let document = Document::parse(&inner, &mut own);
     problems.merge(own);
-    head.unwrap_or_default()
+    document
 }
 
 /// The head of a rule file.

@@ -36,7 +36,45 @@ macro_rules! lua {
 }
 
 /// All of them, in the order of their index.
-pub const SHIPPED: &[Shipped] = &[yaml!("lists/by-list-id"), lua!("people/harvest")];
+pub const SHIPPED: &[Shipped] = &[
+    yaml!("guards/clamd"),
+    yaml!("guards/duplicates"),
+    yaml!("guards/executables"),
+    yaml!("guards/loops"),
+    yaml!("guards/oversize"),
+    yaml!("guards/unparsable"),
+    yaml!("lists/by-list-id"),
+    yaml!("lists/github"),
+    yaml!("lists/gitlab"),
+    yaml!("lists/misc"),
+    lua!("lists/patches"),
+    yaml!("sort/by-sender-domain"),
+    yaml!("sort/by-subaddress"),
+    yaml!("sort/by-year"),
+    yaml!("sort/calendar"),
+    yaml!("sort/cron"),
+    yaml!("sort/newsletters"),
+    yaml!("sort/receipts"),
+    lua!("people/contacts-first"),
+    lua!("people/harvest"),
+    yaml!("people/mute-thread"),
+    yaml!("people/vip"),
+    yaml!("reply/acknowledge"),
+    lua!("reply/echo"),
+    yaml!("reply/moved"),
+    yaml!("reply/vacation"),
+    yaml!("forward/copy-to"),
+    lua!("forward/on-call"),
+    yaml!("spam/bogofilter"),
+    yaml!("spam/dmarc"),
+    yaml!("spam/headers"),
+    lua!("spam/phishing-signs"),
+    yaml!("spam/rspamc"),
+    yaml!("spam/spamassassin"),
+    lua!("pipe/archive-attachments"),
+    yaml!("pipe/backup"),
+    yaml!("pipe/webhook"),
+];
 
 /// The one of that name.
 pub fn find(name: &str) -> Option<&'static Shipped> {

@@ -22,6 +22,7 @@ mod accounts;
 mod load;
 mod relays;
 mod server;
+mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::load::Examined;
@@ -39,7 +40,7 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 11] {
+pub fn sections() -> [&'static Shape; 12] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -50,6 +51,7 @@ pub fn sections() -> [&'static Shape; 11] {
         &accounts::RETENTION,
         &relays::SHAPE,
         &filters::USES,
+        &filters::HEAD,
         &lists::SHAPE,
         &parameters::SHAPE,
     ]

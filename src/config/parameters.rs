@@ -10,7 +10,11 @@ pub static SHAPE: Shape = Shape {
     what: "a parameter",
     keys: &[
         ("about", "One line about it.", Takes::Text),
-        ("default", "Its value when `with` does not set it; without a default it must be set.", Takes::Anything),
+        (
+            "default",
+            "Its value when `with` does not set it; `${name}` in it is a parameter above. Without a default it must be set.",
+            Takes::Anything,
+        ),
     ],
 };
 
@@ -52,6 +56,17 @@ impl Head {
         Self { about, parameters }
     }
 
+    /// Whether there is a parameter that must be set.
+    pub(super) fn needs_values(&self) -> bool {
+        self.parameters.iter().any(|parameter| parameter.default.is_none())
+    }
+
+    /// Whether one that must be set was not.
+    pub(super) fn lacks_values(&self, values: &Values) -> bool {
+        let is_missing = |name: &str| values.iter().any(|(n, node)| n == name && matches!(node.value, Value::Null));
+        self.parameters.iter().any(|parameter| parameter.default.is_none() && is_missing(&parameter.name))
+    }
+
     /// The values for one inclusion: from `with`, else the defaults. Reports what is unknown or missing.
     pub(super) fn bind(&self, with: Option<&Node>, place: &Node, problems: &mut Problems) -> Values {
         let given = match with.map(|with| (with, &with.value)) {
@@ -74,8 +89,13 @@ impl Head {
         let mut values = Values::new();
         for parameter in &self.parameters {
             let value = given.iter().find(|(key, _)| key.text == parameter.name).map(|(_, node)| node);
-            match value.or(parameter.default.as_ref()) {
-                Some(value) => values.push((parameter.name.clone(), value.clone())),
+            // A default may use the parameters above it.
+            let default = parameter.default.clone().filter(|_| value.is_none()).map(|mut default| {
+                substitute(&mut default, &values, problems);
+                default
+            });
+            match value.cloned().or(default) {
+                Some(value) => values.push((parameter.name.clone(), value)),
                 None => {
                     let problem =
                         problems.error(place.span, format!("this filter needs the parameter `{}`", parameter.name));
@@ -103,7 +123,14 @@ fn parameter(name: &str, node: &Node, problems: &mut Problems) -> Parameter {
 /// mistake is shown in the filter that used it.
 pub(super) fn substitute(node: &mut Node, values: &Values, problems: &mut Problems) {
     match &mut node.value {
-        Value::Map(entries) => entries.iter_mut().for_each(|(_, child)| substitute(child, values, problems)),
+        Value::Map(entries) => entries.iter_mut().for_each(|(key, child)| {
+            if key.text.contains("${") {
+                for (name, value) in values {
+                    key.text = key.text.replace(&format!("${{{name}}}"), value.as_text().unwrap_or_default());
+                }
+            }
+            substitute(child, values, problems);
+        }),
         Value::Seq(items) => items.iter_mut().for_each(|child| substitute(child, values, problems)),
         Value::Scalar { text, .. } if text.contains("${") => {
             if let Some((_, value)) = values.iter().find(|(name, _)| *text == format!("${{{name}}}")) {

@@ -13,6 +13,8 @@ use std::time::Duration;
 use super::When;
 use super::problem::{Problem, Problems};
 pub use super::shape::{KeyDoc, Shape, TEXTS, Takes};
+pub use super::suggest::suggest;
+use super::suggest::synonym;
 use super::template::Template;
 use super::text::Text;
 use super::units::{self, UnitError};
@@ -63,6 +65,12 @@ impl<'n, 'p> MapReader<'n, 'p> {
         self.entries.is_some()
     }
 
+    /// Whether every key of it is known; the others have been reported.
+    pub fn is_known(&self) -> bool {
+        self.entries
+            .is_some_and(|entries| entries.iter().all(|(key, _)| self.shape.names().any(|name| name == key.text)))
+    }
+
     /// The value of `key`, if it was written.
     pub fn take(&self, key: &str) -> Option<&'n Node> {
         self.entry(key).map(|(_, node)| node)
@@ -107,24 +115,12 @@ fn report_unknown(key: &Key, shape: &Shape, problems: &mut Problems) {
     if shape.names().any(|name| name == key.text) {
         return;
     }
-    let hint = match suggest(&key.text, shape.names()) {
+    let hint = match synonym(&key.text, shape).or_else(|| suggest(&key.text, shape.names())) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("known keys: {}", listed(shape.names())),
     };
     let message = format!("unknown key `{}` in {}", clean::short(&key.text, 80), shape.what);
     problems.error(key.span, message).hint(hint);
-}
-
-/// The candidate that was most likely meant: at most two typing errors away, or one begins with the other.
-pub fn suggest<'c>(word: &str, candidates: impl Iterator<Item = &'c str> + Clone) -> Option<&'c str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let distance = |candidate: &str| strsim::damerau_levenshtein(&word, candidate);
-    let close = candidates.clone().min_by_key(|candidate| distance(candidate));
-    let allowed = 2.min(word.chars().count() / 2);
-    close.filter(|candidate| distance(candidate) <= allowed).or_else(|| {
-        let begins = |candidate: &&str| candidate.starts_with(&word) || word.starts_with(*candidate);
-        candidates.clone().filter(|_| word.len() >= 3).find(begins)
-    })
 }
 
 /// `a, b, c` in back quotes.

@@ -117,7 +117,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
     let password = map.read("password", |n, p| Password::read(n, base, p));
     let token = map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
-    let from = map.read("from", |n, p| address(n, p));
+    let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
     let ways = [map.take("smtp"), map.take("lmtp"), map.take("sendmail")];
     let kind = match ways {

@@ -167,7 +167,10 @@ impl Node {
     fn write_in_line(&self, line: &mut String) {
         match &self.value {
             Value::Null => line.push('~'),
-            Value::Scalar { text, .. } => line.push_str(&clean::short(text, 60)),
+            Value::Scalar { text, .. } => {
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                line.push_str(&clean::short(&text, 60));
+            }
             Value::Seq(items) => {
                 line.push('[');
                 for (i, item) in items.iter().enumerate() {

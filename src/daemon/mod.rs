@@ -3,26 +3,46 @@
 mod schedule;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Report, Silent, Watch, World};
+use crate::pass::{self, Report, Silent, Told, Watch, Ways, World};
 use crate::pipeline::{self, Job};
 
 /// Fetches every account at its `poll` interval until `stop` is cancelled; then every worker finishes its batch.
-/// `tell` gets the report of each pass.
+/// `tell` gets the report of each pass over an account, `told` that of each pass over the outbox.
 pub async fn run(
     world: &World,
     jobs: Vec<Job>,
+    ways: Ways,
     stop: CancellationToken,
     tell: impl Fn(&Report) + Clone + Send + 'static,
+    told: impl Fn(&Told) + Send + 'static,
 ) {
     let mut workers = JoinSet::new();
+    workers.spawn(empty_outbox(world.clone(), ways, stop.clone(), told));
     for job in jobs {
         workers.spawn(work(world.clone(), job, stop.clone(), tell.clone()));
     }
     while workers.join_next().await.is_some() {}
+}
+
+/// The outbox is looked at so often: other processes put mail into it.
+const LOOK: Duration = Duration::from_secs(5);
+/// So long one pass over it may take.
+const PASS: Duration = Duration::from_secs(600);
+
+/// Sends what is due, again and again.
+async fn empty_outbox(world: World, ways: Ways, stop: CancellationToken, told: impl Fn(&Told)) {
+    while !stop.is_cancelled() {
+        match pass::tell(&world, &ways, PASS, &stop).await {
+            Ok(pass) => told(&pass),
+            Err(e) => tracing::error!("{e}"),
+        }
+        tokio::select! { () = tokio::time::sleep(LOOK) => {}, () = stop.cancelled() => {} }
+    }
 }
 
 async fn work(world: World, job: Job, stop: CancellationToken, tell: impl Fn(&Report)) {

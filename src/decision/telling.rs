@@ -64,6 +64,8 @@ pub enum RedirectMode {
     Attach,
     /// With Resent-* fields (RFC 5322 3.6.6).
     Resend,
+    /// As it is: a message of the user's own, from `sendmail`.
+    Submit,
 }
 
 /// The envelope sender of what is forwarded or answered.
@@ -247,12 +249,13 @@ impl Way {
 /// `redirect me@phone.example (attach)`.
 impl fmt::Display for Telling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.way.word())?;
+        let is_own = matches!(&self.way, Way::Redirect(redirect) if redirect.mode == RedirectMode::Submit);
+        write!(f, "{} ", if is_own { "send" } else { self.way.word() })?;
         match &self.way {
             Way::Redirect(redirect) => {
                 f.write_str(&redirect.to.join(" "))?;
                 match redirect.mode {
-                    RedirectMode::Redirect => {}
+                    RedirectMode::Redirect | RedirectMode::Submit => {}
                     RedirectMode::Attach => f.write_str(" (attach)")?,
                     RedirectMode::Resend => f.write_str(" (resend)")?,
                 }

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
@@ -32,6 +33,12 @@ impl From<Unanswered> for Break {
 
 /// So much a message may write into the state.
 const MAX_WRITES: usize = 1000;
+/// So many different questions to the state a message may cost: each is asked again when its decision is recorded.
+const MAX_READS: usize = 1000;
+/// So many programs a message may start; more is a mistake in a script.
+const MAX_PROGRAMS: usize = 100;
+/// So many reasons are kept: a script may ask conditions in a loop.
+const MAX_REASONS: usize = 100;
 /// The longest value kept for an explanation, in bytes.
 const SHOWN: usize = 200;
 
@@ -53,6 +60,11 @@ pub(super) struct Asking<'a> {
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
+    /// What conditions asked programs about which version.
+    answers: Vec<(Vec<String>, Version, Answer)>,
+    programs: usize,
+    /// How long programs have been waited for.
+    pub(super) waited: Duration,
 }
 
 impl<'a> Asking<'a> {
@@ -77,6 +89,9 @@ impl<'a> Asking<'a> {
             trace: traced.then(Trace::default),
             depth: 0,
             saw: String::new(),
+            answers: Vec::new(),
+            programs: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -121,6 +136,9 @@ impl<'a> Asking<'a> {
         if let Some(read) = self.reads.iter().find(|read| read.fact == fact) {
             return Ok(read.answer);
         }
+        if self.reads.len() >= MAX_READS {
+            return Err(Break::Failed(format!("more than {MAX_READS} questions to the state")));
+        }
         let answer = self.facts.holds(&fact)?;
         self.reads.push(Read { fact, answer });
         Ok(answer)
@@ -162,13 +180,37 @@ impl<'a> Asking<'a> {
 
     /// Runs a program. What it read and said goes into the trace.
     pub(super) fn ask(&mut self, ask: &Ask<'_>) -> Answer {
-        let answer = self.facts.ask(ask);
+        let answer = self.started(ask);
         let what = match &answer {
             Answer::Ended { code, .. } => format!("{} ended with {code}", ask.run.join(" ")),
             Answer::Failed(cause) => format!("{}: {cause}", ask.run.join(" ")),
             Answer::NotAsked => format!("would run {}", ask.run.join(" ")),
         };
         self.note_trace(&what);
+        answer
+    }
+
+    /// The same for a condition: one program is run once about one version of the message, however many rules look at
+    /// its exit code.
+    pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> Answer {
+        let version = self.version();
+        let known = self.answers.iter().find(|(run, of, _)| *of == version && run.as_slice() == ask.run);
+        if let Some((_, _, answer)) = known {
+            return answer.clone();
+        }
+        let answer = self.ask(ask);
+        self.answers.push((ask.run.to_vec(), version, answer.clone()));
+        answer
+    }
+
+    fn started(&mut self, ask: &Ask<'_>) -> Answer {
+        self.programs += 1;
+        if self.programs > MAX_PROGRAMS {
+            return Answer::Failed(format!("more than {MAX_PROGRAMS} programs for one message"));
+        }
+        let start = Instant::now();
+        let answer = self.facts.ask(ask);
+        self.waited += start.elapsed();
         answer
     }
 
@@ -208,7 +250,7 @@ impl<'a> Asking<'a> {
                 }
             }
         }
-        if holds {
+        if holds && self.why.len() < MAX_REASONS {
             self.why.push(if saw.is_empty() { text.to_owned() } else { saw });
         }
     }
@@ -220,7 +262,7 @@ impl<'a> Asking<'a> {
         members: impl FnOnce(&mut Self) -> Result<bool, Break>,
     ) -> Result<bool, Break> {
         let place = self.trace.as_ref().map(|trace| trace.lines.len());
-        let before = self.why.len();
+        let (before, mark) = (self.why.len(), self.names.mark());
         self.depth += 1;
         let holds = members(self);
         self.depth -= 1;
@@ -231,6 +273,7 @@ impl<'a> Asking<'a> {
         if !holds || matches!(word, "none" | "not") {
             // Reasons of a branch that failed, or that was to be false, explain nothing.
             self.why.truncate(before);
+            self.names.forget(mark);
         }
         Ok(holds)
     }

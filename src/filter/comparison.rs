@@ -55,7 +55,7 @@ pub(super) const COMPARED: Takes = Takes::Either(&[TEXTS, Takes::Section(&COMPAR
 pub(super) enum Part {
     #[default]
     All,
-    LocalPart,
+    Local,
     Domain,
     Name,
     User,
@@ -99,12 +99,12 @@ impl Compiler<'_, '_> {
     pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed) -> Option<Comparison> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
-            let values = reader::texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
+            let values = whole_texts(node, "a text to compare with, or a comparison", &mut self.problems)?;
             return self.add(&mut comparison.comparator, "is", &values, node).then_some(comparison);
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let keys: Vec<(&str, &Node)> = COMPARISON.names().filter_map(|key| Some((key, map.take(key)?))).collect();
-        let mut complete = true;
+        let mut complete = map.is_known();
         for (key, node) in &keys {
             complete &= match *key {
                 "is" | "contains" | "matches" | "regex" | "in" => self.texts_compared(&mut comparison, key, node),
@@ -118,7 +118,10 @@ impl Compiler<'_, '_> {
         if range != Range::default() {
             comparison.comparator.number(range);
         }
-        if comparison.comparator.is_empty() && comparison.count.is_none() && complete {
+        if comparison.comparator.is_empty() && comparison.count.is_none() && !complete {
+            return None;
+        }
+        if comparison.comparator.is_empty() && comparison.count.is_none() {
             self.problems.error(
                 node.span,
                 "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`",
@@ -130,7 +133,12 @@ impl Compiler<'_, '_> {
     }
 
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
-        match reader::texts(node, "a text or a list of texts", &mut self.problems) {
+        let expected = "a text or a list of texts";
+        let texts = match key {
+            "is" | "in" => whole_texts(node, expected, &mut self.problems),
+            _ => reader::texts(node, expected, &mut self.problems),
+        };
+        match texts {
             Some(values) => self.add(&mut comparison.comparator, key, &values, node),
             None => false,
         }
@@ -158,7 +166,7 @@ impl Compiler<'_, '_> {
         }
         let words = [
             ("all", Part::All),
-            ("localpart", Part::LocalPart),
+            ("localpart", Part::Local),
             ("domain", Part::Domain),
             ("name", Part::Name),
             ("user", Part::User),
@@ -170,7 +178,11 @@ impl Compiler<'_, '_> {
     fn option(&mut self, comparison: &mut Comparison, key: &str, node: &Node, allowed: Allowed) -> bool {
         let fits = if key == "raw" { allowed.raw } else { allowed.many };
         if !fits {
-            self.problems.error(node.span, format!("`{key}` makes no sense here"));
+            let message = match key {
+                "raw" => "`raw` is for header fields and the body".to_owned(),
+                key => format!("`{key}` is for what can be there several times: header fields and addresses"),
+            };
+            self.problems.error(node.span, message).hint("leave it out");
             return false;
         }
         match key {
@@ -187,6 +199,14 @@ impl Compiler<'_, '_> {
             reader::mismatch(node, "a number from 1, or from the end with -1", &mut self.problems);
         }
         number
+    }
+}
+
+/// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
+fn whole_texts(node: &Node, expected: &str, problems: &mut Problems) -> Option<Vec<String>> {
+    match &node.value {
+        Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![String::new()]),
+        _ => reader::texts(node, expected, problems),
     }
 }
 

@@ -11,8 +11,9 @@ use super::engine::Settings;
 use super::lua;
 use super::names;
 use super::rule::{List, ListKind, Rule, Step};
+use super::shared::Shared;
 use super::trial;
-use crate::config::lists::{self, ListKind as Written};
+use crate::config::lists;
 use crate::config::parameters;
 use crate::config::problem::{Problem, Problems, Source};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -32,7 +33,7 @@ static FILE: Shape = Shape {
         ),
         (
             "lists",
-            "Lists that rules ask and add to.",
+            "Lists that rules ask and add to; `${name}` in a name is the value of a parameter.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
@@ -127,78 +128,17 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings) -> Compiled
             }
         }
     }
+    drop_repeated(&mut compiled.problems);
     compiled
 }
 
-/// What all files of an engine have in common.
-pub(super) struct Shared<'s> {
-    pub(super) lists: Cow<'s, BTreeMap<String, List>>,
-    /// The variables that rules above set.
-    variables: BTreeSet<String>,
-    pub(super) settings: &'s Settings,
-}
-
-impl<'s> Shared<'s> {
-    /// With these lists and no variables: what a script has around it.
-    pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
-        Self { lists, variables: BTreeSet::new(), settings }
-    }
-
-    /// The lists of a file and of what it includes.
-    fn collect_lists(&mut self, source: &FilterSource, problems: &mut Vec<Problem>) {
-        let FilterSource::Yaml(file) = source else { return };
-        for list in &file.lists {
-            self.define(list, problems);
-        }
-        self.collect_below(&file.document.root, problems);
-    }
-
-    fn collect_below(&mut self, node: &Node, problems: &mut Vec<Problem>) {
-        match &node.value {
-            Value::File(file) => self.collect_lists(file, problems),
-            Value::Seq(items) => items.iter().for_each(|item| self.collect_below(item, problems)),
-            Value::Map(entries) => entries.iter().for_each(|(_, node)| self.collect_below(node, problems)),
-            Value::Null | Value::Scalar { .. } => {}
-        }
-    }
-
-    /// A list that is defined twice alike is one; what the config says counts for a shipped filter too.
-    fn define(&mut self, list: &lists::List, problems: &mut Vec<Problem>) {
-        let kind = match &list.kind {
-            Written::Inline(entries) => ListKind::Inline(Arc::clone(entries)),
-            Written::File(path, entries) => ListKind::File(Arc::new(path.clone()), Arc::clone(entries)),
-            Written::Database => ListKind::Database,
-        };
-        let is_reserved = list.name == "me";
-        let is_config = self.settings.lists.iter().any(|known| known.name == list.name);
-        match self.lists.get(&list.name).filter(|_| !is_config || is_reserved) {
-            Some(known) if !same_list(&known.kind, &kind) => {
-                let mut own = Problems::new(&list.source);
-                own.error(list.at, format!("the list `{}` is defined elsewhere in another way", list.name))
-                    .hint("define it once, in the config or in one rule file");
-                problems.extend(own.into_vec());
-            }
-            _ if is_reserved => {
-                let mut own = Problems::new(&list.source);
-                own.error(list.at, "the list `me` is your own addresses").hint("write them under `me:` in the config");
-                problems.extend(own.into_vec());
-            }
-            Some(_) => {}
-            None => {
-                let new = List { name: list.name.as_str().into(), kind };
-                self.lists.to_mut().entry(list.name.clone()).or_insert(new);
-            }
-        }
-    }
-}
-
-fn same_list(a: &ListKind, b: &ListKind) -> bool {
-    match (a, b) {
-        (ListKind::Database, ListKind::Database) => true,
-        (ListKind::File(a, _), ListKind::File(b, _)) => a == b,
-        (ListKind::Inline(a), ListKind::Inline(b)) => a == b,
-        _ => false,
-    }
+/// A file that is read by itself and within another one says everything twice.
+fn drop_repeated(problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    problems.retain(|problem| {
+        let place = problem.span.map(|span| (span.line, span.column));
+        seen.insert((problem.source.name.clone(), place, problem.message.clone()))
+    });
 }
 
 /// Compiles one file.
@@ -223,6 +163,11 @@ impl<'d, 's> Compiler<'d, 's> {
     /// For what a script wrote.
     pub(super) fn literal(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
         Self { literal: true, ..Self::new(file, shared) }
+    }
+
+    /// Whether this is what a script wrote.
+    pub(super) fn is_literal(&self) -> bool {
+        self.literal
     }
 
     fn document(&self) -> &'d Document {
@@ -268,7 +213,7 @@ impl<'d, 's> Compiler<'d, 's> {
         let name = map.read("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
         let (condition, then, otherwise, uses) = (map.take("if"), map.take("do"), map.take("else"), map.take("uses"));
         match (uses, then, otherwise) {
-            (None, None, None) if map.is_map() => drop(map.require("do")),
+            (None, None, None) if map.is_known() => drop(map.require("do")),
             (Some(_), Some(then), _) => {
                 map.problems().error(then.span, "a rule has either `do` or `uses`, not both");
             }
@@ -315,9 +260,15 @@ impl<'d, 's> Compiler<'d, 's> {
 
     /// A condition: several keys in one mapping must all hold.
     pub(super) fn condition(&mut self, node: &Node) -> Option<Boxed> {
-        let map = MapReader::new(node, &CONDITION, &mut self.problems);
+        MapReader::new(node, &CONDITION, &mut self.problems);
+        // In the order they are written: what stands first can spare a program or a script behind it.
+        let entries = match &node.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        let word = |key: &str| conditions::WORDS.iter().find(|word| word.key.0 == key);
         let parts: Vec<(&conditions::Word, &Node)> =
-            conditions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+            entries.iter().filter_map(|(key, node)| Some((word(&key.text)?, node))).collect();
         if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
             self.problems
                 .error(node.span, "an empty condition")
@@ -339,6 +290,11 @@ impl<'d, 's> Compiler<'d, 's> {
 
     /// A list of conditions.
     pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+        if matches!(node.value, Value::Map(_)) {
+            let problem = reader::mismatch(node, "a list of conditions", &mut self.problems);
+            problem.hint("write each with a `-` in front, or all within [ ]");
+            return None;
+        }
         let items = reader::list(node, "a list of conditions", &mut self.problems)?;
         if items.is_empty() {
             self.problems.error(node.span, "expected a list of conditions, found an empty list");
@@ -384,7 +340,9 @@ impl<'d, 's> Compiler<'d, 's> {
         let problem = self.problems.error(node.span, format!("there is no list `{}`", crate::clean::short(name, 60)));
         match reader::suggest(name, names.iter().copied()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem.hint(format!("define it under `lists:`, like `{name}: {{file: {name}.txt}}`")),
+            None => problem.hint(format!(
+                "define it under `lists:`, like `{name}: {{file: {name}.txt}}`, or `{name}: {{database: true}}` for rules to add to"
+            )),
         };
         None
     }
@@ -411,6 +369,13 @@ impl<'d, 's> Compiler<'d, 's> {
         }
         let words: Vec<(&str, &actions::Word)> =
             actions::WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
+        if let Some(word) = node.as_text().filter(|text| actions::KEYS.iter().any(|(key, _, _)| key == text))
+            && !words.iter().any(|(key, _)| *key == word)
+        {
+            let problem = self.problems.error(node.span, format!("`{word}` needs a value"));
+            problem.hint(format!("write {{{word}: …}}"));
+            return None;
+        }
         let word = reader::choice(node, &words, &mut self.problems)?;
         word.bare.map(|make| Step::Do(make()))
     }
@@ -473,7 +438,9 @@ impl<'d, 's> Compiler<'d, 's> {
             let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
             match reader::suggest(&name, all.collect::<Vec<_>>().into_iter()) {
                 Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
-                None => problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`"),
+                None => {
+                    problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`, or `set` it above")
+                }
             };
         }
     }

@@ -1,6 +1,7 @@
 //! The compiled rules of an account, and the one question they answer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::asking::Asking;
 use super::compile::{self, Compiled};
@@ -24,7 +25,7 @@ pub struct Engine {
 }
 
 /// What rules need to know of the config.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// The user's own addresses, lower-case.
     pub me: Vec<String>,
@@ -34,6 +35,16 @@ pub struct Settings {
     pub delimiters: String,
     /// The lists of the config.
     pub lists: Vec<List>,
+    /// How long a script may run; the time in which a program answers it does not count.
+    pub script_time: Duration,
+}
+
+impl Default for Settings {
+    /// What a config says that says nothing.
+    fn default() -> Self {
+        let (me, trust, lists) = (Vec::new(), Vec::new(), Vec::new());
+        Self { me, trust, delimiters: "+".to_owned(), lists, script_time: Duration::from_secs(2) }
+    }
 }
 
 impl Settings {
@@ -44,6 +55,7 @@ impl Settings {
             trust: config.trust.clone(),
             delimiters: config.delimiters.clone(),
             lists: config.lists.clone(),
+            ..Self::default()
         }
     }
 

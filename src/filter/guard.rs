@@ -1,4 +1,4 @@
-//! Whether a message may be answered: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
+//! Whether a message may be answered or forwarded: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
 //! number of its row in the checklist that the tests follow (A1 to A36), so that `log` and `explain` can name it.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::run::Run;
 use crate::decision::Fact;
-use crate::message::{Address, Message};
+use crate::message::{Address, Field, Message, REDIRECTED_FROM};
 
 /// An answer that wants to go out.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,10 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
         let address = address.to_lowercase();
         run.asking.settings.is_me(&address) || answering.addresses.iter().any(|own| own.to_lowercase() == address)
     };
-    let refused = by_sender(&message, &is_own)
+    // The address it was delivered to is an own one too: whoever sends to himself answers himself.
+    let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
+    let is_self = |address: &str| is_own(address) || address.to_lowercase() == delivered;
+    let refused = by_sender(&message, &is_self)
         .or_else(|| by_header(&message))
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
         .or_else(|| by_age(run, answering.max_age));
@@ -76,6 +79,30 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
 pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
     let max_age = Duration::from_secs(2 * 86_400);
     check(run, &Answering { handle: "", addresses: &[], max_age, again_after: None, personal: true })
+}
+
+/// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
+const MOST_HOPS: usize = 50;
+
+/// Why a message must not be forwarded to these addresses: loops (RFC 5228 4.2), notices of ours, old mail.
+pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -> Option<String> {
+    let message = run.asking.original();
+    let refused = |why: &str| Some(format!("not forwarded: {why}"));
+    let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
+    if message.all(REDIRECTED_FROM).any(|field| is_own(field.value())) {
+        return refused("it was forwarded from here before (a loop)");
+    }
+    let was_there = |field: &Field| to.iter().any(|to| to.eq_ignore_ascii_case(field.value().trim_matches(['<', '>'])));
+    if message.all("Delivered-To").any(was_there) {
+        return refused("it was delivered to that address before (a loop)");
+    }
+    if message.all("Received").count() > MOST_HOPS {
+        return refused("it has passed more than 50 servers (a loop)");
+    }
+    if message.first("X-Mailsluice-Notice").is_some() {
+        return refused("notices stay here");
+    }
+    by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }
 
 /// Rows about the envelope sender, which is the only address that may be answered.
@@ -104,7 +131,7 @@ fn has_real_domain(domain: &str) -> bool {
 
 fn by_local_part(local: &str) -> Option<Refusal> {
     const SYSTEM: [&str; 3] = ["mailer-daemon", "listserv", "majordomo"];
-    const ROBOTS: [&str; 10] = [
+    const ROBOTS: [&str; 15] = [
         "noreply",
         "no-reply",
         "no_reply",
@@ -115,9 +142,15 @@ fn by_local_part(local: &str) -> Option<Refusal> {
         "mailer",
         "daemon",
         "root",
+        "mailman",
+        "nobody",
+        "www-data",
+        "cron",
+        "autoreply",
     ];
     let why = || format!("the sender {local} is a program");
-    if SYSTEM.contains(&local) || local.ends_with("-request") || local.starts_with("owner-") {
+    let is_request = local.ends_with("-request") || local.starts_with("request-");
+    if SYSTEM.contains(&local) || is_request || local.starts_with("owner-") {
         return refusal("A11", why());
     }
     let is_list = local.ends_with("-owner") || local.ends_with("-bounces") || local.contains("-bounces+");
@@ -138,7 +171,7 @@ fn by_header(message: &Message) -> Option<Refusal> {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)));
     }
-    const LIST: [&str; 8] = [
+    const LIST: [&str; 9] = [
         "List-Id",
         "List-Help",
         "List-Subscribe",
@@ -147,27 +180,48 @@ fn by_header(message: &Message) -> Option<Refusal> {
         "List-Owner",
         "List-Archive",
         "Mailing-List",
+        "X-Mailing-List",
     ];
     if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
         return refusal("A7", format!("{name} present"));
     }
-    let precedence = message.first("Precedence").unwrap_or_default().trim().to_lowercase();
-    if ["list", "bulk", "junk", "auto_reply"].contains(&precedence.as_str()) {
-        return refusal("A8", format!("Precedence is {precedence}"));
+    let precedences = ["Precedence", "X-Precedence"].into_iter().flat_map(|name| message.all(name));
+    let is_bulk = |value: &str| one_of(value, &["list", "bulk", "junk", "auto_reply", "auto-reply"]);
+    if let Some(field) = precedences.map(|field| field.value()).find(|value| is_bulk(value)) {
+        return refusal("A8", format!("Precedence is {}", field.to_lowercase()));
     }
-    let suppressed = message.first("X-Auto-Response-Suppress").unwrap_or_default().to_lowercase();
-    if suppressed.split([',', ';']).any(|word| ["all", "oof", "autoreply"].contains(&word.trim())) {
+    if message.first("Feedback-ID").is_some() {
+        return refusal("A8", "Feedback-ID present: sent in bulk");
+    }
+    let mut suppressed = message.all("X-Auto-Response-Suppress").flat_map(|field| field.value().split([',', ';']));
+    if suppressed.any(|word| one_of(word, &["all", "oof", "autoreply"])) {
         return refusal("A9", "X-Auto-Response-Suppress forbids it");
     }
     let kind = message.first("Content-Type").unwrap_or_default().trim_start().to_lowercase();
     if kind.starts_with("multipart/report") {
         return refusal("A29", "it is a delivery report");
     }
-    const LOOPS: [&str; 4] = ["X-Loop", "X-Autoreply", "X-Autorespond", "X-Mailsluice-Notice"];
-    if let Some(name) = LOOPS.iter().find(|name| message.first(name).is_some()) {
+    const LOOPS: [&str; 8] = [
+        "X-Loop",
+        "X-No-Loop",
+        "X-Autoreply",
+        "X-Autorespond",
+        "X-Autoresponder",
+        "X-Mail-Autoreply",
+        "X-AutoReply-From",
+        "X-Mailsluice-Notice",
+    ];
+    // `X-Autoreply: no` says that it is none.
+    let says_so = |name: &&&str| message.all(name).any(|field| !one_of(field.value(), &["no"]));
+    if let Some(name) = LOOPS.iter().find(says_so) {
         return refusal("A30", format!("{name} present"));
     }
     spam_verdict(message).and_then(|why| refusal("A28", why))
+}
+
+/// Whether a value is one of these words.
+fn one_of(value: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| value.trim().eq_ignore_ascii_case(word))
 }
 
 /// The keyword of Auto-Submitted, without parameters and comments (RFC 3834 5).

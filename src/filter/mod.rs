@@ -21,9 +21,11 @@ mod names;
 mod reachable;
 mod rule;
 mod run;
+mod shared;
 mod trace;
 pub mod trial;
 
+pub use actions::redirect::is_address;
 pub use compile::sections;
 pub use engine::{Engine, Settings};
 pub use facts::{Answer, Ask, Facts, Unanswered};

@@ -7,7 +7,7 @@ use super::asking::Asking;
 use crate::message::Address;
 
 /// Names that every template may use, each with what it is. `header.NAME` is one more for each field.
-pub(super) const ALWAYS: [(&str, &str); 30] = [
+pub(super) const ALWAYS: [(&str, &str); 31] = [
     ("account", "the account's name"),
     ("folder", "the folder on the server"),
     ("list_id", "the mailing list's identity"),
@@ -29,6 +29,7 @@ pub(super) const ALWAYS: [(&str, &str); 30] = [
     ("envelope.to", "the envelope recipient, from Delivered-To and its kin"),
     ("envelope.detail", "the detail of the envelope recipient"),
     ("message_id", "the Message-ID without brackets"),
+    ("text", "the beginning of the decoded text, at most 1000 characters"),
     ("size", "the size in bytes"),
     ("date.year", "of the Date in the sender's own zone, else of the arrival"),
     ("date.month", "01 to 12"),
@@ -40,6 +41,9 @@ pub(super) const ALWAYS: [(&str, &str); 30] = [
     ("now.time", "like 09:30"),
 ];
 
+/// The length of `text`, in characters.
+const MAX_BEGINNING: usize = 1000;
+
 /// Whether every template may use this name.
 pub(super) fn is_always(name: &str) -> bool {
     ALWAYS.iter().any(|(known, _)| *known == name)
@@ -49,7 +53,8 @@ pub(super) fn is_always(name: &str) -> bool {
 /// What the conditions of the current rule captured, and the variables that were set.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    captures: HashMap<String, String>,
+    /// In the order they were captured: the last one of a name counts.
+    captures: Vec<(String, String)>,
     variables: HashMap<String, String>,
     /// What was captured since [`Names::take_new`] was last asked, for the trace.
     new: Vec<(String, String)>,
@@ -66,10 +71,7 @@ impl Names {
         if self.traced {
             self.new.push((name.to_owned(), value.to_owned()));
         }
-        match self.captures.get_mut(name) {
-            Some(slot) => value.clone_into(slot),
-            None => drop(self.captures.insert(name.to_owned(), value.to_owned())),
-        }
+        self.captures.push((name.to_owned(), value.to_owned()));
     }
 
     pub(super) fn set(&mut self, name: &str, value: String) {
@@ -78,13 +80,19 @@ impl Names {
 
     /// The value of a capture or variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.captures.get(name).or_else(|| self.variables.get(name)).map(String::as_str)
+        let captured = self.captures.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
+        captured.or_else(|| self.variables.get(name)).map(String::as_str)
     }
 
-    /// A new rule begins: what the one before captured is gone.
-    pub(super) fn clear_captures(&mut self) {
-        self.captures.clear();
-        self.new.clear();
+    /// How much was captured, for [`Names::forget`].
+    pub(super) fn mark(&self) -> usize {
+        self.captures.len()
+    }
+
+    /// Forgets what was captured since the mark: by a condition that did not hold after all, or by a rule inside a
+    /// rule.
+    pub(super) fn forget(&mut self, mark: usize) {
+        self.captures.truncate(mark);
     }
 
     pub(super) fn take_new(&mut self) -> Vec<(String, String)> {
@@ -119,6 +127,7 @@ fn of_message(name: &str, asking: &Asking<'_>) -> Option<String> {
         "subject" => message.first("Subject").map(str::to_owned),
         "message_id" => message.message_id().map(str::to_owned),
         "size" => Some(message.size().to_string()),
+        "text" => Some(message.text().trim().chars().take(MAX_BEGINNING).collect()),
         _ => None,
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
         if let Some(end) = ends_all {
             let message = format!("no message can reach this rule: `{}` ends filtering for all", name(end));
             problems.warn(placed.span, message).hint("put it above that rule, or give that rule a condition");
-        } else if let Some((_, same)) = rules[..i].iter().find(|earlier| shadows(earlier, (placed, rule))) {
+        } else if let Some((_, same)) = rules[..i].iter().find(|earlier| shadows(earlier, (placed, rule), steps)) {
             let message = format!("no message can reach this rule: `{}` has the same condition and ends", name(same));
             problems.warn(placed.span, message).hint("join the two rules, or add `copy: true` to the first");
         }
@@ -33,12 +33,15 @@ pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
     warnings
 }
 
-fn shadows(earlier: &(&Placed, &Rule), later: (&Placed, &Rule)) -> bool {
+/// With nothing in between that could make the condition hold after all.
+fn shadows(earlier: &(&Placed, &Rule), later: (&Placed, &Rule), steps: &[Step]) -> bool {
+    let between = steps.get(earlier.0.step + 1..later.0.step).unwrap_or_default();
+    let changed = earlier.1.otherwise.iter().chain(between).any(Step::changes);
     let same = match (&earlier.0.condition, &later.0.condition) {
         (Some(a), Some(b)) => a.same_as(b),
         _ => false,
     };
-    same && earlier.1.ends_if_true() && later.1.otherwise.is_empty()
+    same && !changed && earlier.1.ends_if_true() && later.1.otherwise.is_empty()
 }
 
 fn name(rule: &Rule) -> &str {

@@ -50,6 +50,17 @@ impl Rule {
 }
 
 impl Step {
+    /// Whether conditions may hold after it that did not hold before.
+    pub(super) fn changes(&self) -> bool {
+        let changes = |rule: &Rule| rule.then.iter().chain(&rule.otherwise).any(Self::changes);
+        match self {
+            Self::Do(verb) => verb.changes(),
+            Self::Rule(rule) => changes(rule),
+            Self::File(rules) => rules.iter().any(changes),
+            Self::Script(_) => true,
+        }
+    }
+
     fn always_ends(&self) -> bool {
         match self {
             Self::Do(verb) => verb.ends(),

@@ -63,7 +63,6 @@ impl<'a> Run<'a> {
     }
 
     fn outer(&mut self, rule: &Rule) -> Result<(), Break> {
-        self.asking.names.clear_captures();
         self.rule_start = self.actions.len();
         if let Some(name) = &rule.name {
             self.rule.clone_from(name);
@@ -76,6 +75,7 @@ impl<'a> Run<'a> {
             self.asking.push(Line::Rule { name: name.clone() });
         }
         self.asking.depth += 1;
+        let mark = self.asking.names.mark();
         let holds = rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&mut self.asking))?;
         let steps = if holds { &rule.then } else { &rule.otherwise };
         // What an included file does, its own rules do.
@@ -94,6 +94,7 @@ impl<'a> Run<'a> {
         }
         self.ended |= ends;
         self.asking.depth -= 1;
+        self.asking.names.forget(mark);
         Ok(())
     }
 
@@ -102,12 +103,15 @@ impl<'a> Run<'a> {
             Step::Do(verb) => verb.act(self),
             Step::Rule(nested) => self.rule(nested),
             Step::File(rules) => {
+                let (name, start) = (self.rule.clone(), self.rule_start);
                 for rule in rules {
                     self.outer(rule)?;
                     if self.ended {
                         break;
                     }
                 }
+                // The rest of the including rule is its own again.
+                (self.rule, self.rule_start) = (name, start);
                 Ok(())
             }
             Step::Script(script) => {

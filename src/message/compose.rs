@@ -22,7 +22,7 @@ pub fn is_field_name(name: &str) -> bool {
 
 /// The whole field with its line ends. Control characters are blanks; what is not ASCII becomes encoded words
 /// (RFC 2047), and so does what would read as one.
-pub(super) fn field(name: &str, value: &str) -> String {
+pub fn field(name: &str, value: &str) -> String {
     let value = harmless(value);
     let mut line = Line { out: format!("{name}:"), column: name.len() + 1 };
     let mut words = value.split_ascii_whitespace().peekable();

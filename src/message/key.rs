@@ -28,10 +28,16 @@ pub struct Key {
     pub id: Vec<u8>,
 }
 
+/// The field that our forwards carry, with the address that forwarded: a loop is seen by it (RFC 5228 10).
+pub const REDIRECTED_FROM: &str = "X-Mailsluice-Redirected-From";
 /// The account in the keys of mail that is moved by `refilter`.
 pub const REFILTERED: &str = "refilter";
 /// The account in the keys of mail that is brought back by `undo`.
 pub const UNDONE: &str = "undo";
+/// The account in the keys of what the outbox files: what could not be told.
+pub const OUTBOX: &str = "outbox";
+/// The account in the keys of what the user sends with `sendmail`.
+pub const SUBMITTED: &str = "sendmail";
 /// The account of what comes on standard input.
 pub const DELIVERED: &str = "deliver";
 /// The folder in the keys of what comes on standard input.

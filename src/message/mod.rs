@@ -27,12 +27,15 @@ mod words;
 
 pub use address::{Address, parse as parse_addresses};
 pub use bytes::{Bytes, Opener};
-pub use compose::{MAX_COMPOSED, is_field_name};
+pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
 pub use date::parse_date;
 pub use edit::{Edit, is_protected};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
-pub use key::{DELIVERED, DeliveryName, Key, NOTICES, Origin, RECOVERED, REFILTERED, STDIN, UNDONE, written_for};
+pub use key::{
+    DELIVERED, DeliveryName, Key, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN, SUBMITTED,
+    UNDONE, written_for,
+};
 pub use kind::Kind;
 pub use line_ends::{ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};

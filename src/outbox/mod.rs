@@ -17,6 +17,8 @@
 //! try again, and [`compose`] makes the mail that is sent.
 
 pub mod address;
+pub mod compose;
 pub mod relay;
+pub mod retry;
 pub mod sendmail;
 pub mod smtp;

@@ -118,7 +118,7 @@ impl Committer {
     }
 
     /// Nothing is read from the state for this, so nothing can have changed.
-    fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
+    pub(super) fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
         let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why), base: None };
         Ok(self.make_durable(vec![kept])?.unwrap_or_default())
@@ -189,6 +189,7 @@ impl Committer {
         for entry in published.entries().filter(|e| e.key.origin.folder != NOTICES) {
             self.report.new += 1;
             self.report.bytes += entry.size;
+            self.report.told += u64::from(!entry.tellings.is_empty());
             if entry.is_filed_nowhere() && entry.tellings.is_empty() {
                 self.report.discarded += 1;
             }

@@ -20,6 +20,10 @@ pub enum Cause {
     RulesFailed,
     /// The rules put a message off for too long.
     Deferred,
+    /// Something could not be told: the number of its row in the outbox.
+    Undelivered(i64),
+    /// A relay does not take mail.
+    RelayRefuses,
     /// The server refused the credentials.
     LoginRefused,
     /// A staged message was found that the server does not list any more.
@@ -29,8 +33,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    fn word(self) -> &'static str {
-        match self {
+    fn word(self) -> String {
+        let word = match self {
+            Self::Undelivered(id) => return format!("undelivered-{id}"),
+            Self::RelayRefuses => "relay-refuses",
             Self::SetAside => "set-aside",
             Self::Crashed => "crashed",
             Self::RulesFailed => "rules-failed",
@@ -38,11 +44,14 @@ impl Cause {
             Self::LoginRefused => "login-refused",
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
-        }
+        };
+        word.to_owned()
     }
 
     fn subject(self) -> &'static str {
         match self {
+            Self::Undelivered(_) => "a message could not be sent on",
+            Self::RelayRefuses => "a relay does not take mail",
             Self::SetAside => "a message could not be fetched",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",

@@ -17,8 +17,6 @@ use crate::state::{About, Entry, MboxTarget, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
-/// What is noted of a message that waits in the outbox and is kept as well.
-const WAITING: &str = "waiting in the outbox; kept here until it is sent";
 
 /// A message with what was decided about it.
 #[derive(Debug)]
@@ -45,7 +43,6 @@ impl Planner<'_> {
     /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
     pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
         decided.iter_mut().for_each(|decided| {
-            keep_until_sent(decided);
             keep_what_goes_nowhere(decided);
         });
         let letters = self.letters(&decided)?;
@@ -134,16 +131,6 @@ impl Planner<'_> {
 fn spool_path(world: &World, name: &DeliveryName, version: Version) -> PathBuf {
     let file = if version == 0 { name.as_str().to_owned() } else { format!("{}.v{version}", name.as_str()) };
     world.spool_folder().join(file)
-}
-
-/// Mail must never be only in a queue that nobody empties: until there is a sender, what would leave this machine
-/// without being filed anywhere is kept as well.
-fn keep_until_sent(decided: &mut Decided) {
-    let Decided { envelope, decision, .. } = decided;
-    if decision.filings().next().is_none() && decision.tellings().any(|telling| telling.way.delivers()) {
-        decision.actions.push(keep(envelope));
-        decision.notes.push(WAITING.to_owned());
-    }
 }
 
 /// A decision that neither files nor discards nor hands the message to anybody would be a mistake of whoever made it.

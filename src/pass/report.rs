@@ -23,6 +23,8 @@ pub struct Report {
     pub discarded: u64,
     /// How many were deleted or moved on the server.
     pub settled: u64,
+    /// How many went into the outbox.
+    pub told: u64,
     /// How many could not be fetched this time.
     pub failed: u64,
     /// How many a rule put off: they stay on the server and are decided about later.

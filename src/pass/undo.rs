@@ -1,6 +1,6 @@
 //! Undo: a message that a rule filed or discarded comes back to where it would have been without rules.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::commit::Committer;
@@ -99,7 +99,7 @@ fn read(world: &World, file: &Path) -> Result<(Message, Flags)> {
     let failed = |e| Error::disk(format!("reading {}", file.display()), e);
     let mut bytes = Vec::new();
     world.disk.open(file).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
-    let maildir = file.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_else(PathBuf::new);
+    let maildir = file.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let flags = Letters::read(&*world.disk, &maildir)?.flags(&name);
     Ok((Message::new(Bytes::Memory(bytes)), flags))

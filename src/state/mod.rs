@@ -31,5 +31,6 @@ pub use progress::{
 };
 pub use sqlite::SqliteStore;
 pub use store::{
-    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Store, Trouble, Unfinished,
+    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
+    Unfinished,
 };

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{Entry, EntryId, OutboxRow, OutboxState};
+use super::{Entry, EntryId, OutboxRow, OutboxState, Rest};
 use crate::decision::Telling;
 
 type Sql<T> = rusqlite::Result<T>;
 
 /// Rows that still need their bytes.
-pub(super) const UNFINISHED: &str = "state IN (0, 1)";
+pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
+
+const COLUMNS: &str = "id, entry, n, telling, bytes, state, attempts, due, at, said, changed";
 
 /// Queues what a decision tells.
 pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()> {
@@ -28,11 +31,74 @@ pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()
 
 /// The rows of one entry or of all, the newest first.
 pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
-    let mut query = db.prepare_cached(
-        "SELECT id, entry, n, telling, bytes, state, attempts, due, at FROM outbox
-         WHERE ?1 IS NULL OR entry = ?1 ORDER BY id DESC LIMIT ?2",
-    )?;
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR entry = ?1 ORDER BY id DESC LIMIT ?2"
+    ))?;
     query.query_map(params![entry, limit], row_of)?.collect()
+}
+
+pub(super) fn due(db: &Connection, now: Timestamp, limit: u32) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM outbox WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2"
+    ))?;
+    query.query_map(params![now.as_second(), limit], row_of)?.collect()
+}
+
+pub(super) fn being_sent(db: &Connection) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE state = 1 ORDER BY id"))?;
+    query.query_map([], row_of)?.collect()
+}
+
+pub(super) fn claim(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+    let changed = tx
+        .prepare_cached(
+            "UPDATE outbox SET state = 1, attempts = attempts + 1, changed = ?2 WHERE id = ?1 AND state = 0",
+        )?
+        .execute(params![id, now.as_second()])?;
+    Ok(changed == 1)
+}
+
+pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
+    let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    tx.prepare_cached("UPDATE outbox SET state = ?2, telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1")?
+        .execute(params![row.id, number(row.state), json, row.due.as_second(), row.said, row.changed.as_second()])?;
+    Ok(())
+}
+
+pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
+    let mut count = db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = ?1 AND changed >= ?2")?;
+    let counts = kinds.iter().map(|kind| count.query_row(params![kind, since.as_second()], |row| row.get::<_, u64>(0)));
+    counts.sum()
+}
+
+pub(super) fn rests(db: &Connection) -> Sql<Vec<Rest>> {
+    let mut query = db.prepare_cached("SELECT relay, sender, until, failures, cause FROM rest")?;
+    let rows = query.query_map([], |row| {
+        Ok(Rest {
+            relay: row.get(0)?,
+            sender: row.get(1)?,
+            until: super::rows::time(row.get(2)?),
+            failures: row.get(3)?,
+            cause: row.get(4)?,
+        })
+    })?;
+    rows.collect()
+}
+
+pub(super) fn rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
+    let Rest { relay, sender, until, failures, cause } = rest;
+    tx.prepare_cached(
+        "INSERT OR REPLACE INTO rest (relay, sender, until, failures, cause) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![relay, sender, until.as_second(), failures, cause])?;
+    Ok(())
+}
+
+const STATES: [OutboxState; 5] =
+    [OutboxState::Waiting, OutboxState::Sending, OutboxState::Sent, OutboxState::Failed, OutboxState::Held];
+
+fn number(state: OutboxState) -> usize {
+    STATES.iter().position(|known| *known == state).unwrap_or(0)
 }
 
 fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
@@ -45,14 +111,11 @@ fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
         n: row.get(2)?,
         telling,
         bytes: PathBuf::from(row.get::<_, String>(4)?),
-        state: match row.get::<_, i64>(5)? {
-            0 => OutboxState::Waiting,
-            1 => OutboxState::Sending,
-            2 => OutboxState::Sent,
-            _ => OutboxState::Failed,
-        },
+        state: STATES.get(row.get::<_, usize>(5)?).copied().unwrap_or(OutboxState::Failed),
         attempts: row.get(6)?,
         due: super::rows::time(row.get(7)?),
         at: super::rows::time(row.get(8)?),
+        said: row.get(9)?,
+        changed: super::rows::time(row.get(10)?),
     })
 }

@@ -130,8 +130,20 @@ CREATE TABLE outbox (
     attempts INTEGER NOT NULL,
     due INTEGER NOT NULL,
     at INTEGER NOT NULL,
+    -- What the relay or the program said last, and when.
+    said TEXT NOT NULL DEFAULT '',
+    changed INTEGER NOT NULL DEFAULT 0,
     UNIQUE (entry, n)
 );
+-- Relays that rest after a failure. sender: for whom; empty for all.
+CREATE TABLE rest (
+    relay TEXT NOT NULL,
+    sender TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    PRIMARY KEY (relay, sender)
+) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (state, due);
 CREATE INDEX outbox_bytes ON outbox (bytes);
 -- The mbox files of a journal row. staged: the name in the folder spool; line: the line that goes before it.

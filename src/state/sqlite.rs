@@ -16,7 +16,7 @@ use super::rows::{
 };
 use super::slots::Slots;
 use super::{
-    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Staged,
+    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Rest, Staged,
     Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
 };
 use crate::decision::Fact;
@@ -312,6 +312,34 @@ impl Store for SqliteStore {
             })?;
             Ok(rows)
         })
+    }
+
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::due(db, now, limit))
+    }
+
+    fn being_sent(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", outbox::being_sent)
+    }
+
+    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write("taking something out of the outbox", |tx| outbox::claim(tx, id, now))
+    }
+
+    fn resolve(&self, row: &OutboxRow) -> Result<()> {
+        self.write("noting what was sent", |tx| outbox::resolve(tx, row))
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.read("counting what was sent", |db| outbox::sent_since(db, kinds, since))
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.read("reading which relays rest", outbox::rests)
+    }
+
+    fn rest(&self, rest: &Rest) -> Result<()> {
+        self.write("letting a relay rest", |tx| outbox::rest(tx, rest))
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {

@@ -41,6 +41,27 @@ pub trait Store: Send + Sync {
     /// What is queued or was told, of one journal row or of all, newest first.
     fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
 
+    /// What is due, the longest due first.
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>>;
+
+    /// What somebody was sending: after a crash its outcome is not known.
+    fn being_sent(&self) -> Result<Vec<OutboxRow>>;
+
+    /// Takes a waiting row to be sent now, durably. `false`: it is not waiting any more.
+    fn claim(&self, id: i64, now: Timestamp) -> Result<bool>;
+
+    /// Notes what became of a row; `telling` is what is left to be told.
+    fn resolve(&self, row: &OutboxRow) -> Result<()>;
+
+    /// How many rows of these kinds were sent since then.
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
+
+    /// The relays that rest.
+    fn rests(&self) -> Result<Vec<Rest>>;
+
+    /// Lets a relay rest, or wakes it with a time that is over.
+    fn rest(&self, rest: &Rest) -> Result<()>;
+
     /// Marks journal rows as published.
     fn finish(&self, done: &[EntryId]) -> Result<()>;
 
@@ -212,6 +233,25 @@ pub struct OutboxRow {
     pub due: Timestamp,
     /// When it was decided.
     pub at: Timestamp,
+    /// What the relay or the program said last.
+    pub said: String,
+    /// When that was.
+    pub changed: Timestamp,
+}
+
+/// A relay that is left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Its name.
+    pub relay: String,
+    /// For which sender; empty: for all.
+    pub sender: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// How often in a row it failed.
+    pub failures: u32,
+    /// Why.
+    pub cause: String,
 }
 
 /// How far a telling is.
@@ -225,6 +265,8 @@ pub enum OutboxState {
     Sent,
     /// It was given up.
     Failed,
+    /// The user put it aside.
+    Held,
 }
 
 impl OutboxState {
@@ -235,6 +277,7 @@ impl OutboxState {
             Self::Sending => "sending",
             Self::Sent => "sent",
             Self::Failed => "failed",
+            Self::Held => "held",
         }
     }
 }

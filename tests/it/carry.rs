@@ -166,13 +166,13 @@ fn keywords_without_a_letter_are_dropped_and_named() {
 }
 
 #[test]
-fn what_only_waits_in_the_outbox_is_kept_as_well() {
+fn what_is_only_told_stands_in_the_spool_until_it_is() {
     let home = Home::new();
     home.commit(&[MAIL], |_, _| doing(vec![redirect(0)]));
     let row = home.newest();
-    assert_eq!(row.outcome, "redirect phone@x, keep INBOX");
-    assert_eq!(row.notes, ["waiting in the outbox; kept here until it is sent"]);
-    assert_eq!(home.in_inbox("Subject: hello"), 1);
+    assert_eq!(row.outcome, "redirect phone@x");
+    assert_eq!(home.in_inbox("Subject: hello"), 0);
+    assert_eq!(home.spool().len(), 1);
     assert_eq!(home.world.store.outbox(Some(row.id), 9).unwrap().len(), 1);
 }
 

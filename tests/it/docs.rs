@@ -52,6 +52,25 @@ fn every_example_passes_check() {
     assert!(seen >= 7);
 }
 
+/// Examples carry tests as any config may, and they pass.
+#[test]
+fn the_tests_of_the_examples_pass() {
+    let mut seen = 0;
+    for entry in fs::read_dir("examples").unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
+        let copy = private_copy(&entry.path());
+        let (config, _) = Config::load(&copy.path().join("config.yaml")).unwrap();
+        let settings = mailsluice::filter::Settings::of(&config);
+        let (engine, _) = Engine::compile(&config.filters, &settings).unwrap();
+        let open = |path: &Path| fs::read(path);
+        let verdicts = mailsluice::filter::trial::run_config(&config, &open, &|_| Some(&engine)).unwrap();
+        for verdict in verdicts {
+            assert!(verdict.passed(), "{}: {}\n{:#?}", entry.path().display(), verdict.name, verdict.difference);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5);
+}
+
 #[test]
 fn the_config_in_the_readme_passes_check() {
     let readme = fs::read_to_string("README.md").unwrap();

@@ -64,6 +64,10 @@ impl Verb for AddFlag {
         run.change_flags(|flags| flags.extend(&self.0));
         Ok(())
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }
 
 #[derive(Debug)]
@@ -74,5 +78,9 @@ impl Verb for RemoveFlag {
         run.did(&format!("removeflag {}", self.0));
         run.change_flags(|flags| flags.remove_all(&self.0));
         Ok(())
+    }
+
+    fn changes(&self) -> bool {
+        true
     }
 }

@@ -1,13 +1,13 @@
 //! `addheader`, `setheader`, `deleteheader`: a new version of the message with other header fields (RFC 5293).
 
-use super::super::asking::Break;
+use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
-use crate::message::{Edit, is_field_name, is_protected};
+use crate::message::{Edit, Message, is_field_name, is_protected};
 
 pub(super) static ADDED: Shape = Shape {
     what: "a field to add",
@@ -19,7 +19,10 @@ pub(super) static ADDED: Shape = Shape {
 
 pub(super) static DELETED: Shape = Shape {
     what: "a field to delete",
-    keys: &[("name", "The field's name.", Takes::Text), ("contains", "Only where the value holds this.", Takes::Text)],
+    keys: &[
+        ("name", "The field's name, or with a `*` at its end its beginning.", Takes::Text),
+        ("contains", "Only where the value holds this.", Takes::Text),
+    ],
 };
 
 const NAMED: Takes = Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&ADDED)]));
@@ -42,7 +45,7 @@ const DELETEHEADER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&DELETED
 pub(super) const DELETEHEADER: Word = Word::new(
     (
         "deleteheader",
-        "Delete header fields: a name, a list of names, or {name:, contains:}. Received and Auto-Submitted stay.",
+        "Delete header fields: a name, a beginning like `X-Spam-*`, a list of these, or {name:, contains:}. Received and Auto-Submitted stay.",
         DELETEHEADER_TAKES,
     ),
     deleted,
@@ -128,25 +131,55 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(EditHeader(names?.into_iter().map(|name| Change::Delete { name, contains: None }).collect())))
 }
 
+impl Change {
+    /// What is to be done to the message as it is now.
+    fn edits(&self, asking: &Asking<'_>) -> Vec<Edit> {
+        match self {
+            Self::Add { name, value, last } => {
+                vec![Edit::Add { name: name.clone(), value: asking.expand(value), last: *last }]
+            }
+            Self::Set { name, value } => vec![Edit::Set { name: name.clone(), value: asking.expand(value) }],
+            Self::Delete { name, contains } => {
+                let contains = contains.as_ref().map(|text| asking.expand(text));
+                let names = named_so(name, asking.message()).into_iter();
+                names.map(|name| Edit::Delete { name, value_contains: contains.clone() }).collect()
+            }
+        }
+    }
+}
+
+/// The names of the message's fields that begin like `X-Spam-*`, each once; without a `*`, the name itself where there is
+/// such a field. A message that has none of them needs no new version.
+fn named_so(name: &str, message: &Message) -> Vec<String> {
+    let (beginning, is_whole) = match name.strip_suffix('*') {
+        Some(beginning) => (beginning, false),
+        None => (name, true),
+    };
+    let mut names: Vec<String> = Vec::new();
+    for field in message.fields() {
+        let field = field.name();
+        let begins = field.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
+        let fits = begins && (!is_whole || field.len() == beginning.len());
+        if fits && !is_protected(field) && !names.iter().any(|known| known.eq_ignore_ascii_case(field)) {
+            names.push(field.to_owned());
+        }
+    }
+    names
+}
+
 impl Verb for EditHeader {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let asking = &run.asking;
-        let edits: Vec<Edit> = self
-            .0
-            .iter()
-            .map(|change| match change {
-                Change::Add { name, value, last } => {
-                    Edit::Add { name: name.clone(), value: asking.expand(value), last: *last }
-                }
-                Change::Set { name, value } => Edit::Set { name: name.clone(), value: asking.expand(value) },
-                Change::Delete { name, contains } => Edit::Delete {
-                    name: name.clone(),
-                    value_contains: contains.as_ref().map(|text| asking.expand(text)),
-                },
-            })
-            .collect();
+        let edits: Vec<Edit> = self.0.iter().flat_map(|change| change.edits(asking)).collect();
+        if edits.is_empty() {
+            return Ok(());
+        }
         edits.iter().for_each(|edit| run.did(&in_words(edit)));
         run.edit(&edits)
+    }
+
+    fn changes(&self) -> bool {
+        true
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{MapReader, Shape, Takes};
 use crate::config::text::Text;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 use crate::decision::Write;
 
 pub(super) static KEYS: Shape = Shape {
@@ -18,11 +18,13 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
+const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
+
 pub(super) const ADD_TO_LIST: Word = Word::new(
     (
         "add_to_list",
-        "Put an entry into a database list: {list: muted, entry: \"${message_id}\"}.",
-        Takes::Section(&KEYS),
+        "Put an entry into a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\"}.",
+        TAKES,
     ),
     |node, compiler| read(node, compiler, true),
 );
@@ -30,8 +32,8 @@ pub(super) const ADD_TO_LIST: Word = Word::new(
 pub(super) const REMOVE_FROM_LIST: Word = Word::new(
     (
         "remove_from_list",
-        "Take an entry out of a database list: {list: muted, entry: \"${message_id}\"}.",
-        Takes::Section(&KEYS),
+        "Take an entry out of a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\"}.",
+        TAKES,
     ),
     |node, compiler| read(node, compiler, false),
 );
@@ -44,9 +46,13 @@ struct Entry {
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, add: bool) -> Option<Boxed> {
-    let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
-    let (list_node, entry) = (map.require("list"), map.take("entry"));
-    let list_node = list_node?;
+    let (list_node, entry) = match &node.value {
+        Value::Scalar { .. } => (node, None),
+        _ => {
+            let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+            (map.require("list")?, map.take("entry"))
+        }
+    };
     let list = compiler.list(list_node);
     let entry = match entry {
         Some(node) => compiler.text(node, "an entry"),
@@ -66,6 +72,10 @@ impl Verb for Entry {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let entry = run.asking.expand(&self.entry);
         change(run, &self.list.name, &entry, self.add)
+    }
+
+    fn changes(&self) -> bool {
+        true
     }
 }
 

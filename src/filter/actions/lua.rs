@@ -30,4 +30,8 @@ impl Verb for Lua {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         self.0.filter(run)
     }
+
+    fn changes(&self) -> bool {
+        true
+    }
 }

@@ -39,6 +39,11 @@ pub(super) trait Verb: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a condition may hold after it that did not hold before: another header, another flag, a variable.
+    fn changes(&self) -> bool {
+        false
+    }
+
     /// Whether not even the rest of the rule is done.
     fn stops(&self) -> bool {
         false

@@ -7,6 +7,7 @@ use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
+use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -21,7 +22,7 @@ const MOST_MESSAGE: usize = 100 * 1024 * 1024;
 
 /// What the failing of a program means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum OnError {
+pub(in super::super) enum OnError {
     /// The message is kept, and the user is told.
     #[default]
     Keep,
@@ -31,7 +32,7 @@ enum OnError {
     Continue,
 }
 
-const ON_ERROR: &[&str] = &["keep", "defer", "continue"];
+pub(in super::super) const ON_ERROR: &[&str] = &["keep", "defer", "continue"];
 
 pub(super) static FILTERED: Shape = Shape {
     what: "a filter action",
@@ -95,8 +96,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> 
     let mut map = MapReader::new(node, shape, &mut compiler.problems);
     let run = map.require("run");
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
-    let words = [("keep", OnError::Keep), ("defer", OnError::Defer), ("continue", OnError::Continue)];
-    let on_error = map.read("on_error", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
+    let on_error = map.read("on_error", on_error).unwrap_or_default();
     let set = match filters {
         true => None,
         false => map.read("set", |n, p| reader::text(n, "the name of a variable", p).map(str::to_owned)),
@@ -106,6 +106,12 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> 
         compiler.sets(name);
     }
     Some(Box::new(Program { argv: argv?, timeout, on_error, set, filters }))
+}
+
+/// `keep`, `defer` or `continue`.
+pub(in super::super) fn on_error(node: &Node, problems: &mut Problems) -> Option<OnError> {
+    let words = [("keep", OnError::Keep), ("defer", OnError::Defer), ("continue", OnError::Continue)];
+    reader::choice(node, &words, problems)
 }
 
 impl Verb for Program {
@@ -122,6 +128,10 @@ impl Verb for Program {
             },
             result => result,
         }
+    }
+
+    fn changes(&self) -> bool {
+        true
     }
 }
 
@@ -181,7 +191,11 @@ impl Argv {
         {
             let problem =
                 compiler.problems.error(node.span, "a program and its arguments are a list: no shell takes them apart");
-            problem.hint(format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")));
+            let needs_shell = text.contains(['<', '>', '|', '&', ';', '*', '"', '\'', '`']) || text.contains("$(");
+            problem.hint(match needs_shell {
+                true => "write the words as a list; for pipes and redirections, a script of your own".to_owned(),
+                false => format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")),
+            });
             return None;
         }
         let argv = compiler.texts(node, "a program and its arguments")?;

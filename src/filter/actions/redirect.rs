@@ -1,7 +1,10 @@
 //! `redirect`: forward the message.
 
+use std::time::Duration;
+
 use super::super::asking::Break;
 use super::super::compile::Compiler;
+use super::super::guard;
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -30,6 +33,11 @@ pub(super) static KEYS: Shape = Shape {
         ),
         ("relay", "The relay that carries it.", Takes::Text),
         (
+            "max_age",
+            "Older mail is not forwarded but kept: the first fetch of an old mailbox sends nothing. Default: 14d.",
+            Takes::Duration,
+        ),
+        (
             "of",
             "`edited` (default): the message with the changes of the rules; `original`: as it came.",
             Takes::Word(&["edited", "original"]),
@@ -53,13 +61,17 @@ struct Redirect {
     relay: Option<String>,
     copy: bool,
     original: bool,
+    max_age: Duration,
 }
+
+/// Default of `max_age`.
+const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let to = addresses(node, compiler)?;
         let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
-        return Some(Box::new(Redirect { forward, relay: None, copy: false, original: false }));
+        return Some(Box::new(Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let to = map.require("to");
@@ -69,10 +81,11 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mode = map.read("mode", |n, p| reader::choice(n, &modes, p)).unwrap_or_default();
     let envelope_from = map.read("envelope_from", envelope_from);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
     let to = to.and_then(|node| addresses(node, compiler))?;
     let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
-    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false) }))
+    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age }))
 }
 
 /// `own`, `original`, `null`, or an address.
@@ -109,7 +122,7 @@ pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
 }
 
 /// One bare address: `local@domain`, at most 254 bytes, nothing that could end an SMTP command.
-pub(in super::super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     let is_clean =
         text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
     let parsed = parse_addresses(text);
@@ -123,6 +136,11 @@ pub(in super::super) fn is_address(text: &str) -> bool {
 
 impl Verb for Redirect {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        if let Some(why) = guard::forward_refused(run, &self.forward.to, self.max_age) {
+            // What is not forwarded is kept (RFC 5228 4.2).
+            run.note(why);
+            return Ok(());
+        }
         let version = if self.original { 0 } else { run.asking.version() };
         let telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(self.forward.clone()) };
         run.tell(telling, self.copy)

@@ -13,6 +13,7 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[
         ("value", "The value, with `${name}`.", Takes::Text),
         ("case", "`lower` or `upper`.", Takes::Word(&["lower", "upper"])),
+        ("first", "At most so many characters of it.", Takes::Number),
         ("length", "`true`: the number of characters instead of the text.", Takes::Flag),
     ],
 };
@@ -34,6 +35,7 @@ struct Set(Vec<(String, Given)>);
 struct Given {
     text: Text,
     case: Case,
+    first: Option<usize>,
     length: bool,
 }
 
@@ -71,14 +73,15 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {
     if !matches!(node.value, Value::Map(_)) {
         let text = compiler.text(node, "a value")?;
-        return Some(Given { text, case: Case::AsIs, length: false });
+        return Some(Given { text, case: Case::AsIs, first: None, length: false });
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let words = [("lower", Case::Lower), ("upper", Case::Upper)];
     let case = map.read("case", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
+    let first = map.read("first", |n, p| reader::number(n, 1..=100_000, p)).and_then(|n| usize::try_from(n).ok());
     let length = map.read("length", reader::flag).unwrap_or(false);
     let text = map.require("value").and_then(|node| compiler.text(node, "a value"))?;
-    Some(Given { text, case, length })
+    Some(Given { text, case, first, length })
 }
 
 impl Verb for Set {
@@ -90,6 +93,9 @@ impl Verb for Set {
                 Case::Lower => text.to_lowercase(),
                 Case::Upper => text.to_uppercase(),
             };
+            if let Some((end, _)) = value.first.and_then(|first| text.char_indices().nth(first)) {
+                text.truncate(end);
+            }
             if value.length {
                 text = text.chars().count().to_string();
             }
@@ -97,5 +103,9 @@ impl Verb for Set {
             run.asking.names.set(name, text);
         }
         Ok(())
+    }
+
+    fn changes(&self) -> bool {
+        true
     }
 }

@@ -93,7 +93,7 @@ impl Addresses {
 fn part_of<'a>(address: &'a Address, part: Part, delimiters: &str) -> Option<&'a str> {
     match part {
         Part::All => Some(&address.address),
-        Part::LocalPart => Some(address.local_part()),
+        Part::Local => Some(address.local_part()),
         Part::Domain => Some(address.domain()),
         Part::Name => address.name.as_deref(),
         Part::User => Some(address.user(delimiters)),

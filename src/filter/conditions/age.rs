@@ -22,9 +22,14 @@ pub(super) const AGE: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    if let Some(text) = node.as_text() {
+        let problem = reader::mismatch(node, "bounds of an age (a mapping)", &mut compiler.problems);
+        problem.hint(format!("write {{over: {0}}} or {{under: {0}}}", crate::clean::short(text, 40)));
+        return None;
+    }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let (over, under) = (map.read("over", reader::duration), map.read("under", reader::duration));
-    if map.is_map() && map.take("over").is_none() && map.take("under").is_none() {
+    if map.is_known() && map.take("over").is_none() && map.take("under").is_none() {
         let at = map.place();
         map.problems().error(at, "an age condition needs `over` or `under`");
     }

@@ -28,7 +28,7 @@ const DUPLICATE_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS
 pub(super) const DUPLICATE: Word = Word::new(
     (
         "duplicate",
-        "A message with the same key came before: `true`, or {key: \"${list_id} ${message_id}\", keep_for: 14d}. Without a key to compare, false.",
+        "A message with the same key came before: `true`, or {key: \"${list_id} ${message_id}\", keep_for: 14d}. Without a key to compare, false: a key made of `${message_id}` is none where there is no Message-ID.",
         DUPLICATE_TAKES,
     ),
     read,
@@ -66,10 +66,16 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(Duplicate { key, handle: handle.unwrap_or(default.handle), keep_for, last }))
 }
 
+fn is_id(name: &str) -> bool {
+    name == "message_id" || name.eq_ignore_ascii_case("header.message-id")
+}
+
 impl Condition for Duplicate {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let mut key = asking.expand(&self.key).trim().to_owned();
-        if key.is_empty() {
+        // All mail of one list that has no Message-ID is not one message.
+        let names_nothing = self.key.names().any(|name| is_id(name) && asking.message().message_id().is_none());
+        if key.is_empty() || names_nothing {
             asking.saw(false, || "there is nothing to compare".to_owned());
             return Ok(false);
         }

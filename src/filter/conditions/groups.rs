@@ -3,8 +3,8 @@
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::{Boxed, Condition, Word};
-use crate::config::reader::Takes;
-use crate::config::yaml::Node;
+use crate::config::reader::{self, Takes};
+use crate::config::yaml::{Node, Value};
 
 const LIST: Takes = Takes::List(&Takes::Rules("a condition"));
 
@@ -29,6 +29,11 @@ pub(super) const NOT: Word =
     });
 
 fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    if matches!(node.value, Value::Seq(_)) {
+        let problem = reader::mismatch(node, "one condition", &mut compiler.problems);
+        problem.hint("write `none` for a list of conditions");
+        return None;
+    }
     compiler.in_own_scope(|this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))
 }
 

@@ -14,6 +14,7 @@ mod header;
 mod kind;
 mod list_id;
 mod lua;
+mod malformed;
 mod parts;
 mod program;
 mod score;
@@ -63,7 +64,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 31;
+const COUNT: usize = 32;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -85,6 +86,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     parts::PART,
     list_id::LIST_ID,
     kind::KIND,
+    malformed::MALFORMED,
     duplicate::DUPLICATE,
     spam::SPAM,
     auth::AUTH,
@@ -139,8 +141,12 @@ struct Leaf {
 
 impl Condition for Leaf {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let mark = asking.names.mark();
         let holds = self.condition.holds(asking)?;
         asking.answered(&self.text, holds);
+        if !holds {
+            asking.names.forget(mark);
+        }
         Ok(holds)
     }
 }

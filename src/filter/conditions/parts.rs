@@ -65,6 +65,13 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
         count: None,
     };
     if let Value::Scalar { .. } = &node.value {
+        let text = node.as_text().unwrap_or_default();
+        if !matches!(text, "true" | "false") {
+            let expected = format!("`true`, `false` or {} (a mapping)", KEYS.what);
+            let problem = reader::mismatch(node, &expected, &mut compiler.problems);
+            problem.hint(format!("write {{name: {{matches: \"{}\"}}}}", crate::clean::short(text, 40)));
+            return None;
+        }
         parts.none = !reader::flag(node, &mut compiler.problems)?;
         return Some(Box::new(parts));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::actions::programs::{self, Argv};
+use super::super::actions::programs::{self, Argv, OnError};
 use super::super::asking::{Asking, Break};
 use super::super::comparator::{Comparator, Range};
 use super::super::comparison::{self, Allowed, COMPARED, NUMBER};
@@ -19,6 +19,11 @@ pub(super) static KEYS: Shape = Shape {
         ("code", "The exit code, or its bounds. Default: 0.", NUMBER),
         ("output", "What it writes, with a comparison.", COMPARED),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
+        (
+            "on_error",
+            "When it cannot be run or takes too long: `keep` the message and tell (default), `defer`, or `continue`: then it does not hold.",
+            Takes::Word(programs::ON_ERROR),
+        ),
     ],
 };
 
@@ -26,7 +31,7 @@ const RUN_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const RUN: Word = Word::new(
     (
         "run",
-        "A program reads the message and says yes by exit code 0: [bogofilter, -u], or {run: […], code: 1}. If it cannot run, the message is kept.",
+        "A program reads the message and says yes by exit code 0: [bogofilter, -u], or {run: […], code: 1}. If it cannot run, the message is kept. Exit code 75, unless it is asked for, means: later. Several conditions with the same program run it once.",
         RUN_TAKES,
     ),
     read,
@@ -38,18 +43,21 @@ struct Program {
     code: Range,
     output: Option<Comparator>,
     timeout: Duration,
+    on_error: OnError,
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let zero = Range::exactly(0.0);
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
-        return Some(Box::new(Program { argv, code: zero, output: None, timeout: programs::TIMEOUT }));
+        let (timeout, on_error) = (programs::TIMEOUT, OnError::default());
+        return Some(Box::new(Program { argv, code: zero, output: None, timeout, on_error }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let run = map.require("run");
     let code = map.read("code", comparison::range);
     let timeout = map.read("timeout", reader::duration).unwrap_or(programs::TIMEOUT);
+    let on_error = map.read("on_error", programs::on_error).unwrap_or_default();
     let output = map.take("output");
     let argv = run.and_then(|node| Argv::read(node, compiler));
     let output = match output {
@@ -58,7 +66,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     };
     // With an `output` any exit code will do unless one is named.
     let code = code.unwrap_or(if output.is_some() { Range::default() } else { zero });
-    Some(Box::new(Program { argv: argv?, code, output, timeout }))
+    Some(Box::new(Program { argv: argv?, code, output, timeout, on_error }))
 }
 
 impl Condition for Program {
@@ -73,7 +81,10 @@ impl Condition for Program {
             most: programs::MOST_OUTPUT,
             environment: &environment,
         };
-        match asking.ask(&ask) {
+        match asking.ask_once(&ask) {
+            Answer::Ended { code: 75, .. } if self.output.is_none() && !self.code.holds(75.0) => {
+                Err(Break::Defer(format!("{} ended with 75, try again later", run.join(" "))))
+            }
             Answer::Ended { code, out } => {
                 let out = String::from_utf8_lossy(&out).into_owned();
                 let said = match &self.output {
@@ -84,7 +95,17 @@ impl Condition for Program {
                 asking.saw(holds, || format!("{} ended with {code}", run.join(" ")));
                 Ok(holds)
             }
-            Answer::Failed(cause) => Err(Break::Failed(format!("{}: {cause}", run.join(" ")))),
+            Answer::Failed(cause) => {
+                let cause = format!("{}: {cause}", run.join(" "));
+                match self.on_error {
+                    OnError::Keep => Err(Break::Failed(cause)),
+                    OnError::Defer => Err(Break::Defer(cause)),
+                    OnError::Continue => {
+                        asking.saw(false, || cause);
+                        Ok(false)
+                    }
+                }
+            }
             Answer::NotAsked => {
                 asking.saw(false, || format!("would run {}", run.join(" ")));
                 Ok(false)

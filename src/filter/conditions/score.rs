@@ -49,6 +49,11 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         Value::Map(entries) => entries.iter().filter(|(key, _)| key.text != "weights").cloned().collect(),
         _ => return None,
     };
+    if bounds.is_empty() {
+        let at = map.place();
+        map.problems().error(at, "a score needs one of `over`, `under`, `at_least`, `at_most`");
+        return None;
+    }
     let range = comparison::range(&Node { value: Value::Map(bounds), span: node.span }, &mut compiler.problems);
     let items = weights.and_then(|node| reader::list(node, "a list of weights", &mut compiler.problems))?;
     let read: Vec<_> = items.iter().map(|item| weight(item, compiler)).collect();
@@ -69,9 +74,11 @@ impl Condition for Score {
         let mut sum = 0.0;
         let before = asking.why.len();
         for (condition, add) in &self.weights {
+            let mark = asking.names.mark();
             if condition.holds(asking)? {
                 sum += add;
             }
+            asking.names.forget(mark);
         }
         asking.why.truncate(before);
         let holds = self.range.holds(sum);

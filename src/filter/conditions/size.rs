@@ -32,9 +32,14 @@ impl Bounds {
 }
 
 pub(super) fn bounds(node: &Node, problems: &mut crate::config::problem::Problems) -> Option<Bounds> {
+    if let Some(text) = node.as_text() {
+        let problem = reader::mismatch(node, "bounds of a size (a mapping)", problems);
+        problem.hint(format!("write {{over: {0}}} or {{under: {0}}}", crate::clean::short(text, 40)));
+        return None;
+    }
     let mut map = MapReader::new(node, &KEYS, problems);
     let (over, under) = (map.read("over", reader::size), map.read("under", reader::size));
-    if map.is_map() && map.take("over").is_none() && map.take("under").is_none() {
+    if map.is_known() && map.take("over").is_none() && map.take("under").is_none() {
         let at = map.place();
         map.problems().error(at, "a size condition needs `over` or `under`");
     }

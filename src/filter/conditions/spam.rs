@@ -38,6 +38,11 @@ enum Spam {
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(match &node.value {
         Value::Map(_) => Spam::Score(comparison::range(node, &mut compiler.problems)?),
+        Value::Scalar { text, .. } if text.parse::<f64>().is_ok() => {
+            let problem = reader::mismatch(node, "`true`, `false` or bounds (a mapping)", &mut compiler.problems);
+            problem.hint(format!("write {{at_least: {text}}}"));
+            return None;
+        }
         _ => Spam::Is(reader::flag(node, &mut compiler.problems)?),
     }))
 }

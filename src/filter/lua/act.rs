@@ -49,20 +49,24 @@ pub(super) fn collect(
         return Ok(LuaValue::Nil);
     }
     let value = arguments_of(word, arguments)?;
-    if matches!(word, "pipe" | "execute" | "filter" | "notify") {
-        only_written_options(script, &value)?;
+    match word {
+        "pipe" | "execute" | "filter" => only_written_program(script, value.get("run").unwrap_or(&value))?,
+        "notify" => {
+            only_written_programs(script, &value)?;
+            for key in ["mail", "webhook"] {
+                value.get(key).map_or(Ok(()), |to| only_written_addresses(script, asking, to))?;
+            }
+        }
+        "reply" if value.get("template").is_some() => {
+            return Err(mlua::Error::runtime("a script has no templates; use text").into());
+        }
+        _ => {}
     }
     match word {
         "execute" => return execute(lua, script, asking, &value),
-        "log" => {
-            let text = formatted(lua, arguments)?;
-            collected
-                .push(script.with_compiler(asking.settings, |compiler| (found.read)(&node::text(&text), compiler))?);
-            return Ok(LuaValue::Nil);
-        }
         "fileinto" => collected.push(file(script, asking, &value)?),
         "redirect" | "lmtp" => {
-            only_written_addresses(script, asking, &value)?;
+            only_written_addresses(script, asking, value.get("to").unwrap_or(&value))?;
             collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?);
         }
         _ => collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?),
@@ -82,19 +86,40 @@ fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
         ("add_to_list" | "remove_from_list", Some(entry)) => {
             Ok(node::map(vec![("list", node::of_lua(first)?), ("entry", node::of_lua(entry)?)]))
         }
-        (_, Some(LuaValue::Table(options))) => {
-            let mut node = node::of_lua(&LuaValue::Table(options.clone()))?;
-            let key = FIRST.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
-            if let (Value::Map(entries), Some(key)) = (&mut node.value, key) {
-                let mut first = node::map(vec![(key, node::of_lua(first)?)]);
-                if let Value::Map(more) = &mut first.value {
-                    entries.append(more);
-                }
+        (_, None | Some(LuaValue::Nil)) => {
+            let mut node = node::of_lua(first)?;
+            if word == "pipe" {
+                input_of_part(&mut node)?;
             }
             Ok(node)
         }
-        _ => node::of_lua(first),
+        (_, Some(LuaValue::Table(options))) => {
+            let key = FIRST.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
+            let mut node = node::of_lua(&LuaValue::Table(options.clone()))?;
+            let mut first = node::map(vec![(key.unwrap_or_default(), node::of_lua(first)?)]);
+            match (&mut node.value, &mut first.value, key) {
+                (Value::Map(entries), Value::Map(more), Some(_)) => entries.append(more),
+                _ => return Err(mlua::Error::runtime(format!("act.{word} takes no options"))),
+            }
+            if word == "pipe" {
+                input_of_part(&mut node)?;
+            }
+            Ok(node)
+        }
+        _ => Err(mlua::Error::runtime(format!("act.{word} takes one value; several are a table: {{\"a\", \"b\"}}"))),
     }
+}
+
+/// `part = p` is the part's number as `input`.
+fn input_of_part(node: &mut Node) -> mlua::Result<()> {
+    let Value::Map(entries) = &mut node.value else { return Ok(()) };
+    for (key, value) in entries.iter_mut().filter(|(key, _)| key.text == "part") {
+        let number = value.get("number").and_then(Node::as_text).or_else(|| value.as_text());
+        let number = number.ok_or_else(|| mlua::Error::runtime("part is one of m:parts() or m:attachments()"))?;
+        *value = node::text(number);
+        key.text = "input".to_owned();
+    }
+    Ok(())
 }
 
 /// A folder name made by a script is made safe, whatever was put into it; levels are separated by `/`.
@@ -105,8 +130,7 @@ fn file(script: &Script, asking: &Asking<'_>, value: &Node) -> Result<Box<dyn Ve
 
 /// Nobody who writes a mail may choose where mail is sent: an address must stand in the script, in a parameter, or be
 /// the user's own.
-fn only_written_addresses(script: &Script, asking: &Asking<'_>, value: &Node) -> mlua::Result<()> {
-    let to = value.get("to").unwrap_or(value);
+fn only_written_addresses(script: &Script, asking: &Asking<'_>, to: &Node) -> mlua::Result<()> {
     let texts: Vec<&str> = match &to.value {
         Value::Seq(items) => items.iter().filter_map(Node::as_text).collect(),
         _ => to.as_text().into_iter().collect(),
@@ -122,10 +146,31 @@ fn only_written_addresses(script: &Script, asking: &Asking<'_>, value: &Node) ->
     }
 }
 
-/// The same for options of programs: an argument that begins with `-` stands in the script, or behind `--`.
-fn only_written_options(script: &Script, value: &Node) -> mlua::Result<()> {
-    let run = value.get("run").unwrap_or(value);
-    let Value::Seq(items) = &run.value else { return Ok(()) };
+/// The same for every `run` in a value, however deep.
+pub(super) fn only_written_programs(script: &Script, value: &Node) -> mlua::Result<()> {
+    match &value.value {
+        Value::Map(entries) => entries.iter().try_for_each(|(key, value)| match key.text.as_str() {
+            "run" if !matches!(value.value, Value::Map(_)) => only_written_program(script, value),
+            _ => only_written_programs(script, value),
+        }),
+        Value::Seq(items) => items.iter().try_for_each(|item| only_written_programs(script, item)),
+        _ => Ok(()),
+    }
+}
+
+/// Nor may a mail choose the program or its options: the program, and an argument that begins with `-`, stand in the
+/// script; behind `--` anything may stand.
+fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
+    let items = match &run.value {
+        Value::Seq(items) => items.as_slice(),
+        _ => std::slice::from_ref(run),
+    };
+    if let Some(program) = items.first().and_then(Node::as_text).filter(|program| !script.says(program)) {
+        let program = crate::clean::short(program, 60);
+        return Err(mlua::Error::runtime(format!(
+            "the program {program} does not stand in this script: a message cannot choose it"
+        )));
+    }
     let options = items.iter().filter_map(Node::as_text).take_while(|text| *text != "--");
     match options.filter(|text| text.starts_with('-')).find(|text| !script.says(text)) {
         Some(option) => {
@@ -176,15 +221,4 @@ fn seconds(node: &Node, compiler: &mut super::super::compile::Compiler<'_, '_>) 
         Some(seconds) => Some(std::time::Duration::from_secs(seconds.min(3600))),
         None => reader::duration(node, &mut compiler.problems),
     }
-}
-
-/// `act.log("score %d", score)`.
-fn formatted(lua: &Lua, arguments: &MultiValue) -> mlua::Result<String> {
-    if arguments.len() < 2 {
-        let text = arguments.front().map(|value| value.to_string()).transpose()?;
-        return Ok(text.unwrap_or_default());
-    }
-    let string: mlua::Table = lua.globals().get("string")?;
-    let format: mlua::Function = string.get("format")?;
-    format.call(arguments.clone())
 }

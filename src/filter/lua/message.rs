@@ -11,19 +11,48 @@ use crate::config::yaml::Node;
 use crate::message::{Address, Part};
 
 /// The methods: `m:header("Subject")`.
-pub(super) const METHODS: [&str; 12] = [
+pub(super) const METHODS: [&str; 14] = [
     "header",
     "headers",
     "raw_header",
+    "addresses",
     "exists_any",
     "body",
     "raw_body",
     "parts",
     "attachments",
     "part_text",
+    "part_bytes",
     "in_list",
     "duplicate",
     "matches",
+];
+
+/// The fields: `m.subject`.
+const FIELDS: [&str; 23] = [
+    "subject",
+    "list_id",
+    "message_id",
+    "account",
+    "folder",
+    "size",
+    "age",
+    "from",
+    "to",
+    "cc",
+    "bcc",
+    "reply_to",
+    "sender",
+    "recipients",
+    "references",
+    "thread",
+    "flags",
+    "kind",
+    "envelope",
+    "spam",
+    "auth",
+    "date",
+    "now",
 ];
 
 /// The most text that `m:body()` gives when nobody says, in bytes.
@@ -31,7 +60,7 @@ const TEXT: usize = 64 * 1024;
 /// The most it ever gives.
 const MOST_TEXT: usize = 8 * 1024 * 1024;
 
-/// A field of the message; nil for a name it does not have.
+/// A field of the message; nil where this message has no such thing.
 pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
     let message = asking.message();
     let text =
@@ -74,8 +103,18 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
         "auth" => auth(lua, asking),
         "date" => message.date().map_or(Ok(LuaValue::Nil), |at| moment(lua, at)),
         "now" => moment(lua, asking.now()),
-        _ => Ok(LuaValue::Nil),
+        _ => Err(unknown(name)),
     }
+}
+
+/// A mistyped name that were nil would make a condition silently false.
+fn unknown(name: &str) -> mlua::Error {
+    let known = FIELDS.into_iter().chain(METHODS);
+    let shown = crate::clean::short(name, 40);
+    mlua::Error::runtime(match crate::config::reader::suggest(name, known) {
+        Some(near) => format!("a message has no {shown}; did you mean {near}?"),
+        None => format!("a message has no {shown}"),
+    })
 }
 
 fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
@@ -151,7 +190,11 @@ pub(super) fn method(
             };
             return holds(script, asking, node::map(vec![("duplicate", duplicate)]));
         }
-        "matches" => return holds(script, asking, node::of_lua(&first)?),
+        "matches" => {
+            let condition = node::of_lua(&first)?;
+            super::act::only_written_programs(script, &condition)?;
+            return holds(script, asking, condition);
+        }
         _ => {}
     }
     let message = asking.message();
@@ -173,6 +216,7 @@ pub(super) fn method(
             Some(field) => LuaValue::String(lua.create_string(field.raw().trim_ascii())?),
             None => LuaValue::Nil,
         },
+        "addresses" => addresses(lua, asking, message.addresses(&text_of(&first)?))?,
         "exists_any" => {
             let names: mlua::Result<Vec<String>> = arguments.iter().map(text_of).collect();
             LuaValue::Boolean(names?.iter().any(|name| message.first(name).is_some()))
@@ -183,12 +227,15 @@ pub(super) fn method(
             LuaValue::String(lua.create_string(&text[..end])?)
         }
         "raw_body" => LuaValue::String(lua.create_string(&message.raw_body(bound(&first))[..])?),
-        "part_text" => {
+        "part_text" | "part_bytes" => {
             let index = first.as_usize().and_then(|number| number.checked_sub(1));
             match index.filter(|index| *index < message.parts().len()) {
                 Some(index) => {
                     let max = bound(arguments.get(1).unwrap_or(&LuaValue::Nil));
-                    LuaValue::String(lua.create_string(message.part_text(index, max))?)
+                    LuaValue::String(match name {
+                        "part_text" => lua.create_string(message.part_text(index, max))?,
+                        _ => lua.create_string(message.part_bytes(index, max))?,
+                    })
                 }
                 None => LuaValue::Nil,
             }
@@ -206,10 +253,12 @@ fn bound(value: &LuaValue) -> usize {
     value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
 }
 
-/// `{number, type, filename, size, attachment}`; `m:part_text(part.number)` is its text.
+/// `{number, parent, type, filename, size, attachment}`; `m:part_text(part.number)` is its text, HTML without its markup;
+/// `m:part_bytes(part.number)` what it consists of, decoded.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("number", index + 1)?;
+    table.raw_set("parent", part.parent.map(|parent| parent + 1))?;
     table.raw_set("type", part.content_type())?;
     table.raw_set("filename", part.file_name())?;
     table.raw_set("size", part.size() as f64)?;
@@ -230,5 +279,8 @@ fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> 
 /// Any condition of the language, written as a table.
 fn holds(script: &Script, asking: &mut Asking<'_>, condition: Node) -> Result<LuaValue, Failed> {
     let condition = script.with_compiler(asking.settings, |compiler| compiler.condition(&condition))?;
-    Ok(LuaValue::Boolean(condition.holds(asking)?))
+    let mark = asking.names.mark();
+    let holds = condition.holds(asking)?;
+    asking.names.forget(mark);
+    Ok(LuaValue::Boolean(holds))
 }

@@ -8,11 +8,27 @@ use crate::config::yaml::{Key, Node, Span, Value};
 const DEEPEST: usize = 16;
 /// How many values one call may carry.
 const MOST: usize = 10_000;
+/// How much text one call may carry, in bytes: what is collected does not count as the script's memory.
+const MOST_TEXT: usize = 256 * 1024;
+
+/// What a call may still carry.
+struct Left {
+    values: usize,
+    bytes: usize,
+}
+
+impl Left {
+    fn take(&mut self, bytes: usize) -> mlua::Result<()> {
+        let too_much = || mlua::Error::runtime("this is too much for one call");
+        self.values = self.values.checked_sub(1).ok_or_else(too_much)?;
+        self.bytes = self.bytes.checked_sub(bytes).ok_or_else(too_much)?;
+        Ok(())
+    }
+}
 
 /// A value as it would stand in a rule file.
 pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
-    let mut left = MOST;
-    convert(value, DEEPEST, &mut left)
+    convert(value, DEEPEST, &mut Left { values: MOST, bytes: MOST_TEXT })
 }
 
 /// A text.
@@ -30,8 +46,8 @@ fn key_of(text: &str) -> Key {
     Key { text: text.to_owned(), span: Span::START }
 }
 
-fn convert(value: &LuaValue, depth: usize, left: &mut usize) -> mlua::Result<Node> {
-    *left = left.checked_sub(1).ok_or_else(|| mlua::Error::runtime("this table has too many values"))?;
+fn convert(value: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Node> {
+    left.take(if let LuaValue::String(string) = value { string.as_bytes().len() } else { 0 })?;
     Ok(match value {
         LuaValue::Nil => Node { value: Value::Null, span: Span::START },
         LuaValue::Boolean(is) => text(if *is { "true" } else { "false" }),
@@ -45,7 +61,7 @@ fn convert(value: &LuaValue, depth: usize, left: &mut usize) -> mlua::Result<Nod
 }
 
 /// A table with a first item is a list, any other a mapping, its keys in order.
-fn of_table(table: &Table, depth: usize, left: &mut usize) -> mlua::Result<Node> {
+fn of_table(table: &Table, depth: usize, left: &mut Left) -> mlua::Result<Node> {
     let length = table.raw_len();
     let value = if length > 0 {
         let items: mlua::Result<Vec<Node>> =
@@ -56,7 +72,10 @@ fn of_table(table: &Table, depth: usize, left: &mut usize) -> mlua::Result<Node>
         for pair in table.pairs::<LuaValue, LuaValue>() {
             let (key, value) = pair?;
             let key = match &key {
-                LuaValue::String(key) => key.to_string_lossy(),
+                LuaValue::String(key) => {
+                    left.take(key.as_bytes().len())?;
+                    key.to_string_lossy()
+                }
                 other => return Err(mlua::Error::runtime(format!("a {} cannot be a key", other.type_name()))),
             };
             entries.push((key_of(&key), convert(&value, depth, left)?));

@@ -16,11 +16,27 @@ m = setmetatable({}, {
   __metatable = "m",
 })
 
+-- Texts are made here: they may call functions of the script, which may not meet ours at work.
+local function formatted(format, ...)
+  local ok, text
+  if select("#", ...) == 0 then
+    ok, text = pcall(tostring, format)
+  else
+    ok, text = pcall(string.format, format, ...)
+  end
+  if not ok then error(text, 3) end
+  return text
+end
+
 local act
 act = setmetatable({}, {
   __index = function(_, word)
     if not words[word] then error("there is no action act." .. tostring(word), 2) end
     return function(first, ...)
+      if word == "log" then
+        if first == act then return collect(word, formatted(...)) end
+        return collect(word, formatted(first, ...))
+      end
       if first == act then return collect(word, ...) end
       return collect(word, first, ...)
     end

@@ -1,5 +1,5 @@
 //! What a script cannot do: reach files, programs or the network, keep anything for the next message, use more than
-//! [`MEMORY`], run longer than [`DEADLINE`].
+//! [`MEMORY`], run longer than [`super::super::Settings::script_time`].
 //!
 //! One interpreter for each worker thread, whose own tables are read-only; each message gets a fresh environment. After
 //! a script ran out of time or memory the interpreter is thrown away.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, VmState};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, VmState};
 
 use super::super::actions;
 use super::super::asking::Break;
@@ -19,10 +19,12 @@ use super::message::METHODS;
 
 /// The memory a script may use, in bytes.
 pub(super) const MEMORY: usize = 64 * 1024 * 1024;
-/// How long it may run; the time in which a program answers it does not count.
-const DEADLINE: Duration = Duration::from_secs(2);
-/// The clock is looked at once in so many interrupts: at a few per loop, often enough.
-const LOOK: u64 = 64;
+/// The clock is looked at once in so many interrupts: they come with each call and each turn of a loop, and no step
+/// between two of them takes longer than going over all memory once.
+const LOOK: u64 = 16;
+/// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
+/// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
+const MOST_SEARCHED: usize = 1024 * 1024;
 /// So many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
 
@@ -90,6 +92,8 @@ struct Clock {
     start: Instant,
     /// Nanoseconds after `start`.
     end: AtomicU64,
+    /// How long the script was given, in nanoseconds.
+    given: AtomicU64,
     passed: AtomicBool,
     interrupts: AtomicU64,
 }
@@ -99,27 +103,17 @@ impl Clock {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn interrupt(&self) -> mlua::Result<VmState> {
+    fn interrupt(&self, lua: &Lua) -> mlua::Result<VmState> {
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed);
         if self.passed.load(Ordering::Relaxed)
             || (count.is_multiple_of(LOOK) && self.now() > self.end.load(Ordering::Relaxed))
         {
             self.passed.store(true, Ordering::Relaxed);
-            return Err(mlua::Error::runtime(format!("it ran longer than {} s", DEADLINE.as_secs())));
+            let given = Duration::from_nanos(self.given.load(Ordering::Relaxed));
+            let place = place_in(lua).unwrap_or_default();
+            return Err(mlua::Error::runtime(format!("{place}it ran longer than {} s", given.as_secs_f64())));
         }
         Ok(VmState::Continue)
-    }
-}
-
-/// While this lives, the script's time stands still.
-pub(super) struct Pause<'a> {
-    clock: &'a Clock,
-    since: u64,
-}
-
-impl Drop for Pause<'_> {
-    fn drop(&mut self) {
-        self.clock.end.fetch_add(self.clock.now().saturating_sub(self.since), Ordering::Relaxed);
     }
 }
 
@@ -135,17 +129,18 @@ impl Sandbox {
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         lua.set_memory_limit(MEMORY)?;
         keep_only_what_is_pure(&lua)?;
-        replace_find(&lua)?;
+        replace_what_never_ends(&lua)?;
         add_ours(&lua)?;
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
         let clock = Arc::new(Clock {
             start: Instant::now(),
             end: AtomicU64::new(u64::MAX),
+            given: AtomicU64::new(0),
             passed: AtomicBool::new(false),
             interrupts: AtomicU64::new(0),
         });
         let of_interrupt = Arc::clone(&clock);
-        lua.set_interrupt(move |_| of_interrupt.interrupt());
+        lua.set_interrupt(move |lua| of_interrupt.interrupt(lua));
         lua.sandbox(true)?;
         Ok(Self { lua, prelude, clock, calls: 0 })
     }
@@ -172,14 +167,14 @@ impl Sandbox {
     }
 
     /// The time of a script begins.
-    pub(super) fn begin(&self) {
-        let deadline = u64::try_from(DEADLINE.as_nanos()).unwrap_or(u64::MAX);
-        self.clock.end.store(self.clock.now().saturating_add(deadline), Ordering::Relaxed);
+    pub(super) fn begin(&self, time: Duration) {
+        self.clock.given.store(nanoseconds(time), Ordering::Relaxed);
+        self.clock.end.store(self.clock.now().saturating_add(nanoseconds(time)), Ordering::Relaxed);
     }
 
-    /// The script waits for us.
-    pub(super) fn pause(&self) -> Pause<'_> {
-        Pause { clock: &self.clock, since: self.clock.now() }
+    /// The script waited so long for a program: it gets that time back.
+    pub(super) fn give_back(&self, waited: Duration) {
+        self.clock.end.fetch_add(nanoseconds(waited), Ordering::Relaxed);
     }
 
     fn is_spoiled(&self) -> bool {
@@ -197,6 +192,21 @@ impl Sandbox {
     }
 }
 
+/// `script.lua:3: `, where the innermost function of the script is at work.
+fn place_in(lua: &Lua) -> Option<String> {
+    let at = |level| {
+        lua.inspect_stack(level, |frame| Some((frame.source().short_src?.into_owned(), frame.current_line()?)))
+            .flatten()
+    };
+    let (file, line) = (0..8).filter_map(at).find(|(file, _)| file != "library" && file != "prelude")?;
+    Some(format!("{file}:{line}: "))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    // Longer than a century is for ever, and nothing that is added to it may overflow.
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
+}
+
 fn keep_only_what_is_pure(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     let names: Vec<String> = globals.pairs::<String, mlua::Value>().filter_map(|pair| Some(pair.ok()?.0)).collect();
@@ -209,35 +219,27 @@ fn keep_only_what_is_pure(lua: &Lua) -> mlua::Result<()> {
     Ok(())
 }
 
-/// A search for plain text in linear time: Luau's own is the one function that neither ends nor looks at the clock.
-fn replace_find(lua: &Lua) -> mlua::Result<()> {
-    let string: Table = lua.globals().get("string")?;
-    let original: Function = string.get("find")?;
-    let find =
-        move |_: &Lua, (text, what, from, plain): (mlua::LuaString, mlua::LuaString, Option<i64>, Option<bool>)| {
-            let is_plain = plain.unwrap_or(false) || !what.as_bytes().iter().any(|b| b"^$*+?.([%-".contains(b));
-            if !is_plain {
-                return original.call::<MultiValue>((text, what, from));
-            }
-            let bytes = text.as_bytes();
-            let length = i64::try_from(bytes.len()).unwrap_or(i64::MAX);
-            let from = match from.unwrap_or(1) {
-                from @ 1.. => from,
-                0 => 1,
-                back => (length + back + 1).max(1),
-            };
-            let start = usize::try_from(from - 1).unwrap_or(0);
-            let found = bytes.get(start..).and_then(|rest| memchr::memmem::find(rest, &what.as_bytes()));
-            Ok(match found {
-                Some(at) => {
-                    let first = start + at + 1;
-                    let last = first + what.as_bytes().len() - 1;
-                    MultiValue::from_vec(vec![mlua::Value::Number(first as f64), mlua::Value::Number(last as f64)])
-                }
-                None => MultiValue::from_vec(vec![mlua::Value::Nil]),
-            })
-        };
-    string.set("find", lua.create_function(find)?)
+/// Some functions of the library go on for hours without looking at the clock: `library.lua` puts others in their
+/// place, with the search for plain text that they need.
+fn replace_what_never_ends(lua: &Lua) -> mlua::Result<()> {
+    let plain = lua.create_function(|_, (text, what, from): (mlua::LuaString, mlua::LuaString, Option<i64>)| {
+        let (text, what) = (text.as_bytes(), what.as_bytes());
+        let first = plain_find(&text, &what, from.unwrap_or(1));
+        Ok((first, first.map(|first| first + what.len() - 1)))
+    })?;
+    lua.load(include_str!("library.lua")).set_name("=library").call::<()>(plain)
+}
+
+/// Where the text is, as Lua counts: from 1, or from the end with -1.
+fn plain_find(text: &[u8], what: &[u8], from: i64) -> Option<usize> {
+    let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
+    let from = match from {
+        1.. => from,
+        0 => 1,
+        back => length.saturating_add(back).saturating_add(1).max(1),
+    };
+    let start = usize::try_from(from - 1).unwrap_or(usize::MAX);
+    Some(start + memchr::memmem::find(text.get(start..)?, what)? + 1)
 }
 
 /// Our own few globals: `re`, `path`, `KB`, `MB`.
@@ -245,6 +247,7 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     globals.set("KB", 1024)?;
     globals.set("MB", 1024 * 1024)?;
+    // A value as one component of a folder name.
     globals.set("path", lua.create_function(|_, text: String| Ok(text.replace(['/', '\0'], "_")))?)?;
     let re = lua.create_table()?;
     re.set("match", lua.create_function(expression_matches)?)?;
@@ -266,6 +269,9 @@ thread_local! {
 /// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found. Linear
 /// time, case does not count, as everywhere.
 fn expression_matches(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
+    if text.as_bytes().len() > MOST_SEARCHED {
+        return Err(mlua::Error::runtime("re.match searches at most 1 MB of text: shorten it, like m:body(1000000)"));
+    }
     EXPRESSIONS.with_borrow_mut(|known| {
         if !known.contains_key(&expression) {
             let regex = comparator::build(&expression)

@@ -16,7 +16,7 @@ use super::super::rule::List;
 use super::super::run::Run;
 use super::sandbox::{self, Sandbox};
 use crate::config::problem::{Problems, Source};
-use crate::config::reader::Base;
+use crate::config::reader::{self, Base};
 use crate::config::yaml::{Document, Node, Span, Value};
 use crate::config::{FilterSource, RuleFile, Script as Written};
 
@@ -27,6 +27,8 @@ pub(in crate::filter) struct Script {
     bytecode: Vec<u8>,
     /// A text in a rule file: it uses `m` and `act` and is no function of them.
     is_inline: bool,
+    /// What the user wrote: the script alone, not the rule file around it.
+    text: String,
     param: Vec<(String, Node)>,
     lists: BTreeMap<String, List>,
     file: RuleFile,
@@ -48,7 +50,10 @@ impl Script {
     ) -> Option<Self> {
         let name = short_name(&script.source);
         match bytecode(&script.source.text) {
-            Ok(bytecode) => Some(Self::new(name, bytecode, false, script.param.clone(), lists, &script.source)),
+            Ok(bytecode) => {
+                let text = script.source.text.clone();
+                Some(Self::new(name, bytecode, text, false, script.param.clone(), lists, &script.source))
+            }
             Err(error) => {
                 let (line, message) = place_of(&error);
                 let span = Span { line, column: 1, length: 1 };
@@ -69,8 +74,12 @@ impl Script {
             compiler.problems.merge(problems);
             return compiled;
         }
+        if compiler.is_literal() {
+            compiler.problems.error(node.span, "a script cannot hold another script");
+            return None;
+        }
         let Some(text) = node.as_text() else {
-            compiler.problems.error(node.span, "expected a script in Lua");
+            reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
         };
         // An expression becomes what is returned; anything else is statements.
@@ -79,7 +88,7 @@ impl Script {
             Ok(bytecode) => {
                 let name = compiler.place(node.span);
                 let source = compiler.source();
-                Some(Self::new(name, bytecode, true, Vec::new(), &compiler.shared.lists, &source))
+                Some(Self::new(name, bytecode, text.to_owned(), true, Vec::new(), &compiler.shared.lists, &source))
             }
             Err(error) => {
                 let (line, message) = place_of(&error);
@@ -93,6 +102,7 @@ impl Script {
     fn new(
         name: String,
         bytecode: Vec<u8>,
+        text: String,
         is_inline: bool,
         param: Vec<(String, Node)>,
         lists: &BTreeMap<String, List>,
@@ -102,7 +112,7 @@ impl Script {
         let document = Document { source: Arc::clone(source), root };
         let file =
             RuleFile { document: document.clone(), written: document, lists: Vec::new(), base: Base::new("/", None) };
-        Self { name, bytecode, is_inline, param, lists: lists.clone(), file }
+        Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file }
     }
 
     /// Runs it as a condition: whether what it returns is true.
@@ -118,7 +128,7 @@ impl Script {
     pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let (_, actions) = self.call(&mut run.asking)?;
         for action in &actions {
-            action.act(run)?;
+            action.act(run).map_err(|broken| self.by_us(broken))?;
             if action.ends() {
                 run.end();
             }
@@ -135,13 +145,21 @@ impl Script {
             let result = self.run(sandbox, &shared, &collected, &broken);
             // A fact that could not be answered is no fault of the script, even if the script caught the error.
             if let Some(broken) = broken.into_inner() {
-                return Err(broken);
+                return Err(self.by_us(broken));
             }
             match result {
                 Ok(returned) => Ok((returned, collected.into_inner())),
                 Err(error) => Err(Break::Failed(in_words(&error, &self.name))),
             }
         })
+    }
+
+    /// A failure says which script it was.
+    fn by_us(&self, broken: Break) -> Break {
+        match broken {
+            Break::Failed(cause) if !cause.contains(&self.name) => Break::Failed(format!("{}: {cause}", self.name)),
+            other => other,
+        }
     }
 
     fn run(
@@ -153,20 +171,25 @@ impl Script {
     ) -> mlua::Result<bool> {
         let lua = sandbox.lua();
         lua.scope(|scope| {
-            let field =
-                scope.create_function(|lua, name: String| super::message::field(lua, &asking.borrow(), &name))?;
+            let field = scope.create_function(|lua, name: String| {
+                let asking = asking.try_borrow().map_err(mlua::Error::external)?;
+                super::message::field(lua, &asking, &name)
+            })?;
             let method = scope.create_function(|lua, (name, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(broken, super::message::method(lua, self, &mut asking, &name, &arguments))
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value = note(broken, super::message::method(lua, self, &mut asking, &name, &arguments));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let collect = scope.create_function(|lua, (word, arguments): (String, MultiValue)| {
-                let _pause = sandbox.pause();
-                let mut asking = asking.borrow_mut();
-                note(
-                    broken,
-                    super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected.borrow_mut()),
-                )
+                let mut asking = asking.try_borrow_mut().map_err(mlua::Error::external)?;
+                let mut collected = collected.try_borrow_mut().map_err(mlua::Error::external)?;
+                let before = asking.waited;
+                let value =
+                    note(broken, super::act::collect(lua, self, &mut asking, &word, &arguments, &mut collected));
+                sandbox.give_back(asking.waited.saturating_sub(before));
+                value
             })?;
             let (m, act): (Table, Table) = sandbox.names(field, method, collect)?;
             let environment = sandbox.environment()?;
@@ -175,7 +198,7 @@ impl Script {
                 environment.raw_set("m", &m)?;
                 environment.raw_set("act", &act)?;
             }
-            sandbox.begin();
+            sandbox.begin(asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time);
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;
@@ -203,7 +226,7 @@ impl Script {
         settings: &Settings,
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
-        let mut shared = super::super::compile::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut shared = super::super::shared::Shared::of_script(Cow::Borrowed(&self.lists), settings);
         let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();
@@ -218,11 +241,21 @@ impl Script {
         }
     }
 
-    /// Whether the user wrote this text into the script or its parameters: an address that did not come from a message.
+    /// Whether the user wrote this text, and nothing longer around it, into the script or its parameters: an address, an
+    /// option or a program that did not come from a message.
     pub(super) fn says(&self, text: &str) -> bool {
-        self.file.document.source.text.contains(text)
-            || self.param.iter().any(|(_, value)| value.in_line().contains(text))
+        holds_word(&self.text, text) || self.param.iter().any(|(_, value)| holds_word(&value.in_line(), text))
     }
+}
+
+/// Whether a word stands in a text by itself: `a@b.co` does not stand in `a@b.com`, nor `-x` in `take-x`.
+fn holds_word(text: &str, word: &str) -> bool {
+    let is_more = |c: char| c.is_alphanumeric() || ".-_+@%=!#$&*/?^`|~:".contains(c);
+    let stands_alone = |(at, _): (usize, &str)| {
+        let (before, behind) = (&text[..at], &text[at + word.len()..]);
+        !before.ends_with(is_more) && !behind.starts_with(is_more)
+    };
+    !word.is_empty() && text.match_indices(word).any(stands_alone)
 }
 
 fn truth(value: &LuaValue) -> mlua::Result<bool> {
@@ -266,18 +299,22 @@ fn short_name(source: &Source) -> String {
     crate::clean::line(name.as_encoded_bytes())
 }
 
-/// Line and message of a syntax error: `:3: Expected identifier`.
+/// Line and message of a syntax error: `3: Expected identifier`.
 fn place_of(error: &mlua::Error) -> (usize, String) {
     let text = match error {
         mlua::Error::SyntaxError { message, .. } => message.clone(),
         error => error.to_string(),
     };
     let text = text.lines().next().unwrap_or_default();
-    let numbered = text.split_once(':').and_then(|(_, rest)| rest.split_once(':'));
-    match numbered.and_then(|(line, message)| Some((line.trim().parse::<usize>().ok()?, message))) {
-        Some((line, message)) => (line.max(1), message.trim().to_owned()),
-        None => (1, text.trim_start_matches("syntax error: ").to_owned()),
+    // The number stands between two colons; what stands before it differs from one way to compile to the other.
+    let mut rest = text;
+    while let Some((number, message)) = rest.split_once(':') {
+        if let Ok(line) = number.trim().parse::<usize>() {
+            return (line.max(1), message.trim().to_owned());
+        }
+        rest = message;
     }
+    (1, text.trim_start_matches("syntax error: ").to_owned())
 }
 
 /// An error of a running script in one line, with file and line where Lua names them.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::named;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 use crate::decision::{Action, Decision, Deferral, Place, Write};
 use crate::message::{Flags, Message};
 
@@ -14,14 +14,14 @@ use crate::message::{Flags, Message};
 pub(super) static EXPECT: Shape = Shape {
     what: "an expectation",
     keys: &[
-        ("folder", "The folder or folders it is filed into; INBOX stands for keep.", TEXTS),
+        ("folder", "The folder or folders it is filed into; INBOX stands for keep, an empty list for none.", TEXTS),
         ("mbox", "The mbox file or files.", TEXTS),
-        ("flags", "The flags and keywords it gets there, exactly.", TEXTS),
+        ("flags", "The flags and keywords it gets there, exactly; an empty list: none.", TEXTS),
         ("discard", "`true`: it is discarded.", Takes::Flag),
         ("defer", "`true`: it is decided later.", Takes::Flag),
         (
             "tells",
-            "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough.",
+            "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough. Without it, nothing.",
             TEXTS,
         ),
         ("no_reply", "Why nothing is answered: a row like `A7`.", Takes::Text),
@@ -38,14 +38,14 @@ pub(super) static EXPECT: Shape = Shape {
     ],
 };
 
-/// What a test expects. What it does not mention may be anything, but for the places: where nothing is said of
-/// folders, mbox, discard, defer or tells, it is expected to be kept.
+/// What a test expects. What it does not mention may be anything, but for what matters most: nothing is told unless
+/// `tells` says so, and where nothing is said of folders, mbox, discard, defer or tells, the message is kept.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     places: Option<BTreeSet<String>>,
     flags: Option<Flags>,
     defer: bool,
-    tells: Option<Vec<String>>,
+    tells: Vec<String>,
     no_reply: Option<String>,
     headers: Vec<(String, String)>,
     rules: Option<Vec<String>>,
@@ -57,7 +57,6 @@ pub(super) struct Expected {
 impl Expected {
     pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<Self> {
         let mut map = MapReader::new(node, &EXPECT, problems);
-        let texts = |n: &Node, p: &mut Problems| reader::texts(n, "a text, or a list of texts", p);
         let mut expected = Self { defer: map.read("defer", reader::flag).unwrap_or(false), ..Self::default() };
         let mut places = BTreeSet::new();
         places.extend(map.read("folder", texts).unwrap_or_default());
@@ -65,12 +64,16 @@ impl Expected {
         if map.read("discard", reader::flag) == Some(true) {
             places.insert("(discarded)".to_owned());
         }
-        expected.flags = map.read("flags", super::one::flags);
-        expected.tells = map.read("tells", texts);
-        if !places.is_empty() || (expected.tells.is_none() && !expected.defer) {
-            let default = || BTreeSet::from(["INBOX".to_owned()]);
-            expected.places = Some(if places.is_empty() { default() } else { places });
-        }
+        expected.flags =
+            map.read("flags", |n, p| if is_empty(n) { Some(Flags::default()) } else { super::one::flags(n, p) });
+        expected.places = if !places.is_empty() || map.take("folder").is_some() {
+            Some(places)
+        } else if map.take("tells").is_none() && !expected.defer {
+            Some(BTreeSet::from(["INBOX".to_owned()]))
+        } else {
+            None
+        };
+        expected.tells = map.read("tells", texts).unwrap_or_default();
         expected.no_reply = map.read("no_reply", |n, p| reader::text(n, "a row like `A7`", p).map(str::to_owned));
         expected.rules = map.read("rule", texts);
         expected.log = map.read("log", texts).unwrap_or_default();
@@ -94,7 +97,7 @@ impl Expected {
         Some(expected)
     }
 
-    /// `- folder lists/rust` was expected and did not come, `+ folder INBOX` came.
+    /// `- lists/rust` was expected and did not come, `+ INBOX` came.
     pub(super) fn difference(&self, decision: &Result<Decision, Deferral>, message: &Arc<Message>) -> Vec<String> {
         let mut lines = Vec::new();
         let decision = match (decision, self.defer) {
@@ -119,9 +122,8 @@ impl Expected {
     }
 
     fn told(&self, decision: &Decision, lines: &mut Vec<String>) {
-        let Some(tells) = &self.tells else { return };
         let mut came: Vec<String> = decision.tellings().map(ToString::to_string).collect();
-        for expected in tells {
+        for expected in &self.tells {
             match came.iter().position(|telling| telling.starts_with(expected.as_str())) {
                 Some(at) => drop(came.remove(at)),
                 None => lines.push(format!("- {expected}")),
@@ -173,6 +175,15 @@ impl Expected {
             (None, None) => {}
         }
     }
+}
+
+/// Texts; an empty list is none.
+fn texts(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    if is_empty(node) { Some(Vec::new()) } else { reader::texts(node, "a text, or a list of texts", problems) }
+}
+
+fn is_empty(node: &Node) -> bool {
+    matches!(&node.value, Value::Seq(items) if items.is_empty())
 }
 
 fn in_words(write: &Write) -> Option<String> {

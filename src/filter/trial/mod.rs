@@ -34,6 +34,7 @@ pub(super) static TEST: Shape = Shape {
         ),
         ("raw", "Instead: the whole message as text.", Takes::Text),
         ("file", "Instead: a file with the message, `.eml`.", Takes::Text),
+        ("size", "Make the message so large, by lines at its end: `11M`.", Takes::Size),
         ("now", "What time it is: `2026-12-24 18:00`, local. Default: noon of 2026-11-23.", Takes::Text),
         ("arrived", "When the message arrived. Default: now.", Takes::Text),
         ("account", "The account. Default: `test`.", Takes::Text),
@@ -47,6 +48,8 @@ pub(super) static TEST: Shape = Shape {
         ("lists", "What is in database lists: {muted: [a@b.example]}.", Takes::Named(&TEXTS)),
         ("seen", "Keys that `duplicate` saw before.", TEXTS),
         ("answered", "Senders that were answered already.", TEXTS),
+        ("me", "Your own addresses, instead of those of the config.", TEXTS),
+        ("trust", "The servers whose Authentication-Results are believed, instead of those of the config.", TEXTS),
         ("expect", "What the rules should decide.", Takes::Section(&expect::EXPECT)),
     ],
 };
@@ -94,9 +97,9 @@ pub(super) fn check(tests: &Node, problems: &mut Problems) {
 pub fn run(filter: &FilterSource, settings: &Settings, open: Open<'_>) -> Result<Vec<Verdict>, Vec<Problem>> {
     let FilterSource::Yaml(file) = filter else { return Ok(Vec::new()) };
     let tests = file.document.root.get("tests");
-    run_with(&file.document.source, tests, &file.base, open, &|with, problems| {
-        let file = filters::with_parameters(&file.written, with, &file.base, problems);
-        compile(FilterSource::Yaml(file), settings, problems)
+    run_with(&file.document.source, tests, &file.base, open, &|test, problems| {
+        let rules = filters::with_parameters(&file.written, test.get("with"), &file.base, problems);
+        compile(FilterSource::Yaml(rules), &told_to(settings, test, problems), problems)
     })
 }
 
@@ -110,26 +113,39 @@ pub fn run_script(
     let (FilterSource::Lua(script), FilterSource::Yaml(file)) = (script, beside) else { return Ok(Vec::new()) };
     let mut settings = settings.clone();
     settings.lists.extend(file.lists.clone());
-    run_with(&file.document.source, file.document.root.get("tests"), &file.base, open, &|with, problems| {
-        let script = filters::script_with(&script.source, with, problems)?;
-        compile(FilterSource::Lua(script), &settings, problems)
+    run_with(&file.document.source, file.document.root.get("tests"), &file.base, open, &|test, problems| {
+        let script = filters::script_with(script, test.get("with"), problems)?;
+        compile(FilterSource::Lua(script), &told_to(&settings, test, problems), problems)
     })
 }
 
-/// Runs tests against rules that `engine` finds for each, by the values of parameters.
+/// The settings of one test.
+fn told_to(settings: &Settings, test: &Node, problems: &mut Problems) -> Settings {
+    let mut settings = settings.clone();
+    for (key, values) in [("me", &mut settings.me), ("trust", &mut settings.trust)] {
+        if let Some(node) = test.get(key) {
+            let texts = reader::texts(node, "a text, or a list of texts", problems).unwrap_or_default();
+            *values = texts.iter().map(|text| text.to_lowercase()).collect();
+        }
+    }
+    settings
+}
+
+/// Runs tests against the rules that `engine` makes for each.
 fn run_with(
     source: &Arc<Source>,
     tests: Option<&Node>,
     base: &Base,
     open: Open<'_>,
-    engine: &dyn Fn(Option<&Node>, &mut Problems) -> Option<Engine>,
+    engine: &dyn Fn(&Node, &mut Problems) -> Option<Engine>,
 ) -> Result<Vec<Verdict>, Vec<Problem>> {
     let mut problems = Problems::new(source);
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
     for node in items {
-        let engine = engine(node.get("with"), &mut problems);
-        if let (Some(engine), Some(trial)) = (engine, Trial::read(node, base, open, &mut problems)) {
+        // What is wrong with the rules is said once.
+        let Some(engine) = engine(node, &mut problems) else { break };
+        if let Some(trial) = Trial::read(node, base, open, &mut problems) {
             verdicts.push(trial.run(&engine, source));
         }
     }
@@ -152,12 +168,23 @@ pub fn run_config<'e>(
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
     for node in items {
+        only_of_files(node, &mut problems);
         let Some(trial) = Trial::read(node, &base, open, &mut problems) else { continue };
         if let Some(engine) = engine(&trial.envelope.key.origin.account) {
             verdicts.push(trial.run(engine, source));
         }
     }
     if problems.has_errors() { Err(problems.into_vec()) } else { Ok(verdicts) }
+}
+
+/// The rules of a config are compiled with the config's own settings.
+fn only_of_files(test: &Node, problems: &mut Problems) {
+    for (key, at) in [("me", test.get("me")), ("trust", test.get("trust"))] {
+        if let Some(node) = at {
+            let problem = problems.error(node.span, format!("`{key}` is for the tests of a rule file"));
+            problem.hint(format!("here the `{key}` of the config counts"));
+        }
+    }
 }
 
 fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -> Option<Engine> {

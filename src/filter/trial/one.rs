@@ -11,6 +11,9 @@ use crate::config::yaml::Node;
 use crate::filter::Engine;
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
+/// The largest message that a test can ask for, in bytes.
+const MOST: u64 = 100 * 1024 * 1024;
+
 /// A test as it is meant.
 pub(super) struct Trial {
     name: String,
@@ -31,6 +34,7 @@ impl Trial {
         let account = map.read("account", |n, p| reader::text(n, "an account", p)).unwrap_or("test");
         let folder = map.read("folder", |n, p| reader::text(n, "a folder", p)).unwrap_or("INBOX");
         let flags = map.read("flags", flags).unwrap_or_default();
+        let size = map.read("size", reader::size).unwrap_or(0);
         let expected = map.need("expect", Expected::read);
         let bytes = match (message, raw, file) {
             (Some(message), None, None) => message::build(message, problems)?,
@@ -41,6 +45,7 @@ impl Trial {
                 return None;
             }
         };
+        let bytes = padded(bytes, size);
         let origin = Arc::new(Origin { account: account.to_owned(), folder: folder.to_owned(), generation: 0 });
         let arrived = arrived.unwrap_or_else(|| told.now.clone()).timestamp();
         let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags, announced: 0 };
@@ -53,6 +58,17 @@ impl Trial {
         let difference = self.expected.difference(&decision, &self.message);
         Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
     }
+}
+
+/// The message made so large by lines at its end.
+fn padded(mut bytes: Vec<u8>, size: u64) -> Vec<u8> {
+    let size = usize::try_from(size.min(MOST)).unwrap_or(0);
+    if bytes.len() < size {
+        let line = b"The test of a filter asked for a message of this size: here is some more.\n";
+        let missing = size - bytes.len();
+        bytes.extend(line.iter().copied().cycle().take(missing));
+    }
+    bytes
 }
 
 /// Flags and keywords.

@@ -10,8 +10,8 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, Recording, Remembered, SqliteStore,
-    Staged, Store, Trouble, Unfinished, sync_dirs,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, Recording, Remembered, Rest,
+    SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -171,6 +171,34 @@ impl Store for MortalStore {
 
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.look()?.journal(account, limit)
+    }
+
+    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.due(now, limit)
+    }
+
+    fn being_sent(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.being_sent()
+    }
+
+    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.step("claim")?.claim(id, now)
+    }
+
+    fn resolve(&self, row: &OutboxRow) -> Result<()> {
+        self.step("resolve")?.resolve(row)
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.look()?.sent_since(kinds, since)
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.look()?.rests()
+    }
+
+    fn rest(&self, rest: &Rest) -> Result<()> {
+        self.step("rest")?.rest(rest)
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {

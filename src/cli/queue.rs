@@ -1,0 +1,252 @@
+//! `queue`: what waits in the outbox, and what became of it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Subcommand;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::output::Output;
+use super::setup::{self, Setup};
+use super::signals;
+use crate::clean;
+use crate::error::{Error, Kind, Result};
+use crate::pass::{self, Told, Ways, World};
+use crate::state::{OutboxRow, OutboxState, Rest};
+
+/// A pass that nobody waits for ends after this; what is left is for the next one.
+const LONGEST: Duration = Duration::from_secs(600);
+/// So many rows are looked through.
+const MOST: u32 = 100_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Queue {
+    /// What waits, with the last answer; --all also what was sent or given up
+    List {
+        /// Also what was sent or given up
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Everything about one entry
+    Show {
+        /// Its number
+        id: i64,
+    },
+    /// Send what is due now
+    Run,
+    /// Try again now: these entries, or all that wait, and wake relays that rest
+    Retry {
+        /// Their numbers
+        ids: Vec<i64>,
+    },
+    /// Put entries aside until `retry`
+    Hold {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+    /// Give entries up: they are never sent; a message that is nowhere else goes to the inbox
+    Drop {
+        /// Their numbers
+        #[arg(required = true)]
+        ids: Vec<i64>,
+    },
+}
+
+pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Output) -> Result<u8> {
+    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
+    let world = World { allow_root, ..World::open(&setup.config)? };
+    match queue {
+        Queue::List { all } => list(&world, *all, output),
+        Queue::Show { id } => show(&world, *id, output),
+        Queue::Run => send(&world, &setup, output),
+        Queue::Retry { ids } => {
+            retry(&world, ids)?;
+            send(&world, &setup, output)
+        }
+        Queue::Hold { ids } => each(&world, ids, output, "is put aside", &|row| {
+            let can = matches!(row.state, OutboxState::Waiting);
+            can.then(|| row.state = OutboxState::Held).is_some()
+        }),
+        Queue::Drop { ids } => drop_rows(&world, ids, output),
+    }
+}
+
+fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
+    let rows = world.store.outbox(None, MOST)?;
+    let is_open =
+        |row: &&OutboxRow| matches!(row.state, OutboxState::Waiting | OutboxState::Sending | OutboxState::Held);
+    let mut shown = 0;
+    // The oldest first: that is the order in which they are sent.
+    for row in rows.iter().rev().filter(|row| all || is_open(row)) {
+        shown += 1;
+        if output.json {
+            output.data(as_json(row));
+            continue;
+        }
+        let due = if row.state == OutboxState::Waiting { when(row.due) } else { row.state.word().to_owned() };
+        output.data(format_args!(
+            "{:>5}  {:<19}  {:<40} {}",
+            row.id,
+            due,
+            clean::short(&row.telling.to_string(), 60),
+            clean::short(&row.said, 80)
+        ));
+    }
+    for rest in world.store.rests()?.iter().filter(|rest| rest.until > world.now()) {
+        output.talk(format_args!(
+            "the relay {} rests until {}: {}",
+            rest.relay,
+            when(rest.until),
+            clean::short(&rest.cause, 100)
+        ));
+    }
+    if shown == 0 && !output.json {
+        output.talk("the outbox is empty");
+    }
+    Ok(0)
+}
+
+fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
+    let row = find(world, id)?;
+    if output.json {
+        output.data(as_json(&row));
+        return Ok(0);
+    }
+    output.data(format_args!("number    {}", row.id));
+    output.data(format_args!("what      {}", clean::line(row.telling.to_string().as_bytes())));
+    output.data(format_args!("state     {}", row.state.word()));
+    output.data(format_args!("decided   {}  (entry {} of the log)", when(row.at), row.entry));
+    output.data(format_args!("attempts  {}", row.attempts));
+    if row.state == OutboxState::Waiting {
+        output.data(format_args!("due       {}", when(row.due)));
+    }
+    if !row.said.is_empty() {
+        output.data(format_args!("last      {}  {}", when(row.changed), clean::line(row.said.as_bytes())));
+    }
+    output.data(format_args!("relay     {}", row.telling.relay.as_deref().unwrap_or("(default)")));
+    output.data(format_args!("bytes     {}", clean::line(row.bytes.as_os_str().as_encoded_bytes())));
+    Ok(0)
+}
+
+/// One pass, as `fetch` and the daemon do it too.
+fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
+    let ways = Ways::of(&setup.config);
+    let told = setup::runtime()?.block_on(async {
+        let stop = signals::stop_token()?;
+        pass::tell(world, &ways, LONGEST, &stop).await
+    })?;
+    report(&told, output);
+    Ok(if told.later > 0 { 75 } else { 0 })
+}
+
+/// What a pass over the outbox did. Silence means: nothing.
+pub(super) fn report(told: &Told, output: &Output) {
+    if output.json {
+        if told.sent + told.later + told.failed > 0 {
+            output.data(json!({
+                "outbox": {"sent": told.sent, "later": told.later, "failed": told.failed, "remarks": told.remarks},
+            }));
+        }
+        return;
+    }
+    if told.sent + told.failed > 0 && !output.quiet {
+        let failed = if told.failed > 0 { format!(", {} given up", told.failed) } else { String::new() };
+        output.data(format_args!("outbox: {} sent{failed}", told.sent));
+    }
+    told.remarks.iter().for_each(|remark| output.talk(format_args!("outbox: {}", clean::line(remark.as_bytes()))));
+}
+
+fn retry(world: &World, ids: &[i64]) -> Result<()> {
+    let now = world.now();
+    for rest in world.store.rests()? {
+        world.store.rest(&Rest { until: Timestamp::UNIX_EPOCH, failures: 0, ..rest })?;
+    }
+    let rows: Vec<OutboxRow> = match ids {
+        [] => world.store.outbox(None, MOST)?,
+        ids => ids.iter().map(|id| find(world, *id)).collect::<Result<_>>()?,
+    };
+    for mut row in rows {
+        let is_named = !ids.is_empty();
+        let can = match row.state {
+            OutboxState::Waiting => true,
+            OutboxState::Held => is_named,
+            OutboxState::Sending | OutboxState::Sent | OutboxState::Failed => false,
+        };
+        if !can && is_named {
+            let (id, state) = (row.id, row.state.word());
+            return Err(Error::permanent(Kind::Usage, format!("entry {id} is {state} and cannot be tried again")));
+        }
+        if can {
+            row.state = OutboxState::Waiting;
+            row.due = now;
+            world.store.resolve(&row)?;
+        }
+    }
+    Ok(())
+}
+
+fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
+    for id in ids {
+        let row = find(world, *id)?;
+        if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
+            let state = row.state.word();
+            return Err(Error::permanent(
+                Kind::Usage,
+                format!("entry {id} is {state}; only what waits can be dropped"),
+            ));
+        }
+        pass::drop_row(world, row)?;
+        output.data(format_args!("{id} is given up"));
+    }
+    Ok(0)
+}
+
+fn each(
+    world: &World,
+    ids: &[i64],
+    output: &Output,
+    words: &str,
+    change: &dyn Fn(&mut OutboxRow) -> bool,
+) -> Result<u8> {
+    for id in ids {
+        let mut row = find(world, *id)?;
+        if !change(&mut row) {
+            return Err(Error::permanent(Kind::Usage, format!("entry {id} is {}", row.state.word())));
+        }
+        row.changed = world.now();
+        world.store.resolve(&row)?;
+        output.data(format_args!("{id} {words}"));
+    }
+    Ok(0)
+}
+
+fn find(world: &World, id: i64) -> Result<OutboxRow> {
+    let found = world.store.outbox(None, MOST)?.into_iter().find(|row| row.id == id);
+    found.ok_or_else(|| {
+        Error::permanent(Kind::Usage, format!("there is no entry {id} in the outbox; `queue list --all` shows all"))
+    })
+}
+
+fn when(at: Timestamp) -> String {
+    let at = at.checked_add(SignedDuration::ZERO).unwrap_or(at);
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn as_json(row: &OutboxRow) -> serde_json::Value {
+    json!({
+        "id": row.id,
+        "entry": row.entry,
+        "kind": row.telling.way.word(),
+        "what": row.telling.to_string(),
+        "relay": row.telling.relay,
+        "state": row.state.word(),
+        "attempts": row.attempts,
+        "due": row.due.to_string(),
+        "decided": row.at.to_string(),
+        "said": row.said,
+        "bytes": row.bytes,
+    })
+}

@@ -1,0 +1,88 @@
+//! What all files of an engine have in common: lists, variables, settings.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::engine::Settings;
+use super::rule::{List, ListKind};
+use crate::config::FilterSource;
+use crate::config::lists::{self, ListKind as Written};
+use crate::config::problem::{Problem, Problems};
+use crate::config::yaml::{Node, Value};
+
+/// What all files of an engine have in common.
+pub(super) struct Shared<'s> {
+    pub(super) lists: Cow<'s, BTreeMap<String, List>>,
+    /// The variables that rules above set.
+    pub(super) variables: BTreeSet<String>,
+    pub(super) settings: &'s Settings,
+}
+
+impl<'s> Shared<'s> {
+    /// With these lists and no variables: what a script has around it.
+    pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
+        Self { lists, variables: BTreeSet::new(), settings }
+    }
+
+    /// The lists of a file and of what it includes.
+    pub(super) fn collect_lists(&mut self, source: &FilterSource, problems: &mut Vec<Problem>) {
+        let lists = match source {
+            FilterSource::Yaml(file) => &file.lists,
+            FilterSource::Lua(script) => &script.lists,
+        };
+        for list in lists {
+            self.define(list, problems);
+        }
+        if let FilterSource::Yaml(file) = source {
+            self.collect_below(&file.document.root, problems);
+        }
+    }
+
+    fn collect_below(&mut self, node: &Node, problems: &mut Vec<Problem>) {
+        match &node.value {
+            Value::File(file) => self.collect_lists(file, problems),
+            Value::Seq(items) => items.iter().for_each(|item| self.collect_below(item, problems)),
+            Value::Map(entries) => entries.iter().for_each(|(_, node)| self.collect_below(node, problems)),
+            Value::Null | Value::Scalar { .. } => {}
+        }
+    }
+
+    /// A list that is defined twice alike is one; what the config says counts for a shipped filter too.
+    pub(super) fn define(&mut self, list: &lists::List, problems: &mut Vec<Problem>) {
+        let kind = match &list.kind {
+            Written::Inline(entries) => ListKind::Inline(Arc::clone(entries)),
+            Written::File(path, entries) => ListKind::File(Arc::new(path.clone()), Arc::clone(entries)),
+            Written::Database => ListKind::Database,
+        };
+        let is_reserved = list.name == "me";
+        let is_config = self.settings.lists.iter().any(|known| known.name == list.name);
+        match self.lists.get(&list.name).filter(|_| !is_config || is_reserved) {
+            Some(known) if !same_list(&known.kind, &kind) => {
+                let mut own = Problems::new(&list.source);
+                own.error(list.at, format!("the list `{}` is defined elsewhere in another way", list.name))
+                    .hint("define it once, in the config or in one rule file");
+                problems.extend(own.into_vec());
+            }
+            _ if is_reserved => {
+                let mut own = Problems::new(&list.source);
+                own.error(list.at, "the list `me` is your own addresses").hint("write them under `me:` in the config");
+                problems.extend(own.into_vec());
+            }
+            Some(_) => {}
+            None => {
+                let new = List { name: list.name.as_str().into(), kind };
+                self.lists.to_mut().entry(list.name.clone()).or_insert(new);
+            }
+        }
+    }
+}
+
+fn same_list(a: &ListKind, b: &ListKind) -> bool {
+    match (a, b) {
+        (ListKind::Database, ListKind::Database) => true,
+        (ListKind::File(a, _), ListKind::File(b, _)) => a == b,
+        (ListKind::Inline(a), ListKind::Inline(b)) => a == b,
+        _ => false,
+    }
+}

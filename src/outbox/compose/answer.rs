@@ -1,0 +1,103 @@
+//! Answers: RFC 3834 3 and RFC 5230 5.
+
+use super::{Desk, Head, bare, body};
+use crate::decision::{Reject, Reply, Vacation};
+use crate::message::{Bytes, Message};
+
+/// References are cut to so many ids: the first and the last ones (RFC 5322 2.1.1 bounds the line, not the list).
+const MOST_REFERENCES: usize = 20;
+
+/// `vacation`.
+pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Message {
+    let subject = vacation.subject.clone().unwrap_or_else(|| automatic_subject(original));
+    answer(original, vacation.from.as_deref(), &vacation.to, &subject, &vacation.text, desk)
+}
+
+/// `reply`.
+pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
+    let subject = reply.subject.clone().unwrap_or_else(|| {
+        let subject = original.first("Subject").unwrap_or("your message");
+        let is_reply = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
+        if is_reply { subject.to_owned() } else { format!("Re: {subject}") }
+    });
+    answer(original, reply.from.as_deref(), &reply.to, &subject, &reply.text, desk)
+}
+
+/// `Auto: ` and the original Subject (RFC 5230 5.3), a fixed text without one.
+fn automatic_subject(original: &Message) -> String {
+    match original.first("Subject").map(str::trim).filter(|subject| !subject.is_empty()) {
+        Some(subject) => format!("Auto: {subject}"),
+        None => "Automated reply".to_owned(),
+    }
+}
+
+fn answer(original: &Message, from: Option<&str>, to: &str, subject: &str, text: &str, desk: &Desk<'_>) -> Message {
+    let mut head = head(original, from, to, subject, desk);
+    head.add("MIME-Version", "1.0");
+    let mail = format!("{}{}", head.0, body::text_part(text));
+    Message::new(Bytes::Memory(mail.into_bytes()))
+}
+
+fn head(original: &Message, from: Option<&str>, to: &str, subject: &str, desk: &Desk<'_>) -> Head {
+    let mut head = Head::default();
+    head.add("From", from.unwrap_or(&desk.addressed(original)));
+    head.add("To", to);
+    head.add("Subject", subject);
+    head.add("Date", &desk.date());
+    head.add("Message-ID", &desk.message_id());
+    if let Some(id) = original.message_id() {
+        head.add("In-Reply-To", &format!("<{id}>"));
+    }
+    let references = references(original);
+    if !references.is_empty() {
+        head.add("References", &references);
+    }
+    head.add("Auto-Submitted", "auto-replied");
+    // What Exchange and older vacation programs look at.
+    head.add("X-Auto-Response-Suppress", "All");
+    head.add("Precedence", "bulk");
+    head
+}
+
+/// RFC 5322 3.6.4: the original's References, or its In-Reply-To when that is one id, and its Message-ID.
+fn references(original: &Message) -> String {
+    let ids = |field: &str| -> Vec<String> {
+        let value = original.first(field).unwrap_or_default();
+        value.split_whitespace().filter(|id| id.starts_with('<') && id.ends_with('>')).map(str::to_owned).collect()
+    };
+    let mut all = ids("References");
+    if all.is_empty() {
+        all = Some(ids("In-Reply-To")).filter(|ids| ids.len() == 1).unwrap_or_default();
+    }
+    all.extend(original.message_id().map(|id| format!("<{id}>")));
+    if all.len() > MOST_REFERENCES {
+        let last = all.split_off(all.len() - (MOST_REFERENCES - 1));
+        all.truncate(1);
+        all.extend(last);
+    }
+    all.join(" ")
+}
+
+/// `reject`: a message disposition notification (RFC 8098) that says the message was deleted, with the explanation
+/// (RFC 5429 2.2).
+pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
+    let own = desk.addressed(original);
+    let mut head = head(original, None, &reject.to, "Rejected: your message was not accepted", desk);
+    let boundary = format!("mailsluice-{}-{}", desk.id, desk.now.timestamp().as_second());
+    head.add("MIME-Version", "1.0");
+    let mut report = Head::default();
+    report.add("Reporting-UA", &format!("{}; mailsluice", desk.host));
+    report.add("Final-Recipient", &format!("rfc822; {}", bare(&own)));
+    if let Some(id) = original.message_id() {
+        report.add("Original-Message-ID", &format!("<{id}>"));
+    }
+    report.add("Disposition", "automatic-action/MDN-sent-automatically; deleted");
+    let mail = format!(
+        "{}Content-Type: multipart/report; report-type=disposition-notification;\n boundary=\"{boundary}\"\n\n\
+         --{boundary}\n{}\n--{boundary}\nContent-Type: message/disposition-notification\n\n{}\n--{boundary}--\n",
+        head.0,
+        body::text_part(&reject.text),
+        report.0,
+    );
+    Message::new(Bytes::Memory(mail.into_bytes()))
+}

@@ -1,0 +1,73 @@
+//! The mail that is sent: forwards, answers, notifications. Every value from a message passes
+//! [`crate::message::composed_field`], which cannot make two fields of one value.
+
+mod answer;
+mod body;
+mod forward;
+mod notification;
+
+pub use answer::{reject, reply, vacation};
+pub use forward::redirect;
+pub use notification::notification;
+
+use jiff::{Timestamp, Zoned};
+
+use crate::message::{Address, Message, composed_field, parse_addresses};
+
+/// What all mail that we write needs to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'a> {
+    /// The user's addresses.
+    pub own: &'a [String],
+    /// The address to write from when nothing else says so.
+    pub from: &'a str,
+    /// This host, for Message-IDs and trace fields.
+    pub host: &'a str,
+    /// Distinguishes what is told: the number of its row in the outbox. The same row gives the same Message-ID, so that
+    /// a copy sent twice after a crash is recognised.
+    pub id: i64,
+    /// When it was decided: with the number it makes the Message-ID.
+    pub at: Timestamp,
+    /// Now.
+    pub now: &'a Zoned,
+}
+
+/// A header block being written.
+#[derive(Debug, Default)]
+struct Head(String);
+
+impl Head {
+    fn add(&mut self, name: &str, value: &str) {
+        self.0.push_str(&composed_field(name, value));
+    }
+}
+
+impl Desk<'_> {
+    fn date(&self) -> String {
+        jiff::fmt::rfc2822::to_string(self.now).unwrap_or_default()
+    }
+
+    fn message_id(&self) -> String {
+        // The domain of the address, not the name of this machine: that is nobody's business (RFC 3834 3.1.1).
+        let domain = bare(self.from).rsplit_once('@').map_or_else(|| "localhost".to_owned(), |(_, d)| d.to_owned());
+        format!("<mailsluice.{}.{}@{}>", self.id, self.at.as_second(), id_part(&domain))
+    }
+
+    /// The own address that the message was sent to, with its name there, else the one to write from.
+    fn addressed(&self, original: &Message) -> String {
+        let is_own = |address: &&Address| self.own.iter().any(|own| own.eq_ignore_ascii_case(&address.address));
+        let recipients = original.recipients();
+        recipients.iter().find(is_own).map_or_else(|| self.from.to_owned(), |own| own.address.clone())
+    }
+}
+
+/// The bare address of `Name <address>`.
+fn bare(text: &str) -> String {
+    parse_addresses(text).into_iter().next().map_or_else(|| text.to_owned(), |address| address.address)
+}
+
+/// A host name as it may stand in a Message-ID.
+fn id_part(host: &str) -> String {
+    let clean: String = host.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-')).collect();
+    if clean.is_empty() { "localhost".to_owned() } else { clean }
+}

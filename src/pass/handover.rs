@@ -1,0 +1,120 @@
+//! Programs that are told: `pipe`, and `notify` by a program or on the desktop.
+
+use std::io::Read;
+use std::time::Duration;
+
+use crate::decision::{Importance, Input, Notify, Pipe, Way};
+use crate::error::{Error, Kind};
+use crate::message::Message;
+use crate::outbox::relay::Verdict;
+use crate::program;
+
+/// What a notification may take.
+const NOTIFY: Duration = Duration::from_secs(30);
+/// The most of a part that a program gets, in bytes.
+const MOST: usize = 100 * 1024 * 1024;
+/// EX_TEMPFAIL.
+const TRY_AGAIN: i32 = 75;
+
+/// A program with what it reads.
+pub(super) struct Program {
+    run: Vec<String>,
+    input: What,
+    timeout: Duration,
+}
+
+enum What {
+    OfMessage(Input),
+    Text(String),
+}
+
+/// The program of a telling, if that is how it is told.
+pub(super) fn program(way: &Way) -> Option<Program> {
+    match way {
+        Way::Pipe(Pipe { run, input, timeout }) => {
+            Some(Program { run: run.clone(), input: What::OfMessage(*input), timeout: *timeout })
+        }
+        Way::Notify(Notify { run: Some(run), text, .. }) => {
+            Some(Program { run: run.clone(), input: What::Text(text.clone()), timeout: NOTIFY })
+        }
+        Way::Notify(notify) if notify.desktop => Some(desktop(notify)),
+        _ => None,
+    }
+}
+
+/// `notify-send`, as every desktop has it.
+fn desktop(notify: &Notify) -> Program {
+    let urgency = match notify.importance {
+        Importance::High => "critical",
+        Importance::Normal => "normal",
+        Importance::Low => "low",
+    };
+    let words = ["notify-send", "--app-name=mailsluice", "--urgency", urgency, "--", &notify.title, &notify.text];
+    let run = words.iter().map(|word| word.replace('\0', "")).collect();
+    Program { run, input: What::Text(String::new()), timeout: NOTIFY }
+}
+
+impl Program {
+    /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later.
+    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
+        let inputs: Vec<Vec<u8>> = match &self.input {
+            What::Text(text) => vec![text.clone().into_bytes()],
+            What::OfMessage(Input::Message) => return self.once(message.reader(), message, allow_root),
+            What::OfMessage(Input::Headers) => vec![message.head().to_vec()],
+            What::OfMessage(Input::Body) => vec![message.raw_body(MOST)],
+            What::OfMessage(Input::Nothing) => vec![Vec::new()],
+            What::OfMessage(Input::Part(number)) => {
+                match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
+                    Some(index) => vec![message.part_bytes(index, MOST)],
+                    None => {
+                        let text = format!("the message has no part {number}");
+                        return Verdict::Never(Error::permanent(Kind::Refused, text));
+                    }
+                }
+            }
+            What::OfMessage(Input::Attachments) => {
+                let parts = message.parts().iter().enumerate().filter(|(_, part)| part.is_attachment());
+                parts.map(|(index, _)| message.part_bytes(index, MOST)).collect()
+            }
+        };
+        let mut last = Verdict::Sent("there was nothing to give".to_owned());
+        for input in inputs {
+            last = self.once(Ok(Box::new(input.as_slice())), message, allow_root);
+            if !matches!(last, Verdict::Sent(_)) {
+                return last;
+            }
+        }
+        last
+    }
+
+    fn once(&self, input: std::io::Result<Box<dyn Read + Send + '_>>, message: &Message, allow_root: bool) -> Verdict {
+        let name = self.run.join(" ");
+        let failed = |text: String| Verdict::Never(Error::permanent(Kind::Refused, text));
+        let mut input = match input {
+            Ok(input) => input,
+            Err(e) => return Verdict::Later(Error::disk("reading the message", e)),
+        };
+        let value = |value: Option<&str>| value.unwrap_or_default().replace('\0', "");
+        let environment = [
+            ("MAILSLUICE_SENDER", value(message.envelope_sender())),
+            ("MAILSLUICE_RECIPIENT", value(message.delivered_to())),
+            ("MAILSLUICE_MESSAGE_ID", value(message.message_id())),
+        ];
+        let program = program::Program {
+            run: &self.run,
+            timeout: self.timeout,
+            most: 64 * 1024,
+            environment: &environment,
+            allow_root,
+        };
+        match program.run(Some(&mut *input)) {
+            Ok(ended) if ended.code == 0 => Verdict::Sent(format!("{name} took it")),
+            Ok(ended) if ended.code == TRY_AGAIN => {
+                let text = format!("{name} asks to try again later {}", ended.complaint);
+                Verdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
+            }
+            Ok(ended) => failed(format!("{name} ended with {}: {}", ended.code, ended.complaint)),
+            Err(failure) => failed(format!("{name}: {failure}")),
+        }
+    }
+}

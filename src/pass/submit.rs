@@ -1,0 +1,125 @@
+//! Submit: a message of the user's own goes into the outbox, durably, for `mailsluice sendmail`.
+
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::commit::Committer;
+use super::plan::Decided;
+use super::{Decide, Ways, World};
+use crate::config::template::Template;
+use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
+use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
+use crate::message::{Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED};
+
+/// So many recipients one message may have.
+const MOST_RECIPIENTS: usize = 1000;
+
+/// A message to be sent.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The message; From, Date and Message-ID are added where they are missing.
+    pub message: Message,
+    /// Whether the recipients stand in To, Cc and Bcc.
+    pub from_header: bool,
+    /// The envelope sender, if it was given; empty for the null one.
+    pub sender: Option<String>,
+    /// The display name for a message without From.
+    pub name: Option<String>,
+    /// The recipients that were named.
+    pub recipients: Vec<String>,
+}
+
+/// Puts it into the outbox. When this returns, it survives a power cut. The result is its number in the log.
+pub fn submit(world: &World, ways: &Ways, outgoing: Outgoing) -> Result<i64> {
+    let wrong = |text: &str| Error::permanent(Kind::Usage, format!("sendmail: {text}"));
+    let to = recipients(&outgoing).ok_or_else(|| wrong("an address is not valid"))?;
+    if to.is_empty() {
+        return Err(wrong("there is no recipient: name one, or use -t and write To into the message"));
+    }
+    if to.len() > MOST_RECIPIENTS {
+        return Err(wrong("more than 1000 recipients"));
+    }
+    if outgoing.message.fields().is_empty() {
+        return Err(wrong("there is no message on standard input, or it has no header"));
+    }
+    let from = outgoing.message.addresses("From").next().map(|from| from.address.clone());
+    let sender = match outgoing.sender.as_deref() {
+        Some("<>" | "") => Some(String::new()),
+        Some(sender) => Some(sender.trim_matches(['<', '>']).to_owned()),
+        None => from,
+    };
+    let relay = ways.relay_of_sender(sender.as_deref().unwrap_or_default());
+    let own = ways.from(relay, "").unwrap_or_default().to_owned();
+    let message = completed(&outgoing, &own, world);
+    let envelope_from = match sender.as_deref() {
+        Some("") => EnvelopeFrom::Null,
+        Some(sender) if crate::filter::is_address(sender) => EnvelopeFrom::Address(sender.to_owned()),
+        // `cron` and its like call themselves by a login name.
+        _ => EnvelopeFrom::Own,
+    };
+    let way = Way::Redirect(Redirect { to, mode: RedirectMode::Submit, envelope_from });
+    let telling = Telling { version: 0, relay: relay.map(|relay| relay.name.clone()), way };
+    record(world, message, telling)
+}
+
+/// One transaction, and the bytes in the spool before it.
+fn record(world: &World, message: Message, telling: Telling) -> Result<i64> {
+    let now = world.now();
+    let origin = Arc::new(Origin { account: SUBMITTED.to_owned(), folder: "(stdin)".to_owned(), generation: 0 });
+    let unique = format!("{}.{}", now.as_nanosecond(), std::process::id());
+    let envelope = Envelope { key: Key::new(&origin, unique), arrived: now, flags: Flags::default(), announced: 0 };
+    let decision =
+        Decision { actions: vec![Action::Tell(telling)], why: vec!["sendmail".to_owned()], ..Decision::default() };
+    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
+    let mut committer = Committer::new(world, SUBMITTED, engine, Template::inbox());
+    let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
+    let published = committer.make_durable(vec![decided])?.unwrap_or_default();
+    committer.finish()?;
+    let first = published.ids().next();
+    first.ok_or_else(|| Error::transient(Kind::State, "putting the message into the outbox"))
+}
+
+/// `None`: one of them is no address.
+fn recipients(outgoing: &Outgoing) -> Option<Vec<String>> {
+    let mut to: Vec<String> = outgoing.recipients.iter().map(|to| to.trim_matches(['<', '>']).to_owned()).collect();
+    if outgoing.from_header {
+        let has_resent = outgoing.message.first("Resent-To").is_some();
+        let fields: &[&str] = if has_resent { &["Resent-To", "Resent-Cc", "Resent-Bcc"] } else { &["To", "Cc", "Bcc"] };
+        for field in fields {
+            to.extend(outgoing.message.addresses(field).map(|address| address.address.clone()));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    to.retain(|address| seen.insert(address.to_lowercase()));
+    to.iter().all(|address| crate::filter::is_address(address)).then_some(to)
+}
+
+/// Bcc goes, and what RFC 5322 3.6 demands comes.
+fn completed(outgoing: &Outgoing, own: &str, world: &World) -> Message {
+    let message = &outgoing.message;
+    let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
+    let mut edits = vec![
+        Edit::Delete { name: "Bcc".to_owned(), value_contains: None },
+        Edit::Delete { name: "Resent-Bcc".to_owned(), value_contains: None },
+        Edit::Delete { name: "Return-Path".to_owned(), value_contains: None },
+    ];
+    let now = world.now();
+    if message.first("From").is_none() {
+        let from = match &outgoing.name {
+            Some(name) => format!("\"{}\" <{own}>", name.replace(['"', '\\'], "")),
+            None => own.to_owned(),
+        };
+        edits.push(add("From", from));
+    }
+    if message.first("Date").is_none() {
+        let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(TimeZone::system())).unwrap_or_default();
+        edits.push(add("Date", date));
+    }
+    if message.first("Message-ID").is_none() {
+        let host = own.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        edits.push(add("Message-ID", format!("<{}.{}@{host}>", now.as_nanosecond(), std::process::id())));
+    }
+    message.edited(&edits)
+}

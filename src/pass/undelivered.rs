@@ -1,0 +1,78 @@
+//! What could not be told: the message goes to the inbox, and a notice says why.
+
+use std::sync::Arc;
+
+use super::commit::Committer;
+use super::{Cause, Decide, Notice, World};
+use crate::clean;
+use crate::config::template::Template;
+use crate::deliver::{find_orphans, recover};
+use crate::error::{Error, Result};
+use crate::filter::Engine;
+use crate::message::{Bytes, Key, Message, OUTBOX, Origin, written_for};
+use crate::state::OutboxRow;
+
+/// A row that was given up, for these recipients.
+pub(super) struct GivenUp<'a> {
+    pub(super) item: &'a OutboxRow,
+    pub(super) to: Vec<String>,
+    pub(super) cause: &'a str,
+}
+
+/// Files the message once, and a notice beside it. Nobody outside is told: a bounce to whoever wrote it would hit the
+/// wrong one.
+pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
+    let GivenUp { item, to, cause } = given_up;
+    let mut committer = committer(world);
+    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
+    let key = Key::new(&Arc::new(origin), format!("{}.{}", item.id, item.attempts));
+    if world.store.remembered(&key)?.is_none() {
+        let mut bytes = Vec::new();
+        original
+            .reader()
+            .and_then(|mut reader| reader.read_to_end(&mut bytes))
+            .map_err(|e| Error::disk(format!("reading {}", item.bytes.display()), e))?;
+        committer.keep(key, Message::new(Bytes::Memory(bytes)), &format!("could not be told: {cause}"))?;
+    }
+    let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
+    let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
+    let text = format!(
+        "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\nIt is in the inbox. Nobody else was told; \
+         `mailsluice queue show {}` has the history.",
+        item.telling.way.word(),
+        item.id
+    );
+    committer.notify(&Notice { cause: Cause::Undelivered(item.id), account: OUTBOX.to_owned(), text })?;
+    committer.finish()
+}
+
+/// A relay that only the user can help, once a day.
+pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result<()> {
+    if error.is_transient() {
+        return Ok(());
+    }
+    let mut committer = committer(world);
+    let cause = clean::line(error.to_string().as_bytes());
+    let cause = cause.trim_end_matches('.');
+    let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
+    committer.notify(&Notice { cause: Cause::RelayRefuses, account: OUTBOX.to_owned(), text })?;
+    committer.finish()
+}
+
+/// What is filed from here has an account of its own: the lock on the outbox is its lock.
+fn committer(world: &World) -> Committer {
+    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
+    Committer::new(world, OUTBOX, engine, Template::inbox())
+}
+
+/// What an interrupted process was filing is finished before anything is sent.
+pub(super) fn resume(world: &World) -> Result<()> {
+    recover(&*world.disk, &*world.store, OUTBOX, world.now())?;
+    // What was staged and not recorded is filed again from the row that it is about.
+    for account in [OUTBOX.to_owned(), written_for(OUTBOX)] {
+        for orphan in find_orphans(&*world.disk, world.folders.root(), &account)? {
+            super::leftovers::remove(world, &orphan.path)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Which relay carries what, and from which address.
+
+use crate::config::{Config, Relay, RelayKind};
+use crate::decision::{EnvelopeFrom, Telling, Way};
+
+/// The relays of a config, and who writes through them.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    relays: Vec<Relay>,
+    own: Vec<String>,
+    /// The address of each account that has one.
+    accounts: Vec<(String, String)>,
+}
+
+/// The name of the relay that is taken when nobody names one.
+const DEFAULT: &str = "default";
+
+impl Ways {
+    /// Those of a config.
+    pub fn of(config: &Config) -> Self {
+        let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));
+        Self {
+            relays: config.relays.clone(),
+            own: config.me.clone(),
+            accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
+        }
+    }
+
+    /// The user's addresses.
+    pub fn own(&self) -> &[String] {
+        &self.own
+    }
+
+    /// The relay of that name; without a name the one called `default`, or the only one.
+    pub fn relay(&self, name: Option<&str>) -> Option<&Relay> {
+        match name {
+            Some(name) => self.relays.iter().find(|relay| relay.name == name),
+            None => match self.relays.as_slice() {
+                [only] => Some(only),
+                all => all.iter().find(|relay| relay.name == DEFAULT),
+            },
+        }
+    }
+
+    /// The relay by which a sender of one's own is sent: the one whose address it is, else the default.
+    pub fn relay_of_sender(&self, sender: &str) -> Option<&Relay> {
+        let is_its = |relay: &&Relay| relay.from.as_deref().is_some_and(|from| from.eq_ignore_ascii_case(sender));
+        self.relays.iter().find(is_its).or_else(|| self.relay(None))
+    }
+
+    /// The address to write from: the relay's, the account's, or the first of one's own.
+    pub(super) fn from<'s>(&'s self, relay: Option<&'s Relay>, account: &str) -> Option<&'s str> {
+        let of_account = self.accounts.iter().find(|(name, _)| name == account).map(|(_, address)| address.as_str());
+        let of_relay = relay.and_then(|relay| relay.from.as_deref());
+        of_relay.or(of_account).or_else(|| self.own.first().map(String::as_str))
+    }
+
+    /// The reverse-path. What came with the null one goes out with it (RFC 5228 4.2); answers have it too, except where
+    /// the relay refuses it.
+    pub(super) fn reverse_path<'p>(
+        &self,
+        telling: &'p Telling,
+        relay: &Relay,
+        own: &'p str,
+        original: Option<&'p str>,
+    ) -> &'p str {
+        let null = if relay.null_sender { "" } else { own };
+        match &telling.way {
+            Way::Redirect(redirect) => match (&redirect.envelope_from, original) {
+                (_, Some("")) => null,
+                (EnvelopeFrom::Default, Some(original)) if matches!(relay.kind, RelayKind::Sendmail(_)) => original,
+                (EnvelopeFrom::Original, Some(original)) => original,
+                (EnvelopeFrom::Null, _) => null,
+                (EnvelopeFrom::Address(address), _) => address,
+                _ => own,
+            },
+            Way::Vacation(answer) => answered(&answer.envelope_from, own, null),
+            Way::Reply(answer) => answered(&answer.envelope_from, own, null),
+            Way::Reject(_) => null,
+            // RFC 5436 2.7: a notification about a message without a sender has none either.
+            Way::Notify(_) if original == Some("") => null,
+            Way::Lmtp(_) => original.unwrap_or(own),
+            _ => own,
+        }
+    }
+}
+
+fn answered<'p>(from: &'p EnvelopeFrom, own: &'p str, null: &'p str) -> &'p str {
+    match from {
+        EnvelopeFrom::Own => own,
+        EnvelopeFrom::Address(address) => address,
+        EnvelopeFrom::Default | EnvelopeFrom::Original | EnvelopeFrom::Null => null,
+    }
+}
