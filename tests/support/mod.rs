@@ -38,6 +38,7 @@ pub mod script;
 pub mod scripted_server;
 pub mod smtp_login;
 pub mod smtp_server;
+mod smtp_session;
 pub mod smtp_sink;
 pub mod tls;
 pub mod wire;
