@@ -133,12 +133,6 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: 
     compiled
 }
 
-/// The place of a key.
-fn map_key(node: &Node, name: &str) -> Option<Span> {
-    let Value::Map(entries) = &node.value else { return None };
-    entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.span)
-}
-
 /// A file that is read by itself and within another one says everything twice.
 fn drop_repeated(problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
@@ -392,11 +386,10 @@ impl<'d, 's> Compiler<'d, 's> {
         let map = MapReader::new(node, &ACTION, &mut self.problems);
         let found: Vec<(&actions::Word, &Node)> =
             actions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+        let at = found.first().and_then(|(word, _)| map.key_span(word.key.0));
         match found.as_slice() {
-            [(word, value)] if word.tells && self.shared.is_silent => {
-                let text = format!("maintenance tells nobody anything: `{}` is for mail that comes in", word.key.0);
-                let problem = self.problems.error(map_key(node, word.key.0).unwrap_or(value.span), text);
-                problem.hint("put it into `rules:`, or use `fileinto` or another action that stays here");
+            [(word, _)] if word.tells && self.shared.is_silent => {
+                actions::refuse_telling(word, at.unwrap_or(node.span), &mut self.problems);
                 None
             }
             [(word, value)] => (word.read)(value, self),

@@ -25,8 +25,9 @@ use std::fmt;
 use super::asking::Break;
 use super::compile::Compiler;
 use super::run::Run;
+use crate::config::problem::Problems;
 use crate::config::reader::{KeyDoc, Shape};
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Span};
 
 /// An action, compiled.
 pub(super) trait Verb: fmt::Debug + Send + Sync {
@@ -146,4 +147,11 @@ fn no_value(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
     let problem = compiler.problems.error(node.span, format!("`{word}` takes no value"));
     problem.hint(format!("write just `- {word}`"));
     None
+}
+
+/// Refuses a word that tells somebody something, where nobody is told anything.
+pub(super) fn refuse_telling(word: &Word, at: Span, problems: &mut Problems) {
+    let text = format!("maintenance tells nobody anything: `{}` is for mail that comes in", word.key.0);
+    let hint = "put it into `rules:`, or use `fileinto` or another action that stays here";
+    problems.error(at, text).hint(hint);
 }
