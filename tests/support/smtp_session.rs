@@ -135,6 +135,10 @@ impl<'s> Session<'s> {
         let wire = self.message()?;
         let mut taken = self.taken.take().unwrap_or_default();
         taken.wire = wire;
+        // A server that took a message has it, whatever becomes of the client now.
+        if let Some(hook) = lock(&self.shared.hook).as_mut() {
+            hook(".");
+        }
         let count = if self.shared.options.lmtp { taken.to.len() } else { 1 };
         for number in 1..=count {
             let name = if number > 1 { format!(".{number}") } else { ".".to_owned() };
