@@ -5,12 +5,14 @@ use super::words::hex_digit;
 /// The longest value written, in bytes of the text; the rest is cut (`reliability.md` I2).
 pub const MAX_COMPOSED: usize = 8 * 1024;
 
-/// Lines are folded here where blanks allow it (RFC 5322 2.1.1).
-const LINE: usize = 78;
+/// Lines are folded here where blanks allow it: 78 would do (RFC 5322 2.1.1), but not with encoded words (RFC 2047 2).
+const LINE: usize = 76;
 /// No line is longer, its end not counted, blanks or not.
 const HARD_LINE: usize = 998;
 /// The longest encoded word (RFC 2047 2).
 const WORD: usize = 75;
+/// One with the longest character: 12 letters.
+const SHORTEST_WORD: usize = WORD_START.len() + 12 + WORD_END.len();
 
 const WORD_START: &str = "=?utf-8?Q?";
 const WORD_END: &str = "?=";
@@ -77,15 +79,19 @@ impl Line {
     }
 }
 
-/// A text as encoded words, none longer than [`WORD`], cut between characters.
+/// A text as encoded words, none longer than [`WORD`], cut between characters. Where it begins the value the first one is
+/// as short as the name of the field demands, as long as a character fits.
 fn encoded(text: &str, line: &mut Line) {
     let mut word = WORD_START.to_owned();
+    let is_first = line.out.ends_with(':');
+    let mut most = if is_first { LINE.saturating_sub(line.column + 1).max(SHORTEST_WORD) } else { WORD };
     for c in text.chars() {
         let letter = q(c);
-        if word.len() + letter.len() + WORD_END.len() > WORD {
+        if word.len() + letter.len() + WORD_END.len() > most {
             word.push_str(WORD_END);
             line.word(&word);
             WORD_START.clone_into(&mut word);
+            most = WORD;
         }
         word.push_str(&letter);
     }

@@ -71,6 +71,15 @@ pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> S
     counts.sum()
 }
 
+pub(super) fn replied_since(db: &Connection, handle: &str, to: &str, since: Timestamp) -> Sql<u64> {
+    let mut count = db.prepare_cached(
+        "SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = 'reply' AND changed >= ?3
+         AND json_extract(telling, '$.way.reply.handle') = ?1
+         AND json_extract(telling, '$.way.reply.to') = ?2 COLLATE NOCASE",
+    )?;
+    count.query_row(params![handle, to, since.as_second()], |row| row.get(0))
+}
+
 pub(super) fn rests(db: &Connection) -> Sql<Vec<Rest>> {
     let mut query = db.prepare_cached("SELECT relay, sender, until, failures, cause FROM rest")?;
     let rows = query.query_map([], |row| {

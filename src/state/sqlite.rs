@@ -334,6 +334,10 @@ impl Store for SqliteStore {
         self.read("counting what was sent", |db| outbox::sent_since(db, kinds, since))
     }
 
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
+        self.read("counting the replies to a sender", |db| outbox::replied_since(db, handle, to, since))
+    }
+
     fn rests(&self) -> Result<Vec<Rest>> {
         self.read("reading which relays rest", outbox::rests)
     }

@@ -56,6 +56,9 @@ pub trait Store: Send + Sync {
     /// How many rows of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
 
+    /// How many replies under this handle were sent to this address since then.
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64>;
+
     /// The relays that rest.
     fn rests(&self) -> Result<Vec<Rest>>;
 

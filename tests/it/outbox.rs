@@ -18,10 +18,10 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mailsluice");
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One user with rules.
-struct User {
-    sandbox: Sandbox,
+pub struct User {
+    pub sandbox: Sandbox,
     own: String,
-    rules: String,
+    pub rules: String,
 }
 
 impl User {
@@ -31,7 +31,11 @@ impl User {
         user
     }
 
-    fn with_relay(rules: &str, server: &SmtpServer) -> Self {
+    pub fn without_relay(rules: &str) -> Self {
+        Self::new("me@home.example", rules)
+    }
+
+    pub fn with_relay(rules: &str, server: &SmtpServer) -> Self {
         let user = Self::new("me@home.example", rules);
         user.relay(server.port());
         user
@@ -42,31 +46,31 @@ impl User {
             .config(&format!("maildir: ~/Mail\nstate: ~/state\nme: [{}]\n{more}rules:\n{}\n", self.own, self.rules));
     }
 
-    fn relay(&self, port: u16) {
+    pub fn relay(&self, port: u16) {
         self.config(&format!("relays: {{default: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none}}}}}}\n"));
     }
 
-    fn deliver(&self, message: impl AsRef<[u8]>) {
+    pub fn deliver(&self, message: impl AsRef<[u8]>) {
         let output = self.sandbox.run_with_stdin(&["--allow-root", "deliver"], message);
         assert_eq!(output.code, 0, "{output}");
     }
 
-    fn queue(&self, arguments: &[&str]) -> Output {
+    pub fn queue(&self, arguments: &[&str]) -> Output {
         self.sandbox.run(&[&["--allow-root", "queue"], arguments].concat())
     }
 
-    fn rows(&self) -> Vec<Value> {
+    pub fn rows(&self) -> Vec<Value> {
         let output = self.queue(&["list", "--all", "--json"]);
         output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn states(&self) -> Vec<String> {
+    pub fn states(&self) -> Vec<String> {
         self.rows().iter().map(|row| row["state"].as_str().unwrap().to_owned()).collect()
     }
 
     /// Waits for what runs beside us.
     #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    pub fn until(&self, what: &str, is_so: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let start = Instant::now();
         loop {
             let rows = self.rows();
@@ -80,14 +84,14 @@ impl User {
 
     /// Until every row is sent, given up, or has been tried.
     #[track_caller]
-    fn settled(&self) -> Vec<Value> {
+    pub fn settled(&self) -> Vec<Value> {
         let is_done = |row: &Value| row["state"] == "sent" || row["state"] == "failed" || row["said"] != "";
         self.until("every row is tried", |rows| rows.iter().all(is_done))
     }
 
     /// Tries again until every row is in this state.
     #[track_caller]
-    fn retried(&self, state: &str) {
+    pub fn retried(&self, state: &str) {
         let start = Instant::now();
         while self.states().iter().any(|now| now != state) {
             assert!(start.elapsed() < PATIENCE, "{:#?}", self.rows());
@@ -95,25 +99,25 @@ impl User {
         }
     }
 
-    fn inbox(&self) -> Vec<String> {
+    pub fn inbox(&self) -> Vec<String> {
         let found = Maildirs::at(self.sandbox.maildir()).in_folder("INBOX");
         found.iter().map(|found| String::from_utf8_lossy(&found.bytes).into_owned()).collect()
     }
 }
 
-fn mail(number: usize, subject: &str) -> String {
+pub fn mail(number: usize, subject: &str) -> String {
     format!(
         "Return-Path: <ann@far.example>\nFrom: Ann <ann@far.example>\nTo: me@home.example\n\
          Message-ID: <{number}@far.example>\nSubject: {subject}\n\nhello\n.dot\n"
     )
 }
 
-fn text(taken: &Taken) -> String {
+pub fn text(taken: &Taken) -> String {
     String::from_utf8_lossy(&taken.message()).replace("\r\n", "\n")
 }
 
 /// The reverse-path.
-fn from(taken: &Taken) -> &str {
+pub fn from(taken: &Taken) -> &str {
     taken.mail.split(['<', '>']).nth(1).unwrap()
 }
 

@@ -6,6 +6,8 @@ use crate::message::{Bytes, Message};
 
 /// References are cut to so many ids: the first and the last ones (RFC 5322 2.1.1 bounds the line, not the list).
 const MOST_REFERENCES: usize = 20;
+/// A longer id is none; one of them stands on a line (RFC 5322 2.1.1).
+const LONGEST_ID: usize = 900;
 
 /// `vacation`.
 pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Message {
@@ -16,7 +18,7 @@ pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Mes
 /// `reply`.
 pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
     let subject = reply.subject.clone().unwrap_or_else(|| {
-        let subject = original.first("Subject").unwrap_or("your message");
+        let subject = subject(original).unwrap_or("your message");
         let is_reply = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         if is_reply { subject.to_owned() } else { format!("Re: {subject}") }
     });
@@ -25,10 +27,11 @@ pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
 
 /// `Auto: ` and the original Subject (RFC 5230 5.3), a fixed text without one.
 fn automatic_subject(original: &Message) -> String {
-    match original.first("Subject").map(str::trim).filter(|subject| !subject.is_empty()) {
-        Some(subject) => format!("Auto: {subject}"),
-        None => "Automated reply".to_owned(),
-    }
+    subject(original).map_or_else(|| "Automated reply".to_owned(), |subject| format!("Auto: {subject}"))
+}
+
+fn subject(original: &Message) -> Option<&str> {
+    original.first("Subject").map(str::trim).filter(|subject| !subject.is_empty())
 }
 
 fn answer(original: &Message, from: Option<&str>, to: &str, subject: &str, text: &str, desk: &Desk<'_>) -> Message {
@@ -45,13 +48,8 @@ fn head(original: &Message, from: Option<&str>, to: &str, subject: &str, desk: &
     head.add("Subject", subject);
     head.add("Date", &desk.date());
     head.add("Message-ID", &desk.message_id());
-    if let Some(id) = original.message_id() {
-        head.add("In-Reply-To", &format!("<{id}>"));
-    }
-    let references = references(original);
-    if !references.is_empty() {
-        head.add("References", &references);
-    }
+    head.add_ids("In-Reply-To", own_id(original).as_slice());
+    head.add_ids("References", &references(original));
     head.add("Auto-Submitted", "auto-replied");
     // What Exchange and older vacation programs look at.
     head.add("X-Auto-Response-Suppress", "All");
@@ -60,22 +58,33 @@ fn head(original: &Message, from: Option<&str>, to: &str, subject: &str, desk: &
 }
 
 /// RFC 5322 3.6.4: the original's References, or its In-Reply-To when that is one id, and its Message-ID.
-fn references(original: &Message) -> String {
-    let ids = |field: &str| -> Vec<String> {
-        let value = original.first(field).unwrap_or_default();
-        value.split_whitespace().filter(|id| id.starts_with('<') && id.ends_with('>')).map(str::to_owned).collect()
-    };
-    let mut all = ids("References");
+fn references(original: &Message) -> Vec<&str> {
+    let mut all = ids(original.first("References").unwrap_or_default());
     if all.is_empty() {
-        all = Some(ids("In-Reply-To")).filter(|ids| ids.len() == 1).unwrap_or_default();
+        all = ids(original.first("In-Reply-To").unwrap_or_default());
+        all.truncate(if all.len() == 1 { 1 } else { 0 });
     }
-    all.extend(original.message_id().map(|id| format!("<{id}>")));
+    let own = own_id(original);
+    all.retain(|id| Some(*id) != own);
+    all.extend(own);
     if all.len() > MOST_REFERENCES {
-        let last = all.split_off(all.len() - (MOST_REFERENCES - 1));
-        all.truncate(1);
-        all.extend(last);
+        all.drain(1..=all.len() - MOST_REFERENCES);
     }
-    all.join(" ")
+    all
+}
+
+/// What stands in brackets and can be an id; people's mail has comments, commas and halves of ids between them.
+fn ids(value: &str) -> Vec<&str> {
+    value.split('<').skip(1).filter_map(|piece| Some(piece.split_once('>')?.0)).filter(|id| is_id(id)).collect()
+}
+
+fn own_id(original: &Message) -> Option<&str> {
+    original.message_id().filter(|id| is_id(id))
+}
+
+/// Whether it can be written as an id: one word of ASCII, however it looks inside.
+fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'))
 }
 
 /// `reject`: a message disposition notification (RFC 8098) that says the message was deleted, with the explanation
@@ -88,9 +97,7 @@ pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
     let mut report = Head::default();
     report.add("Reporting-UA", &format!("{}; mailsluice", desk.host));
     report.add("Final-Recipient", &format!("rfc822; {}", bare(&own)));
-    if let Some(id) = original.message_id() {
-        report.add("Original-Message-ID", &format!("<{id}>"));
-    }
+    report.add_ids("Original-Message-ID", own_id(original).as_slice());
     report.add("Disposition", "automatic-action/MDN-sent-automatically; deleted");
     let mail = format!(
         "{}Content-Type: multipart/report; report-type=disposition-notification;\n boundary=\"{boundary}\"\n\n\

@@ -40,6 +40,14 @@ impl Head {
     fn add(&mut self, name: &str, value: &str) {
         self.0.push_str(&composed_field(name, value));
     }
+
+    /// Ids without their brackets, one on a line and as they are: an encoded word is not an id. Nothing without any.
+    fn add_ids(&mut self, name: &str, ids: &[&str]) {
+        let lines: Vec<String> = ids.iter().map(|id| format!(" <{id}>\n")).collect();
+        if !lines.is_empty() {
+            self.0.push_str(&format!("{name}:{}", lines.concat()));
+        }
+    }
 }
 
 impl Desk<'_> {
@@ -53,11 +61,13 @@ impl Desk<'_> {
         format!("<mailsluice.{}.{}@{}>", self.id, self.at.as_second(), id_part(&domain))
     }
 
-    /// The own address that the message was sent to, with its name there, else the one to write from.
+    /// The own address that the message was sent to, else the one to write from. The name that goes with it is the
+    /// user's, never the one the sender wrote.
     fn addressed(&self, original: &Message) -> String {
         let is_own = |address: &&Address| self.own.iter().any(|own| own.eq_ignore_ascii_case(&address.address));
         let recipients = original.recipients();
-        recipients.iter().find(is_own).map_or_else(|| self.from.to_owned(), |own| own.address.clone())
+        let found = recipients.iter().find(is_own).filter(|own| !own.address.eq_ignore_ascii_case(&bare(self.from)));
+        found.map_or_else(|| self.from.to_owned(), |own| own.address.clone())
     }
 }
 

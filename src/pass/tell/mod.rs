@@ -19,7 +19,8 @@ use super::undelivered::{self, GivenUp};
 use super::{Ways, World};
 use crate::clean;
 use crate::config::Relay;
-use crate::decision::{Telling, Way};
+use crate::config::units::show_duration;
+use crate::decision::{Reply, Telling, Way};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::outbox::compose::{self, Desk};
@@ -135,6 +136,11 @@ impl Pass<'_> {
             self.give_up(item, &cause)?;
             return Ok(true);
         }
+        if let Some(cause) = self.is_one_too_many(&item.row, now)? {
+            self.told.remarks.push(format!("{} is not sent: {cause}", item.row.telling));
+            self.give_up(item, &cause)?;
+            return Ok(true);
+        }
         if self.is_over_a_limit(&item.row, now)? {
             return Ok(false);
         }
@@ -158,6 +164,17 @@ impl Pass<'_> {
         let length = bytes.len() as u64 + rest;
         bytes.truncate(MAX_HEADER);
         Ok(self.world.message(Bytes::Spooled { head: bytes, path: row.bytes.clone(), length }))
+    }
+
+    /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
+    /// writes so often would have all his answers in the end.
+    fn is_one_too_many(&self, row: &OutboxRow, now: Timestamp) -> Result<Option<String>> {
+        let Way::Reply(Reply { most: Some((most, within)), handle, to, .. }) = &row.telling.way else {
+            return Ok(None);
+        };
+        let since = now.checked_sub(*within).unwrap_or(Timestamp::MIN);
+        let is_full = self.world.store.replied_since(handle, to, since)? >= u64::from(*most);
+        Ok(is_full.then(|| format!("{to} was answered {most} times within {}", show_duration(*within))))
     }
 
     /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.

@@ -193,6 +193,10 @@ impl Store for MortalStore {
         self.look()?.sent_since(kinds, since)
     }
 
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
+        self.look()?.replied_since(handle, to, since)
+    }
+
     fn rests(&self) -> Result<Vec<Rest>> {
         self.look()?.rests()
     }

@@ -1,0 +1,462 @@
+//! The answers as they are composed and sent: one test for each row of our checklist (RFC 3834 3 and 4, RFC 5230 5).
+
+use std::time::Duration;
+
+use jiff::{Timestamp, Zoned};
+use mailsluice::decision::{EnvelopeFrom, Importance, Notify, Per, Reject, Reply, Vacation, Way};
+use mailsluice::message::Message;
+use mailsluice::outbox::compose::{self, Desk};
+
+use crate::engine::{decided, message, settings, shown, yaml, yaml_with};
+use crate::outbox::{User, from, mail, text};
+use crate::support::smtp_server::{SmtpOptions, SmtpServer, Taken};
+
+const VACATION: &str = "  - {name: away, do: {vacation: I am away}}";
+
+const AWAY: Vacation = Vacation {
+    handle: String::new(),
+    days: 7,
+    subject: None,
+    text: String::new(),
+    from: None,
+    to: String::new(),
+    envelope_from: EnvelopeFrom::Null,
+};
+
+fn away() -> Vacation {
+    Vacation { text: "I am away.\n".to_owned(), to: "ann@far.example".to_owned(), ..AWAY }
+}
+
+fn again() -> Reply {
+    Reply {
+        handle: String::new(),
+        per: Per::Message,
+        most: None,
+        subject: None,
+        text: "Thank you.\n".to_owned(),
+        from: None,
+        to: "ann@far.example".to_owned(),
+        envelope_from: EnvelopeFrom::Null,
+    }
+}
+
+fn now() -> Zoned {
+    "2026-03-01T12:30:00+01:00[+01:00]".parse().unwrap()
+}
+
+/// What the desk of a user with two addresses writes about row 7.
+fn at_desk(id: i64, write: impl Fn(&Desk<'_>) -> Message) -> String {
+    let own = ["me@home.example".to_owned(), "alias@home.example".to_owned()];
+    let at = Timestamp::from_second(1_772_000_000).unwrap();
+    let (now, host) = (now(), "laptop.internal");
+    let desk = Desk { own: &own, from: &own[0], host, id, at, now: &now };
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut write(&desk).reader().unwrap(), &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn vacation(original: &str, vacation: &Vacation) -> String {
+    at_desk(7, |desk| compose::vacation(&message(original), vacation, desk))
+}
+
+/// All three kinds of answers to a message.
+fn answers(original: &str) -> [String; 3] {
+    let original = message(original);
+    let reject = Reject { text: "No.\n".to_owned(), to: "ann@far.example".to_owned() };
+    [
+        at_desk(7, |desk| compose::vacation(&original, &away(), desk)),
+        at_desk(7, |desk| compose::reply(&original, &again(), desk)),
+        at_desk(7, |desk| compose::reject(&original, &reject, desk)),
+    ]
+}
+
+fn header(mail: &str) -> &str {
+    mail.split_once("\n\n").unwrap().0
+}
+
+fn body(mail: &str) -> &str {
+    mail.split_once("\n\n").unwrap().1
+}
+
+/// The values of a field, as a reader decodes them.
+fn values(mail: &str, name: &str) -> Vec<String> {
+    message(mail).all(name).map(|field| field.value().to_owned()).collect()
+}
+
+/// The one value of a field.
+#[track_caller]
+fn value(mail: &str, name: &str) -> String {
+    let values = values(mail, name);
+    assert_eq!(values.len(), 1, "{name} in\n{mail}");
+    values[0].clone()
+}
+
+#[track_caller]
+fn sent(user: &User, server: &SmtpServer) -> Taken {
+    user.until("it is sent", |rows| !rows.is_empty() && rows.iter().all(|row| row["state"] == "sent"));
+    assert_eq!(server.count(), 1);
+    server.last()
+}
+
+/// Everybody that a message names.
+const CROWD: &str = "Return-Path: <ann@far.example>\nFrom: Boss <boss@far.example>\nSender: desk@far.example\n\
+    Reply-To: replies@far.example\nTo: me@home.example\nCc: cc@far.example\nMessage-ID: <1@far.example>\n\
+    Subject: hi\n\nhello\n";
+
+#[test]
+fn b1_b2_b14_the_return_path_is_the_one_recipient() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay(VACATION, &server);
+    user.deliver(CROWD);
+    let taken = sent(&user, &server);
+    assert_eq!(taken.to, ["ann@far.example"]);
+    let text = text(&taken);
+    assert_eq!(value(&text, "To"), "ann@far.example");
+    for other in ["boss@", "desk@", "replies@", "cc@"] {
+        assert!(!text.contains(other), "{other} in\n{text}");
+    }
+}
+
+#[test]
+fn b3_the_reverse_path_is_null_unless_the_rule_says_otherwise() {
+    for (option, expected) in
+        [("", ""), (", envelope_from: own", "me@home.example"), (", envelope_from: x@y.example", "x@y.example")]
+    {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user = User::with_relay(&format!("  - {{name: away, do: {{vacation: {{text: x{option}}}}}}}"), &server);
+        user.deliver(mail(1, "hi"));
+        assert_eq!(from(&sent(&user, &server)), expected, "{option}");
+    }
+}
+
+#[test]
+fn b4_no_reports_are_asked_for_where_the_server_knows_that() {
+    for knows in [true, false] {
+        let options = SmtpOptions::default();
+        let server = SmtpServer::start(if knows { options } else { options.without("DSN") });
+        let user = User::with_relay(VACATION, &server);
+        user.deliver(mail(1, "hi"));
+        sent(&user, &server);
+        let commands = server.commands();
+        let rcpt = commands.iter().find(|command| command.starts_with("RCPT")).unwrap();
+        assert_eq!(rcpt.contains("NOTIFY=NEVER"), knows, "{commands:#?}");
+    }
+}
+
+#[test]
+fn b5_b16_b21_it_says_that_it_is_automatic() {
+    for text in answers(CROWD) {
+        assert_eq!(value(&text, "Auto-Submitted"), "auto-replied");
+        assert_eq!(value(&text, "Precedence"), "bulk");
+        assert_eq!(value(&text, "X-Auto-Response-Suppress"), "All");
+    }
+    let notify = Notify { importance: Importance::Normal, ..notify() };
+    let text = at_desk(7, |desk| compose::notification(&notify, "me@phone.example", desk));
+    assert_eq!(value(&text, "Auto-Submitted"), "auto-notified; owner-email=\"me@home.example\"");
+}
+
+/// What a rule makes of `notify`.
+fn notify() -> Notify {
+    let engine = yaml("rules: [{do: {notify: {mail: me@phone.example, title: New, text: Mail}}}]");
+    let decision = decided(&engine, CROWD);
+    let Some(Way::Notify(notify)) = decision.tellings().next().map(|telling| telling.way.clone()) else {
+        panic!("{decision:?}")
+    };
+    notify
+}
+
+#[test]
+fn b6_in_reply_to_is_the_message_id_or_nothing() {
+    for (field, expected) in [
+        ("Message-ID: <1@far.example>\n", Some("<1@far.example>")),
+        ("Message-ID: bare@far.example\n", Some("<bare@far.example>")),
+        ("Message-ID: <a=?utf-8?Q?b?=@far.example>\n", Some("<a=?utf-8?Q?b?=@far.example>")),
+        ("", None),
+        ("Message-ID: <>\n", None),
+        ("Message-ID: no id at all\n", None),
+        ("Message-ID: <ünïcode@far.example>\n", None),
+    ] {
+        for text in answers(&format!("Subject: x\n{field}\n")) {
+            let line = header(&text).lines().find_map(|line| line.strip_prefix("In-Reply-To: "));
+            assert_eq!(line, expected, "{field}");
+        }
+    }
+}
+
+fn references(original: &str) -> Vec<String> {
+    let text = vacation(original, &away());
+    let values = values(&text, "References");
+    assert!(values.len() <= 1, "{text}");
+    values.iter().flat_map(|value| value.split_whitespace().map(str::to_owned)).collect()
+}
+
+#[test]
+fn b7_references_are_those_of_the_original_and_its_id() {
+    for (fields, expected) in [
+        ("References: <a@x> <b@x>\nIn-Reply-To: <c@x>\nMessage-ID: <1@x>\n", &["<a@x>", "<b@x>", "<1@x>"][..]),
+        ("In-Reply-To: <c@x>\nMessage-ID: <1@x>\n", &["<c@x>", "<1@x>"]),
+        ("In-Reply-To: <c@x> <d@x>\nMessage-ID: <1@x>\n", &["<1@x>"]),
+        ("In-Reply-To: <c@x><d@x>\nMessage-ID: <1@x>\n", &["<1@x>"]),
+        ("Message-ID: <1@x>\n", &["<1@x>"]),
+        ("References: <a@x>\n", &["<a@x>"]),
+        ("Subject: nothing\n", &[]),
+    ] {
+        assert_eq!(references(&format!("{fields}\n")), expected, "{fields}");
+    }
+}
+
+#[test]
+fn b8_broken_and_huge_references_are_bounded() {
+    let broken = "References: <a@x><b@x>, half@x> <c@x\n\t(comment) <d e@x> <> <<f@x>> \u{e9}\nMessage-ID: <1@x>\n\n";
+    assert_eq!(references(broken), ["<a@x>", "<b@x>", "<f@x>", "<1@x>"]);
+    for length in [10, 200, 800, 5000] {
+        let ids: Vec<String> = (0..1000).map(|n| format!("<{n}.{}@x>", "i".repeat(length))).collect();
+        let original = format!("References: {}\nMessage-ID: <1@x>\n\n", ids.join("\n "));
+        let text = vacation(&original, &away());
+        assert!(header(&text).len() < 20_000 && text.lines().all(|line| line.len() <= 998), "{length}: {}", text.len());
+        let found = references(&original);
+        assert_eq!(found.last().unwrap(), "<1@x>", "{length}");
+        if length < 900 {
+            assert_eq!((found.len(), &found[0]), (20, &ids[0]), "{length}");
+            assert_eq!(found[18], ids[999], "{length}");
+        }
+    }
+}
+
+#[test]
+fn b9_the_subject_is_the_original_one_or_a_fixed_text() {
+    for (original, expected) in [
+        ("Subject: question\n\n", ["Auto: question", "Re: question"]),
+        ("Subject: RE: question\n\n", ["Auto: RE: question", "RE: question"]),
+        ("Subject:  \n\n", ["Automated reply", "Re: your message"]),
+        ("X: y\n\n", ["Automated reply", "Re: your message"]),
+    ] {
+        let [vacation, reply, _] = answers(original);
+        assert_eq!([value(&vacation, "Subject"), value(&reply, "Subject")], expected, "{original}");
+    }
+    let own = Vacation { subject: Some("Gone fishing".to_owned()), ..away() };
+    assert_eq!(value(&vacation(CROWD, &own), "Subject"), "Gone fishing");
+}
+
+#[test]
+fn b10_a_subject_is_encoded_if_it_must_be() {
+    let with = |subject: &str| vacation(CROWD, &Vacation { subject: Some(subject.to_owned()), ..away() });
+    assert!(with("Plain = text_here?").contains("\nSubject: Plain = text_here?\n"));
+    for subject in ["Grüße", "不在です", "away – Mon", "=?utf-8?Q?not_mine?="] {
+        let text = with(subject);
+        assert!(header(&text).is_ascii() && text.contains("=?utf-8?Q?"), "{text}");
+        assert_eq!(value(&text, "Subject"), subject);
+    }
+}
+
+#[test]
+fn b11_a_subject_is_one_field_of_short_lines() {
+    for subject in ["ü".repeat(500), "wörter und Wörter ".repeat(40), "a 請求書 b ".repeat(60), "ü".repeat(100_000)]
+    {
+        let text = vacation(CROWD, &Vacation { subject: Some(subject.clone()), ..away() });
+        for line in header(&text).lines().filter(|line| line.contains("=?")) {
+            assert!(line.len() <= 76 && line.matches("=?utf-8?Q?").count() == line.matches("?=").count(), "{line}");
+        }
+        let read = value(&text, "Subject");
+        assert!(subject.starts_with(read.trim_end()) && read.len() > 400, "{read}");
+    }
+    for end in ["\r\n", "\n", "\r", "\0\n", "\u{2028}", "\u{85}"] {
+        let evil = format!("x{end}Bcc: victim@x.example{end}{end}body");
+        let own = vacation(CROWD, &Vacation { subject: Some(evil.clone()), ..away() });
+        let encoded = evil.bytes().map(|byte| format!("={byte:02X}")).collect::<String>();
+        let theirs = answers(&format!("Message-ID: <1@x>\nSubject: =?utf-8?Q?{encoded}?=\n\n"));
+        for text in theirs.iter().chain([&own]) {
+            assert!(values(text, "Bcc").is_empty() && !header(text).contains('\r'), "{text}");
+            assert_eq!(header(text), header(&text.replace(['\0', '\u{85}'], "\n")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn b12_from_is_the_own_address_that_was_written_to() {
+    for (to, expected) in [
+        ("To: alias@home.example", "alias@home.example"),
+        ("To: x@far.example\nCc: Evil Name <ALIAS@home.example>", "ALIAS@home.example"),
+        ("To: x@far.example", "me@home.example"),
+        ("X: none", "me@home.example"),
+    ] {
+        for text in answers(&format!("{to}\nMessage-ID: <1@far.example>\n\n")) {
+            assert_eq!(value(&text, "From"), expected, "{to}");
+            assert!(!header(&text).contains("laptop"), "{text}");
+        }
+    }
+    let own = Vacation { from: Some("Jörg M <office@home.example>".to_owned()), ..away() };
+    let text = vacation("To: alias@home.example\n\n", &own);
+    assert!(header(&text).is_ascii());
+    assert_eq!(value(&text, "From"), "Jörg M <office@home.example>");
+}
+
+#[test]
+fn b13_a_from_that_is_no_address_is_an_error_of_the_config() {
+    for action in ["vacation", "reply"] {
+        for bad in ["not an address", "a@x.example, b@x.example", "@x.example", "\"a@x.example\\nBcc: c@x.example\""] {
+            let quoted = if bad.starts_with('"') { bad.to_owned() } else { format!("'{bad}'") };
+            let rule = format!("rules: [{{do: {{{action}: {{text: x, from: {quoted}}}}}}}]");
+            let problems = shown(&yaml_with(&rule, &settings()).expect_err(&rule));
+            assert!(problems.contains("an address like `me@example.com`"), "{bad}: {problems}");
+        }
+        let rule = format!("rules: [{{do: {{{action}: {{text: x, from: 'Me <me@x.example>'}}}}}}]");
+        assert!(yaml_with(&rule, &settings()).is_ok());
+    }
+}
+
+#[test]
+fn b15_date_and_message_id_are_its_own() {
+    for text in answers("Date: Thu, 1 Jan 1998 00:00:00 +0000\nMessage-ID: <1@far.example>\n\n") {
+        assert_eq!(value(&text, "Date"), "Sun, 1 Mar 2026 12:30:00 +0100");
+        let id = value(&text, "Message-ID");
+        assert!(id.starts_with('<') && id.ends_with("@home.example>") && !id.contains("1@far"), "{id}");
+    }
+    let id = |row| value(&at_desk(row, |desk| compose::vacation(&message(CROWD), &away(), desk)), "Message-ID");
+    assert_ne!(id(1), id(2));
+    assert_eq!(id(1), id(1), "a second copy of the same answer is known by it");
+}
+
+#[test]
+fn b17_the_body_is_text_in_the_encoding_it_needs() {
+    for (said, encoding) in [
+        ("Back on Monday.\n", "7bit"),
+        ("Zurück am Montag.\n", "quoted-printable"),
+        (&"x".repeat(998), "7bit"),
+        (&"x".repeat(999), "quoted-printable"),
+    ] {
+        let text = vacation(CROWD, &Vacation { text: said.to_owned(), ..away() });
+        assert_eq!(value(&text, "MIME-Version"), "1.0");
+        assert_eq!(value(&text, "Content-Type"), "text/plain; charset=utf-8");
+        assert_eq!(value(&text, "Content-Transfer-Encoding"), encoding, "{said}");
+        assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 998), "{text}");
+        assert_eq!(message(&text).part_text(0, 1 << 16).trim_end(), said.trim_end());
+    }
+}
+
+#[test]
+fn b18_nothing_of_the_original_is_quoted() {
+    let original = "From: Ann <ann@far.example>\nMessage-ID: <1@x>\nMIME-Version: 1.0\n\
+        Content-Type: multipart/mixed; boundary=b\n\n--b\n\nsecret text\n--b\nContent-Type: application/pdf\n\n%PDF\n--b--\n";
+    for text in answers(original) {
+        assert!(!text.contains("secret") && !text.contains("PDF") && !text.contains("application"), "{text}");
+    }
+    let [vacation, reply, _] = answers(original);
+    assert_eq!((body(&vacation), body(&reply)), ("I am away.\n", "Thank you.\n"));
+}
+
+/// The text that a rule answers with.
+#[track_caller]
+fn said(rule: &str, original: &str) -> (String, Option<String>) {
+    let decision = decided(&yaml(rule), original);
+    match decision.tellings().next().map(|telling| telling.way.clone()) {
+        Some(Way::Vacation(vacation)) => (vacation.text, vacation.subject),
+        Some(Way::Reply(reply)) => (reply.text, reply.subject),
+        _ => panic!("{decision:?}"),
+    }
+}
+
+const ASKED: &str = "Return-Path: <ann@far.example>\nTo: me@example.com\nMessage-ID: <1@far.example>\n";
+
+#[test]
+fn b19_header_text_in_the_body_is_decoded() {
+    let original = format!("{ASKED}Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= =?iso-8859-1?Q?_=E9?=\n\nx\n");
+    let (text, subject) =
+        said("rules: [{do: {vacation: {text: 'On: ${subject}', subject: 'R: ${subject}'}}}]", &original);
+    assert_eq!((text.as_str(), subject.as_deref()), ("On: Grüße é", Some("R: Grüße é")));
+    let text = vacation(&original, &Vacation { text, ..away() });
+    assert_eq!(message(&text).part_text(0, 1 << 16).trim_end(), "On: Grüße é");
+}
+
+#[test]
+fn b20_there_is_no_reply_to() {
+    for text in answers(CROWD) {
+        assert!(values(&text, "Reply-To").is_empty(), "{text}");
+    }
+}
+
+#[test]
+fn b22_what_a_variable_holds_is_not_expanded_again() {
+    let original = format!("{ASKED}Subject: ${{from}} ${{subject}} $subject\n\nx\n");
+    let (text, _) = said("rules: [{do: {reply: {text: '<${subject}>'}}}]", &original);
+    assert_eq!(text, "<${from} ${subject} $subject>");
+    let (text, _) = said("rules: [{do: {reply: {text: '<${subject}>'}}}]", &format!("{ASKED}\nx\n"));
+    assert_eq!(text, "<>");
+}
+
+/// No copy is kept (RFC 8580), and nobody is made to believe so.
+#[test]
+fn b23_fcc_is_not_known() {
+    for action in ["vacation", "reply"] {
+        let rule = format!("rules: [{{do: {{{action}: {{text: x, fcc: Sent}}}}}}]");
+        assert!(shown(&yaml_with(&rule, &settings()).unwrap_err()).contains("fcc"));
+    }
+}
+
+#[test]
+fn b24_what_is_queued_is_counted_and_goes_out_once() {
+    let user = User::without_relay(VACATION);
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "again"));
+    assert_eq!(user.settled().len(), 1, "the history was written with the row");
+    let server = SmtpServer::start(SmtpOptions::default());
+    user.relay(server.port());
+    user.retried("sent");
+    for _ in 0..3 {
+        user.queue(&["retry"]);
+    }
+    assert_eq!(server.count(), 1);
+    assert!(text(&server.last()).contains("In-Reply-To: <1@far.example>"));
+}
+
+#[test]
+fn b25_refused_for_now_it_is_kept_and_for_good_only_noted() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT", "450 4.2.1 later"));
+    let mut user = User::with_relay(VACATION, &server);
+    user.deliver(mail(1, "hi"));
+    assert_eq!(user.settled()[0]["state"], "waiting");
+    user.rules = VACATION.replace("I am away", "Another text");
+    let willing = SmtpServer::start(SmtpOptions::default());
+    user.relay(willing.port());
+    user.retried("sent");
+    assert_eq!(willing.count(), 1);
+    assert!(text(&willing.last()).contains("\nI am away\n"), "it was made anew");
+
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT", "550 5.1.1 nobody"));
+    let user = User::with_relay(VACATION, &server);
+    user.deliver(mail(1, "hi"));
+    let rows = user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
+    assert!(rows[0]["said"].as_str().unwrap().contains("nobody"), "{rows:#?}");
+    assert_eq!((user.inbox(), user.rows().len()), (vec![mail(1, "hi")], 1), "no bounce");
+}
+
+#[test]
+fn a_sender_has_so_many_replies_and_no_more() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: thanks, do: {reply: {text: Thank you, max_per_sender: 2/hour}}}", &server);
+    for number in 1..=3 {
+        user.deliver(mail(number, "hi"));
+        user.settled();
+    }
+    user.deliver(mail(4, "hi").replace("ann@", "Bob@").replace("ANN@", "bob@"));
+    let rows = user.settled();
+    assert_eq!(user.states(), ["sent", "sent", "failed", "sent"], "{rows:#?}");
+    assert!(rows[2]["said"].as_str().unwrap().contains("ann@far.example was answered 2 times within 1h"), "{rows:#?}");
+    assert_eq!((server.count(), user.inbox().len()), (3, 4));
+}
+
+#[test]
+fn a_limit_is_given_as_a_rate() {
+    let rule = |rate: &str| format!("rules: [{{do: {{reply: {{text: x, max_per_sender: {rate}}}}}}}]");
+    let most = |rate: &str| {
+        let decision = decided(&yaml(&rule(rate)), format!("{ASKED}\n"));
+        match decision.tellings().next().map(|telling| telling.way.clone()) {
+            Some(Way::Reply(reply)) => reply.most,
+            _ => panic!("{decision:?}"),
+        }
+    };
+    assert_eq!(most("5/hour"), Some((5, Duration::from_secs(3600))));
+    for bad in ["0/day", "many", "5", "5/moon"] {
+        assert!(yaml_with(&rule(bad), &settings()).is_err(), "{bad}");
+    }
+}
