@@ -5,9 +5,10 @@
 .PHONY: test crash audit deps
 
 # Permissions, the refusal to run as root and Dovecot's set-up behave as a user meets them only for an ordinary
-# user, so a test run that root started goes on as `nobody` with a home of its own.
+# user, so a test run that root started goes on as `nobody` with a home of its own. What only root can do comes after.
 test: deps
 	@tests/run cargo test --locked
+	@[ "$$(id -u)" != 0 ] || cargo test --quiet --locked --test it -- smtp_sink::a_real_postfix
 
 crash: deps
 	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill::

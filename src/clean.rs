@@ -28,7 +28,7 @@ pub fn line(bytes: &[u8]) -> String {
     out
 }
 
-/// [`line`], shortened to at most `width` characters for a table.
+/// [`line()`], shortened to at most `width` characters for a table.
 pub fn short(text: &str, width: usize) -> String {
     let text = line(text.as_bytes());
     if text.chars().count() <= width {

@@ -1,13 +1,15 @@
-//! mailsluice takes the seat of fetchmail or getmail, procmail and their helpers around a person's mail: it
-//! **pulls** mail over IMAP and POP3, **decides** about each message by rules, and **acts**: files it into
-//! Maildirs, here and now.
+//! mailsluice takes the seat of fetchmail or getmail, procmail or Sieve, vacation and msmtp around a person's mail: it
+//! **pulls** mail over IMAP and POP3, **decides** about each message by rules, and **acts**: files it into Maildirs, here
+//! and now, and tells others through the outbox, as soon as a relay takes it.
 //!
 //! # The picture
 //!
 //! ```text
 //!  config ──> source ──────> message ──> filter ──────> stage ──> record ──> publish ──> settle
 //!  accounts   imap pop3      bytes       yaml rules     files     journal    Maildirs    the server
-//!             stdin          + index                    in tmp/   + keys
+//!  relays     stdin          + index     lua            in tmp/   + keys
+//!                                           │                     + outbox ──> tell: smtp lmtp sendmail
+//!                                         facts                                      imap program webhook
 //! ```
 //!
 //! Every arrow is a type that cannot be skipped:
@@ -20,8 +22,9 @@
 //! | record | [`state::Recorded`] | a [`state::Store`] | the decision, and what it writes and tells, is committed |
 //! | publish | [`state::Published`] | [`deliver::publish()`] | the mail stands in its folders, durably |
 //! | settle | [`state::Settlement`] | from a `Published` alone | the server may delete its copy |
+//! | tell | [`state::OutboxRow`] | with the decision, in one transaction | marked as being sent before anything goes out |
 //!
-//! [`pipeline`] is the program: read it first. [`pass`] holds the steps it calls, one file each. A crash at any
+//! [`pipeline`] is the program: read it first; [`outbox`] says what becomes of what is told. [`pass`] holds the steps it calls, one file each. A crash at any
 //! point is finished by the next run ([`deliver::recover()`]); what each point leaves behind is a table in
 //! [`state`] and in `docs/durability.md`.
 //!

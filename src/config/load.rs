@@ -15,7 +15,7 @@ use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::relays;
 use super::secret;
-use super::yaml::{Document, MAX_BYTES, Node, Span, Value};
+use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot};
 use crate::error::{Error, Kind, Result as MailResult};
 
@@ -115,12 +115,17 @@ pub struct Known {
     pub delimiters: String,
     /// As [`Config::lists`].
     pub lists: Vec<List>,
+    /// The names of the relays; `None` where there is no config to name them.
+    pub relays: Option<Vec<String>>,
+    /// The names of the accounts that mail can be appended to; `None` as above.
+    pub mailboxes: Option<Vec<String>>,
 }
 
 impl Default for Known {
     /// What a config says that says nothing.
     fn default() -> Self {
-        Self { me: Vec::new(), trust: Vec::new(), delimiters: "+".to_owned(), lists: Vec::new() }
+        let (me, trust, lists) = (Vec::new(), Vec::new(), Vec::new());
+        Self { me, trust, delimiters: "+".to_owned(), lists, relays: None, mailboxes: None }
     }
 }
 
@@ -225,6 +230,22 @@ fn read_known(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) -> 
         trust: lower(trust),
         delimiters: delimiters.unwrap_or_else(|| Known::default().delimiters),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
+        relays: Some(entries(document, "relays").iter().map(|(key, _)| key.text.clone()).collect()),
+        mailboxes: Some(mailboxes(document)),
+    }
+}
+
+/// The accounts that are not POP3. Taken from what is written: one with a mistake in it exists all the same.
+fn mailboxes(document: &Document) -> Vec<String> {
+    let accounts = entries(document, "accounts").iter();
+    accounts.filter(|(_, section)| section.get("pop3").is_none()).map(|(key, _)| key.text.clone()).collect()
+}
+
+/// The entries of a section; none when it is missing or something else.
+fn entries<'d>(document: &'d Document, section: &str) -> &'d [(Key, Node)] {
+    match document.root.get(section).map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries,
+        _ => &[],
     }
 }
 
@@ -288,11 +309,8 @@ fn inline_rules(
 
 /// Where a password stands in the file as it is.
 fn plain_password(document: &Document) -> Option<Span> {
-    let named = |section: &str| match document.root.get(section).map(|node| &node.value) {
-        Some(Value::Map(entries)) => entries.as_slice(),
-        _ => &[],
-    };
-    let passwords = named("accounts").iter().chain(named("relays")).filter_map(|(_, section)| section.get("password"));
+    let sections = entries(document, "accounts").iter().chain(entries(document, "relays"));
+    let passwords = sections.filter_map(|(_, section)| section.get("password"));
     passwords.filter(|password| password.as_text().is_some()).map(|password| password.span).next()
 }
 

@@ -109,6 +109,13 @@ pub enum Layout {
     MaildirPlusPlus,
 }
 
+impl Config {
+    /// The accounts that mail can be appended to.
+    pub fn imap_accounts(&self) -> impl Iterator<Item = &Account> {
+        self.accounts.iter().filter(|account| account.protocol == Protocol::Imap)
+    }
+}
+
 /// One mailbox on one server.
 #[derive(Clone, Debug)]
 pub struct Account {

@@ -329,6 +329,32 @@ impl<'d, 's> Compiler<'d, 's> {
         self.shared.variables.insert(name.to_owned());
     }
 
+    /// The relay that an action names.
+    pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
+        let name = reader::text(node?, "the name of a relay", &mut self.problems)?;
+        let known = self.shared.settings.relays.as_deref();
+        self.named_in_config(node?, "relay", name, known, "write it under `relays:`");
+        Some(name.to_owned())
+    }
+
+    /// The account that an action appends to.
+    pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
+        let name = reader::text(node, "the name of an account", &mut self.problems)?;
+        let known = self.shared.settings.mailboxes.as_deref();
+        self.named_in_config(node, "IMAP account", name, known, "write it under `accounts:`");
+        Some(name.to_owned())
+    }
+
+    /// Where no config is known, every name is as good as any.
+    fn named_in_config(&mut self, node: &Node, what: &str, name: &str, known: Option<&[String]>, otherwise: &str) {
+        let Some(known) = known.filter(|known| !known.iter().any(|known| known == name)) else { return };
+        let hint = match reader::suggest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => otherwise.to_owned(),
+        };
+        self.problems.error(node.span, format!("there is no {what} `{}`", crate::clean::short(name, 60))).hint(hint);
+    }
+
     /// The list of that name.
     pub(super) fn list(&mut self, node: &Node) -> Option<List> {
         let name = reader::text(node, "the name of a list", &mut self.problems)?;

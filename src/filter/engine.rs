@@ -35,6 +35,10 @@ pub struct Settings {
     pub delimiters: String,
     /// The lists of the config.
     pub lists: Vec<List>,
+    /// The names of its relays; `None` where there is no config to name them.
+    pub relays: Option<Vec<String>>,
+    /// The names of the accounts that mail can be appended to; `None` as above.
+    pub mailboxes: Option<Vec<String>>,
     /// How long a script may run; the time in which a program answers it does not count.
     pub script_time: Duration,
 }
@@ -48,8 +52,8 @@ impl Default for Settings {
 
 impl From<Known> for Settings {
     fn from(known: Known) -> Self {
-        let Known { me, trust, delimiters, lists } = known;
-        Self { me, trust, delimiters, lists, script_time: Duration::from_secs(2) }
+        let Known { me, trust, delimiters, lists, relays, mailboxes } = known;
+        Self { me, trust, delimiters, lists, relays, mailboxes, script_time: Duration::from_secs(2) }
     }
 }
 
@@ -61,6 +65,8 @@ impl Settings {
             trust: config.trust.clone(),
             delimiters: config.delimiters.clone(),
             lists: config.lists.clone(),
+            relays: Some(config.relays.iter().map(|relay| relay.name.clone()).collect()),
+            mailboxes: Some(config.imap_accounts().map(|account| account.name.clone()).collect()),
             ..Self::default()
         }
     }

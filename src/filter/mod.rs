@@ -5,7 +5,7 @@
 //! why. No file, socket, clock or database can be reached from here but through [`Facts`].
 //!
 //! The words of the language are files: each condition stands in `conditions/`, each action in `actions/`, with the keys
-//! it has, how it is read, and what it does. [`lua`] offers the same to scripts.
+//! it has, how it is read, and what it does. `lua` offers the same to scripts.
 
 mod actions;
 mod asking;

@@ -6,7 +6,7 @@ use super::asking::{Asking, Break};
 use super::guard::Refusal;
 use super::rule::{Rule, Step};
 use super::trace::{Line, Trace};
-use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling};
+use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling, Way};
 use crate::message::{Edit, Flags, Message};
 
 /// So many edited versions a message may have: each is a copy of its header block.
@@ -165,6 +165,13 @@ impl<'a> Run<'a> {
             self.keeps &= copy;
         }
         if self.actions.contains(&action) { Ok(()) } else { self.push(action) }
+    }
+
+    /// How many forwards were asked for so far.
+    pub(super) fn forwards(&self) -> usize {
+        let is_forward =
+            |action: &&Action| matches!(action, Action::Tell(telling) if matches!(telling.way, Way::Redirect(_)));
+        self.actions.iter().filter(is_forward).count()
     }
 
     fn push(&mut self, action: Action) -> Result<(), Break> {

@@ -173,7 +173,7 @@ impl Message {
 }
 
 /// A hash of a header block with LF line ends (truncated SHA-256). Trailing empty lines do not count, because
-/// servers differ in whether BODY[HEADER] and TOP end with one.
+/// servers differ in whether `BODY[HEADER]` and TOP end with one.
 pub fn head_hash(head: &[u8]) -> [u8; 16] {
     let digest = Sha256::digest(head.trim_ascii_end());
     let mut short = [0; 16];

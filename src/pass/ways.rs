@@ -1,6 +1,6 @@
 //! Which relay carries what, and from which address.
 
-use crate::config::{Account, Config, Protocol, Relay, RelayKind};
+use crate::config::{Account, Config, Relay, RelayKind};
 use crate::decision::{EnvelopeFrom, Telling, Way};
 
 /// The relays of a config, and who writes through them.
@@ -25,7 +25,7 @@ impl Ways {
             relays: config.relays.clone(),
             own: config.me.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
-            imap: config.accounts.iter().filter(|account| account.protocol == Protocol::Imap).cloned().collect(),
+            imap: config.imap_accounts().cloned().collect(),
         }
     }
 

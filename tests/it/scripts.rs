@@ -306,6 +306,18 @@ fn s5_one_that_failed_harms_no_other() {
     }
 }
 
+/// A sender who knows how to make a script slow cannot hold an account up for as long as he sends.
+#[test]
+fn s9_a_script_that_is_late_ten_times_gets_a_tenth_of_its_time() {
+    let slow = body("if m.subject == 'slow' then while true do end end act.fileinto('fine')");
+    for n in 0..12 {
+        let time = if n < 10 { "0.2 s" } else { "0.02 s" };
+        let decision = decided(&slow, "Subject: slow\n\n");
+        assert!(failure(&decision).contains(&format!("it ran longer than {time}")), "{n}: {}", failure(&decision));
+    }
+    assert_eq!(decided(&slow, MESSAGE).to_string(), "fileinto fine", "those that are quick are not concerned");
+}
+
 #[test]
 fn errors_of_any_shape_are_told_in_one_short_line() {
     fails("error()", "");

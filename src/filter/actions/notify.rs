@@ -63,7 +63,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let (run, mail, title, text) = (map.take("run"), map.take("mail"), map.take("title"), map.take("text"));
     let words = [("high", Importance::High), ("normal", Importance::Normal), ("low", Importance::Low)];
     let importance = map.read("importance", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
-    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let relay = map.take("relay");
     let webhook = map.read("webhook", |n, p| {
         let url = reader::text(n, "an https address", p)?;
         let is_safe = url.starts_with("https://") || is_on_this_machine(url);
@@ -78,6 +78,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         compiler.problems.error(node.span, "a notification goes one way").hint("write one `notify` for each");
         return None;
     }
+    let relay = compiler.relay(relay);
     let run = match run {
         Some(node) => Some(Argv::read(node, compiler)?),
         None => None,

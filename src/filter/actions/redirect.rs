@@ -80,9 +80,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         [("redirect", RedirectMode::Redirect), ("attach", RedirectMode::Attach), ("resend", RedirectMode::Resend)];
     let mode = map.read("mode", |n, p| reader::choice(n, &modes, p)).unwrap_or_default();
     let envelope_from = map.read("envelope_from", envelope_from);
-    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let relay = map.take("relay");
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
+    let relay = compiler.relay(relay);
     let to = to.and_then(|node| addresses(node, compiler))?;
     let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
     Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age }))

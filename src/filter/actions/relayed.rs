@@ -39,7 +39,7 @@ pub(super) const IMAP: Word = Word::telling(
 pub(super) const LMTP: Word = Word::telling(
     (
         "lmtp",
-        "Hand the message to an LMTP server: {to: me, relay: dovecot}. Ends filtering unless copy.",
+        "Hand the message to an LMTP server: {to: me@example.com, relay: dovecot}. Ends filtering unless copy.",
         Takes::Section(&LMTP_KEYS),
     ),
     read_lmtp,
@@ -54,9 +54,11 @@ struct Imap {
 
 fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mut map = MapReader::new(node, &IMAP_KEYS, &mut compiler.problems);
-    let account = map.need("account", |n, p| reader::text(n, "the name of an account", p).map(str::to_owned));
+    let account = map.require("account");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
-    let folder = match map.take("folder") {
+    let folder = map.take("folder");
+    let account = account.and_then(|node| compiler.mailbox(node));
+    let folder = match folder {
         Some(node) => compiler.text(node, "a folder")?,
         None => Text::literal("INBOX"),
     };
@@ -89,8 +91,9 @@ struct Lmtp {
 fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mut map = MapReader::new(node, &LMTP_KEYS, &mut compiler.problems);
     let to = map.require("to");
-    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let relay = map.take("relay");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let relay = compiler.relay(relay);
     let to = to.and_then(|node| redirect::addresses(node, compiler))?;
     Some(Box::new(Lmtp { to, relay, copy }))
 }

@@ -111,13 +111,14 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let addresses = map.read("addresses", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
-    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
+    let relay = map.take("relay");
     let (text, subject) = (map.take("text"), map.take("subject"));
     let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
     if text.is_none() && template.is_none() {
         map.require("text");
         return None;
     }
+    let relay = compiler.relay(relay);
     let subject = match subject {
         Some(node) => Some(compiler.text(node, "a subject")?),
         None => None,

@@ -177,8 +177,13 @@ impl Sandbox {
         self.clock.end.fetch_add(nanoseconds(waited), Ordering::Relaxed);
     }
 
+    /// Whether the script ran out of time.
+    pub(super) fn is_late(&self) -> bool {
+        self.clock.passed.load(Ordering::Relaxed)
+    }
+
     fn is_spoiled(&self) -> bool {
-        self.clock.passed.load(Ordering::Relaxed) || self.calls > 10_000
+        self.is_late() || self.calls > 10_000
     }
 
     /// Between two messages.

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mlua::{MultiValue, Table, Value as LuaValue};
 
@@ -32,7 +33,13 @@ pub(in crate::filter) struct Script {
     param: Vec<(String, Node)>,
     lists: BTreeMap<String, List>,
     file: RuleFile,
+    /// How often it ran out of time.
+    late: AtomicU32,
 }
+
+/// A script that ran out of time so often gets a tenth of it from then on: a sender who knows how to make it slow could
+/// otherwise hold an account up for as long as he sends (`reliability.md` S9).
+const PATIENCE: u32 = 10;
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +118,7 @@ impl Script {
         let root = Node { value: Value::Null, span: Span::START };
         let document = Document { source: Arc::clone(source), root };
         let file = RuleFile::plain(document, &Base::new("/", None));
-        Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file }
+        Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file, late: AtomicU32::new(0) }
     }
 
     /// Runs it as a condition: whether what it returns is true.
@@ -142,6 +149,7 @@ impl Script {
             let broken = RefCell::new(None);
             let shared = RefCell::new(asking);
             let result = self.run(sandbox, &shared, &collected, &broken);
+            self.late.fetch_add(u32::from(sandbox.is_late()), Ordering::Relaxed);
             // A fact that could not be answered is no fault of the script, even if the script caught the error.
             if let Some(broken) = broken.into_inner() {
                 return Err(self.by_us(broken));
@@ -197,7 +205,8 @@ impl Script {
                 environment.raw_set("m", &m)?;
                 environment.raw_set("act", &act)?;
             }
-            sandbox.begin(asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time);
+            let time = asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time;
+            sandbox.begin(if self.late.load(Ordering::Relaxed) < PATIENCE { time } else { time / 10 });
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;

@@ -1,7 +1,7 @@
 //! An SMTP (RFC 5321, 6409) and LMTP (RFC 2033) client: one connection, many mails, and an answer for each recipient.
 //!
-//! [`session`] opens the connection and logs in, [`envelope`] knows what MAIL, RCPT and DATA say and what their replies
-//! mean, [`data`] makes the wire form of a message, and [`wire`] takes replies apart.
+//! `session` opens the connection and logs in, `envelope` knows what MAIL, RCPT and DATA say and what their replies
+//! mean, `data` makes the wire form of a message, and `wire` takes replies apart.
 //!
 //! Bytes arrive as they were: nothing is re-encoded, no line is cut, no blank line is added. What a server cannot take
 //! unchanged is refused here, with its reason.

@@ -1,8 +1,8 @@
 //! IMAP4rev1 (RFC 3501): async-imap frames and parses, everything else is ours.
 //!
 //! async-imap's convenience calls report NO, BAD and a dead connection as success, so none is called: commands
-//! are written here and every reply is read to its tagged line ([`session`]). Between the socket and its parser
-//! stands a [`guard`] that bounds what a server can make it do.
+//! are written here and every reply is read to its tagged line (`session`). Between the socket and its parser
+//! stands a `guard` that bounds what a server can make it do.
 
 pub mod append;
 mod fetch;

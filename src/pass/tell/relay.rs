@@ -1,0 +1,159 @@
+//! What goes through a relay, and a relay that does not take it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::outcome::{for_each, recipients};
+use super::{Item, Pass};
+use crate::clean;
+use crate::config::Relay;
+use crate::decision::Way;
+use crate::error::{Error, Result};
+use crate::message::Message;
+use crate::outbox::compose::{self, Desk};
+use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
+use crate::outbox::retry;
+use crate::pass::undelivered;
+use crate::state::{OutboxState, Rest};
+
+impl Pass<'_> {
+    pub(super) async fn by_relay(&mut self, item: Item) -> Result<bool> {
+        let named = item.row.telling.relay.as_deref();
+        let Some(relay) = self.ways.relay(named) else {
+            let cause = match named {
+                Some(name) => format!("there is no relay `{}` in the config", clean::short(name, 40)),
+                None => "no relay is configured; add `relays:` to the config".to_owned(),
+            };
+            return self.wait(item, cause);
+        };
+        let relay = relay.clone();
+        let Some(own) = self.ways.from(Some(&relay), item.account()).map(str::to_owned) else {
+            return self.wait(item, "no address of your own is known; add `me:` to the config".to_owned());
+        };
+        if self.rests(&relay.name, &own)? {
+            return Ok(false);
+        }
+        let date = self.world.now().to_zoned(TimeZone::system());
+        let desk = Desk {
+            own: self.ways.own(),
+            from: &own,
+            host: &self.world.host,
+            id: item.row.id,
+            at: item.row.at,
+            now: &date,
+        };
+        let (message, to) = composed(&item, &desk)?;
+        let was_open = self.open.contains_key(&relay.name);
+        if let Err(trouble) = self.connect(&relay).await {
+            return self.troubled(item, &relay.name, &own, trouble);
+        }
+        if !self.world.store.claim(item.row.id, self.world.now())? {
+            return Ok(true);
+        }
+        let original = item.original.envelope_sender();
+        let from = self.ways.reverse_path(&item.row.telling, &relay, &own, original).to_owned();
+        let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
+        let mail = Mail { from: &from, to: &to, message: &message, no_reports };
+        let mut sent = self.send(&relay, &mail).await;
+        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
+            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
+            self.open.remove(&relay.name);
+            sent = self.send(&relay, &mail).await;
+        }
+        match sent {
+            Ok(verdicts) => {
+                self.wake(&relay.name, &own)?;
+                self.note(item, verdicts)?;
+                Ok(true)
+            }
+            Err(trouble) => self.troubled(item, &relay.name, &own, trouble),
+        }
+    }
+
+    pub(super) async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
+        self.connect(relay).await?;
+        match self.open.get_mut(&relay.name) {
+            Some(connection) => connection.send(mail).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn connect(&mut self, relay: &Relay) -> std::result::Result<(), Trouble> {
+        if !self.open.contains_key(&relay.name) {
+            let connection = Connection::connect(relay).await?;
+            self.open.insert(relay.name.clone(), connection);
+        }
+        Ok(())
+    }
+
+    pub(super) fn rests(&self, relay: &str, own: &str) -> Result<bool> {
+        let now = self.world.now();
+        let is_its = |rest: &Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
+        Ok(self.world.store.rests()?.iter().any(|rest| is_its(rest) && rest.until > now))
+    }
+
+    /// What broke the sending of one row, and whom it concerns.
+    pub(super) fn troubled(&mut self, mut item: Item, relay: &str, own: &str, trouble: Trouble) -> Result<bool> {
+        self.open.remove(relay);
+        self.appenders.remove(relay);
+        let (sender, error) = match trouble {
+            Trouble::Mail(verdict) => {
+                let recipients = recipients(&item.row.telling).len().max(1);
+                self.note(item, for_each(verdict, recipients))?;
+                return Ok(true);
+            }
+            Trouble::Unknown(error) => {
+                self.unknown(item, &error)?;
+                return Ok(true);
+            }
+            Trouble::Relay(error) => (String::new(), error),
+            Trouble::Sender(error) => (own.to_owned(), error),
+        };
+        let cause = clean::line(error.to_string().as_bytes());
+        self.let_rest(relay, sender, &cause)?;
+        undelivered::tell_of_relay(self.world, relay, &error)?;
+        self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
+        item.row.state = OutboxState::Waiting;
+        item.row.said = cause;
+        item.row.changed = self.world.now();
+        self.world.store.resolve(&item.row)?;
+        self.told.later += 1;
+        Ok(false)
+    }
+
+    pub(super) fn let_rest(&self, relay: &str, sender: String, cause: &str) -> Result<()> {
+        let known = self.world.store.rests()?;
+        let before = known.iter().find(|rest| rest.relay == relay && rest.sender == sender);
+        let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
+        let now = self.world.now();
+        let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
+        let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
+        self.world.store.rest(&rest)
+    }
+
+    /// It works again.
+    pub(super) fn wake(&self, relay: &str, own: &str) -> Result<()> {
+        let is_its = |rest: &&Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
+        for rest in self.world.store.rests()?.iter().filter(is_its).filter(|rest| rest.failures > 0) {
+            self.world.store.rest(&Rest { failures: 0, until: Timestamp::UNIX_EPOCH, ..rest.clone() })?;
+        }
+        Ok(())
+    }
+}
+
+/// The mail and its recipients.
+fn composed(item: &Item, desk: &Desk<'_>) -> Result<(Message, Vec<String>)> {
+    let original = &item.original;
+    let to = recipients(&item.row.telling);
+    let message = match &item.row.telling.way {
+        Way::Redirect(redirect) => compose::redirect(original, redirect, desk)
+            .map_err(|e| Error::disk(format!("reading {}", item.row.bytes.display()), e))?,
+        Way::Vacation(vacation) => compose::vacation(original, vacation, desk),
+        Way::Reply(reply) => compose::reply(original, reply, desk),
+        Way::Reject(reject) => compose::reject(original, reject, desk),
+        Way::Notify(notify) => compose::notification(notify, notify.mail.as_deref().unwrap_or(desk.from), desk),
+        // As it is: the server on the other side is the last one. Programs and folders are not told by mail.
+        Way::Lmtp(_) | Way::Pipe(_) | Way::Imap(_) => original.edited(&[]),
+    };
+    Ok((message, to))
+}
