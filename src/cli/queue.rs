@@ -164,28 +164,15 @@ fn retry(world: &World, ids: &[i64]) -> Result<()> {
     for rest in world.store.rests()? {
         world.store.rest(&Rest { until: Timestamp::UNIX_EPOCH, failures: 0, ..rest })?;
     }
-    let rows: Vec<OutboxRow> = match ids {
-        [] => world.store.outbox(None, MOST)?,
-        ids => ids.iter().map(|id| find(world, *id)).collect::<Result<_>>()?,
-    };
-    for mut row in rows {
-        let is_named = !ids.is_empty();
-        let can = match row.state {
-            OutboxState::Waiting => true,
-            OutboxState::Held => is_named,
-            OutboxState::Sending | OutboxState::Sent | OutboxState::Failed => false,
-        };
-        if !can && is_named {
-            let (id, state) = (row.id, row.state.word());
-            return Err(Error::permanent(Kind::Usage, format!("entry {id} is {state} and cannot be tried again")));
-        }
-        if can {
-            row.state = OutboxState::Waiting;
-            row.due = now;
-            world.store.resolve(&row)?;
+    for id in ids {
+        let state = find(world, *id)?.state;
+        if !matches!(state, OutboxState::Waiting | OutboxState::Held) {
+            let text = format!("entry {id} is {} and cannot be tried again", state.word());
+            return Err(Error::permanent(Kind::Usage, text));
         }
     }
-    Ok(())
+    // Not as the rows were read: another process may be sending them by now.
+    world.store.hurry(ids, now)
 }
 
 fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {

@@ -65,6 +65,18 @@ pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     Ok(())
 }
 
+pub(super) fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()> {
+    let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
+    if ids.is_empty() {
+        tx.execute("UPDATE outbox SET due = ?1 WHERE state = ?2 AND due > ?1", params![now.as_second(), waiting])?;
+    }
+    for id in ids {
+        tx.prepare_cached("UPDATE outbox SET due = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
+            .execute(params![now.as_second(), waiting, held, id])?;
+    }
+    Ok(())
+}
+
 pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
     let mut count = db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = ?1 AND changed >= ?2")?;
     let counts = kinds.iter().map(|kind| count.query_row(params![kind, since.as_second()], |row| row.get::<_, u64>(0)));

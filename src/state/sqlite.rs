@@ -330,6 +330,10 @@ impl Store for SqliteStore {
         self.write("noting what was sent", |tx| outbox::resolve(tx, row))
     }
 
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
+        self.write("making what waits due", |tx| outbox::hurry(tx, ids, now))
+    }
+
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
         self.read("counting what was sent", |db| outbox::sent_since(db, kinds, since))
     }

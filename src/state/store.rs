@@ -53,6 +53,10 @@ pub trait Store: Send + Sync {
     /// Notes what became of a row; `telling` is what is left to be told.
     fn resolve(&self, row: &OutboxRow) -> Result<()>;
 
+    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait. What another process has begun to
+    /// send meanwhile is left as it is.
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
+
     /// How many rows of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
 

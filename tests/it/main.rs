@@ -40,4 +40,5 @@ mod smtp_login;
 mod smtp_sink;
 mod stage;
 mod state;
+mod storm;
 mod tls;

@@ -252,6 +252,20 @@ fn held_dropped_and_tried_again() {
     assert_eq!((user.states(), server.count()), (["sent", "failed", "sent"].map(str::to_owned).to_vec(), 2));
 }
 
+/// `retry` wrote back what it had read as waiting, and another process had sent it meanwhile.
+#[test]
+fn a_retry_beside_a_pass_revives_nothing() {
+    let user = User::new("me@home.example", "  - {name: forward, do: {redirect: a@x.example}}");
+    (1..=20).for_each(|n| user.deliver(mail(n, "hi")));
+    user.settled();
+    let server = SmtpServer::start(SmtpOptions { delay: Duration::from_millis(1), ..SmtpOptions::default() });
+    user.relay(server.port());
+    let passes: Vec<_> = (0..4).map(|_| user.sandbox.spawn(&["--allow-root", "queue", "retry"])).collect();
+    passes.into_iter().for_each(|pass| drop(pass.wait()));
+    user.retried("sent");
+    assert_eq!(server.count(), 20);
+}
+
 #[test]
 fn an_answer_goes_to_the_sender_alone_and_asks_for_none() {
     let server = SmtpServer::start(SmtpOptions::default());

@@ -119,6 +119,8 @@ pub struct Taken {
     pub to: Vec<String>,
     /// What came after DATA, without the end.
     pub wire: Vec<u8>,
+    /// The number of the connection it came over, from 1.
+    pub connection: usize,
 }
 
 impl Taken {
@@ -145,6 +147,7 @@ pub(super) struct Shared {
     pub(super) commands: Mutex<Vec<String>>,
     /// Called with each command before its reply.
     pub(super) hook: Mutex<Option<Hook>>,
+    pub(super) mood: Mutex<Option<Mood>>,
     pub(super) replies: AtomicUsize,
     connections: AtomicUsize,
     /// The most commands that came before the first of them was answered.
@@ -153,6 +156,7 @@ pub(super) struct Shared {
 }
 
 type Hook = Box<dyn FnMut(&str) + Send>;
+type Mood = Box<dyn FnMut(usize, &str) -> Option<String> + Send>;
 
 impl SmtpServer {
     pub fn start(options: SmtpOptions) -> Self {
@@ -195,6 +199,7 @@ impl SmtpServer {
             mails: Mutex::default(),
             commands: Mutex::default(),
             hook: Mutex::default(),
+            mood: Mutex::default(),
             replies: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
@@ -237,6 +242,17 @@ impl SmtpServer {
     /// Does something when a command has come, before its reply.
     pub fn at_command(&self, hook: impl FnMut(&str) + Send + 'static) {
         *lock(&self.shared.hook) = Some(Box::new(hook));
+    }
+
+    /// Chooses each reply anew, from the number of the connection and the command; `None` is the usual reply. Besides
+    /// `close` it may be `take and close` at the final dot; after a 421 the connection is closed.
+    pub fn in_a_mood(&self, mood: impl FnMut(usize, &str) -> Option<String> + Send + 'static) {
+        *lock(&self.shared.mood) = Some(Box::new(mood));
+    }
+
+    /// It behaves again.
+    pub fn in_no_mood(&self) {
+        *lock(&self.shared.mood) = None;
     }
 }
 
@@ -293,12 +309,12 @@ impl Stream {
 
 impl Shared {
     fn serve(self: Arc<Self>, mut stream: Stream) {
-        self.connections.fetch_add(1, Ordering::SeqCst);
+        let number = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
         std::thread::spawn(move || {
             if matches!(self.options.security, Security::Implicit(_)) {
                 stream.start_tls(self.options.security);
             }
-            let mut session = Session::new(&self, stream);
+            let mut session = Session::new(&self, stream, number);
             // The client went away, or a fault ends it.
             let _ = session.run();
         });

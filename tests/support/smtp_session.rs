@@ -10,6 +10,7 @@ use super::wire::Security;
 pub(super) struct Session<'s> {
     shared: &'s Shared,
     stream: Stream,
+    number: usize,
     received: Vec<u8>,
     /// Between MAIL and the end of the data.
     taken: Option<Taken>,
@@ -22,8 +23,8 @@ fn end() -> io::Error {
 }
 
 impl<'s> Session<'s> {
-    pub(super) fn new(shared: &'s Shared, stream: Stream) -> Self {
-        Session { shared, stream, received: Vec::new(), taken: None, authenticated: false, mails: 0 }
+    pub(super) fn new(shared: &'s Shared, stream: Stream, number: usize) -> Self {
+        Session { shared, stream, number, received: Vec::new(), taken: None, authenticated: false, mails: 0 }
     }
 
     pub(super) fn run(&mut self) -> io::Result<()> {
@@ -67,7 +68,7 @@ impl<'s> Session<'s> {
             "MAIL" if self.taken.is_some() => _ = self.answer(line, "503 one at a time")?,
             "MAIL" => {
                 if self.answer(line, "250 sender ok")? {
-                    self.taken = Some(Taken { mail: line.to_owned(), ..Taken::default() });
+                    self.taken = Some(Taken { mail: line.to_owned(), connection: self.number, ..Taken::default() });
                 }
             }
             "RCPT" if self.taken.is_none() => _ = self.answer(line, "503 MAIL first")?,
@@ -126,9 +127,8 @@ impl<'s> Session<'s> {
         {
             return self.answer(line, "554 no valid recipients");
         }
-        let usual = "354 go on";
-        let reply = self.reply_to(line).unwrap_or_else(|| usual.to_owned());
-        self.answer(line, usual)?;
+        let reply = self.choose(line, "354 go on");
+        self.say(&reply)?;
         if !reply.starts_with('3') {
             return Ok(true);
         }
@@ -142,12 +142,13 @@ impl<'s> Session<'s> {
         let count = if self.shared.options.lmtp { taken.to.len() } else { 1 };
         for number in 1..=count {
             let name = if number > 1 { format!(".{number}") } else { ".".to_owned() };
-            let is_taken = self.reply_to(&name).is_none_or(|reply| reply.starts_with('2'));
+            let reply = self.choose(&name, "250 2.0.0 taken");
+            let is_taken = reply.starts_with('2') || reply == "take and close";
             if number == 1 && is_taken && !taken.to.is_empty() {
                 // Before the reply: the test looks as soon as that has come.
                 lock(&self.shared.mails).push(taken.clone());
             }
-            self.answer(&name, "250 2.0.0 taken")?;
+            self.say(&reply)?;
         }
         self.mails += 1;
         if self.shared.options.mails_per_connection.is_some_and(|most| self.mails >= most) {
@@ -226,24 +227,35 @@ impl<'s> Session<'s> {
         replies.keys().filter(fits).max_by_key(|key| key.len()).map(|key| replies[key].clone())
     }
 
-    /// The usual reply or another one. Says whether the command was taken.
+    /// The usual reply or another one.
+    fn choose(&self, command: &str, usual: &str) -> String {
+        let by_mood = lock(&self.shared.mood).as_mut().and_then(|mood| mood(self.number, command));
+        by_mood.or_else(|| self.reply_to(command)).unwrap_or_else(|| usual.to_owned())
+    }
+
+    /// Says whether the command was taken.
     fn answer(&mut self, command: &str, usual: &str) -> io::Result<bool> {
+        let reply = self.choose(command, usual);
+        self.say(&reply)
+    }
+
+    fn say(&mut self, reply: &str) -> io::Result<bool> {
         std::thread::sleep(self.shared.options.delay);
         let number = self.shared.replies.fetch_add(1, Ordering::SeqCst) + 1;
-        let reply = self.reply_to(command).unwrap_or_else(|| usual.to_owned());
         if self.shared.options.cut_at_reply == Some(number) {
             if self.shared.options.half_a_reply {
                 self.stream.write(&reply.as_bytes()[..reply.len() / 2])?;
             }
             return Err(end());
         }
-        match reply.as_str() {
-            "close" => return Err(end()),
+        match reply {
+            "close" | "take and close" => return Err(end()),
             "hang" => loop {
                 self.read_more()?;
             },
             text => self.stream.write(format!("{text}\r\n").as_bytes())?,
         }
-        Ok(reply.starts_with('2'))
+        let is_moody = lock(&self.shared.mood).is_some();
+        if is_moody && reply.starts_with("421") { Err(end()) } else { Ok(reply.starts_with('2')) }
     }
 }

@@ -189,6 +189,10 @@ impl Store for MortalStore {
         self.step("resolve")?.resolve(row)
     }
 
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
+        self.step("hurry")?.hurry(ids, now)
+    }
+
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
         self.look()?.sent_since(kinds, since)
     }
