@@ -66,10 +66,7 @@ pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Outpu
             retry(&world, ids)?;
             send(&world, &setup, output)
         }
-        Queue::Hold { ids } => each(&world, ids, output, "is put aside", &|row| {
-            let can = matches!(row.state, OutboxState::Waiting);
-            can.then(|| row.state = OutboxState::Held).is_some()
-        }),
+        Queue::Hold { ids } => hold(&world, ids, output),
         Queue::Drop { ids } => drop_rows(&world, ids, output),
     }
 }
@@ -177,35 +174,23 @@ fn retry(world: &World, ids: &[i64]) -> Result<()> {
 
 fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
     for id in ids {
-        let row = find(world, *id)?;
-        if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
-            let state = row.state.word();
-            return Err(Error::permanent(
-                Kind::Usage,
-                format!("entry {id} is {state}; only what waits can be dropped"),
-            ));
+        find(world, *id)?;
+        if let Some(state) = pass::drop_row(world, *id)? {
+            let text = format!("entry {id} is {}; only what waits can be dropped", state.word());
+            return Err(Error::permanent(Kind::Usage, text));
         }
-        pass::drop_row(world, row)?;
         output.data(format_args!("{id} is given up"));
     }
     Ok(0)
 }
 
-fn each(
-    world: &World,
-    ids: &[i64],
-    output: &Output,
-    words: &str,
-    change: &dyn Fn(&mut OutboxRow) -> bool,
-) -> Result<u8> {
+fn hold(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
     for id in ids {
-        let mut row = find(world, *id)?;
-        if !change(&mut row) {
+        let row = find(world, *id)?;
+        if !world.store.hold(*id, world.now())? {
             return Err(Error::permanent(Kind::Usage, format!("entry {id} is {}", row.state.word())));
         }
-        row.changed = world.now();
-        world.store.resolve(&row)?;
-        output.data(format_args!("{id} {words}"));
+        output.data(format_args!("{id} is put aside"));
     }
     Ok(0)
 }

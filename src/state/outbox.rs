@@ -77,6 +77,13 @@ pub(super) fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()
     Ok(())
 }
 
+pub(super) fn hold(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+    let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
+    tx.prepare_cached("UPDATE outbox SET state = ?1, changed = ?2 WHERE id = ?3 AND state = ?4")?
+        .execute(params![held, now.as_second(), id, waiting])
+        .map(|changed| changed == 1)
+}
+
 pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
     let mut count = db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = ?1 AND changed >= ?2")?;
     let counts = kinds.iter().map(|kind| count.query_row(params![kind, since.as_second()], |row| row.get::<_, u64>(0)));

@@ -146,6 +146,8 @@ CREATE TABLE rest (
 ) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (state, due);
 CREATE INDEX outbox_bytes ON outbox (bytes);
+-- What was sent of a kind since some time is counted before each sending.
+CREATE INDEX outbox_sent ON outbox (state, kind, changed);
 -- The mbox files of a journal row. staged: the name in the folder spool; line: the line that goes before it.
 CREATE TABLE mbox (
     entry INTEGER NOT NULL,

@@ -330,6 +330,10 @@ impl Store for SqliteStore {
         self.write("noting what was sent", |tx| outbox::resolve(tx, row))
     }
 
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write("putting a row aside", |tx| outbox::hold(tx, id, now))
+    }
+
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
         self.write("making what waits due", |tx| outbox::hurry(tx, ids, now))
     }

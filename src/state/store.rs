@@ -57,6 +57,9 @@ pub trait Store: Send + Sync {
     /// send meanwhile is left as it is.
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
 
+    /// Puts a row aside, if it still waits. Whether it did.
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
+
     /// How many rows of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
 

@@ -97,12 +97,12 @@ fn storm(server: &SmtpServer, sandbox: &Sandbox, seed: u64) -> (usize, BTreeSet<
             storm.cuts += 1;
             storm.excused.insert(connection);
         }
-        if let Some(0) = storm.kill_at {
-            if let Some(victim) = storm.victim {
-                // It is not waited for yet, so the number is still its own.
-                let _ = kill_process(victim, Signal::KILL);
-                storm.excused.insert(connection);
-            }
+        if storm.kill_at == Some(0)
+            && let Some(victim) = storm.victim
+        {
+            // It is not waited for yet, so the number is still its own.
+            let _ = kill_process(victim, Signal::KILL);
+            storm.excused.insert(connection);
         }
         storm.kill_at = storm.kill_at.and_then(|left| left.checked_sub(1));
         reply.map(str::to_owned)

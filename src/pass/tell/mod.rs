@@ -172,11 +172,18 @@ impl Pass<'_> {
     }
 }
 
-/// Gives a row up because the user says so. A message that stands nowhere else goes to the inbox.
-pub fn drop_row(world: &World, row: OutboxRow) -> Result<()> {
+/// Gives a row up because the user says so; a message that stands nowhere else goes to the inbox. A state comes back when
+/// it does not wait.
+pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
+    // Read under the lock: nobody sends it meanwhile.
     let _lock = Lock::try_take(&world.locks(), "outbox")?;
+    let Some(row) = world.store.outbox(None, u32::MAX)?.into_iter().find(|row| row.id == id) else { return Ok(None) };
+    if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
+        return Ok(Some(row.state));
+    }
     let ways = Ways::default();
     let mut pass = Pass { world, ways: &ways, told: Told::default(), open: HashMap::new(), appenders: HashMap::new() };
     let original = pass.read(&row)?;
-    pass.give_up(Item { entry: None, original, row }, "dropped by the user")
+    pass.give_up(Item { entry: None, original, row }, "dropped by the user")?;
+    Ok(None)
 }

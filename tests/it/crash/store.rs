@@ -189,6 +189,10 @@ impl Store for MortalStore {
         self.step("resolve")?.resolve(row)
     }
 
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.step("hold")?.hold(id, now)
+    }
+
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
         self.step("hurry")?.hurry(ids, now)
     }
