@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailsluice::config::Config;
-use mailsluice::filter::{Engine, Settings};
+use mailsluice::filter::Engine;
 use mailsluice::pass::{Report, Silent, Watch, World};
 use mailsluice::pipeline::{self, Job};
 use mailsluice::state::JournalRow;
@@ -95,7 +95,7 @@ fn config_for(here: &Path, home: &Path, imap: u16, pop3: u16) -> Outcome<PathBuf
 fn prepare(path: &Path) -> Outcome<(World, Vec<Job>)> {
     let as_text = |problems: Vec<_>| problems.iter().map(ToString::to_string).collect::<String>();
     let (config, _) = Config::load(path).map_err(as_text)?;
-    let (engine, _) = Engine::compile(&config.filters, &Settings::of(&config)).map_err(as_text)?;
+    let (engine, _) = Engine::compile(&config.filters, &config.settings).map_err(as_text)?;
     let engine = Arc::new(engine);
     let job = |account: &_| Job { account: Arc::new(Clone::clone(account)), engine: engine.clone() };
     let jobs = config.accounts.iter().map(job).collect();

@@ -12,7 +12,7 @@ use crate::config::filters::FilterFiles;
 use crate::config::problem::{Problems, Source};
 use crate::config::reader::Base;
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Engine, Settings};
+use crate::filter::Engine;
 use crate::message::REFILTERED;
 use crate::pass::{self, Looked, Refilter, World};
 
@@ -87,7 +87,7 @@ fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
     let base = Base::of_file(file).unwrap_or_else(|_| Base::new("/", None));
     let filter = FilterFiles::new(file, &base).one_file(file, &mut problems);
     let mut problems = problems.into_vec();
-    let engine = compile(&filter.into_iter().collect::<Vec<_>>(), &Settings::of(&setup.config), &mut problems);
+    let engine = compile(&filter.into_iter().collect::<Vec<_>>(), &setup.config.settings, &mut problems);
     output.problems(&problems, false);
     match problems.iter().any(|problem| problem.severity == crate::config::problem::Severity::Error) {
         true => {

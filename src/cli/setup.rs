@@ -10,11 +10,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::output::{Output, count};
+use crate::config::Settings;
 use crate::config::problem::{Problem, Severity};
 use crate::config::reader::suggest;
 use crate::config::{Config, Examined, FilterSource, Maintenance};
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Engine, Settings};
+use crate::filter::Engine;
 use crate::pass::Upkeep;
 use crate::pipeline::Job;
 
@@ -51,8 +52,7 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Examined { config, rules, maintenance, known, mut problems } = Config::examine(path);
-        let settings = Settings::from(known);
+        let Examined { config, rules, maintenance, settings, mut problems } = Config::examine(path);
         let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {
             compile(&rules, &settings, &mut problems);

@@ -9,13 +9,14 @@ use serde_json::json;
 use super::output::Output;
 use super::setup::Setup;
 use crate::clean;
+use crate::config::Settings;
 use crate::config::filters::FilterFiles;
 use crate::config::problem::{Problem, Problems, Source};
 use crate::config::reader::Base;
 use crate::config::{Config, FilterSource};
 use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
 use crate::filter::trial::{self, Verdict};
-use crate::filter::{Engine, Settings};
 
 /// A test failed. Not a code of sysexits: nothing is wrong with program or input, and scripts ask for yes or no.
 const FAILED: u8 = 1;
@@ -35,7 +36,7 @@ pub(super) fn run(config: &Path, files: &[PathBuf], output: &Output) -> Result<u
 /// The tests of the config, and of every rule file of the user's own that it names.
 fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
     let setup = Setup::load(path, output)?;
-    let settings = Settings::of(&setup.config);
+    let settings = &setup.config.settings;
     let engine = |account: &str| -> Option<&Engine> { Some(setup.engine_of(account)) };
     let mut verdicts = told(trial::run_config(&setup.config, &open, &engine), output)?;
     let own = setup.config.accounts.iter().filter_map(|account| account.filters.as_ref()).flatten();
@@ -43,7 +44,7 @@ fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
     for filter in own.chain(&setup.config.filters) {
         let is_config = filter.source().name == setup.config.path;
         if !is_config && seen.insert(filter.source().name.clone()) {
-            verdicts.extend(of_filter(filter, &settings, output)?);
+            verdicts.extend(of_filter(filter, settings, output)?);
         }
     }
     Ok(verdicts)
@@ -51,7 +52,7 @@ fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
 
 /// The tests of these files, with the lists and addresses of the config where there is one.
 fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<Vec<Verdict>> {
-    let settings = Settings::from(Config::examine(config).known);
+    let settings = Config::examine(config).settings;
     let mut verdicts = Vec::new();
     for file in files {
         let filter = told(load(file), output)?;

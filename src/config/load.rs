@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use super::accounts;
 use super::filters::FilterFiles;
-use super::lists::{self, List};
+use super::lists;
 use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::relays;
 use super::secret;
+use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot};
 use crate::error::{Error, Kind, Result as MailResult};
@@ -99,34 +100,9 @@ pub struct Examined {
     /// The same for `maintenance`.
     pub maintenance: Vec<Maintenance>,
     /// What rules need to know of the config, as far as it could be read.
-    pub known: Known,
+    pub settings: Settings,
     /// Errors and warnings, in the order of the files.
     pub problems: Vec<Problem>,
-}
-
-/// What rules need to know of a config, even of a wrong one.
-#[derive(Clone, Debug)]
-pub struct Known {
-    /// As [`Config::me`].
-    pub me: Vec<String>,
-    /// As [`Config::trust`].
-    pub trust: Vec<String>,
-    /// As [`Config::delimiters`].
-    pub delimiters: String,
-    /// As [`Config::lists`].
-    pub lists: Vec<List>,
-    /// The names of the relays; `None` where there is no config to name them.
-    pub relays: Option<Vec<String>>,
-    /// The names of the accounts that mail can be appended to; `None` as above.
-    pub mailboxes: Option<Vec<String>>,
-}
-
-impl Default for Known {
-    /// What a config says that says nothing.
-    fn default() -> Self {
-        let (me, trust, lists) = (Vec::new(), Vec::new(), Vec::new());
-        Self { me, trust, delimiters: "+".to_owned(), lists, relays: None, mailboxes: None }
-    }
 }
 
 impl Config {
@@ -196,13 +172,13 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
-    let mut known = read_known(&mut map, document, &base);
-    known.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
+    let mut settings = read_settings(&mut map, document, &base);
+    settings.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
     let inline = inline_rules(document, &base, &mut files, problems);
     examined.rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);
     examined.maintenance = maintenance::read(document, &base, &mut files, problems);
-    examined.known = known.clone();
+    examined.settings = settings.clone();
     Some(Config {
         path: path.to_path_buf(),
         maildir: maildir?,
@@ -211,27 +187,25 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         filters,
         relays,
         maintenance: examined.maintenance.clone(),
-        lists: known.lists,
-        me: known.me,
-        trust: known.trust,
-        delimiters: known.delimiters,
+        settings,
         tests: tests_of(document),
     })
 }
 
 /// What rules need to know, beside the users of accounts.
-fn read_known(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) -> Known {
+fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) -> Settings {
     let lower = |texts: Vec<String>| texts.iter().map(|text| text.to_lowercase()).collect();
     let me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
     let trust = map.read("trust", |n, p| reader::texts(n, "a list of server names", p)).unwrap_or_default();
     let delimiters = map.read("delimiters", |n, p| reader::text(n, "one or more characters", p).map(str::to_owned));
-    Known {
+    Settings {
         me: lower(me),
         trust: lower(trust),
-        delimiters: delimiters.unwrap_or_else(|| Known::default().delimiters),
+        delimiters: delimiters.unwrap_or_else(|| Settings::default().delimiters),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         relays: Some(entries(document, "relays").iter().map(|(key, _)| key.text.clone()).collect()),
         mailboxes: Some(mailboxes(document)),
+        ..Settings::default()
     }
 }
 

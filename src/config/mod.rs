@@ -24,12 +24,14 @@ mod load;
 mod maintenance;
 mod relays;
 mod server;
+mod settings;
 mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
-pub use self::load::{Examined, Known};
+pub use self::load::Examined;
 pub use self::maintenance::Maintenance;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
+pub use self::settings::Settings;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,14 +80,8 @@ pub struct Config {
     pub relays: Vec<Relay>,
     /// What is done again and again with mail that is here.
     pub maintenance: Vec<Maintenance>,
-    /// The lists of the config, for all rules.
-    pub lists: Vec<List>,
-    /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
-    pub me: Vec<String>,
-    /// The names of servers whose Authentication-Results are believed, lower-case.
-    pub trust: Vec<String>,
-    /// The characters between user and detail in an address.
-    pub delimiters: String,
+    /// What rules need to know of it.
+    pub settings: Settings,
     /// The `tests` of the config, and nothing else of it.
     pub tests: Document,
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
-use super::engine::Settings;
 use super::facts::{Answer, Ask, Facts, Unanswered};
 use super::names::{self, Names};
 use super::rule::{List, ListKind};
 use super::trace::{Line, Trace};
+use crate::config::Settings;
 use crate::config::lists;
 use crate::config::text::Text;
 use crate::decision::{Fact, Read, Version, Write};

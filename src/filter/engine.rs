@@ -1,7 +1,6 @@
 //! The compiled rules of an account, and the one question they answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::asking::Asking;
 use super::compile::{self, Compiled};
@@ -11,9 +10,8 @@ use super::reachable;
 use super::rule::Step;
 use super::run::Run;
 use super::trace::Trace;
-use crate::config::lists::List;
 use crate::config::problem::{Problem, Severity};
-use crate::config::{Config, FilterSource, Known};
+use crate::config::{FilterSource, Settings};
 use crate::decision::{Decision, Deferral};
 use crate::message::{Address, Envelope, Message};
 
@@ -24,53 +22,7 @@ pub struct Engine {
     settings: Settings,
 }
 
-/// What rules need to know of the config.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The user's own addresses, lower-case.
-    pub me: Vec<String>,
-    /// The servers whose Authentication-Results are believed, lower-case.
-    pub trust: Vec<String>,
-    /// The characters between user and detail in an address.
-    pub delimiters: String,
-    /// The lists of the config.
-    pub lists: Vec<List>,
-    /// The names of its relays; `None` where there is no config to name them.
-    pub relays: Option<Vec<String>>,
-    /// The names of the accounts that mail can be appended to; `None` as above.
-    pub mailboxes: Option<Vec<String>>,
-    /// How long a script may run; the time in which a program answers it does not count.
-    pub script_time: Duration,
-}
-
-impl Default for Settings {
-    /// What a config says that says nothing.
-    fn default() -> Self {
-        Known::default().into()
-    }
-}
-
-impl From<Known> for Settings {
-    fn from(known: Known) -> Self {
-        let Known { me, trust, delimiters, lists, relays, mailboxes } = known;
-        Self { me, trust, delimiters, lists, relays, mailboxes, script_time: Duration::from_secs(2) }
-    }
-}
-
 impl Settings {
-    /// Those of a config.
-    pub fn of(config: &Config) -> Self {
-        Self {
-            me: config.me.clone(),
-            trust: config.trust.clone(),
-            delimiters: config.delimiters.clone(),
-            lists: config.lists.clone(),
-            relays: Some(config.relays.iter().map(|relay| relay.name.clone()).collect()),
-            mailboxes: Some(config.imap_accounts().map(|account| account.name.clone()).collect()),
-            ..Self::default()
-        }
-    }
-
     /// Whether an address, lower-case, is the user's own, with or without a detail (`me+shop@example.com`).
     pub(super) fn is_me(&self, address: &str) -> bool {
         if self.me.iter().any(|me| me == address) {

@@ -27,7 +27,7 @@ pub mod trial;
 
 pub use actions::redirect::is_address;
 pub use compile::sections;
-pub use engine::{Engine, Settings};
+pub use engine::Engine;
 pub use facts::{Answer, Ask, Facts, Unanswered};
 pub use guard::Refusal;
 pub use trace::{Line, Trace};

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::engine::Settings;
 use super::rule::{List, ListKind};
 use crate::config::FilterSource;
+use crate::config::Settings;
 use crate::config::lists::{self, ListKind as Written};
 use crate::config::problem::{Problem, Problems};
 use crate::config::yaml::{Node, Value};

@@ -23,7 +23,7 @@ impl Ways {
         let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));
         Self {
             relays: config.relays.clone(),
-            own: config.me.clone(),
+            own: config.settings.me.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
             imap: config.imap_accounts().cloned().collect(),
         }

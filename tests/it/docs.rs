@@ -16,10 +16,7 @@ fn problems(path: &Path) -> String {
     let mut all = warnings;
     let own = config.accounts.iter().filter_map(|account| account.filters.as_ref());
     for filters in own.chain([&config.filters]) {
-        all.extend(
-            Engine::compile(filters, &mailsluice::filter::Settings::of(&config))
-                .map_or_else(|errors| errors, |(_, warnings)| warnings),
-        );
+        all.extend(Engine::compile(filters, &config.settings).map_or_else(|errors| errors, |(_, warnings)| warnings));
     }
     all.iter().map(ToString::to_string).collect()
 }
@@ -59,8 +56,8 @@ fn the_tests_of_the_examples_pass() {
     for entry in fs::read_dir("examples").unwrap().map(Result::unwrap).filter(|e| e.path().is_dir()) {
         let copy = private_copy(&entry.path());
         let (config, _) = Config::load(&copy.path().join("config.yaml")).unwrap();
-        let settings = mailsluice::filter::Settings::of(&config);
-        let (engine, _) = Engine::compile(&config.filters, &settings).unwrap();
+        let settings = &config.settings;
+        let (engine, _) = Engine::compile(&config.filters, settings).unwrap();
         let open = |path: &Path| fs::read(path);
         let verdicts = mailsluice::filter::trial::run_config(&config, &open, &|_| Some(&engine)).unwrap();
         for verdict in verdicts {

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mailsluice::config::Settings;
 use mailsluice::config::problem::{Problem, Problems, Source};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::Document;
 use mailsluice::config::{FilterSource, Script, filters};
 use mailsluice::decision::{Action, Decision, Place};
+use mailsluice::filter::Engine;
 use mailsluice::filter::trial::Told;
-use mailsluice::filter::{Engine, Settings};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
 /// What is usual: an own address, a trusted server, `+` as delimiter.

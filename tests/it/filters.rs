@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mailsluice::config::Settings;
 use mailsluice::config::filters::{self, head_of, head_of_script};
 use mailsluice::config::library::{SHIPPED, Shipped};
 use mailsluice::config::parameters::Head;
@@ -12,8 +13,8 @@ use mailsluice::config::problem::{Problem, Problems, Source};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::{Document, Node, Value};
 use mailsluice::config::{FilterSource, RuleFile, Script};
+use mailsluice::filter::Engine;
 use mailsluice::filter::trial::{self, Verdict};
-use mailsluice::filter::{Engine, Settings};
 
 use crate::rule_files::failures;
 

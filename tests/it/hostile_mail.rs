@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use mailsluice::filter::{Engine, Settings};
+use mailsluice::config::Settings;
+use mailsluice::filter::Engine;
 
 use crate::bombs::BOMBS;
 use crate::engine::{corpus, decide, decided, lua_with, name_of, settings, shown, yaml};

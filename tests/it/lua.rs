@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use mailsluice::config::Settings;
 use mailsluice::decision::Decision;
+use mailsluice::filter::Answer;
 use mailsluice::filter::trial::Told;
-use mailsluice::filter::{Answer, Settings};
 
 use crate::engine::{body, decided, envelope, failure, lua, message, settings, shown, yaml};
 

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mailsluice::config::FilterSource;
+use mailsluice::config::Settings;
 use mailsluice::config::problem::{Problems, Source};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::Document;
 use mailsluice::decision::Fact;
 use mailsluice::filter::trial::Told;
-use mailsluice::filter::{Answer, Ask, Engine, Facts, Settings, Unanswered, trial};
+use mailsluice::filter::{Answer, Ask, Engine, Facts, Unanswered, trial};
 use mailsluice::message::{Address, Message, to_lf};
 use serde_json::Value;
 

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailsluice::config::FilterSource;
+use mailsluice::config::Settings;
 use mailsluice::config::filters::FilterFiles;
 use mailsluice::config::problem::{Problem, Problems, Source};
 use mailsluice::config::reader::Base;
+use mailsluice::filter::Engine;
 use mailsluice::filter::trial::{self, Verdict};
-use mailsluice::filter::{Engine, Settings};
 
 const RULES: &str = "tests/rules";
 const MOST: u32 = 46;

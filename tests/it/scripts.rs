@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use mailsluice::config::Settings;
 use mailsluice::decision::Decision;
-use mailsluice::filter::{Engine, Settings};
+use mailsluice::filter::Engine;
 
 use crate::engine::{decided, failure, lua_with, settings, shown, yaml};
 

@@ -171,8 +171,7 @@ impl Client {
             problems.iter().map(|problem| format!("{problem}\n")).collect()
         };
         let (config, _) = Config::load(&path).map_err(shown).unwrap();
-        let (engine, _) =
-            Engine::compile(&config.filters, &mailsluice::filter::Settings::of(&config)).map_err(shown).unwrap();
+        let (engine, _) = Engine::compile(&config.filters, &config.settings).map_err(shown).unwrap();
         let job = Job { account: Arc::new(config.accounts[0].clone()), engine: Arc::new(engine) };
         let world = World { now: self.now, threads: 1, ..World::open(&config).unwrap() };
         (world, job)

@@ -206,6 +206,11 @@ impl Common {
         (text, self.subject.as_ref().map(|subject| run.asking.expand(subject)))
     }
 
+    /// An answer goes out beside whatever becomes of the message.
+    fn tell(&self, run: &mut Run<'_>, way: Way) -> Result<(), Break> {
+        run.tell(Telling { version: run.asking.version(), relay: self.relay.clone(), way }, true)
+    }
+
     fn note_answer(&self, run: &mut Run<'_>, to: &str) -> Result<(), Break> {
         let at = run.asking.now().timestamp();
         run.asking.write(Write::Answered { handle: self.handle.clone(), sender: guard::canonical(to), at })
@@ -227,7 +232,7 @@ impl Verb for Vacation {
             to,
             envelope_from: self.common.envelope_from.clone(),
         });
-        run.tell(Telling { version: run.asking.version(), relay: self.common.relay.clone(), way }, true)
+        self.common.tell(run, way)
     }
 }
 
@@ -287,7 +292,7 @@ impl Verb for Reply {
             to,
             envelope_from: self.common.envelope_from.clone(),
         });
-        run.tell(Telling { version: run.asking.version(), relay: self.common.relay.clone(), way }, true)
+        self.common.tell(run, way)
     }
 }
 

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::one::Trial;
-use super::engine::{Engine, Settings};
+use super::engine::Engine;
 use super::trace::Trace;
 use crate::config::FilterSource;
+use crate::config::Settings;
 use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, Source};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};

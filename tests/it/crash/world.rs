@@ -156,11 +156,7 @@ pub fn engine(rules: &str) -> Arc<Engine> {
     let config = folder.path().join("config.yaml");
     std::fs::write(&config, "maildir: /mail\nstate: /state\nfilters: [rules.yaml]\n").unwrap();
     let (config, _) = Config::load(&config).unwrap_or_else(|problems| panic!("{problems:?}"));
-    Arc::new(
-        Engine::compile(&config.filters, &mailsluice::filter::Settings::of(&config))
-            .unwrap_or_else(|problems| panic!("{problems:?}"))
-            .0,
-    )
+    Arc::new(Engine::compile(&config.filters, &config.settings).unwrap_or_else(|problems| panic!("{problems:?}")).0)
 }
 
 enum Server {

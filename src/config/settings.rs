@@ -1,0 +1,40 @@
+//! What rules need to know of the config around them.
+
+use std::time::Duration;
+
+use super::List;
+
+/// It is read from what is written, also when other parts of the config are wrong: their mistakes are no reason to blame
+/// a rule.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
+    pub me: Vec<String>,
+    /// The names of servers whose Authentication-Results are believed, lower-case (RFC 8601).
+    pub trust: Vec<String>,
+    /// The characters between user and detail in an address.
+    pub delimiters: String,
+    /// The lists of the config, for all rules.
+    pub lists: Vec<List>,
+    /// The names of the relays; `None` where there is no config to name them.
+    pub relays: Option<Vec<String>>,
+    /// The names of the accounts that mail can be appended to; `None` as above.
+    pub mailboxes: Option<Vec<String>>,
+    /// How long a script may run; the time in which a program answers it does not count. No key of the config.
+    pub script_time: Duration,
+}
+
+impl Default for Settings {
+    /// What a config says that says nothing.
+    fn default() -> Self {
+        Self {
+            me: Vec::new(),
+            trust: Vec::new(),
+            delimiters: "+".to_owned(),
+            lists: Vec::new(),
+            relays: None,
+            mailboxes: None,
+            script_time: Duration::from_secs(2),
+        }
+    }
+}
