@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The longest component, in bytes. Maildir++ puts several into one file name of at most 255.
@@ -267,7 +268,8 @@ fn at_most(most: usize, mut components: Vec<String>) -> Vec<String> {
 }
 
 /// The name of a local folder: its components can stand in a path as they are.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct FolderName(Vec<String>);
 
 impl FolderName {
@@ -328,6 +330,20 @@ impl FromStr for FolderName {
             return Err(TemplateError::new(0, "this cannot be the name of a folder"));
         }
         Ok(Self(components))
+    }
+}
+
+impl TryFrom<String> for FolderName {
+    type Error = TemplateError;
+
+    fn try_from(text: String) -> Result<Self, TemplateError> {
+        text.parse()
+    }
+}
+
+impl From<FolderName> for String {
+    fn from(name: FolderName) -> Self {
+        name.to_string()
     }
 }
 

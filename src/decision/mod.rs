@@ -10,15 +10,15 @@ mod telling;
 
 pub use fact::{Fact, Read, Write};
 pub use telling::{
-    Append, EnvelopeFrom, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply, Telling,
-    Vacation, Way,
+    Append, EnvelopeFrom, Form, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply,
+    Telling, Vacation, Way,
 };
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::config::template::FolderName;
-use crate::message::{Flags, Message};
+use crate::message::{Flag, Flags, Message};
 
 /// Which bytes an action takes: 0 for the message as it came, higher numbers for edited ones.
 pub type Version = usize;
@@ -100,6 +100,14 @@ impl Decision {
     pub fn keep(why: impl Into<String>) -> Self {
         let keep = Action::File(Filing { place: Place::Keep, flags: Flags::default(), version: 0 });
         Self { actions: vec![keep], why: vec![why.into()], ..Self::default() }
+    }
+
+    /// Files the message in a folder, read already, and says why.
+    pub fn copy(folder: FolderName, why: impl Into<String>) -> Self {
+        let mut flags = Flags::default();
+        flags.add(Flag::Seen);
+        let filing = Action::File(Filing { place: Place::Folder(folder), flags, version: 0 });
+        Self { actions: vec![filing], why: vec![why.into()], ..Self::default() }
     }
 
     /// The places the message goes to.

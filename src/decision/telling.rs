@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Version;
+use crate::config::template::FolderName;
 use crate::config::units::show_duration;
 
 /// One thing to tell, and to whom.
@@ -102,6 +103,17 @@ pub struct Vacation {
     pub to: String,
     /// The envelope sender; the default here is null.
     pub envelope_from: EnvelopeFrom,
+    /// What else was said about it.
+    #[serde(default)]
+    pub form: Form,
+}
+
+/// What `vacation` and `reply` say about an answer that most of them leave out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Form {
+    /// The folder in which a copy of it is filed (RFC 8580).
+    pub fcc: Option<FolderName>,
 }
 
 /// `reply`.
@@ -123,6 +135,9 @@ pub struct Reply {
     pub to: String,
     /// The envelope sender; the default here is null.
     pub envelope_from: EnvelopeFrom,
+    /// What else was said about it.
+    #[serde(default)]
+    pub form: Form,
 }
 
 /// How often a reply goes out.
@@ -241,6 +256,15 @@ impl Way {
             Self::Imap(_) => "imap",
             Self::Lmtp(_) => "lmtp",
             Self::Reject(_) => "reject",
+        }
+    }
+
+    /// What is said about an answer; `None` for everything else.
+    pub fn form(&self) -> Option<&Form> {
+        match self {
+            Self::Vacation(vacation) => Some(&vacation.form),
+            Self::Reply(reply) => Some(&reply.form),
+            _ => None,
         }
     }
 

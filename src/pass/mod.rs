@@ -2,6 +2,7 @@
 
 mod choose;
 mod commit;
+mod copies;
 mod decide;
 mod explain;
 mod facts;

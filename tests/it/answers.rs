@@ -1,14 +1,20 @@
 //! The answers as they are composed and sent: one test for each row of our checklist (RFC 3834 3 and 4, RFC 5230 5).
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
-use mailsluice::decision::{EnvelopeFrom, Importance, Notify, Per, Reject, Reply, Vacation, Way};
+use mailsluice::decision::{EnvelopeFrom, Form, Importance, Notify, Per, Reject, Reply, Vacation, Way};
 use mailsluice::message::Message;
 use mailsluice::outbox::compose::{self, Desk};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::engine::{decided, message, settings, shown, yaml, yaml_with};
 use crate::outbox::{User, from, mail, text};
+use crate::support::maildir::{Found, Maildirs};
 use crate::support::smtp_server::{SmtpOptions, SmtpServer, Taken};
 
 const VACATION: &str = "  - {name: away, do: {vacation: I am away}}";
@@ -21,6 +27,7 @@ const AWAY: Vacation = Vacation {
     from: None,
     to: String::new(),
     envelope_from: EnvelopeFrom::Null,
+    form: Form { fcc: None },
 };
 
 fn away() -> Vacation {
@@ -37,6 +44,7 @@ fn again() -> Reply {
         from: None,
         to: "ann@far.example".to_owned(),
         envelope_from: EnvelopeFrom::Null,
+        form: Form::default(),
     }
 }
 
@@ -388,12 +396,96 @@ fn b22_what_a_variable_holds_is_not_expanded_again() {
     assert_eq!(text, "<>");
 }
 
-/// No copy is kept (RFC 8580), and nobody is made to believe so.
+/// The copies of answers.
+fn copies(user: &User) -> Vec<Found> {
+    Maildirs::at(user.sandbox.maildir()).in_folder("Sent/answers")
+}
+
 #[test]
-fn b23_fcc_is_not_known() {
+fn b23_fcc_files_a_copy_of_what_was_sent() {
     for action in ["vacation", "reply"] {
-        let rule = format!("rules: [{{do: {{{action}: {{text: x, fcc: Sent}}}}}}]");
-        assert!(shown(&yaml_with(&rule, &settings()).unwrap_err()).contains("fcc"));
+        let server = SmtpServer::start(SmtpOptions::default());
+        let rule = format!("  - {{name: r, do: {{{action}: {{text: 'Grüße, ${{from}}', fcc: Sent/answers}}}}}}");
+        let user = User::with_relay(&rule, &server);
+        user.deliver(mail(1, "hi"));
+        let taken = sent(&user, &server);
+        let copies = copies(&user);
+        assert_eq!(copies.len(), 1, "{copies:?}");
+        assert_eq!(String::from_utf8_lossy(&copies[0].bytes), text(&taken));
+        assert_eq!(copies[0].flags, "S");
+        assert_eq!(user.inbox(), [mail(1, "hi")]);
+        user.queue(&["retry"]);
+        assert_eq!(Maildirs::at(user.sandbox.maildir()).messages().len(), 2);
+    }
+}
+
+#[test]
+fn b23_what_is_not_sent_leaves_no_copy() {
+    let rule = "  - {name: r, do: {vacation: {text: x, fcc: Sent/answers}}}";
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT", "550 5.1.1 nobody"));
+    let user = User::with_relay(rule, &server);
+    user.deliver(mail(1, "hi"));
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
+    assert!(copies(&user).is_empty());
+    let user = User::without_relay(rule);
+    user.deliver(mail(1, "hi"));
+    let id = user.settled()[0]["id"].to_string();
+    user.queue(&["drop", &id]);
+    assert_eq!((user.states(), copies(&user).len()), (vec!["failed".to_owned()], 0));
+}
+
+/// Killed at any time after the server was told everything: there is one copy of what is known to have gone out, and
+/// none of what may not have.
+#[test]
+fn b23_killed_while_it_files_there_is_one_copy_or_none() {
+    let rule = "  - {name: r, do: {vacation: {text: x, fcc: Sent/answers}}}";
+    let mut ends = BTreeSet::new();
+    for step in 0..24_u64 {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user = User::without_relay(rule);
+        user.deliver(mail(1, "hi"));
+        user.settled();
+        user.relay(server.port());
+        let victim = Arc::new(AtomicI32::new(0));
+        let target = Arc::clone(&victim);
+        server.at_command(move |command| {
+            if command == "." {
+                let target = Arc::clone(&target);
+                std::thread::spawn(move || {
+                    std::thread::sleep(Duration::from_micros(500 * step));
+                    while target.load(Ordering::SeqCst) == 0 {
+                        std::thread::yield_now();
+                    }
+                    kill_process(Pid::from_raw(target.load(Ordering::SeqCst)).unwrap(), Signal::KILL).ok();
+                });
+            }
+        });
+        let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+        victim.store(i32::try_from(running.pid()).unwrap(), Ordering::SeqCst);
+        running.wait();
+        user.queue(&["retry"]);
+        let (states, copies) = (user.states(), copies(&user));
+        assert!(states == ["sent"] || states == ["failed"], "{step}: {states:?}");
+        assert_eq!(copies.len(), usize::from(states == ["sent"]), "{step}: {states:?}");
+        assert_eq!(server.count(), 1, "{step}");
+        ends.insert((states[0].clone(), user.rows()[0]["said"].as_str().unwrap().starts_with("taken:")));
+    }
+    assert!(ends.len() > 1, "no kill came where it hurts: {ends:?}");
+}
+
+#[test]
+fn b23_the_folder_of_a_copy_is_checked_and_has_no_variables() {
+    for action in ["vacation", "reply"] {
+        for (folder, complaint) in [
+            ("'${from}'", "the folder of a copy has no variables"),
+            ("../x", "cannot begin with `.`"),
+            ("/x", "cannot begin with `/`"),
+            ("Sent/cur", "a folder cannot be named `cur`"),
+        ] {
+            let rule = format!("rules: [{{do: {{{action}: {{text: x, fcc: {folder}}}}}}}]");
+            let problems = shown(&yaml_with(&rule, &settings()).expect_err(&rule));
+            assert!(problems.contains(complaint), "{folder}: {problems}");
+        }
     }
 }
 

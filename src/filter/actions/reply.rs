@@ -9,10 +9,13 @@ use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::template::FolderName;
 use crate::config::text::Text;
 use crate::config::units;
 use crate::config::yaml::{Node, Value};
-use crate::decision::{EnvelopeFrom, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write};
+use crate::decision::{
+    EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
+};
 use crate::message::parse_addresses;
 
 pub(super) static VACATION_KEYS: Shape = Shape {
@@ -31,6 +34,7 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
+        ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
     ],
 };
 
@@ -52,6 +56,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
+        ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
     ],
 };
 
@@ -98,6 +103,7 @@ struct Common {
     max_age: Duration,
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
+    form: Form,
 }
 
 /// The nodes are taken first and read later: reading texts needs the whole compiler.
@@ -111,6 +117,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let addresses = map.read("addresses", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
+    let fcc = map.read("fcc", local_folder);
     let relay = map.take("relay");
     let (text, subject) = (map.take("text"), map.take("subject"));
     let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
@@ -140,7 +147,20 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
         sha2::Digest::update(&mut hash, part);
     }
     let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
-    Some(Common { text, subject, handle: handle.unwrap_or(made), from, addresses, max_age, envelope_from, relay })
+    let handle = handle.unwrap_or(made);
+    let form = Form { fcc };
+    Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form })
+}
+
+/// A folder that no message has a say in: whoever writes here would choose where the answer to him is put.
+fn local_folder(node: &Node, problems: &mut Problems) -> Option<FolderName> {
+    let template = reader::template(node, problems)?;
+    if template.names().next().is_some() {
+        let problem = problems.error(node.span, "the folder of a copy has no variables");
+        problem.hint("write the name itself, like `Sent`");
+        return None;
+    }
+    Some(template.expand_folder(&|_| None))
 }
 
 /// `Name <address>` or an address.
@@ -231,6 +251,7 @@ impl Verb for Vacation {
             from: self.common.from.clone(),
             to,
             envelope_from: self.common.envelope_from.clone(),
+            form: self.common.form.clone(),
         });
         self.common.tell(run, way)
     }
@@ -291,6 +312,7 @@ impl Verb for Reply {
             from: self.common.from.clone(),
             to,
             envelope_from: self.common.envelope_from.clone(),
+            form: self.common.form.clone(),
         });
         self.common.tell(run, way)
     }

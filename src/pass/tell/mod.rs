@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
+use super::copies;
 use super::handover::Handover;
 use super::undelivered::{self};
 use super::{Ways, World};
@@ -107,7 +108,11 @@ impl Pass<'_> {
         for mut row in self.world.store.being_sent()? {
             row.changed = self.world.now();
             let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
-            if is_answer {
+            if copies::is_filed(self.world, &row)? {
+                row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
+                row.state = OutboxState::Sent;
+                self.told.sent += 1;
+            } else if is_answer {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
                 row.state = OutboxState::Failed;
                 self.told.failed += 1;

@@ -13,7 +13,7 @@ use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
-use crate::pass::undelivered;
+use crate::pass::{copies, undelivered};
 use crate::state::{OutboxState, Rest};
 
 impl Pass<'_> {
@@ -63,10 +63,20 @@ impl Pass<'_> {
         match sent {
             Ok(verdicts) => {
                 self.wake(&relay.name, &own)?;
+                self.keep_copy(&item, &message, &verdicts);
                 self.note(item, verdicts)?;
                 Ok(true)
             }
             Err(trouble) => self.troubled(item, &relay.name, &own, trouble),
+        }
+    }
+
+    /// `fcc`. The answer is out, also when its copy cannot be filed.
+    fn keep_copy(&mut self, item: &Item, sent: &Message, verdicts: &[Verdict]) {
+        let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
+        if is_out && let Err(error) = copies::file(self.world, &item.row, sent) {
+            let telling = clean::line(item.row.telling.to_string().as_bytes());
+            self.told.remarks.push(format!("no copy of {telling} was filed: {error}"));
         }
     }
 

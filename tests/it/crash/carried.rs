@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mailsluice::config::Protocol;
 use mailsluice::config::template::FolderName;
 use mailsluice::decision::{
-    Action, Decision, Deferral, EnvelopeFrom, Fact, Filing, Place, Read, Redirect, RedirectMode, Telling, Vacation,
-    Way, Write,
+    Action, Decision, Deferral, EnvelopeFrom, Fact, Filing, Form, Place, Read, Redirect, RedirectMode, Telling,
+    Vacation, Way, Write,
 };
 use mailsluice::filter::Facts;
 use mailsluice::message::{Bytes, Envelope, Flags, Message};
@@ -127,6 +127,7 @@ fn vacation() -> Telling {
         from: None,
         to: "a@x".to_owned(),
         envelope_from: EnvelopeFrom::Null,
+        form: Form::default(),
     });
     Telling { version: 0, relay: None, way }
 }
