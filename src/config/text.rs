@@ -69,6 +69,14 @@ impl Text {
         self.pieces.is_empty()
     }
 
+    /// What the user wrote before the first value.
+    pub fn beginning(&self) -> &str {
+        match self.pieces.first() {
+            Some(Piece::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// Whether it begins with a value, not with what the user wrote.
     pub fn begins_with_variable(&self) -> bool {
         matches!(self.pieces.first(), Some(Piece::Variable(_)))

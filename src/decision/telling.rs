@@ -114,6 +114,8 @@ pub struct Vacation {
 pub struct Form {
     /// The folder in which a copy of it is filed (RFC 8580).
     pub fcc: Option<FolderName>,
+    /// The text is a whole MIME entity: fields, a blank line, a body.
+    pub mime: bool,
 }
 
 /// `reply`.

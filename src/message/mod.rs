@@ -8,6 +8,7 @@ mod bytes;
 mod compose;
 mod date;
 mod edit;
+mod entity;
 mod envelope;
 mod headers;
 mod html;
@@ -30,6 +31,7 @@ pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
 pub use date::parse_date;
 pub use edit::{Edit, is_protected};
+pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{

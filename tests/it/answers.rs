@@ -27,7 +27,7 @@ const AWAY: Vacation = Vacation {
     from: None,
     to: String::new(),
     envelope_from: EnvelopeFrom::Null,
-    form: Form { fcc: None },
+    form: Form { fcc: None, mime: false },
 };
 
 fn away() -> Vacation {
@@ -336,13 +336,94 @@ fn b17_the_body_is_text_in_the_encoding_it_needs() {
         ("Zurück am Montag.\n", "quoted-printable"),
         (&"x".repeat(998), "7bit"),
         (&"x".repeat(999), "quoted-printable"),
+        ("我十月五日回来。急事请打办公室电话。\n谢谢\n", "base64"),
     ] {
         let text = vacation(CROWD, &Vacation { text: said.to_owned(), ..away() });
         assert_eq!(value(&text, "MIME-Version"), "1.0");
         assert_eq!(value(&text, "Content-Type"), "text/plain; charset=utf-8");
         assert_eq!(value(&text, "Content-Transfer-Encoding"), encoding, "{said}");
         assert!(text.is_ascii() && text.lines().all(|line| line.len() <= 998), "{text}");
-        assert_eq!(message(&text).part_text(0, 1 << 16).trim_end(), said.trim_end());
+        assert_eq!(message(&text).part_text(0, 1 << 16).replace("\r\n", "\n").trim_end(), said.trim_end());
+    }
+}
+
+#[test]
+fn b17_mime_is_an_entity_with_fields_of_its_own() {
+    let with = |text: &str| {
+        let form = Form { mime: true, ..Form::default() };
+        vacation(CROWD, &Vacation { text: text.to_owned(), form, ..away() })
+    };
+    for (said, kind, encoding, body) in [
+        ("Content-Type: text/html\n\n<p>Away</p>\n", "text/html; charset=utf-8", "7bit", "<p>Away</p>\n"),
+        (
+            "Content-Type: text/html; charset=utf-8\r\n\r\n<p>zurück</p>",
+            "text/html; charset=utf-8",
+            "quoted-printable",
+            "<p>zur=C3=BCck</p>\n",
+        ),
+        (
+            "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\n我不在",
+            "text/plain; charset=utf-8",
+            "base64",
+            "5oiR5LiN5ZyoDQo=\n",
+        ),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\n=E4",
+            "text/plain; charset=iso-8859-1",
+            "quoted-printable",
+            "=E4\n",
+        ),
+        (
+            "Content-Type: multipart/alternative; boundary=b\n\n--b\n\n我\n--b--\n",
+            "multipart/alternative; boundary=b",
+            "8bit",
+            "--b\n\n我\n--b--\n",
+        ),
+        ("\nAway", "text/plain; charset=utf-8", "7bit", "Away\n"),
+    ] {
+        let text = with(said);
+        assert_eq!(value(&text, "MIME-Version"), "1.0");
+        assert_eq!(value(&text, "Content-Type"), kind);
+        assert_eq!((value(&text, "Content-Transfer-Encoding").as_str(), self::body(&text)), (encoding, body));
+        assert_eq!(value(&text, "Auto-Submitted"), "auto-replied");
+    }
+    // What is none gets no field of its own.
+    for broken in [
+        "Bcc: victim@x.example\n\nx",
+        "Content-Type: text/html\nBcc: victim@x.example\n\nx",
+        "x",
+        "Content-Type: x\r\rBcc: v\n\n",
+    ] {
+        let text = with(broken);
+        assert!(values(&text, "Bcc").is_empty(), "{text}");
+        assert_eq!(value(&text, "Content-Type"), "text/plain; charset=utf-8");
+        assert_eq!(body(&text).trim_end(), broken.replace('\r', "\n").trim_end());
+    }
+}
+
+#[test]
+fn b17_an_entity_is_checked_when_the_rule_is_read() {
+    for action in ["vacation", "reply"] {
+        let read = |text: &str| {
+            let text = serde_json::to_string(text).unwrap();
+            yaml_with(&format!("rules: [{{do: {{{action}: {{mime: true, text: {text}}}}}}}]"), &settings())
+        };
+        for (text, complaint) in [
+            ("I am away", "the text is no MIME entity: no blank line stands behind its fields"),
+            ("Hello\n\nI am away", "`Hello` is no header field"),
+            ("Subject: x\n\nI am away", "`Subject` is no field of a MIME entity"),
+            ("Content-Description: Grüße\n\nx", "its fields are not plain ASCII"),
+            ("Content-Type: text/html; charset=${subject}\n\nx", "the fields of a MIME entity have no variables"),
+            ("Content-Type: text/html\n${subject}\n\nx", "the fields of a MIME entity have no variables"),
+            ("Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n${subject}", "encoded already"),
+        ] {
+            let problems = shown(&read(text).expect_err(text));
+            assert!(problems.contains(complaint), "{text}: {problems}");
+        }
+        let engine = read("Content-Type: text/html\n\n<p>${subject}</p>").unwrap();
+        let decision = decided(&engine, format!("{ASKED}Subject: a b\n\nx\n"));
+        let form = decision.tellings().next().and_then(|telling| telling.way.form().cloned());
+        assert_eq!(form, Some(Form { mime: true, fcc: None }));
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::yaml::{Node, Value};
 use crate::decision::{
     EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
 };
-use crate::message::parse_addresses;
+use crate::message::{Entity, NoEntity, parse_addresses};
 
 pub(super) static VACATION_KEYS: Shape = Shape {
     what: "a vacation action",
@@ -34,6 +34,11 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
+        (
+            "mime",
+            "`true`: the text is a MIME entity: Content-* fields, a blank line, the body. The fields have no variables.",
+            Takes::Flag,
+        ),
         ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
     ],
 };
@@ -56,6 +61,11 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
+        (
+            "mime",
+            "`true`: the text is a MIME entity: Content-* fields, a blank line, the body. The fields have no variables.",
+            Takes::Flag,
+        ),
         ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
     ],
 };
@@ -118,6 +128,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
     let fcc = map.read("fcc", local_folder);
+    let mime = map.read("mime", reader::flag).unwrap_or(false);
     let relay = map.take("relay");
     let (text, subject) = (map.take("text"), map.take("subject"));
     let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
@@ -130,17 +141,18 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
         Some(node) => Some(compiler.text(node, "a subject")?),
         None => None,
     };
-    let text = match (text, template) {
-        (Some(node), None) => compiler.text(node, "a text")?,
-        (None, Some(node)) => compiler.text(node, "a text")?,
-        _ => {
-            compiler.problems.error(node.span, "an answer has either `text` or `template`");
-            return None;
-        }
+    let ((Some(said), None) | (None, Some(said))) = (text, template) else {
+        compiler.problems.error(node.span, "an answer has either `text` or `template`");
+        return None;
     };
+    let text = compiler.text(said, "a text")?;
+    if mime {
+        check_entity(said, &text, &mut compiler.problems)?;
+    }
     // The handle is made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2). Lengths go in too,
     // so that no two answers feed the same bytes.
-    let parts = [subject.as_ref().map(|s| format!("{s:?}")), from.clone(), Some(format!("{text:?}"))];
+    let mut parts = vec![subject.as_ref().map(|s| format!("{s:?}")), from.clone(), Some(format!("{text:?}"))];
+    parts.extend(mime.then(|| Some("mime".to_owned())));
     let mut hash = <sha2::Sha256 as sha2::Digest>::new();
     for part in parts.iter().map(|part| part.as_deref().unwrap_or_default()) {
         sha2::Digest::update(&mut hash, (part.len() as u64).to_be_bytes());
@@ -148,7 +160,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     }
     let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
     let handle = handle.unwrap_or(made);
-    let form = Form { fcc };
+    let form = Form { fcc, mime };
     Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form })
 }
 
@@ -161,6 +173,32 @@ fn local_folder(node: &Node, problems: &mut Problems) -> Option<FolderName> {
         return None;
     }
     Some(template.expand_folder(&|_| None))
+}
+
+/// A text that is a MIME entity: what is wrong with it is found before anybody is answered. Values stand in the body alone,
+/// so that no message can change the fields.
+fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<()> {
+    const HINT: &str = "write `Content-Type: text/html; charset=utf-8`, a blank line, and then what to say";
+    let written = text.beginning().replace("\r\n", "\n");
+    let has_values = text.names().next().is_some();
+    let entity = match Entity::parse(&written) {
+        Err(NoEntity::NoBlankLine) if has_values => {
+            let problem = problems.error(node.span, "the fields of a MIME entity have no variables");
+            problem.hint("a message could change what they say; variables may stand behind the blank line");
+            return None;
+        }
+        Err(flaw) => {
+            problems.error(node.span, format!("the text is no MIME entity: {flaw}")).hint(HINT);
+            return None;
+        }
+        Ok(entity) => entity,
+    };
+    if entity.is_coded() && has_values {
+        let problem = problems.error(node.span, "variables cannot stand in a text that is encoded already");
+        problem.hint("leave Content-Transfer-Encoding out: the text is encoded as it needs it");
+        return None;
+    }
+    Some(())
 }
 
 /// `Name <address>` or an address.

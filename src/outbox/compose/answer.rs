@@ -1,7 +1,7 @@
 //! Answers: RFC 3834 3 and RFC 5230 5.
 
 use super::{Desk, Head, bare, body};
-use crate::decision::{Reject, Reply, Vacation};
+use crate::decision::{Form, Reject, Reply, Vacation};
 use crate::message::{Bytes, Message};
 
 /// References are cut to so many ids: the first and the last ones (RFC 5322 2.1.1 bounds the line, not the list).
@@ -12,7 +12,8 @@ const LONGEST_ID: usize = 900;
 /// `vacation`.
 pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Message {
     let subject = vacation.subject.clone().unwrap_or_else(|| automatic_subject(original));
-    answer(original, vacation.from.as_deref(), &vacation.to, &subject, &vacation.text, desk)
+    let head = head(original, vacation.from.as_deref(), &vacation.to, &subject, desk);
+    answer(head, &vacation.text, &vacation.form)
 }
 
 /// `reply`.
@@ -22,7 +23,8 @@ pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
         let is_reply = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         if is_reply { subject.to_owned() } else { format!("Re: {subject}") }
     });
-    answer(original, reply.from.as_deref(), &reply.to, &subject, &reply.text, desk)
+    let head = head(original, reply.from.as_deref(), &reply.to, &subject, desk);
+    answer(head, &reply.text, &reply.form)
 }
 
 /// `Auto: ` and the original Subject (RFC 5230 5.3), a fixed text without one.
@@ -34,10 +36,10 @@ fn subject(original: &Message) -> Option<&str> {
     original.first("Subject").map(str::trim).filter(|subject| !subject.is_empty())
 }
 
-fn answer(original: &Message, from: Option<&str>, to: &str, subject: &str, text: &str, desk: &Desk<'_>) -> Message {
-    let mut head = head(original, from, to, subject, desk);
+fn answer(mut head: Head, text: &str, form: &Form) -> Message {
     head.add("MIME-Version", "1.0");
-    let mail = format!("{}{}", head.0, body::text_part(text));
+    let body = if form.mime { body::entity_part(text) } else { body::text_part(text) };
+    let mail = head.0 + &body;
     Message::new(Bytes::Memory(mail.into_bytes()))
 }
 
