@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::accounts;
 use super::filters::FilterFiles;
+use super::limits;
 use super::lists;
 use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
@@ -44,6 +45,7 @@ pub(super) static SHAPE: Shape = Shape {
             "The ways by which mail leaves: each a name with its settings; `default` is taken when a rule names none.",
             Takes::Named(&Takes::Section(&relays::SHAPE)),
         ),
+        ("limits", "How much goes out at most: {forwards_per_message:, …}.", Takes::Section(&limits::SHAPE)),
         (
             "filters",
             "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.",
@@ -203,6 +205,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         trust: lower(trust),
         delimiters: delimiters.unwrap_or_else(|| Settings::default().delimiters),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
+        limits: map.read("limits", limits::read).unwrap_or_default(),
         relays: Some(entries(document, "relays").iter().map(|(key, _)| key.text.clone()).collect()),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()

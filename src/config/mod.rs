@@ -20,6 +20,7 @@ pub mod wildcard;
 pub mod yaml;
 
 mod accounts;
+mod limits;
 mod load;
 mod maintenance;
 mod relays;
@@ -28,6 +29,7 @@ mod settings;
 mod suggest;
 
 pub use self::filters::{FilterSource, RuleFile, Script};
+pub use self::limits::Limits;
 pub use self::load::Examined;
 pub use self::maintenance::Maintenance;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
@@ -45,7 +47,7 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 13] {
+pub fn sections() -> [&'static Shape; 14] {
     [
         &load::SHAPE,
         &load::MAILDIR,
@@ -55,6 +57,7 @@ pub fn sections() -> [&'static Shape; 13] {
         &accounts::FIRST,
         &accounts::RETENTION,
         &relays::SHAPE,
+        &limits::SHAPE,
         &maintenance::SHAPE,
         &filters::USES,
         &filters::HEAD,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::List;
+use super::{Limits, List};
 
 /// It is read from what is written, also when other parts of the config are wrong: their mistakes are no reason to blame
 /// a rule.
@@ -20,6 +20,8 @@ pub struct Settings {
     pub relays: Option<Vec<String>>,
     /// The names of the accounts that mail can be appended to; `None` as above.
     pub mailboxes: Option<Vec<String>>,
+    /// How much goes out at most.
+    pub limits: Limits,
     /// How long a script may run; the time in which a program answers it does not count. No key of the config.
     pub script_time: Duration,
 }
@@ -34,6 +36,7 @@ impl Default for Settings {
             lists: Vec::new(),
             relays: None,
             mailboxes: None,
+            limits: Limits::default(),
             script_time: Duration::from_secs(2),
         }
     }

@@ -84,9 +84,6 @@ pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>,
 /// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
 const MOST_HOPS: usize = 50;
 
-/// So many forwards one message may cause, as in Pigeonhole; more is a mistake or a trap (RFC 5228 10).
-const MOST_FORWARDS: usize = 4;
-
 /// Why a message must not be forwarded to these addresses: loops (RFC 5228 4.2), notices of ours, old mail.
 pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -> Option<String> {
     let message = run.asking.original();
@@ -105,8 +102,9 @@ pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -
     if message.first("X-Mailsluice-Notice").is_some() {
         return refused("notices stay here");
     }
-    if run.forwards() >= MOST_FORWARDS {
-        return refused("it was forwarded four times already");
+    let most = run.asking.settings.limits.forwards_per_message;
+    if run.forwards() as u64 >= most {
+        return refused(&format!("it is forwarded as often as `forwards_per_message` allows ({most})"));
     }
     by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }

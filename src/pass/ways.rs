@@ -1,6 +1,6 @@
 //! Which relay carries what, and from which address.
 
-use crate::config::{Account, Config, Relay, RelayKind};
+use crate::config::{Account, Config, Limits, Relay, RelayKind};
 use crate::decision::{EnvelopeFrom, Telling, Way};
 
 /// The relays of a config, and who writes through them.
@@ -12,6 +12,7 @@ pub struct Ways {
     accounts: Vec<(String, String)>,
     /// The accounts that mail can be appended to.
     imap: Vec<Account>,
+    limits: Limits,
 }
 
 /// The name of the relay that is taken when nobody names one.
@@ -26,12 +27,18 @@ impl Ways {
             own: config.settings.me.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
             imap: config.imap_accounts().cloned().collect(),
+            limits: config.settings.limits,
         }
     }
 
     /// The IMAP account of that name.
     pub(super) fn imap(&self, name: &str) -> Option<&Account> {
         self.imap.iter().find(|account| account.name == name)
+    }
+
+    /// How much goes out at most.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The user's addresses.

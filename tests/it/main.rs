@@ -17,6 +17,7 @@ mod docs;
 mod engine;
 mod fetch;
 mod filters;
+mod forwards;
 mod hostile;
 mod hostile_mail;
 mod imap;

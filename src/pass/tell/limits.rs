@@ -8,11 +8,6 @@ use crate::decision::{Reply, Way};
 use crate::error::Result;
 use crate::state::OutboxRow;
 
-/// So many answers go out within an hour, whoever they are for (RFC 5436 5 has the idea); the rest waits.
-const MOST_ANSWERS: u64 = 50;
-/// So many forwards within a day: a loop that nobody saw would otherwise fill somebody's mailbox.
-const MOST_FORWARDS: u64 = 1000;
-
 impl Pass<'_> {
     /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
     /// writes so often would have all his answers in the end.
@@ -27,9 +22,12 @@ impl Pass<'_> {
 
     /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
+        let limits = self.ways.limits();
         let (kinds, hours, most): (&[&str], i64, u64) = match row.telling.way {
-            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => (&["vacation", "reply", "reject"], 1, MOST_ANSWERS),
-            Way::Redirect(_) => (&["redirect"], 24, MOST_FORWARDS),
+            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => {
+                (&["vacation", "reply", "reject"], 1, limits.answers_per_hour)
+            }
+            Way::Redirect(_) => (&["redirect"], 24, limits.forwards_per_day),
             _ => return Ok(false),
         };
         let since = now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);

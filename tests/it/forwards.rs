@@ -1,0 +1,56 @@
+//! Forwards and what bounds them: one test for each row of our checklist (RFC 5228 4.2 and 10).
+
+use mailsluice::config::{Limits, Settings};
+use mailsluice::decision::{Decision, Way};
+
+use crate::engine::{decided, settings, yaml_with};
+use crate::outbox::{User, mail};
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
+
+const RECEIVED: &str = "Return-Path: <ann@far.example>\nTo: me@example.com\nMessage-ID: <1@far.example>\n";
+
+/// The addresses that a message is forwarded to.
+fn forwarded(decision: &Decision) -> Vec<String> {
+    let to = decision.tellings().filter_map(|telling| match &telling.way {
+        Way::Redirect(redirect) => Some(redirect.to.clone()),
+        _ => None,
+    });
+    to.flatten().collect()
+}
+
+fn limited(limits: Limits) -> Settings {
+    Settings { limits, ..settings() }
+}
+
+#[test]
+fn f7_one_message_is_forwarded_so_often_and_no_more() {
+    let each = |n| format!("{{do: {{redirect: {{to: a{n}@x.example, copy: true}}}}}}");
+    let rules = format!("rules: [{}]", (1..=6).map(each).collect::<Vec<_>>().join(", "));
+    for (most, limits) in [(4, Limits::default()), (1, Limits { forwards_per_message: 1, ..Limits::default() })] {
+        let engine = yaml_with(&rules, &limited(limits)).unwrap();
+        let decision = decided(&engine, format!("{RECEIVED}\nx\n"));
+        assert_eq!(forwarded(&decision), (1..=most).map(|n| format!("a{n}@x.example")).collect::<Vec<_>>());
+        let why = format!("not forwarded: it is forwarded as often as `forwards_per_message` allows ({most})");
+        assert_eq!(decision.notes, vec![why; 6 - most]);
+        assert_eq!(decision.filings().count(), 1, "what is not forwarded is kept");
+    }
+}
+
+/// With limits in the config two messages reach the server, and one waits for its time.
+#[test]
+fn a33_the_limits_of_the_config_hold() {
+    for (limit, action) in [
+        ("answers_per_hour: 2", "reply: Thank you"),
+        ("forwards_per_day: 2", "redirect: {to: a@x.example, copy: true}"),
+    ] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user = User::without_relay(&format!("  - {{name: r, do: {{{action}}}}}"));
+        (1..=3).for_each(|n| user.deliver(mail(n, "hi")));
+        user.settled();
+        let relay = format!("relays: {{r: {{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}}}", server.port());
+        user.config(&format!("limits: {{{limit}}}\n{relay}\n"));
+        let output = user.queue(&["retry"]);
+        assert!(output.to_string().contains("the rest waits"), "{output}");
+        assert_eq!((user.states(), server.count()), (["sent", "sent", "waiting"].map(str::to_owned).to_vec(), 2));
+    }
+}
