@@ -84,8 +84,19 @@ pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>,
 /// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
 const MOST_HOPS: usize = 50;
 
-/// Why a message must not be forwarded to these addresses: loops (RFC 5228 4.2), notices of ours, old mail.
-pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -> Option<String> {
+/// A forward that wants to go out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forwarding<'a> {
+    pub(super) to: &'a [String],
+    /// Older mail is not forwarded.
+    pub(super) max_age: Duration,
+    /// Spam is forwarded too.
+    pub(super) even_spam: bool,
+}
+
+/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail.
+pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
+    let Forwarding { to, max_age, even_spam } = *forwarding;
     let message = run.asking.original();
     let refused = |why: &str| Some(format!("not forwarded: {why}"));
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
@@ -105,6 +116,12 @@ pub(super) fn forward_refused(run: &Run<'_>, to: &[String], max_age: Duration) -
     let most = run.asking.settings.limits.forwards_per_message;
     if run.forwards() as u64 >= most {
         return refused(&format!("it is forwarded as often as `forwards_per_message` allows ({most})"));
+    }
+    // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
+    // own may have looked at it.
+    let spam = if even_spam { None } else { spam_verdict(run.asking.message()) };
+    if let Some(why) = spam {
+        return refused(&format!("{why}; `even_spam: true` forwards such mail too"));
     }
     by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }

@@ -54,3 +54,35 @@ fn a33_the_limits_of_the_config_hold() {
         assert_eq!((user.states(), server.count()), (["sent", "sent", "waiting"].map(str::to_owned).to_vec(), 2));
     }
 }
+
+#[test]
+fn f16_spam_is_kept_and_not_forwarded() {
+    let rule = |how: &str| format!("rules: [{{name: r, do: {{redirect: {{to: a@x.example{how}}}}}}}]");
+    let spam = format!("{RECEIVED}X-Spam-Flag: YES\n\nbuy\n");
+    let decision = decided(&yaml_with(&rule(""), &settings()).unwrap(), &spam);
+    assert_eq!((forwarded(&decision).len(), decision.filings().count()), (0, 1));
+    let note = "`even_spam: true` forwards such mail too";
+    assert!(decision.notes[0].starts_with("not forwarded: ") && decision.notes[0].ends_with(note), "{decision:?}");
+    let decision = decided(&yaml_with(&rule(", even_spam: true"), &settings()).unwrap(), &spam);
+    assert_eq!(forwarded(&decision), ["a@x.example"]);
+    let decision = decided(&yaml_with(&rule(""), &settings()).unwrap(), format!("{RECEIVED}X-Spam-Flag: NO\n\nx\n"));
+    assert_eq!(forwarded(&decision), ["a@x.example"]);
+}
+
+/// That a rule asks for spam does not say what it is sent on for.
+#[test]
+fn f16_a_rule_that_asks_for_spam_says_so_too() {
+    let rule = "rules: [{if: {spam: true}, do: {redirect: spam-trap@x.example}}]";
+    let spam = format!("{RECEIVED}X-Spam-Flag: YES\n\nbuy\n");
+    assert!(forwarded(&decided(&yaml_with(rule, &settings()).unwrap(), &spam)).is_empty());
+}
+
+/// What senders write is removed before a filter of one's own is asked; then its word counts, and theirs does not.
+#[test]
+fn f16_the_message_counts_as_the_rules_left_it() {
+    let rules = "rules: [{do: {deleteheader: X-Spam-Flag}}, {do: {redirect: a@x.example}}]";
+    let claimed = format!("{RECEIVED}X-Spam-Flag: YES\n\nx\n");
+    assert_eq!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), &claimed)), ["a@x.example"]);
+    let rules = "rules: [{do: {addheader: {X-Spam-Flag: 'YES'}}}, {do: {redirect: a@x.example}}]";
+    assert!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), format!("{RECEIVED}\nx\n"))).is_empty());
+}

@@ -151,7 +151,8 @@ fn filing() {
 
 #[test]
 fn telling() {
-    decides("act.redirect('you@phone.example', {copy = true})", "redirect you@phone.example, keep");
+    decides("act.redirect('you@phone.example', {copy = true, even_spam = true})", "redirect you@phone.example, keep");
+    decides("act.redirect('you@phone.example', {copy = true})", "keep");
     decides("act.pipe{run = {'import', m.subject}}", "pipe import Grüße and more, at most 1m");
     decides(
         "for _, p in ipairs(m:attachments()) do act.pipe{run = {'import', '--', p.filename}, part = p, copy = true} end act.keep()",

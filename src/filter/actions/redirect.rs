@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::guard;
+use super::super::guard::{self, Forwarding};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -37,6 +37,7 @@ pub(super) static KEYS: Shape = Shape {
             "Older mail is not forwarded but kept: the first fetch of an old mailbox sends nothing. Default: 14d.",
             Takes::Duration,
         ),
+        ("even_spam", "`true`: also what a spam filter called spam, which is kept otherwise.", Takes::Flag),
         (
             "of",
             "`edited` (default): the message with the changes of the rules; `original`: as it came.",
@@ -62,6 +63,7 @@ struct Redirect {
     copy: bool,
     original: bool,
     max_age: Duration,
+    even_spam: bool,
 }
 
 /// Default of `max_age`.
@@ -71,7 +73,9 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let to = addresses(node, compiler)?;
         let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
-        return Some(Box::new(Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE }));
+        let simple =
+            Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE, even_spam: false };
+        return Some(Box::new(simple));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let to = map.require("to");
@@ -82,11 +86,12 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let envelope_from = map.read("envelope_from", envelope_from);
     let relay = map.take("relay");
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
+    let even_spam = map.read("even_spam", reader::flag).unwrap_or(false);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
     let relay = compiler.relay(relay);
     let to = to.and_then(|node| addresses(node, compiler))?;
     let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
-    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age }))
+    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age, even_spam }))
 }
 
 /// `own`, `original`, `null`, or an address.
@@ -137,7 +142,8 @@ pub fn is_address(text: &str) -> bool {
 
 impl Verb for Redirect {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        if let Some(why) = guard::forward_refused(run, &self.forward.to, self.max_age) {
+        let forwarding = Forwarding { to: &self.forward.to, max_age: self.max_age, even_spam: self.even_spam };
+        if let Some(why) = guard::forward_refused(run, &forwarding) {
             // What is not forwarded is kept (RFC 5228 4.2).
             run.note(why);
             return Ok(());
