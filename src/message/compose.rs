@@ -1,5 +1,7 @@
 //! A text as the value of a header field: one that cannot become two fields, whatever it holds.
 
+use std::borrow::Cow;
+
 use super::words::hex_digit;
 
 /// The longest value written, in bytes of the text; the rest is cut (`reliability.md` I2).
@@ -14,6 +16,21 @@ const WORD: usize = 75;
 /// One with the longest character: 12 letters.
 const SHORTEST_WORD: usize = WORD_START.len() + 12 + WORD_END.len();
 
+/// Fields in which quotes stand around names (RFC 5322 3.6.2, 3.6.3, 3.6.6).
+const ADDRESSES: [&str; 11] = [
+    "From",
+    "Sender",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Bcc",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-To",
+    "Resent-Cc",
+    "Resent-Bcc",
+];
+
 const WORD_START: &str = "=?utf-8?Q?";
 const WORD_END: &str = "?=";
 
@@ -27,22 +44,69 @@ pub fn is_field_name(name: &str) -> bool {
 pub fn field(name: &str, value: &str) -> String {
     let value = harmless(value);
     let mut line = Line { out: format!("{name}:"), column: name.len() + 1 };
-    let mut words = value.split_ascii_whitespace().peekable();
-    while let Some(word) = words.next() {
-        if !must_encode(word) {
-            line.word(word);
+    let has_names = ADDRESSES.iter().any(|field| field.eq_ignore_ascii_case(name));
+    let mut pieces = Pieces { rest: &value, has_names }.peekable();
+    while let Some(piece) = pieces.next() {
+        if !must_encode(&piece) {
+            line.word(&piece);
             continue;
         }
         // Neighbours that must be encoded share their words, for blanks between two encoded words are dropped.
-        let mut run = word.to_owned();
-        while let Some(next) = words.next_if(|next| must_encode(next)) {
+        let mut run = piece.into_owned();
+        while let Some(next) = pieces.next_if(|next| must_encode(next)) {
             run.push(' ');
-            run.push_str(next);
+            run.push_str(&next);
         }
         encoded(&run, &mut line);
     }
     line.out.push('\n');
     line.out
+}
+
+/// The words of a value. A quoted name in a field of addresses that must be encoded is one piece without its quotes: they
+/// would be a part of the name then, for no encoded word stands within quotes (RFC 2047 5).
+struct Pieces<'v> {
+    rest: &'v str,
+    has_names: bool,
+}
+
+impl<'v> Iterator for Pieces<'v> {
+    type Item = Cow<'v, str>;
+
+    fn next(&mut self) -> Option<Cow<'v, str>> {
+        self.rest = self.rest.trim_ascii_start();
+        if self.rest.is_empty() {
+            return None;
+        }
+        if let Some((name, rest)) = quoted_name(self.rest).filter(|(name, _)| self.has_names && must_encode(name)) {
+            self.rest = rest;
+            return Some(Cow::Owned(name));
+        }
+        let end = self.rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        Some(Cow::Borrowed(word))
+    }
+}
+
+/// What stands in the quotes at the beginning, and what follows them. `"x"@y` is an address and no name.
+fn quoted_name(text: &str) -> Option<(String, &str)> {
+    let inside = text.strip_prefix('"')?;
+    let mut name = String::new();
+    let mut chars = inside.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                let rest = &inside[at + 1..];
+                let ends = rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_whitespace() || c == '<');
+                let name = name.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+                return (ends && !name.is_empty()).then_some((name, rest));
+            }
+            '\\' => name.extend(chars.next().map(|(_, c)| c)),
+            c => name.push(c),
+        }
+    }
+    None
 }
 
 /// Cut to length, and on one line: CR, LF, NUL and every other control character but tab becomes a blank.
@@ -139,6 +203,20 @@ mod tests {
         assert!(long.lines().all(|line| line.len() <= LINE), "{long}");
         assert!(long.lines().all(|line| line.matches("=E8=AB=8B").count() * 9 + 14 >= line.len() - 2), "{long}");
         assert!(field("X", "=?utf-8?Q?a?=").contains("=3D=3F"));
+    }
+
+    #[test]
+    fn a_quoted_name_is_encoded_without_its_quotes() {
+        for (value, expected) in [
+            ("\"Jörg M. (Büro)\" <a@b>", "=?utf-8?Q?J=C3=B6rg_M=2E_=28B=C3=BCro=29?= <a@b>"),
+            ("\"Jörg \\\"M\\\"\"<a@b>", "=?utf-8?Q?J=C3=B6rg_=22M=22?= <a@b>"),
+            ("Jörg <a@b>", "=?utf-8?Q?J=C3=B6rg?= <a@b>"),
+            ("\"M, Ann\" <a@b>, \"Ö\" <c@d>", "\"M, Ann\" <a@b>, =?utf-8?Q?=C3=96?= <c@d>"),
+            ("\"a b\"@c", "\"a b\"@c"),
+        ] {
+            assert_eq!(field("From", value), format!("From: {expected}\n"));
+        }
+        assert_eq!(field("Subject", "\"Ö\" x"), "Subject: =?utf-8?Q?=22=C3=96=22?= x\n");
     }
 
     #[test]
