@@ -114,6 +114,8 @@ pub struct Vacation {
 pub struct Form {
     /// The folder in which a copy of it is filed (RFC 8580).
     pub fcc: Option<FolderName>,
+    /// Addresses that are the user's beside those of the config: it comes from the one that was written to.
+    pub addresses: Vec<String>,
     /// The text is a whole MIME entity: fields, a blank line, a body.
     pub mime: bool,
 }
@@ -135,6 +137,10 @@ pub struct Reply {
     pub from: Option<String>,
     /// The one recipient.
     pub to: String,
+    /// The recipient by whom answers are counted: without tags that make each message of one sender look like that of
+    /// a new one. Empty in rows of older versions, which are counted by `to`.
+    #[serde(default)]
+    pub sender: String,
     /// The envelope sender; the default here is null.
     pub envelope_from: EnvelopeFrom,
     /// What else was said about it.

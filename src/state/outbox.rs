@@ -94,7 +94,8 @@ pub(super) fn replied_since(db: &Connection, handle: &str, to: &str, since: Time
     let mut count = db.prepare_cached(
         "SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = 'reply' AND changed >= ?3
          AND json_extract(telling, '$.way.reply.handle') = ?1
-         AND json_extract(telling, '$.way.reply.to') = ?2 COLLATE NOCASE",
+         AND COALESCE(NULLIF(json_extract(telling, '$.way.reply.sender'), ''), json_extract(telling, '$.way.reply.to'))
+             = ?2 COLLATE NOCASE",
     )?;
     count.query_row(params![handle, to, since.as_second()], |row| row.get(0))
 }

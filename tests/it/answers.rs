@@ -27,7 +27,7 @@ const AWAY: Vacation = Vacation {
     from: None,
     to: String::new(),
     envelope_from: EnvelopeFrom::Null,
-    form: Form { fcc: None, mime: false },
+    form: Form { fcc: None, addresses: Vec::new(), mime: false },
 };
 
 fn away() -> Vacation {
@@ -43,6 +43,7 @@ fn again() -> Reply {
         text: "Thank you.\n".to_owned(),
         from: None,
         to: "ann@far.example".to_owned(),
+        sender: String::new(),
         envelope_from: EnvelopeFrom::Null,
         form: Form::default(),
     }
@@ -301,6 +302,22 @@ fn b12_from_is_the_own_address_that_was_written_to() {
     let text = vacation("To: alias@home.example\n\n", &own);
     assert!(header(&text).is_ascii());
     assert_eq!(value(&text, "From"), "Jörg M <office@home.example>");
+    let own = Vacation { from: Some("\"M, Jörg (Büro)\" <office@home.example>".to_owned()), ..away() };
+    let text = vacation("To: alias@home.example\n\n", &own);
+    let from = message(&text).addresses("From").next().cloned().unwrap();
+    assert_eq!((from.name.as_deref(), from.address.as_str()), (Some("M, Jörg (Büro)"), "office@home.example"));
+}
+
+/// Those of the rule count like those of the config.
+#[test]
+fn b12_from_is_an_address_of_the_rule_that_was_written_to() {
+    for action in ["vacation", "reply"] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let rule = format!("  - {{name: r, do: {{{action}: {{text: x, addresses: [desk@home.example]}}}}}}");
+        let user = User::with_relay(&rule, &server);
+        user.deliver(mail(1, "hi").replace("To: me@", "To: Desk@"));
+        assert_eq!(value(&text(&sent(&user, &server)), "From"), "Desk@home.example");
+    }
 }
 
 #[test]
@@ -423,7 +440,7 @@ fn b17_an_entity_is_checked_when_the_rule_is_read() {
         let engine = read("Content-Type: text/html\n\n<p>${subject}</p>").unwrap();
         let decision = decided(&engine, format!("{ASKED}Subject: a b\n\nx\n"));
         let form = decision.tellings().next().and_then(|telling| telling.way.form().cloned());
-        assert_eq!(form, Some(Form { mime: true, fcc: None }));
+        assert_eq!(form, Some(Form { mime: true, ..Form::default() }));
     }
 }
 
@@ -620,6 +637,23 @@ fn a_sender_has_so_many_replies_and_no_more() {
     assert_eq!(user.states(), ["sent", "sent", "failed", "sent"], "{rows:#?}");
     assert!(rows[2]["said"].as_str().unwrap().contains("ann@far.example was answered 2 times within 1h"), "{rows:#?}");
     assert_eq!((server.count(), user.inbox().len()), (3, 4));
+}
+
+/// A forwarder or a BATV key makes each message of one sender look like that of another one.
+#[test]
+fn a25_a_sender_with_tags_is_one_sender() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: thanks, do: {reply: {text: Thank you, max_per_sender: 2/hour}}}", &server);
+    for (n, sender) in [
+        (1, "ann@far.example"),
+        (2, "prvs=1234567890=Ann@far.example"),
+        (3, "SRS0=HHH=TT=far.example=ann@forwarder.example"),
+        (4, "btv1==abc==bob@far.example"),
+    ] {
+        user.deliver(mail(n, "hi").replace("Return-Path: <ann@far.example>", &format!("Return-Path: <{sender}>")));
+        user.settled();
+    }
+    assert_eq!(user.states(), ["sent", "sent", "failed", "sent"]);
 }
 
 #[test]

@@ -160,7 +160,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     }
     let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
     let handle = handle.unwrap_or(made);
-    let form = Form { fcc, mime };
+    let form = Form { fcc, addresses: addresses.clone(), mime };
     Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form })
 }
 
@@ -348,6 +348,7 @@ impl Verb for Reply {
             subject,
             text,
             from: self.common.from.clone(),
+            sender: guard::canonical(&to),
             to,
             envelope_from: self.common.envelope_from.clone(),
             form: self.common.form.clone(),

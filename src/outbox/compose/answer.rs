@@ -12,7 +12,8 @@ const LONGEST_ID: usize = 900;
 /// `vacation`.
 pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Message {
     let subject = vacation.subject.clone().unwrap_or_else(|| automatic_subject(original));
-    let head = head(original, vacation.from.as_deref(), &vacation.to, &subject, desk);
+    let from = sender(original, vacation.from.as_deref(), &vacation.form, desk);
+    let head = head(original, &from, &vacation.to, &subject, desk);
     answer(head, &vacation.text, &vacation.form)
 }
 
@@ -23,7 +24,8 @@ pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
         let is_reply = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         if is_reply { subject.to_owned() } else { format!("Re: {subject}") }
     });
-    let head = head(original, reply.from.as_deref(), &reply.to, &subject, desk);
+    let from = sender(original, reply.from.as_deref(), &reply.form, desk);
+    let head = head(original, &from, &reply.to, &subject, desk);
     answer(head, &reply.text, &reply.form)
 }
 
@@ -43,9 +45,14 @@ fn answer(mut head: Head, text: &str, form: &Form) -> Message {
     Message::new(Bytes::Memory(mail.into_bytes()))
 }
 
-fn head(original: &Message, from: Option<&str>, to: &str, subject: &str, desk: &Desk<'_>) -> Head {
+/// What the rule says, else the own address that was written to.
+fn sender(original: &Message, from: Option<&str>, form: &Form, desk: &Desk<'_>) -> String {
+    from.map_or_else(|| desk.addressed(original, &form.addresses), str::to_owned)
+}
+
+fn head(original: &Message, from: &str, to: &str, subject: &str, desk: &Desk<'_>) -> Head {
     let mut head = Head::default();
-    head.add("From", from.unwrap_or(&desk.addressed(original)));
+    head.add("From", from);
     head.add("To", to);
     head.add("Subject", subject);
     head.add("Date", &desk.date());
@@ -101,8 +108,8 @@ fn is_id(text: &str) -> bool {
 /// `reject`: a message disposition notification (RFC 8098) that says the message was deleted, with the explanation
 /// (RFC 5429 2.2).
 pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
-    let own = desk.addressed(original);
-    let mut head = head(original, None, &reject.to, "Rejected: your message was not accepted", desk);
+    let own = desk.addressed(original, &[]);
+    let mut head = head(original, &own, &reject.to, "Rejected: your message was not accepted", desk);
     let boundary = format!("mailsluice-{}-{}", desk.id, desk.now.timestamp().as_second());
     head.add("MIME-Version", "1.0");
     let mut report = Head::default();

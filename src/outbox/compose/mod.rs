@@ -62,9 +62,10 @@ impl Desk<'_> {
     }
 
     /// The own address that the message was sent to, else the one to write from. The name that goes with it is the
-    /// user's, never the one the sender wrote.
-    fn addressed(&self, original: &Message) -> String {
-        let is_own = |address: &&Address| self.own.iter().any(|own| own.eq_ignore_ascii_case(&address.address));
+    /// user's, never the one the sender wrote. `more` are addresses that a rule calls own ones.
+    fn addressed(&self, original: &Message, more: &[String]) -> String {
+        let is_own =
+            |address: &&Address| self.own.iter().chain(more).any(|own| own.eq_ignore_ascii_case(&address.address));
         let recipients = original.recipients();
         let found = recipients.iter().find(is_own).filter(|own| !own.address.eq_ignore_ascii_case(&bare(self.from)));
         found.map_or_else(|| self.from.to_owned(), |own| own.address.clone())

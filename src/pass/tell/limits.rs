@@ -12,11 +12,12 @@ impl Pass<'_> {
     /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
     /// writes so often would have all his answers in the end.
     pub(super) fn is_one_too_many(&self, row: &OutboxRow, now: Timestamp) -> Result<Option<String>> {
-        let Way::Reply(Reply { most: Some((most, within)), handle, to, .. }) = &row.telling.way else {
+        let Way::Reply(Reply { most: Some((most, within)), handle, to, sender, .. }) = &row.telling.way else {
             return Ok(None);
         };
         let since = now.checked_sub(*within).unwrap_or(Timestamp::MIN);
-        let is_full = self.world.store.replied_since(handle, to, since)? >= u64::from(*most);
+        let counted = if sender.is_empty() { to } else { sender };
+        let is_full = self.world.store.replied_since(handle, counted, since)? >= u64::from(*most);
         Ok(is_full.then(|| format!("{to} was answered {most} times within {}", show_duration(*within))))
     }
 
