@@ -60,6 +60,14 @@ impl Address {
     }
 }
 
+/// Whether it is the bare name of a user, as a server of one's own takes it for its recipient: letters, digits and what
+/// stands between them in such names. Nothing of it can end a command or be taken for an option.
+pub fn is_user_name(text: &str) -> bool {
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=');
+    // RFC 5321 4.5.3.1.1.
+    text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && text.chars().all(is_inside)
+}
+
 /// RFC 5322 3.2.3, and 8-bit text (RFC 6532 3.2).
 fn is_dot_atom(text: &str) -> bool {
     let is_atext = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);

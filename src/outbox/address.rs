@@ -5,6 +5,7 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
+use crate::message::is_user_name;
 
 /// The longest address: a path has 256 octets with its brackets (RFC 5321 4.5.3.1.3).
 pub const LONGEST: usize = 254;
@@ -25,6 +26,12 @@ impl<'a> Mailbox<'a> {
                 Err(Error::permanent(Kind::Refused, format!("{shown} cannot be written to a server: {flaw}")))
             }
         }
+    }
+
+    /// The same for a recipient of an LMTP server, which may also be a user of it, without a domain: servers of one's own
+    /// take the name under which their user logs in.
+    pub fn parse_local(text: &'a str) -> Result<Self> {
+        if is_user_name(text) { Ok(Self(text)) } else { Self::parse(text) }
     }
 
     /// The address itself.
@@ -171,6 +178,16 @@ mod tests {
             let error = Mailbox::parse(text).unwrap_err();
             assert!(!error.is_transient());
             assert!(!error.to_string().contains(char::is_control), "{error}");
+        }
+    }
+
+    #[test]
+    fn i3_a_user_is_a_bare_name() {
+        for text in ["me", "me+box", "j.doe", "_spool", "user-7", "me@example.com"] {
+            assert_eq!(Mailbox::parse_local(text).unwrap().as_str(), text);
+        }
+        for text in ["", "-oQ", ".me", "me>", "me\r\nDATA", "me you", "|prog", "/etc/passwd", "mé", &"m".repeat(65)] {
+            assert!(Mailbox::parse_local(text).is_err(), "{text}");
         }
     }
 

@@ -330,6 +330,18 @@ async fn lmtp_answers_for_each_recipient() {
     assert_eq!(server.mails()[0].to, ["a@x", "b@x", "c@x"]);
 }
 
+/// A server of one's own knows its users by their names; the servers of others do not, and are not asked.
+#[tokio::test]
+async fn a_bare_user_is_a_recipient_of_lmtp_alone() {
+    let server = SmtpServer::start(SmtpOptions::lmtp());
+    let verdicts = send(&lmtp(server.port()), FROM, &["me", "-me", "you@x"], TEXT).await.unwrap();
+    assert_eq!(words(&verdicts), "sent never sent");
+    assert_eq!(server.last().to, ["me", "you@x"]);
+    let server = SmtpServer::start(SmtpOptions::default());
+    let verdicts = send(&smtp(server.port()), FROM, &["me", "you@x"], TEXT).await.unwrap();
+    assert_eq!(words(&verdicts), "never sent");
+}
+
 #[tokio::test]
 async fn lmtp_over_a_socket() {
     let folder = crate::stage::folder();

@@ -110,6 +110,17 @@ pub(super) fn envelope_from(node: &Node, problems: &mut crate::config::problem::
 
 /// Addresses that the user wrote.
 pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<String>> {
+    const HINT: &str = "write it like `me@example.com`, without a name";
+    written(node, compiler, &is_address, HINT)
+}
+
+/// Recipients that the user wrote and no message can choose.
+pub(super) fn written(
+    node: &Node,
+    compiler: &mut Compiler<'_, '_>,
+    is_one: &dyn Fn(&str) -> bool,
+    hint: &str,
+) -> Option<Vec<String>> {
     let texts = reader::texts(node, "an address, or a list of addresses", &mut compiler.problems)?;
     for text in &texts {
         if text.contains("${") {
@@ -118,9 +129,9 @@ pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
             problem.hint("write the addresses themselves, one rule for each");
             return None;
         }
-        if !is_address(text) {
+        if !is_one(text) {
             let message = format!("`{}` is no mail address", crate::clean::short(text, 80));
-            compiler.problems.error(node.span, message).hint("write it like `me@example.com`, without a name");
+            compiler.problems.error(node.span, message).hint(hint);
             return None;
         }
     }

@@ -8,6 +8,7 @@ use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 use crate::decision::{Append, Lmtp as Handed, Telling, Way};
+use crate::message::is_user_name;
 
 pub(super) static IMAP_KEYS: Shape = Shape {
     what: "an imap action",
@@ -21,7 +22,7 @@ pub(super) static IMAP_KEYS: Shape = Shape {
 pub(super) static LMTP_KEYS: Shape = Shape {
     what: "an lmtp action",
     keys: &[
-        ("to", "The recipient, or a list of them.", TEXTS),
+        ("to", "The recipient, or a list of them: an address, or a user of that server, like `me`.", TEXTS),
         ("relay", "The relay: one with `lmtp`.", Takes::Text),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
     ],
@@ -94,7 +95,9 @@ fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let relay = map.take("relay");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let relay = compiler.relay(relay);
-    let to = to.and_then(|node| redirect::addresses(node, compiler))?;
+    let is_one = |text: &str| is_user_name(text) || redirect::is_address(text);
+    let hint = "write it like `me@example.com` or `me`";
+    let to = to.and_then(|node| redirect::written(node, compiler, &is_one, hint))?;
     Some(Box::new(Lmtp { to, relay, copy }))
 }
 

@@ -66,7 +66,11 @@ pub(super) fn collect(
         "execute" => return execute(lua, script, asking, &value),
         "fileinto" => collected.push(file(script, asking, &value)?),
         "redirect" | "lmtp" => {
-            only_written_addresses(script, asking, value.get("to").unwrap_or(&value))?;
+            let to = value.get("to").unwrap_or(&value);
+            if word == "lmtp" {
+                only_given_users(script, to)?;
+            }
+            only_written_addresses(script, asking, to)?;
             collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?);
         }
         _ => collected.push(script.with_compiler(asking.settings, |compiler| (found.read)(&value, compiler))?),
@@ -131,10 +135,7 @@ fn file(script: &Script, asking: &Asking<'_>, value: &Node) -> Result<Box<dyn Ve
 /// Nobody who writes a mail may choose where mail is sent: an address must stand in the script, in a parameter, or be
 /// the user's own.
 fn only_written_addresses(script: &Script, asking: &Asking<'_>, to: &Node) -> mlua::Result<()> {
-    let texts: Vec<&str> = match &to.value {
-        Value::Seq(items) => items.iter().filter_map(Node::as_text).collect(),
-        _ => to.as_text().into_iter().collect(),
-    };
+    let texts = texts_of(to);
     match texts.iter().find(|address| !script.says(address) && !asking.settings.is_me(&address.to_lowercase())) {
         Some(address) => {
             let address = crate::clean::short(address, 80);
@@ -146,7 +147,27 @@ fn only_written_addresses(script: &Script, asking: &Asking<'_>, to: &Node) -> ml
     }
 }
 
-/// The same for every `run` in a value, however deep.
+/// A user without a domain is a word like others, which may stand in the script for something else.
+fn only_given_users(script: &Script, to: &Node) -> mlua::Result<()> {
+    match texts_of(to).iter().find(|user| !user.contains('@') && !script.is_parameter(user)) {
+        Some(user) => {
+            let user = crate::clean::short(user, 80);
+            Err(mlua::Error::runtime(format!(
+                "{user} has no domain, and is no parameter of this script: a message cannot choose where it goes"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+fn texts_of(to: &Node) -> Vec<&str> {
+    match &to.value {
+        Value::Seq(items) => items.iter().filter_map(Node::as_text).collect(),
+        _ => to.as_text().into_iter().collect(),
+    }
+}
+
+/// Like [`only_written_program`], for every `run` in a value, however deep.
 pub(super) fn only_written_programs(script: &Script, value: &Node) -> mlua::Result<()> {
     match &value.value {
         Value::Map(entries) => entries.iter().try_for_each(|(key, value)| match key.text.as_str() {

@@ -259,7 +259,8 @@ impl Script {
         is_quoted_in(&self.text, text) || self.is_parameter(text)
     }
 
-    fn is_parameter(&self, word: &str) -> bool {
+    /// Whether the user gave it to the script.
+    pub(super) fn is_parameter(&self, word: &str) -> bool {
         self.param.iter().any(|(_, value)| stands_below(value, word))
     }
 }

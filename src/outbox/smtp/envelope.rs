@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::data::{LONGEST_LINE, Survey};
+use super::session::Dialect;
 use super::wire::{Capabilities, Reply};
 use crate::error::{Error, Kind, Result};
 use crate::net::deadline;
@@ -53,11 +54,19 @@ struct Recipient {
 
 impl Envelope {
     /// Checks everything that can be known without asking the server.
-    pub(super) fn write(mail: &Mail<'_>, survey: &Survey, can: &Capabilities) -> Result<Self, Trouble> {
+    pub(super) fn write(
+        mail: &Mail<'_>,
+        survey: &Survey,
+        can: &Capabilities,
+        dialect: Dialect,
+    ) -> Result<Self, Trouble> {
         let never = |error| Trouble::Mail(Verdict::Never(error));
         check_message(survey, can).map_err(never)?;
-        let from = if mail.from.is_empty() { "" } else { mailbox(mail.from, can).map_err(never)?.as_str() };
-        let recipients: Vec<Recipient> = mail.to.iter().map(|to| Recipient::new(to, mail.no_reports, can)).collect();
+        let from =
+            if mail.from.is_empty() { "" } else { written(Mailbox::parse(mail.from), can).map_err(never)?.as_str() };
+        let mailbox = if dialect == Dialect::Lmtp { Mailbox::parse_local } else { Mailbox::parse };
+        let recipients: Vec<Recipient> =
+            mail.to.iter().map(|to| Recipient::new(to, mailbox(to), mail.no_reports, can)).collect();
         let mut command = format!("MAIL FROM:<{from}>");
         if can.size.is_some() {
             command += &format!(" SIZE={}", survey.size);
@@ -141,8 +150,8 @@ impl Envelope {
 }
 
 impl Recipient {
-    fn new(address: &str, no_reports: bool, can: &Capabilities) -> Self {
-        let (command, verdict) = match mailbox(address, can) {
+    fn new(address: &str, mailbox: Result<Mailbox<'_>>, no_reports: bool, can: &Capabilities) -> Self {
+        let (command, verdict) = match written(mailbox, can) {
             Ok(mailbox) => {
                 let notify = if no_reports && can.dsn { " NOTIFY=NEVER" } else { "" };
                 (format!("RCPT TO:<{}>{notify}\r\n", mailbox.as_str()), None)
@@ -187,9 +196,11 @@ pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
     }
 }
 
-fn mailbox<'a>(address: &'a str, can: &Capabilities) -> Result<Mailbox<'a>> {
-    let mailbox = Mailbox::parse(address)?;
+/// Whether this server can be told of it.
+fn written<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailbox<'a>> {
+    let mailbox = mailbox?;
     if !mailbox.is_ascii() && !can.utf8 {
+        let address = mailbox.as_str();
         let why = format!("{address} cannot be written to this server: it has no SMTPUTF8 (RFC 6531)");
         return Err(Error::permanent(Kind::Refused, why));
     }
@@ -212,4 +223,38 @@ fn check_message(survey: &Survey, can: &Capabilities) -> Result<()> {
         _ => return Ok(()),
     };
     Err(Error::permanent(Kind::Refused, format!("the message cannot be sent as it is: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Bytes, Message};
+    use crate::outbox::address::LONGEST;
+
+    /// RFC 5321 4.5.3.1.4 allows a command 512 bytes, and extensions add to that. The longest address and everything that
+    /// we ever put behind it stay below without their help, and a longer address is refused before anything is said.
+    #[test]
+    fn no_command_is_longer_than_512_bytes() {
+        let longest = format!("{}@{}.example", "ü".repeat(60), "x".repeat(LONGEST - 129));
+        assert_eq!(longest.len(), LONGEST);
+        let can = Capabilities { size: Some(None), utf8: true, dsn: true, eight_bit: true, ..Capabilities::default() };
+        let survey = Survey { size: u64::MAX, has_8_bit: true, ..Survey::default() };
+        let message = Message::new(Bytes::Memory(Vec::new()));
+        let to = [longest.clone(), format!("x{longest}")];
+        let mail = Mail { from: &longest, to: &to, message: &message, no_reports: true };
+        let envelope = Envelope::write(&mail, &survey, &can, Dialect::Smtp).unwrap();
+        assert_eq!(envelope.steps(), [Step::Mail, Step::Rcpt(0), Step::Data]);
+        for step in envelope.steps() {
+            assert!(envelope.command(step).len() <= 512, "{}", envelope.command(step));
+        }
+        assert!(
+            envelope.command(Step::Mail).contains(" SMTPUTF8") && envelope.command(Step::Rcpt(0)).contains("NOTIFY")
+        );
+        match envelope.verdicts().pop() {
+            Some(Verdict::Never(error)) => assert!(error.to_string().contains("it is too long"), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        let mail = Mail { from: &to[1], to: &to[..1], message: &message, no_reports: true };
+        assert!(matches!(Envelope::write(&mail, &survey, &can, Dialect::Smtp), Err(Trouble::Mail(Verdict::Never(_)))));
+    }
 }

@@ -59,7 +59,7 @@ impl SmtpRelay {
         // Before anything is asked: opened twice, for size and kind have to be told first.
         let survey = mail.message.reader().and_then(|mut all| Survey::of(&mut all)).map_err(unreadable)?;
         let mut message = mail.message.reader().map_err(unreadable)?;
-        let mut envelope = Envelope::write(mail, &survey, &self.session.can)?;
+        let mut envelope = Envelope::write(mail, &survey, &self.session.can, self.session.dialect)?;
         if envelope.steps().is_empty() {
             return Ok(envelope.verdicts());
         }
