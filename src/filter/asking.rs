@@ -1,5 +1,6 @@
 //! What conditions see of the message and the world while it is decided, and what they note for explanations.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -125,6 +126,11 @@ impl<'a> Asking<'a> {
     /// A text with its values.
     pub(super) fn expand(&self, text: &Text) -> String {
         text.expand(&|name| names::look_up(name, self))
+    }
+
+    /// The same for a text in HTML, where a value is text, whatever it holds.
+    pub(super) fn expand_html(&self, text: &Text) -> String {
+        text.expand(&|name| names::look_up(name, self).map(|value| Cow::Owned(as_html(&value))))
     }
 
     /// Asks the state; the answer is remembered, to be asked again when the decision is recorded. What this decision
@@ -289,6 +295,22 @@ impl<'a> Asking<'a> {
             trace.lines.push((self.depth, line));
         }
     }
+}
+
+/// A text as it is written between tags, or between quotes in one.
+fn as_html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub struct Entity<'t> {
     pub body: &'t str,
     /// Whether it has parts of its own, which no encoding may hide (RFC 2045 6.4).
     pub is_composite: bool,
+    /// Whether it is HTML, in which a text has to be escaped.
+    pub is_html: bool,
 }
 
 /// Why a text is no entity.
@@ -54,7 +56,7 @@ impl<'t> Entity<'t> {
     /// Takes a text with LF line ends.
     pub fn parse(text: &'t str) -> Result<Self, NoEntity> {
         let (head, body) = split(text).ok_or(NoEntity::NoBlankLine)?;
-        let mut entity = Self { fields: String::new(), encoding: None, body, is_composite: false };
+        let mut entity = Self { fields: String::new(), encoding: None, body, is_composite: false, is_html: false };
         let mut names: Vec<String> = Vec::new();
         let mut kind = None;
         for field in fields(head) {
@@ -85,6 +87,7 @@ impl<'t> Entity<'t> {
         }
         let (is_text, is_coded) = (parsed.main.starts_with("text/"), self.is_coded());
         let is_multipart = parsed.main.starts_with("multipart/");
+        self.is_html = matches!(parsed.main.as_str(), "text/html" | "application/xhtml+xml");
         self.is_composite = is_multipart || parsed.main.starts_with("message/");
         if is_multipart && parsed.get("boundary").is_none_or(str::is_empty) {
             return Err(NoEntity::Type("has no `boundary`"));

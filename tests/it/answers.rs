@@ -1,8 +1,7 @@
 //! The answers as they are composed and sent: one test for each row of our checklist (RFC 3834 3 and 4, RFC 5230 5).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
@@ -433,6 +432,7 @@ fn b17_an_entity_is_checked_when_the_rule_is_read() {
             ("Content-Type: text/html; charset=${subject}\n\nx", "the fields of a MIME entity have no variables"),
             ("Content-Type: text/html\n${subject}\n\nx", "the fields of a MIME entity have no variables"),
             ("Content-Type: text/html\nContent-Transfer-Encoding: base64\n\n${subject}", "encoded already"),
+            ("Content-Type: multipart/mixed; boundary=b\n\n--b\n\n${subject}\n--b--", "a text with several parts"),
         ] {
             let problems = shown(&read(text).expect_err(text));
             assert!(problems.contains(complaint), "{text}: {problems}");
@@ -441,6 +441,20 @@ fn b17_an_entity_is_checked_when_the_rule_is_read() {
         let decision = decided(&engine, format!("{ASKED}Subject: a b\n\nx\n"));
         let form = decision.tellings().next().and_then(|telling| telling.way.form().cloned());
         assert_eq!(form, Some(Form { mime: true, ..Form::default() }));
+    }
+}
+
+/// Whoever forges a sender must not have HTML of his own sent to him.
+#[test]
+fn b17_a_value_in_html_is_text() {
+    let original = format!("{ASKED}Subject: <a href='https://evil.example'>\"you\" & me</a>\n\nx\n");
+    for (kind, expected) in [
+        ("text/html", "<p>&lt;a href=&#39;https://evil.example&#39;&gt;&quot;you&quot; &amp; me&lt;/a&gt;</p>"),
+        ("text/plain", "<p><a href='https://evil.example'>\"you\" & me</a></p>"),
+    ] {
+        let entity = format!("Content-Type: {kind}\\n\\n<p>${{subject}}</p>");
+        let (text, _) = said(&format!("rules: [{{do: {{reply: {{mime: true, text: \"{entity}\"}}}}}}]"), &original);
+        assert_eq!(text.split_once("\n\n").unwrap().1, expected);
     }
 }
 
@@ -538,28 +552,23 @@ fn b23_what_is_not_sent_leaves_no_copy() {
 fn b23_killed_while_it_files_there_is_one_copy_or_none() {
     let rule = "  - {name: r, do: {vacation: {text: x, fcc: Sent/answers}}}";
     let mut ends = BTreeSet::new();
-    for step in 0..24_u64 {
+    for step in 0..22_i32 {
         let server = SmtpServer::start(SmtpOptions::default());
         let user = User::without_relay(rule);
         user.deliver(mail(1, "hi"));
         user.settled();
         user.relay(server.port());
-        let victim = Arc::new(AtomicI32::new(0));
-        let target = Arc::clone(&victim);
+        let (told, is_told) = mpsc::channel();
         server.at_command(move |command| {
             if command == "." {
-                let target = Arc::clone(&target);
-                std::thread::spawn(move || {
-                    std::thread::sleep(Duration::from_micros(500 * step));
-                    while target.load(Ordering::SeqCst) == 0 {
-                        std::thread::yield_now();
-                    }
-                    kill_process(Pid::from_raw(target.load(Ordering::SeqCst)).unwrap(), Signal::KILL).ok();
-                });
+                told.send(()).ok();
             }
         });
         let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
-        victim.store(i32::try_from(running.pid()).unwrap(), Ordering::SeqCst);
+        is_told.recv_timeout(Duration::from_secs(30)).unwrap();
+        // From at once to when it has surely ended: until it is waited for, the number is nobody else's.
+        std::thread::sleep(Duration::from_micros(200).mul_f64(1.5_f64.powi(step)));
+        kill_process(Pid::from_raw(i32::try_from(running.pid()).unwrap()).unwrap(), Signal::KILL).ok();
         running.wait();
         user.queue(&["retry"]);
         let (states, copies) = (user.states(), copies(&user));

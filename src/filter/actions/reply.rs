@@ -114,6 +114,7 @@ struct Common {
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
     form: Form,
+    is_html: bool,
 }
 
 /// The nodes are taken first and read later: reading texts needs the whole compiler.
@@ -146,9 +147,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
         return None;
     };
     let text = compiler.text(said, "a text")?;
-    if mime {
-        check_entity(said, &text, &mut compiler.problems)?;
-    }
+    let is_html = mime && check_entity(said, &text, &mut compiler.problems)?;
     // The handle is made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2). Lengths go in too,
     // so that no two answers feed the same bytes.
     let mut parts = vec![subject.as_ref().map(|s| format!("{s:?}")), from.clone(), Some(format!("{text:?}"))];
@@ -161,7 +160,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
     let handle = handle.unwrap_or(made);
     let form = Form { fcc, addresses: addresses.clone(), mime };
-    Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form })
+    Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form, is_html })
 }
 
 /// A folder that no message has a say in: whoever writes here would choose where the answer to him is put.
@@ -175,30 +174,31 @@ fn local_folder(node: &Node, problems: &mut Problems) -> Option<FolderName> {
     Some(template.expand_folder(&|_| None))
 }
 
-/// A text that is a MIME entity: what is wrong with it is found before anybody is answered. Values stand in the body alone,
-/// so that no message can change the fields.
-fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<()> {
+/// Whether a text that is a MIME entity is HTML. What is wrong with it is found before anybody is answered. Values stand in
+/// the body alone, so that no message can change the fields, and in one part alone: in several they could end a part, or be
+/// taken for HTML.
+fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<bool> {
     const HINT: &str = "write `Content-Type: text/html; charset=utf-8`, a blank line, and then what to say";
     let written = text.beginning().replace("\r\n", "\n");
     let has_values = text.names().next().is_some();
-    let entity = match Entity::parse(&written) {
-        Err(NoEntity::NoBlankLine) if has_values => {
-            let problem = problems.error(node.span, "the fields of a MIME entity have no variables");
-            problem.hint("a message could change what they say; variables may stand behind the blank line");
-            return None;
-        }
-        Err(flaw) => {
-            problems.error(node.span, format!("the text is no MIME entity: {flaw}")).hint(HINT);
-            return None;
-        }
-        Ok(entity) => entity,
+    let (flaw, hint) = match Entity::parse(&written) {
+        Ok(entity) if has_values && entity.is_coded() => (
+            "variables cannot stand in a text that is encoded already".to_owned(),
+            "leave Content-Transfer-Encoding out: the text is encoded as it needs it",
+        ),
+        Ok(entity) if has_values && entity.is_composite => (
+            "variables cannot stand in a text with several parts".to_owned(),
+            "a message could end a part or write HTML; a text of one part may have variables",
+        ),
+        Ok(entity) => return Some(entity.is_html),
+        Err(NoEntity::NoBlankLine) if has_values => (
+            "the fields of a MIME entity have no variables".to_owned(),
+            "a message could change what they say; variables may stand behind the blank line",
+        ),
+        Err(flaw) => (format!("the text is no MIME entity: {flaw}"), HINT),
     };
-    if entity.is_coded() && has_values {
-        let problem = problems.error(node.span, "variables cannot stand in a text that is encoded already");
-        problem.hint("leave Content-Transfer-Encoding out: the text is encoded as it needs it");
-        return None;
-    }
-    Some(())
+    problems.error(node.span, flaw).hint(hint);
+    None
 }
 
 /// `Name <address>` or an address.
@@ -260,7 +260,8 @@ impl Common {
     }
 
     fn expanded(&self, run: &Run<'_>) -> (String, Option<String>) {
-        let text = run.asking.expand(&self.text);
+        let asking = &run.asking;
+        let text = if self.is_html { asking.expand_html(&self.text) } else { asking.expand(&self.text) };
         (text, self.subject.as_ref().map(|subject| run.asking.expand(subject)))
     }
 
