@@ -309,6 +309,9 @@ impl fmt::Display for Telling {
             Way::Lmtp(lmtp) => f.write_str(&lmtp.to.join(" "))?,
             Way::Reject(reject) => f.write_str(&reject.to)?,
         }
+        if let Some(folder) = self.way.form().and_then(|form| form.fcc.as_ref()) {
+            write!(f, " fcc {folder}")?;
+        }
         if self.version > 0 { f.write_str(" edited") } else { Ok(()) }
     }
 }

@@ -521,6 +521,7 @@ fn b23_fcc_files_a_copy_of_what_was_sent() {
         let user = User::with_relay(&rule, &server);
         user.deliver(mail(1, "hi"));
         let taken = sent(&user, &server);
+        assert!(user.rows()[0].to_string().contains(" fcc Sent/answers"), "{:#?}", user.rows());
         let copies = copies(&user);
         assert_eq!(copies.len(), 1, "{copies:?}");
         assert_eq!(String::from_utf8_lossy(&copies[0].bytes), text(&taken));
