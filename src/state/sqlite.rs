@@ -291,8 +291,11 @@ impl Store for SqliteStore {
 
     fn is_spooled(&self, path: &Path) -> Result<bool> {
         self.read("looking up a spooled message", |db| {
-            db.prepare_cached("SELECT 1 FROM journal WHERE spooled = ?1 UNION SELECT 1 FROM outbox WHERE bytes = ?1")?
-                .exists([path.to_string_lossy()])
+            let unfinished = outbox::UNFINISHED;
+            db.prepare_cached(&format!(
+                "SELECT 1 FROM journal WHERE spooled = ?1 UNION SELECT 1 FROM outbox WHERE bytes = ?1 AND {unfinished}"
+            ))?
+            .exists([path.to_string_lossy()])
         })
     }
 
@@ -314,20 +317,23 @@ impl Store for SqliteStore {
         })
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::due(db, now, limit))
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::due(db, now, after, limit))
     }
 
     fn being_sent(&self) -> Result<Vec<OutboxRow>> {
         self.read("reading the outbox", outbox::being_sent)
     }
 
-    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("taking something out of the outbox", |tx| outbox::claim(tx, id, now))
+    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.write("taking something out of the outbox", |tx| {
+            before.iter().try_for_each(|row| outbox::resolve(tx, row))?;
+            outbox::claim(tx, id, now)
+        })
     }
 
-    fn resolve(&self, row: &OutboxRow) -> Result<()> {
-        self.write("noting what was sent", |tx| outbox::resolve(tx, row))
+    fn resolve(&self, rows: &[OutboxRow]) -> Result<()> {
+        self.write("noting what was sent", |tx| rows.iter().try_for_each(|row| outbox::resolve(tx, row)))
     }
 
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {

@@ -41,7 +41,7 @@ impl User {
         user
     }
 
-    fn config(&self, more: &str) {
+    pub fn config(&self, more: &str) {
         self.sandbox
             .config(&format!("maildir: ~/Mail\nstate: ~/state\nme: [{}]\n{more}rules:\n{}\n", self.own, self.rules));
     }
