@@ -119,9 +119,14 @@ impl Committer {
 
     /// Nothing is read from the state for this, so nothing can have changed.
     pub(super) fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
+        self.carry_out(key, message, Decision::keep(why))
+    }
+
+    /// The same for what was decided without rules.
+    pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let kept = Decided { envelope, message: Arc::new(message), decision: Decision::keep(why), base: None };
-        Ok(self.make_durable(vec![kept])?.unwrap_or_default())
+        let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
+        Ok(self.make_durable(vec![decided])?.unwrap_or_default())
     }
 
     /// `None`: what a decision read from the state is no longer so, and nothing was done.

@@ -15,6 +15,7 @@ mod prune;
 mod refilter;
 mod relocate;
 mod report;
+mod salvage;
 mod settle;
 mod submit;
 mod tell;

@@ -74,7 +74,7 @@ pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result
 }
 
 /// What is filed from here has an account of its own: the lock on the outbox is its lock.
-fn committer(world: &World) -> Committer {
+pub(super) fn committer(world: &World) -> Committer {
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     Committer::new(world, OUTBOX, engine, Template::inbox())
 }

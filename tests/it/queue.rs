@@ -3,6 +3,7 @@
 use crate::outbox::{User, mail};
 use crate::stage::{Account, mailbox};
 use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::maildir::Maildirs;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const FORWARD: &str = "  - {name: forward, do: {redirect: {to: you@far.example, copy: true}}}";
@@ -44,6 +45,56 @@ fn a_row_whose_file_is_gone_holds_up_no_other() {
     let inbox = user.inbox();
     assert_eq!(inbox.len(), 4, "three messages and a notice");
     assert!(inbox.iter().any(|mail| mail.contains("could not be told")), "{inbox:#?}");
+}
+
+#[test]
+fn what_waits_when_the_state_is_lost_is_kept_and_not_sent() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay(
+        "  - {name: rubbish, if: {subject: rubbish}, do: discard}\n  - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "rubbish"));
+    user.settled();
+    let big = format!("{}{}", mail(3, "big"), "a line of some length\n".repeat(500_000));
+    user.deliver(&big);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        std::fs::remove_file(user.sandbox.home().join("state").join(file)).ok();
+    }
+    user.relay(server.port());
+    // Whatever comes next finds it; what comes is sent, what was lost is not.
+    user.deliver(mail(4, "new"));
+    user.until("the new one is sent", |rows| rows.len() == 1 && rows[0]["state"] == "sent");
+    let found = || {
+        let found = Maildirs::at(user.sandbox.maildir()).in_folder("Recovered");
+        found.iter().map(|found| String::from_utf8_lossy(&found.bytes).into_owned()).collect::<Vec<_>>()
+    };
+    user.until("they are filed", |_| found().len() == 3);
+    for wanted in [mail(1, "hi"), mail(2, "rubbish"), big] {
+        assert!(found().contains(&wanted));
+    }
+    assert_eq!(server.count(), 1);
+    let inbox = user.inbox();
+    assert!(inbox.len() == 1 && inbox[0].contains("Messages that waited to be sent on"), "{inbox:#?}");
+    user.queue(&["run"]);
+    assert_eq!((found().len(), user.inbox().len()), (3, 1), "once");
+}
+
+/// The next fetch used to take it for half written and remove it: the only copy.
+#[test]
+fn what_was_fetched_and_waits_survives_the_loss_of_the_state() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", mail(1, "hi"));
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let account = Account::imap(server.port()).with("retention: delete");
+    user.config(&format!("accounts:\n{}", account.entry("me")));
+    (0..2).for_each(|_| _ = user.sandbox.run(&["--allow-root", "fetch"]));
+    assert_eq!((mailbox.count("INBOX"), spooled(&user).len()), (0, 1));
+    std::fs::remove_file(user.sandbox.home().join("state/state.db")).unwrap();
+    let output = user.sandbox.run(&["--allow-root", "fetch"]);
+    let found = Maildirs::at(user.sandbox.maildir()).in_folder("Recovered");
+    assert!(found.len() == 1 && found[0].bytes == mail(1, "hi").as_bytes(), "{output}");
 }
 
 /// More than are taken at once.

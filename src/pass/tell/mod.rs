@@ -17,11 +17,10 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::handover::Handover;
-use super::undelivered;
-use super::{Ways, World};
+use super::{Ways, World, salvage, undelivered};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, MAX_HEADER, Message};
+use crate::message::Message;
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
@@ -29,8 +28,6 @@ use crate::state::{Lock, OutboxRow, OutboxState, Rest};
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
-/// A message over this size is read from its file while it is sent, in bytes.
-const WINDOW: u64 = 8 * 1024 * 1024;
 
 /// What came of a pass over the outbox.
 #[derive(Debug, Default)]
@@ -52,6 +49,7 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
         lock => lock?,
     };
     undelivered::resume(world)?;
+    salvage::salvage(world)?;
     let mut pass = Pass::begin(world, ways)?;
     pass.settle_interrupted()?;
     let until = Instant::now() + limit;
@@ -163,7 +161,7 @@ impl Pass<'_> {
 
     /// The row with its message. `None`: the disk does not give it, which is noted.
     fn with_message(&mut self, row: OutboxRow) -> Result<Option<Item>> {
-        match self.read(&row) {
+        match self.world.read(&row.bytes) {
             Ok(original) => Ok(Some(Item { row, original })),
             Err(e) => self.unreadable(row, &e).map(|()| None),
         }
@@ -174,20 +172,6 @@ impl Pass<'_> {
             self.give_up(item, cause)?;
         }
         Ok(true)
-    }
-
-    /// The message that a row is about: read when it is small, left in its file when it is big.
-    fn read(&self, row: &OutboxRow) -> std::io::Result<Message> {
-        let mut bytes = Vec::new();
-        let mut file = self.world.disk.open(&row.bytes)?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(&mut file, WINDOW + 1), &mut bytes)?;
-        if (bytes.len() as u64) <= WINDOW {
-            return Ok(self.world.message(Bytes::Memory(bytes)));
-        }
-        let rest = std::io::copy(&mut file, &mut std::io::sink())?;
-        let length = bytes.len() as u64 + rest;
-        bytes.truncate(MAX_HEADER);
-        Ok(self.world.message(Bytes::Spooled { head: bytes, path: row.bytes.clone(), length }))
     }
 
     /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.
