@@ -26,7 +26,7 @@ pub(super) fn set_aside(state: &Path) -> Result<()> {
         moved = true;
     }
     if moved {
-        sync_dirs(&RealDisk, [lost.as_path(), &spool, state].into_iter()).map_err(failed)?;
+        sync_dirs(&RealDisk, [lost.as_path(), &spool, state]).map_err(failed)?;
     }
     Ok(())
 }
