@@ -253,9 +253,10 @@ pub struct Reject {
 }
 
 impl Way {
-    /// The action's word.
+    /// The action's word; `send` for a message of the user's own.
     pub fn word(&self) -> &'static str {
         match self {
+            Self::Redirect(redirect) if redirect.mode == RedirectMode::Submit => "send",
             Self::Redirect(_) => "redirect",
             Self::Vacation(_) => "vacation",
             Self::Reply(_) => "reply",
@@ -285,8 +286,7 @@ impl Way {
 /// `redirect me@phone.example (attach)`.
 impl fmt::Display for Telling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_own = matches!(&self.way, Way::Redirect(redirect) if redirect.mode == RedirectMode::Submit);
-        write!(f, "{} ", if is_own { "send" } else { self.way.word() })?;
+        write!(f, "{} ", self.way.word())?;
         match &self.way {
             Way::Redirect(redirect) => {
                 f.write_str(&redirect.to.join(" "))?;

@@ -122,7 +122,7 @@ impl Committer {
         self.carry_out(key, message, Decision::keep(why))
     }
 
-    /// The same for a decision of our own that reads nothing from the state.
+    /// The same for what was decided without rules.
     pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
         let decided = Decided { envelope, message: Arc::new(message), decision, base: None };

@@ -16,6 +16,7 @@ mod prune;
 mod refilter;
 mod relocate;
 mod report;
+mod salvage;
 mod settle;
 mod submit;
 mod tell;

@@ -30,6 +30,8 @@ pub enum Cause {
     Recovered,
     /// UIDVALIDITY changed, or ids were reused.
     Renumbered,
+    /// The database was gone, and with it what waited in the outbox.
+    StateLost,
 }
 
 impl Cause {
@@ -44,6 +46,7 @@ impl Cause {
             Self::LoginRefused => "login-refused",
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
+            Self::StateLost => "state-lost",
         };
         word.to_owned()
     }
@@ -59,6 +62,7 @@ impl Cause {
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
+            Self::StateLost => "the state was lost",
         }
     }
 }

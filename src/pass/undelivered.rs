@@ -46,6 +46,20 @@ pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) ->
     committer.finish()
 }
 
+/// The message of a row cannot be read any more, so there is nothing to file.
+pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
+    let text = format!(
+        "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
+        row.id,
+        clean::line(row.telling.to_string().as_bytes()),
+        row.said,
+        row.entry
+    );
+    let mut committer = committer(world);
+    committer.notify(&Notice { cause: Cause::Undelivered(row.id), account: OUTBOX.to_owned(), text })?;
+    committer.finish()
+}
+
 /// A relay that only the user can help, once a day.
 pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result<()> {
     if error.is_transient() {

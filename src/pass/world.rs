@@ -1,6 +1,7 @@
 //! What a pass works with: the memory, the disk, the clock.
 
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,9 +10,12 @@ use super::ListFiles;
 use crate::config::Config;
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::Result;
-use crate::message::{Bytes, Message};
+use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
-use crate::state::{Disk, RealDisk, SqliteStore, Store};
+use crate::state::{Disk, RealDisk, SET_ASIDE, SqliteStore, Store};
+
+/// A message over this size is read from its file when it is needed, in bytes.
+const WINDOW: u64 = 8 * 1024 * 1024;
 
 /// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
 /// store or a stopped clock here.
@@ -83,6 +87,16 @@ impl World {
         self.spool_folder().join("mbox")
     }
 
+    /// The folder of what stood in the spool when the database was made anew.
+    pub fn set_aside(&self) -> PathBuf {
+        self.state.join(SET_ASIDE)
+    }
+
+    /// Whether anything stands there.
+    pub fn has_set_aside(&self) -> bool {
+        self.disk.names(&self.set_aside()).is_ok_and(|names| !names.is_empty())
+    }
+
     /// The spool as a source uses it.
     pub fn spool(&self) -> Spool {
         Spool::new(Arc::clone(&self.disk), self.spool_folder())
@@ -92,6 +106,20 @@ impl World {
     pub fn message(&self, bytes: Bytes) -> Message {
         let disk = Arc::clone(&self.disk);
         Message::with_opener(bytes, Arc::new(move |path| disk.open(path)))
+    }
+
+    /// A message in a file: read when it is small, left where it is when it is big.
+    pub fn read(&self, path: &Path) -> io::Result<Message> {
+        let mut bytes = Vec::new();
+        let mut file = self.disk.open(path)?;
+        (&mut file).take(WINDOW + 1).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) <= WINDOW {
+            return Ok(self.message(Bytes::Memory(bytes)));
+        }
+        let rest = io::copy(&mut file, &mut io::sink())?;
+        let length = bytes.len() as u64 + rest;
+        bytes.truncate(MAX_HEADER);
+        Ok(self.message(Bytes::Spooled { head: bytes, path: path.to_owned(), length }))
     }
 
     /// The time.

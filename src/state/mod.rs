@@ -19,6 +19,7 @@ mod progress;
 mod prune;
 mod rows;
 mod schema;
+mod set_aside;
 mod slots;
 mod sqlite;
 mod store;
@@ -29,6 +30,7 @@ pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,
     as_paths, touched_dirs,
 };
+pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
 pub use store::{
     Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,

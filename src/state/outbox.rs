@@ -13,7 +13,9 @@ type Sql<T> = rusqlite::Result<T>;
 /// Rows that still need their bytes.
 pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
 
-const COLUMNS: &str = "id, entry, n, telling, bytes, state, attempts, due, at, said, changed";
+const COLUMNS: &str =
+    "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed, account, folder";
+const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)";
 
 /// Queues what a decision tells.
 pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()> {
@@ -32,20 +34,22 @@ pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()
 /// The rows of one entry or of all, the newest first.
 pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox WHERE ?1 IS NULL OR entry = ?1 ORDER BY id DESC LIMIT ?2"
+        "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
     ))?;
     query.query_map(params![entry, limit], row_of)?.collect()
 }
 
-pub(super) fn due(db: &Connection, now: Timestamp, limit: u32) -> Sql<Vec<OutboxRow>> {
+pub(super) fn due(db: &Connection, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Sql<Vec<OutboxRow>> {
+    let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM outbox WHERE state = 0 AND due <= ?1 ORDER BY due, id LIMIT ?2"
+        "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND due <= ?1 AND (due, outbox.id) > (?3, ?4)
+         ORDER BY due, outbox.id LIMIT ?2"
     ))?;
-    query.query_map(params![now.as_second(), limit], row_of)?.collect()
+    query.query_map(params![now.as_second(), limit, due, id], row_of)?.collect()
 }
 
 pub(super) fn being_sent(db: &Connection) -> Sql<Vec<OutboxRow>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM outbox WHERE state = 1 ORDER BY id"))?;
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state = 1 ORDER BY outbox.id"))?;
     query.query_map([], row_of)?.collect()
 }
 
@@ -146,5 +150,7 @@ fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
         at: super::rows::time(row.get(8)?),
         said: row.get(9)?,
         changed: super::rows::time(row.get(10)?),
+        account: row.get(11)?,
+        folder: row.get(12)?,
     })
 }

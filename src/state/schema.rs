@@ -145,6 +145,7 @@ CREATE TABLE rest (
     PRIMARY KEY (relay, sender)
 ) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (state, due);
+CREATE INDEX journal_spooled_file ON journal (spooled) WHERE spooled IS NOT NULL;
 CREATE INDEX outbox_bytes ON outbox (bytes);
 -- What was sent of a kind since some time is counted before each sending.
 CREATE INDEX outbox_sent ON outbox (state, kind, changed);

@@ -14,10 +14,11 @@ use super::rows::{
     Origins, attempt, finish, forget, insert_entry, journal_row, mboxes, remember, remembered, targets, time,
     trouble_number,
 };
+use super::set_aside::set_aside;
 use super::slots::Slots;
 use super::{
-    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Rest, Staged,
-    Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
+    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Lock, OutboxRow, RealDisk, Recording, Remembered, Rest,
+    Staged, Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -43,8 +44,9 @@ impl SqliteStore {
         }
         let file = state.join("state.db");
         let is_new = !file.exists();
-        let exists = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&file);
-        exists.map_err(|e| Error::state(doing(), e))?;
+        if is_new {
+            begin_anew(state, &file).map_err(|e| e.while_doing(doing()))?;
+        }
         let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
         let store = Self::with(db, Slots::Folder(slots)).map_err(|e| e.while_doing(doing()))?;
         if is_new {
@@ -100,6 +102,19 @@ impl SqliteStore {
         };
         run().map_err(|e: rusqlite::Error| Error::state(doing, e))
     }
+}
+
+/// Makes the empty file. What stands in the spool was put there for another database; a file that no row names would be
+/// removed as half written.
+fn begin_anew(state: &Path, file: &Path) -> Result<()> {
+    let _lock = Lock::take(&state.join("locks"), "state", Duration::from_secs(30))?;
+    if file.exists() {
+        // Another process was faster.
+        return Ok(());
+    }
+    set_aside(state)?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map(drop).map_err(|e| Error::disk(format!("making {}", file.display()), e))
 }
 
 impl Store for SqliteStore {
@@ -291,8 +306,11 @@ impl Store for SqliteStore {
 
     fn is_spooled(&self, path: &Path) -> Result<bool> {
         self.read("looking up a spooled message", |db| {
-            db.prepare_cached("SELECT 1 FROM journal WHERE spooled = ?1 UNION SELECT 1 FROM outbox WHERE bytes = ?1")?
-                .exists([path.to_string_lossy()])
+            let unfinished = outbox::UNFINISHED;
+            db.prepare_cached(&format!(
+                "SELECT 1 FROM journal WHERE spooled = ?1 UNION SELECT 1 FROM outbox WHERE bytes = ?1 AND {unfinished}"
+            ))?
+            .exists([path.to_string_lossy()])
         })
     }
 
@@ -314,20 +332,23 @@ impl Store for SqliteStore {
         })
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::due(db, now, limit))
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::due(db, now, after, limit))
     }
 
     fn being_sent(&self) -> Result<Vec<OutboxRow>> {
         self.read("reading the outbox", outbox::being_sent)
     }
 
-    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("taking something out of the outbox", |tx| outbox::claim(tx, id, now))
+    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.write("taking something out of the outbox", |tx| {
+            before.iter().try_for_each(|row| outbox::resolve(tx, row))?;
+            outbox::claim(tx, id, now)
+        })
     }
 
-    fn resolve(&self, row: &OutboxRow) -> Result<()> {
-        self.write("noting what was sent", |tx| outbox::resolve(tx, row))
+    fn resolve(&self, rows: &[OutboxRow]) -> Result<()> {
+        self.write("noting what was sent", |tx| rows.iter().try_for_each(|row| outbox::resolve(tx, row)))
     }
 
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {

@@ -41,17 +41,18 @@ pub trait Store: Send + Sync {
     /// What is queued or was told, of one journal row or of all, newest first.
     fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
 
-    /// What is due, the longest due first.
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>>;
+    /// What is due, the longest due first, from the row after this time and number on.
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
 
     /// What somebody was sending: after a crash its outcome is not known.
     fn being_sent(&self) -> Result<Vec<OutboxRow>>;
 
-    /// Takes a waiting row to be sent now, durably. `false`: it is not waiting any more.
-    fn claim(&self, id: i64, now: Timestamp) -> Result<bool>;
+    /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
+    /// waiting any more.
+    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
 
-    /// Notes what became of a row; `telling` is what is left to be told.
-    fn resolve(&self, row: &OutboxRow) -> Result<()>;
+    /// Notes what became of rows; `telling` is what is left to be told.
+    fn resolve(&self, rows: &[OutboxRow]) -> Result<()>;
 
     /// Makes rows due now, in one transaction: these, waiting or held, or all that wait. What another process has begun to
     /// send meanwhile is left as it is.
@@ -99,7 +100,7 @@ pub trait Store: Send + Sync {
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 
-    /// Whether the journal or the outbox names that file in the spool.
+    /// Whether that file in the spool is needed: the journal names it, or a row of the outbox that is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
@@ -229,6 +230,10 @@ pub struct OutboxRow {
     pub id: i64,
     /// The journal row that it belongs to.
     pub entry: EntryId,
+    /// The account that the message came from.
+    pub account: String,
+    /// The folder there.
+    pub folder: String,
     /// Its place among the tellings of that row.
     pub n: u32,
     /// What, and to whom.

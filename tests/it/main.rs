@@ -30,6 +30,7 @@ mod oracle;
 mod outbox;
 mod pop3;
 mod program;
+mod queue;
 mod replies;
 mod rule_files;
 mod rules;

@@ -11,6 +11,7 @@
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`] |
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
+//! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | what was delivered | [`maildir::Maildirs`] |
@@ -33,6 +34,7 @@ pub mod mailbox;
 pub mod maildir;
 pub mod pop3_server;
 pub mod postfix;
+pub mod rough_line;
 pub mod sandbox;
 pub mod script;
 pub mod scripted_server;

@@ -1,7 +1,8 @@
 //! A private Postfix: a whole mail server that others wrote. It lives in a folder of its own and listens on loopback
 //! alone, but only root can start it; [`super::smtp_sink`] needs no root.
 //!
-//! It takes mail for `a@x.example` and `b@x.example`, up to 1 MB, and files it into Maildirs.
+//! It takes mail for `a@x.example`, `b@x.example` and `ann1@x.example` to `ann40@x.example`, up to 1 MB, and files it into
+//! Maildirs.
 
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -17,6 +18,8 @@ const REQUIRE: &str = "MAILSLUICE_REQUIRE_POSTFIX";
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Who owns the mail: Postfix's `virtual` refuses small numbers.
 const OWNER: u32 = 65534;
+/// People whose mail is answered.
+const SENDERS: usize = 40;
 
 /// Stopped when dropped.
 pub struct Postfix {
@@ -69,13 +72,14 @@ impl Postfix {
         chown(self.path("data"), Some(owner), None).unwrap();
         chown(self.path("mail"), Some(OWNER), None).unwrap();
         let place = self.folder.path().display();
+        let senders: String = (1..=SENDERS).map(|n| format!(", ann{n}@x.example=ann/")).collect();
         let main = format!(
             "compatibility_level = 3.6\nqueue_directory = {place}/queue\ndata_directory = {place}/data\n\
              command_directory = /usr/sbin\ndaemon_directory = /usr/lib/postfix/sbin\nmail_owner = postfix\n\
              setgid_group = postdrop\nmyhostname = postfix.example\nmydestination =\ninet_interfaces = 127.0.0.1\n\
              inet_protocols = ipv4\nmynetworks = 127.0.0.0/8\nmaillog_file = {place}/log\nmaillog_file_prefixes = {place}\n\
              alias_maps =\nalias_database =\nmessage_size_limit = 1000000\nvirtual_mailbox_domains = x.example\n\
-             virtual_mailbox_base = {place}/mail\nvirtual_mailbox_maps = inline:{{a@x.example=a/, b@x.example=b/}}\n\
+             virtual_mailbox_base = {place}/mail\nvirtual_mailbox_maps = inline:{{a@x.example=a/, b@x.example=b/{senders}}}\n\
              virtual_uid_maps = static:{OWNER}\nvirtual_gid_maps = static:{OWNER}\nvirtual_mailbox_limit = 0\n\
              default_transport = error:nothing leaves this machine\n"
         );
@@ -101,6 +105,20 @@ impl Postfix {
 
     fn run(&self, arguments: &[&str]) -> Output {
         Command::new("/usr/sbin/postfix").arg("-c").arg(self.path("conf")).args(arguments).output().unwrap()
+    }
+
+    /// Killed with all its processes, and started again on the same port.
+    pub fn crash(&self) {
+        self.run(&["abort"]);
+        let begun = Instant::now();
+        while !self.run(&["start"]).status.success() {
+            assert!(begun.elapsed() < DEADLINE, "{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
+            assert!(begun.elapsed() < DEADLINE, "{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn log(&self) -> String {

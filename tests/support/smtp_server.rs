@@ -147,7 +147,6 @@ pub(super) struct Shared {
     pub(super) commands: Mutex<Vec<String>>,
     /// Called with each command before its reply.
     pub(super) hook: Mutex<Option<Hook>>,
-    pub(super) mood: Mutex<Option<Mood>>,
     pub(super) replies: AtomicUsize,
     connections: AtomicUsize,
     /// The most commands that came before the first of them was answered.
@@ -156,7 +155,6 @@ pub(super) struct Shared {
 }
 
 type Hook = Box<dyn FnMut(&str) + Send>;
-type Mood = Box<dyn FnMut(usize, &str) -> Option<String> + Send>;
 
 impl SmtpServer {
     pub fn start(options: SmtpOptions) -> Self {
@@ -199,7 +197,6 @@ impl SmtpServer {
             mails: Mutex::default(),
             commands: Mutex::default(),
             hook: Mutex::default(),
-            mood: Mutex::default(),
             replies: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
@@ -242,17 +239,6 @@ impl SmtpServer {
     /// Does something when a command has come, before its reply.
     pub fn at_command(&self, hook: impl FnMut(&str) + Send + 'static) {
         *lock(&self.shared.hook) = Some(Box::new(hook));
-    }
-
-    /// Chooses each reply anew, from the number of the connection and the command; `None` is the usual reply. Besides
-    /// `close` it may be `take and close` at the final dot; after a 421 the connection is closed.
-    pub fn in_a_mood(&self, mood: impl FnMut(usize, &str) -> Option<String> + Send + 'static) {
-        *lock(&self.shared.mood) = Some(Box::new(mood));
-    }
-
-    /// It behaves again.
-    pub fn in_no_mood(&self) {
-        *lock(&self.shared.mood) = None;
     }
 }
 

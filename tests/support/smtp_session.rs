@@ -143,8 +143,7 @@ impl<'s> Session<'s> {
         for number in 1..=count {
             let name = if number > 1 { format!(".{number}") } else { ".".to_owned() };
             let reply = self.choose(&name, "250 2.0.0 taken");
-            let is_taken = reply.starts_with('2') || reply == "take and close";
-            if number == 1 && is_taken && !taken.to.is_empty() {
+            if number == 1 && reply.starts_with('2') && !taken.to.is_empty() {
                 // Before the reply: the test looks as soon as that has come.
                 lock(&self.shared.mails).push(taken.clone());
             }
@@ -229,8 +228,7 @@ impl<'s> Session<'s> {
 
     /// The usual reply or another one.
     fn choose(&self, command: &str, usual: &str) -> String {
-        let by_mood = lock(&self.shared.mood).as_mut().and_then(|mood| mood(self.number, command));
-        by_mood.or_else(|| self.reply_to(command)).unwrap_or_else(|| usual.to_owned())
+        self.reply_to(command).unwrap_or_else(|| usual.to_owned())
     }
 
     /// Says whether the command was taken.
@@ -249,13 +247,12 @@ impl<'s> Session<'s> {
             return Err(end());
         }
         match reply {
-            "close" | "take and close" => return Err(end()),
+            "close" => return Err(end()),
             "hang" => loop {
                 self.read_more()?;
             },
             text => self.stream.write(format!("{text}\r\n").as_bytes())?,
         }
-        let is_moody = lock(&self.shared.mood).is_some();
-        if is_moody && reply.starts_with("421") { Err(end()) } else { Ok(reply.starts_with('2')) }
+        Ok(reply.starts_with('2'))
     }
 }

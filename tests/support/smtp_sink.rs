@@ -22,6 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 pub struct SmtpSink {
     pub port: u16,
     folder: TempDir,
+    command: Command,
     process: Child,
 }
 
@@ -57,13 +58,25 @@ impl SmtpSink {
         command.args(["-h", "sink.example", "-d"]).arg(folder.path().join("mail.")).args(options);
         command.arg(format!("127.0.0.1:{port}")).arg("100");
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let sink = SmtpSink { port, folder, process };
+        let sink = SmtpSink { port, folder, command, process };
+        sink.await_it();
+        Some(sink)
+    }
+
+    fn await_it(&self) {
         let begun = Instant::now();
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {
             assert!(begun.elapsed() < DEADLINE, "smtp-sink does not listen");
             std::thread::sleep(Duration::from_millis(10));
         }
-        Some(sink)
+    }
+
+    /// Killed, and started again on the same port.
+    pub fn crash(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = self.command.spawn().unwrap();
+        self.await_it();
     }
 
     /// In no order.

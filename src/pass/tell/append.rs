@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Flags;
 use crate::outbox::relay::{Trouble, Verdict};
 use crate::source::imap::append::{Appender, Mark, NotAppended};
-use crate::state::OutboxState;
+use crate::state::{OutboxRow, OutboxState};
 
 /// What came of an attempt at a row.
 enum Appended {
@@ -21,23 +21,23 @@ enum Appended {
 }
 
 impl Pass<'_> {
-    pub(super) async fn by_account(&mut self, mut item: Item) -> Result<bool> {
-        let Way::Imap(append) = item.row.telling.way.clone() else { return Ok(false) };
+    pub(super) async fn by_account(&mut self, row: OutboxRow) -> Result<bool> {
+        let Way::Imap(append) = row.telling.way.clone() else { return Ok(false) };
         let Some(account) = self.ways.imap(&append.account).cloned() else {
             let cause = format!("there is no IMAP account `{}` in the config", clean::short(&append.account, 40));
-            return self.wait(item, cause);
+            return self.wait(row, cause);
         };
-        if item.entry.as_ref().is_some_and(|entry| comes_back(&append, &entry.row.account, &entry.row.folder)) {
-            let text = "it comes from this very folder and would be fetched again";
-            self.note(item, vec![Verdict::Never(Error::permanent(Kind::Refused, text))])?;
-            return Ok(true);
+        if comes_back(&append, &row.account, &row.folder) {
+            return self.give_up_unsent(row, "it comes from this very folder and would be fetched again");
         }
         // The name that rests is no relay's: a colon stands in none.
         let name = format!("imap:{}", account.name);
-        if self.rests(&name, "")? {
+        if self.rests(&name, "") {
             return Ok(false);
         }
+        let Some(mut item) = self.with_message(row)? else { return Ok(true) };
         if !self.appenders.contains_key(&name) {
+            self.write_outcomes()?;
             match Appender::connect(&account).await {
                 Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
                 Err(error) => return self.troubled(item, &name, "", Trouble::Relay(error)),
@@ -82,19 +82,20 @@ impl Pass<'_> {
             Ok(mark) => append.noted = mark.map(|mark| (mark.generation, mark.next)),
             Err(error) => return Ok(Err(NotAppended::Broken(error))),
         }
-        item.row.telling.way = Way::Imap(append.clone());
-        item.row.state = OutboxState::Waiting;
-        self.world.store.resolve(&item.row)?;
-        if !self.world.store.claim(item.row.id, now)? {
+        if !self.claim(&item.row)? {
             let busy = Error::transient(Kind::Busy, "somebody else has taken this row");
             return Ok(Err(NotAppended::Refused(busy)));
         }
+        item.row.telling.way = Way::Imap(append.clone());
+        item.row.state = OutboxState::Sending;
+        self.world.store.resolve(std::slice::from_ref(&item.row))?;
         let mut flags = Flags::default();
         for word in &append.flags {
             // A word that is no flag was refused when the rule was read.
             flags.parse_word(word).ok();
         }
         let arrived = Timestamp::from_second(append.arrived).unwrap_or(now);
+        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         Ok(appender.append(&append.folder, &flags, arrived, &item.original).await.map(Appended::Now))
     }
 }

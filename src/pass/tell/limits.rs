@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::Pass;
+use crate::config::Limits;
 use crate::config::units::show_duration;
-use crate::decision::{Reply, Way};
+use crate::decision::{RedirectMode, Reply, Way};
 use crate::error::Result;
 use crate::state::OutboxRow;
 
@@ -23,22 +24,58 @@ impl Pass<'_> {
 
     /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
-        let limits = self.ways.limits();
-        let (kinds, hours, most): (&[&str], i64, u64) = match row.telling.way {
-            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => {
-                (&["vacation", "reply", "reject"], 1, limits.answers_per_hour)
+        let Some(limit) = Limit::of(&row.telling.way, self.ways.limits()) else { return Ok(false) };
+        let sent = match self.counts.get(limit.what) {
+            Some(sent) => *sent,
+            None => {
+                let since = now.checked_sub(SignedDuration::from_hours(limit.hours)).unwrap_or(Timestamp::MIN);
+                let sent = self.world.store.sent_since(limit.kinds, since)?;
+                self.counts.insert(limit.what, sent);
+                sent
             }
-            Way::Redirect(_) => (&["redirect"], 24, limits.forwards_per_day),
-            _ => return Ok(false),
         };
-        let since = now.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MIN);
-        if self.world.store.sent_since(kinds, since)? < most {
+        if sent < limit.most {
             return Ok(false);
         }
-        let text = format!("more than {most} {} within {hours} h: the rest waits", kinds.join(", "));
+        let Limit { what, hours, most, .. } = limit;
+        let text = format!("more than {most} {what} within {hours} h: the rest waits");
         if !self.told.remarks.contains(&text) {
             self.told.remarks.push(text);
         }
         Ok(true)
+    }
+
+    /// One more was sent. What falls out of its time while the pass lasts is counted on: it is for the next one.
+    pub(super) fn count(&mut self, row: &OutboxRow) {
+        if let Some(sent) =
+            Limit::of(&row.telling.way, self.ways.limits()).and_then(|limit| self.counts.get_mut(limit.what))
+        {
+            *sent += 1;
+        }
+    }
+}
+
+/// How much of what goes out within how long.
+struct Limit {
+    what: &'static str,
+    kinds: &'static [&'static str],
+    hours: i64,
+    most: u64,
+}
+
+impl Limit {
+    fn of(way: &Way, limits: Limits) -> Option<Self> {
+        match way {
+            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => {
+                let kinds = &["vacation", "reply", "reject"];
+                Some(Self { what: "answers", kinds, hours: 1, most: limits.answers_per_hour })
+            }
+            // The user's own mail is his own business.
+            Way::Redirect(redirect) if redirect.mode == RedirectMode::Submit => None,
+            Way::Redirect(_) => {
+                Some(Self { what: "forwards", kinds: &["redirect"], hours: 24, most: limits.forwards_per_day })
+            }
+            _ => None,
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Tell: empty the outbox through the relays, as far as it is due.
 //!
-//! One process at a time does it. A row is marked as being sent, durably, before anything goes out; what became of it is
-//! noted right after. A relay that cannot be reached rests, and its rows with it; a row that is refused for now is tried
-//! again later; what is refused for good, or too old, is given up: then the message is filed in the inbox with a notice.
+//! One process at a time does it. A row is marked as being sent, durably, before anything goes out; what became of an
+//! answer is noted right after, of a forward together with the mark on the next row, which halves the syncs. A relay
+//! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later; what is
+//! refused for good, or too old, is given up: then the message is filed in the inbox with a notice.
 
 mod append;
 mod limits;
@@ -17,20 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::copies;
 use super::handover::Handover;
-use super::undelivered::{self};
-use super::{Ways, World};
+use super::{Ways, World, salvage, undelivered};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, MAX_HEADER, Message};
+use crate::message::Message;
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
-use crate::state::{JournalEntry, Lock, OutboxRow, OutboxState};
+use crate::state::{Lock, OutboxRow, OutboxState, Rest};
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
-/// A message over this size is read from its file while it is sent, in bytes.
-const WINDOW: u64 = 8 * 1024 * 1024;
 
 /// What came of a pass over the outbox.
 #[derive(Debug, Default)]
@@ -51,23 +49,16 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
         Err(e) if e.kind() == Kind::Busy => return Ok(Told::default()),
         lock => lock?,
     };
-    let mut pass = Pass { world, ways, told: Told::default(), open: HashMap::new(), appenders: HashMap::new() };
     undelivered::resume(world)?;
+    salvage::salvage(world)?;
+    let mut pass = Pass::begin(world, ways)?;
     pass.settle_interrupted()?;
     let until = Instant::now() + limit;
-    loop {
-        let due = world.store.due(world.now(), ROUND)?;
-        let mut moved = false;
-        for row in due {
-            if stop.is_cancelled() || Instant::now() > until {
-                return Ok(pass.end().await);
-            }
-            moved |= pass.one(row).await?;
-        }
-        if !moved {
-            return Ok(pass.end().await);
-        }
-    }
+    let is_over = || stop.is_cancelled() || Instant::now() > until;
+    let emptied = pass.empty(&is_over).await;
+    // Also after an error: what was sent must not go out again.
+    pass.write_outcomes().and(emptied)?;
+    Ok(pass.end().await)
 }
 
 struct Pass<'a> {
@@ -76,22 +67,49 @@ struct Pass<'a> {
     told: Told,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
+    /// Rows whose outcome is not written yet: it goes with the next claim.
+    noted: Vec<OutboxRow>,
+    /// The relays that rest. Only who holds the lock on the outbox lets one rest.
+    rests: Vec<Rest>,
+    /// How much was sent within the time of each limit.
+    counts: HashMap<&'static str, u64>,
 }
 
-/// What is known of a row when it is sent.
+/// A row with its message, when it is sent.
 struct Item {
     row: OutboxRow,
-    entry: Option<JournalEntry>,
     original: Message,
 }
 
-impl Item {
-    fn account(&self) -> &str {
-        self.entry.as_ref().map_or("", |entry| entry.row.account.as_str())
+impl<'a> Pass<'a> {
+    fn begin(world: &'a World, ways: &'a Ways) -> Result<Self> {
+        let rests = world.store.rests()?;
+        let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
+        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new() })
     }
 }
 
 impl Pass<'_> {
+    /// Round after round over everything that is due, until a round changes nothing.
+    async fn empty(&mut self, is_over: &(dyn Fn() -> bool + Sync)) -> Result<()> {
+        let mut moved = true;
+        while std::mem::take(&mut moved) {
+            let mut after = None;
+            loop {
+                let due = self.world.store.due(self.world.now(), after, ROUND)?;
+                let Some(last) = due.last() else { break };
+                after = Some((last.due, last.id));
+                for row in due {
+                    if is_over() {
+                        return Ok(());
+                    }
+                    moved |= self.one(row).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn end(mut self) -> Told {
         for (_, connection) in self.open.drain() {
             connection.quit().await;
@@ -119,7 +137,7 @@ impl Pass<'_> {
             } else {
                 row.state = OutboxState::Waiting;
             }
-            self.world.store.resolve(&row)?;
+            self.world.store.resolve(&[row])?;
         }
         Ok(())
     }
@@ -128,44 +146,49 @@ impl Pass<'_> {
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-        let item = Item { entry: self.world.store.entry(row.entry)?, original: self.read(&row)?, row };
-        if now.duration_since(item.row.at) > lifetime {
-            let cause = format!("it could not be told in time; the last answer was: {}", item.row.said);
-            self.give_up(item, &cause)?;
-            return Ok(true);
+        if now.duration_since(row.at) > lifetime {
+            let cause = format!("it could not be told in time; the last answer was: {}", row.said);
+            return self.give_up_unsent(row, &cause);
         }
-        if let Some(cause) = self.is_one_too_many(&item.row, now)? {
-            self.told.remarks.push(format!("{} is not sent: {cause}", item.row.telling));
-            self.give_up(item, &cause)?;
-            return Ok(true);
+        if let Some(cause) = self.is_one_too_many(&row, now)? {
+            self.told.remarks.push(format!("{} is not sent: {cause}", row.telling));
+            return self.give_up_unsent(row, &cause);
         }
-        if self.is_over_a_limit(&item.row, now)? {
+        if self.is_over_a_limit(&row, now)? {
             return Ok(false);
         }
-        match Handover::of(&item.row.telling.way) {
-            Some(handover) => self.by_hand(item, handover).await,
-            None if matches!(item.row.telling.way, Way::Imap(_)) => self.by_account(item).await,
-            None => self.by_relay(item).await,
+        match Handover::of(&row.telling.way) {
+            Some(handover) => self.by_hand(row, handover).await,
+            None if matches!(row.telling.way, Way::Imap(_)) => self.by_account(row).await,
+            None => self.by_relay(row).await,
         }
     }
 
-    /// The message that a row is about: read when it is small, left in its file when it is big.
-    fn read(&self, row: &OutboxRow) -> Result<Message> {
-        let failed = |e| Error::disk(format!("reading {}", row.bytes.display()), e);
-        let mut bytes = Vec::new();
-        let mut file = self.world.disk.open(&row.bytes).map_err(failed)?;
-        std::io::Read::read_to_end(&mut std::io::Read::take(&mut file, WINDOW + 1), &mut bytes).map_err(failed)?;
-        if (bytes.len() as u64) <= WINDOW {
-            return Ok(self.world.message(Bytes::Memory(bytes)));
+    /// The row with its message. `None`: the disk does not give it, which is noted.
+    fn with_message(&mut self, row: OutboxRow) -> Result<Option<Item>> {
+        match self.world.read(&row.bytes) {
+            Ok(original) => Ok(Some(Item { row, original })),
+            Err(e) => self.unreadable(row, &e).map(|()| None),
         }
-        let rest = std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
-        let length = bytes.len() as u64 + rest;
-        bytes.truncate(MAX_HEADER);
-        Ok(self.world.message(Bytes::Spooled { head: bytes, path: row.bytes.clone(), length }))
     }
 
-    async fn by_hand(&mut self, item: Item, handover: Handover) -> Result<bool> {
-        if !self.world.store.claim(item.row.id, self.world.now())? {
+    fn give_up_unsent(&mut self, row: OutboxRow, cause: &str) -> Result<bool> {
+        if let Some(item) = self.with_message(row)? {
+            self.give_up(item, cause)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.
+    fn claim(&mut self, row: &OutboxRow) -> Result<bool> {
+        let claimed = self.world.store.claim(row.id, self.world.now(), &self.noted)?;
+        self.drop_bytes_of_noted()?;
+        Ok(claimed)
+    }
+
+    async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
+        let Some(item) = self.with_message(row)? else { return Ok(true) };
+        if !self.claim(&item.row)? {
             return Ok(true);
         }
         let allow_root = self.world.allow_root;
@@ -186,9 +209,6 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
-    let ways = Ways::default();
-    let mut pass = Pass { world, ways: &ways, told: Told::default(), open: HashMap::new(), appenders: HashMap::new() };
-    let original = pass.read(&row)?;
-    pass.give_up(Item { entry: None, original, row }, "dropped by the user")?;
+    Pass::begin(world, &Ways::default())?.give_up_unsent(row, "dropped by the user")?;
     Ok(None)
 }

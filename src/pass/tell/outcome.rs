@@ -6,6 +6,7 @@ use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Telling, Way};
 use crate::error::{Error, Result};
+use crate::message::Message;
 use crate::outbox::relay::Verdict;
 use crate::outbox::retry;
 use crate::pass::leftovers;
@@ -14,19 +15,31 @@ use crate::state::{OutboxRow, OutboxState};
 
 impl Pass<'_> {
     /// Something the user has to change first: the row waits, and is not hurried.
-    pub(super) fn wait(&mut self, mut item: Item, cause: String) -> Result<bool> {
-        let text = format!("{} waits: {cause}", item.row.telling);
+    pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
+        let text = format!("{} waits: {cause}", row.telling);
         if !self.told.remarks.contains(&text) {
             self.told.remarks.push(text);
         }
         let now = self.world.now();
-        item.row.due = now.checked_add(SignedDuration::from_mins(15)).unwrap_or(now);
-        item.row.said = cause;
-        item.row.changed = now;
-        item.row.state = OutboxState::Waiting;
-        self.world.store.resolve(&item.row)?;
+        row.due = now.checked_add(SignedDuration::from_mins(15)).unwrap_or(now);
+        row.said = cause;
+        row.changed = now;
+        row.state = OutboxState::Waiting;
+        self.world.store.resolve(&[row])?;
         self.told.later += 1;
         Ok(true)
+    }
+
+    /// The disk does not give the message. One whose file is gone will not come back, and must not hold up the others.
+    pub(super) fn unreadable(&mut self, mut row: OutboxRow, error: &std::io::Error) -> Result<()> {
+        let place = clean::line(row.bytes.as_os_str().as_encoded_bytes());
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return self.again(row, None, &format!("reading {place}: {error}"));
+        }
+        row.said = format!("given up: {place} is gone, and the message with it");
+        self.told.remarks.push(format!("{}: {}", row.telling, row.said));
+        undelivered::tell_of_loss(self.world, &row)?;
+        self.finish(row, OutboxState::Failed)
     }
 
     /// The connection broke when everything had been said: the relay may have taken it. A forward goes out again, with
@@ -37,7 +50,7 @@ impl Pass<'_> {
             item.row.said = format!("given up, it may have gone out: {error}");
             return self.finish(item.row, OutboxState::Failed);
         }
-        self.again(item, &clean::line(error.to_string().as_bytes()))
+        self.later(item, &clean::line(error.to_string().as_bytes()))
     }
 
     /// Notes what became of each recipient.
@@ -69,25 +82,35 @@ impl Pass<'_> {
             keep_recipients(&mut item.row.telling, later.iter().map(|(to, _)| to.clone()).collect());
         }
         let cause = later.first().map(|(_, cause)| cause.clone()).unwrap_or_default();
-        self.again(item, &clean::line(cause.as_bytes()))
+        self.later(item, &clean::line(cause.as_bytes()))
     }
 
     /// Tries again later, or gives up when it would be too late.
-    pub(super) fn again(&mut self, mut item: Item, cause: &str) -> Result<()> {
+    fn later(&mut self, item: Item, cause: &str) -> Result<()> {
+        let Item { row, original } = item;
+        self.again(row, Some(original), cause)
+    }
+
+    /// The same where the message may not be at hand: then the row fails and nothing is filed.
+    fn again(&mut self, mut row: OutboxRow, original: Option<Message>, cause: &str) -> Result<()> {
         let now = self.world.now();
-        let lifetime = retry::lifetime(&item.row.telling.way);
+        let lifetime = retry::lifetime(&row.telling.way);
         // The number of the row spreads the attempts as well as chance, and the same each time.
-        let chance = (item.row.id.rem_euclid(97)) as f64 / 97.0;
-        match retry::next(item.row.attempts + 1, item.row.at, now, lifetime, chance) {
-            Some(due) => {
-                item.row.due = due;
-                item.row.said = cause.to_owned();
-                item.row.changed = now;
-                item.row.state = OutboxState::Waiting;
+        let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
+        row.said = cause.to_owned();
+        row.changed = now;
+        match (retry::next(row.attempts + 1, row.at, now, lifetime, chance), original) {
+            (Some(due), _) => {
+                row.due = due;
+                row.state = OutboxState::Waiting;
                 self.told.later += 1;
-                self.world.store.resolve(&item.row)
+                self.world.store.resolve(&[row])
             }
-            None => self.give_up(item, cause),
+            (None, Some(original)) => self.give_up(Item { row, original }, cause),
+            (None, None) => {
+                undelivered::tell_of_loss(self.world, &row)?;
+                self.finish(row, OutboxState::Failed)
+            }
         }
     }
 
@@ -106,13 +129,33 @@ impl Pass<'_> {
         row.state = state;
         row.changed = self.world.now();
         match state {
-            OutboxState::Sent => self.told.sent += 1,
+            OutboxState::Sent => {
+                self.told.sent += 1;
+                self.count(&row);
+            }
             _ => self.told.failed += 1,
         }
-        self.world.store.resolve(&row)?;
-        // Its bytes are needed no more, unless another row or a discard names them.
-        if !self.world.store.is_spooled(&row.bytes)? {
-            leftovers::remove(self.world, &row.bytes)?;
+        // A forward may go out again after a crash, an answer may not.
+        let can_wait = state == OutboxState::Sent && matches!(row.telling.way, Way::Redirect(_) | Way::Lmtp(_));
+        self.noted.push(row);
+        if can_wait { Ok(()) } else { self.write_outcomes() }
+    }
+
+    /// Writes what became of rows. Before anything that may take long.
+    pub(super) fn write_outcomes(&mut self) -> Result<()> {
+        if self.noted.is_empty() {
+            return Ok(());
+        }
+        self.world.store.resolve(&self.noted)?;
+        self.drop_bytes_of_noted()
+    }
+
+    /// Their outcome is written: the bytes are needed no more, unless another row or a discard names them.
+    pub(super) fn drop_bytes_of_noted(&mut self) -> Result<()> {
+        for row in std::mem::take(&mut self.noted) {
+            if !self.world.store.is_spooled(&row.bytes)? {
+                leftovers::remove(self.world, &row.bytes)?;
+            }
         }
         Ok(())
     }

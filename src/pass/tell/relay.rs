@@ -8,31 +8,32 @@ use super::{Item, Pass};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
 use crate::pass::{copies, undelivered};
-use crate::state::{OutboxState, Rest};
+use crate::state::{OutboxRow, OutboxState, Rest};
 
 impl Pass<'_> {
-    pub(super) async fn by_relay(&mut self, item: Item) -> Result<bool> {
-        let named = item.row.telling.relay.as_deref();
+    pub(super) async fn by_relay(&mut self, row: OutboxRow) -> Result<bool> {
+        let named = row.telling.relay.as_deref();
         let Some(relay) = self.ways.relay(named) else {
             let cause = match named {
                 Some(name) => format!("there is no relay `{}` in the config", clean::short(name, 40)),
                 None => "no relay is configured; add `relays:` to the config".to_owned(),
             };
-            return self.wait(item, cause);
+            return self.wait(row, cause);
         };
         let relay = relay.clone();
-        let Some(own) = self.ways.from(Some(&relay), item.account()).map(str::to_owned) else {
-            return self.wait(item, "no address of your own is known; add `me:` to the config".to_owned());
+        let Some(own) = self.ways.from(Some(&relay), &row.account).map(str::to_owned) else {
+            return self.wait(row, "no address of your own is known; add `me:` to the config".to_owned());
         };
-        if self.rests(&relay.name, &own)? {
+        if self.rests(&relay.name, &own) {
             return Ok(false);
         }
+        let Some(item) = self.with_message(row)? else { return Ok(true) };
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
             own: self.ways.own(),
@@ -42,12 +43,15 @@ impl Pass<'_> {
             at: item.row.at,
             now: &date,
         };
-        let (message, to) = composed(&item, &desk)?;
+        let (message, to) = match composed(&item, &desk) {
+            Ok(composed) => composed,
+            Err(e) => return self.unreadable(item.row, &e).map(|()| true),
+        };
         let was_open = self.open.contains_key(&relay.name);
         if let Err(trouble) = self.connect(&relay).await {
             return self.troubled(item, &relay.name, &own, trouble);
         }
-        if !self.world.store.claim(item.row.id, self.world.now())? {
+        if !self.claim(&item.row)? {
             return Ok(true);
         }
         let original = item.original.envelope_sender();
@@ -90,16 +94,18 @@ impl Pass<'_> {
 
     pub(super) async fn connect(&mut self, relay: &Relay) -> std::result::Result<(), Trouble> {
         if !self.open.contains_key(&relay.name) {
+            // What was sent over another connection must not wait for this one.
+            self.write_outcomes().map_err(|error| Trouble::Mail(Verdict::Later(error)))?;
             let connection = Connection::connect(relay).await?;
             self.open.insert(relay.name.clone(), connection);
         }
         Ok(())
     }
 
-    pub(super) fn rests(&self, relay: &str, own: &str) -> Result<bool> {
+    pub(super) fn rests(&self, relay: &str, own: &str) -> bool {
         let now = self.world.now();
         let is_its = |rest: &Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
-        Ok(self.world.store.rests()?.iter().any(|rest| is_its(rest) && rest.until > now))
+        self.rests.iter().any(|rest| is_its(rest) && rest.until > now)
     }
 
     /// What broke the sending of one row, and whom it concerns.
@@ -126,38 +132,40 @@ impl Pass<'_> {
         item.row.state = OutboxState::Waiting;
         item.row.said = cause;
         item.row.changed = self.world.now();
-        self.world.store.resolve(&item.row)?;
+        self.world.store.resolve(&[item.row])?;
         self.told.later += 1;
         Ok(false)
     }
 
-    pub(super) fn let_rest(&self, relay: &str, sender: String, cause: &str) -> Result<()> {
-        let known = self.world.store.rests()?;
-        let before = known.iter().find(|rest| rest.relay == relay && rest.sender == sender);
+    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<()> {
+        let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let now = self.world.now();
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
         let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
-        self.world.store.rest(&rest)
+        self.world.store.rest(&rest)?;
+        self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
+        self.rests.push(rest);
+        Ok(())
     }
 
     /// It works again.
-    pub(super) fn wake(&self, relay: &str, own: &str) -> Result<()> {
-        let is_its = |rest: &&Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
-        for rest in self.world.store.rests()?.iter().filter(is_its).filter(|rest| rest.failures > 0) {
-            self.world.store.rest(&Rest { failures: 0, until: Timestamp::UNIX_EPOCH, ..rest.clone() })?;
+    pub(super) fn wake(&mut self, relay: &str, own: &str) -> Result<()> {
+        let is_its = |rest: &&mut Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
+        for rest in self.rests.iter_mut().filter(is_its).filter(|rest| rest.failures > 0) {
+            (rest.failures, rest.until) = (0, Timestamp::UNIX_EPOCH);
+            self.world.store.rest(rest)?;
         }
         Ok(())
     }
 }
 
 /// The mail and its recipients.
-fn composed(item: &Item, desk: &Desk<'_>) -> Result<(Message, Vec<String>)> {
+fn composed(item: &Item, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<String>)> {
     let original = &item.original;
     let to = recipients(&item.row.telling);
     let message = match &item.row.telling.way {
-        Way::Redirect(redirect) => compose::redirect(original, redirect, desk)
-            .map_err(|e| Error::disk(format!("reading {}", item.row.bytes.display()), e))?,
+        Way::Redirect(redirect) => compose::redirect(original, redirect, desk)?,
         Way::Vacation(vacation) => compose::vacation(original, vacation, desk),
         Way::Reply(reply) => compose::reply(original, reply, desk),
         Way::Reject(reject) => compose::reject(original, reject, desk),

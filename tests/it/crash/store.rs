@@ -173,20 +173,20 @@ impl Store for MortalStore {
         self.look()?.journal(account, limit)
     }
 
-    fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.look()?.due(now, limit)
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.due(now, after, limit)
     }
 
     fn being_sent(&self) -> Result<Vec<OutboxRow>> {
         self.look()?.being_sent()
     }
 
-    fn claim(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.step("claim")?.claim(id, now)
+    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.step("claim")?.claim(id, now, before)
     }
 
-    fn resolve(&self, row: &OutboxRow) -> Result<()> {
-        self.step("resolve")?.resolve(row)
+    fn resolve(&self, rows: &[OutboxRow]) -> Result<()> {
+        self.step("resolve")?.resolve(rows)
     }
 
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {

@@ -1,0 +1,51 @@
+//! Salvage: what stood in the spool when the state was lost goes into a folder of its own.
+//!
+//! Nobody knows any more which of these messages waited to be forwarded, were forwarded long ago or had been discarded. So
+//! none of them is sent, and none goes into the inbox, where years of rubbish might bury it.
+
+use std::sync::Arc;
+
+use super::leftovers::remove;
+use super::undelivered::committer;
+use super::{Cause, Notice, World};
+use crate::config::template::FolderName;
+use crate::decision::{Action, Decision, Filing, Place};
+use crate::error::{Error, Result};
+use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
+
+/// The local folder that they go to.
+const FOLDER: &str = "Recovered";
+
+/// Files what was set aside when the database was made anew, each message once. Call it under the outbox's lock.
+pub(super) fn salvage(world: &World) -> Result<()> {
+    let folder = world.set_aside();
+    let names = world.disk.names(&folder).map_err(|e| Error::disk(format!("reading {}", folder.display()), e))?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    let origin = Arc::new(Origin { account: OUTBOX.to_owned(), folder: RECOVERED.to_owned(), generation: 0 });
+    let mut committer = committer(world);
+    for name in names {
+        let (key, path) = (Key::new(&origin, name.as_str()), folder.join(&name));
+        // Known already: the run that filed it died before it could remove what it had found.
+        if world.store.remembered(&key)?.is_none() {
+            let message = world.read(&path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+            committer.carry_out(key, message, filed())?;
+        }
+        remove(world, &path)?;
+    }
+    let text = format!(
+        "The state folder holds no database any more, so a new one was made. Messages that waited to be sent on, and those \
+         that were sent on or discarded within the last 30 days, are in the folder {FOLDER} now. None of them is sent: \
+         look through them, and forward by hand what still has to go."
+    );
+    committer.notify(&Notice { cause: Cause::StateLost, account: OUTBOX.to_owned(), text })?;
+    committer.finish()
+}
+
+fn filed() -> Decision {
+    let place = Place::Folder(FolderName::parse_safe(FOLDER, None));
+    let filing = Filing { place, flags: Flags::default(), version: 0 };
+    let why = vec!["it stood in the spool when the state was lost".to_owned()];
+    Decision { actions: vec![Action::File(filing)], why, ..Decision::default() }
+}

@@ -1,0 +1,126 @@
+//! What waits in the outbox, and what must not hold up the rest of it.
+
+use crate::outbox::{User, mail};
+use crate::stage::{Account, mailbox};
+use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::maildir::Maildirs;
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
+
+const FORWARD: &str = "  - {name: forward, do: {redirect: {to: you@far.example, copy: true}}}";
+
+/// The files of the messages that are to be told.
+fn spooled(user: &User) -> Vec<String> {
+    let files = std::fs::read_dir(user.sandbox.home().join("state/spool")).unwrap();
+    let files = files.map(|entry| entry.unwrap()).filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn what_was_told_leaves_no_file_behind() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay(&format!("  - {{name: away, do: {{vacation: I am away}}}}\n{FORWARD}"), &server);
+    (1..=3).for_each(|n| user.deliver(mail(n, "hi")));
+    user.until("all is sent", |rows| rows.len() == 4 && rows.iter().all(|row| row["state"] == "sent"));
+    assert_eq!(user.inbox().len(), 3);
+    user.until("the files are gone", |_| spooled(&user).is_empty());
+}
+
+#[test]
+fn a_row_whose_file_is_gone_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay(FORWARD);
+    (1..=3).for_each(|n| user.deliver(mail(n, "hi")));
+    user.settled();
+    let mut files = spooled(&user);
+    assert_eq!(files.len(), 3);
+    std::fs::remove_file(user.sandbox.home().join("state/spool").join(files.remove(0))).unwrap();
+    user.relay(server.port());
+    let output = user.queue(&["retry"]);
+    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(server.count(), 2);
+    let failed: Vec<_> = user.rows().into_iter().filter(|row| row["state"] == "failed").collect();
+    assert_eq!(failed.len(), 1);
+    assert!(failed[0]["said"].as_str().unwrap().contains("is gone"), "{failed:#?}");
+    assert!(output.stderr.contains("is gone"), "{output}");
+    let inbox = user.inbox();
+    assert_eq!(inbox.len(), 4, "three messages and a notice");
+    assert!(inbox.iter().any(|mail| mail.contains("could not be told")), "{inbox:#?}");
+}
+
+#[test]
+fn what_waits_when_the_state_is_lost_is_kept_and_not_sent() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay(
+        "  - {name: rubbish, if: {subject: rubbish}, do: discard}\n  - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "rubbish"));
+    user.settled();
+    let big = format!("{}{}", mail(3, "big"), "a line of some length\n".repeat(500_000));
+    user.deliver(&big);
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        std::fs::remove_file(user.sandbox.home().join("state").join(file)).ok();
+    }
+    user.relay(server.port());
+    // Whatever comes next finds it; what comes is sent, what was lost is not.
+    user.deliver(mail(4, "new"));
+    user.until("the new one is sent", |rows| rows.len() == 1 && rows[0]["state"] == "sent");
+    let found = || {
+        let found = Maildirs::at(user.sandbox.maildir()).in_folder("Recovered");
+        found.iter().map(|found| String::from_utf8_lossy(&found.bytes).into_owned()).collect::<Vec<_>>()
+    };
+    user.until("they are filed", |_| found().len() == 3);
+    for wanted in [mail(1, "hi"), mail(2, "rubbish"), big] {
+        assert!(found().contains(&wanted));
+    }
+    assert_eq!(server.count(), 1);
+    let inbox = user.inbox();
+    assert!(inbox.len() == 1 && inbox[0].contains("Messages that waited to be sent on"), "{inbox:#?}");
+    user.queue(&["run"]);
+    assert_eq!((found().len(), user.inbox().len()), (3, 1), "once");
+}
+
+/// The next fetch used to take it for half written and remove it: the only copy.
+#[test]
+fn what_was_fetched_and_waits_survives_the_loss_of_the_state() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", mail(1, "hi"));
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let account = Account::imap(server.port()).with("retention: delete");
+    user.config(&format!("accounts:\n{}", account.entry("me")));
+    (0..2).for_each(|_| _ = user.sandbox.run(&["--allow-root", "fetch"]));
+    assert_eq!((mailbox.count("INBOX"), spooled(&user).len()), (0, 1));
+    std::fs::remove_file(user.sandbox.home().join("state/state.db")).unwrap();
+    let output = user.sandbox.run(&["--allow-root", "fetch"]);
+    let found = Maildirs::at(user.sandbox.maildir()).in_folder("Recovered");
+    assert!(found.len() == 1 && found[0].bytes == mail(1, "hi").as_bytes(), "{output}");
+}
+
+/// More than are taken at once.
+const MANY: usize = 250;
+
+#[test]
+fn rows_of_a_relay_that_rests_hold_up_no_other_relay() {
+    let dead = SmtpServer::start(SmtpOptions::default().reply("MAIL", "421 later"));
+    let alive = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay(
+        "  - {name: dead, if: {subject: dead}, do: {redirect: {to: you@far.example, relay: dead}}}\n  \
+         - {name: alive, do: {redirect: you@far.example}}",
+    );
+    let mailbox = mailbox();
+    (1..=MANY).for_each(|n| _ = mailbox.add("INBOX", mail(n, "dead")));
+    mailbox.add("INBOX", mail(MANY + 1, "alive"));
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let relay = |server: &SmtpServer| format!("{{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}", server.port());
+    user.config(&format!(
+        "relays: {{default: {}, dead: {}}}\naccounts:\n{}",
+        relay(&alive),
+        relay(&dead),
+        Account::imap(server.port()).entry("me")
+    ));
+    let output = user.sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(alive.count(), 1, "{output}");
+    assert_eq!(dead.count(), 0);
+    assert!(user.states().iter().filter(|state| *state == "waiting").count() == MANY, "{output}");
+}
