@@ -75,12 +75,23 @@ const LOOK: Duration = Duration::from_secs(5);
 /// So long one pass over it may take.
 const PASS: Duration = Duration::from_secs(600);
 
-/// Sends what is due, again and again.
+/// Sends what is due, again and again. What one pass says, the next ones do not say again.
 async fn empty_outbox(world: World, ways: Ways, stop: CancellationToken, told: impl Fn(&Told)) {
+    let ways = Arc::new(ways);
+    let mut said = Vec::new();
     while !stop.is_cancelled() {
-        match pass::tell(&world, &ways, PASS, &stop).await {
-            Ok(pass) => told(&pass),
-            Err(e) => tracing::error!("{e}"),
+        let (world, ways, stopped) = (world.clone(), Arc::clone(&ways), stop.clone());
+        // In a task of its own: a bug that panics on one mail does not end the worker.
+        let task = tokio::spawn(async move { pass::tell(&world, &ways, PASS, &stopped).await });
+        match task.await {
+            Ok(Ok(mut pass)) => {
+                let remarks = pass.remarks.clone();
+                pass.remarks.retain(|remark| !said.contains(remark));
+                said = remarks;
+                told(&pass);
+            }
+            Ok(Err(e)) => tracing::error!("{e}"),
+            Err(e) => tracing::error!("the pass over the outbox broke off: {e}"),
         }
         tokio::select! { () = tokio::time::sleep(LOOK) => {}, () = stop.cancelled() => {} }
     }

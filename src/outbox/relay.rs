@@ -19,7 +19,7 @@ pub enum Connection {
 
 impl Connection {
     /// Connects and logs in. A program is found missing only when there is something to send.
-    pub async fn connect(relay: &Relay) -> Result<Self, Trouble> {
+    pub async fn connect(relay: &Relay) -> Result<Self, Error> {
         Ok(match &relay.kind {
             RelayKind::Sendmail(program) => Self::Sendmail(Sendmail::new(program.clone())),
             RelayKind::Smtp { .. } | RelayKind::Lmtp(_) => Self::Smtp(Box::new(SmtpRelay::connect(relay).await?)),

@@ -37,6 +37,13 @@ pub fn next(attempts: u32, at: Timestamp, now: Timestamp, lifetime: Duration, ch
     (next <= end).then_some(next)
 }
 
+/// The next attempt at what was interrupted so many times: it is no failure, but others should have their turn.
+pub fn after_an_interruption(attempts: u32, now: Timestamp) -> Timestamp {
+    let index = usize::try_from(attempts.saturating_sub(2)).unwrap_or(usize::MAX);
+    let wait = WAITS.get(index).copied().unwrap_or(LATER);
+    now.checked_add(Duration::from_secs(wait)).unwrap_or(now)
+}
+
 /// How long a relay rests after so many failures in a row.
 pub fn rest(failures: u32) -> Duration {
     let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);

@@ -107,7 +107,7 @@ impl SqliteStore {
 /// Makes the empty file. What stands in the spool was put there for another database; a file that no row names would be
 /// removed as half written.
 fn begin_anew(state: &Path, file: &Path) -> Result<()> {
-    let _lock = Lock::take(&state.join("locks"), "state", Duration::from_secs(30))?;
+    let _lock = Lock::take(&state.join("locks"), "(state)", Duration::from_secs(30))?;
     if file.exists() {
         // Another process was faster.
         return Ok(());

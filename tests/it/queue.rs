@@ -1,5 +1,11 @@
 //! What waits in the outbox, and what must not hold up the rest of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::outbox::{User, mail};
 use crate::stage::{Account, mailbox};
 use crate::support::imap_server::{ImapOptions, ImapServer};
@@ -58,6 +64,8 @@ fn what_waits_when_the_state_is_lost_is_kept_and_not_sent() {
     user.settled();
     let big = format!("{}{}", mail(3, "big"), "a line of some length\n".repeat(500_000));
     user.deliver(&big);
+    // Else a process that still has the config without a relay may find the new database.
+    user.settled();
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
         std::fs::remove_file(user.sandbox.home().join("state").join(file)).ok();
     }
@@ -123,4 +131,47 @@ fn rows_of_a_relay_that_rests_hold_up_no_other_relay() {
     assert_eq!(alive.count(), 1, "{output}");
     assert_eq!(dead.count(), 0);
     assert!(user.states().iter().filter(|state| *state == "waiting").count() == MANY, "{output}");
+}
+
+#[test]
+fn what_kills_the_program_again_and_again_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay(
+        "  - {name: deadly, if: {subject: deadly}, do: {redirect: deadly@far.example}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "deadly"));
+    user.deliver(mail(2, "hi"));
+    user.settled();
+    let victim = Arc::new(AtomicI32::new(0));
+    let target = Arc::clone(&victim);
+    server.at_command(move |command| {
+        if command.starts_with("RCPT TO:<deadly") {
+            while target.load(Ordering::SeqCst) == 0 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            kill_process(Pid::from_raw(target.load(Ordering::SeqCst)).unwrap(), Signal::KILL).unwrap();
+        }
+    });
+    user.relay(server.port());
+    let codes = ["retry", "run", "run"].map(|verb| {
+        victim.store(0, Ordering::SeqCst);
+        let running = user.sandbox.spawn(&["--allow-root", "queue", verb]);
+        victim.store(i32::try_from(running.pid()).unwrap(), Ordering::SeqCst);
+        running.wait().code
+    });
+    assert_eq!(codes, [-9, -9, 0]);
+    assert_eq!(server.count(), 1, "the other one went out");
+    assert!(user.states().contains(&"waiting".to_owned()), "and the deadly one still waits");
+}
+
+/// Its own process found the outbox taken, and nobody looked again.
+#[test]
+fn what_comes_while_a_pass_ends_is_sent_by_the_next_one() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("QUIT", "hang"));
+    let user = User::with_relay(FORWARD, &server);
+    user.deliver(mail(1, "hi"));
+    user.until("the first pass is at its end", |_| server.commands().contains(&"QUIT".to_owned()));
+    user.deliver(mail(2, "ho"));
+    user.until("the second one is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
 }

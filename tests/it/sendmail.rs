@@ -24,7 +24,7 @@ fn program(folder: &Path, end: &str) -> Relay {
 }
 
 async fn send(relay: &Relay, from: &str, to: &[&str], message: &Message) -> Result<Vec<Verdict>, Trouble> {
-    let mut connection = Connection::connect(relay).await?;
+    let mut connection = Connection::connect(relay).await.map_err(Trouble::Relay)?;
     let to = addresses(to);
     let outcome = connection.send(&Mail { from, to: &to, message, no_reports: false }).await;
     connection.quit().await;

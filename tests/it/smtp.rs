@@ -41,7 +41,7 @@ pub fn addresses(list: &[&str]) -> Vec<String> {
 
 /// One mail over a connection of its own.
 pub async fn send(relay: &Relay, from: &str, to: &[&str], bytes: impl AsRef<[u8]>) -> Result<Vec<Verdict>, Trouble> {
-    let mut connection = SmtpRelay::connect(relay).await?;
+    let mut connection = SmtpRelay::connect(relay).await.map_err(Trouble::Relay)?;
     let (message, to) = (message(bytes), addresses(to));
     let outcome = connection.send(&Mail { from, to: &to, message: &message, no_reports: false }).await;
     connection.quit().await;

@@ -43,14 +43,14 @@ enum State {
 
 impl SmtpRelay {
     /// Connects and logs in.
-    pub async fn connect(relay: &Relay) -> Result<Self, Trouble> {
+    pub async fn connect(relay: &Relay) -> Result<Self> {
         let session = match &relay.kind {
             RelayKind::Smtp { server, login } => Session::open(Dialect::Smtp, server, login.as_ref()).await,
             RelayKind::Lmtp(LmtpPlace::Server(server)) => Session::open(Dialect::Lmtp, server, None).await,
             RelayKind::Lmtp(LmtpPlace::Socket(path)) => Session::open_socket(path).await,
             RelayKind::Sendmail(_) => Err(Error::permanent(Kind::Config, "a program is no SMTP server")),
         };
-        Ok(Self { session: session.map_err(Trouble::Relay)?, state: State::Ready })
+        Ok(Self { session: session?, state: State::Ready })
     }
 
     /// Sends one mail and says what became of it for each recipient, in order. After [`Trouble::Relay`] and

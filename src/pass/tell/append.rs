@@ -10,7 +10,7 @@ use crate::clean;
 use crate::decision::{Append, Way};
 use crate::error::{Error, Kind, Result};
 use crate::message::Flags;
-use crate::outbox::relay::{Trouble, Verdict};
+use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
 use crate::state::{OutboxRow, OutboxState};
 
@@ -35,14 +35,14 @@ impl Pass<'_> {
         if self.rests(&name, "") {
             return Ok(false);
         }
-        let Some(mut item) = self.with_message(row)? else { return Ok(true) };
         if !self.appenders.contains_key(&name) {
             self.write_outcomes()?;
             match Appender::connect(&account).await {
                 Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
-                Err(error) => return self.troubled(item, &name, "", Trouble::Relay(error)),
+                Err(error) => return self.put_off(row, &name, "", &error),
             }
         }
+        let Some(mut item) = self.with_message(row)? else { return Ok(true) };
         match self.append(&name, &mut item, append).await? {
             Ok(Appended::Now(words)) => self.note(item, vec![Verdict::Sent(words)])?,
             Ok(Appended::Before) => {
@@ -52,7 +52,10 @@ impl Pass<'_> {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
                 self.note(item, vec![verdict])?;
             }
-            Err(NotAppended::Broken(error)) => return self.troubled(item, &name, "", Trouble::Relay(error)),
+            Err(NotAppended::Broken(error)) => {
+                self.appenders.remove(&name);
+                return self.put_off(item.row, &name, "", &error);
+            }
             Err(NotAppended::Unknown(error)) => {
                 self.appenders.remove(&name);
                 self.unknown(item, &error)?;

@@ -21,7 +21,7 @@ use super::handover::Handover;
 use super::{Ways, World, salvage, undelivered};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
-use crate::message::Message;
+use crate::message::{Message, OUTBOX};
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
@@ -43,22 +43,44 @@ pub struct Told {
     pub remarks: Vec<String>,
 }
 
-/// Sends what is due, for at most `limit`. Nothing is said when another process is at it.
+/// Sends what is due, for at most `limit`, waiting for its turn included. Nothing is said when another process is at it
+/// and yet another waits for its turn: that one sees whatever stood in the outbox before this call.
 pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &CancellationToken) -> Result<Told> {
-    let _lock = match Lock::try_take(&world.locks(), "outbox") {
-        Err(e) if e.kind() == Kind::Busy => return Ok(Told::default()),
-        lock => lock?,
-    };
+    let until = Instant::now() + limit;
+    let is_over = || stop.is_cancelled() || Instant::now() > until;
+    let Some(_lock) = turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world)?;
     salvage::salvage(world)?;
     let mut pass = Pass::begin(world, ways)?;
     pass.settle_interrupted()?;
-    let until = Instant::now() + limit;
-    let is_over = || stop.is_cancelled() || Instant::now() > until;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
     pass.write_outcomes().and(emptied)?;
     Ok(pass.end().await)
+}
+
+/// So often it is looked whether the process before has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// The lock on the outbox. One process has it and one waits for it: what is put into the outbox while the first one is about
+/// to end is seen by the second. `None`: one waits already, or the time is over.
+async fn turn(world: &World, is_over: &(dyn Fn() -> bool + Sync)) -> Result<Option<Lock>> {
+    // No account can have such a name.
+    let Some(_next) = unless_busy(Lock::try_take(&world.locks(), "(next to the outbox)"))? else { return Ok(None) };
+    loop {
+        let lock = unless_busy(Lock::try_take(&world.locks(), OUTBOX))?;
+        if lock.is_some() || is_over() {
+            return Ok(lock);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
+    match lock {
+        Err(e) if e.kind() == Kind::Busy => Ok(None),
+        lock => lock.map(Some),
+    }
 }
 
 struct Pass<'a> {
@@ -121,7 +143,7 @@ impl Pass<'_> {
     }
 
     /// What a dead process was sending: a forward goes out again, with the same Message-ID; an answer may have gone out
-    /// and must not go twice.
+    /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
             row.changed = self.world.now();
@@ -136,6 +158,9 @@ impl Pass<'_> {
                 self.told.failed += 1;
             } else {
                 row.state = OutboxState::Waiting;
+                if row.attempts > 1 {
+                    row.due = retry::after_an_interruption(row.attempts, row.changed);
+                }
             }
             self.world.store.resolve(&[row])?;
         }
@@ -204,7 +229,7 @@ impl Pass<'_> {
 /// it does not wait.
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     // Read under the lock: nobody sends it meanwhile.
-    let _lock = Lock::try_take(&world.locks(), "outbox")?;
+    let _lock = Lock::try_take(&world.locks(), OUTBOX)?;
     let Some(row) = world.store.outbox(None, u32::MAX)?.into_iter().find(|row| row.id == id) else { return Ok(None) };
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));

@@ -8,7 +8,7 @@ use super::{Item, Pass};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
@@ -33,11 +33,29 @@ impl Pass<'_> {
         if self.rests(&relay.name, &own) {
             return Ok(false);
         }
-        let Some(item) = self.with_message(row)? else { return Ok(true) };
+        let was_open = self.open.contains_key(&relay.name);
+        if !was_open {
+            // What was sent over another connection must not wait for this one.
+            self.write_outcomes()?;
+        }
+        if let Err(error) = self.connect(&relay).await {
+            return self.put_off(row, &relay.name, "", &error);
+        }
+        // Before the message is touched: one that kills the program has one attempt more each time.
+        if !self.claim(&row)? {
+            return Ok(true);
+        }
+        match self.with_message(row)? {
+            Some(item) => self.send_claimed(item, &relay, &own, was_open).await,
+            None => Ok(true),
+        }
+    }
+
+    async fn send_claimed(&mut self, item: Item, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
             own: self.ways.own(),
-            from: &own,
+            from: own,
             host: &self.world.host,
             id: item.row.id,
             at: item.row.at,
@@ -47,31 +65,24 @@ impl Pass<'_> {
             Ok(composed) => composed,
             Err(e) => return self.unreadable(item.row, &e).map(|()| true),
         };
-        let was_open = self.open.contains_key(&relay.name);
-        if let Err(trouble) = self.connect(&relay).await {
-            return self.troubled(item, &relay.name, &own, trouble);
-        }
-        if !self.claim(&item.row)? {
-            return Ok(true);
-        }
         let original = item.original.envelope_sender();
-        let from = self.ways.reverse_path(&item.row.telling, &relay, &own, original).to_owned();
+        let from = self.ways.reverse_path(&item.row.telling, relay, own, original).to_owned();
         let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
         let mail = Mail { from: &from, to: &to, message: &message, no_reports };
-        let mut sent = self.send(&relay, &mail).await;
+        let mut sent = self.send(relay, &mail).await;
         if was_open && matches!(sent, Err(Trouble::Relay(_))) {
             // Servers close what is idle, or after so many mails: that says nothing about a new connection.
             self.open.remove(&relay.name);
-            sent = self.send(&relay, &mail).await;
+            sent = self.send(relay, &mail).await;
         }
         match sent {
             Ok(verdicts) => {
-                self.wake(&relay.name, &own)?;
+                self.wake(&relay.name, own)?;
                 self.keep_copy(&item, &message, &verdicts);
                 self.note(item, verdicts)?;
                 Ok(true)
             }
-            Err(trouble) => self.troubled(item, &relay.name, &own, trouble),
+            Err(trouble) => self.troubled(item, &relay.name, own, trouble),
         }
     }
 
@@ -84,18 +95,16 @@ impl Pass<'_> {
         }
     }
 
-    pub(super) async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
-        self.connect(relay).await?;
+    async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
+        self.connect(relay).await.map_err(Trouble::Relay)?;
         match self.open.get_mut(&relay.name) {
             Some(connection) => connection.send(mail).await,
             None => Ok(Vec::new()),
         }
     }
 
-    pub(super) async fn connect(&mut self, relay: &Relay) -> std::result::Result<(), Trouble> {
+    async fn connect(&mut self, relay: &Relay) -> Result<()> {
         if !self.open.contains_key(&relay.name) {
-            // What was sent over another connection must not wait for this one.
-            self.write_outcomes().map_err(|error| Trouble::Mail(Verdict::Later(error)))?;
             let connection = Connection::connect(relay).await?;
             self.open.insert(relay.name.clone(), connection);
         }
@@ -109,30 +118,29 @@ impl Pass<'_> {
     }
 
     /// What broke the sending of one row, and whom it concerns.
-    pub(super) fn troubled(&mut self, mut item: Item, relay: &str, own: &str, trouble: Trouble) -> Result<bool> {
+    fn troubled(&mut self, item: Item, relay: &str, own: &str, trouble: Trouble) -> Result<bool> {
         self.open.remove(relay);
-        self.appenders.remove(relay);
-        let (sender, error) = match trouble {
+        match trouble {
             Trouble::Mail(verdict) => {
                 let recipients = recipients(&item.row.telling).len().max(1);
-                self.note(item, for_each(verdict, recipients))?;
-                return Ok(true);
+                self.note(item, for_each(verdict, recipients)).map(|()| true)
             }
-            Trouble::Unknown(error) => {
-                self.unknown(item, &error)?;
-                return Ok(true);
-            }
-            Trouble::Relay(error) => (String::new(), error),
-            Trouble::Sender(error) => (own.to_owned(), error),
-        };
+            Trouble::Unknown(error) => self.unknown(item, &error).map(|()| true),
+            Trouble::Relay(error) => self.put_off(item.row, relay, "", &error),
+            Trouble::Sender(error) => self.put_off(item.row, relay, own, &error),
+        }
+    }
+
+    /// A row waits for a relay that rests now: for this sender, or for all.
+    pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
-        self.let_rest(relay, sender, &cause)?;
-        undelivered::tell_of_relay(self.world, relay, &error)?;
+        self.let_rest(relay, sender.to_owned(), &cause)?;
+        undelivered::tell_of_relay(self.world, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
-        item.row.state = OutboxState::Waiting;
-        item.row.said = cause;
-        item.row.changed = self.world.now();
-        self.world.store.resolve(&[item.row])?;
+        row.state = OutboxState::Waiting;
+        row.said = cause;
+        row.changed = self.world.now();
+        self.world.store.resolve(&[row])?;
         self.told.later += 1;
         Ok(false)
     }
