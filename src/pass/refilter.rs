@@ -1,6 +1,6 @@
 //! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,7 +81,7 @@ impl Refilter<'_> {
             ));
         }
         let letters = Letters::read(&*self.world.disk, &maildir)?;
-        let facts = Memory { world: self.facts(), earlier: Mutex::default() };
+        let facts = Memory { world: self.facts(), earlier: Mutex::default(), numbers: Mutex::default() };
         let mut looked = Looked::default();
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
@@ -167,10 +167,13 @@ impl Refilter<'_> {
         looked.failed += u64::from(!decision.failures.is_empty());
         let decision = self.fit(decision, folder, file, &mut looked.remarks);
         let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
-        if decision.actions == [here] && decision.writes.is_empty() {
+        // A number that nothing is done with is not taken.
+        let is_number = |write: &Write| matches!(write, Write::Number { .. });
+        if decision.actions == [here] && decision.writes.iter().all(is_number) {
             looked.stay += 1;
             return Ok(());
         }
+        facts.note_numbers(&decision.writes);
         let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
         let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
         let envelope = Envelope { key, arrived, flags, announced: 0 };
@@ -278,6 +281,19 @@ fn is_there(world: &World, relocation: &Relocation) -> bool {
 struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
+    /// The last numbers that this run is going to take.
+    numbers: Mutex<HashMap<String, u64>>,
+}
+
+impl Memory<'_> {
+    fn note_numbers(&self, writes: &[Write]) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        for write in writes {
+            if let Write::Number { counter, number } = write {
+                numbers.insert(counter.clone(), *number);
+            }
+        }
+    }
 }
 
 impl Facts for Memory<'_> {
@@ -294,6 +310,11 @@ impl Facts for Memory<'_> {
             }
             fact => self.world.holds(fact),
         }
+    }
+
+    fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {
+        let taken = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(counter).copied();
+        Ok(self.world.last_number(counter)?.max(taken))
     }
 
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {

@@ -25,6 +25,7 @@ mod kill;
 mod layers;
 mod lua;
 mod maintenance;
+mod numbers;
 mod oracle;
 mod outbox;
 mod pop3;
