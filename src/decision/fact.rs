@@ -2,6 +2,10 @@
 
 use jiff::Timestamp;
 
+/// The handle of messages that were answered, under whatever handle the answer went out. No rule can take it: a name in
+/// a rule is one line.
+pub const ANSWERED: &str = "answered\nmessages";
+
 /// A question to the state that other messages can change the answer of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fact {

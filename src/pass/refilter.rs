@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{Timestamp, Zoned};
 
@@ -14,7 +14,7 @@ use super::relocate::{self, Relocation};
 use super::{Decide, World};
 use crate::clean;
 use crate::config::template::{FolderName, Template};
-use crate::decision::{Action, Decision, Fact, Filing, Place, Write};
+use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
@@ -81,7 +81,7 @@ impl Refilter<'_> {
             ));
         }
         let letters = Letters::read(&*self.world.disk, &maildir)?;
-        let facts = Memory { world: self.facts(), earlier: Mutex::default(), numbers: Mutex::default() };
+        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: Mutex::default() };
         let mut looked = Looked::default();
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
@@ -173,7 +173,7 @@ impl Refilter<'_> {
             looked.stay += 1;
             return Ok(());
         }
-        facts.note_numbers(&decision.writes);
+        facts.note(&decision.writes);
         let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
         let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
         let envelope = Envelope { key, arrived, flags, announced: 0 };
@@ -204,9 +204,10 @@ impl Refilter<'_> {
             decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
         }
-        // What was noted when the message came is noted; see `Memory`.
-        decision.writes.retain(|write| !matches!(write, Write::Seen { .. }));
-        decision.reads.retain(|read| !matches!(read.fact, Fact::Seen { .. }));
+        // What was noted when the message came is noted; see `Memory`. Whether it was answered counts where it may be now.
+        let counts = |of: &str| self.send && of == ANSWERED;
+        decision.writes.retain(|write| !matches!(write, Write::Seen { handle, .. } if !counts(handle)));
+        decision.reads.retain(|read| !matches!(&read.fact, Fact::Seen { handle, .. } if !counts(handle)));
         for action in &mut decision.actions {
             if let Action::File(filing) = action
                 && filing.place == Place::Keep
@@ -281,16 +282,28 @@ fn is_there(world: &World, relocation: &Relocation) -> bool {
 struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
-    /// The last numbers that this run is going to take.
-    numbers: Mutex<HashMap<String, u64>>,
+    coming: Mutex<Coming>,
+}
+
+/// What the messages of this run are going to write, so far.
+#[derive(Default)]
+struct Coming {
+    answers: Vec<Write>,
+    numbers: HashMap<String, u64>,
 }
 
 impl Memory<'_> {
-    fn note_numbers(&self, writes: &[Write]) {
-        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+    fn coming(&self) -> MutexGuard<'_, Coming> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, writes: &[Write]) {
+        let mut coming = self.coming();
         for write in writes {
-            if let Write::Number { counter, number } = write {
-                numbers.insert(counter.clone(), *number);
+            match write {
+                Write::Number { counter, number } => _ = coming.numbers.insert(counter.clone(), *number),
+                Write::Answered { .. } | Write::Seen { .. } => coming.answers.push(write.clone()),
+                Write::List { .. } | Write::Unlist { .. } => {}
             }
         }
     }
@@ -303,17 +316,20 @@ impl Facts for Memory<'_> {
 
     fn holds(&self, fact: &Fact) -> std::result::Result<bool, Unanswered> {
         match fact {
-            Fact::Seen { .. } => {
+            Fact::Seen { handle, .. } if handle != ANSWERED => {
                 // Asked once for each message and fact: the first to ask is the original.
                 let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(!earlier.insert(fact.clone()))
             }
-            fact => self.world.holds(fact),
+            fact => match Write::latest(self.coming().answers.iter(), fact) {
+                Some(answer) => Ok(answer),
+                None => self.world.holds(fact),
+            },
         }
     }
 
     fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {
-        let taken = self.numbers.lock().unwrap_or_else(PoisonError::into_inner).get(counter).copied();
+        let taken = self.coming().numbers.get(counter).copied();
         Ok(self.world.last_number(counter)?.max(taken))
     }
 

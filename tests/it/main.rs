@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answered_once;
 mod answers;
 mod bad_configs;
 mod bombs;

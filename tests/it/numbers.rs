@@ -181,11 +181,11 @@ fn many_deliveries_at_once_have_numbers_without_gaps() {
 #[test]
 fn a_delivery_that_is_killed_wastes_no_number() {
     let user = User::without_relay(TICKETS);
-    let mut kills = 0;
-    let messages = 12;
-    for n in 1..=messages {
-        for wait in (0..).map(|tries| Duration::from_micros(500 + 1500 * (tries * 7 + n as u64 * 3))) {
-            let running = user.sandbox.spawn_with_stdin(&["--allow-root", "deliver"], mail(n));
+    let (mut kills, mut messages) = (0, 0);
+    while kills < 25 && messages < 50 {
+        messages += 1;
+        for wait in (0..).map(|tries| Duration::from_micros(200 + 1100 * tries + 97 * messages)) {
+            let running = user.sandbox.spawn_with_stdin(&["--allow-root", "deliver"], mail(messages as usize));
             std::thread::sleep(wait);
             let output = running.kill();
             if output.code == 0 {
@@ -195,8 +195,8 @@ fn a_delivery_that_is_killed_wastes_no_number() {
         }
     }
     println!("{kills} kills");
-    assert!(kills > 10, "nobody was killed");
-    assert_eq!(inbox(&user), (1..=messages as u64).collect::<Vec<_>>());
+    assert!(kills >= 5, "hardly anybody was killed");
+    assert_eq!(inbox(&user), (1..=messages).collect::<Vec<_>>());
 }
 
 #[test]
