@@ -44,3 +44,4 @@ mod stage;
 mod state;
 mod storm;
 mod tls;
+mod two_away;
