@@ -66,6 +66,8 @@ pub struct Refilter<'a> {
     pub run_programs: bool,
     /// So many messages of each folder, the newest, are left alone.
     pub keep_newest: u64,
+    /// What the folders that were looked at are going to write.
+    pub coming: Coming,
 }
 
 impl Refilter<'_> {
@@ -81,7 +83,7 @@ impl Refilter<'_> {
             ));
         }
         let letters = Letters::read(&*self.world.disk, &maildir)?;
-        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: Mutex::default() };
+        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
         let mut looked = Looked::default();
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
@@ -173,7 +175,7 @@ impl Refilter<'_> {
             looked.stay += 1;
             return Ok(());
         }
-        facts.note(&decision.writes);
+        self.coming.note(&decision.writes);
         let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
         let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
         let envelope = Envelope { key, arrived, flags, announced: 0 };
@@ -282,30 +284,47 @@ fn is_there(world: &World, relocation: &Relocation) -> bool {
 struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
-    coming: Mutex<Coming>,
+    coming: &'a Coming,
 }
 
-/// What the messages of this run are going to write, so far.
-#[derive(Default)]
-struct Coming {
+/// What the messages of a run are going to write, so far: later ones know it, as in a batch.
+#[derive(Debug, Default)]
+pub struct Coming(Mutex<Writes>);
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// Entries of lists, and messages that were answered.
+    facts: HashMap<Fact, bool>,
+    /// Senders that were answered: few, for old mail is not.
     answers: Vec<Write>,
     numbers: HashMap<String, u64>,
 }
 
-impl Memory<'_> {
-    fn coming(&self) -> MutexGuard<'_, Coming> {
-        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+impl Coming {
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, writes: &[Write]) {
-        let mut coming = self.coming();
-        for write in writes {
+        let mut noted = self.writes();
+        for write in writes.iter().cloned() {
             match write {
-                Write::Number { counter, number } => _ = coming.numbers.insert(counter.clone(), *number),
-                Write::Answered { .. } | Write::Seen { .. } => coming.answers.push(write.clone()),
-                Write::List { .. } | Write::Unlist { .. } => {}
+                Write::Number { counter, number } => _ = noted.numbers.insert(counter, number),
+                Write::List { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
+                Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
+                Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
+                Write::Answered { .. } => noted.answers.push(write),
             }
         }
+    }
+
+    fn answer(&self, fact: &Fact) -> Option<bool> {
+        let noted = self.writes();
+        noted.facts.get(fact).copied().or_else(|| Write::latest(noted.answers.iter(), fact))
+    }
+
+    fn last_number(&self, counter: &str) -> Option<u64> {
+        self.writes().numbers.get(counter).copied()
     }
 }
 
@@ -321,16 +340,12 @@ impl Facts for Memory<'_> {
                 let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(!earlier.insert(fact.clone()))
             }
-            fact => match Write::latest(self.coming().answers.iter(), fact) {
-                Some(answer) => Ok(answer),
-                None => self.world.holds(fact),
-            },
+            fact => self.coming.answer(fact).map_or_else(|| self.world.holds(fact), Ok),
         }
     }
 
     fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {
-        let taken = self.coming().numbers.get(counter).copied();
-        Ok(self.world.last_number(counter)?.max(taken))
+        Ok(self.world.last_number(counter)?.max(self.coming.last_number(counter)))
     }
 
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {

@@ -31,6 +31,7 @@ mod oracle;
 mod outbox;
 mod pop3;
 mod program;
+mod refilter;
 mod replies;
 mod rule_files;
 mod rules;

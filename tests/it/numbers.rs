@@ -210,6 +210,10 @@ fn who_only_looks_takes_none() {
     user.deliver(mail(1).replace("Subject: broken", "Subject: later"));
     user.deliver(mail(2).replace("Subject: broken", "Subject: later"));
     user.deliver(mail(3));
+    user.rules = "  - {do: {fileinto: old}}".to_owned();
+    user.relay(1);
+    user.deliver(mail(5));
+    user.rules = TICKETS.to_owned();
     let rules = user.rules.replace("subject: broken", "subject: [broken, later]");
     user.rules = rules;
     user.relay(1);
@@ -218,9 +222,10 @@ fn who_only_looks_takes_none() {
         assert!(looked.stderr.contains("2 would move"), "{looked}");
     }
     assert_eq!(inbox(&user), [1]);
-    let moved = user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]);
+    let moved = user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX", "old"]);
     assert_eq!(moved.code, 0, "{moved}");
     assert_eq!(inbox(&user), [1, 2, 3], "{moved}");
+    assert_eq!(numbers(&Maildirs::at(user.sandbox.maildir()), "old"), [4]);
     user.deliver(mail(4));
-    assert_eq!(inbox(&user), [1, 2, 3, 4]);
+    assert_eq!(inbox(&user), [1, 2, 3, 5]);
 }
