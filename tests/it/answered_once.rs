@@ -1,5 +1,7 @@
 //! A message is answered at most once (RFC 5230 4.7), however often and wherever it comes.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::outbox::User;
@@ -147,4 +149,26 @@ fn refilter_answers_what_was_not_answered() {
         assert_eq!((output.code, answers(&user.sandbox).0), (0, 2), "{output}");
     }
     assert_eq!(user.inbox().len(), 4);
+}
+
+/// What is noted and what is told stand in one transaction: the answer is neither lost nor doubled.
+#[test]
+fn a_delivery_that_is_killed_and_tried_again_is_answered_once() {
+    let user = User::without_relay(REPLY);
+    let (mut kills, mut messages) = (0, 0);
+    while kills < 25 && messages < 50 {
+        messages += 1;
+        let mail = copy(1, &format!("Message-ID: <{messages}@far.example>\n"));
+        for wait in (0..).map(|tries| Duration::from_micros(200 + 1100 * tries + 97 * messages)) {
+            let running = user.sandbox.spawn_with_stdin(&["--allow-root", "deliver"], &mail);
+            std::thread::sleep(wait);
+            if running.kill().code == 0 {
+                break;
+            }
+            kills += 1;
+        }
+    }
+    println!("{kills} kills");
+    assert!(kills >= 5, "hardly anybody was killed");
+    assert_eq!(answers(&user.sandbox).0 as u64, messages);
 }
