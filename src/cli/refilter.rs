@@ -14,7 +14,7 @@ use crate::config::reader::Base;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::REFILTERED;
-use crate::pass::{self, Looked, Refilter, World};
+use crate::pass::{self, Coming, Looked, Refilter, World};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -57,6 +57,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         send: arguments.send,
         run_programs: arguments.yes || arguments.run_programs,
         keep_newest: 0,
+        coming: Coming::default(),
     };
     let mut all = Looked::default();
     for folder in &arguments.folders {

@@ -69,6 +69,11 @@ pub(super) static SHAPE: Shape = Shape {
             "POP3: messages are told apart by the server's `uidl` (default) or by their `content`.",
             Takes::Word(&["uidl", "content"]),
         ),
+        (
+            "relay",
+            "The relay that carries what rules tell about mail of this account, unless they name one. Default: `default`.",
+            Takes::Text,
+        ),
         ("filters", "The filters for this account, instead of the config's own `filters` and `rules`.", FILTERS),
     ],
 };
@@ -170,6 +175,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let select = read_select(&mut map);
     let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
+    let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let filters = map.read("filters", |n, p| files.read(n, p));
     Some(Account {
         name: key.text.clone(),
@@ -185,6 +191,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         retention,
         poll,
         identity,
+        relay,
         filters,
     })
 }

@@ -13,7 +13,7 @@ use super::limits;
 use super::lists;
 use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
-use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::secret;
 use super::settings::Settings;
@@ -173,6 +173,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     };
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
+    check_relays_of_accounts(document, map.problems());
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let mut settings = read_settings(&mut map, document, &base);
     settings.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
@@ -206,7 +207,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         delimiters: delimiters.unwrap_or_else(|| Settings::default().delimiters),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
-        relays: Some(entries(document, "relays").iter().map(|(key, _)| key.text.clone()).collect()),
+        relays: Some(names(document, "relays")),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }
@@ -216,6 +217,17 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
 fn mailboxes(document: &Document) -> Vec<String> {
     let accounts = entries(document, "accounts").iter();
     accounts.filter(|(_, section)| section.get("pop3").is_none()).map(|(key, _)| key.text.clone()).collect()
+}
+
+fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {
+    let known = names(document, "relays");
+    for node in entries(document, "accounts").iter().filter_map(|(_, section)| section.get("relay")) {
+        reader::check_named(node, Named::RELAY, &known, problems);
+    }
+}
+
+fn names(document: &Document, section: &str) -> Vec<String> {
+    entries(document, section).iter().map(|(key, _)| key.text.clone()).collect()
 }
 
 /// The entries of a section; none when it is missing or something else.

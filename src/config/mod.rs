@@ -144,6 +144,8 @@ pub struct Account {
     pub poll: Duration,
     /// POP3: how messages are told apart when the server has no UIDL.
     pub identity: Identity,
+    /// The relay that carries what rules tell about its mail, unless they name one.
+    pub relay: Option<String>,
     /// The account's own rules instead of [`Config::filters`].
     pub filters: Option<Vec<FilterSource>>,
 }

@@ -1,6 +1,8 @@
 //! What somebody meant who wrote a word that we do not know.
 
+use super::problem::Problems;
 use super::shape::Shape;
+use super::yaml::Node;
 
 /// Words of other programs and other habits, with ours.
 const SYNONYMS: [(&str, &str); 22] = [
@@ -32,6 +34,31 @@ const SYNONYMS: [(&str, &str); 22] = [
 pub(super) fn synonym(word: &str, shape: &Shape) -> Option<&'static str> {
     let (_, ours) = SYNONYMS.iter().find(|(theirs, _)| *theirs == word.to_lowercase())?;
     shape.names().find(|name| name == ours)
+}
+
+/// A kind of things that the config names.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    what: &'static str,
+    section: &'static str,
+}
+
+impl Named {
+    /// What mail leaves by.
+    pub const RELAY: Self = Self { what: "relay", section: "relays" };
+    /// What mail can be appended to.
+    pub const MAILBOX: Self = Self { what: "IMAP account", section: "accounts" };
+}
+
+/// Reports a name that the config does not know.
+pub fn check_named(node: &Node, kind: Named, known: &[String], problems: &mut Problems) {
+    let Some(name) = node.as_text().filter(|name| !known.iter().any(|known| known == name)) else { return };
+    let Named { what, section } = kind;
+    let hint = match suggest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("write it under `{section}:`"),
+    };
+    problems.error(node.span, format!("there is no {what} `{}`", crate::clean::short(name, 60))).hint(hint);
 }
 
 /// The candidate that was most likely meant: at most two typing errors away, or one begins with the other.

@@ -2,6 +2,10 @@
 
 use jiff::Timestamp;
 
+/// The handle of messages that were answered, under whatever handle the answer went out. No rule can take it: a name in
+/// a rule is one line.
+pub const ANSWERED: &str = "answered\nmessages";
+
 /// A question to the state that other messages can change the answer of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fact {
@@ -27,6 +31,13 @@ pub enum Fact {
         sender: String,
         /// The beginning of the time that counts.
         since: Timestamp,
+    },
+    /// Was this number of this counter given? (`number`)
+    Numbered {
+        /// The counter's name.
+        counter: String,
+        /// The number.
+        number: u64,
     },
 }
 
@@ -74,9 +85,25 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
+    /// Gives a number (`number`).
+    Number {
+        /// The counter's name.
+        counter: String,
+        /// The number.
+        number: u64,
+    },
 }
 
 impl Write {
+    /// The last number that these writes give of a counter.
+    pub fn last_number<'a>(writes: impl Iterator<Item = &'a Self>, counter: &str) -> Option<u64> {
+        let given = |write: &Self| match write {
+            Self::Number { counter: c, number } if c == counter => Some(*number),
+            _ => None,
+        };
+        writes.filter_map(given).max()
+    }
+
     /// What the last of these writes that has to do with a question makes its answer.
     pub fn latest<'a>(writes: impl DoubleEndedIterator<Item = &'a Self>, fact: &Fact) -> Option<bool> {
         writes.rev().find_map(|write| write.answers(fact))
@@ -97,6 +124,9 @@ impl Write {
             }
             (Self::Answered { handle: h, sender: s, at }, Fact::Answered { handle, sender, since }) => {
                 (h == handle && s == sender && at >= since).then_some(true)
+            }
+            (Self::Number { counter: c, number: n }, Fact::Numbered { counter, number }) => {
+                (c == counter && n >= number).then_some(true)
             }
             _ => None,
         }

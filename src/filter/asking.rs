@@ -142,12 +142,30 @@ impl<'a> Asking<'a> {
         if let Some(read) = self.reads.iter().find(|read| read.fact == fact) {
             return Ok(read.answer);
         }
+        let answer = self.facts.holds(&fact)?;
+        self.note_read(fact, answer)?;
+        Ok(answer)
+    }
+
+    fn note_read(&mut self, fact: Fact, answer: bool) -> Result<(), Break> {
         if self.reads.len() >= MAX_READS {
             return Err(Break::Failed(format!("more than {MAX_READS} questions to the state")));
         }
-        let answer = self.facts.holds(&fact)?;
         self.reads.push(Read { fact, answer });
-        Ok(answer)
+        Ok(())
+    }
+
+    /// Takes the next number of a counter, at least `first`. Given is it when the decision is recorded: until then
+    /// another message may get the same one, and whichever of the two is recorded later is decided anew.
+    pub(super) fn next_number(&mut self, counter: &str, first: u64) -> Result<u64, Break> {
+        let last = match Write::last_number(self.writes.iter(), counter) {
+            Some(last) => Some(last),
+            None => self.facts.last_number(counter)?,
+        };
+        let number = last.map_or(first, |last| last.saturating_add(1).max(first));
+        self.note_read(Fact::Numbered { counter: counter.to_owned(), number }, false)?;
+        self.write(Write::Number { counter: counter.to_owned(), number })?;
+        Ok(number)
     }
 
     /// Something the decision writes into the state.

@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::config::lists;
 use crate::config::parameters;
 use crate::config::problem::{Problem, Problems, Source};
-use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::reader::{self, MapReader, Named, Shape, TEXTS, Takes};
 use crate::config::template::Template;
 use crate::config::text::Text;
 use crate::config::yaml::{Document, Node, Span, Value};
@@ -333,7 +333,9 @@ impl<'d, 's> Compiler<'d, 's> {
     pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
         let name = reader::text(node?, "the name of a relay", &mut self.problems)?;
         let known = self.shared.settings.relays.as_deref();
-        self.named_in_config(node?, "relay", name, known, "write it under `relays:`");
+        if let Some(known) = known {
+            reader::check_named(node?, Named::RELAY, known, &mut self.problems);
+        }
         Some(name.to_owned())
     }
 
@@ -341,18 +343,10 @@ impl<'d, 's> Compiler<'d, 's> {
     pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
         let name = reader::text(node, "the name of an account", &mut self.problems)?;
         let known = self.shared.settings.mailboxes.as_deref();
-        self.named_in_config(node, "IMAP account", name, known, "write it under `accounts:`");
+        if let Some(known) = known {
+            reader::check_named(node, Named::MAILBOX, known, &mut self.problems);
+        }
         Some(name.to_owned())
-    }
-
-    /// Where no config is known, every name is as good as any.
-    fn named_in_config(&mut self, node: &Node, what: &str, name: &str, known: Option<&[String]>, otherwise: &str) {
-        let Some(known) = known.filter(|known| !known.iter().any(|known| known == name)) else { return };
-        let hint = match reader::suggest(name, known.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => otherwise.to_owned(),
-        };
-        self.problems.error(node.span, format!("there is no {what} `{}`", crate::clean::short(name, 60))).hint(hint);
     }
 
     /// The list of that name.

@@ -21,6 +21,9 @@ pub trait Facts: Send + Sync {
     /// Whether something stands in the state.
     fn holds(&self, fact: &Fact) -> Result<bool, Unanswered>;
 
+    /// The last number that a counter gave.
+    fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered>;
+
     /// The entries of a list's file, lower-case; read again when it changed. `None` when it cannot be read now: then
     /// the entries read with the rules count.
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>>;

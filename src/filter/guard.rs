@@ -7,8 +7,11 @@ use std::time::Duration;
 use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::run::Run;
-use crate::decision::Fact;
+use crate::decision::{ANSWERED, Fact, Write};
 use crate::message::{Address, Field, Message, REDIRECTED_FROM};
+
+/// An answered message is remembered for so long: no copy of it is under way longer.
+const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
 /// An answer that wants to go out.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,7 @@ fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
     Some(Refusal { row, why: why.into() })
 }
 
-/// The address to answer, or why there must be no answer.
+/// The address to answer, or why there must be no answer. Where one goes out, the message counts as answered.
 pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Result<String, Refusal>, Break> {
     let message = std::sync::Arc::clone(run.asking.original());
     let is_own = |address: &str| {
@@ -61,6 +64,10 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
         return Ok(Err(refused));
     }
     let to = message.envelope_sender().unwrap_or_default().to_owned();
+    let key = identity(&message, &canonical(&to));
+    if run.asking.holds(Fact::Seen { handle: ANSWERED.to_owned(), key: key.clone() })? {
+        return Ok(Err(Refusal { row: "A26", why: "this message was answered already".into() }));
+    }
     if let Some(again_after) = answering.again_after {
         let now = run.asking.now().timestamp();
         let since = now.checked_sub(again_after).unwrap_or(jiff::Timestamp::MIN);
@@ -69,10 +76,28 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
             return Ok(Err(Refusal { row: "A18", why: format!("{to} was answered already") }));
         }
     }
-    if !run.first_reply() {
-        return Ok(Err(Refusal { row: "A26", why: "another answer to this message goes out".into() }));
-    }
+    let until = run.asking.now().timestamp().checked_add(KNOWN_FOR).unwrap_or(jiff::Timestamp::MAX);
+    run.asking.write(Write::Seen { handle: ANSWERED.to_owned(), key, until })?;
     Ok(Ok(to))
+}
+
+/// At most one answer goes out for a message (RFC 5230 4.7), also when it comes to several accounts or over several
+/// aliases. What tells it from others is the sender's own Message-ID, or what stands in the fields that few messages
+/// share. Servers change neither on the way.
+fn identity(message: &Message, sender: &str) -> String {
+    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
+    let mut feed = |part: &str| {
+        sha2::Digest::update(&mut hash, (part.len() as u64).to_be_bytes());
+        sha2::Digest::update(&mut hash, part);
+    };
+    feed(sender);
+    match message.message_id() {
+        Some(id) => feed(id),
+        None => {
+            ["From", "Date", "Subject", "To"].iter().for_each(|name| feed(message.first(name).unwrap_or_default()));
+        }
+    }
+    data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash))
 }
 
 /// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.

@@ -28,8 +28,6 @@ pub(super) struct Run<'a> {
     keeps: bool,
     discards: bool,
     ended: bool,
-    /// Only one answer goes out for a message (RFC 5230 4.7).
-    replied: bool,
 }
 
 impl<'a> Run<'a> {
@@ -44,7 +42,6 @@ impl<'a> Run<'a> {
             keeps: true,
             discards: false,
             ended: false,
-            replied: false,
         }
     }
 
@@ -236,11 +233,6 @@ impl<'a> Run<'a> {
     /// Filtering ends with the present rule.
     pub(super) fn end(&mut self) {
         self.ended = true;
-    }
-
-    /// Whether this message has been answered by an earlier action; from now on it has.
-    pub(super) fn first_reply(&mut self) -> bool {
-        !std::mem::replace(&mut self.replied, true)
     }
 
     /// The result of the walk, whether it came to its end or broke.

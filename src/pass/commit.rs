@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
@@ -14,12 +15,15 @@ use crate::deliver::{Plan, publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Mark, Published, Recording, Remembered, Trouble};
+use crate::state::{Attempt, EntryId, Lock, Mark, Published, Recording, Remembered, Trouble};
 
 /// After so many failed attempts a message is set aside.
 const ATTEMPTS: u32 = 5;
 /// So often a batch is decided when others change what its decisions read; then the next pass tries again.
 const DECISIONS: u32 = 5;
+/// Whoever was disturbed once waits so long for others that were: they decide one after the other, so that many who take
+/// numbers of one counter do not wear each other out.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes batches durable, one after the other.
 pub struct Committer {
@@ -83,6 +87,7 @@ impl Committer {
     /// Another process may change what was read while deciding: then the whole batch is decided anew.
     fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>, notices: &mut Vec<Notice>) -> Result<Published> {
         let before = notices.len();
+        let mut turn = None;
         for _ in 0..DECISIONS {
             notices.truncate(before);
             let decided = self.decide_all(&mut arrived, notices)?;
@@ -90,6 +95,8 @@ impl Committer {
                 return Ok(published);
             }
             tracing::info!("{}: what the rules had read changed meanwhile; they are asked again", self.account);
+            // Without the lock it is only less likely to end well.
+            turn = turn.or_else(|| Lock::take(&self.world.locks(), "decide-again", PATIENCE).ok());
         }
         let text = format!("deciding about {} messages: what the rules read changed {DECISIONS} times", arrived.len());
         Err(Error::transient(Kind::Busy, text))

@@ -36,6 +36,11 @@ impl Facts for WorldFacts<'_> {
         }
     }
 
+    fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
+        let given = self.world.store.last_number(counter).map_err(|e| Unanswered(e.to_string()))?;
+        Ok(given.max(Write::last_number(self.earlier.iter(), counter)))
+    }
+
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
         self.world.lists.entries(path)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::refilter::{Looked, Refilter, refilter};
+use super::refilter::{Coming, Looked, Refilter, refilter};
 use super::{World, report};
 use crate::config::Maintenance;
 use crate::config::template::FolderName;
@@ -132,7 +132,8 @@ fn one_folder(
 ) -> Result<u64> {
     let keep_newest = upkeep.item.keep_newest;
     let (engine, account) = (&*upkeep.engine, REFILTERED);
-    let rules = Refilter { world, engine, account, send: false, run_programs: act, keep_newest };
+    let coming = Coming::default();
+    let rules = Refilter { world, engine, account, send: false, run_programs: act, keep_newest, coming };
     let mut looked = rules.look(folder)?;
     shown(&looked);
     maintained.stay += looked.stay;

@@ -34,7 +34,7 @@ pub use lists::ListFiles;
 pub use maintain::{Maintained, Upkeep, maintain, maintain_due};
 pub use notice::{Cause, Notice};
 pub use prune::prune;
-pub use refilter::{Looked, Move, Refilter, refilter};
+pub use refilter::{Coming, Looked, Move, Refilter, refilter};
 pub use report::{FolderCount, Report};
 pub use settle::{Settling, remember_settled};
 pub use submit::{Outgoing, submit};

@@ -1,9 +1,9 @@
 //! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{Timestamp, Zoned};
 
@@ -14,7 +14,7 @@ use super::relocate::{self, Relocation};
 use super::{Decide, World};
 use crate::clean;
 use crate::config::template::{FolderName, Template};
-use crate::decision::{Action, Decision, Fact, Filing, Place, Write};
+use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
@@ -66,6 +66,8 @@ pub struct Refilter<'a> {
     pub run_programs: bool,
     /// So many messages of each folder, the newest, are left alone.
     pub keep_newest: u64,
+    /// What the folders that were looked at are going to write.
+    pub coming: Coming,
 }
 
 impl Refilter<'_> {
@@ -81,7 +83,7 @@ impl Refilter<'_> {
             ));
         }
         let letters = Letters::read(&*self.world.disk, &maildir)?;
-        let facts = Memory { world: self.facts(), earlier: Mutex::default() };
+        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
         let mut looked = Looked::default();
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
@@ -167,10 +169,13 @@ impl Refilter<'_> {
         looked.failed += u64::from(!decision.failures.is_empty());
         let decision = self.fit(decision, folder, file, &mut looked.remarks);
         let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
-        if decision.actions == [here] && decision.writes.is_empty() {
+        // A number that nothing is done with is not taken.
+        let is_number = |write: &Write| matches!(write, Write::Number { .. });
+        if decision.actions == [here] && decision.writes.iter().all(is_number) {
             looked.stay += 1;
             return Ok(());
         }
+        self.coming.note(&decision.writes);
         let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
         let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
         let envelope = Envelope { key, arrived, flags, announced: 0 };
@@ -201,9 +206,10 @@ impl Refilter<'_> {
             decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
         }
-        // What was noted when the message came is noted; see `Memory`.
-        decision.writes.retain(|write| !matches!(write, Write::Seen { .. }));
-        decision.reads.retain(|read| !matches!(read.fact, Fact::Seen { .. }));
+        // What was noted when the message came is noted; see `Memory`. Whether it was answered counts where it may be now.
+        let counts = |of: &str| self.send && of == ANSWERED;
+        decision.writes.retain(|write| !matches!(write, Write::Seen { handle, .. } if !counts(handle)));
+        decision.reads.retain(|read| !matches!(&read.fact, Fact::Seen { handle, .. } if !counts(handle)));
         for action in &mut decision.actions {
             if let Action::File(filing) = action
                 && filing.place == Place::Keep
@@ -278,6 +284,48 @@ fn is_there(world: &World, relocation: &Relocation) -> bool {
 struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
+    coming: &'a Coming,
+}
+
+/// What the messages of a run are going to write, so far: later ones know it, as in a batch.
+#[derive(Debug, Default)]
+pub struct Coming(Mutex<Writes>);
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// Entries of lists, and messages that were answered.
+    facts: HashMap<Fact, bool>,
+    /// Senders that were answered: few, for old mail is not.
+    answers: Vec<Write>,
+    numbers: HashMap<String, u64>,
+}
+
+impl Coming {
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, writes: &[Write]) {
+        let mut noted = self.writes();
+        for write in writes.iter().cloned() {
+            match write {
+                Write::Number { counter, number } => _ = noted.numbers.insert(counter, number),
+                Write::List { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
+                Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
+                Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
+                Write::Answered { .. } => noted.answers.push(write),
+            }
+        }
+    }
+
+    fn answer(&self, fact: &Fact) -> Option<bool> {
+        let noted = self.writes();
+        noted.facts.get(fact).copied().or_else(|| Write::latest(noted.answers.iter(), fact))
+    }
+
+    fn last_number(&self, counter: &str) -> Option<u64> {
+        self.writes().numbers.get(counter).copied()
+    }
 }
 
 impl Facts for Memory<'_> {
@@ -287,13 +335,17 @@ impl Facts for Memory<'_> {
 
     fn holds(&self, fact: &Fact) -> std::result::Result<bool, Unanswered> {
         match fact {
-            Fact::Seen { .. } => {
+            Fact::Seen { handle, .. } if handle != ANSWERED => {
                 // Asked once for each message and fact: the first to ask is the original.
                 let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(!earlier.insert(fact.clone()))
             }
-            fact => self.world.holds(fact),
+            fact => self.coming.answer(fact).map_or_else(|| self.world.holds(fact), Ok),
         }
+    }
+
+    fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {
+        Ok(self.world.last_number(counter)?.max(self.coming.last_number(counter)))
     }
 
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {

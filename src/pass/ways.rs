@@ -10,6 +10,8 @@ pub struct Ways {
     own: Vec<String>,
     /// The address of each account that has one.
     accounts: Vec<(String, String)>,
+    /// The relay of each account that names one.
+    relays_of: Vec<(String, String)>,
     /// The accounts that mail can be appended to.
     imap: Vec<Account>,
     limits: Limits,
@@ -22,7 +24,9 @@ impl Ways {
     /// Those of a config.
     pub fn of(config: &Config) -> Self {
         let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));
+        let relay_of = |account: &Account| Some((account.name.clone(), account.relay.clone()?));
         Self {
+            relays_of: config.accounts.iter().filter_map(relay_of).collect(),
             relays: config.relays.clone(),
             own: config.settings.me.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
@@ -55,6 +59,12 @@ impl Ways {
                 all => all.iter().find(|relay| relay.name == DEFAULT),
             },
         }
+    }
+
+    /// The name of the relay that carries a telling about mail of an account; `None` for the default one.
+    pub(super) fn relay_named<'n>(&'n self, telling: &'n Telling, account: &str) -> Option<&'n str> {
+        let of_account = self.relays_of.iter().find(|(name, _)| name == account).map(|(_, relay)| relay.as_str());
+        telling.relay.as_deref().or(of_account)
     }
 
     /// The relay by which a sender of one's own is sent: the one whose address it is, else the default.

@@ -1,7 +1,7 @@
-//! What rules read and write: noted keys, lists, who was answered.
+//! What rules read and write: noted keys, lists, who was answered, counters.
 
 use jiff::{SignedDuration, Timestamp};
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::Entry;
 use crate::decision::{Fact, Read, Write};
@@ -32,7 +32,13 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
             db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at BETWEEN ?3 AND ?4")?
                 .exists(params![handle, sender, since.as_second(), latest.as_second()])
         }
+        Fact::Numbered { counter, number } => Ok(last_number(db, counter)?.is_some_and(|last| last >= *number)),
     }
+}
+
+/// The last number that a counter gave.
+pub(super) fn last_number(db: &Connection, counter: &str) -> Sql<Option<u64>> {
+    db.prepare_cached("SELECT last FROM counter WHERE counter = ?1")?.query_row([counter], |row| row.get(0)).optional()
 }
 
 /// Whether everything that was read while deciding about these messages, in this order, is still so. What an earlier
@@ -77,6 +83,13 @@ pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()
             )?
             .execute(params![handle, sender, at.as_second()])?;
         }
+        Write::Number { counter, number } => {
+            tx.prepare_cached(
+                "INSERT INTO counter (counter, last) VALUES (?1, ?2)
+                 ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+            )?
+            .execute(params![counter, number])?;
+        }
     }
     Ok(())
 }
@@ -92,7 +105,7 @@ pub(super) fn evict<'a>(
         .filter_map(|write| match write {
             Write::Seen { handle, .. } => Some((true, handle.as_str())),
             Write::Answered { handle, .. } => Some((false, handle.as_str())),
-            Write::List { .. } | Write::Unlist { .. } => None,
+            Write::List { .. } | Write::Unlist { .. } | Write::Number { .. } => None,
         })
         .collect();
     handles.sort_unstable();

@@ -118,6 +118,11 @@ CREATE TABLE answered (
     PRIMARY KEY (handle, sender)
 ) WITHOUT ROWID;
 CREATE INDEX answered_at ON answered (handle, at);
+-- The last numbers that were given (`number`). Never pruned: a number that was forgotten would be given again.
+CREATE TABLE counter (
+    counter TEXT PRIMARY KEY,
+    last INTEGER NOT NULL
+) WITHOUT ROWID;
 -- What is to be told. state: 0 waiting, 1 sending, 2 sent, 3 failed. bytes: the file in the spool.
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY,

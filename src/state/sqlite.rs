@@ -192,6 +192,10 @@ impl Store for SqliteStore {
         self.read("asking what is remembered", |db| memory::holds(db, fact, now))
     }
 
+    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
+        self.read("reading a counter", |db| memory::last_number(db, counter))
+    }
+
     fn list_entries(&self, list: &str) -> Result<Vec<String>> {
         self.read("reading a list", |db| memory::list_entries(db, list))
     }

@@ -35,6 +35,9 @@ pub trait Store: Send + Sync {
     /// The answer to a question of a rule.
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
 
+    /// The last number that a counter gave.
+    fn last_number(&self, counter: &str) -> Result<Option<u64>>;
+
     /// The entries of a list that rules write, sorted.
     fn list_entries(&self, list: &str) -> Result<Vec<String>>;
 

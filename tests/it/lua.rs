@@ -285,6 +285,10 @@ impl mailsluice::filter::Facts for Slow {
         self.0.holds(fact)
     }
 
+    fn last_number(&self, counter: &str) -> Result<Option<u64>, mailsluice::filter::Unanswered> {
+        self.0.last_number(counter)
+    }
+
     fn list_file(&self, path: &std::path::Path) -> Option<std::sync::Arc<std::collections::HashSet<String>>> {
         self.0.list_file(path)
     }

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod answered_once;
 mod answers;
 mod bad_configs;
 mod bombs;
@@ -26,11 +27,13 @@ mod kill;
 mod layers;
 mod lua;
 mod maintenance;
+mod numbers;
 mod oracle;
 mod outbox;
 mod pop3;
 mod program;
 mod queue;
+mod refilter;
 mod replies;
 mod rule_files;
 mod rules;
@@ -44,3 +47,4 @@ mod stage;
 mod state;
 mod storm;
 mod tls;
+mod two_away;

@@ -175,3 +175,26 @@ fn what_comes_while_a_pass_ends_is_sent_by_the_next_one() {
     user.deliver(mail(2, "ho"));
     user.until("the second one is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
 }
+
+#[test]
+fn what_comes_from_an_account_goes_by_its_relay_unless_the_rule_names_one() {
+    let servers = [(); 3].map(|()| SmtpServer::start(SmtpOptions::default()));
+    let user = User::without_relay(
+        "  - {name: named, if: {subject: named}, do: {redirect: {to: you@far.example, relay: named}}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    let mailbox = mailbox();
+    mailbox.add("INBOX", mail(1, "hi"));
+    mailbox.add("INBOX", mail(2, "named"));
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let relay = |n: usize| format!("{{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}", servers[n].port());
+    user.config(&format!(
+        "relays: {{default: {}, mine: {}, named: {}}}\naccounts:\n{}",
+        relay(0),
+        relay(1),
+        relay(2),
+        Account::imap(server.port()).with("relay: mine").entry("me")
+    ));
+    let output = user.sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(servers.each_ref().map(SmtpServer::count), [0, 1, 1], "{output}");
+}

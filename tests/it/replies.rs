@@ -160,6 +160,10 @@ impl Facts for Answered {
         Ok(matches!(fact, Fact::Answered { handle, sender, .. } if handle == self.handle && sender == "ann@x.example"))
     }
 
+    fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
+        self.told.last_number(counter)
+    }
+
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
         self.told.list_file(path)
     }

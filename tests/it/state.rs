@@ -10,7 +10,7 @@ use mailsluice::state::{
     About, Entry, OutboxState, RealDisk, Recording, SqliteStore, Staged, Store, Trouble, sync_dirs,
 };
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
 }
 
@@ -23,7 +23,7 @@ fn key(id: usize) -> Key {
     Key::new(&Arc::new(origin), id.to_string())
 }
 
-fn entry(id: usize) -> Entry {
+pub fn entry(id: usize) -> Entry {
     let key = key(id);
     Entry {
         name: DeliveryName::of(&key),
@@ -46,7 +46,7 @@ fn entry(id: usize) -> Entry {
     }
 }
 
-fn record(store: &SqliteStore, entries: Vec<Entry>) -> Recording {
+pub fn record(store: &SqliteStore, entries: Vec<Entry>) -> Recording {
     let staged = Staged::new(entries, sync_dirs(&RealDisk, []).unwrap());
     store.record(staged, &[]).unwrap()
 }

@@ -12,6 +12,7 @@ pub(super) mod lists;
 mod log;
 mod lua;
 mod notify;
+pub(super) mod number;
 pub(super) mod pipe;
 pub(super) mod programs;
 pub(super) mod redirect;
@@ -81,7 +82,9 @@ impl Word {
     }
 }
 
-const COUNT: usize = 25;
+pub(super) use number::MOST_NUMBER;
+
+const COUNT: usize = 26;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -98,6 +101,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     programs::FILTER,
     programs::EXECUTE,
     set::SET,
+    number::NUMBER,
     lists::ADD_TO_LIST,
     lists::REMOVE_FROM_LIST,
     log::LOG,
@@ -124,7 +128,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of actions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 15] = [
+pub(super) static SECTIONS: [&Shape; 16] = [
     &fileinto::KEYS,
     &keep::KEYS,
     &headers::ADDED,
@@ -132,6 +136,7 @@ pub(super) static SECTIONS: [&Shape; 15] = [
     &programs::FILTERED,
     &programs::EXECUTED,
     &set::KEYS,
+    &number::KEYS,
     &lists::KEYS,
     &redirect::KEYS,
     &reply::VACATION_KEYS,

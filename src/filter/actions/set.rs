@@ -6,7 +6,7 @@ use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::{Node, Span, Value};
 
 pub(super) static KEYS: Shape = Shape {
     what: "a value to set",
@@ -54,20 +54,24 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     };
     let mut values = Vec::new();
     for (key, node) in entries {
-        let is_name = key.text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-        if !is_name || key.text.is_empty() || super::super::names::is_always(&key.text) {
-            let message = format!("`{}` cannot be the name of a variable", crate::clean::short(&key.text, 60));
-            compiler
-                .problems
-                .error(key.span, message)
-                .hint("letters, digits, `_` and `-`, and no name that is always there");
-            return None;
-        }
+        check_name(&key.text, key.span, compiler)?;
         let value = value(node, compiler);
         compiler.sets(&key.text);
         values.push((key.text.clone(), value?));
     }
     Some(Box::new(Set(values)))
+}
+
+/// Refuses what cannot be the name of a variable.
+pub(super) fn check_name(name: &str, at: Span, compiler: &mut Compiler<'_, '_>) -> Option<()> {
+    let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    if is_name && !name.is_empty() && !super::super::names::is_always(name) {
+        return Some(());
+    }
+    let message = format!("`{}` cannot be the name of a variable", crate::clean::short(name, 60));
+    let problem = compiler.problems.error(at, message);
+    problem.hint("letters, digits, `_` and `-`, and no name that is always there");
+    None
 }
 
 fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {

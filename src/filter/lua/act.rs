@@ -3,7 +3,7 @@
 
 use mlua::{Lua, MultiValue, Value as LuaValue};
 
-use super::super::actions::{self, Verb, fileinto, programs};
+use super::super::actions::{self, Verb, fileinto, number, programs};
 use super::super::asking::{Asking, Break};
 use super::super::facts::Answer;
 use super::node;
@@ -15,7 +15,7 @@ use crate::config::yaml::{Node, Value};
 const MOST: usize = 100;
 
 /// The key that the first argument stands for, when options follow.
-const FIRST: [(&str, &str); 12] = [
+const FIRST: [(&str, &str); 13] = [
     ("fileinto", "folder"),
     ("redirect", "to"),
     ("vacation", "text"),
@@ -28,9 +28,10 @@ const FIRST: [(&str, &str); 12] = [
     ("imap", "account"),
     ("lmtp", "to"),
     ("deleteheader", "name"),
+    ("number", "counter"),
 ];
 
-/// Notes an action; `execute` and `filter` ask at once.
+/// Notes an action; `execute` and `number` answer at once.
 pub(super) fn collect(
     lua: &Lua,
     script: &Script,
@@ -64,6 +65,7 @@ pub(super) fn collect(
     }
     match word {
         "execute" => return execute(lua, script, asking, &value),
+        "number" => return number(lua, script, asking, &value, collected),
         "fileinto" => collected.push(file(script, asking, &value)?),
         "redirect" | "lmtp" => {
             let to = value.get("to").unwrap_or(&value);
@@ -234,6 +236,32 @@ fn execute(lua: &Lua, script: &Script, asking: &mut Asking<'_>, value: &Node) ->
         }
     }
     Ok(LuaValue::Table(table))
+}
+
+/// Takes a number and returns it as a text. A condition may not: what is noted here is an action.
+fn number(
+    lua: &Lua,
+    script: &Script,
+    asking: &mut Asking<'_>,
+    value: &Node,
+    collected: &mut Collected,
+) -> Result<LuaValue, Failed> {
+    let counter = match value.as_text() {
+        Some(_) => &node::map(vec![("counter", value.clone())]),
+        None => value,
+    };
+    let counter = script.with_compiler(asking.settings, |compiler| number::Counter::read(counter, compiler))?;
+    if !script.has_text(&counter.name) {
+        let name = crate::clean::short(&counter.name, 60);
+        return Err(mlua::Error::runtime(format!(
+            "the counter {name} does not stand in this script: a message cannot make one"
+        ))
+        .into());
+    }
+    let value = counter.next(asking)?;
+    let text = lua.create_string(&value)?;
+    collected.push(Box::new(number::Given { counter, value }));
+    Ok(LuaValue::String(text))
 }
 
 /// `10` is seconds, `"10s"` a duration.

@@ -13,6 +13,7 @@ use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::Node;
 use crate::decision::Fact;
+use crate::filter::actions::MOST_NUMBER;
 use crate::filter::facts::{Answer, Ask, Facts, Unanswered};
 
 /// What a program answers in a test.
@@ -38,13 +39,22 @@ pub struct Told {
     pub seen: HashSet<String>,
     /// Senders that were answered before, under any handle.
     pub answered: HashSet<String>,
+    /// The last numbers of counters.
+    pub numbers: HashMap<String, u64>,
 }
 
 impl Default for Told {
     /// Noon of an ordinary Monday, and nothing known.
     fn default() -> Self {
         let now = civil::datetime(2026, 11, 23, 12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap_or_default();
-        Self { now, programs: BTreeMap::new(), lists: HashMap::new(), seen: HashSet::new(), answered: HashSet::new() }
+        Self {
+            now,
+            programs: BTreeMap::new(),
+            lists: HashMap::new(),
+            seen: HashSet::new(),
+            answered: HashSet::new(),
+            numbers: HashMap::new(),
+        }
     }
 }
 
@@ -63,6 +73,12 @@ impl Told {
             for (name, node) in named(node, "lists with their entries (a mapping)", map.problems()) {
                 let entries = texts(node, map.problems()).into_iter().map(|entry| entry.to_lowercase()).collect();
                 told.lists.insert(name.text.clone(), entries);
+            }
+        }
+        if let Some(node) = map.take("numbers") {
+            for (name, node) in named(node, "counters with their last numbers (a mapping)", map.problems()) {
+                let last = reader::number(node, 0..=MOST_NUMBER, map.problems());
+                told.numbers.extend(last.map(|last| (name.text.clone(), last)));
             }
         }
         told.seen.extend(map.take("seen").map(|node| texts(node, map.problems())).unwrap_or_default());
@@ -108,7 +124,12 @@ impl Facts for Told {
             Fact::Seen { key, .. } => self.seen.contains(key),
             Fact::Listed { list, entry } => self.lists.get(list).is_some_and(|entries| entries.contains(entry)),
             Fact::Answered { sender, .. } => self.answered.contains(sender),
+            Fact::Numbered { counter, number } => self.numbers.get(counter).is_some_and(|last| last >= number),
         })
+    }
+
+    fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
+        Ok(self.numbers.get(counter).copied())
     }
 
     /// What the list held when the rules were read.

@@ -18,7 +18,7 @@ use crate::state::{OutboxRow, OutboxState, Rest};
 
 impl Pass<'_> {
     pub(super) async fn by_relay(&mut self, row: OutboxRow) -> Result<bool> {
-        let named = row.telling.relay.as_deref();
+        let named = self.ways.relay_named(&row.telling, &row.account);
         let Some(relay) = self.ways.relay(named) else {
             let cause = match named {
                 Some(name) => format!("there is no relay `{}` in the config", clean::short(name, 40)),

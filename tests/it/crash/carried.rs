@@ -29,10 +29,11 @@ const BOXES_EDITED: &str = "X-Edited: yes\nSubject: boxes\nMessage-ID: <3@x>\n\n
 const BOX: &str = "Subject: only a box\nMessage-ID: <4@x>\n\nfourth\n";
 const KEYWORDS: &str = "Subject: keywords\nMessage-ID: <5@x>\n\nfifth\n";
 const TWIN: &str = "Subject: twin\nMessage-ID: <6@x>\n\nsent twice, word for word\n";
+const TICKET: &str = "Subject: ticket\nMessage-ID: <8@x>\n\neighth\n";
 const DISCARDED: &str = "Subject: answered and discarded\nMessage-ID: <7@x>\n\nseventh\n";
 
 /// What is told, and not kept, stands in the outbox alone.
-static MESSAGES: [Expected; 8] = [
+static MESSAGES: [Expected; 9] = [
     (TWO, &[("lists/a", "", TWO), ("lists/a", "", TWO_EDITED), ("lists/b", "F", TWO_EDITED)]),
     (TOLD, &[]),
     (BOXES, &[("boxes/one", "", BOXES), ("boxes/two", "", BOXES_EDITED), ("lists/a", "", BOXES)]),
@@ -41,6 +42,8 @@ static MESSAGES: [Expected; 8] = [
     (TWIN, &[("INBOX", "", TWIN)]),
     (TWIN, &[]),
     (DISCARDED, &[]),
+    // A crash that burnt a number would send it elsewhere.
+    (TICKET, &[("tickets/1", "", TICKET)]),
 ];
 
 /// In the spool in the end: the second twin, what was discarded, and two versions of what is told.
@@ -88,6 +91,14 @@ impl Decide for ByHand {
                     let until = "2100-01-01T00:00:00Z".parse().unwrap();
                     decision.writes.push(Write::Seen { handle, key, until });
                 }
+            }
+            "ticket" => {
+                let (counter, last) = ("tickets".to_owned(), facts.last_number("tickets").unwrap());
+                let number = last.map_or(1, |last| last + 1);
+                file(folder(&format!("tickets/{number}")), &[], 0);
+                let fact = Fact::Numbered { counter: counter.clone(), number };
+                decision.reads.push(Read { fact, answer: false });
+                decision.writes.push(Write::Number { counter, number });
             }
             "answered and discarded" => decision.actions.extend([Action::Discard, Action::Tell(vacation())]),
             _ => return Ok(Decision::keep("no hand was laid on it")),

@@ -103,8 +103,15 @@ impl Machine {
 
     fn refilter(&self, world: &World) -> Result<()> {
         let engine = &self.engine;
-        let refilter =
-            Refilter { world, engine, account: "refilter", send: false, run_programs: false, keep_newest: 0 };
+        let refilter = Refilter {
+            world,
+            engine,
+            account: "refilter",
+            send: false,
+            run_programs: false,
+            keep_newest: 0,
+            coming: Default::default(),
+        };
         let looked = refilter.look("INBOX")?;
         pass::refilter(world, looked.moves, &|_| {}).map(drop)
     }

@@ -117,6 +117,10 @@ impl Store for MortalStore {
         self.look()?.holds(fact, now)
     }
 
+    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
+        self.look()?.last_number(counter)
+    }
+
     fn list_entries(&self, list: &str) -> Result<Vec<String>> {
         self.look()?.list_entries(list)
     }

@@ -1,0 +1,120 @@
+//! `number`: the next number of a counter, for tickets. It is given in the transaction that records the decision: a crash
+//! before it wastes none, and after it none is given again.
+
+use super::super::asking::{Asking, Break};
+use super::super::compile::Compiler;
+use super::super::run::Run;
+use super::{Verb, Word, set};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::yaml::Node;
+
+/// The largest number to begin with. Years of mail later it still fits into the state.
+pub(in super::super) const MOST_NUMBER: u64 = 1_000_000_000_000;
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a number action",
+    keys: &[
+        ("counter", "The name of the counter. Every rule that names it takes from the same numbers.", Takes::Text),
+        ("set", "The variable that gets the number.", Takes::Text),
+        ("first", "No number is below this; raised later, the counter goes on there. Default: 1.", Takes::Number),
+        ("width", "At least so many digits, with zeros in front: 1 to 18. Default: 1.", Takes::Number),
+    ],
+};
+
+pub(super) const NUMBER: Word = Word::new(
+    (
+        "number",
+        "Take the next number of a counter: {counter: support, set: ticket}. It is given together with the decision: no number twice, and none wasted by a crash.",
+        Takes::Section(&KEYS),
+    ),
+    |node, compiler| {
+        let counter = Counter::read(node, compiler)?;
+        // Where a script asked, the number is what the call returns.
+        if counter.set.is_none() {
+            MapReader::new(node, &KEYS, &mut compiler.problems).require("set");
+            return None;
+        }
+        Some(Box::new(Number(counter)))
+    },
+);
+
+/// What is to be counted, and how it is written.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Counter {
+    pub(in super::super) name: String,
+    set: Option<String>,
+    first: u64,
+    width: usize,
+}
+
+impl Counter {
+    pub(in super::super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+        if !map.is_map() {
+            return None;
+        }
+        let name = map.need("counter", name);
+        let first = map.read("first", |n, p| reader::number(n, 1..=MOST_NUMBER, p)).unwrap_or(1);
+        let width = map.read("width", |n, p| reader::number(n, 1..=18, p)).unwrap_or(1);
+        let set = match map.take("set") {
+            None => None,
+            Some(node) => {
+                let name = reader::text(node, "the name of a variable", &mut compiler.problems)?.to_owned();
+                set::check_name(&name, node.span, compiler)?;
+                compiler.sets(&name);
+                Some(name)
+            }
+        };
+        Some(Self { name: name?, set, first, width: usize::try_from(width).unwrap_or(1) })
+    }
+
+    /// Takes the next number. As a text: nobody calculates with it.
+    pub(in super::super) fn next(&self, asking: &mut Asking<'_>) -> Result<String, Break> {
+        let number = asking.next_number(&self.name, self.first)?;
+        Ok(format!("{number:0width$}", width = self.width))
+    }
+}
+
+/// Counters are kept for ever, so there must not be one for every message.
+fn name(node: &Node, problems: &mut Problems) -> Option<String> {
+    let name = reader::text(node, "the name of a counter", problems)?;
+    if name.contains("${") {
+        problems.error(node.span, "the name of a counter cannot come from a message");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+#[derive(Debug)]
+struct Number(Counter);
+
+impl Verb for Number {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let value = self.0.next(&mut run.asking)?;
+        Given { counter: self.0.clone(), value }.act(run)
+    }
+
+    fn changes(&self) -> bool {
+        true
+    }
+}
+
+/// A number that a script took: what is left to do when it has returned.
+#[derive(Debug)]
+pub(in super::super) struct Given {
+    pub(in super::super) counter: Counter,
+    pub(in super::super) value: String,
+}
+
+impl Verb for Given {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        run.did(&format!("number {}: {}", crate::clean::short(&self.counter.name, 60), self.value));
+        self.counter.set.iter().for_each(|name| run.asking.names.set(name, self.value.clone()));
+        Ok(())
+    }
+
+    fn changes(&self) -> bool {
+        true
+    }
+}
