@@ -1,7 +1,7 @@
 //! How fast mail goes into the outbox and out of it: `cargo bench --bench outbox`.
 //!
 //! The real binary, on the disk under `TMPDIR`: `fetch` puts each message that a rule forwards durably into the outbox,
-//! `queue retry` empties it over one connection. The floors are what nobody can go below: a file written and synced for
+//! `queue run` empties it over one connection. The floors are what nobody can go below: a file written and synced for
 //! each message, one after the other, and the same dialog with the same server without any disk.
 //!
 //! `MAILSLUICE_RELAY=PORT` sends to another server on this machine, `MAILSLUICE_MAILS=N` takes so many messages.
@@ -61,7 +61,7 @@ fn main() {
     report("into the outbox", mails, timed(&["--allow-root", "-q", "fetch"]));
     report("  one synced file each", mails, files(sandbox.home(), mails));
     sandbox.config(&config(&format!("relays: {{default: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none}}}}}}\n")));
-    report("out of the outbox", mails, timed(&["--allow-root", "-q", "queue", "retry"]));
+    report("out of the outbox", mails, timed(&["--allow-root", "-q", "queue", "run"]));
     report("  the same dialog alone", mails, dialog(port, mails));
     let rows = sandbox.run(&["--allow-root", "--json", "queue", "list", "--all"]);
     assert_eq!(rows.stdout.lines().filter(|row| row.contains("\"sent\"")).count(), mails, "{rows}");

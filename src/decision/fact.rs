@@ -5,6 +5,8 @@ use jiff::Timestamp;
 /// The handle of messages that were answered, under whatever handle the answer went out. No rule can take it: a name in
 /// a rule is one line.
 pub const ANSWERED: &str = "answered\nmessages";
+/// The same for messages that were appended to other accounts, with the places where they were.
+pub const APPENDED: &str = "appended\nmessages";
 
 /// A question to the state that other messages can change the answer of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -24,6 +24,8 @@ pub enum Cause {
     Undelivered(i64),
     /// A relay does not take mail.
     RelayRefuses,
+    /// More goes out than the limits allow.
+    LimitReached,
     /// The server refused the credentials.
     LoginRefused,
     /// A staged message was found that the server does not list any more.
@@ -43,6 +45,7 @@ impl Cause {
             Self::Crashed => "crashed",
             Self::RulesFailed => "rules-failed",
             Self::Deferred => "deferred",
+            Self::LimitReached => "limit-reached",
             Self::LoginRefused => "login-refused",
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
@@ -59,6 +62,7 @@ impl Cause {
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",
             Self::Deferred => "a message was put off for too long",
+            Self::LimitReached => "more is to be sent than the limits allow",
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",

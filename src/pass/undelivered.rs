@@ -60,6 +60,14 @@ pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
     committer.finish()
 }
 
+/// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
+pub(super) fn tell_of_limit(world: &World, text: &str) -> Result<()> {
+    let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
+    let mut committer = committer(world);
+    committer.notify(&Notice { cause: Cause::LimitReached, account: OUTBOX.to_owned(), text })?;
+    committer.finish()
+}
+
 /// A relay that only the user can help, once a day.
 pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result<()> {
     if error.is_transient() {

@@ -8,6 +8,7 @@ mod support;
 
 mod answered_once;
 mod answers;
+mod append;
 mod bad_configs;
 mod bombs;
 mod carry;

@@ -1,5 +1,7 @@
 //! `imap` and `lmtp`: into another server.
 
+use std::time::Duration;
+
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
@@ -7,7 +9,8 @@ use super::{Boxed, Verb, Word, redirect};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
-use crate::decision::{Append, Lmtp as Handed, Telling, Way};
+use crate::decision::{APPENDED, Append, Fact, Lmtp as Handed, Telling, Way, Write};
+use crate::message::Message;
 use crate::message::is_user_name;
 
 pub(super) static IMAP_KEYS: Shape = Shape {
@@ -66,14 +69,46 @@ fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(Imap { account: account?, folder, copy }))
 }
 
+/// So long it is known where a message was. A loop comes round sooner.
+const KNOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
+
+/// A message, by its header, in a folder of an account.
+fn place(message: &Message, account: &str, folder: &str) -> String {
+    let folder = if folder.eq_ignore_ascii_case("INBOX") { "INBOX" } else { folder };
+    format!("{} {account} {folder}", data_encoding::HEXLOWER.encode(&message.head_hash()))
+}
+
+/// Whether the message stood in that place before: two accounts whose rules append to each other would go on for ever.
+/// If not, it has been there from now on, and where it comes from.
+fn was_there(run: &mut Run<'_>, account: &str, folder: &str) -> Result<bool, Break> {
+    let asking = &mut run.asking;
+    let key = place(asking.original(), account, folder);
+    if asking.holds(Fact::Seen { handle: APPENDED.to_owned(), key })? {
+        return Ok(true);
+    }
+    let until = asking.now().timestamp().checked_add(KNOWN_FOR).unwrap_or(jiff::Timestamp::MAX);
+    let origin = std::sync::Arc::clone(&asking.envelope.key.origin);
+    for (account, folder) in [(account, folder), (&origin.account, &origin.folder)] {
+        // As it will come from there: with the changes of the rules.
+        let key = place(asking.message(), account, folder);
+        asking.write(Write::Seen { handle: APPENDED.to_owned(), key, until })?;
+    }
+    Ok(false)
+}
+
 impl Verb for Imap {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let asking = &run.asking;
         let flags = asking.flags.words();
         let (account, folder) = (self.account.clone(), asking.expand(&self.folder));
         let arrived = asking.envelope.arrived.as_second();
+        if was_there(run, &account, &folder)? {
+            let place = crate::clean::short(&format!("{account}/{folder}"), 120);
+            run.note(format!("not appended: it was in {place} before (a loop)"));
+            return Ok(());
+        }
         let append = Append { account, folder, flags, arrived, noted: None };
-        let telling = Telling { version: asking.version(), relay: None, way: Way::Imap(append) };
+        let telling = Telling { version: run.asking.version(), relay: None, way: Way::Imap(append) };
         run.tell(telling, self.copy)
     }
 

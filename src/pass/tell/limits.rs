@@ -7,6 +7,7 @@ use crate::config::Limits;
 use crate::config::units::show_duration;
 use crate::decision::{RedirectMode, Reply, Way};
 use crate::error::Result;
+use crate::pass::undelivered;
 use crate::state::OutboxRow;
 
 impl Pass<'_> {
@@ -37,9 +38,11 @@ impl Pass<'_> {
         if sent < limit.most {
             return Ok(false);
         }
-        let Limit { what, hours, most, .. } = limit;
-        let text = format!("more than {most} {what} within {hours} h: the rest waits");
+        let Limit { what, key, hours, most, .. } = limit;
+        let text =
+            format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
+            undelivered::tell_of_limit(self.world, &text)?;
             self.told.remarks.push(text);
         }
         Ok(true)
@@ -58,6 +61,7 @@ impl Pass<'_> {
 /// How much of what goes out within how long.
 struct Limit {
     what: &'static str,
+    key: &'static str,
     kinds: &'static [&'static str],
     hours: i64,
     most: u64,
@@ -68,12 +72,14 @@ impl Limit {
         match way {
             Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => {
                 let kinds = &["vacation", "reply", "reject"];
-                Some(Self { what: "answers", kinds, hours: 1, most: limits.answers_per_hour })
+                let (what, key) = ("answers", "answers_per_hour");
+                Some(Self { what, key, kinds, hours: 1, most: limits.answers_per_hour })
             }
             // The user's own mail is his own business.
             Way::Redirect(redirect) if redirect.mode == RedirectMode::Submit => None,
             Way::Redirect(_) => {
-                Some(Self { what: "forwards", kinds: &["redirect"], hours: 24, most: limits.forwards_per_day })
+                let (what, key, kinds) = ("forwards", "forwards_per_day", &["redirect"]);
+                Some(Self { what, key, kinds, hours: 24, most: limits.forwards_per_day })
             }
             _ => None,
         }

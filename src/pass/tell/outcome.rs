@@ -1,7 +1,5 @@
 //! What became of a row, noted.
 
-use jiff::SignedDuration;
-
 use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Telling, Way};
@@ -14,20 +12,19 @@ use crate::pass::undelivered::{self, GivenUp};
 use crate::state::{OutboxRow, OutboxState};
 
 impl Pass<'_> {
-    /// Something the user has to change first: the row waits, and is not hurried.
+    /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
     pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
         let text = format!("{} waits: {cause}", row.telling);
         if !self.told.remarks.contains(&text) {
             self.told.remarks.push(text);
         }
-        let now = self.world.now();
-        row.due = now.checked_add(SignedDuration::from_mins(15)).unwrap_or(now);
-        row.said = cause;
-        row.changed = now;
-        row.state = OutboxState::Waiting;
-        self.world.store.resolve(&[row])?;
         self.told.later += 1;
-        Ok(true)
+        if row.said != cause {
+            row.said = cause;
+            row.changed = self.world.now();
+            self.world.store.resolve(&[row])?;
+        }
+        Ok(false)
     }
 
     /// The disk does not give the message. One whose file is gone will not come back, and must not hold up the others.
