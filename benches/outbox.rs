@@ -33,7 +33,7 @@ const SIZE: usize = 3000;
 
 fn main() {
     let setting = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<usize>().ok());
-    let mails = setting("MAILSLUICE_MAILS").unwrap_or(900);
+    let mails = setting("MAILSLUICE_MAILS").unwrap_or(3000);
     let server = SmtpServer::start(SmtpOptions::default());
     let port = setting("MAILSLUICE_RELAY").map_or(server.port(), |port| u16::try_from(port).unwrap());
 
@@ -44,7 +44,7 @@ fn main() {
     sandbox.deadline(Duration::from_secs(600));
     let config = |relays: &str| {
         format!(
-            "maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\n{relays}\
+            "maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\nlimits: {{forwards_per_day: 100000}}\n{relays}\
              accounts:\n  box: {{imap: {{host: 127.0.0.1, port: {}, tls: none}}, user: me, password: open sesame}}\n\
              rules:\n  - {{name: forward, do: {{redirect: you@far.example}}}}\n",
             imap.port()

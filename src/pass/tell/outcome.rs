@@ -1,6 +1,6 @@
 //! What became of a row, noted.
 
-use super::{Item, Pass};
+use super::{Item, Pass, ROUND};
 use crate::clean;
 use crate::decision::{Telling, Way};
 use crate::error::{Error, Result};
@@ -22,7 +22,10 @@ impl Pass<'_> {
         if row.said != cause {
             row.said = cause;
             row.changed = self.world.now();
-            self.world.store.resolve(&[row])?;
+            self.noted.push(row);
+        }
+        if self.noted.len() >= ROUND as usize {
+            self.write_outcomes()?;
         }
         Ok(false)
     }
