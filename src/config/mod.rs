@@ -20,6 +20,7 @@ pub mod wildcard;
 pub mod yaml;
 
 mod accounts;
+mod composer;
 mod limits;
 mod load;
 mod maintenance;

@@ -21,6 +21,7 @@ mod names;
 mod reachable;
 mod rule;
 mod run;
+mod scope;
 mod shared;
 mod trace;
 pub mod trial;
