@@ -168,6 +168,11 @@ impl<'a> Asking<'a> {
         Ok(number)
     }
 
+    /// When the folder of the message was looked at for the first time.
+    pub(super) fn first_look(&self) -> Option<jiff::Timestamp> {
+        self.facts.first_look()
+    }
+
     /// Something the decision writes into the state.
     pub(super) fn write(&mut self, write: Write) -> Result<(), Break> {
         if self.writes.len() >= MAX_WRITES {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use crate::decision::Fact;
 use crate::message::Message;
@@ -23,6 +23,12 @@ pub trait Facts: Send + Sync {
 
     /// The last number that a counter gave.
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered>;
+
+    /// When the folder that the message comes from was looked at for the first time. `None`: it comes from no folder, or
+    /// that does not matter.
+    fn first_look(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// The entries of a list's file, lower-case; read again when it changed. `None` when it cannot be read now: then
     /// the entries read with the rules count.

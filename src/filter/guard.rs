@@ -59,7 +59,8 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     let refused = by_sender(&message, &is_self)
         .or_else(|| by_header(&message))
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
-        .or_else(|| by_age(run, answering.max_age));
+        .or_else(|| by_age(run, answering.max_age))
+        .or_else(|| by_first_look(run));
     if let Some(refused) = refused {
         return Ok(Err(refused));
     }
@@ -291,6 +292,13 @@ fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
     let age = now.duration_since(run.asking.envelope.arrived);
     let is_old = age > jiff::SignedDuration::try_from(max_age).unwrap_or(jiff::SignedDuration::MAX);
     if is_old { refusal("A32", "the message is old") } else { None }
+}
+
+/// Whoever begins to use the program has answered his old mail, or does not want to any more.
+fn by_first_look(run: &Run<'_>) -> Option<Refusal> {
+    let first = run.asking.first_look()?;
+    let was_there = run.asking.envelope.arrived <= first;
+    if was_there { refusal("A32", "the message was there before the folder was first looked at") } else { None }
 }
 
 /// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look

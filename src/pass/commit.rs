@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
 use super::{Cause, Notice, Report, World};
@@ -31,6 +33,8 @@ pub struct Committer {
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
+    /// When the open folder was looked at for the first time.
+    pub(super) first_look: Option<Timestamp>,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
@@ -47,6 +51,7 @@ impl Committer {
             account: account.to_owned(),
             engine,
             into,
+            first_look: None,
             attempts: HashMap::new(),
             done: Vec::new(),
             report: Report::of(account),
@@ -60,8 +65,9 @@ impl Committer {
         std::mem::replace(self, empty)
     }
 
-    /// Reads the failed attempts at a folder's messages.
+    /// Reads what is known of a folder: when it was first looked at, and the failed attempts at its messages.
     pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
+        self.first_look = Some(self.world.store.first_look(origin, self.world.now())?);
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
     }

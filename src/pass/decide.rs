@@ -96,7 +96,7 @@ impl Committer {
             return Ok(Verdict::Decided(decision));
         }
         self.world.store.deciding(&self.account, Some(&envelope.key))?;
-        let facts = WorldFacts { world: &self.world, earlier, programs: true, at: None };
+        let facts = WorldFacts { world: &self.world, earlier, first_look: self.first_look, programs: true, at: None };
         // A rule cannot panic by itself; a library under it might.
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, envelope, &facts)));
         Ok(match asked {

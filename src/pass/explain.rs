@@ -31,7 +31,7 @@ pub fn explain(
     run_programs: bool,
     at: Option<Zoned>,
 ) -> Explanation {
-    let facts = WorldFacts { world, earlier: &[], programs: run_programs, at };
+    let facts = WorldFacts { world, earlier: &[], first_look: None, programs: run_programs, at };
     let (decision, trace) = engine.explain(message, envelope, &facts);
     let answer = engine.would_answer(message, envelope, &facts);
     Explanation { decision, trace, answer }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use jiff::Zoned;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
 use super::World;
 use crate::decision::{Fact, Write};
@@ -18,6 +18,8 @@ pub(super) struct WorldFacts<'a> {
     pub(super) world: &'a World,
     /// What the messages before this one in the batch will write, in their order.
     pub(super) earlier: &'a [Write],
+    /// When the folder was looked at for the first time.
+    pub(super) first_look: Option<Timestamp>,
     /// Whether programs are started.
     pub(super) programs: bool,
     /// Another time than the present.
@@ -39,6 +41,10 @@ impl Facts for WorldFacts<'_> {
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
         let given = self.world.store.last_number(counter).map_err(|e| Unanswered(e.to_string()))?;
         Ok(given.max(Write::last_number(self.earlier.iter(), counter)))
+    }
+
+    fn first_look(&self) -> Option<Timestamp> {
+        self.first_look
     }
 
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {

@@ -131,7 +131,7 @@ impl Refilter<'_> {
     }
 
     fn facts(&self) -> WorldFacts<'_> {
-        WorldFacts { world: self.world, earlier: &[], programs: self.run_programs, at: None }
+        WorldFacts { world: self.world, earlier: &[], first_look: None, programs: self.run_programs, at: None }
     }
 
     fn look_at(

@@ -5,6 +5,7 @@
 //! fetched), [`Source::fetch`] (batches of messages), [`Source::settle`] (keep, seen, delete, move), and at the end
 //! [`Source::close`]. POP3 deletes only when its QUIT was answered, so `close` says what was settled.
 
+mod arrival;
 pub mod imap;
 mod outlet;
 pub mod pop3;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::arrival::arrival;
 use self::imap::ImapSource;
 use self::pop3::Pop3Source;
 use crate::config::{Account, Protocol, Retention, Select};
@@ -69,9 +71,15 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The message with its bytes. One without a date arrived now.
+    /// The message with its bytes. One without any date arrived now.
     fn fetched(&self, key: Key, bytes: Bytes) -> Fetched {
-        let arrived = self.arrived.unwrap_or_else(Timestamp::now);
+        let now = Timestamp::now();
+        let by_itself = || match &bytes {
+            Bytes::Memory(bytes) | Bytes::Spooled { head: bytes, .. } | Bytes::Rehead { head: bytes, .. } => {
+                arrival(bytes, now)
+            }
+        };
+        let arrived = self.arrived.or_else(by_itself).unwrap_or(now);
         let envelope = Envelope { key, arrived, flags: self.flags.clone(), announced: self.announced };
         Fetched { envelope, bytes }
     }

@@ -118,6 +118,15 @@ CREATE TABLE answered (
     PRIMARY KEY (handle, sender)
 ) WITHOUT ROWID;
 CREATE INDEX answered_at ON answered (handle, at);
+-- When a folder was looked at for the first time: what had arrived before is not answered. Apart from `origin`, whose row
+-- says that the first run is over.
+CREATE TABLE first_look (
+    account TEXT NOT NULL,
+    folder TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (account, folder, generation)
+) WITHOUT ROWID;
 -- The last numbers that were given (`number`). Never pruned: a number that was forgotten would be given again.
 CREATE TABLE counter (
     counter TEXT PRIMARY KEY,

@@ -269,6 +269,25 @@ impl Store for SqliteStore {
         })
     }
 
+    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
+        let Origin { account, folder, generation } = origin;
+        let noted = self.read("asking when a folder was first looked at", |db| {
+            db.prepare_cached("SELECT at FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
+                .query_row(params![account, folder, generation], |row| row.get(0))
+                .optional()
+        })?;
+        if let Some(noted) = noted {
+            return Ok(time(noted));
+        }
+        self.write("noting that a folder is looked at", |tx| {
+            tx.execute(
+                "INSERT OR IGNORE INTO first_look (account, folder, generation, at) VALUES (?1, ?2, ?3, ?4)",
+                params![account, folder, generation, now.as_second()],
+            )
+        })?;
+        Ok(now)
+    }
+
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>> {
         self.read("reading failed attempts", |db| {
             let mut query = db.prepare_cached(

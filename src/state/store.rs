@@ -94,6 +94,9 @@ pub trait Store: Send + Sync {
     /// Counts a failed attempt at a message. Another trouble than the last time begins to count anew.
     fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
 
+    /// When an origin was looked at for the first time: now, if it was not yet.
+    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
+
     /// The failed attempts at an origin's messages, by id.
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::outbox::User;
 use crate::stage::{Account, mailbox};
 use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::mailbox::Incoming;
 use crate::support::sandbox::Sandbox;
 
 const MANY: usize = 20;
@@ -62,7 +63,8 @@ fn one_mail_in_twenty_accounts_is_answered_once() {
     let servers: Vec<ImapServer> = (1..=MANY)
         .map(|n| {
             let mailbox = mailbox();
-            mailbox.add("INBOX", copy(n, ID));
+            let at = jiff::Timestamp::now().as_second() + 60;
+            mailbox.add_message("INBOX", Incoming::new(copy(n, ID)).arrived(at));
             ImapServer::start(&mailbox, ImapOptions::default())
         })
         .collect();

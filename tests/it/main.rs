@@ -19,6 +19,7 @@ mod docs;
 mod engine;
 mod fetch;
 mod filters;
+mod first_look;
 mod forwards;
 mod hostile;
 mod hostile_mail;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::stage::{Account, mailbox};
 use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::mailbox::Incoming;
 use crate::support::postfix::Postfix;
 use crate::support::rough_line::{Passed, Random, RoughLine};
 use crate::support::sandbox::Sandbox;
@@ -37,7 +38,9 @@ fn mail(n: usize) -> String {
 /// A home with so many messages in its outbox.
 fn home(messages: usize) -> Sandbox {
     let mailbox = mailbox();
-    (1..=messages).for_each(|n| _ = mailbox.add("INBOX", mail(n)));
+    // They come after the first look at the folder, or none would be answered.
+    let at = jiff::Timestamp::now().as_second() + 60;
+    (1..=messages).for_each(|n| _ = mailbox.add_message("INBOX", Incoming::new(mail(n)).arrived(at)));
     let server = ImapServer::start(&mailbox, ImapOptions::default());
     let account = Account::imap(server.port()).top("me: [me@home.example]").top(RULES);
     let sandbox = account.sandbox();

@@ -9,8 +9,9 @@ use super::wire::{LONG_UIDL, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Flags, MAX_HEADER, Message, head_hash};
+use crate::message::{Flags, MAX_HEADER, head_hash};
 use crate::net::deadline;
+use crate::source::arrival::arrival;
 use crate::source::{Details, Listed, Listing};
 
 /// The most messages of one mailbox.
@@ -99,7 +100,7 @@ impl Pop3Source {
             Listed {
                 id,
                 announced: message.size,
-                arrived: head.as_deref().and_then(arrival),
+                arrived: head.as_deref().and_then(|head| arrival(head, Timestamp::now())),
                 flags: Flags::default(),
                 head_hash: head.as_deref().map(head_hash),
             }
@@ -149,26 +150,4 @@ fn with_ordinal(mut uidl: Vec<u8>, ordinal: u32) -> Vec<u8> {
         uidl.extend(ordinal.to_string().bytes());
     }
     uidl
-}
-
-/// When a message arrived: the date of its topmost Received field, else of its Date field.
-fn arrival(head: &[u8]) -> Option<Timestamp> {
-    let message = Message::new(Bytes::Memory(head.to_vec()));
-    let received = message.first("Received").and_then(|value| value.rsplit_once(';')).map(|(_, date)| date);
-    let seconds = |date: &str| mailparse::dateparse(date.trim()).ok();
-    let second = received.and_then(seconds).or_else(|| message.first("Date").and_then(seconds))?;
-    Timestamp::from_second(second).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arrival_prefers_the_last_hop() {
-        let head = b"Received: from a by b; Tue, 3 Nov 2026 10:00:00 +0100\nDate: Mon, 2 Nov 2026 10:00:00 +0000\n";
-        assert_eq!(arrival(head), "2026-11-03T09:00:00Z".parse().ok());
-        assert_eq!(arrival(b"Date: Mon, 2 Nov 2026 10:00:00 +0000\n"), "2026-11-02T10:00:00Z".parse().ok());
-        assert_eq!(arrival(b"Subject: x\n"), None);
-    }
 }

@@ -121,6 +121,10 @@ impl Store for MortalStore {
         self.look()?.last_number(counter)
     }
 
+    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
+        self.step("first look")?.first_look(origin, now)
+    }
+
     fn list_entries(&self, list: &str) -> Result<Vec<String>> {
         self.look()?.list_entries(list)
     }
