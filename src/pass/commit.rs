@@ -102,7 +102,7 @@ impl Committer {
             }
             tracing::info!("{}: what the rules had read changed meanwhile; they are asked again", self.account);
             // Without the lock it is only less likely to end well.
-            turn = turn.or_else(|| Lock::take(&self.world.locks(), "decide-again", PATIENCE).ok());
+            turn = turn.or_else(|| Lock::take(&self.world.locks(), "(decide again)", PATIENCE).ok());
         }
         let text = format!("deciding about {} messages: what the rules read changed {DECISIONS} times", arrived.len());
         Err(Error::transient(Kind::Busy, text))
