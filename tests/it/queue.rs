@@ -196,3 +196,39 @@ fn what_comes_from_an_account_goes_by_its_relay_unless_the_rule_names_one() {
     let output = user.sandbox.run(&["--allow-root", "fetch"]);
     assert_eq!(servers.each_ref().map(SmtpServer::count), [0, 1, 1], "{output}");
 }
+
+/// The one that met the trouble was the first again after each rest.
+#[test]
+fn a_mail_that_ends_every_connection_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<deadly", "421 4.3.0 not you"));
+    let user = User::without_relay(
+        "  - {name: deadly, if: {subject: deadly}, do: {redirect: deadly@far.example}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "deadly"));
+    user.deliver(mail(2, "hi"));
+    user.settled();
+    user.relay(server.port());
+    user.queue(&["retry"]);
+    // Times are noted in seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    user.queue(&["retry"]);
+    assert_eq!((server.count(), user.states()), (1, vec!["waiting".to_owned(), "sent".to_owned()]));
+}
+
+#[test]
+fn a_foreign_sender_that_is_refused_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("MAIL FROM:<ann@far", "553 5.7.1 not yours"));
+    let user = User::without_relay(
+        "  - {name: foreign, if: {subject: foreign}, do: {redirect: {to: you@far.example, envelope_from: original}}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "foreign"));
+    user.deliver(mail(2, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let output = user.queue(&["retry"]);
+    assert_eq!((server.count(), user.states()), (1, vec!["waiting".to_owned(), "sent".to_owned()]), "{output}");
+    assert!(output.stderr.contains("not yours"), "{output}");
+    assert!(user.inbox().iter().any(|mail| mail.contains("553 5.7.1 not yours")), "{:#?}", user.inbox());
+}

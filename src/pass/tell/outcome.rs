@@ -86,7 +86,7 @@ impl Pass<'_> {
     }
 
     /// Tries again later, or gives up when it would be too late.
-    fn later(&mut self, item: Item, cause: &str) -> Result<()> {
+    pub(super) fn later(&mut self, item: Item, cause: &str) -> Result<()> {
         let Item { row, original } = item;
         self.again(row, Some(original), cause)
     }

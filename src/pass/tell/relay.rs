@@ -81,6 +81,8 @@ impl Pass<'_> {
                 self.note(item, verdicts)?;
                 Ok(true)
             }
+            // Another sender than the usual one says nothing about the rest of the mail.
+            Err(Trouble::Sender(error)) if from != own => self.sender_refused(item, &relay.name, &error),
             Err(trouble) => self.troubled(item, &relay.name, own, trouble),
         }
     }
@@ -121,10 +123,19 @@ impl Pass<'_> {
         }
     }
 
-    /// A row waits for a relay that rests now: for this sender, or for all.
+    /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
+    fn sender_refused(&mut self, item: Item, relay: &str, error: &Error) -> Result<bool> {
+        undelivered::tell_of_relay(self.world, relay, error)?;
+        let cause = clean::line(error.to_string().as_bytes());
+        self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
+        self.later(item, &cause).map(|()| true)
+    }
+
+    /// A row waits for a relay that rests now: for this sender, or for all. It is due when the rest ends: should the trouble
+    /// be with this very mail, all that were due before have their turn first.
     pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
-        self.let_rest(relay, sender.to_owned(), &cause)?;
+        row.due = self.let_rest(relay, sender.to_owned(), &cause)?;
         undelivered::tell_of_relay(self.world, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
@@ -135,7 +146,8 @@ impl Pass<'_> {
         Ok(false)
     }
 
-    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<()> {
+    /// Until when it rests.
+    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<Timestamp> {
         let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let now = self.world.now();
@@ -144,7 +156,7 @@ impl Pass<'_> {
         self.world.store.rest(&rest)?;
         self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
         self.rests.push(rest);
-        Ok(())
+        Ok(until)
     }
 
     /// It works again.
