@@ -62,10 +62,23 @@ pub(super) fn claim(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> 
     Ok(changed == 1)
 }
 
+/// What the user put aside while somebody found that it has to wait stays aside.
 pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    tx.prepare_cached("UPDATE outbox SET state = ?2, telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1")?
-        .execute(params![row.id, number(row.state), json, row.due.as_second(), row.said, row.changed.as_second()])?;
+    tx.prepare_cached(
+        "UPDATE outbox SET state = CASE WHEN state = ?8 AND ?2 = ?7 THEN state ELSE ?2 END,
+         telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1",
+    )?
+    .execute(params![
+        row.id,
+        number(row.state),
+        json,
+        row.due.as_second(),
+        row.said,
+        row.changed.as_second(),
+        number(OutboxState::Waiting),
+        number(OutboxState::Held),
+    ])?;
     Ok(())
 }
 

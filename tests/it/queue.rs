@@ -232,3 +232,21 @@ fn a_foreign_sender_that_is_refused_holds_up_no_other() {
     assert!(output.stderr.contains("not yours"), "{output}");
     assert!(user.inbox().iter().any(|mail| mail.contains("553 5.7.1 not yours")), "{:#?}", user.inbox());
 }
+
+#[test]
+fn what_is_put_aside_while_its_relay_is_asked_stays_aside() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("EHLO", "421 later"));
+    let user = Arc::new(User::without_relay(FORWARD));
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let other = Arc::clone(&user);
+    server.at_command(move |command| {
+        if command.starts_with("EHLO") {
+            assert_eq!(other.queue(&["hold", "1"]).code, 0);
+        }
+    });
+    let output = user.queue(&["retry"]);
+    assert!(output.stderr.contains("421 later"), "{output}");
+    assert_eq!(user.states(), ["held"]);
+}

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Append, Way};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::message::Flags;
 use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
@@ -18,6 +18,8 @@ use crate::state::{OutboxRow, OutboxState};
 enum Appended {
     Now(String),
     Before,
+    /// Not at all: the user has put it aside meanwhile.
+    Not,
 }
 
 impl Pass<'_> {
@@ -35,8 +37,9 @@ impl Pass<'_> {
         if self.rests(&name, "") {
             return Ok(false);
         }
+        // What was sent elsewhere must not wait for this server.
+        self.write_outcomes()?;
         if !self.appenders.contains_key(&name) {
-            self.write_outcomes()?;
             match Appender::connect(&account).await {
                 Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
                 Err(error) => return self.put_off(row, &name, "", &error),
@@ -48,6 +51,7 @@ impl Pass<'_> {
             Ok(Appended::Before) => {
                 self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
             }
+            Ok(Appended::Not) => return Ok(true),
             Err(NotAppended::Refused(error)) => {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
                 self.note(item, vec![verdict])?;
@@ -86,8 +90,7 @@ impl Pass<'_> {
             Err(error) => return Ok(Err(NotAppended::Broken(error))),
         }
         if !self.claim(&item.row)? {
-            let busy = Error::transient(Kind::Busy, "somebody else has taken this row");
-            return Ok(Err(NotAppended::Refused(busy)));
+            return Ok(Ok(Appended::Not));
         }
         item.row.telling.way = Way::Imap(append.clone());
         item.row.state = OutboxState::Sending;
