@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Entry, EntryId, OutboxRow, OutboxState, Rest};
 use crate::decision::Telling;
@@ -37,6 +37,17 @@ pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<V
         "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
     ))?;
     query.query_map(params![entry, limit], row_of)?.collect()
+}
+
+pub(super) fn row(db: &Connection, id: i64) -> Sql<Option<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE outbox.id = ?1"))?;
+    query.query_row([id], row_of).optional()
+}
+
+pub(super) fn still_to_tell(db: &Connection) -> Sql<Vec<OutboxRow>> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
+    query.query_map([], row_of)?.collect()
 }
 
 pub(super) fn due(db: &Connection, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Sql<Vec<OutboxRow>> {

@@ -250,3 +250,41 @@ fn what_is_put_aside_while_its_relay_is_asked_stays_aside() {
     assert!(output.stderr.contains("421 later"), "{output}");
     assert_eq!(user.states(), ["held"]);
 }
+
+/// It was said to be given up, and a row that was held waited to be sent.
+#[test]
+fn what_cannot_be_read_is_not_dropped() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    assert_eq!(user.queue(&["hold", "1"]).code, 0);
+    let file = user.sandbox.home().join("state/spool").join(&spooled(&user)[0]);
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let output = user.queue(&["drop", "1"]);
+    assert!(output.code == 75 && output.stderr.contains("entry 1 stays: reading"), "{output}");
+    assert_eq!(user.states(), ["held"]);
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(file.with_extension("away"), &file).unwrap();
+    assert_eq!(user.queue(&["drop", "1"]).code, 0);
+    assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 3));
+}
+
+#[test]
+fn what_waits_is_seen_behind_a_hundred_thousand_rows() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let db = rusqlite::Connection::open(user.sandbox.home().join("state/state.db")).unwrap();
+    db.execute_batch(
+        "WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n LIMIT 100000)
+         INSERT INTO outbox (entry, n, kind, telling, bytes, state, attempts, due, at)
+         SELECT entry, n.n, kind, telling, 'x', 2, 1, due, at FROM outbox, n WHERE id = 1",
+    )
+    .unwrap();
+    assert_eq!(user.queue(&["list"]).stdout.lines().count(), 1);
+    for verb in ["show", "hold"] {
+        let output = user.queue(&[verb, "1"]);
+        assert_eq!(output.code, 0, "{output}");
+    }
+}

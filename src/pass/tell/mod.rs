@@ -11,6 +11,7 @@ mod outcome;
 mod relay;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -225,10 +226,17 @@ impl Pass<'_> {
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     // Read under the lock: nobody sends it meanwhile.
     let _lock = Lock::try_take(&world.locks(), OUTBOX)?;
-    let Some(row) = world.store.outbox(None, u32::MAX)?.into_iter().find(|row| row.id == id) else { return Ok(None) };
+    let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
-    Pass::begin(world, &Ways::default())?.give_up_unsent(row, "dropped by the user")?;
+    let ways = Ways::default();
+    let mut pass = Pass::begin(world, &ways)?;
+    match world.read(&row.bytes) {
+        Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
+        Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,
+        // The only copy may be there yet: the row stays as it is.
+        Err(e) => return Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
+    }
     Ok(None)
 }
