@@ -377,6 +377,37 @@ fn sendmail_takes_what_mutt_gives() {
     );
 }
 
+/// The options of a link named `sendmail` are that program's, not ours: `-q` means the queue.
+#[test]
+fn links_named_sendmail_and_mailq_are_those_programs() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay("  - {name: none, do: keep}");
+    let run = |name: &str, arguments: &[&str], message: &str| {
+        let link = user.sandbox.home().join(name);
+        std::os::unix::fs::symlink(PROGRAM, &link).ok();
+        let mut command = std::process::Command::new(link);
+        command.args(arguments).env_clear().env("HOME", user.sandbox.home());
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run("sendmail", &["-ti"], "To: a@x.example\nSubject: x\n\n.\nend\n").0, 0);
+    user.settled();
+    for (name, arguments) in [("mailq", &[][..]), ("sendmail", &["-bp"])] {
+        let (code, out) = run(name, arguments, "");
+        assert!(code == 0 && out.lines().count() == 1 && out.contains("a@x.example"), "{name} {out}");
+    }
+    user.relay(server.port());
+    rusqlite::Connection::open(user.sandbox.home().join("state/state.db"))
+        .unwrap()
+        .execute("UPDATE outbox SET state = 0, due = 0", [])
+        .unwrap();
+    assert_eq!(run("sendmail", &["-q"], "").0, 0);
+    assert!(text(&server.last()).ends_with("\n.\nend\n"), "the dot did not end it");
+}
+
 #[test]
 fn a_program_gets_the_message_and_says_whether_it_went_well() {
     let user = User::new(
