@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::output::Output;
 use super::queue::Queue;
-use super::setup::Setup;
+use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message, to_lf};
 use crate::pass::{self, Outgoing, Ways, World};
@@ -56,9 +56,14 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
     if bytes.len() as u64 > MOST {
         return Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
     }
-    let mut bytes = to_lf(&bytes);
+    let mut bytes = to_lf(without_mbox_line(&bytes));
     if !options.ignore_dots {
         cut_at_dot(&mut bytes);
+    }
+    if !bytes.is_empty() && !bytes.starts_with(b"\n") && Message::new(Bytes::Memory(bytes.clone())).fields().is_empty()
+    {
+        // A body alone, as in `echo done | sendmail me@example.com`.
+        bytes.insert(0, b'\n');
     }
     let world = World::open(&setup.config)?;
     let ways = Ways::of(&setup.config);

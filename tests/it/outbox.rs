@@ -377,6 +377,59 @@ fn sendmail_takes_what_mutt_gives() {
     );
 }
 
+/// Debian's cron names `root`; others have it in the header.
+#[test]
+fn what_cron_has_for_root_comes_to_the_user() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: none, do: keep}", &server);
+    let message = "From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@box> backup\n\nfailed\n";
+    for options in
+        [&["-i", "-FCronDaemon", "-B8BITMIME", "-oem", "root"][..], &["-FCronDaemon", "-i", "-t", "-f", "root"]]
+    {
+        let output = user.sandbox.run_with_stdin(&[&["--allow-root", "sendmail"], options].concat(), message);
+        assert_eq!(output.code, 0, "{output}");
+    }
+    user.until("they are sent", |rows| rows.len() == 2 && rows.iter().all(|row| row["state"] == "sent"));
+    for taken in server.mails() {
+        assert_eq!((taken.to.as_slice(), from(&taken)), (&["me@home.example".to_owned()][..], "me@home.example"));
+        let text = text(&taken);
+        assert!(text.contains("\nFrom: \"CronDaemon\" <me@home.example>\n") && !text.contains("From: root"), "{text}");
+    }
+}
+
+#[test]
+fn a_body_alone_and_a_list_of_recipients_are_taken() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: none, do: keep}", &server);
+    let send = |to: &str, text: &str| user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], text);
+    for (text, body) in
+        [("it failed\nat last", "\n\nit failed\nat last\n"), ("\nx\n", "\n\nx\n"), ("Subject: x", ": x\n")]
+    {
+        assert_eq!(send("a@x.example, B <b@x.example>", text).code, 0);
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        let taken = server.last();
+        assert_eq!(taken.to, ["a@x.example", "b@x.example"]);
+        let got = self::text(&taken);
+        assert!(got.contains(body) && got.contains("From: me@home.example\n"), "{got}");
+    }
+    for to in ["a@x b@x", "", "a@", "Ann"] {
+        let output = send(to, "Subject: x\n\nx\n");
+        let said = if to == "Ann" { output.code == 0 } else { output.stderr.contains("is no address; write") };
+        assert!(said, "{to}: {output}");
+    }
+    assert!(send("a@x.example", "").stderr.contains("there is no message"));
+}
+
+#[test]
+fn without_an_address_of_ones_own_nothing_is_sent_from_nobody() {
+    let user = User::without_relay("  - {name: none, do: keep}");
+    user.sandbox.config("maildir: ~/Mail\nstate: ~/state\n");
+    for to in ["a@x.example", "root"] {
+        let output = user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], "Subject: x\n\nx\n");
+        assert!(output.code == 64 && output.stderr.contains("add `me:` to the config"), "{output}");
+    }
+}
+
 /// The options of a link named `sendmail` are that program's, not ours: `-q` means the queue.
 #[test]
 fn links_named_sendmail_and_mailq_are_those_programs() {
