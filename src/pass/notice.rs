@@ -20,8 +20,9 @@ pub enum Cause {
     RulesFailed,
     /// The rules put a message off for too long.
     Deferred,
-    /// Something could not be told: the number of its row in the outbox.
-    Undelivered(i64),
+    /// Something could not be told: the number of its row in the outbox, and how many recipients it still had. Others may
+    /// refuse it later on the same day.
+    Undelivered(i64, usize),
     /// A relay does not take mail.
     RelayRefuses,
     /// The server refused the credentials.
@@ -37,7 +38,7 @@ pub enum Cause {
 impl Cause {
     fn word(self) -> String {
         let word = match self {
-            Self::Undelivered(id) => return format!("undelivered-{id}"),
+            Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses => "relay-refuses",
             Self::SetAside => "set-aside",
             Self::Crashed => "crashed",
@@ -53,7 +54,7 @@ impl Cause {
 
     fn subject(self) -> &'static str {
         match self {
-            Self::Undelivered(_) => "a message could not be sent on",
+            Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses => "a relay does not take mail",
             Self::SetAside => "a message could not be fetched",
             Self::Crashed => "a message was filed without its rules",

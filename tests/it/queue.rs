@@ -64,6 +64,7 @@ fn what_waits_when_the_state_is_lost_is_kept_and_not_sent() {
     user.settled();
     let big = format!("{}{}", mail(3, "big"), "a line of some length\n".repeat(500_000));
     user.deliver(&big);
+    user.settled();
     for file in ["state.db", "state.db-wal", "state.db-shm"] {
         std::fs::remove_file(user.sandbox.home().join("state").join(file)).ok();
     }
@@ -287,4 +288,58 @@ fn what_waits_is_seen_behind_a_hundred_thousand_rows() {
         let output = user.queue(&[verb, "1"]);
         assert_eq!(output.code, 0, "{output}");
     }
+}
+
+/// Kills between the filing and the note of it: the same state, made by hand.
+#[test]
+fn what_is_refused_again_after_a_crash_is_not_filed_again() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 no"));
+    let user = User::with_relay("  - {name: forward, do: {redirect: you@far.example}}", &server);
+    user.deliver(mail(1, "hi"));
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
+    user.change_rows("state = 1");
+    user.queue(&["run"]);
+    assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 2));
+}
+
+/// The second refusal of a day had no notice.
+#[test]
+fn each_refusal_of_one_message_is_said() {
+    let refuse = |b: &str| {
+        SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<a@x", "550 5.1.1 no a").reply("RCPT TO:<b@x", b))
+    };
+    let (first, second) = (refuse("450 4.2.1 greylisted"), refuse("550 5.1.1 no b"));
+    let user = User::with_relay("  - {name: forward, do: {redirect: [a@x.example, b@x.example]}}", &first);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(second.port());
+    user.queue(&["retry"]);
+    let inbox = user.inbox();
+    assert_eq!(inbox.len(), 3, "{inbox:#?}");
+    for cause in ["no a", "no b"] {
+        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
+    }
+}
+
+/// The inbox cannot be written: who has got the message gets it once.
+#[test]
+fn who_has_it_does_not_get_it_again_while_a_refusal_cannot_be_filed() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<b@x", "550 5.1.1 no"));
+    let user = User::without_relay("  - {name: forward, do: {redirect: [a@x.example, b@x.example]}}");
+    std::fs::write(user.sandbox.maildir(), "in the way").unwrap();
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "ho"));
+    user.settled();
+    user.relay(server.port());
+    for _ in 0..2 {
+        user.change_rows("due = 0");
+        user.queue(&["retry"]);
+    }
+    assert_eq!(server.count(), 2, "each to a@x, once: {:#?}", user.rows());
+    std::fs::remove_file(user.sandbox.maildir()).unwrap();
+    for _ in 0..2 {
+        user.queue(&["run"]);
+        user.change_rows("due = 0");
+    }
+    assert_eq!((server.count(), user.inbox().len()), (2, 4));
 }

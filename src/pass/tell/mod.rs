@@ -125,11 +125,25 @@ impl Pass<'_> {
                     if is_over() {
                         return Ok(());
                     }
-                    moved |= self.one(row).await?;
+                    moved |= self.one(row).await.or_else(|e| self.unfiled(e))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A folder that cannot be written holds up no row but the one that has to go there: that one is as it would be after a
+    /// crash, and the next pass goes on with it. Without the state nothing goes on.
+    fn unfiled(&mut self, error: Error) -> Result<bool> {
+        if error.kind() != Kind::Disk {
+            return Err(error);
+        }
+        self.told.later += 1;
+        let text = error.to_string();
+        if !self.told.remarks.contains(&text) {
+            self.told.remarks.push(text);
+        }
+        Ok(false)
     }
 
     async fn end(mut self) -> Told {
