@@ -343,3 +343,54 @@ fn who_has_it_does_not_get_it_again_while_a_refusal_cannot_be_filed() {
     }
     assert_eq!((server.count(), user.inbox().len()), (2, 4));
 }
+
+#[test]
+fn what_is_refused_is_filed_byte_by_byte_whatever_its_size() {
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let head = mail(1, "big").split_once("\n\n").unwrap().0.to_owned();
+    let messages = [
+        format!("{head}\n\n{}end", "a line of some length\n".repeat(500_000)),
+        format!("{head}\n{}", "X-Field: of some length and more\n".repeat(300_000)),
+        format!("{head}\n\nNUL \0 and no end"),
+        head.clone(),
+    ];
+    for (n, message) in messages.iter().enumerate() {
+        let message = message.replace("<1@", &format!("<{n}@"));
+        user.deliver(&message);
+        user.until("it is tried", |rows| rows.len() == n + 1 && rows.iter().all(|row| row["said"] != ""));
+        let id = (n + 1).to_string();
+        let output = user.queue(&["drop", &id]);
+        assert_eq!(output.code, 0, "{output}");
+        let inbox = user.inbox();
+        let found =
+            inbox.iter().find(|found| !found.contains("X-Mailsluice-Notice") && found.contains(&format!("<{n}@")));
+        let found = found.expect("it is filed");
+        assert!(found.trim_end() == message.trim_end(), "{n}: {} {}", found.len(), message.len());
+    }
+}
+
+/// A relay may take ten minutes to answer, and whoever stops a service kills it long before.
+#[test]
+fn a_program_that_is_to_stop_does_not_wait_for_a_relay_that_hangs() {
+    std::thread::scope(|scope| {
+        for (hangs, last) in [("EHLO", "EHLO"), (".", "DATA")] {
+            scope.spawn(move || stops_at(hangs, last));
+        }
+    });
+}
+
+fn stops_at(hangs: &str, last: &str) {
+    let server = SmtpServer::start(SmtpOptions::default().reply(hangs, "hang"));
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+    user.until("it hangs", |_| server.commands().iter().any(|command| command.starts_with(last)));
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = std::time::Instant::now();
+    kill_process(Pid::from_raw(i32::try_from(running.pid()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    let output = running.wait();
+    assert!(begun.elapsed() < Duration::from_secs(35), "{output}");
+    assert_eq!(user.states(), ["waiting"], "it is not left as being sent");
+}

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::{Item, Pass};
+use super::{Item, Pass, stopped, unless_stopped};
 use crate::clean;
 use crate::decision::{Append, Way};
 use crate::error::Result;
@@ -40,9 +40,10 @@ impl Pass<'_> {
         // What was sent elsewhere must not wait for this server.
         self.write_outcomes()?;
         if !self.appenders.contains_key(&name) {
-            match Appender::connect(&account).await {
-                Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
-                Err(error) => return self.put_off(row, &name, "", &error),
+            match unless_stopped(&self.stop, Appender::connect(&account)).await {
+                Some(Ok(appender)) => _ = self.appenders.insert(name.clone(), appender),
+                Some(Err(error)) => return self.put_off(row, &name, "", &error),
+                None => return Ok(false),
             }
         }
         let Some(mut item) = self.with_message(row)? else { return Ok(true) };
@@ -102,7 +103,8 @@ impl Pass<'_> {
         }
         let arrived = Timestamp::from_second(append.arrived).unwrap_or(now);
         let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
-        Ok(appender.append(&append.folder, &flags, arrived, &item.original).await.map(Appended::Now))
+        let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
+        Ok(appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))).map(Appended::Now))
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
     let Some(_lock) = turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world)?;
     salvage::salvage(world)?;
-    let mut pass = Pass::begin(world, ways)?;
+    let mut pass = Pass::begin(world, ways, stop.clone())?;
     pass.settle_interrupted()?;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
@@ -83,6 +83,23 @@ fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
     }
 }
 
+/// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
+const LAST_ANSWER: Duration = Duration::from_secs(20);
+
+/// What a server was asked, unless the program has to stop before it answers.
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+    };
+    tokio::select! { biased; done = work => Some(done), () = over => None }
+}
+
+/// Nobody knows whether it was taken.
+fn stopped() -> Error {
+    Error::transient(Kind::Busy, "the program had to stop before there was an answer")
+}
+
 struct Pass<'a> {
     world: &'a World,
     ways: &'a Ways,
@@ -95,6 +112,7 @@ struct Pass<'a> {
     rests: Vec<Rest>,
     /// How much was sent within the time of each limit.
     counts: HashMap<&'static str, u64>,
+    stop: CancellationToken,
 }
 
 /// A row with its message, when it is sent.
@@ -104,10 +122,10 @@ struct Item {
 }
 
 impl<'a> Pass<'a> {
-    fn begin(world: &'a World, ways: &'a Ways) -> Result<Self> {
+    fn begin(world: &'a World, ways: &'a Ways, stop: CancellationToken) -> Result<Self> {
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new() })
+        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
     }
 }
 
@@ -245,7 +263,7 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
         return Ok(Some(row.state));
     }
     let ways = Ways::default();
-    let mut pass = Pass::begin(world, &ways)?;
+    let mut pass = Pass::begin(world, &ways, CancellationToken::new())?;
     match world.read(&row.bytes) {
         Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
         Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,

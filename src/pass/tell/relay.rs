@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::outcome::{for_each, recipients};
-use super::{Item, Pass};
+use super::{Item, Pass, stopped, unless_stopped};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
@@ -38,8 +38,11 @@ impl Pass<'_> {
             // What was sent over another connection must not wait for this one.
             self.write_outcomes()?;
         }
-        if let Err(error) = self.connect(&relay).await {
-            return self.put_off(row, &relay.name, "", &error);
+        let stop = self.stop.clone();
+        match unless_stopped(&stop, self.connect(&relay)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return self.put_off(row, &relay.name, "", &error),
+            None => return Ok(false),
         }
         // Before the message is touched: one that kills the program has one attempt more each time.
         if !self.claim(&row)? {
@@ -69,13 +72,9 @@ impl Pass<'_> {
         let from = self.ways.reverse_path(&item.row.telling, relay, own, original).to_owned();
         let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
         let mail = Mail { from: &from, to: &to, message: &message, no_reports };
-        let mut sent = self.send(relay, &mail).await;
-        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
-            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
-            self.open.remove(&relay.name);
-            sent = self.send(relay, &mail).await;
-        }
-        match sent {
+        let stop = self.stop.clone();
+        let sent = unless_stopped(&stop, self.send_over(relay, &mail, was_open)).await;
+        match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
             Ok(verdicts) => {
                 self.wake(&relay.name, own)?;
                 self.note(item, verdicts)?;
@@ -87,11 +86,26 @@ impl Pass<'_> {
         }
     }
 
+    async fn send_over(
+        &mut self,
+        relay: &Relay,
+        mail: &Mail<'_>,
+        was_open: bool,
+    ) -> std::result::Result<Vec<Verdict>, Trouble> {
+        let sent = self.send(relay, mail).await;
+        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
+            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
+            self.open.remove(&relay.name);
+            return self.send(relay, mail).await;
+        }
+        sent
+    }
+
     async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
         self.connect(relay).await.map_err(Trouble::Relay)?;
         match self.open.get_mut(&relay.name) {
             Some(connection) => connection.send(mail).await,
-            None => Ok(Vec::new()),
+            None => Err(Trouble::Relay(Error::transient(Kind::Network, "there is no connection"))),
         }
     }
 
