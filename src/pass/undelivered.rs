@@ -68,7 +68,7 @@ pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    committer.notify(&Notice { cause: Cause::RelayRefuses, account: OUTBOX.to_owned(), text })?;
+    committer.notify(&Notice { cause: Cause::RelayRefuses(relay.to_owned()), account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 

@@ -394,3 +394,35 @@ fn stops_at(hangs: &str, last: &str) {
     assert!(begun.elapsed() < Duration::from_secs(35), "{output}");
     assert_eq!(user.states(), ["waiting"], "it is not left as being sent");
 }
+
+#[test]
+fn an_answer_that_was_interrupted_leaves_no_file_behind() {
+    let user = User::without_relay("  - {name: away, do: {vacation: I am away}}");
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    assert_eq!(spooled(&user).len(), 1);
+    user.change_rows("state = 1");
+    user.queue(&["run"]);
+    assert_eq!((user.states(), spooled(&user).len()), (vec!["failed".to_owned()], 0));
+}
+
+#[test]
+fn each_relay_that_refuses_is_said() {
+    let refuse = |why: &str| SmtpServer::start(SmtpOptions::default().reply("MAIL", why));
+    let servers = [refuse("550 5.7.1 closed"), refuse("550 5.7.1 unknown")];
+    let user = User::without_relay(
+        "  - {name: other, if: {subject: other}, do: {redirect: {to: you@far.example, relay: other}}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    let relay = |n: usize| format!("{{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}", servers[n].port());
+    user.config(&format!("relays: {{default: {}, other: {}}}\n", relay(0), relay(1)));
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "other"));
+    user.until("both are refused", |rows| rows.iter().filter(|row| row["said"] != "").count() == 2);
+    user.queue(&["run"]);
+    let inbox = user.inbox();
+    assert_eq!(inbox.len(), 2, "{inbox:#?}");
+    for cause in ["closed", "unknown"] {
+        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
+    }
+}

@@ -178,17 +178,16 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
-            row.changed = self.world.now();
             let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
             if is_answer {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
-                row.state = OutboxState::Failed;
-                self.told.failed += 1;
-            } else {
-                row.state = OutboxState::Waiting;
-                if row.attempts > 1 {
-                    row.due = retry::after_an_interruption(row.attempts, row.changed);
-                }
+                self.finish(row, OutboxState::Failed)?;
+                continue;
+            }
+            row.changed = self.world.now();
+            row.state = OutboxState::Waiting;
+            if row.attempts > 1 {
+                row.due = retry::after_an_interruption(row.attempts, row.changed);
             }
             self.world.store.resolve(&[row])?;
         }
@@ -240,10 +239,11 @@ impl Pass<'_> {
     }
 
     async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
-        let Some(item) = self.with_message(row)? else { return Ok(true) };
-        if !self.claim(&item.row)? {
+        // Before the message is touched, as for a relay.
+        if !self.claim(&row)? {
             return Ok(true);
         }
+        let Some(item) = self.with_message(row)? else { return Ok(true) };
         let allow_root = self.world.allow_root;
         let worker = tokio::task::spawn_blocking(move || (handover.run(&item.original, allow_root), item));
         let (verdict, item) =
