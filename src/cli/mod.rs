@@ -131,13 +131,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Called as `sendmail`, through a link of that name, the program is that command.
+/// Called as `sendmail` or `mailq`, through a link of that name, the program is that command.
 fn arguments() -> Vec<std::ffi::OsString> {
     let mut given: Vec<_> = std::env::args_os().collect();
-    let is_sendmail =
-        given.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == "sendmail"));
-    if is_sendmail {
-        given.insert(1, "sendmail".into());
+    let name =
+        given.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
+    match name.as_deref() {
+        // Its options are sendmail's alone.
+        Some("sendmail") => _ = given.splice(1..1, ["sendmail".into(), "--".into()]),
+        Some("mailq") => _ = given.splice(1..1, ["queue".into(), "list".into()]),
+        _ => {}
     }
     given
 }

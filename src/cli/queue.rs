@@ -18,7 +18,7 @@ use crate::state::{OutboxRow, OutboxState, Rest};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
-/// So many rows are looked through.
+/// So many rows `--all` shows, the newest.
 const MOST: u32 = 100_000;
 
 #[derive(Debug, Subcommand)]
@@ -57,7 +57,9 @@ pub(super) enum Queue {
 
 pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
-    let world = World { allow_root, ..World::open(&setup.config)? };
+    let only_looks = matches!(queue, Queue::List { .. } | Queue::Show { .. });
+    let world = if only_looks { World::look(&setup.config)? } else { World::open(&setup.config)? };
+    let world = World { allow_root, ..world };
     match queue {
         Queue::List { all } => list(&world, *all, output),
         Queue::Show { id } => show(&world, *id, output),
@@ -72,13 +74,12 @@ pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Outpu
 }
 
 fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
-    let rows = world.store.outbox(None, MOST)?;
-    let is_open =
-        |row: &&OutboxRow| matches!(row.state, OutboxState::Waiting | OutboxState::Sending | OutboxState::Held);
-    let mut shown = 0;
     // The oldest first: that is the order in which they are sent.
-    for row in rows.iter().rev().filter(|row| all || is_open(row)) {
-        shown += 1;
+    let rows = match all {
+        true => world.store.outbox(None, MOST)?.into_iter().rev().collect(),
+        false => world.store.still_to_tell()?,
+    };
+    for row in &rows {
         if output.json {
             output.data(as_json(row));
             continue;
@@ -100,7 +101,7 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
             clean::short(&rest.cause, 100)
         ));
     }
-    if shown == 0 && !output.json {
+    if rows.is_empty() && !output.json {
         output.talk("the outbox is empty");
     }
     Ok(0)
@@ -157,10 +158,6 @@ pub(super) fn report(told: &Told, output: &Output) {
 }
 
 fn retry(world: &World, ids: &[i64]) -> Result<()> {
-    let now = world.now();
-    for rest in world.store.rests()? {
-        world.store.rest(&Rest { until: Timestamp::UNIX_EPOCH, failures: 0, ..rest })?;
-    }
     for id in ids {
         let state = find(world, *id)?.state;
         if !matches!(state, OutboxState::Waiting | OutboxState::Held) {
@@ -168,8 +165,11 @@ fn retry(world: &World, ids: &[i64]) -> Result<()> {
             return Err(Error::permanent(Kind::Usage, text));
         }
     }
+    for rest in world.store.rests()? {
+        world.store.rest(&Rest { until: Timestamp::UNIX_EPOCH, failures: 0, ..rest })?;
+    }
     // Not as the rows were read: another process may be sending them by now.
-    world.store.hurry(ids, now)
+    world.store.hurry(ids, world.now())
 }
 
 fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
@@ -196,8 +196,7 @@ fn hold(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
 }
 
 fn find(world: &World, id: i64) -> Result<OutboxRow> {
-    let found = world.store.outbox(None, MOST)?.into_iter().find(|row| row.id == id);
-    found.ok_or_else(|| {
+    world.store.outbox_row(id)?.ok_or_else(|| {
         Error::permanent(Kind::Usage, format!("there is no entry {id} in the outbox; `queue list --all` shows all"))
     })
 }

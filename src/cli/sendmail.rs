@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::output::Output;
-use super::setup::Setup;
+use super::queue::Queue;
+use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message, to_lf};
 use crate::pass::{self, Outgoing, Ways, World};
@@ -25,10 +26,28 @@ struct Options {
     /// A line with a single dot does not end the message: `-i`, `-oi`.
     ignore_dots: bool,
     recipients: Vec<String>,
+    mode: Mode,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    /// A message is on standard input.
+    #[default]
+    Take,
+    /// `-bp`, as `mailq` calls it.
+    ListQueue,
+    /// `-q`.
+    SendQueue,
 }
 
 pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let options = parse(arguments)?;
+    match options.mode {
+        Mode::Take => {}
+        Mode::ListQueue => return super::queue::run(config, &Queue::List { all: false }, allow_root, output),
+        Mode::SendQueue => return super::queue::run(config, &Queue::Run, allow_root, output),
+    }
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let mut bytes = Vec::new();
     let mut input = std::io::Read::take(std::io::stdin().lock(), MOST + 1);
@@ -37,9 +56,14 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
     if bytes.len() as u64 > MOST {
         return Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
     }
-    let mut bytes = to_lf(&bytes);
+    let mut bytes = to_lf(without_mbox_line(&bytes));
     if !options.ignore_dots {
         cut_at_dot(&mut bytes);
+    }
+    if !bytes.is_empty() && !bytes.starts_with(b"\n") && Message::new(Bytes::Memory(bytes.clone())).fields().is_empty()
+    {
+        // A body alone, as in `echo done | sendmail me@example.com`.
+        bytes.insert(0, b'\n');
     }
     let world = World::open(&setup.config)?;
     let ways = Ways::of(&setup.config);
@@ -87,36 +111,68 @@ fn parse(arguments: &[String]) -> Result<Options> {
     let mut options = Options::default();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        // Behind the letter, or the next argument.
-        let mut value = |after: &str| match after {
-            "" => arguments.next().cloned().ok_or_else(|| wrong(&format!("{argument} needs a value"))),
-            after => Ok(after.to_owned()),
-        };
-        let argument = argument.as_str();
-        match argument.get(..2) {
-            _ if argument == "--" => {
-                options.recipients.extend(arguments.by_ref().cloned());
-            }
-            Some("-t") => options.from_header = true,
-            Some("-i") => options.ignore_dots = true,
-            Some("-f" | "-r") => options.sender = Some(value(&argument[2..])?),
-            Some("-F") => options.name = Some(value(&argument[2..])?),
-            Some("-o") => {
-                let option = value(&argument[2..])?;
-                options.ignore_dots |= option == "i";
-            }
-            // Delivery reports, body type, queue ids, headers to add: nothing of it changes what is sent here.
-            Some("-N" | "-B" | "-R" | "-V" | "-O" | "-L" | "-h" | "-X") => drop(value(&argument[2..])?),
-            Some("-b") if argument == "-bm" => {}
-            Some("-b") => return Err(wrong(&format!("{argument} is not known here: only mail is taken"))),
-            Some("-m" | "-n" | "-v" | "-U" | "-G" | "-e" | "-q") => {}
-            _ if argument.starts_with('-') && argument.len() > 1 => {
-                return Err(wrong(&format!("the option {} is not known", crate::clean::short(argument, 40))));
-            }
+        match argument.strip_prefix('-') {
+            Some("-") => options.recipients.extend(arguments.by_ref().cloned()),
+            Some(letters) if !letters.is_empty() => cluster(letters, &mut arguments, &mut options)?,
             _ => options.recipients.push(argument.to_owned()),
         }
     }
     Ok(options)
+}
+
+/// Letters behind one hyphen, as getopt takes them: `-ti` is `-t -i`.
+fn cluster<'a>(letters: &str, more: &mut impl Iterator<Item = &'a String>, options: &mut Options) -> Result<()> {
+    for (at, letter) in letters.char_indices() {
+        let rest = &letters[at + letter.len_utf8()..];
+        match letter {
+            't' => options.from_header = true,
+            'i' => options.ignore_dots = true,
+            // Aliases, a submission by a gateway or a user, talk: nothing of it changes what is sent here.
+            'm' | 'n' | 'v' | 'U' | 'G' | 'c' => {}
+            _ => return with_value(letter, rest, more, options),
+        }
+    }
+    Ok(())
+}
+
+/// The last letter of a cluster: the rest of it, or the next argument, is its value.
+fn with_value<'a>(
+    letter: char,
+    rest: &str,
+    more: &mut impl Iterator<Item = &'a String>,
+    options: &mut Options,
+) -> Result<()> {
+    let mut value = || match rest {
+        "" => more.next().cloned().ok_or_else(|| wrong(&format!("-{letter} needs a value"))),
+        rest => Ok(rest.to_owned()),
+    };
+    match letter {
+        'f' | 'r' => options.sender = Some(value()?),
+        'F' => options.name = Some(value()?),
+        'o' => options.ignore_dots |= value()? == "i",
+        'b' => options.mode = mode(&value()?)?,
+        // The value of these, if any, stands always behind the letter: how often, and how errors are reported.
+        'q' => options.mode = Mode::SendQueue,
+        'e' => {}
+        // Delivery reports, body type, queue ids, protocol, what is logged: nothing of it changes what is sent here.
+        'N' | 'B' | 'R' | 'V' | 'O' | 'L' | 'h' | 'X' | 'A' | 'p' => drop(value()?),
+        _ => {
+            let shown = crate::clean::short(&format!("{letter}{rest}"), 40);
+            return Err(wrong(&format!("the option -{shown} is not known")));
+        }
+    }
+    Ok(())
+}
+
+fn mode(letter: &str) -> Result<Mode> {
+    match letter {
+        "m" => Ok(Mode::Take),
+        "p" => Ok(Mode::ListQueue),
+        other => Err(wrong(&format!(
+            "-b{} is not known here; mail is taken, and -bp lists what waits",
+            crate::clean::short(other, 40)
+        ))),
+    }
 }
 
 fn wrong(text: &str) -> Error {
@@ -140,10 +196,32 @@ mod tests {
         let cron = parsed("-FCronDaemon -i -B8BITMIME -oem root");
         assert_eq!((cron.name.as_deref(), cron.recipients.len()), (Some("CronDaemon"), 1));
         assert!(parsed("-t -N never -fme@x.example").from_header);
+        let git = parsed("-i -f me@x.example -Am -h 3 -odb a@y.example");
+        assert_eq!((git.sender.as_deref(), git.recipients.len()), (Some("me@x.example"), 1));
         assert!(
             parse(&["-bs".to_owned()]).is_err()
                 && parse(&["-Z".to_owned()]).is_err()
                 && parse(&["-f".to_owned()]).is_err()
+        );
+    }
+
+    /// `-ti` cut messages at a dot, and `-tf ME` sent them to ME.
+    #[test]
+    fn letters_stand_together() {
+        for line in ["-ti", "-it", "-tvi -oem", "-toi"] {
+            let options = parsed(line);
+            assert!(options.from_header && options.ignore_dots && options.recipients.is_empty(), "{line}");
+        }
+        let options = parsed("-tif me@x.example");
+        assert!(options.sender.as_deref() == Some("me@x.example") && options.recipients.is_empty());
+        assert!(!parsed("-oem a@y.example").ignore_dots);
+    }
+
+    #[test]
+    fn what_waits_is_listed_and_sent() {
+        assert_eq!(
+            [parsed("-bp").mode, parsed("-q30m").mode, parsed("-bm").mode],
+            [Mode::ListQueue, Mode::SendQueue, Mode::Take]
         );
     }
 

@@ -10,7 +10,7 @@ use crate::clean;
 use crate::message::{Bytes, Key, Message, NOTICES, Origin};
 
 /// Why a notice is sent. Cause and day are its identity, so it comes once a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A message could not be fetched, several times.
     SetAside,
@@ -20,10 +20,11 @@ pub enum Cause {
     RulesFailed,
     /// The rules put a message off for too long.
     Deferred,
-    /// Something could not be told: the number of its row in the outbox.
-    Undelivered(i64),
-    /// A relay does not take mail.
-    RelayRefuses,
+    /// Something could not be told: the number of its row in the outbox, and how many recipients it still had. Others may
+    /// refuse it later on the same day.
+    Undelivered(i64, usize),
+    /// The relay of this name does not take mail.
+    RelayRefuses(String),
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -37,10 +38,10 @@ pub enum Cause {
 }
 
 impl Cause {
-    fn word(self) -> String {
+    fn word(&self) -> String {
         let word = match self {
-            Self::Undelivered(id) => return format!("undelivered-{id}"),
-            Self::RelayRefuses => "relay-refuses",
+            Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
+            Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
             Self::SetAside => "set-aside",
             Self::Crashed => "crashed",
             Self::RulesFailed => "rules-failed",
@@ -54,10 +55,10 @@ impl Cause {
         word.to_owned()
     }
 
-    fn subject(self) -> &'static str {
+    fn subject(&self) -> &'static str {
         match self {
-            Self::Undelivered(_) => "a message could not be sent on",
-            Self::RelayRefuses => "a relay does not take mail",
+            Self::Undelivered(..) => "a message could not be sent on",
+            Self::RelayRefuses(_) => "a relay does not take mail",
             Self::SetAside => "a message could not be fetched",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",

@@ -7,11 +7,12 @@ use jiff::tz::TimeZone;
 use super::commit::Committer;
 use super::plan::Decided;
 use super::{Decide, Ways, World};
+use crate::clean;
 use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
-use crate::message::{Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED};
+use crate::filter::{Engine, is_address};
+use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED, parse_addresses};
 
 /// So many recipients one message may have.
 const MOST_RECIPIENTS: usize = 1000;
@@ -33,18 +34,19 @@ pub struct Outgoing {
 
 /// Puts it into the outbox. When this returns, it survives a power cut. The result is its number in the log.
 pub fn submit(world: &World, ways: &Ways, outgoing: Outgoing) -> Result<i64> {
-    let wrong = |text: &str| Error::permanent(Kind::Usage, format!("sendmail: {text}"));
-    let to = recipients(&outgoing).ok_or_else(|| wrong("an address is not valid"))?;
+    if outgoing.message.size() == 0 {
+        return Err(wrong("there is no message on standard input"));
+    }
+    let to = recipients(&outgoing, ways.own().first().map(String::as_str))?;
     if to.is_empty() {
         return Err(wrong("there is no recipient: name one, or use -t and write To into the message"));
     }
     if to.len() > MOST_RECIPIENTS {
         return Err(wrong("more than 1000 recipients"));
     }
-    if outgoing.message.fields().is_empty() {
-        return Err(wrong("there is no message on standard input, or it has no header"));
-    }
-    let from = outgoing.message.addresses("From").next().map(|from| from.address.clone());
+    let from = outgoing.message.addresses("From").next();
+    let has_from = from.is_some_and(|from| is_address(&from.address));
+    let from = from.map(|from| from.address.clone());
     let sender = match outgoing.sender.as_deref() {
         Some("<>" | "") => Some(String::new()),
         Some(sender) => Some(sender.trim_matches(['<', '>']).to_owned()),
@@ -52,10 +54,13 @@ pub fn submit(world: &World, ways: &Ways, outgoing: Outgoing) -> Result<i64> {
     };
     let relay = ways.relay_of_sender(sender.as_deref().unwrap_or_default());
     let own = ways.from(relay, "").unwrap_or_default().to_owned();
+    if own.is_empty() && !has_from {
+        return Err(wrong("there is no From, and no address of your own is known; add `me:` to the config"));
+    }
     let message = completed(&outgoing, &own, world);
     let envelope_from = match sender.as_deref() {
         Some("") => EnvelopeFrom::Null,
-        Some(sender) if crate::filter::is_address(sender) => EnvelopeFrom::Address(sender.to_owned()),
+        Some(sender) if is_address(sender) => EnvelopeFrom::Address(sender.to_owned()),
         // `cron` and its like call themselves by a login name.
         _ => EnvelopeFrom::Own,
     };
@@ -81,19 +86,62 @@ fn record(world: &World, message: Message, telling: Telling) -> Result<i64> {
     first.ok_or_else(|| Error::transient(Kind::State, "putting the message into the outbox"))
 }
 
-/// `None`: one of them is no address.
-fn recipients(outgoing: &Outgoing) -> Option<Vec<String>> {
-    let mut to: Vec<String> = outgoing.recipients.iter().map(|to| to.trim_matches(['<', '>']).to_owned()).collect();
+/// Each one once. What stands in an argument may be a list, as in a field.
+fn recipients(outgoing: &Outgoing, own: Option<&str>) -> Result<Vec<String>> {
+    let mut to = Vec::new();
+    for given in &outgoing.recipients {
+        let found = given_in(given, &parse_addresses(given));
+        if found.is_empty() {
+            return Err(no_address(given));
+        }
+        to.extend(found);
+    }
     if outgoing.from_header {
         let has_resent = outgoing.message.first("Resent-To").is_some();
         let fields: &[&str] = if has_resent { &["Resent-To", "Resent-Cc", "Resent-Bcc"] } else { &["To", "Cc", "Bcc"] };
-        for field in fields {
-            to.extend(outgoing.message.addresses(field).map(|address| address.address.clone()));
+        for field in fields.iter().flat_map(|field| outgoing.message.all(field)) {
+            to.extend(given_in(field.value(), field.addresses()));
         }
     }
     let mut seen = std::collections::HashSet::new();
+    let to: Result<Vec<String>> = to.into_iter().map(|address| checked(address, own)).collect();
+    let mut to = to?;
     to.retain(|address| seen.insert(address.to_lowercase()));
-    to.iter().all(|address| crate::filter::is_address(address)).then_some(to)
+    Ok(to)
+}
+
+/// Cron writes to login names: all mail of this machine is the user's.
+fn checked(address: String, own: Option<&str>) -> Result<String> {
+    match own {
+        _ if is_address(&address) => Ok(address),
+        Some(own) if is_login_name(&address) => Ok(own.to_owned()),
+        None if is_login_name(&address) => Err(wrong(&format!(
+            "{address} is a name of this machine; add `me:` to the config, and its mail goes to the first address there"
+        ))),
+        _ => Err(no_address(&address)),
+    }
+}
+
+/// The addresses of a list, or a single login name, which is no address.
+fn given_in(text: &str, found: &[Address]) -> Vec<String> {
+    match text.trim() {
+        login if is_login_name(login) => vec![login.to_owned()],
+        _ => found.iter().map(|found| found.address.clone()).collect(),
+    }
+}
+
+fn is_login_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 32
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn no_address(text: &str) -> Error {
+    wrong(&format!("`{}` is no address; write name@example.com", clean::short(text, 80)))
+}
+
+fn wrong(text: &str) -> Error {
+    Error::permanent(Kind::Usage, format!("sendmail: {text}"))
 }
 
 /// Bcc goes, and what RFC 5322 3.6 demands comes.
@@ -106,11 +154,13 @@ fn completed(outgoing: &Outgoing, own: &str, world: &World) -> Message {
         Edit::Delete { name: "Return-Path".to_owned(), value_contains: None },
     ];
     let now = world.now();
-    if message.first("From").is_none() {
-        let from = match &outgoing.name {
+    // Cron writes `From: root (Cron Daemon)`, which no server takes.
+    if message.addresses("From").next().is_none() {
+        let from = match outgoing.name.as_deref().or(message.first("From")) {
             Some(name) => format!("\"{}\" <{own}>", name.replace(['"', '\\'], "")),
             None => own.to_owned(),
         };
+        edits.push(Edit::Delete { name: "From".to_owned(), value_contains: None });
         edits.push(add("From", from));
     }
     if message.first("Date").is_none() {

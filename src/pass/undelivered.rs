@@ -9,30 +9,29 @@ use crate::config::template::Template;
 use crate::deliver::{find_orphans, recover};
 use crate::error::{Error, Result};
 use crate::filter::Engine;
-use crate::message::{Bytes, Key, Message, OUTBOX, Origin, written_for};
+use crate::message::{Key, Message, OUTBOX, Origin, written_for};
 use crate::state::OutboxRow;
 
 /// A row that was given up, for these recipients.
 pub(super) struct GivenUp<'a> {
     pub(super) item: &'a OutboxRow,
     pub(super) to: Vec<String>,
+    /// How many it was still for, these included.
+    pub(super) left: usize,
     pub(super) cause: &'a str,
 }
 
 /// Files the message once, and a notice beside it. Nobody outside is told: a bounce to whoever wrote it would hit the
 /// wrong one.
 pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
-    let GivenUp { item, to, cause } = given_up;
+    let GivenUp { item, to, left, cause } = given_up;
     let mut committer = committer(world);
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
-    let key = Key::new(&Arc::new(origin), format!("{}.{}", item.id, item.attempts));
+    // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already.
+    let key = Key::new(&Arc::new(origin), item.id.to_string());
     if world.store.remembered(&key)?.is_none() {
-        let mut bytes = Vec::new();
-        original
-            .reader()
-            .and_then(|mut reader| reader.read_to_end(&mut bytes))
-            .map_err(|e| Error::disk(format!("reading {}", item.bytes.display()), e))?;
-        committer.keep(key, Message::new(Bytes::Memory(bytes)), &format!("could not be told: {cause}"))?;
+        // The same bytes, but not the file of the row, which is needed until the row is closed.
+        committer.keep(key, original.edited(&[]), &format!("could not be told: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
@@ -42,7 +41,7 @@ pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) ->
         item.telling.way.word(),
         item.id
     );
-    committer.notify(&Notice { cause: Cause::Undelivered(item.id), account: OUTBOX.to_owned(), text })?;
+    committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 
@@ -56,7 +55,7 @@ pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
         row.entry
     );
     let mut committer = committer(world);
-    committer.notify(&Notice { cause: Cause::Undelivered(row.id), account: OUTBOX.to_owned(), text })?;
+    committer.notify(&Notice { cause: Cause::Undelivered(row.id, 0), account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 
@@ -77,7 +76,7 @@ pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    committer.notify(&Notice { cause: Cause::RelayRefuses, account: OUTBOX.to_owned(), text })?;
+    committer.notify(&Notice { cause: Cause::RelayRefuses(relay.to_owned()), account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 

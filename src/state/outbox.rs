@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::{Entry, EntryId, OutboxRow, OutboxState, Rest};
 use crate::decision::Telling;
@@ -39,6 +39,17 @@ pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<V
     query.query_map(params![entry, limit], row_of)?.collect()
 }
 
+pub(super) fn row(db: &Connection, id: i64) -> Sql<Option<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE outbox.id = ?1"))?;
+    query.query_row([id], row_of).optional()
+}
+
+pub(super) fn still_to_tell(db: &Connection) -> Sql<Vec<OutboxRow>> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
+    query.query_map([], row_of)?.collect()
+}
+
 pub(super) fn due(db: &Connection, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Sql<Vec<OutboxRow>> {
     let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
@@ -62,10 +73,23 @@ pub(super) fn claim(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> 
     Ok(changed == 1)
 }
 
+/// What the user put aside while somebody found that it has to wait stays aside.
 pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
-    tx.prepare_cached("UPDATE outbox SET state = ?2, telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1")?
-        .execute(params![row.id, number(row.state), json, row.due.as_second(), row.said, row.changed.as_second()])?;
+    tx.prepare_cached(
+        "UPDATE outbox SET state = CASE WHEN state = ?8 AND ?2 = ?7 THEN state ELSE ?2 END,
+         telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1",
+    )?
+    .execute(params![
+        row.id,
+        number(row.state),
+        json,
+        row.due.as_second(),
+        row.said,
+        row.changed.as_second(),
+        number(OutboxState::Waiting),
+        number(OutboxState::Held),
+    ])?;
     Ok(())
 }
 

@@ -204,6 +204,14 @@ impl Store for SqliteStore {
         self.read("reading the outbox", |db| outbox::rows(db, entry, limit))
     }
 
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
+        self.read("reading the outbox", |db| outbox::row(db, id))
+    }
+
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", outbox::still_to_tell)
+    }
+
     fn finish(&self, done: &[EntryId]) -> Result<()> {
         if done.is_empty() {
             return Ok(());

@@ -44,6 +44,12 @@ pub trait Store: Send + Sync {
     /// What is queued or was told, of one journal row or of all, newest first.
     fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
 
+    /// The row of that number.
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>>;
+
+    /// What waits, is being sent or was put aside, the oldest first.
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>>;
+
     /// What is due, the longest due first, from the row after this time and number on.
     fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
 

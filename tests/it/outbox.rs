@@ -99,6 +99,12 @@ impl User {
         }
     }
 
+    /// Changes what is noted of the rows, behind the program's back.
+    pub fn change_rows(&self, what: &str) {
+        let db = rusqlite::Connection::open(self.sandbox.home().join("state/state.db")).unwrap();
+        db.execute(&format!("UPDATE outbox SET {what}"), []).unwrap();
+    }
+
     pub fn inbox(&self) -> Vec<String> {
         let found = Maildirs::at(self.sandbox.maildir()).in_folder("INBOX");
         found.iter().map(|found| String::from_utf8_lossy(&found.bytes).into_owned()).collect()
@@ -375,6 +381,87 @@ fn sendmail_takes_what_mutt_gives() {
         64,
         "nobody to send it to"
     );
+}
+
+/// Debian's cron names `root`; others have it in the header.
+#[test]
+fn what_cron_has_for_root_comes_to_the_user() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: none, do: keep}", &server);
+    let message = "From: root (Cron Daemon)\nTo: root\nSubject: Cron <root@box> backup\n\nfailed\n";
+    for options in
+        [&["-i", "-FCronDaemon", "-B8BITMIME", "-oem", "root"][..], &["-FCronDaemon", "-i", "-t", "-f", "root"]]
+    {
+        let output = user.sandbox.run_with_stdin(&[&["--allow-root", "sendmail"], options].concat(), message);
+        assert_eq!(output.code, 0, "{output}");
+    }
+    user.until("they are sent", |rows| rows.len() == 2 && rows.iter().all(|row| row["state"] == "sent"));
+    for taken in server.mails() {
+        assert_eq!((taken.to.as_slice(), from(&taken)), (&["me@home.example".to_owned()][..], "me@home.example"));
+        let text = text(&taken);
+        assert!(text.contains("\nFrom: \"CronDaemon\" <me@home.example>\n") && !text.contains("From: root"), "{text}");
+    }
+}
+
+#[test]
+fn a_body_alone_and_a_list_of_recipients_are_taken() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay("  - {name: none, do: keep}", &server);
+    let send = |to: &str, text: &str| user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], text);
+    for (text, body) in
+        [("it failed\nat last", "\n\nit failed\nat last\n"), ("\nx\n", "\n\nx\n"), ("Subject: x", ": x\n")]
+    {
+        assert_eq!(send("a@x.example, B <b@x.example>", text).code, 0);
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        let taken = server.last();
+        assert_eq!(taken.to, ["a@x.example", "b@x.example"]);
+        let got = self::text(&taken);
+        assert!(got.contains(body) && got.contains("From: me@home.example\n"), "{got}");
+    }
+    for to in ["a@x b@x", "", "a@", "Ann"] {
+        let output = send(to, "Subject: x\n\nx\n");
+        let said = if to == "Ann" { output.code == 0 } else { output.stderr.contains("is no address; write") };
+        assert!(said, "{to}: {output}");
+    }
+    assert!(send("a@x.example", "").stderr.contains("there is no message"));
+}
+
+#[test]
+fn without_an_address_of_ones_own_nothing_is_sent_from_nobody() {
+    let user = User::without_relay("  - {name: none, do: keep}");
+    user.sandbox.config("maildir: ~/Mail\nstate: ~/state\n");
+    for to in ["a@x.example", "root"] {
+        let output = user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], "Subject: x\n\nx\n");
+        assert!(output.code == 64 && output.stderr.contains("add `me:` to the config"), "{output}");
+    }
+}
+
+/// The options of a link named `sendmail` are that program's, not ours: `-q` means the queue.
+#[test]
+fn links_named_sendmail_and_mailq_are_those_programs() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay("  - {name: none, do: keep}");
+    let run = |name: &str, arguments: &[&str], message: &str| {
+        let link = user.sandbox.home().join(name);
+        std::os::unix::fs::symlink(PROGRAM, &link).ok();
+        let mut command = std::process::Command::new(link);
+        command.args(arguments).env_clear().env("HOME", user.sandbox.home());
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(message.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run("sendmail", &["-ti"], "To: a@x.example\nSubject: x\n\n.\nend\n").0, 0);
+    user.settled();
+    for (name, arguments) in [("mailq", &[][..]), ("sendmail", &["-bp"])] {
+        let (code, out) = run(name, arguments, "");
+        assert!(code == 0 && out.lines().count() == 1 && out.contains("a@x.example"), "{name} {out}");
+    }
+    user.relay(server.port());
+    user.change_rows("due = 0");
+    assert_eq!(run("sendmail", &["-q"], "").0, 0);
+    assert!(text(&server.last()).ends_with("\n.\nend\n"), "the dot did not end it");
 }
 
 #[test]

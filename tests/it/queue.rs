@@ -198,3 +198,232 @@ fn what_comes_from_an_account_goes_by_its_relay_unless_the_rule_names_one() {
     let output = user.sandbox.run(&["--allow-root", "fetch"]);
     assert_eq!(servers.each_ref().map(SmtpServer::count), [0, 1, 1], "{output}");
 }
+
+/// The one that met the trouble was the first again after each rest.
+#[test]
+fn a_mail_that_ends_every_connection_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<deadly", "421 4.3.0 not you"));
+    let user = User::without_relay(
+        "  - {name: deadly, if: {subject: deadly}, do: {redirect: deadly@far.example}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "deadly"));
+    user.deliver(mail(2, "hi"));
+    user.settled();
+    user.relay(server.port());
+    user.queue(&["retry"]);
+    // Times are noted in seconds.
+    std::thread::sleep(Duration::from_millis(1100));
+    user.queue(&["retry"]);
+    assert_eq!((server.count(), user.states()), (1, vec!["waiting".to_owned(), "sent".to_owned()]));
+}
+
+#[test]
+fn a_foreign_sender_that_is_refused_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("MAIL FROM:<ann@far", "553 5.7.1 not yours"));
+    let user = User::without_relay(
+        "  - {name: foreign, if: {subject: foreign}, do: {redirect: {to: you@far.example, envelope_from: original}}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    user.deliver(mail(1, "foreign"));
+    user.deliver(mail(2, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let output = user.queue(&["retry"]);
+    assert_eq!((server.count(), user.states()), (1, vec!["waiting".to_owned(), "sent".to_owned()]), "{output}");
+    assert!(output.stderr.contains("not yours"), "{output}");
+    assert!(user.inbox().iter().any(|mail| mail.contains("553 5.7.1 not yours")), "{:#?}", user.inbox());
+}
+
+#[test]
+fn what_is_put_aside_while_its_relay_is_asked_stays_aside() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("EHLO", "421 later"));
+    let user = Arc::new(User::without_relay(FORWARD));
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let other = Arc::clone(&user);
+    server.at_command(move |command| {
+        if command.starts_with("EHLO") {
+            assert_eq!(other.queue(&["hold", "1"]).code, 0);
+        }
+    });
+    let output = user.queue(&["retry"]);
+    assert!(output.stderr.contains("421 later"), "{output}");
+    assert_eq!(user.states(), ["held"]);
+}
+
+/// It was said to be given up, and a row that was held waited to be sent.
+#[test]
+fn what_cannot_be_read_is_not_dropped() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    assert_eq!(user.queue(&["hold", "1"]).code, 0);
+    let file = user.sandbox.home().join("state/spool").join(&spooled(&user)[0]);
+    std::fs::rename(&file, file.with_extension("away")).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    let output = user.queue(&["drop", "1"]);
+    assert!(output.code == 75 && output.stderr.contains("entry 1 stays: reading"), "{output}");
+    assert_eq!(user.states(), ["held"]);
+    std::fs::remove_dir(&file).unwrap();
+    std::fs::rename(file.with_extension("away"), &file).unwrap();
+    assert_eq!(user.queue(&["drop", "1"]).code, 0);
+    assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 3));
+}
+
+#[test]
+fn what_waits_is_seen_behind_a_hundred_thousand_rows() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let db = rusqlite::Connection::open(user.sandbox.home().join("state/state.db")).unwrap();
+    db.execute_batch(
+        "WITH RECURSIVE n(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n LIMIT 100000)
+         INSERT INTO outbox (entry, n, kind, telling, bytes, state, attempts, due, at)
+         SELECT entry, n.n, kind, telling, 'x', 2, 1, due, at FROM outbox, n WHERE id = 1",
+    )
+    .unwrap();
+    assert_eq!(user.queue(&["list"]).stdout.lines().count(), 1);
+    for verb in ["show", "hold"] {
+        let output = user.queue(&[verb, "1"]);
+        assert_eq!(output.code, 0, "{output}");
+    }
+}
+
+/// Kills between the filing and the note of it: the same state, made by hand.
+#[test]
+fn what_is_refused_again_after_a_crash_is_not_filed_again() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 no"));
+    let user = User::with_relay("  - {name: forward, do: {redirect: you@far.example}}", &server);
+    user.deliver(mail(1, "hi"));
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
+    user.change_rows("state = 1");
+    user.queue(&["run"]);
+    assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 2));
+}
+
+/// The second refusal of a day had no notice.
+#[test]
+fn each_refusal_of_one_message_is_said() {
+    let refuse = |b: &str| {
+        SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<a@x", "550 5.1.1 no a").reply("RCPT TO:<b@x", b))
+    };
+    let (first, second) = (refuse("450 4.2.1 greylisted"), refuse("550 5.1.1 no b"));
+    let user = User::with_relay("  - {name: forward, do: {redirect: [a@x.example, b@x.example]}}", &first);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(second.port());
+    user.queue(&["retry"]);
+    let inbox = user.inbox();
+    assert_eq!(inbox.len(), 3, "{inbox:#?}");
+    for cause in ["no a", "no b"] {
+        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
+    }
+}
+
+/// The inbox cannot be written: who has got the message gets it once.
+#[test]
+fn who_has_it_does_not_get_it_again_while_a_refusal_cannot_be_filed() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<b@x", "550 5.1.1 no"));
+    let user = User::without_relay("  - {name: forward, do: {redirect: [a@x.example, b@x.example]}}");
+    std::fs::write(user.sandbox.maildir(), "in the way").unwrap();
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "ho"));
+    user.settled();
+    user.relay(server.port());
+    for _ in 0..2 {
+        user.change_rows("due = 0");
+        user.queue(&["retry"]);
+    }
+    assert_eq!(server.count(), 2, "each to a@x, once: {:#?}", user.rows());
+    std::fs::remove_file(user.sandbox.maildir()).unwrap();
+    for _ in 0..2 {
+        user.queue(&["run"]);
+        user.change_rows("due = 0");
+    }
+    assert_eq!((server.count(), user.inbox().len()), (2, 4));
+}
+
+#[test]
+fn what_is_refused_is_filed_byte_by_byte_whatever_its_size() {
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let head = mail(1, "big").split_once("\n\n").unwrap().0.to_owned();
+    let messages = [
+        format!("{head}\n\n{}end", "a line of some length\n".repeat(500_000)),
+        format!("{head}\n{}", "X-Field: of some length and more\n".repeat(300_000)),
+        format!("{head}\n\nNUL \0 and no end"),
+        head.clone(),
+    ];
+    for (n, message) in messages.iter().enumerate() {
+        let message = message.replace("<1@", &format!("<{n}@"));
+        user.deliver(&message);
+        user.until("it is tried", |rows| rows.len() == n + 1 && rows.iter().all(|row| row["said"] != ""));
+        let id = (n + 1).to_string();
+        let output = user.queue(&["drop", &id]);
+        assert_eq!(output.code, 0, "{output}");
+        let inbox = user.inbox();
+        let found =
+            inbox.iter().find(|found| !found.contains("X-Mailsluice-Notice") && found.contains(&format!("<{n}@")));
+        let found = found.expect("it is filed");
+        assert!(found.trim_end() == message.trim_end(), "{n}: {} {}", found.len(), message.len());
+    }
+}
+
+/// A relay may take ten minutes to answer, and whoever stops a service kills it long before.
+#[test]
+fn a_program_that_is_to_stop_does_not_wait_for_a_relay_that_hangs() {
+    std::thread::scope(|scope| {
+        for (hangs, last) in [("EHLO", "EHLO"), (".", "DATA")] {
+            scope.spawn(move || stops_at(hangs, last));
+        }
+    });
+}
+
+fn stops_at(hangs: &str, last: &str) {
+    let server = SmtpServer::start(SmtpOptions::default().reply(hangs, "hang"));
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+    user.until("it hangs", |_| server.commands().iter().any(|command| command.starts_with(last)));
+    std::thread::sleep(Duration::from_millis(300));
+    let begun = std::time::Instant::now();
+    kill_process(Pid::from_raw(i32::try_from(running.pid()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    let output = running.wait();
+    assert!(begun.elapsed() < Duration::from_secs(35), "{output}");
+    assert_eq!(user.states(), ["waiting"], "it is not left as being sent");
+}
+
+#[test]
+fn an_answer_that_was_interrupted_leaves_no_file_behind() {
+    let user = User::without_relay("  - {name: away, do: {vacation: I am away}}");
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    assert_eq!(spooled(&user).len(), 1);
+    user.change_rows("state = 1");
+    user.queue(&["run"]);
+    assert_eq!((user.states(), spooled(&user).len()), (vec!["failed".to_owned()], 0));
+}
+
+#[test]
+fn each_relay_that_refuses_is_said() {
+    let refuse = |why: &str| SmtpServer::start(SmtpOptions::default().reply("MAIL", why));
+    let servers = [refuse("550 5.7.1 closed"), refuse("550 5.7.1 unknown")];
+    let user = User::without_relay(
+        "  - {name: other, if: {subject: other}, do: {redirect: {to: you@far.example, relay: other}}}\n  \
+         - {name: forward, do: {redirect: you@far.example}}",
+    );
+    let relay = |n: usize| format!("{{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}", servers[n].port());
+    user.config(&format!("relays: {{default: {}, other: {}}}\n", relay(0), relay(1)));
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "other"));
+    user.until("both are refused", |rows| rows.iter().filter(|row| row["said"] != "").count() == 2);
+    user.queue(&["run"]);
+    let inbox = user.inbox();
+    assert_eq!(inbox.len(), 2, "{inbox:#?}");
+    for cause in ["closed", "unknown"] {
+        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
+    }
+}

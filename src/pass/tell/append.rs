@@ -5,10 +5,10 @@
 
 use jiff::Timestamp;
 
-use super::{Item, Pass};
+use super::{Item, Pass, stopped, unless_stopped};
 use crate::clean;
 use crate::decision::{Append, Way};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::message::Flags;
 use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
@@ -18,6 +18,8 @@ use crate::state::{OutboxRow, OutboxState};
 enum Appended {
     Now(String),
     Before,
+    /// Not at all: the user has put it aside meanwhile.
+    Not,
 }
 
 impl Pass<'_> {
@@ -35,11 +37,13 @@ impl Pass<'_> {
         if self.rests(&name, "") {
             return Ok(false);
         }
+        // What was sent elsewhere must not wait for this server.
+        self.write_outcomes()?;
         if !self.appenders.contains_key(&name) {
-            self.write_outcomes()?;
-            match Appender::connect(&account).await {
-                Ok(appender) => _ = self.appenders.insert(name.clone(), appender),
-                Err(error) => return self.put_off(row, &name, "", &error),
+            match unless_stopped(&self.stop, Appender::connect(&account)).await {
+                Some(Ok(appender)) => _ = self.appenders.insert(name.clone(), appender),
+                Some(Err(error)) => return self.put_off(row, &name, "", &error),
+                None => return Ok(false),
             }
         }
         let Some(mut item) = self.with_message(row)? else { return Ok(true) };
@@ -48,6 +52,7 @@ impl Pass<'_> {
             Ok(Appended::Before) => {
                 self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
             }
+            Ok(Appended::Not) => return Ok(true),
             Err(NotAppended::Refused(error)) => {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
                 self.note(item, vec![verdict])?;
@@ -86,8 +91,7 @@ impl Pass<'_> {
             Err(error) => return Ok(Err(NotAppended::Broken(error))),
         }
         if !self.claim(&item.row)? {
-            let busy = Error::transient(Kind::Busy, "somebody else has taken this row");
-            return Ok(Err(NotAppended::Refused(busy)));
+            return Ok(Ok(Appended::Not));
         }
         item.row.telling.way = Way::Imap(append.clone());
         item.row.state = OutboxState::Sending;
@@ -99,7 +103,8 @@ impl Pass<'_> {
         }
         let arrived = Timestamp::from_second(append.arrived).unwrap_or(now);
         let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
-        Ok(appender.append(&append.folder, &flags, arrived, &item.original).await.map(Appended::Now))
+        let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
+        Ok(appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))).map(Appended::Now))
     }
 }
 

@@ -11,6 +11,7 @@ mod outcome;
 mod relay;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -51,7 +52,7 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
     let Some(_lock) = turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world)?;
     salvage::salvage(world)?;
-    let mut pass = Pass::begin(world, ways)?;
+    let mut pass = Pass::begin(world, ways, stop.clone())?;
     pass.settle_interrupted()?;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
@@ -83,6 +84,23 @@ fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
     }
 }
 
+/// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
+const LAST_ANSWER: Duration = Duration::from_secs(20);
+
+/// What a server was asked, unless the program has to stop before it answers.
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    let over = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+    };
+    tokio::select! { biased; done = work => Some(done), () = over => None }
+}
+
+/// Nobody knows whether it was taken.
+fn stopped() -> Error {
+    Error::transient(Kind::Busy, "the program had to stop before there was an answer")
+}
+
 struct Pass<'a> {
     world: &'a World,
     ways: &'a Ways,
@@ -95,6 +113,7 @@ struct Pass<'a> {
     rests: Vec<Rest>,
     /// How much was sent within the time of each limit.
     counts: HashMap<&'static str, u64>,
+    stop: CancellationToken,
 }
 
 /// A row with its message, when it is sent.
@@ -104,10 +123,10 @@ struct Item {
 }
 
 impl<'a> Pass<'a> {
-    fn begin(world: &'a World, ways: &'a Ways) -> Result<Self> {
+    fn begin(world: &'a World, ways: &'a Ways, stop: CancellationToken) -> Result<Self> {
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new() })
+        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
     }
 }
 
@@ -125,11 +144,25 @@ impl Pass<'_> {
                     if is_over() {
                         return Ok(());
                     }
-                    moved |= self.one(row).await?;
+                    moved |= self.one(row).await.or_else(|e| self.unfiled(e))?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A folder that cannot be written holds up no row but the one that has to go there: that one is as it would be after a
+    /// crash, and the next pass goes on with it. Without the state nothing goes on.
+    fn unfiled(&mut self, error: Error) -> Result<bool> {
+        if error.kind() != Kind::Disk {
+            return Err(error);
+        }
+        self.told.later += 1;
+        let text = error.to_string();
+        if !self.told.remarks.contains(&text) {
+            self.told.remarks.push(text);
+        }
+        Ok(false)
     }
 
     async fn end(mut self) -> Told {
@@ -146,7 +179,6 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
-            row.changed = self.world.now();
             let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
             if copies::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
@@ -154,13 +186,13 @@ impl Pass<'_> {
                 self.told.sent += 1;
             } else if is_answer {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
-                row.state = OutboxState::Failed;
-                self.told.failed += 1;
-            } else {
-                row.state = OutboxState::Waiting;
-                if row.attempts > 1 {
-                    row.due = retry::after_an_interruption(row.attempts, row.changed);
-                }
+                self.finish(row, OutboxState::Failed)?;
+                continue;
+            }
+            row.changed = self.world.now();
+            row.state = OutboxState::Waiting;
+            if row.attempts > 1 {
+                row.due = retry::after_an_interruption(row.attempts, row.changed);
             }
             self.world.store.resolve(&[row])?;
         }
@@ -212,10 +244,11 @@ impl Pass<'_> {
     }
 
     async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
-        let Some(item) = self.with_message(row)? else { return Ok(true) };
-        if !self.claim(&item.row)? {
+        // Before the message is touched, as for a relay.
+        if !self.claim(&row)? {
             return Ok(true);
         }
+        let Some(item) = self.with_message(row)? else { return Ok(true) };
         let allow_root = self.world.allow_root;
         let worker = tokio::task::spawn_blocking(move || (handover.run(&item.original, allow_root), item));
         let (verdict, item) =
@@ -230,10 +263,17 @@ impl Pass<'_> {
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     // Read under the lock: nobody sends it meanwhile.
     let _lock = Lock::try_take(&world.locks(), OUTBOX)?;
-    let Some(row) = world.store.outbox(None, u32::MAX)?.into_iter().find(|row| row.id == id) else { return Ok(None) };
+    let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
-    Pass::begin(world, &Ways::default())?.give_up_unsent(row, "dropped by the user")?;
+    let ways = Ways::default();
+    let mut pass = Pass::begin(world, &ways, CancellationToken::new())?;
+    match world.read(&row.bytes) {
+        Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
+        Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,
+        // The only copy may be there yet: the row stays as it is.
+        Err(e) => return Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
+    }
     Ok(None)
 }

@@ -71,8 +71,17 @@ impl Pass<'_> {
             if later.is_empty() && said.is_empty() {
                 return self.give_up(item, &cause);
             }
-            let refused = never.iter().map(|(to, _)| to.clone()).collect();
-            undelivered::file(self.world, &GivenUp { item: &item.row, to: refused, cause: &cause }, &item.original)?;
+            let refused: Vec<String> = never.iter().map(|(to, _)| to.clone()).collect();
+            let left: Vec<String> = refused.iter().chain(later.iter().map(|(to, _)| to)).cloned().collect();
+            let left_before = left.len();
+            if !said.is_empty() {
+                // Who has it must not get it again when what follows fails.
+                keep_recipients(&mut item.row.telling, left);
+                item.row.state = OutboxState::Sending;
+                self.world.store.resolve(std::slice::from_ref(&item.row))?;
+            }
+            let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause: &cause };
+            undelivered::file(self.world, &given_up, &item.original)?;
         }
         if later.is_empty() {
             item.row.said = clean::line(said.join("; ").as_bytes());
@@ -86,7 +95,7 @@ impl Pass<'_> {
     }
 
     /// Tries again later, or gives up when it would be too late.
-    fn later(&mut self, item: Item, cause: &str) -> Result<()> {
+    pub(super) fn later(&mut self, item: Item, cause: &str) -> Result<()> {
         let Item { row, original } = item;
         self.again(row, Some(original), cause)
     }
@@ -118,7 +127,7 @@ impl Pass<'_> {
     pub(super) fn give_up(&mut self, mut item: Item, cause: &str) -> Result<()> {
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
-            let given_up = GivenUp { item: &item.row, to, cause };
+            let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
             undelivered::file(self.world, &given_up, &item.original)?;
         }
         item.row.said = cause.to_owned();

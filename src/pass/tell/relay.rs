@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::outcome::{for_each, recipients};
-use super::{Item, Pass};
+use super::{Item, Pass, stopped, unless_stopped};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
@@ -38,8 +38,11 @@ impl Pass<'_> {
             // What was sent over another connection must not wait for this one.
             self.write_outcomes()?;
         }
-        if let Err(error) = self.connect(&relay).await {
-            return self.put_off(row, &relay.name, "", &error);
+        let stop = self.stop.clone();
+        match unless_stopped(&stop, self.connect(&relay)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => return self.put_off(row, &relay.name, "", &error),
+            None => return Ok(false),
         }
         // Before the message is touched: one that kills the program has one attempt more each time.
         if !self.claim(&row)? {
@@ -69,19 +72,17 @@ impl Pass<'_> {
         let from = self.ways.reverse_path(&item.row.telling, relay, own, original).to_owned();
         let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
         let mail = Mail { from: &from, to: &to, message: &message, no_reports };
-        let mut sent = self.send(relay, &mail).await;
-        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
-            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
-            self.open.remove(&relay.name);
-            sent = self.send(relay, &mail).await;
-        }
-        match sent {
+        let stop = self.stop.clone();
+        let sent = unless_stopped(&stop, self.send_over(relay, &mail, was_open)).await;
+        match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
             Ok(verdicts) => {
                 self.wake(&relay.name, own)?;
                 self.keep_copy(&item, &message, &verdicts);
                 self.note(item, verdicts)?;
                 Ok(true)
             }
+            // Another sender than the usual one says nothing about the rest of the mail.
+            Err(Trouble::Sender(error)) if from != own => self.sender_refused(item, &relay.name, &error),
             Err(trouble) => self.troubled(item, &relay.name, own, trouble),
         }
     }
@@ -95,11 +96,26 @@ impl Pass<'_> {
         }
     }
 
+    async fn send_over(
+        &mut self,
+        relay: &Relay,
+        mail: &Mail<'_>,
+        was_open: bool,
+    ) -> std::result::Result<Vec<Verdict>, Trouble> {
+        let sent = self.send(relay, mail).await;
+        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
+            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
+            self.open.remove(&relay.name);
+            return self.send(relay, mail).await;
+        }
+        sent
+    }
+
     async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
         self.connect(relay).await.map_err(Trouble::Relay)?;
         match self.open.get_mut(&relay.name) {
             Some(connection) => connection.send(mail).await,
-            None => Ok(Vec::new()),
+            None => Err(Trouble::Relay(Error::transient(Kind::Network, "there is no connection"))),
         }
     }
 
@@ -131,10 +147,19 @@ impl Pass<'_> {
         }
     }
 
-    /// A row waits for a relay that rests now: for this sender, or for all.
+    /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
+    fn sender_refused(&mut self, item: Item, relay: &str, error: &Error) -> Result<bool> {
+        undelivered::tell_of_relay(self.world, relay, error)?;
+        let cause = clean::line(error.to_string().as_bytes());
+        self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
+        self.later(item, &cause).map(|()| true)
+    }
+
+    /// A row waits for a relay that rests now: for this sender, or for all. It is due when the rest ends: should the trouble
+    /// be with this very mail, all that were due before have their turn first.
     pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
-        self.let_rest(relay, sender.to_owned(), &cause)?;
+        row.due = self.let_rest(relay, sender.to_owned(), &cause)?;
         undelivered::tell_of_relay(self.world, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
@@ -145,7 +170,8 @@ impl Pass<'_> {
         Ok(false)
     }
 
-    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<()> {
+    /// Until when it rests.
+    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<Timestamp> {
         let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let now = self.world.now();
@@ -154,7 +180,7 @@ impl Pass<'_> {
         self.world.store.rest(&rest)?;
         self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
         self.rests.push(rest);
-        Ok(())
+        Ok(until)
     }
 
     /// It works again.

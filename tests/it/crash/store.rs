@@ -133,6 +133,14 @@ impl Store for MortalStore {
         self.look()?.outbox(entry, limit)
     }
 
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
+        self.look()?.outbox_row(id)
+    }
+
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.still_to_tell()
+    }
+
     fn finish(&self, done: &[EntryId]) -> Result<()> {
         self.record_pending()?;
         if done.is_empty() {
