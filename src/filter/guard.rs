@@ -151,6 +151,18 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }
 
+/// Why no notification by mail goes out: whoever is told by mail about a mail of a program, which may be another
+/// notification, makes a loop (RFC 5436 2.7).
+pub(super) fn notification_refused(message: &Message) -> Option<String> {
+    automatic(message).map(|why| format!("not notified by mail: {why}"))
+}
+
+/// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
+fn automatic(message: &Message) -> Option<String> {
+    let field = message.all("Auto-Submitted").find(|field| !is_no(field.value()))?;
+    Some(format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)))
+}
+
 /// Rows about the envelope sender, which is the only address that may be answered.
 fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let Some(sender) = message.envelope_sender() else {
@@ -212,10 +224,9 @@ fn by_local_part(local: &str) -> Option<Refusal> {
 
 /// Rows about what the header says.
 fn by_header(message: &Message) -> Option<Refusal> {
-    let automatic = message.all("Auto-Submitted").find(|field| !is_no(field.value()));
-    if let Some(field) = automatic {
+    if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
-        return refusal(row, format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)));
+        return refusal(row, why);
     }
     const LIST: [&str; 9] = [
         "List-Id",

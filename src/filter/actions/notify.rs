@@ -2,6 +2,7 @@
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
+use super::super::guard;
 use super::super::run::Run;
 use super::programs::Argv;
 use super::{Boxed, Verb, Word, redirect};
@@ -107,6 +108,11 @@ fn is_on_this_machine(url: &str) -> bool {
 
 impl Verb for Notify {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let refused = self.mail.as_ref().and_then(|_| guard::notification_refused(run.asking.original()));
+        if let Some(why) = refused {
+            run.note(why);
+            return Ok(());
+        }
         let asking = &run.asking;
         let title = match &self.title {
             Some(title) => asking.expand(title),
