@@ -2,7 +2,7 @@
 
 use mailsluice::decision::Decision;
 
-use crate::engine::{decided, yaml};
+use crate::engine::{decided, settings, shown, yaml, yaml_with};
 
 const MAIL: &str = "rules: [{name: tell, do: {notify: {mail: phone@x.example}}}]";
 
@@ -36,4 +36,13 @@ fn n1_n3_nobody_is_told_by_mail_of_what_a_program_sent() {
 #[test]
 fn n4_a_message_with_a_null_sender_is_told() {
     assert_eq!(told(&decided(&yaml(MAIL), "Return-Path: <>\nSubject: it bounced\n\nx\n")), 1);
+}
+
+/// The second one was told nothing, and nobody said so.
+#[test]
+fn a_notification_has_one_address() {
+    let rule = |mail: &str| format!("rules: [{{do: {{notify: {{mail: {mail}}}}}}}]");
+    let problems = yaml_with(&rule("[a@x.example, b@x.example]"), &settings()).unwrap_err();
+    assert!(shown(&problems).contains("goes to one address"), "{}", shown(&problems));
+    assert_eq!(told(&decided(&yaml(&rule("[a@x.example]")), "Subject: hi\n\nx\n")), 1);
 }

@@ -85,7 +85,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         None => None,
     };
     let mail = match mail {
-        Some(node) => redirect::addresses(node, compiler)?.into_iter().next(),
+        Some(node) => Some(one_address(node, compiler)?),
         None => None,
     };
     let title = match title {
@@ -97,6 +97,18 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         None => Text::parse("${subject}").ok()?,
     };
     Some(Box::new(Notify { run, mail, webhook, title, text, importance, relay }))
+}
+
+/// The address of `mail`. A second one would be told nothing, so it is a mistake.
+fn one_address(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<String> {
+    match redirect::addresses(node, compiler)?.as_slice() {
+        [one] => Some(one.clone()),
+        _ => {
+            let problem = compiler.problems.error(node.span, "a notification by mail goes to one address");
+            problem.hint("write one `notify` for each");
+            None
+        }
+    }
 }
 
 /// Plain HTTP is as good as HTTPS when it does not leave the machine.
