@@ -4,7 +4,7 @@ use mailsluice::config::{Limits, Settings};
 use mailsluice::decision::{Decision, Way};
 
 use crate::engine::{decided, settings, yaml_with};
-use crate::outbox::{User, mail};
+use crate::outbox::{User, mail, text};
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const RECEIVED: &str = "Return-Path: <ann@far.example>\nTo: me@example.com\nMessage-ID: <1@far.example>\n";
@@ -85,4 +85,20 @@ fn f16_the_message_counts_as_the_rules_left_it() {
     assert_eq!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), &claimed)), ["a@x.example"]);
     let rules = "rules: [{do: {addheader: {X-Spam-Flag: 'YES'}}}, {do: {redirect: a@x.example}}]";
     assert!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), format!("{RECEIVED}\nx\n"))).is_empty());
+}
+
+/// A part in 8bit cannot stand in a whole that says 7bit by saying nothing (RFC 2045 6.4): servers refuse or break that.
+#[test]
+fn f13_what_holds_an_8bit_message_says_8bit() {
+    for (body, encoding) in [("Grüße", "8bit"), ("hi", "7bit")] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user =
+            User::with_relay("  - {name: r, do: {redirect: {to: a@x.example, mode: attach, copy: true}}}", &server);
+        user.deliver(format!("{}\n{body}\n", mail(1, "hi")));
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        let sent = text(&server.last());
+        let said = format!("Content-Transfer-Encoding: {encoding}\n");
+        assert_eq!(sent.matches(&said).count(), 2, "{sent}");
+        assert!(sent.split_once("\n\n").unwrap().0.contains(said.trim_end()), "{sent}");
+    }
 }
