@@ -67,7 +67,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),
-        ("me", "Your own addresses; the `user` of every account with an `@` counts too.", TEXTS),
+        (
+            "me",
+            "Your own addresses; the `user` of every account with an `@` counts too, and the `from` of every relay.",
+            TEXTS,
+        ),
         ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
         (
             "delimiters",
@@ -176,7 +180,10 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     check_relays_of_accounts(document, map.problems());
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let mut settings = read_settings(&mut map, document, &base);
-    settings.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
+    // What leaves from an address of a relay may come back: it must be known as one's own, or a loop is not seen.
+    let senders = relays.iter().filter_map(|relay| relay.from.as_deref());
+    let users = accounts.iter().map(|account| account.user.as_str()).filter(|user| user.contains('@'));
+    settings.me.extend(users.chain(senders).map(str::to_lowercase));
     let inline = inline_rules(document, &base, &mut files, problems);
     examined.rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);

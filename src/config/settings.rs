@@ -8,7 +8,8 @@ use super::{Limits, List};
 /// a rule.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
+    /// The user's own addresses, lower-case: those of `me`, every account's user with an `@`, and the senders of
+    /// relays.
     pub me: Vec<String>,
     /// The names of servers whose Authentication-Results are believed, lower-case (RFC 8601).
     pub trust: Vec<String>,

@@ -102,3 +102,20 @@ fn f13_what_holds_an_8bit_message_says_8bit() {
         assert!(sent.split_once("\n\n").unwrap().0.contains(said.trim_end()), "{sent}");
     }
 }
+
+/// The address of the relay is in the token, and nowhere else in the config.
+#[test]
+fn f5_a_forward_that_comes_back_is_known_by_the_address_of_its_relay() {
+    for mode in ["redirect", "attach"] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user =
+            User::without_relay(&format!("  - {{name: r, do: {{redirect: {{to: a@x.example, mode: {mode}}}}}}}"));
+        let smtp = format!("smtp: {{host: 127.0.0.1, port: {}, tls: none}}", server.port());
+        user.config(&format!("relays: {{default: {{{smtp}, from: Fwd@relay.example}}}}\n"));
+        user.deliver(mail(1, "hi"));
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        user.deliver(format!("Return-Path: <fwd@relay.example>\n{}", text(&server.last())));
+        user.settled();
+        assert_eq!((server.count(), user.inbox().len()), (1, 1), "{mode}: it is kept");
+    }
+}
