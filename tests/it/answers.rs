@@ -57,7 +57,7 @@ fn at_desk(id: i64, write: impl Fn(&Desk<'_>) -> Message) -> String {
     let own = ["me@home.example".to_owned(), "alias@home.example".to_owned()];
     let at = Timestamp::from_second(1_772_000_000).unwrap();
     let (now, host) = (now(), "laptop.internal");
-    let desk = Desk { own: &own, from: &own[0], host, id, at, now: &now };
+    let desk = Desk { own: &own, delimiters: "+", from: &own[0], host, id, at, now: &now };
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut write(&desk).reader().unwrap(), &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
@@ -289,6 +289,8 @@ fn b12_from_is_the_own_address_that_was_written_to() {
     for (to, expected) in [
         ("To: alias@home.example", "alias@home.example"),
         ("To: x@far.example\nCc: Evil Name <ALIAS@home.example>", "ALIAS@home.example"),
+        ("To: Alias+Shop@home.example", "Alias@home.example"),
+        ("To: alias+,<x@far.example>@home.example", "me@home.example"),
         ("To: x@far.example", "me@home.example"),
         ("X: none", "me@home.example"),
     ] {
