@@ -59,8 +59,11 @@ impl Desk<'_> {
 
     fn message_id(&self) -> String {
         // The domain of the address, not the name of this machine: that is nobody's business (RFC 3834 3.1.1).
-        let domain = bare(self.from).rsplit_once('@').map_or_else(|| "localhost".to_owned(), |(_, d)| d.to_owned());
-        format!("<mailsluice.{}.{}@{}>", self.id, self.at.as_second(), id_part(&domain))
+        let from = bare(self.from).to_lowercase();
+        let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        // Others of that domain number their rows too, and one message may reach many of them in the same second.
+        let user = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&from)[..4]);
+        format!("<mailsluice.{}.{}.{user}@{}>", self.id, self.at.as_second(), id_part(domain))
     }
 
     /// The own address that the message was sent to, else the one to write from. The name that goes with it is the
