@@ -3,7 +3,7 @@
 use mailsluice::config::{Limits, Settings};
 use mailsluice::decision::{Decision, Way};
 
-use crate::engine::{decided, settings, yaml_with};
+use crate::engine::{decided, settings, shown, yaml_with};
 use crate::outbox::{User, mail, text};
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
@@ -117,5 +117,17 @@ fn f5_a_forward_that_comes_back_is_known_by_the_address_of_its_relay() {
         user.deliver(format!("Return-Path: <fwd@relay.example>\n{}", text(&server.last())));
         user.settled();
         assert_eq!((server.count(), user.inbox().len()), (1, 1), "{mode}: it is kept");
+    }
+}
+
+/// What no server would be given is found by `check`, not when a message is to be forwarded.
+#[test]
+fn an_address_that_cannot_be_written_to_a_server_is_a_mistake_of_the_config() {
+    for to in ["a@b..example", "a@-b.example", "a\u{202e}b@x.example", "@relay.example:a@x.example", "-oQ@x.example"] {
+        let problems = yaml_with(&format!("rules: [{{do: {{redirect: '{to}'}}}}]"), &settings()).unwrap_err();
+        assert!(shown(&problems).contains("is no mail address"), "{}", shown(&problems));
+    }
+    for to in ["a.b+c@x.example", "jürgen@bücher.example", "a@[192.0.2.1]", "a..b.@docomo.example"] {
+        assert!(yaml_with(&format!("rules: [{{do: {{redirect: '{to}'}}}}]"), &settings()).is_ok(), "{to}");
     }
 }
