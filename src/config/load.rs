@@ -215,6 +215,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
         relays: Some(names(document, "relays")),
+        has_default_relay: has_default_relay(document),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }
@@ -224,6 +225,15 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
 fn mailboxes(document: &Document) -> Vec<String> {
     let accounts = entries(document, "accounts").iter();
     accounts.filter(|(_, section)| section.get("pop3").is_none()).map(|(key, _)| key.text.clone()).collect()
+}
+
+/// The one called `default`, the only one, or that of an account.
+fn has_default_relay(document: &Document) -> bool {
+    let relays = names(document, "relays");
+    let is_of_account = |(_, section): &(Key, Node)| section.get("relay").is_some();
+    relays.len() == 1
+        || relays.iter().any(|name| name == "default")
+        || entries(document, "accounts").iter().any(is_of_account)
 }
 
 fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {

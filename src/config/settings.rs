@@ -19,6 +19,8 @@ pub struct Settings {
     pub lists: Vec<List>,
     /// The names of the relays; `None` where there is no config to name them.
     pub relays: Option<Vec<String>>,
+    /// Whether a relay is taken where nobody names one: for some account at least.
+    pub has_default_relay: bool,
     /// The names of the accounts that mail can be appended to; `None` as above.
     pub mailboxes: Option<Vec<String>>,
     /// How much goes out at most.
@@ -36,6 +38,7 @@ impl Default for Settings {
             delimiters: "+".to_owned(),
             lists: Vec::new(),
             relays: None,
+            has_default_relay: true,
             mailboxes: None,
             limits: Limits::default(),
             script_time: Duration::from_secs(2),

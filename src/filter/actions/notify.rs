@@ -79,7 +79,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         compiler.problems.error(node.span, "a notification goes one way").hint("write one `notify` for each");
         return None;
     }
-    let relay = compiler.relay(relay);
+    let relay = if mail.is_some() { compiler.carrier(relay, node.span) } else { compiler.relay(relay) };
     let run = match run {
         Some(node) => Some(Argv::read(node, compiler)?),
         None => None,

@@ -72,6 +72,7 @@ const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let to = addresses(node, compiler)?;
+        compiler.check_way(false, node.span);
         let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
         let simple =
             Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE, even_spam: false };
@@ -88,7 +89,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let even_spam = map.read("even_spam", reader::flag).unwrap_or(false);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
-    let relay = compiler.relay(relay);
+    let relay = compiler.carrier(relay, node.span);
     let to = to.and_then(|node| addresses(node, compiler))?;
     let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
     Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age, even_spam }))
