@@ -67,7 +67,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),
-        ("me", "Your own addresses; the `user` of every account with an `@` counts too.", TEXTS),
+        (
+            "me",
+            "Your own addresses; the `user` of every account with an `@` counts too, and the `from` of every relay.",
+            TEXTS,
+        ),
         ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
         (
             "delimiters",
@@ -176,7 +180,10 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     check_relays_of_accounts(document, map.problems());
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let mut settings = read_settings(&mut map, document, &base);
-    settings.me.extend(accounts.iter().map(|account| account.user.to_lowercase()).filter(|user| user.contains('@')));
+    // What leaves from an address of a relay may come back: it must be known as one's own, or a loop is not seen.
+    let senders = relays.iter().filter_map(|relay| relay.from.as_deref());
+    let users = accounts.iter().map(|account| account.user.as_str()).filter(|user| user.contains('@'));
+    settings.me.extend(users.chain(senders).map(str::to_lowercase));
     let inline = inline_rules(document, &base, &mut files, problems);
     examined.rules.extend(files.readable().chain(inline.clone()));
     filters.extend(inline);
@@ -208,6 +215,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
         relays: Some(names(document, "relays")),
+        has_default_relay: has_default_relay(document),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }
@@ -217,6 +225,15 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
 fn mailboxes(document: &Document) -> Vec<String> {
     let accounts = entries(document, "accounts").iter();
     accounts.filter(|(_, section)| section.get("pop3").is_none()).map(|(key, _)| key.text.clone()).collect()
+}
+
+/// The one called `default`, the only one, or that of an account.
+fn has_default_relay(document: &Document) -> bool {
+    let relays = names(document, "relays");
+    let is_of_account = |(_, section): &(Key, Node)| section.get("relay").is_some();
+    relays.len() == 1
+        || relays.iter().any(|name| name == "default")
+        || entries(document, "accounts").iter().any(is_of_account)
 }
 
 fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {

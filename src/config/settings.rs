@@ -8,7 +8,8 @@ use super::{Limits, List};
 /// a rule.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The user's own addresses, lower-case: those of `me` and every account's user with an `@`.
+    /// The user's own addresses, lower-case: those of `me`, every account's user with an `@`, and the senders of
+    /// relays.
     pub me: Vec<String>,
     /// The names of servers whose Authentication-Results are believed, lower-case (RFC 8601).
     pub trust: Vec<String>,
@@ -18,6 +19,8 @@ pub struct Settings {
     pub lists: Vec<List>,
     /// The names of the relays; `None` where there is no config to name them.
     pub relays: Option<Vec<String>>,
+    /// Whether a relay is taken where nobody names one: for some account at least.
+    pub has_default_relay: bool,
     /// The names of the accounts that mail can be appended to; `None` as above.
     pub mailboxes: Option<Vec<String>>,
     /// How much goes out at most.
@@ -35,6 +38,7 @@ impl Default for Settings {
             delimiters: "+".to_owned(),
             lists: Vec::new(),
             relays: None,
+            has_default_relay: true,
             mailboxes: None,
             limits: Limits::default(),
             script_time: Duration::from_secs(2),

@@ -8,7 +8,7 @@ use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::run::Run;
 use crate::decision::{ANSWERED, Fact, Write};
-use crate::message::{Address, Field, Message, REDIRECTED_FROM};
+use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program};
 
 /// An answered message is remembered for so long: no copy of it is under way longer.
 const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
@@ -152,6 +152,18 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }
 
+/// Why no notification by mail goes out: whoever is told by mail about a mail of a program, which may be another
+/// notification, makes a loop (RFC 5436 2.7).
+pub(super) fn notification_refused(message: &Message) -> Option<String> {
+    automatic(message).map(|why| format!("not notified by mail: {why}"))
+}
+
+/// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
+fn automatic(message: &Message) -> Option<String> {
+    let field = message.all("Auto-Submitted").find(|field| !is_no(field.value()))?;
+    Some(format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)))
+}
+
 /// Rows about the envelope sender, which is the only address that may be answered.
 fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let Some(sender) = message.envelope_sender() else {
@@ -178,34 +190,16 @@ fn has_real_domain(domain: &str) -> bool {
 
 fn by_local_part(local: &str) -> Option<Refusal> {
     const SYSTEM: [&str; 3] = ["mailer-daemon", "listserv", "majordomo"];
-    const ROBOTS: [&str; 15] = [
-        "noreply",
-        "no-reply",
-        "no_reply",
-        "donotreply",
-        "do-not-reply",
-        "do_not_reply",
-        "uucp",
-        "mailer",
-        "daemon",
-        "root",
-        "mailman",
-        "nobody",
-        "www-data",
-        "cron",
-        "autoreply",
-    ];
     let why = || format!("the sender {local} is a program");
+    let plain = local.split('+').next().unwrap_or_default();
     let is_request = local.ends_with("-request") || local.starts_with("request-");
-    if SYSTEM.contains(&local) || is_request || local.starts_with("owner-") {
+    if SYSTEM.contains(&plain) || is_request || local.starts_with("owner-") {
         return refusal("A11", why());
     }
-    let is_list = local.ends_with("-owner") || local.ends_with("-bounces") || local.contains("-bounces+");
-    let is_robot = ROBOTS.iter().any(|robot| local == *robot || local.starts_with(&format!("{robot}+")));
-    if is_list || is_robot || local.starts_with("bounce") || local.ends_with("-errors") || local.ends_with("-relay") {
+    if local.starts_with("bounce") || local.contains("-bounces+") || is_program(local) {
         return refusal("A12", why());
     }
-    if local == "postmaster" {
+    if plain == "postmaster" {
         return refusal("A13", "the sender is postmaster");
     }
     None
@@ -213,10 +207,9 @@ fn by_local_part(local: &str) -> Option<Refusal> {
 
 /// Rows about what the header says.
 fn by_header(message: &Message) -> Option<Refusal> {
-    let automatic = message.all("Auto-Submitted").find(|field| !is_no(field.value()));
-    if let Some(field) = automatic {
+    if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
-        return refusal(row, format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)));
+        return refusal(row, why);
     }
     const LIST: [&str; 9] = [
         "List-Id",
@@ -233,20 +226,22 @@ fn by_header(message: &Message) -> Option<Refusal> {
         return refusal("A7", format!("{name} present"));
     }
     let precedences = ["Precedence", "X-Precedence"].into_iter().flat_map(|name| message.all(name));
-    let is_bulk = |value: &str| one_of(value, &["list", "bulk", "junk", "auto_reply", "auto-reply"]);
+    let is_bulk = |value: &str| says(value, &["list", "bulk", "junk", "auto_reply", "auto-reply"]);
     if let Some(field) = precedences.map(|field| field.value()).find(|value| is_bulk(value)) {
-        return refusal("A8", format!("Precedence is {}", field.to_lowercase()));
+        return refusal("A8", format!("Precedence is {}", crate::clean::short(&field.to_lowercase(), 60)));
     }
     if message.first("Feedback-ID").is_some() {
         return refusal("A8", "Feedback-ID present: sent in bulk");
     }
-    let mut suppressed = message.all("X-Auto-Response-Suppress").flat_map(|field| field.value().split([',', ';']));
-    if suppressed.any(|word| one_of(word, &["all", "oof", "autoreply"])) {
+    let suppresses = |field: &Field| says(field.value(), &["all", "oof", "autoreply"]);
+    if message.all("X-Auto-Response-Suppress").any(suppresses) {
         return refusal("A9", "X-Auto-Response-Suppress forbids it");
     }
-    let kind = message.first("Content-Type").unwrap_or_default().trim_start().to_lowercase();
-    if kind.starts_with("multipart/report") {
+    if message.is_report() {
         return refusal("A29", "it is a delivery report");
+    }
+    if message.is_from_program() {
+        return refusal("A12", "From or Sender is a program");
     }
     const LOOPS: [&str; 8] = [
         "X-Loop",
@@ -259,16 +254,17 @@ fn by_header(message: &Message) -> Option<Refusal> {
         "X-Mailsluice-Notice",
     ];
     // `X-Autoreply: no` says that it is none.
-    let says_so = |name: &&&str| message.all(name).any(|field| !one_of(field.value(), &["no"]));
+    let says_so = |name: &&&str| message.all(name).any(|field| !field.value().trim().eq_ignore_ascii_case("no"));
     if let Some(name) = LOOPS.iter().find(says_so) {
         return refusal("A30", format!("{name} present"));
     }
     spam_verdict(message).and_then(|why| refusal("A28", why))
 }
 
-/// Whether a value is one of these words.
-fn one_of(value: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| value.trim().eq_ignore_ascii_case(word))
+/// Whether one of these words stands in a value, alone or in a list, in quotes or beside a comment.
+fn says(value: &str, words: &[&str]) -> bool {
+    let mut parts = value.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
+    parts.any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)))
 }
 
 /// The keyword of Auto-Submitted, without parameters and comments (RFC 3834 5).

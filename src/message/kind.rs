@@ -46,11 +46,9 @@ const ROBOT_FIELDS: [&str; 7] =
     ["X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-AutoReply-From", "X-Loop", "X-Mail-Autoreply", "X-Cron-Env"];
 
 /// Local parts of programs (RFC 5230 4.6, RFC 3834 2, vacation(1)), without dots, dashes and underscores.
-const ROBOTS: [&str; 16] = [
+const ROBOTS: [&str; 15] = [
     "mailerdaemon",
     "daemon",
-    "noreply",
-    "donotreply",
     "listserv",
     "majordomo",
     "mailman",
@@ -63,13 +61,15 @@ const ROBOTS: [&str; 16] = [
     "autoresponder",
     "nobody",
     "mdaemon",
+    "wwwdata",
 ];
 
+/// What stands anywhere in the local parts of programs that say so: `do-not-reply`, `drive-noreply`, `noreply-42`.
+const NO_REPLY: [&str; 2] = ["noreply", "donotreply"];
+
 /// Beginnings and ends of local parts of programs: `owner-list`, `list-request`, `bounce+x`.
-const ROBOT_STARTS: [&str; 8] =
-    ["owner-", "bounce-", "bounces-", "bounce+", "bounces+", "noreply-", "no-reply-", "noreply+"];
-const ROBOT_ENDS: [&str; 8] =
-    ["-request", "-owner", "-bounces", "-bounce", "-errors", "-relay", "-noreply", "-no-reply"];
+const ROBOT_STARTS: [&str; 5] = ["owner-", "bounce-", "bounces-", "bounce+", "bounces+"];
+const ROBOT_ENDS: [&str; 6] = ["-request", "-owner", "-bounces", "-bounce", "-errors", "-relay"];
 
 /// Local parts from which bounces come.
 const BOUNCERS: [&str; 2] = ["mailerdaemon", "postmaster"];
@@ -119,7 +119,21 @@ impl Message {
         self.has_precedence(&["bulk", "junk", "auto_reply", "auto-reply"])
             || self.fields().iter().any(|f| is_one_of(f, &ROBOT_FIELDS) || is_auto_submitted(f) || is_suppressing(f))
             || self.is_bounce()
-            || self.senders().any(is_robot)
+            || self.is_from_program()
+    }
+
+    /// Whether the local part of a sender, in the envelope or in From and Sender, is that of a program.
+    pub fn is_from_program(&self) -> bool {
+        self.senders().any(|local| is_program(&local))
+    }
+
+    /// A report by a program about another message (RFC 6522), in whichever of several Content-Type fields.
+    pub fn is_report(&self) -> bool {
+        let is_one = |field: &Field| {
+            let kind = super::params::parse(field.raw()).main;
+            matches!(kind.as_str(), "multipart/report" | "message/delivery-status" | "message/disposition-notification")
+        };
+        self.all("Content-Type").any(is_one) || self.is_delivery_report()
     }
 
     fn has_precedence(&self, words: &[&str]) -> bool {
@@ -170,9 +184,14 @@ fn is_suppressing(field: &Field) -> bool {
     field.is_named("X-Auto-Response-Suppress") && !matches!(keyword(field.value()).as_str(), "none" | "")
 }
 
-fn is_robot(local: String) -> bool {
+/// Whether a local part, in lower case, is that of a program, with a detail or without.
+pub fn is_program(local: &str) -> bool {
     let starts = ROBOT_STARTS.iter().any(|start| local.starts_with(start));
-    starts || ROBOT_ENDS.iter().any(|end| local.ends_with(end)) || ROBOTS.contains(&bare(&local).as_str())
+    let plain = bare(local.split('+').next().unwrap_or_default());
+    starts
+        || ROBOT_ENDS.iter().any(|end| local.ends_with(end))
+        || ROBOTS.contains(&plain.as_str())
+        || NO_REPLY.iter().any(|word| plain.contains(word))
 }
 
 fn is_bouncer(local: String) -> bool {

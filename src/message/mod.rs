@@ -38,7 +38,7 @@ pub use key::{
     DELIVERED, DeliveryName, Key, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN, SUBMITTED,
     UNDONE, written_for,
 };
-pub use kind::Kind;
+pub use kind::{Kind, is_program};
 pub use line_ends::{ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;

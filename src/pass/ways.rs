@@ -8,6 +8,7 @@ use crate::decision::{EnvelopeFrom, Telling, Way};
 pub struct Ways {
     relays: Vec<Relay>,
     own: Vec<String>,
+    delimiters: String,
     /// The address of each account that has one.
     accounts: Vec<(String, String)>,
     /// The relay of each account that names one.
@@ -29,6 +30,7 @@ impl Ways {
             relays_of: config.accounts.iter().filter_map(relay_of).collect(),
             relays: config.relays.clone(),
             own: config.settings.me.clone(),
+            delimiters: config.settings.delimiters.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
             imap: config.imap_accounts().cloned().collect(),
             limits: config.settings.limits,
@@ -48,6 +50,11 @@ impl Ways {
     /// The user's addresses.
     pub fn own(&self) -> &[String] {
         &self.own
+    }
+
+    /// The characters between user and detail in them.
+    pub(super) fn delimiters(&self) -> &str {
+        &self.delimiters
     }
 
     /// The relay of that name; without a name the one called `default`, or the only one.

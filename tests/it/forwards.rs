@@ -3,8 +3,8 @@
 use mailsluice::config::{Limits, Settings};
 use mailsluice::decision::{Decision, Way};
 
-use crate::engine::{decided, settings, yaml_with};
-use crate::outbox::{User, mail};
+use crate::engine::{decided, settings, shown, yaml_with};
+use crate::outbox::{User, mail, text};
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const RECEIVED: &str = "Return-Path: <ann@far.example>\nTo: me@example.com\nMessage-ID: <1@far.example>\n";
@@ -85,4 +85,49 @@ fn f16_the_message_counts_as_the_rules_left_it() {
     assert_eq!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), &claimed)), ["a@x.example"]);
     let rules = "rules: [{do: {addheader: {X-Spam-Flag: 'YES'}}}, {do: {redirect: a@x.example}}]";
     assert!(forwarded(&decided(&yaml_with(rules, &settings()).unwrap(), format!("{RECEIVED}\nx\n"))).is_empty());
+}
+
+/// A part in 8bit cannot stand in a whole that says 7bit by saying nothing (RFC 2045 6.4): servers refuse or break that.
+#[test]
+fn f13_what_holds_an_8bit_message_says_8bit() {
+    for (body, encoding) in [("Grüße", "8bit"), ("hi", "7bit")] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user =
+            User::with_relay("  - {name: r, do: {redirect: {to: a@x.example, mode: attach, copy: true}}}", &server);
+        user.deliver(format!("{}\n{body}\n", mail(1, "hi")));
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        let sent = text(&server.last());
+        let said = format!("Content-Transfer-Encoding: {encoding}\n");
+        assert_eq!(sent.matches(&said).count(), 2, "{sent}");
+        assert!(sent.split_once("\n\n").unwrap().0.contains(said.trim_end()), "{sent}");
+    }
+}
+
+/// The address of the relay is in the token, and nowhere else in the config.
+#[test]
+fn f5_a_forward_that_comes_back_is_known_by_the_address_of_its_relay() {
+    for mode in ["redirect", "attach"] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user =
+            User::without_relay(&format!("  - {{name: r, do: {{redirect: {{to: a@x.example, mode: {mode}}}}}}}"));
+        let smtp = format!("smtp: {{host: 127.0.0.1, port: {}, tls: none}}", server.port());
+        user.config(&format!("relays: {{default: {{{smtp}, from: Fwd@relay.example}}}}\n"));
+        user.deliver(mail(1, "hi"));
+        user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        user.deliver(format!("Return-Path: <fwd@relay.example>\n{}", text(&server.last())));
+        user.settled();
+        assert_eq!((server.count(), user.inbox().len()), (1, 1), "{mode}: it is kept");
+    }
+}
+
+/// What no server would be given is found by `check`, not when a message is to be forwarded.
+#[test]
+fn an_address_that_cannot_be_written_to_a_server_is_a_mistake_of_the_config() {
+    for to in ["a@b..example", "a@-b.example", "a\u{202e}b@x.example", "@relay.example:a@x.example", "-oQ@x.example"] {
+        let problems = yaml_with(&format!("rules: [{{do: {{redirect: '{to}'}}}}]"), &settings()).unwrap_err();
+        assert!(shown(&problems).contains("is no mail address"), "{}", shown(&problems));
+    }
+    for to in ["a.b+c@x.example", "jürgen@bücher.example", "a@[192.0.2.1]", "a..b.@docomo.example"] {
+        assert!(yaml_with(&format!("rules: [{{do: {{redirect: '{to}'}}}}]"), &settings()).is_ok(), "{to}");
+    }
 }

@@ -29,6 +29,7 @@ mod kill;
 mod layers;
 mod lua;
 mod maintenance;
+mod notifications;
 mod numbers;
 mod oracle;
 mod outbox;

@@ -2,6 +2,7 @@
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
+use super::super::guard;
 use super::super::run::Run;
 use super::programs::Argv;
 use super::{Boxed, Verb, Word, redirect};
@@ -78,13 +79,13 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         compiler.problems.error(node.span, "a notification goes one way").hint("write one `notify` for each");
         return None;
     }
-    let relay = compiler.relay(relay);
+    let relay = if mail.is_some() { compiler.carrier(relay, node.span) } else { compiler.relay(relay) };
     let run = match run {
         Some(node) => Some(Argv::read(node, compiler)?),
         None => None,
     };
     let mail = match mail {
-        Some(node) => redirect::addresses(node, compiler)?.into_iter().next(),
+        Some(node) => Some(one_address(node, compiler)?),
         None => None,
     };
     let title = match title {
@@ -98,6 +99,18 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(Notify { run, mail, webhook, title, text, importance, relay }))
 }
 
+/// The address of `mail`. A second one would be told nothing, so it is a mistake.
+fn one_address(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<String> {
+    match redirect::addresses(node, compiler)?.as_slice() {
+        [one] => Some(one.clone()),
+        _ => {
+            let problem = compiler.problems.error(node.span, "a notification by mail goes to one address");
+            problem.hint("write one `notify` for each");
+            None
+        }
+    }
+}
+
 /// Plain HTTP is as good as HTTPS when it does not leave the machine.
 fn is_on_this_machine(url: &str) -> bool {
     let authority = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
@@ -107,6 +120,11 @@ fn is_on_this_machine(url: &str) -> bool {
 
 impl Verb for Notify {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let refused = self.mail.as_ref().and_then(|_| guard::notification_refused(run.asking.original()));
+        if let Some(why) = refused {
+            run.note(why);
+            return Ok(());
+        }
         let asking = &run.asking;
         let title = match &self.title {
             Some(title) => asking.expand(title),

@@ -10,7 +10,7 @@ use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::decision::{EnvelopeFrom, Redirect as Forward, RedirectMode, Telling, Way};
-use crate::message::parse_addresses;
+use crate::outbox::address::Mailbox;
 
 pub(super) static KEYS: Shape = Shape {
     what: "a redirect action",
@@ -72,6 +72,7 @@ const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let to = addresses(node, compiler)?;
+        compiler.check_way(false, node.span);
         let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
         let simple =
             Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE, even_spam: false };
@@ -88,7 +89,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let even_spam = map.read("even_spam", reader::flag).unwrap_or(false);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
-    let relay = compiler.relay(relay);
+    let relay = compiler.carrier(relay, node.span);
     let to = to.and_then(|node| addresses(node, compiler))?;
     let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
     Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age, even_spam }))
@@ -138,17 +139,10 @@ pub(super) fn written(
     Some(texts)
 }
 
-/// One bare address: `local@domain`, at most 254 bytes, nothing that could end an SMTP command.
+/// One bare address that a server can be given, and that no program takes for an option. Quoted local parts are left out:
+/// nobody who forwards or is answered has one, and few servers read them alike.
 pub fn is_address(text: &str) -> bool {
-    let is_clean =
-        text.len() <= 254 && !text.chars().any(|c| c.is_control() || c.is_whitespace() || "<>,;\"()\\".contains(c));
-    let parsed = parse_addresses(text);
-    is_clean
-        && parsed.len() == 1
-        && parsed[0].address == text
-        && !parsed[0].domain().is_empty()
-        && !parsed[0].local_part().is_empty()
-        && !text.starts_with('-')
+    Mailbox::parse(text).is_ok() && !text.starts_with(['-', '"'])
 }
 
 impl Verb for Redirect {

@@ -129,7 +129,7 @@ fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let to = map.require("to");
     let relay = map.take("relay");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
-    let relay = compiler.relay(relay);
+    let relay = compiler.carrier(relay, node.span);
     let is_one = |text: &str| is_user_name(text) || redirect::is_address(text);
     let hint = "write it like `me@example.com` or `me`";
     let to = to.and_then(|node| redirect::written(node, compiler, &is_one, hint))?;

@@ -96,7 +96,10 @@ pub(super) const REJECT: Word = Word::telling(
         "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.",
         Takes::Text,
     ),
-    |node, compiler| compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed),
+    |node, compiler| {
+        compiler.check_way(false, node.span);
+        compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed)
+    },
 );
 
 const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
@@ -137,7 +140,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
         map.require("text");
         return None;
     }
-    let relay = compiler.relay(relay);
+    let relay = compiler.carrier(relay, node.span);
     let subject = match subject {
         Some(node) => Some(compiler.text(node, "a subject")?),
         None => None,

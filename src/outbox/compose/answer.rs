@@ -113,7 +113,8 @@ pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
     let boundary = format!("mailsluice-{}-{}", desk.id, desk.now.timestamp().as_second());
     head.add("MIME-Version", "1.0");
     let mut report = Head::default();
-    report.add("Reporting-UA", &format!("{}; mailsluice", desk.host));
+    // Without the name of this machine, which RFC 8098 3.2.1 leaves to us.
+    report.add("Reporting-UA", "mailsluice");
     report.add("Final-Recipient", &format!("rfc822; {}", bare(&own)));
     report.add_ids("Original-Message-ID", own_id(original).as_slice());
     report.add("Disposition", "automatic-action/MDN-sent-automatically; deleted");

@@ -57,8 +57,10 @@ fn attached(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Res
     let mut inside = Vec::new();
     original.reader()?.read_to_end(&mut inside)?;
     let boundary = boundary_for(&inside, desk);
-    // A message may not be encoded inside another one (RFC 2046 5.2.1), so what is 8-bit says so.
+    // A message may not be encoded inside another one (RFC 2046 5.2.1), so what is 8-bit says so; whatever holds it says
+    // the same (RFC 2045 6.4).
     let encoding = if inside.is_ascii() { "7bit" } else { "8bit" };
+    head.add("Content-Transfer-Encoding", encoding);
     let mut mail = format!(
         "{}Content-Type: multipart/mixed; boundary=\"{boundary}\"\n\n--{boundary}\nContent-Type: message/rfc822\n\
          Content-Disposition: inline\nContent-Transfer-Encoding: {encoding}\n\n",

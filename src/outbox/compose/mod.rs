@@ -19,6 +19,8 @@ use crate::message::{Address, Message, composed_field, parse_addresses};
 pub struct Desk<'a> {
     /// The user's addresses.
     pub own: &'a [String],
+    /// The characters between user and detail in an address.
+    pub delimiters: &'a str,
     /// The address to write from when nothing else says so.
     pub from: &'a str,
     /// This host, for Message-IDs and trace fields.
@@ -57,18 +59,27 @@ impl Desk<'_> {
 
     fn message_id(&self) -> String {
         // The domain of the address, not the name of this machine: that is nobody's business (RFC 3834 3.1.1).
-        let domain = bare(self.from).rsplit_once('@').map_or_else(|| "localhost".to_owned(), |(_, d)| d.to_owned());
-        format!("<mailsluice.{}.{}@{}>", self.id, self.at.as_second(), id_part(&domain))
+        let from = bare(self.from).to_lowercase();
+        let domain = from.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        // Others of that domain number their rows too, and one message may reach many of them in the same second.
+        let user = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&from)[..4]);
+        format!("<mailsluice.{}.{}.{user}@{}>", self.id, self.at.as_second(), id_part(domain))
     }
 
     /// The own address that the message was sent to, else the one to write from. The name that goes with it is the
     /// user's, never the one the sender wrote. `more` are addresses that a rule calls own ones.
     fn addressed(&self, original: &Message, more: &[String]) -> String {
-        let is_own =
-            |address: &&Address| self.own.iter().chain(more).any(|own| own.eq_ignore_ascii_case(&address.address));
-        let recipients = original.recipients();
-        let found = recipients.iter().find(is_own).filter(|own| !own.address.eq_ignore_ascii_case(&bare(self.from)));
-        found.map_or_else(|| self.from.to_owned(), |own| own.address.clone())
+        let found = original.recipients().iter().find_map(|address| self.own_address(address, more));
+        let other = found.filter(|own| !own.eq_ignore_ascii_case(&bare(self.from)));
+        other.unwrap_or_else(|| self.from.to_owned())
+    }
+
+    /// The own address that this one is, without a detail: what stands behind the delimiter the sender chose, and many a
+    /// relay sends from no such address.
+    fn own_address(&self, address: &Address, more: &[String]) -> Option<String> {
+        let is_own = |text: &str| self.own.iter().chain(more).any(|own| own.eq_ignore_ascii_case(text));
+        let plain = format!("{}@{}", address.user(self.delimiters), address.domain());
+        [address.address.clone(), plain].into_iter().find(|text| is_own(text))
     }
 }
 

@@ -182,19 +182,18 @@ impl Pass<'_> {
             let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
             if copies::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
-                row.state = OutboxState::Sent;
-                self.told.sent += 1;
+                self.finish(row, OutboxState::Sent)?;
             } else if is_answer {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Failed)?;
-                continue;
+            } else {
+                row.changed = self.world.now();
+                row.state = OutboxState::Waiting;
+                if row.attempts > 1 {
+                    row.due = retry::after_an_interruption(row.attempts, row.changed);
+                }
+                self.world.store.resolve(&[row])?;
             }
-            row.changed = self.world.now();
-            row.state = OutboxState::Waiting;
-            if row.attempts > 1 {
-                row.due = retry::after_an_interruption(row.attempts, row.changed);
-            }
-            self.world.store.resolve(&[row])?;
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ impl Pass<'_> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
             own: self.ways.own(),
+            delimiters: self.ways.delimiters(),
             from: own,
             host: &self.world.host,
             id: item.row.id,
