@@ -329,47 +329,6 @@ impl<'d, 's> Compiler<'d, 's> {
         self.shared.variables.insert(name.to_owned());
     }
 
-    /// The relay that an action names, which stands at `action`.
-    pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
-        self.check_way(node.is_some(), action);
-        self.relay(node)
-    }
-
-    /// Says once what else the config needs before anything can leave: without it the outbox only fills.
-    pub(super) fn check_way(&mut self, is_named: bool, action: Span) {
-        let settings = self.shared.settings;
-        let Some(relays) = settings.relays.as_ref().filter(|_| !self.literal && !self.shared.spoke_of_ways) else {
-            return;
-        };
-        let (lack, hint) = if relays.is_empty() {
-            (
-                "there is no relay to carry this",
-                "add `relays:` with one named `default`, like {smtp: smtp.example.com, …}",
-            )
-        } else if !is_named && !settings.has_default_relay {
-            (
-                "none of the relays is taken where nobody names one",
-                "call one `default`, or name one where an action takes `relay:`",
-            )
-        } else if settings.me.is_empty() {
-            ("no address of yours is known to send this from", "add `me:` with your addresses to the config")
-        } else {
-            return;
-        };
-        self.shared.spoke_of_ways = true;
-        self.problems.warn(action, lack).hint(hint);
-    }
-
-    /// The relay of that name.
-    pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
-        let name = reader::text(node?, "the name of a relay", &mut self.problems)?;
-        let known = self.shared.settings.relays.as_deref();
-        if let Some(known) = known {
-            reader::check_named(node?, Named::RELAY, known, &mut self.problems);
-        }
-        Some(name.to_owned())
-    }
-
     /// The account that an action appends to.
     pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
         let name = reader::text(node, "the name of an account", &mut self.problems)?;

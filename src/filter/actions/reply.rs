@@ -7,6 +7,7 @@ use super::super::compile::Compiler;
 use super::super::guard::{self, Answering};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
+use crate::config::mailbox::is_address;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::FolderName;
@@ -208,7 +209,7 @@ fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<boo
 fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = reader::text(node, "an address", problems)?;
     let parsed = parse_addresses(text);
-    let is_one = parsed.len() == 1 && redirect::is_address(&parsed[0].address);
+    let is_one = parsed.len() == 1 && is_address(&parsed[0].address);
     if !is_one {
         reader::mismatch(node, "an address like `me@example.com` or `Me <me@example.com>`", problems);
     }
