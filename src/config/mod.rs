@@ -7,6 +7,7 @@
 pub mod filters;
 pub mod library;
 pub mod lists;
+pub mod mailbox;
 pub mod parameters;
 pub mod problem;
 pub mod reader;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::run::Run;
+use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
 use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program};
 
@@ -173,7 +174,7 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal
         return refusal("A1", "the envelope sender is empty");
     }
     let address = Address { name: None, address: sender.to_owned() };
-    if !super::actions::redirect::is_address(sender) || !has_real_domain(address.domain()) {
+    if !is_address(sender) || !has_real_domain(address.domain()) {
         return refusal("A36", format!("the envelope sender {} cannot be answered", crate::clean::short(sender, 80)));
     }
     if is_own(sender) {

@@ -25,8 +25,9 @@ mod scope;
 mod shared;
 mod trace;
 pub mod trial;
+mod ways;
 
-pub use actions::redirect::is_address;
+pub use crate::config::mailbox::is_address;
 pub use compile::sections;
 pub use engine::Engine;
 pub use facts::{Answer, Ask, Facts, Unanswered};

@@ -8,7 +8,7 @@ use super::rule::{List, ListKind};
 use crate::config::reader::{self, Named};
 use crate::config::template::Template;
 use crate::config::text::Text;
-use crate::config::yaml::{Node, Span, Value};
+use crate::config::yaml::{Node, Value};
 
 impl Compiler<'_, '_> {
     /// What is captured where a condition must not hold is never there.
@@ -34,42 +34,6 @@ impl Compiler<'_, '_> {
         self.shared.variables.insert(name.to_owned());
     }
 
-    /// The relay that an action names, which stands at `action`.
-    pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
-        self.check_way(node.is_some(), action);
-        self.relay(node)
-    }
-
-    /// Says once what else the config needs before anything can leave: without it the outbox only fills.
-    pub(super) fn check_way(&mut self, is_named: bool, action: Span) {
-        let settings = self.shared.settings;
-        let spoken = self.is_literal() || self.shared.spoke_of_ways;
-        let Some(relays) = settings.relays.as_ref().filter(|_| !spoken) else { return };
-        let (lack, hint) = if relays.is_empty() {
-            (
-                "there is no relay to carry this",
-                "add `relays:` with one named `default`, like {smtp: smtp.example.com, …}",
-            )
-        } else if !is_named && !settings.has_default_relay {
-            (
-                "none of the relays is taken where nobody names one",
-                "call one `default`, or name one where an action takes `relay:`",
-            )
-        } else if settings.me.is_empty() {
-            ("no address of yours is known to send this from", "add `me:` with your addresses to the config")
-        } else {
-            return;
-        };
-        self.shared.spoke_of_ways = true;
-        self.problems.warn(action, lack).hint(hint);
-    }
-
-    /// The relay of that name.
-    pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
-        let known = self.shared.settings.relays.as_deref();
-        self.named(node?, "the name of a relay", Named::RELAY, known)
-    }
-
     /// The account that an action appends to.
     pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
         let known = self.shared.settings.mailboxes.as_deref();
@@ -77,7 +41,13 @@ impl Compiler<'_, '_> {
     }
 
     /// Where no config is known, every name is as good as any.
-    fn named(&mut self, node: &Node, expected: &str, kind: Named, known: Option<&[String]>) -> Option<String> {
+    pub(super) fn named(
+        &mut self,
+        node: &Node,
+        expected: &str,
+        kind: Named,
+        known: Option<&[String]>,
+    ) -> Option<String> {
         let name = reader::text(node, expected, &mut self.problems)?;
         if let Some(known) = known {
             reader::check_named(node, kind, known, &mut self.problems);

@@ -339,6 +339,18 @@ fn b13_a_from_that_is_no_address_is_an_error_of_the_config() {
     }
 }
 
+/// It would be compared with every recipient and never found.
+#[test]
+fn a16_an_alias_that_is_no_address_is_an_error_of_the_config() {
+    for action in ["vacation", "reply"] {
+        for alias in ["Me <me@x.example>", "me"] {
+            let rule = format!("rules: [{{do: {{{action}: {{text: x, addresses: ['{alias}']}}}}}}]");
+            let problems = yaml_with(&rule, &settings()).unwrap_err();
+            assert!(shown(&problems).contains("is no mail address"), "{}", shown(&problems));
+        }
+    }
+}
+
 #[test]
 fn b15_date_and_message_id_are_its_own() {
     for text in answers("Date: Thu, 1 Jan 1998 00:00:00 +0000\nMessage-ID: <1@far.example>\n\n") {

@@ -7,10 +7,10 @@ use super::super::compile::Compiler;
 use super::super::guard::{self, Forwarding};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
+use crate::config::mailbox::is_address;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::decision::{EnvelopeFrom, Redirect as Forward, RedirectMode, Telling, Way};
-use crate::outbox::address::Mailbox;
 
 pub(super) static KEYS: Shape = Shape {
     what: "a redirect action",
@@ -137,12 +137,6 @@ pub(super) fn written(
         }
     }
     Some(texts)
-}
-
-/// One bare address that a server can be given, and that no program takes for an option. Quoted local parts are left out:
-/// nobody who forwards or is answered has one, and few servers read them alike.
-pub fn is_address(text: &str) -> bool {
-    Mailbox::parse(text).is_ok() && !text.starts_with(['-', '"'])
 }
 
 impl Verb for Redirect {

@@ -6,6 +6,7 @@ use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
+use crate::config::mailbox::is_address;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
@@ -130,7 +131,7 @@ fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let relay = map.take("relay");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let relay = compiler.carrier(relay, node.span);
-    let is_one = |text: &str| is_user_name(text) || redirect::is_address(text);
+    let is_one = |text: &str| is_user_name(text) || is_address(text);
     let hint = "write it like `me@example.com` or `me`";
     let to = to.and_then(|node| redirect::written(node, compiler, &is_one, hint))?;
     Some(Box::new(Lmtp { to, relay, copy }))

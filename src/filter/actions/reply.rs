@@ -7,6 +7,7 @@ use super::super::compile::Compiler;
 use super::super::guard::{self, Answering};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
+use crate::config::mailbox::is_address;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::FolderName;
@@ -128,7 +129,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     }
     let handle = map.read("handle", |n, p| reader::text(n, "a name", p).map(str::to_owned));
     let from = map.read("from", sender);
-    let addresses = map.read("addresses", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
+    let addresses = map.read("addresses", own_addresses).unwrap_or_default();
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
     let fcc = map.read("fcc", local_folder);
@@ -204,11 +205,22 @@ fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<boo
     None
 }
 
+/// They are compared with what stands in To: what is no bare address would never be found there.
+fn own_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    let texts = reader::texts(node, "a list of addresses", problems)?;
+    if let Some(text) = texts.iter().find(|text| !is_address(text)) {
+        let message = format!("`{}` is no mail address", crate::clean::short(text, 80));
+        problems.error(node.span, message).hint("write it like `me@example.com`, without a name");
+        return None;
+    }
+    Some(texts)
+}
+
 /// `Name <address>` or an address.
 fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = reader::text(node, "an address", problems)?;
     let parsed = parse_addresses(text);
-    let is_one = parsed.len() == 1 && redirect::is_address(&parsed[0].address);
+    let is_one = parsed.len() == 1 && is_address(&parsed[0].address);
     if !is_one {
         reader::mismatch(node, "an address like `me@example.com` or `Me <me@example.com>`", problems);
     }

@@ -1,0 +1,44 @@
+//! Whether what a rule sends can leave at all: the relay it names, or what the config lacks.
+
+use super::compile::Compiler;
+use crate::config::reader::Named;
+use crate::config::yaml::{Node, Span};
+
+impl Compiler<'_, '_> {
+    /// The relay that an action names, which stands at `action`.
+    pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
+        self.check_way(node.is_some(), action);
+        self.relay(node)
+    }
+
+    /// Says once what else the config needs before anything can leave: without it the outbox only fills.
+    pub(super) fn check_way(&mut self, is_named: bool, action: Span) {
+        let settings = self.shared.settings;
+        let Some(relays) = settings.relays.as_ref().filter(|_| !self.is_literal() && !self.shared.spoke_of_ways) else {
+            return;
+        };
+        let (lack, hint) = if relays.is_empty() {
+            (
+                "there is no relay to carry this",
+                "add `relays:` with one named `default`, like {smtp: smtp.example.com, …}",
+            )
+        } else if !is_named && !settings.has_default_relay {
+            (
+                "none of the relays is taken where nobody names one",
+                "call one `default`, or name one where an action takes `relay:`",
+            )
+        } else if settings.me.is_empty() {
+            ("no address of yours is known to send this from", "add `me:` with your addresses to the config")
+        } else {
+            return;
+        };
+        self.shared.spoke_of_ways = true;
+        self.problems.warn(action, lack).hint(hint);
+    }
+
+    /// The relay of that name.
+    pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
+        let known = self.shared.settings.relays.as_deref();
+        self.named(node?, "the name of a relay", Named::RELAY, known)
+    }
+}
