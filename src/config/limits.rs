@@ -10,7 +10,7 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "forwards_per_message",
-            "So many forwards one message may cause, 1 to 100; it is kept instead of the next one. Default: 4.",
+            "To so many addresses one message is forwarded, 1 to 100; it is kept instead of going to more. Default: 4.",
             Takes::Number,
         ),
         (

@@ -141,8 +141,8 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
         return refused("notices stay here");
     }
     let most = run.asking.settings.limits.forwards_per_message;
-    if run.forwards() as u64 >= most {
-        return refused(&format!("it is forwarded as often as `forwards_per_message` allows ({most})"));
+    if (run.forwards() + to.len()) as u64 > most {
+        return refused(&format!("it would go to more addresses than `forwards_per_message` allows ({most})"));
     }
     // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
     // own may have looked at it.

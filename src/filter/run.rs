@@ -164,11 +164,13 @@ impl<'a> Run<'a> {
         if self.actions.contains(&action) { Ok(()) } else { self.push(action) }
     }
 
-    /// How many forwards were asked for so far.
+    /// To how many addresses the message is forwarded so far.
     pub(super) fn forwards(&self) -> usize {
-        let is_forward =
-            |action: &&Action| matches!(action, Action::Tell(telling) if matches!(telling.way, Way::Redirect(_)));
-        self.actions.iter().filter(is_forward).count()
+        let to = |action: &Action| match action {
+            Action::Tell(Telling { way: Way::Redirect(redirect), .. }) => redirect.to.len(),
+            _ => 0,
+        };
+        self.actions.iter().map(to).sum()
     }
 
     fn push(&mut self, action: Action) -> Result<(), Break> {

@@ -30,9 +30,38 @@ fn f7_one_message_is_forwarded_so_often_and_no_more() {
         let engine = yaml_with(&rules, &limited(limits)).unwrap();
         let decision = decided(&engine, format!("{RECEIVED}\nx\n"));
         assert_eq!(forwarded(&decision), (1..=most).map(|n| format!("a{n}@x.example")).collect::<Vec<_>>());
-        let why = format!("not forwarded: it is forwarded as often as `forwards_per_message` allows ({most})");
+        let why = format!("not forwarded: it would go to more addresses than `forwards_per_message` allows ({most})");
         assert_eq!(decision.notes, vec![why; 6 - most]);
         assert_eq!(decision.filings().count(), 1, "what is not forwarded is kept");
+    }
+}
+
+/// An open relay by mail: whoever writes chooses who gets it, among those that the user named.
+#[test]
+fn r9_an_address_of_the_message_must_be_one_that_is_named() {
+    let rule = "rules: [{do: {redirect: {to: '${header.x-for}', only: [ann@x.example, '@team.example']}}}]";
+    let engine = yaml_with(rule, &settings()).unwrap();
+    let to = |value: &str| decided(&engine, format!("{RECEIVED}X-For: {value}\n\nx\n"));
+    for value in ["ann@x.example", "Ann@X.example", "bob@team.example"] {
+        assert_eq!(forwarded(&to(value)), [value]);
+    }
+    for value in [
+        "",
+        "bob@x.example",
+        "ann@x.example.evil.example",
+        "bob@not-team.example",
+        "bob@sub.team.example",
+        "ann@x.example, eve@evil.example",
+        "eve@evil.example\r\n RCPT TO:<eve@evil.example>",
+        "<ann@x.example>",
+        "@team.example",
+        "\"eve@evil.example\"@team.example",
+        "-oQ@team.example",
+    ] {
+        let decision = to(value);
+        assert_eq!(forwarded(&decision), Vec::<String>::new(), "{value}");
+        assert_eq!(decision.filings().count(), 1, "it is kept: {value}");
+        assert!(decision.notes[0].contains("is none of `only`"), "{value}: {:?}", decision.notes);
     }
 }
 

@@ -8,7 +8,9 @@ use super::super::guard::{self, Forwarding};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::mailbox::is_address;
+use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 use crate::decision::{EnvelopeFrom, Redirect as Forward, RedirectMode, Telling, Way};
 
@@ -17,7 +19,12 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[
         (
             "to",
-            "The address, or a list of addresses. They are yours to choose: no value of a message can stand here.",
+            "The address, or a list of addresses. They are yours to choose: a value of the message can stand here only beside `only`.",
+            TEXTS,
+        ),
+        (
+            "only",
+            "Where `to` has values of the message: the addresses and domains (`@example.com`) that it may become. To others nothing is forwarded.",
             TEXTS,
         ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
@@ -58,7 +65,9 @@ pub(super) const REDIRECT: Word = Word::telling(
 
 #[derive(Debug)]
 struct Redirect {
-    forward: Forward,
+    to: Recipients,
+    mode: RedirectMode,
+    envelope_from: EnvelopeFrom,
     relay: Option<String>,
     copy: bool,
     original: bool,
@@ -66,20 +75,89 @@ struct Redirect {
     even_spam: bool,
 }
 
+/// Whom a message is forwarded to.
+#[derive(Debug)]
+enum Recipients {
+    Written(Vec<String>),
+    /// Made of values of the message, and what they may become.
+    Made(Vec<Text>, Vec<String>),
+}
+
+impl Recipients {
+    fn read(node: &Node, only: Option<Vec<String>>, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        match only {
+            None => {
+                let to = addresses(node, compiler)?;
+                check_number(&to, node, compiler);
+                Some(Self::Written(to))
+            }
+            Some(only) => compiler.texts(node, "an address").map(|made| Self::Made(made, only)),
+        }
+    }
+
+    /// The addresses for this message, or the one that must not be.
+    fn of(&self, run: &Run<'_>) -> Result<Vec<String>, String> {
+        let (texts, only) = match self {
+            Self::Written(written) => return Ok(written.clone()),
+            Self::Made(texts, only) => (texts, only),
+        };
+        let is_allowed = |address: &str| is_address(address) && only.iter().any(|one| allows(one, address));
+        let made = texts.iter().map(|text| run.asking.expand(text).trim().to_owned());
+        made.map(|address| if is_allowed(&address) { Ok(address) } else { Err(address) }).collect()
+    }
+}
+
+/// More than the limit would never be forwarded.
+fn check_number(to: &[String], node: &Node, compiler: &mut Compiler<'_, '_>) {
+    let most = compiler.shared.settings.limits.forwards_per_message;
+    if to.len() as u64 > most {
+        let message = format!("{} addresses, and `limits: {{forwards_per_message:}}` allows {most}", to.len());
+        compiler.problems.error(node.span, message).hint("raise that limit, up to 100, or name fewer");
+    }
+}
+
+/// Whether an entry of `only` is this address or its domain.
+fn allows(entry: &str, address: &str) -> bool {
+    match (entry.strip_prefix('@'), address.rsplit_once('@')) {
+        (Some(domain), Some((_, its))) => domain.eq_ignore_ascii_case(its),
+        _ => entry.eq_ignore_ascii_case(address),
+    }
+}
+
+/// Addresses and domains.
+fn only(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    let entries = reader::texts(node, "a list of addresses and domains", problems)?;
+    let is_one = |entry: &String| is_address(entry) || (entry.starts_with('@') && is_address(&format!("x{entry}")));
+    if let Some(wrong) = entries.iter().find(|entry| !is_one(entry)) {
+        let message = format!("`{}` is neither an address nor a domain", crate::clean::short(wrong, 80));
+        problems.error(node.span, message).hint("write `me@example.com`, or `@example.com` for everybody there");
+        return None;
+    }
+    Some(entries)
+}
+
 /// Default of `max_age`.
 const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
-        let to = addresses(node, compiler)?;
+        let to = Recipients::read(node, None, compiler)?;
         compiler.check_way(false, node.span);
-        let forward = Forward { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() };
-        let simple =
-            Redirect { forward, relay: None, copy: false, original: false, max_age: MAX_AGE, even_spam: false };
-        return Some(Box::new(simple));
+        return Some(Box::new(Redirect {
+            to,
+            mode: RedirectMode::default(),
+            envelope_from: EnvelopeFrom::default(),
+            relay: None,
+            copy: false,
+            original: false,
+            max_age: MAX_AGE,
+            even_spam: false,
+        }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let to = map.require("to");
+    let has_only = map.key_span("only").is_some();
+    let only = map.read("only", only);
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let modes =
         [("redirect", RedirectMode::Redirect), ("attach", RedirectMode::Attach), ("resend", RedirectMode::Resend)];
@@ -90,13 +168,16 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let even_spam = map.read("even_spam", reader::flag).unwrap_or(false);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
     let relay = compiler.carrier(relay, node.span);
-    let to = to.and_then(|node| addresses(node, compiler))?;
-    let forward = Forward { to, mode, envelope_from: envelope_from.unwrap_or_default() };
-    Some(Box::new(Redirect { forward, relay, copy, original: original.unwrap_or(false), max_age, even_spam }))
+    if has_only && only.is_none() {
+        return None;
+    }
+    let to = to.and_then(|node| Recipients::read(node, only, compiler))?;
+    let (envelope_from, original) = (envelope_from.unwrap_or_default(), original.unwrap_or(false));
+    Some(Box::new(Redirect { to, mode, envelope_from, relay, copy, original, max_age, even_spam }))
 }
 
 /// `own`, `original`, `null`, or an address.
-pub(super) fn envelope_from(node: &Node, problems: &mut crate::config::problem::Problems) -> Option<EnvelopeFrom> {
+pub(super) fn envelope_from(node: &Node, problems: &mut Problems) -> Option<EnvelopeFrom> {
     match node.as_text() {
         Some("own") => Some(EnvelopeFrom::Own),
         Some("original") => Some(EnvelopeFrom::Original),
@@ -127,7 +208,7 @@ pub(super) fn written(
         if text.contains("${") {
             let problem =
                 compiler.problems.error(node.span, "an address cannot be made from a message: anybody could choose it");
-            problem.hint("write the addresses themselves, one rule for each");
+            problem.hint("write the addresses themselves, one rule for each; `redirect` takes it where `only` says what it may become");
             return None;
         }
         if !is_one(text) {
@@ -141,14 +222,22 @@ pub(super) fn written(
 
 impl Verb for Redirect {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let forwarding = Forwarding { to: &self.forward.to, max_age: self.max_age, even_spam: self.even_spam };
+        let to = match self.to.of(run) {
+            Ok(to) => to,
+            Err(other) => {
+                run.note(format!("not forwarded: {} is none of `only`", crate::clean::short(&other, 80)));
+                return Ok(());
+            }
+        };
+        let forwarding = Forwarding { to: &to, max_age: self.max_age, even_spam: self.even_spam };
         if let Some(why) = guard::forward_refused(run, &forwarding) {
             // What is not forwarded is kept (RFC 5228 4.2).
             run.note(why);
             return Ok(());
         }
         let version = if self.original { 0 } else { run.asking.version() };
-        let telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(self.forward.clone()) };
+        let forward = Forward { to, mode: self.mode, envelope_from: self.envelope_from.clone() };
+        let telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(forward) };
         run.tell(telling, self.copy)
     }
 
