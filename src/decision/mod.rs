@@ -11,7 +11,7 @@ mod telling;
 pub use fact::{ANSWERED, Fact, Read, Write};
 pub use telling::{
     Append, EnvelopeFrom, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply, Telling,
-    Vacation, Way,
+    Vacation, Way, host_of,
 };
 
 use std::fmt;

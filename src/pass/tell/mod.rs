@@ -9,6 +9,7 @@ mod append;
 mod limits;
 mod outcome;
 mod relay;
+mod stop;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -81,23 +82,6 @@ fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
         Err(e) if e.kind() == Kind::Busy => Ok(None),
         lock => lock.map(Some),
     }
-}
-
-/// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
-const LAST_ANSWER: Duration = Duration::from_secs(20);
-
-/// What a server was asked, unless the program has to stop before it answers.
-async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
-    let over = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWER).await;
-    };
-    tokio::select! { biased; done = work => Some(done), () = over => None }
-}
-
-/// Nobody knows whether it was taken.
-fn stopped() -> Error {
-    Error::transient(Kind::Busy, "the program had to stop before there was an answer")
 }
 
 struct Pass<'a> {
