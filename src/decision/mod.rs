@@ -11,7 +11,7 @@ mod telling;
 pub use fact::{ANSWERED, APPENDED, Fact, Read, Write};
 pub use telling::{
     Append, EnvelopeFrom, Form, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply,
-    Telling, Vacation, Way,
+    Telling, Vacation, Way, host_of,
 };
 
 use std::fmt;

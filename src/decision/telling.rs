@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Version;
+use crate::clean;
 use crate::config::template::FolderName;
 use crate::config::units::show_duration;
 
@@ -283,6 +284,13 @@ impl Way {
     }
 }
 
+/// Where a web address leads: the rest of it may hold a secret, which no list and no log may show.
+pub fn host_of(address: &str) -> String {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    clean::short(authority.rsplit('@').next().unwrap_or_default(), 100)
+}
+
 /// `redirect me@phone.example (attach)`.
 impl fmt::Display for Telling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -302,7 +310,7 @@ impl fmt::Display for Telling {
             Way::Notify(notify) => match (&notify.run, &notify.mail, &notify.webhook) {
                 (Some(run), _, _) => f.write_str(&run.join(" "))?,
                 (_, Some(mail), _) => f.write_str(mail)?,
-                (_, _, Some(url)) => f.write_str(url)?,
+                (_, _, Some(url)) => f.write_str(&host_of(url))?,
                 _ => f.write_str("desktop")?,
             },
             Way::Imap(append) => write!(f, "{}/{}", append.account, append.folder)?,
@@ -313,5 +321,16 @@ impl fmt::Display for Telling {
             write!(f, " fcc {folder}")?;
         }
         if self.version > 0 { f.write_str(" edited") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_an_address_is_its_host() {
+        assert_eq!(host_of("https://user:pw@hooks.example:8443/T0/secret?x"), "hooks.example:8443");
+        assert_eq!(host_of("https://hooks.example?token=1"), "hooks.example");
     }
 }

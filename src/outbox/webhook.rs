@@ -7,8 +7,7 @@ use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::relay::Verdict;
-use crate::clean;
-use crate::decision::{Importance, Notify};
+use crate::decision::{Importance, Notify, host_of};
 use crate::error::{Error, Kind};
 
 /// What the whole exchange may take.
@@ -33,18 +32,12 @@ pub fn post(address: &str, notify: &Notify) -> Verdict {
             }
             code => Verdict::Never(Error::permanent(Kind::Refused, doing()).said(code.to_string())),
         },
-        Err(ureq::Error::BadUri(cause)) => {
-            Verdict::Never(Error::permanent(Kind::Refused, format!("{}: {}", doing(), clean::short(&cause, 200))))
+        // The cause would repeat the address.
+        Err(ureq::Error::BadUri(_)) => {
+            Verdict::Never(Error::permanent(Kind::Refused, format!("{}: this is no web address", doing())))
         }
         Err(e) => Verdict::Later(Error::transient(Kind::Network, doing()).because(e)),
     }
-}
-
-/// An address may hold a secret; what is logged is only where it leads.
-fn host_of(address: &str) -> String {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    clean::short(authority.rsplit('@').next().unwrap_or_default(), 100)
 }
 
 /// With the system's authorities as everywhere else. A redirection is not followed: it could lead to another place.
@@ -66,15 +59,4 @@ fn agent(https_only: bool) -> Agent {
         .tls_config(tls)
         .build()
         .into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_an_address_is_its_host() {
-        assert_eq!(host_of("https://user:pw@hooks.example:8443/T0/secret?x"), "hooks.example:8443");
-        assert_eq!(host_of("https://hooks.example?token=1"), "hooks.example");
-    }
 }

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 
 /// Once a day is often enough.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// A message on standard input that was never delivered leaves its spool file; nobody reads for so long.
+/// A message on standard input that was never delivered leaves its spool file, and so does one that was told when the program
+/// was killed at once; nobody reads, or stages and does not record, for so long.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Removes old keys, journal rows and discarded mail, if that was not done today.
@@ -33,7 +34,7 @@ fn remove_abandoned(world: &World) -> Result<()> {
     for name in world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))? {
         let path = folder.join(&name);
         let age = std::fs::metadata(&path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-        if name.starts_with("incoming.") && age.is_some_and(|age| age > ABANDONED) {
+        if path.is_file() && age.is_some_and(|age| age > ABANDONED) && !world.store.is_spooled(&path)? {
             remove(world, &path)?;
         }
     }

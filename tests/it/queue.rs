@@ -427,3 +427,24 @@ fn each_relay_that_refuses_is_said() {
         assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
     }
 }
+
+/// Killed between the note that a message was sent and the removal of its file.
+#[test]
+fn a_file_that_nothing_names_goes_after_a_day_and_what_waits_stays() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let spool = user.sandbox.home().join("state/spool");
+    std::fs::write(spool.join("old"), mail(2, "sent")).unwrap();
+    std::fs::write(spool.join("young"), mail(3, "being staged")).unwrap();
+    let waiting = spooled(&user).into_iter().find(|name| !["old", "young"].contains(&&**name)).unwrap();
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(2 * 86_400);
+    for name in [&waiting, "old"] {
+        std::fs::File::options().write(true).open(spool.join(name)).unwrap().set_modified(long_ago).unwrap();
+    }
+    std::fs::remove_file(user.sandbox.home().join("state/pruned")).ok();
+    user.deliver(mail(4, "ho"));
+    let left = spooled(&user);
+    assert!(left.contains(&waiting) && left.contains(&"young".to_owned()), "{left:?}");
+    assert!(!left.contains(&"old".to_owned()), "{left:?}");
+}

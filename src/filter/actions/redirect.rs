@@ -75,6 +75,9 @@ struct Redirect {
     even_spam: bool,
 }
 
+/// An address that no entry of `only` allows.
+struct NotNamed(String);
+
 /// Whom a message is forwarded to.
 #[derive(Debug)]
 enum Recipients {
@@ -96,14 +99,14 @@ impl Recipients {
     }
 
     /// The addresses for this message, or the one that must not be.
-    fn of(&self, run: &Run<'_>) -> Result<Vec<String>, String> {
+    fn of(&self, run: &Run<'_>) -> Result<Vec<String>, NotNamed> {
         let (texts, only) = match self {
             Self::Written(written) => return Ok(written.clone()),
             Self::Made(texts, only) => (texts, only),
         };
         let is_allowed = |address: &str| is_address(address) && only.iter().any(|one| allows(one, address));
         let made = texts.iter().map(|text| run.asking.expand(text).trim().to_owned());
-        made.map(|address| if is_allowed(&address) { Ok(address) } else { Err(address) }).collect()
+        made.map(|address| if is_allowed(&address) { Ok(address) } else { Err(NotNamed(address)) }).collect()
     }
 }
 
@@ -224,7 +227,7 @@ impl Verb for Redirect {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let to = match self.to.of(run) {
             Ok(to) => to,
-            Err(other) => {
+            Err(NotNamed(other)) => {
                 run.note(format!("not forwarded: {} is none of `only`", crate::clean::short(&other, 80)));
                 return Ok(());
             }

@@ -5,7 +5,8 @@
 
 use jiff::Timestamp;
 
-use super::{Item, Pass, stopped, unless_stopped};
+use super::stop::{stopped, unless_stopped};
+use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Append, Way};
 use crate::error::Result;

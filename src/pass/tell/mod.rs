@@ -9,6 +9,8 @@ mod append;
 mod limits;
 mod outcome;
 mod relay;
+mod stop;
+mod turn;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -49,7 +51,7 @@ pub struct Told {
 pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &CancellationToken) -> Result<Told> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
-    let Some(_lock) = turn(world, &is_over).await? else { return Ok(Told::default()) };
+    let Some(_lock) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world)?;
     salvage::salvage(world)?;
     let mut pass = Pass::begin(world, ways, stop.clone())?;
@@ -58,47 +60,6 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
     // Also after an error: what was sent must not go out again.
     pass.write_outcomes().and(emptied)?;
     Ok(pass.end().await)
-}
-
-/// So often it is looked whether the process before has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// The lock on the outbox. One process has it and one waits for it: what is put into the outbox while the first one is about
-/// to end is seen by the second. `None`: one waits already, or the time is over.
-async fn turn(world: &World, is_over: &(dyn Fn() -> bool + Sync)) -> Result<Option<Lock>> {
-    // No account can have such a name.
-    let Some(_next) = unless_busy(Lock::try_take(&world.locks(), "(next to the outbox)"))? else { return Ok(None) };
-    loop {
-        let lock = unless_busy(Lock::try_take(&world.locks(), OUTBOX))?;
-        if lock.is_some() || is_over() {
-            return Ok(lock);
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
-}
-
-fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
-    match lock {
-        Err(e) if e.kind() == Kind::Busy => Ok(None),
-        lock => lock.map(Some),
-    }
-}
-
-/// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
-const LAST_ANSWER: Duration = Duration::from_secs(20);
-
-/// What a server was asked, unless the program has to stop before it answers.
-async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
-    let over = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWER).await;
-    };
-    tokio::select! { biased; done = work => Some(done), () = over => None }
-}
-
-/// Nobody knows whether it was taken.
-fn stopped() -> Error {
-    Error::transient(Kind::Busy, "the program had to stop before there was an answer")
 }
 
 struct Pass<'a> {

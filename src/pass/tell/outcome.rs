@@ -56,6 +56,7 @@ impl Pass<'_> {
     /// Notes what became of each recipient.
     pub(super) fn note(&mut self, mut item: Item, verdicts: Vec<Verdict>) -> Result<()> {
         let to = recipients(&item.row.telling);
+        let whole = item.row.telling.clone();
         let (mut later, mut never, mut said) = (Vec::new(), Vec::new(), Vec::new());
         for (i, verdict) in verdicts.into_iter().enumerate() {
             let recipient = to.get(i).cloned().unwrap_or_default();
@@ -85,6 +86,7 @@ impl Pass<'_> {
         }
         if later.is_empty() {
             item.row.said = clean::line(said.join("; ").as_bytes());
+            item.row.telling = whole;
             return self.finish(item.row, OutboxState::Sent);
         }
         if to.len() > 1 {

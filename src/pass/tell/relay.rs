@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::outcome::{for_each, recipients};
-use super::{Item, Pass, stopped, unless_stopped};
+use super::stop::{stopped, unless_stopped};
+use super::{Item, Pass};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
