@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::output::Output;
@@ -125,7 +125,8 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
         output.data(format_args!("last      {}  {}", when(row.changed), clean::line(row.said.as_bytes())));
     }
     output.data(format_args!("relay     {}", row.telling.relay.as_deref().unwrap_or("(default)")));
-    output.data(format_args!("bytes     {}", clean::line(row.bytes.as_os_str().as_encoded_bytes())));
+    let gone = if row.bytes.exists() { "" } else { "  (gone, it is needed no more)" };
+    output.data(format_args!("bytes     {}{gone}", clean::line(row.bytes.as_os_str().as_encoded_bytes())));
     Ok(0)
 }
 
@@ -202,7 +203,6 @@ fn find(world: &World, id: i64) -> Result<OutboxRow> {
 }
 
 fn when(at: Timestamp) -> String {
-    let at = at.checked_add(SignedDuration::ZERO).unwrap_or(at);
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
