@@ -20,6 +20,8 @@ pub(super) struct Answering<'a> {
     pub(super) handle: &'a str,
     /// More own addresses.
     pub(super) addresses: &'a [String],
+    /// Senders that are answered although they are called like a program.
+    pub(super) even: &'a [String],
     /// Older mail is not answered.
     pub(super) max_age: Duration,
     /// The same sender is answered again after this; `None`: always.
@@ -57,8 +59,10 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     // The address it was delivered to is an own one too: whoever sends to himself answers himself.
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
     let is_self = |address: &str| is_own(address) || address.to_lowercase() == delivered;
-    let refused = by_sender(&message, &is_self)
-        .or_else(|| by_header(&message))
+    let sender = message.envelope_sender().unwrap_or_default();
+    let is_known = answering.even.iter().any(|even| even.eq_ignore_ascii_case(sender));
+    let refused = by_sender(&message, &is_self, is_known)
+        .or_else(|| by_header(&message, is_known))
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
         .or_else(|| by_age(run, answering.max_age))
         .or_else(|| by_first_look(run));
@@ -105,7 +109,7 @@ fn identity(message: &Message, sender: &str) -> String {
 /// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
 pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
     let max_age = Duration::from_secs(2 * 86_400);
-    check(run, &Answering { handle: "", addresses: &[], max_age, again_after: None, personal: true })
+    check(run, &Answering { handle: "", addresses: &[], even: &[], max_age, again_after: None, personal: true })
 }
 
 /// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
@@ -153,10 +157,17 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
 }
 
-/// Why no notification by mail goes out: whoever is told by mail about a mail of a program, which may be another
-/// notification, makes a loop (RFC 5436 2.7).
-pub(super) fn notification_refused(message: &Message) -> Option<String> {
-    automatic(message).map(|why| format!("not notified by mail: {why}"))
+/// A notification is about what is new.
+const NEW_FOR: Duration = Duration::from_secs(86_400);
+
+/// Why no notification goes out: about old mail, or the thousands of the first fetch; and by mail about a mail of a program,
+/// which may be another notification: that makes a loop (RFC 5436 2.7).
+pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Option<String> {
+    let by_loop = if by_mail { automatic(run.asking.original()) } else { None };
+    let by_time = || by_age(run, NEW_FOR).or_else(|| by_first_look(run)).map(|refusal| refusal.why);
+    by_loop
+        .map(|why| format!("not notified by mail: {why}"))
+        .or_else(|| by_time().map(|why| format!("not notified: {why}")))
 }
 
 /// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
@@ -165,8 +176,8 @@ fn automatic(message: &Message) -> Option<String> {
     Some(format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)))
 }
 
-/// Rows about the envelope sender, which is the only address that may be answered.
-fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
+/// Rows about the envelope sender, which is the only address that may be answered. Of a known one the name says nothing.
+fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -> Option<Refusal> {
     let Some(sender) = message.envelope_sender() else {
         return refusal("A2", "there is no Return-Path");
     };
@@ -180,7 +191,7 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal
     if is_own(sender) {
         return refusal("A17", "it comes from an own address");
     }
-    by_local_part(&address.local_part().to_lowercase())
+    by_local_part(&address.local_part().to_lowercase(), is_known)
 }
 
 /// RFC 3834 2 encourages to check that the domain can exist.
@@ -189,13 +200,16 @@ fn has_real_domain(domain: &str) -> bool {
     domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.') && !domain.ends_with(".invalid")
 }
 
-fn by_local_part(local: &str) -> Option<Refusal> {
+fn by_local_part(local: &str, is_known: bool) -> Option<Refusal> {
     const SYSTEM: [&str; 3] = ["mailer-daemon", "listserv", "majordomo"];
     let why = || format!("the sender {local} is a program");
     let plain = local.split('+').next().unwrap_or_default();
     let is_request = local.ends_with("-request") || local.starts_with("request-");
     if SYSTEM.contains(&plain) || is_request || local.starts_with("owner-") {
         return refusal("A11", why());
+    }
+    if is_known {
+        return None;
     }
     if local.starts_with("bounce") || local.contains("-bounces+") || is_program(local) {
         return refusal("A12", why());
@@ -207,7 +221,7 @@ fn by_local_part(local: &str) -> Option<Refusal> {
 }
 
 /// Rows about what the header says.
-fn by_header(message: &Message) -> Option<Refusal> {
+fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, why);
@@ -241,7 +255,7 @@ fn by_header(message: &Message) -> Option<Refusal> {
     if message.is_report() {
         return refusal("A29", "it is a delivery report");
     }
-    if message.is_from_program() {
+    if !is_known && message.is_from_program() {
         return refusal("A12", "From or Sender is a program");
     }
     const LOOPS: [&str; 8] = [

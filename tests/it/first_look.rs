@@ -1,4 +1,4 @@
-//! Row A32: whoever begins to use the program does not want his old mail answered.
+//! Rows A32 and N7: whoever begins to use the program does not want his old mail answered, nor to be told of it.
 
 use crate::outbox::{User, mail};
 use crate::stage::{Account, mailbox};
@@ -13,7 +13,7 @@ fn received(number: usize, sender: &str, at: jiff::Timestamp) -> String {
 }
 
 #[test]
-fn a32_the_first_fetch_of_a_mailbox_answers_nobody() {
+fn a32_n7_the_first_fetch_of_a_mailbox_answers_nobody_and_notifies_of_nothing() {
     let now = jiff::Timestamp::now();
     let ago = |seconds: i64| now - jiff::SignedDuration::from_secs(seconds);
     for pop3 in [false, true] {
@@ -26,7 +26,9 @@ fn a32_the_first_fetch_of_a_mailbox_answers_nobody() {
         let imap = ImapServer::start(&mailbox, ImapOptions::default());
         let server = Pop3Server::start(&mailbox, Pop3Options::default());
         let account = if pop3 { Account::pop3(server.port()) } else { Account::imap(imap.port()) };
-        let user = User::without_relay("  - {name: away, do: {vacation: I am away}}");
+        let user = User::without_relay(
+            "  - {name: tell, do: {notify: {run: [cat], text: x}}}\n  - {name: away, do: {vacation: I am away}}",
+        );
         user.config(&format!("accounts:\n{}", account.entry("me")));
         let fetch = || user.sandbox.run(&["--allow-root", "fetch"]);
         let output = fetch();
@@ -39,7 +41,8 @@ fn a32_the_first_fetch_of_a_mailbox_answers_nobody() {
         add(3, "late", jiff::Timestamp::now());
         let output = fetch();
         let rows = user.rows();
-        assert_eq!(rows.len(), 1, "{output}");
-        assert!(rows[0]["what"].as_str().unwrap().contains("late@far.example"), "{rows:#?}");
+        let kinds: Vec<&str> = rows.iter().map(|row| row["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["notify", "vacation"], "{output}");
+        assert!(rows[1]["what"].as_str().unwrap().contains("late@far.example"), "{rows:#?}");
     }
 }

@@ -185,6 +185,28 @@ fn a23_the_same_sender_is_answered_under_another_handle() {
     }
 }
 
+#[test]
+fn a12_a13_whom_the_user_knows_is_answered_whatever_he_is_called() {
+    let rule = "rules: [{do: {vacation: {even: [Root@host.example, owner-x@host.example], text: I am gone}}}]";
+    let from = |sender: &str, more: &str| {
+        let text = format!("From: {sender}\nTo: me@example.com\nSubject: x\n{more}\nx\n");
+        let message = delivered(sender, "me@example.com", text.as_bytes());
+        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &Told::default()).unwrap()
+    };
+    assert_eq!(from("root@host.example", "").tellings().count(), 1);
+    for (sender, more, row) in [
+        ("root@other.example", "", "A12"),
+        ("postmaster@host.example", "", "A13"),
+        ("owner-x@host.example", "", "A11"),
+        ("root@host.example", "List-Id: <x.y>\n", "A7"),
+        ("root@host.example", "Auto-Submitted: auto-generated\n", "A3"),
+    ] {
+        let decision = from(sender, more);
+        assert_eq!(decision.tellings().count(), 0, "{sender} {more}");
+        assert!(decision.notes[0].contains(row), "{sender} {more}: {:?}", decision.notes);
+    }
+}
+
 /// Each row of the checklist that is about deciding, as a test of a rule file.
 #[test]
 fn the_rows_of_the_checklist() {

@@ -29,7 +29,7 @@ const NOTIFY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)])
 pub(super) const NOTIFY: Word = Word::telling(
     (
         "notify",
-        "Tell the user: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}.",
+        "Tell the user of new mail: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}. Not of mail over a day old, nor of what a first fetch finds.",
         NOTIFY_TAKES,
     ),
     read,
@@ -120,8 +120,7 @@ fn is_on_this_machine(url: &str) -> bool {
 
 impl Verb for Notify {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let refused = self.mail.as_ref().and_then(|_| guard::notification_refused(run.asking.original()));
-        if let Some(why) = refused {
+        if let Some(why) = guard::notification_refused(run, self.mail.is_some()) {
             run.note(why);
             return Ok(());
         }

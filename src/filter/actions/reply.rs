@@ -19,6 +19,9 @@ use crate::decision::{
 };
 use crate::message::{Entity, NoEntity, parse_addresses};
 
+const EVEN: &str =
+    "Senders that are answered although they are called like a program: `root@host.example`, `postmaster@…`.";
+
 pub(super) static VACATION_KEYS: Shape = Shape {
     what: "a vacation action",
     keys: &[
@@ -32,6 +35,7 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ),
         ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
         ("addresses", "More addresses that are yours; those under `me` count anyway.", TEXTS),
+        ("even", EVEN, TEXTS),
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
@@ -59,6 +63,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("max_per_sender", "At most so many answers to one sender: `20/day`, `5/hour`. Default: 20/day.", Takes::Text),
         ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
         ("addresses", "More addresses that are yours.", TEXTS),
+        ("even", EVEN, TEXTS),
         ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
         ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
         ("relay", "The relay that carries it.", Takes::Text),
@@ -114,6 +119,7 @@ struct Common {
     handle: String,
     from: Option<String>,
     addresses: Vec<String>,
+    even: Vec<String>,
     max_age: Duration,
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
@@ -129,7 +135,8 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     }
     let handle = map.read("handle", |n, p| reader::text(n, "a name", p).map(str::to_owned));
     let from = map.read("from", sender);
-    let addresses = map.read("addresses", own_addresses).unwrap_or_default();
+    let addresses = map.read("addresses", bare_addresses).unwrap_or_default();
+    let even = map.read("even", bare_addresses).unwrap_or_default();
     let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
     let envelope_from = map.read("envelope_from", redirect::envelope_from).unwrap_or(EnvelopeFrom::Null);
     let fcc = map.read("fcc", local_folder);
@@ -164,7 +171,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
     let handle = handle.unwrap_or(made);
     let form = Form { fcc, addresses: addresses.clone(), mime };
-    Some(Common { text, subject, handle, from, addresses, max_age, envelope_from, relay, form, is_html })
+    Some(Common { text, subject, handle, from, addresses, even, max_age, envelope_from, relay, form, is_html })
 }
 
 /// A folder that no message has a say in: whoever writes here would choose where the answer to him is put.
@@ -205,8 +212,8 @@ fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<boo
     None
 }
 
-/// They are compared with what stands in To: what is no bare address would never be found there.
-fn own_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+/// They are compared with what stands in the envelope and in To: what is no bare address would never be found there.
+fn bare_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     let texts = reader::texts(node, "a list of addresses", problems)?;
     if let Some(text) = texts.iter().find(|text| !is_address(text)) {
         let message = format!("`{}` is no mail address", crate::clean::short(text, 80));
@@ -261,6 +268,7 @@ impl Common {
         let answering = Answering {
             handle: &self.handle,
             addresses: &self.addresses,
+            even: &self.even,
             max_age: self.max_age,
             again_after,
             personal,
@@ -380,8 +388,14 @@ struct Reject {
 
 impl Verb for Reject {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let answering =
-            Answering { handle: "reject", addresses: &[], max_age: MAX_AGE, again_after: None, personal: false };
+        let answering = Answering {
+            handle: "reject",
+            addresses: &[],
+            even: &[],
+            max_age: MAX_AGE,
+            again_after: None,
+            personal: false,
+        };
         match guard::check(run, &answering)? {
             Ok(to) => {
                 let way = Way::Reject(Refused { text: run.asking.expand(&self.text), to });
