@@ -47,6 +47,15 @@ pub struct Told {
     pub remarks: Vec<String>,
 }
 
+impl Told {
+    /// Says something once, however many rows it is true of.
+    fn remark(&mut self, text: String) {
+        if !self.remarks.contains(&text) {
+            self.remarks.push(text);
+        }
+    }
+}
+
 /// Sends what is due, for at most `limit`, waiting for its turn included. Nothing is said when another process is at it
 /// and yet another waits for its turn: that one sees whatever stood in the outbox before this call.
 pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &CancellationToken) -> Result<Told> {
@@ -120,10 +129,7 @@ impl Pass<'_> {
             return Err(error);
         }
         self.told.later += 1;
-        let text = error.to_string();
-        if !self.told.remarks.contains(&text) {
-            self.told.remarks.push(text);
-        }
+        self.told.remark(error.to_string());
         Ok(false)
     }
 
@@ -141,11 +147,10 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
-            let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
             if copies::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
-            } else if is_answer {
+            } else if row.telling.way.is_answer() {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Failed)?;
             } else {
