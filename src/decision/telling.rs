@@ -278,6 +278,11 @@ impl Way {
         }
     }
 
+    /// Whether this goes to whoever wrote the message, who must not get it twice.
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Vacation(_) | Self::Reply(_) | Self::Reject(_))
+    }
+
     /// Whether this delivers the message: such a telling that finally fails puts the message into the inbox.
     pub fn delivers(&self) -> bool {
         matches!(self, Self::Redirect(_) | Self::Pipe(_) | Self::Imap(_) | Self::Lmtp(_) | Self::Reject(_))

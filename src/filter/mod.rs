@@ -27,7 +27,6 @@ mod trace;
 pub mod trial;
 mod ways;
 
-pub use crate::config::mailbox::is_address;
 pub use compile::sections;
 pub use engine::Engine;
 pub use facts::{Answer, Ask, Facts, Unanswered};

@@ -8,8 +8,6 @@ use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
 use crate::message::is_user_name;
 
-pub use crate::config::mailbox::LONGEST;
-
 /// A mailbox (RFC 5321 4.1.2, RFC 6531 3.3) that can be put between `<` and `>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mailbox<'a>(&'a str);
@@ -51,6 +49,7 @@ impl<'a> Mailbox<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::mailbox::LONGEST;
 
     #[test]
     fn what_is_sent() {

@@ -8,10 +8,11 @@ use super::commit::Committer;
 use super::plan::Decided;
 use super::{Decide, Ways, World};
 use crate::clean;
+use crate::config::mailbox::is_address;
 use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Engine, is_address};
+use crate::filter::Engine;
 use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED, parse_addresses};
 
 /// So many recipients one message may have.

@@ -54,17 +54,13 @@ pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
         row.said,
         row.entry
     );
-    let mut committer = committer(world);
-    committer.notify(&Notice { cause: Cause::Undelivered(row.id, 0), account: OUTBOX.to_owned(), text })?;
-    committer.finish()
+    notify(world, Cause::Undelivered(row.id, 0), text)
 }
 
 /// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
 pub(super) fn tell_of_limit(world: &World, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
-    let mut committer = committer(world);
-    committer.notify(&Notice { cause: Cause::LimitReached, account: OUTBOX.to_owned(), text })?;
-    committer.finish()
+    notify(world, Cause::LimitReached, text)
 }
 
 /// A relay that only the user can help, once a day.
@@ -72,11 +68,16 @@ pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result
     if error.is_transient() {
         return Ok(());
     }
-    let mut committer = committer(world);
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    committer.notify(&Notice { cause: Cause::RelayRefuses(relay.to_owned()), account: OUTBOX.to_owned(), text })?;
+    notify(world, Cause::RelayRefuses(relay.to_owned()), text)
+}
+
+/// A notice with no message beside it.
+fn notify(world: &World, cause: Cause, text: String) -> Result<()> {
+    let mut committer = committer(world);
+    committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 

@@ -132,7 +132,7 @@ CREATE TABLE counter (
     counter TEXT PRIMARY KEY,
     last INTEGER NOT NULL
 ) WITHOUT ROWID;
--- What is to be told. state: 0 waiting, 1 sending, 2 sent, 3 failed. bytes: the file in the spool.
+-- What is to be told. state: 0 waiting, 1 sending, 2 sent, 3 failed, 4 held. bytes: the file in the spool.
 CREATE TABLE outbox (
     id INTEGER PRIMARY KEY,
     entry INTEGER NOT NULL,

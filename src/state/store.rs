@@ -281,6 +281,13 @@ pub struct Rest {
     pub cause: String,
 }
 
+impl Rest {
+    /// Whether it is this relay that rests, for this sender or for all.
+    pub fn concerns(&self, relay: &str, sender: &str) -> bool {
+        self.relay == relay && (self.sender.is_empty() || self.sender == sender)
+    }
+}
+
 /// How far a telling is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutboxState {

@@ -228,8 +228,8 @@ fn check_message(survey: &Survey, can: &Capabilities) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::mailbox::LONGEST;
     use crate::message::{Bytes, Message};
-    use crate::outbox::address::LONGEST;
 
     /// RFC 5321 4.5.3.1.4 allows a command 512 bytes, and extensions add to that. The longest address and everything that
     /// we ever put behind it stay below without their help, and a longer address is refused before anything is said.

@@ -43,7 +43,7 @@ impl Pass<'_> {
             format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
             undelivered::tell_of_limit(self.world, &text)?;
-            self.told.remarks.push(text);
+            self.told.remark(text);
         }
         Ok(true)
     }
@@ -70,7 +70,7 @@ struct Limit {
 impl Limit {
     fn of(way: &Way, limits: Limits) -> Option<Self> {
         match way {
-            Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) => {
+            way if way.is_answer() => {
                 let kinds = &["vacation", "reply", "reject"];
                 let (what, key) = ("answers", "answers_per_hour");
                 Some(Self { what, key, kinds, hours: 1, most: limits.answers_per_hour })

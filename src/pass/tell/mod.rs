@@ -2,8 +2,9 @@
 //!
 //! One process at a time does it. A row is marked as being sent, durably, before anything goes out; what became of an
 //! answer is noted right after, of a forward together with the mark on the next row, which halves the syncs. A relay
-//! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later; what is
-//! refused for good, or too old, is given up: then the message is filed in the inbox with a notice.
+//! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later, and one that
+//! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
+//! the message, that one is filed in the inbox with a notice.
 
 mod append;
 mod limits;
@@ -44,6 +45,15 @@ pub struct Told {
     pub failed: u64,
     /// What the user should know.
     pub remarks: Vec<String>,
+}
+
+impl Told {
+    /// Says something once, however many rows it is true of.
+    fn remark(&mut self, text: String) {
+        if !self.remarks.contains(&text) {
+            self.remarks.push(text);
+        }
+    }
 }
 
 /// Sends what is due, for at most `limit`, waiting for its turn included. Nothing is said when another process is at it
@@ -119,10 +129,7 @@ impl Pass<'_> {
             return Err(error);
         }
         self.told.later += 1;
-        let text = error.to_string();
-        if !self.told.remarks.contains(&text) {
-            self.told.remarks.push(text);
-        }
+        self.told.remark(error.to_string());
         Ok(false)
     }
 
@@ -140,11 +147,10 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
-            let is_answer = matches!(row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
             if copies::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
-            } else if is_answer {
+            } else if row.telling.way.is_answer() {
                 row.said = "given up: it may have gone out when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Failed)?;
             } else {

@@ -14,10 +14,7 @@ use crate::state::{OutboxRow, OutboxState};
 impl Pass<'_> {
     /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
     pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
-        let text = format!("{} waits: {cause}", row.telling);
-        if !self.told.remarks.contains(&text) {
-            self.told.remarks.push(text);
-        }
+        self.told.remark(format!("{} waits: {cause}", row.telling));
         self.told.later += 1;
         if row.said != cause {
             row.said = cause;
@@ -45,8 +42,7 @@ impl Pass<'_> {
     /// The connection broke when everything had been said: the relay may have taken it. A forward goes out again, with
     /// the same Message-ID; an answer does not.
     pub(super) fn unknown(&mut self, mut item: Item, error: &Error) -> Result<()> {
-        let is_answer = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
-        if is_answer {
+        if item.row.telling.way.is_answer() {
             item.row.said = format!("given up, it may have gone out: {error}");
             return self.finish(item.row, OutboxState::Failed);
         }

@@ -72,8 +72,7 @@ impl Pass<'_> {
         };
         let original = item.original.envelope_sender();
         let from = self.ways.reverse_path(&item.row.telling, relay, own, original).to_owned();
-        let no_reports = matches!(item.row.telling.way, Way::Vacation(_) | Way::Reply(_) | Way::Reject(_));
-        let mail = Mail { from: &from, to: &to, message: &message, no_reports };
+        let mail = Mail { from: &from, to: &to, message: &message, no_reports: item.row.telling.way.is_answer() };
         let stop = self.stop.clone();
         let sent = unless_stopped(&stop, self.send_over(relay, &mail, was_open)).await;
         match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
@@ -131,8 +130,7 @@ impl Pass<'_> {
 
     pub(super) fn rests(&self, relay: &str, own: &str) -> bool {
         let now = self.world.now();
-        let is_its = |rest: &Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
-        self.rests.iter().any(|rest| is_its(rest) && rest.until > now)
+        self.rests.iter().any(|rest| rest.concerns(relay, own) && rest.until > now)
     }
 
     /// What broke the sending of one row, and whom it concerns.
@@ -187,8 +185,7 @@ impl Pass<'_> {
 
     /// It works again.
     pub(super) fn wake(&mut self, relay: &str, own: &str) -> Result<()> {
-        let is_its = |rest: &&mut Rest| rest.relay == relay && (rest.sender.is_empty() || rest.sender == own);
-        for rest in self.rests.iter_mut().filter(is_its).filter(|rest| rest.failures > 0) {
+        for rest in self.rests.iter_mut().filter(|rest| rest.concerns(relay, own) && rest.failures > 0) {
             (rest.failures, rest.until) = (0, Timestamp::UNIX_EPOCH);
             self.world.store.rest(rest)?;
         }
