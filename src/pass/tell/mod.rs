@@ -209,6 +209,7 @@ impl Pass<'_> {
         Ok(claimed)
     }
 
+    /// A row that a program or a webhook gets. Whether anything about it changed.
     async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
         // Before the message is touched, as for a relay.
         if !self.claim(&row)? {
