@@ -206,23 +206,37 @@ fn by_local_part(local: &str) -> Option<Refusal> {
     None
 }
 
+/// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
+const LIST: [&str; 9] = [
+    "List-Id",
+    "List-Help",
+    "List-Subscribe",
+    "List-Unsubscribe",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Mailing-List",
+    "X-Mailing-List",
+];
+
+/// Fields by which programs know their own answers.
+const LOOPS: [&str; 8] = [
+    "X-Loop",
+    "X-No-Loop",
+    "X-Autoreply",
+    "X-Autorespond",
+    "X-Autoresponder",
+    "X-Mail-Autoreply",
+    "X-AutoReply-From",
+    "X-Mailsluice-Notice",
+];
+
 /// Rows about what the header says.
 fn by_header(message: &Message) -> Option<Refusal> {
     if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, why);
     }
-    const LIST: [&str; 9] = [
-        "List-Id",
-        "List-Help",
-        "List-Subscribe",
-        "List-Unsubscribe",
-        "List-Post",
-        "List-Owner",
-        "List-Archive",
-        "Mailing-List",
-        "X-Mailing-List",
-    ];
     if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
         return refusal("A7", format!("{name} present"));
     }
@@ -244,16 +258,6 @@ fn by_header(message: &Message) -> Option<Refusal> {
     if message.is_from_program() {
         return refusal("A12", "From or Sender is a program");
     }
-    const LOOPS: [&str; 8] = [
-        "X-Loop",
-        "X-No-Loop",
-        "X-Autoreply",
-        "X-Autorespond",
-        "X-Autoresponder",
-        "X-Mail-Autoreply",
-        "X-AutoReply-From",
-        "X-Mailsluice-Notice",
-    ];
     // `X-Autoreply: no` says that it is none.
     let says_so = |name: &&&str| message.all(name).any(|field| !field.value().trim().eq_ignore_ascii_case("no"));
     if let Some(name) = LOOPS.iter().find(says_so) {
