@@ -24,15 +24,15 @@
 //! | settle | [`state::Settlement`] | from a `Published` alone | the server may delete its copy |
 //! | tell | [`state::OutboxRow`] | with the decision, in one transaction | marked as being sent before anything goes out |
 //!
-//! [`pipeline`] is the program: read it first; [`outbox`] says what becomes of what is told. [`pass`] holds the steps it calls, one file each. A crash at any
-//! point is finished by the next run ([`deliver::recover()`]); what each point leaves behind is a table in
-//! [`state`] and in `docs/durability.md`.
+//! [`pipeline`] is the program: read it first; [`outbox`] says what becomes of what is told. [`pass`] holds the steps it
+//! calls, one file each. A crash at any point is finished by the next run ([`deliver::recover()`]); what each point leaves
+//! behind is a table in [`state`] and in `docs/durability.md`.
 //!
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > {net, program} > config >
-//! error`. Those in braces do not know each other. [`filter`] reaches no file, socket, clock or database: what rules
+//! `cli > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > {net, program} >
+//! config > {error, clean}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
 //! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
 //! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
 //! over a disk that forgets whatever was not synced.

@@ -49,26 +49,11 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
         Mode::SendQueue => return super::queue::run(config, &Queue::Run, allow_root, output),
     }
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
-    let mut bytes = Vec::new();
-    let mut input = std::io::Read::take(std::io::stdin().lock(), MOST + 1);
-    std::io::Read::read_to_end(&mut input, &mut bytes)
-        .map_err(|e| Error::transient(Kind::Disk, "reading the message from standard input").because(e))?;
-    if bytes.len() as u64 > MOST {
-        return Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
-    }
-    let mut bytes = to_lf(without_mbox_line(&bytes));
-    if !options.ignore_dots {
-        cut_at_dot(&mut bytes);
-    }
-    if !bytes.is_empty() && !bytes.starts_with(b"\n") && Message::new(Bytes::Memory(bytes.clone())).fields().is_empty()
-    {
-        // A body alone, as in `echo done | sendmail me@example.com`.
-        bytes.insert(0, b'\n');
-    }
+    let message = message_from_stdin(options.ignore_dots)?;
     let world = World::open(&setup.config)?;
     let ways = Ways::of(&setup.config);
     let outgoing = Outgoing {
-        message: Message::new(Bytes::Memory(bytes)),
+        message,
         from_header: options.from_header,
         sender: options.sender,
         name: options.name,
@@ -81,6 +66,27 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
     drop(world);
     send_behind_our_back(config, allow_root);
     Ok(0)
+}
+
+/// What the caller writes, up to its end or to a line with a dot.
+fn message_from_stdin(ignore_dots: bool) -> Result<Message> {
+    let mut bytes = Vec::new();
+    let mut input = std::io::Read::take(std::io::stdin().lock(), MOST + 1);
+    std::io::Read::read_to_end(&mut input, &mut bytes)
+        .map_err(|e| Error::transient(Kind::Disk, "reading the message from standard input").because(e))?;
+    if bytes.len() as u64 > MOST {
+        return Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
+    }
+    let mut bytes = to_lf(without_mbox_line(&bytes));
+    if !ignore_dots {
+        cut_at_dot(&mut bytes);
+    }
+    if !bytes.is_empty() && !bytes.starts_with(b"\n") && Message::new(Bytes::Memory(bytes.clone())).fields().is_empty()
+    {
+        // A body alone, as in `echo done | sendmail me@example.com`.
+        bytes.insert(0, b'\n');
+    }
+    Ok(Message::new(Bytes::Memory(bytes)))
 }
 
 /// Sending goes on in a process of its own: whoever called does not wait for the network. When it cannot be started, the
@@ -164,6 +170,7 @@ fn with_value<'a>(
     Ok(())
 }
 
+/// `-b` names what sendmail is to be.
 fn mode(letter: &str) -> Result<Mode> {
     match letter {
         "m" => Ok(Mode::Take),

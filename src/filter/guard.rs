@@ -1,11 +1,13 @@
-//! Whether a message may be answered or forwarded: RFC 3834, RFC 5230, and what vacation programs learnt since. Every refusal has the
-//! number of its row in the checklist that the tests follow (A1 to A36), so that `log` and `explain` can name it.
+//! Whether a message may be answered or forwarded: RFC 3834, RFC 5230, and what vacation programs learnt since. Every
+//! refusal of an answer has the number of its row in the checklist that the tests follow (A1 to A36), so that `log` and
+//! `explain` can name it.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::asking::Break;
 use super::conditions::spam_verdict;
+use super::fingerprint::fingerprint;
 use super::run::Run;
 use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
@@ -13,6 +15,9 @@ use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program};
 
 /// An answered message is remembered for so long: no copy of it is under way longer.
 const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
+
+/// Older mail is not answered, unless an action says otherwise.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// An answer that wants to go out.
 #[derive(Clone, Copy, Debug)]
@@ -91,25 +96,22 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
 /// aliases. What tells it from others is the sender's own Message-ID, or what stands in the fields that few messages
 /// share. Servers change neither on the way.
 fn identity(message: &Message, sender: &str) -> String {
-    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
-    let mut feed = |part: &str| {
-        sha2::Digest::update(&mut hash, (part.len() as u64).to_be_bytes());
-        sha2::Digest::update(&mut hash, part);
-    };
-    feed(sender);
+    let mut told_by = vec![sender];
     match message.message_id() {
-        Some(id) => feed(id),
+        Some(id) => told_by.push(id),
         None => {
-            ["From", "Date", "Subject", "To"].iter().for_each(|name| feed(message.first(name).unwrap_or_default()));
+            let fields = ["From", "Date", "Subject", "To"];
+            told_by.extend(fields.map(|name| message.first(name).unwrap_or_default()));
         }
     }
-    data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash))
+    data_encoding::HEXLOWER.encode(&fingerprint(told_by))
 }
 
 /// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
 pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
-    let max_age = Duration::from_secs(2 * 86_400);
-    check(run, &Answering { handle: "", addresses: &[], even: &[], max_age, again_after: None, personal: true })
+    let answering =
+        Answering { handle: "", addresses: &[], even: &[], max_age: MAX_AGE, again_after: None, personal: true };
+    check(run, &answering)
 }
 
 /// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
@@ -220,23 +222,37 @@ fn by_local_part(local: &str, is_known: bool) -> Option<Refusal> {
     None
 }
 
+/// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
+const LIST: [&str; 9] = [
+    "List-Id",
+    "List-Help",
+    "List-Subscribe",
+    "List-Unsubscribe",
+    "List-Post",
+    "List-Owner",
+    "List-Archive",
+    "Mailing-List",
+    "X-Mailing-List",
+];
+
+/// Fields by which programs know their own answers.
+const LOOPS: [&str; 8] = [
+    "X-Loop",
+    "X-No-Loop",
+    "X-Autoreply",
+    "X-Autorespond",
+    "X-Autoresponder",
+    "X-Mail-Autoreply",
+    "X-AutoReply-From",
+    "X-Mailsluice-Notice",
+];
+
 /// Rows about what the header says.
 fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, why);
     }
-    const LIST: [&str; 9] = [
-        "List-Id",
-        "List-Help",
-        "List-Subscribe",
-        "List-Unsubscribe",
-        "List-Post",
-        "List-Owner",
-        "List-Archive",
-        "Mailing-List",
-        "X-Mailing-List",
-    ];
     if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
         return refusal("A7", format!("{name} present"));
     }
@@ -258,16 +274,6 @@ fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     if !is_known && message.is_from_program() {
         return refusal("A12", "From or Sender is a program");
     }
-    const LOOPS: [&str; 8] = [
-        "X-Loop",
-        "X-No-Loop",
-        "X-Autoreply",
-        "X-Autorespond",
-        "X-Autoresponder",
-        "X-Mail-Autoreply",
-        "X-AutoReply-From",
-        "X-Mailsluice-Notice",
-    ];
     // `X-Autoreply: no` says that it is none.
     let says_so = |name: &&&str| message.all(name).any(|field| !field.value().trim().eq_ignore_ascii_case("no"));
     if let Some(name) = LOOPS.iter().find(says_so) {
@@ -288,8 +294,8 @@ fn is_no(value: &str) -> bool {
     value[..end].trim().eq_ignore_ascii_case("no")
 }
 
-/// A personal answer goes out only for what was sent to an own address (RFC 5230 4.5). Names the address by which the
-/// message came.
+/// A personal answer goes out only for what was sent to an own address (RFC 5230 4.5). The one it was delivered to counts
+/// as own when it is named too.
 fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let named = message.recipients().iter().any(|address| is_own(&address.address));
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
@@ -313,7 +319,7 @@ fn by_first_look(run: &Run<'_>) -> Option<Refusal> {
 }
 
 /// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look
-/// like a new one: SRS0, SRS1 (RFC-less, libsrs), BATV `prvs=`, `btv1==`.
+/// like a new one: SRS0, SRS1 (libsrs; no RFC has them), BATV `prvs=`, `btv1==`.
 pub(super) fn canonical(sender: &str) -> String {
     let lower = sender.to_lowercase();
     let Some((local, domain)) = lower.rsplit_once('@') else { return lower };

@@ -15,6 +15,7 @@ mod compile;
 mod conditions;
 mod engine;
 mod facts;
+mod fingerprint;
 mod guard;
 mod lua;
 mod names;

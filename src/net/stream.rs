@@ -13,7 +13,8 @@ use tokio_rustls::client::TlsStream;
 use super::deadline;
 use super::pace::Pace;
 
-/// A connection over TCP, plain or inside TLS, or to a socket of this machine. Reading from it fails when the peer is silent for too long.
+/// A connection over TCP, plain or inside TLS, or to a socket of this machine. Reading from it fails when the peer is
+/// silent for too long.
 #[derive(Debug)]
 pub struct Stream {
     wire: Wire,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use super::refilter::{Coming, Looked, Refilter, refilter};
+use super::coming::Coming;
+use super::refilter::{Looked, Refilter, refilter};
 use super::{World, report};
 use crate::config::Maintenance;
 use crate::config::template::FolderName;

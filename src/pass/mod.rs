@@ -1,6 +1,7 @@
 //! The steps of one pass over an account, in the order in which `pipeline.rs` takes them.
 
 mod choose;
+mod coming;
 mod commit;
 mod copies;
 mod decide;
@@ -26,6 +27,7 @@ mod ways;
 mod world;
 
 pub use choose::{Choice, choose, missing};
+pub use coming::Coming;
 pub use commit::Committer;
 pub use decide::{DIED, Decide};
 pub use explain::{Explanation, explain};
@@ -34,7 +36,7 @@ pub use lists::ListFiles;
 pub use maintain::{Maintained, Upkeep, maintain, maintain_due};
 pub use notice::{Cause, Notice};
 pub use prune::prune;
-pub use refilter::{Coming, Looked, Move, Refilter, refilter};
+pub use refilter::{Looked, Move, Refilter, refilter};
 pub use report::{FolderCount, Report};
 pub use settle::{Settling, remember_settled};
 pub use submit::{Outgoing, submit};

@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 
 /// Once a day is often enough.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// A message on standard input that was never delivered leaves its spool file, and so does one that was told when the program
-/// was killed at once; nobody reads, or stages and does not record, for so long.
+/// Spool files that nothing names go when they are older than this. A message on standard input that was never delivered
+/// leaves one, and so does one that was told just before the program was killed; nobody takes so long from the first byte
+/// to the record.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
 /// Removes old keys, journal rows and discarded mail, if that was not done today.

@@ -1,12 +1,12 @@
 //! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
 
-use std::collections::{HashMap, HashSet};
-use std::io::Read;
+use std::collections::HashSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{Timestamp, Zoned};
 
+use super::coming::Coming;
 use super::commit::Committer;
 use super::facts::WorldFacts;
 use super::plan::Decided;
@@ -18,12 +18,10 @@ use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
-use crate::message::{Bytes, Envelope, Flag, Flags, Key, MAX_HEADER, Message, Origin, REFILTERED};
+use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
 
 /// So many messages are moved in one transaction.
 const BATCH: usize = 100;
-/// A message over this size is not read into memory, in bytes.
-const WINDOW: u64 = 8 * 1024 * 1024;
 
 /// What refiltering one folder would do.
 #[derive(Debug, Default)]
@@ -233,21 +231,11 @@ impl Refilter<'_> {
         let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
         let Some(age) = self.world.disk.age(path).map_err(failed)? else { return Ok(None) };
         let arrived = self.world.now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut file = match self.world.disk.open(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(failed)?,
-        };
-        let mut bytes = Vec::new();
-        (&mut file).take(WINDOW + 1).read_to_end(&mut bytes).map_err(failed)?;
-        let bytes = if bytes.len() as u64 > WINDOW {
-            let rest = std::io::copy(&mut file, &mut std::io::sink()).map_err(failed)?;
-            let length = bytes.len() as u64 + rest;
-            bytes.truncate(MAX_HEADER);
-            Bytes::Spooled { head: bytes, path: path.to_owned(), length }
-        } else {
-            Bytes::Memory(bytes)
-        };
-        Ok(Some((Arc::new(self.world.message(bytes)), arrived)))
+        match self.world.read(path) {
+            Ok(message) => Ok(Some((Arc::new(message), arrived))),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed(e)),
+        }
     }
 }
 
@@ -285,47 +273,6 @@ struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
     coming: &'a Coming,
-}
-
-/// What the messages of a run are going to write, so far: later ones know it, as in a batch.
-#[derive(Debug, Default)]
-pub struct Coming(Mutex<Writes>);
-
-#[derive(Debug, Default)]
-struct Writes {
-    /// Entries of lists, and messages that were answered.
-    facts: HashMap<Fact, bool>,
-    /// Senders that were answered: few, for old mail is not.
-    answers: Vec<Write>,
-    numbers: HashMap<String, u64>,
-}
-
-impl Coming {
-    fn writes(&self) -> MutexGuard<'_, Writes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, writes: &[Write]) {
-        let mut noted = self.writes();
-        for write in writes.iter().cloned() {
-            match write {
-                Write::Number { counter, number } => _ = noted.numbers.insert(counter, number),
-                Write::List { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
-                Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
-                Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
-                Write::Answered { .. } => noted.answers.push(write),
-            }
-        }
-    }
-
-    fn answer(&self, fact: &Fact) -> Option<bool> {
-        let noted = self.writes();
-        noted.facts.get(fact).copied().or_else(|| Write::latest(noted.answers.iter(), fact))
-    }
-
-    fn last_number(&self, counter: &str) -> Option<u64> {
-        self.writes().numbers.get(counter).copied()
-    }
 }
 
 impl Facts for Memory<'_> {

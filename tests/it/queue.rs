@@ -303,6 +303,14 @@ fn what_is_refused_again_after_a_crash_is_not_filed_again() {
     assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 2));
 }
 
+/// So many mails, and one of them says each cause.
+fn said_once(inbox: &[String], mails: usize, causes: [&str; 2]) {
+    assert_eq!(inbox.len(), mails, "{inbox:#?}");
+    for cause in causes {
+        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
+    }
+}
+
 /// The second refusal of a day had no notice.
 #[test]
 fn each_refusal_of_one_message_is_said() {
@@ -315,11 +323,7 @@ fn each_refusal_of_one_message_is_said() {
     user.settled();
     user.relay(second.port());
     user.queue(&["retry"]);
-    let inbox = user.inbox();
-    assert_eq!(inbox.len(), 3, "{inbox:#?}");
-    for cause in ["no a", "no b"] {
-        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
-    }
+    said_once(&user.inbox(), 3, ["no a", "no b"]);
 }
 
 /// The inbox cannot be written: who has got the message gets it once.
@@ -421,11 +425,7 @@ fn each_relay_that_refuses_is_said() {
     user.deliver(mail(2, "other"));
     user.until("both are refused", |rows| rows.iter().filter(|row| row["said"] != "").count() == 2);
     user.queue(&["run"]);
-    let inbox = user.inbox();
-    assert_eq!(inbox.len(), 2, "{inbox:#?}");
-    for cause in ["closed", "unknown"] {
-        assert_eq!(inbox.iter().filter(|mail| mail.contains(cause)).count(), 1, "{inbox:#?}");
-    }
+    said_once(&user.inbox(), 2, ["closed", "unknown"]);
 }
 
 /// Killed between the note that a message was sent and the removal of its file.
@@ -447,4 +447,16 @@ fn a_file_that_nothing_names_goes_after_a_day_and_what_waits_stays() {
     let left = spooled(&user);
     assert!(left.contains(&waiting) && left.contains(&"young".to_owned()), "{left:?}");
     assert!(!left.contains(&"old".to_owned()), "{left:?}");
+}
+
+/// The explanation may have gone out, so it does not go again; the message itself stood nowhere else.
+#[test]
+fn a_reject_of_which_nobody_knows_leaves_its_message_in_the_inbox() {
+    let server = SmtpServer::start(SmtpOptions::default().reply(".", "close"));
+    let user = User::with_relay("  - {name: no, do: {reject: I do not take this}}", &server);
+    user.deliver(mail(1, "hi"));
+    let rows = user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
+    assert!(rows[0]["said"].as_str().unwrap().contains("may have gone out"), "{rows:#?}");
+    user.until("it is filed, with a notice", |_| user.inbox().len() == 2);
+    assert!(user.inbox().contains(&mail(1, "hi")));
 }

@@ -11,8 +11,7 @@ use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 use crate::decision::{APPENDED, Append, Fact, Lmtp as Handed, Telling, Way, Write};
-use crate::message::Message;
-use crate::message::is_user_name;
+use crate::message::{Message, is_user_name};
 
 pub(super) static IMAP_KEYS: Shape = Shape {
     what: "an imap action",

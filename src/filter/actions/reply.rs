@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
-use super::super::guard::{self, Answering};
+use super::super::fingerprint::fingerprint;
+use super::super::guard::{self, Answering, MAX_AGE};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word, redirect};
 use crate::config::mailbox::is_address;
 use crate::config::problem::Problems;
-use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
+use crate::config::reader::{self, KeyDoc, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::FolderName;
 use crate::config::text::Text;
 use crate::config::units;
@@ -19,8 +20,24 @@ use crate::decision::{
 };
 use crate::message::{Entity, NoEntity, parse_addresses};
 
-const EVEN: &str =
-    "Senders that are answered although they are called like a program: `root@host.example`, `postmaster@…`.";
+// What `vacation` and `reply` have in common.
+const FROM_KEY: KeyDoc =
+    ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text);
+const MAX_AGE_KEY: KeyDoc = ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration);
+const ENVELOPE_FROM_KEY: KeyDoc =
+    ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text);
+const MIME_KEY: KeyDoc = (
+    "mime",
+    "`true`: the text is a MIME entity: Content-* fields, a blank line, the body. The fields have no variables.",
+    Takes::Flag,
+);
+const FCC_KEY: KeyDoc =
+    ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text);
+const EVEN_KEY: KeyDoc = (
+    "even",
+    "Senders that are answered although they are called like a program: `root@host.example`, `postmaster@…`.",
+    TEXTS,
+);
 
 pub(super) static VACATION_KEYS: Shape = Shape {
     what: "a vacation action",
@@ -33,18 +50,14 @@ pub(super) static VACATION_KEYS: Shape = Shape {
             "Answers of different handles are counted apart. Default: made from subject, from and text.",
             Takes::Text,
         ),
-        ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
+        FROM_KEY,
         ("addresses", "More addresses that are yours; those under `me` count anyway.", TEXTS),
-        ("even", EVEN, TEXTS),
-        ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
-        ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
+        EVEN_KEY,
+        MAX_AGE_KEY,
+        ENVELOPE_FROM_KEY,
         ("relay", "The relay that carries it.", Takes::Text),
-        (
-            "mime",
-            "`true`: the text is a MIME entity: Content-* fields, a blank line, the body. The fields have no variables.",
-            Takes::Flag,
-        ),
-        ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
+        MIME_KEY,
+        FCC_KEY,
     ],
 };
 
@@ -61,18 +74,14 @@ pub(super) static REPLY_KEYS: Shape = Shape {
             Takes::Word(&["message", "sender"]),
         ),
         ("max_per_sender", "At most so many answers to one sender: `20/day`, `5/hour`. Default: 20/day.", Takes::Text),
-        ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text),
+        FROM_KEY,
         ("addresses", "More addresses that are yours.", TEXTS),
-        ("even", EVEN, TEXTS),
-        ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration),
-        ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text),
+        EVEN_KEY,
+        MAX_AGE_KEY,
+        ENVELOPE_FROM_KEY,
         ("relay", "The relay that carries it.", Takes::Text),
-        (
-            "mime",
-            "`true`: the text is a MIME entity: Content-* fields, a blank line, the body. The fields have no variables.",
-            Takes::Flag,
-        ),
-        ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text),
+        MIME_KEY,
+        FCC_KEY,
     ],
 };
 
@@ -108,7 +117,6 @@ pub(super) const REJECT: Word = Word::telling(
     },
 );
 
-const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What all answers have in common.
@@ -159,19 +167,18 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     };
     let text = compiler.text(said, "a text")?;
     let is_html = mime && check_entity(said, &text, &mut compiler.problems)?;
-    // The handle is made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2). Lengths go in too,
-    // so that no two answers feed the same bytes.
-    let mut parts = vec![subject.as_ref().map(|s| format!("{s:?}")), from.clone(), Some(format!("{text:?}"))];
-    parts.extend(mime.then(|| Some("mime".to_owned())));
-    let mut hash = <sha2::Sha256 as sha2::Digest>::new();
-    for part in parts.iter().map(|part| part.as_deref().unwrap_or_default()) {
-        sha2::Digest::update(&mut hash, (part.len() as u64).to_be_bytes());
-        sha2::Digest::update(&mut hash, part);
-    }
-    let made = data_encoding::HEXLOWER.encode(&sha2::Digest::finalize(hash)[..8]);
-    let handle = handle.unwrap_or(made);
+    let handle = handle.unwrap_or_else(|| made_handle(subject.as_ref(), from.as_deref(), &text, mime));
     let form = Form { fcc, addresses: addresses.clone(), mime };
     Some(Common { text, subject, handle, from, addresses, even, max_age, envelope_from, relay, form, is_html })
+}
+
+/// Made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2).
+fn made_handle(subject: Option<&Text>, from: Option<&str>, text: &Text, mime: bool) -> String {
+    let subject = subject.map(|subject| format!("{subject:?}")).unwrap_or_default();
+    let text = format!("{text:?}");
+    let parts = [subject.as_str(), from.unwrap_or_default(), text.as_str()];
+    let hash = fingerprint(parts.into_iter().chain(mime.then_some("mime")));
+    data_encoding::HEXLOWER.encode(&hash[..8])
 }
 
 /// A folder that no message has a say in: whoever writes here would choose where the answer to him is put.

@@ -24,6 +24,7 @@ enum Appended {
 }
 
 impl Pass<'_> {
+    /// A row that goes to an IMAP account. Whether anything about it changed.
     pub(super) async fn by_account(&mut self, row: OutboxRow) -> Result<bool> {
         let Way::Imap(append) = row.telling.way.clone() else { return Ok(false) };
         let Some(account) = self.ways.imap(&append.account).cloned() else {
@@ -47,8 +48,15 @@ impl Pass<'_> {
                 None => return Ok(false),
             }
         }
-        let Some(mut item) = self.with_message(row)? else { return Ok(true) };
-        match self.append(&name, &mut item, append).await? {
+        match self.with_message(row)? {
+            Some(item) => self.append_and_note(item, &name, append).await,
+            None => Ok(true),
+        }
+    }
+
+    /// Appends over the connection that is open.
+    async fn append_and_note(&mut self, mut item: Item, name: &str, append: Append) -> Result<bool> {
+        match self.append(name, &mut item, append).await? {
             Ok(Appended::Now(words)) => self.note(item, vec![Verdict::Sent(words)])?,
             Ok(Appended::Before) => {
                 self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
@@ -59,19 +67,20 @@ impl Pass<'_> {
                 self.note(item, vec![verdict])?;
             }
             Err(NotAppended::Broken(error)) => {
-                self.appenders.remove(&name);
-                return self.put_off(item.row, &name, "", &error);
+                self.appenders.remove(name);
+                return self.put_off(item.row, name, "", &error);
             }
             Err(NotAppended::Unknown(error)) => {
-                self.appenders.remove(&name);
+                self.appenders.remove(name);
                 self.unknown(item, &error)?;
                 return Ok(true);
             }
         }
-        self.wake(&name, "")?;
+        self.wake(name, "")?;
         Ok(true)
     }
 
+    /// Looks whether it has come before, if an attempt was made; else notes what the folder looks like, and appends.
     async fn append(
         &mut self,
         name: &str,

@@ -151,8 +151,7 @@ impl Pass<'_> {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
             } else if row.telling.way.is_answer() {
-                row.said = "given up: it may have gone out when the program was interrupted".to_owned();
-                self.finish(row, OutboxState::Failed)?;
+                self.give_up_unsent(row, "given up: it may have gone out when the program was interrupted")?;
             } else {
                 row.changed = self.world.now();
                 row.state = OutboxState::Waiting;
@@ -209,6 +208,7 @@ impl Pass<'_> {
         Ok(claimed)
     }
 
+    /// A row that a program or a webhook gets. Whether anything about it changed.
     async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
         // Before the message is touched, as for a relay.
         if !self.claim(&row)? {

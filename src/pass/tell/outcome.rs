@@ -41,10 +41,9 @@ impl Pass<'_> {
 
     /// The connection broke when everything had been said: the relay may have taken it. A forward goes out again, with
     /// the same Message-ID; an answer does not.
-    pub(super) fn unknown(&mut self, mut item: Item, error: &Error) -> Result<()> {
+    pub(super) fn unknown(&mut self, item: Item, error: &Error) -> Result<()> {
         if item.row.telling.way.is_answer() {
-            item.row.said = format!("given up, it may have gone out: {error}");
-            return self.finish(item.row, OutboxState::Failed);
+            return self.give_up(item, &format!("given up, it may have gone out: {error}"));
         }
         self.later(item, &clean::line(error.to_string().as_bytes()))
     }
@@ -53,43 +52,40 @@ impl Pass<'_> {
     pub(super) fn note(&mut self, mut item: Item, verdicts: Vec<Verdict>) -> Result<()> {
         let to = recipients(&item.row.telling);
         let whole = item.row.telling.clone();
-        let (mut later, mut never, mut said) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, verdict) in verdicts.into_iter().enumerate() {
-            let recipient = to.get(i).cloned().unwrap_or_default();
-            match verdict {
-                Verdict::Sent(words) => said.push(words),
-                Verdict::Later(error) => later.push((recipient, error.to_string())),
-                Verdict::Never(error) => never.push((recipient, error.to_string())),
-            }
-        }
-        if !never.is_empty() {
-            let causes: Vec<String> = never.iter().map(|(to, cause)| format!("{to}: {cause}")).collect();
-            let cause = clean::line(causes.join("; ").trim_start_matches(": ").as_bytes());
-            if later.is_empty() && said.is_empty() {
+        let outcome = Outcome::of(&to, verdicts);
+        if !outcome.never.is_empty() {
+            let cause = outcome.refusal();
+            if outcome.later.is_empty() && outcome.said.is_empty() {
                 return self.give_up(item, &cause);
             }
-            let refused: Vec<String> = never.iter().map(|(to, _)| to.clone()).collect();
-            let left: Vec<String> = refused.iter().chain(later.iter().map(|(to, _)| to)).cloned().collect();
-            let left_before = left.len();
-            if !said.is_empty() {
-                // Who has it must not get it again when what follows fails.
-                keep_recipients(&mut item.row.telling, left);
-                item.row.state = OutboxState::Sending;
-                self.world.store.resolve(std::slice::from_ref(&item.row))?;
-            }
-            let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause: &cause };
-            undelivered::file(self.world, &given_up, &item.original)?;
+            self.file_refused(&mut item, &outcome, &cause)?;
         }
-        if later.is_empty() {
+        let Outcome { said, later, .. } = outcome;
+        let Some((_, cause)) = later.first() else {
             item.row.said = clean::line(said.join("; ").as_bytes());
             item.row.telling = whole;
             return self.finish(item.row, OutboxState::Sent);
-        }
+        };
         if to.len() > 1 {
             keep_recipients(&mut item.row.telling, later.iter().map(|(to, _)| to.clone()).collect());
         }
-        let cause = later.first().map(|(_, cause)| cause.clone()).unwrap_or_default();
-        self.later(item, &clean::line(cause.as_bytes()))
+        let cause = clean::line(cause.as_bytes());
+        self.later(item, &cause)
+    }
+
+    /// Some recipients are given up while others have the message or wait for it.
+    fn file_refused(&mut self, item: &mut Item, outcome: &Outcome, cause: &str) -> Result<()> {
+        let refused: Vec<String> = outcome.never.iter().map(|(to, _)| to.clone()).collect();
+        let left: Vec<String> = refused.iter().chain(outcome.later.iter().map(|(to, _)| to)).cloned().collect();
+        let left_before = left.len();
+        if !outcome.said.is_empty() {
+            // Who has it must not get it again when what follows fails.
+            keep_recipients(&mut item.row.telling, left);
+            item.row.state = OutboxState::Sending;
+            self.world.store.resolve(std::slice::from_ref(&item.row))?;
+        }
+        let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause };
+        undelivered::file(self.world, &given_up, &item.original)
     }
 
     /// Tries again later, or gives up when it would be too late.
@@ -132,6 +128,7 @@ impl Pass<'_> {
         self.finish(item.row, OutboxState::Failed)
     }
 
+    /// The row is done, one way or the other.
     pub(super) fn finish(&mut self, mut row: OutboxRow, state: OutboxState) -> Result<()> {
         row.state = state;
         row.changed = self.world.now();
@@ -168,6 +165,38 @@ impl Pass<'_> {
     }
 }
 
+/// What became of the recipients of one row.
+#[derive(Default)]
+struct Outcome {
+    /// What the server said about those who have it.
+    said: Vec<String>,
+    /// Who is tried again, and why.
+    later: Vec<(String, String)>,
+    /// Who is given up, and why.
+    never: Vec<(String, String)>,
+}
+
+impl Outcome {
+    fn of(recipients: &[String], verdicts: Vec<Verdict>) -> Self {
+        let mut outcome = Self::default();
+        for (i, verdict) in verdicts.into_iter().enumerate() {
+            let recipient = recipients.get(i).cloned().unwrap_or_default();
+            match verdict {
+                Verdict::Sent(words) => outcome.said.push(words),
+                Verdict::Later(error) => outcome.later.push((recipient, error.to_string())),
+                Verdict::Never(error) => outcome.never.push((recipient, error.to_string())),
+            }
+        }
+        outcome
+    }
+
+    /// Why some are given up, in one line. What has no recipient, like a program, has none named either.
+    fn refusal(&self) -> String {
+        let causes: Vec<String> = self.never.iter().map(|(to, cause)| format!("{to}: {cause}")).collect();
+        clean::line(causes.join("; ").trim_start_matches(": ").as_bytes())
+    }
+}
+
 /// One verdict for each recipient, when the whole mail met it.
 pub(super) fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
     let text = |error: &Error| clean::line(error.to_string().as_bytes());
@@ -181,6 +210,7 @@ pub(super) fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
     all
 }
 
+/// Those whom a telling names; a program and a folder have none.
 pub(super) fn recipients(telling: &Telling) -> Vec<String> {
     match &telling.way {
         Way::Redirect(redirect) => redirect.to.clone(),

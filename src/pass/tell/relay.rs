@@ -18,6 +18,7 @@ use crate::pass::{copies, undelivered};
 use crate::state::{OutboxRow, OutboxState, Rest};
 
 impl Pass<'_> {
+    /// A row that goes through a relay. Whether anything about it changed.
     pub(super) async fn by_relay(&mut self, row: OutboxRow) -> Result<bool> {
         let named = self.ways.relay_named(&row.telling, &row.account);
         let Some(relay) = self.ways.relay(named) else {
@@ -55,6 +56,7 @@ impl Pass<'_> {
         }
     }
 
+    /// Composes the mail of a row that is marked as being sent, and sends it.
     async fn send_claimed(&mut self, item: Item, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
@@ -128,6 +130,7 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Whether a relay rests for a sender of one's own.
     pub(super) fn rests(&self, relay: &str, own: &str) -> bool {
         let now = self.world.now();
         self.rests.iter().any(|rest| rest.concerns(relay, own) && rest.until > now)
