@@ -294,6 +294,20 @@ fn is_no(value: &str) -> bool {
     value[..end].trim().eq_ignore_ascii_case("no")
 }
 
+/// What a service says to whoever asks, in bytes: more would make it a tool for flooding others (RFC 3834 2).
+const LARGEST_ANSWER: usize = 16 * 1024;
+
+/// Why a service must not say so much.
+pub(super) fn by_length(bytes: usize) -> Option<Refusal> {
+    if bytes <= LARGEST_ANSWER {
+        return None;
+    }
+    refusal(
+        "A35",
+        format!("the answer would have {bytes} bytes, and at most {LARGEST_ANSWER} are said to anybody who asks"),
+    )
+}
+
 /// A personal answer goes out only for what was sent to an own address (RFC 5230 4.5). The one it was delivered to counts
 /// as own when it is named too.
 fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {

@@ -37,6 +37,13 @@ pub(super) enum UpgradeError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+impl UpgradeError {
+    /// Whether another process has the database to itself just now.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Sqlite(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
+    }
+}
+
 const TABLES: &str = "
 -- Where messages come from. One row for each UIDVALIDITY that a folder ever had.
 CREATE TABLE origin (

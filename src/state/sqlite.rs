@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -32,6 +32,9 @@ pub struct SqliteStore {
 }
 
 type Sql<T> = rusqlite::Result<T>;
+
+/// So long one process waits for others.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl SqliteStore {
     /// Opens or creates the database in the state folder, which is created for its owner alone.
@@ -69,12 +72,20 @@ impl SqliteStore {
 
     fn with(db: Connection, slots: Slots) -> Result<Self> {
         let prepare = || -> Result<(), schema::UpgradeError> {
-            db.busy_timeout(Duration::from_secs(30))?;
+            db.busy_timeout(PATIENCE)?;
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "FULL")?;
             schema::upgrade(&db)
         };
-        prepare().map_err(|e| match e {
+        // Going over to write-ahead logging needs the file alone, and SQLite does not wait for that: many processes may be
+        // making a new database at once.
+        let until = Instant::now() + PATIENCE;
+        let mut prepared = prepare();
+        while prepared.as_ref().is_err_and(schema::UpgradeError::is_busy) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+            prepared = prepare();
+        }
+        prepared.map_err(|e| match e {
             schema::UpgradeError::Later(_) => Error::permanent(Kind::State, "reading the state").because(e),
             e => Error::state("preparing the state", e),
         })?;
@@ -107,7 +118,7 @@ impl SqliteStore {
 /// Makes the empty file. What stands in the spool was put there for another database; a file that no row names would be
 /// removed as half written.
 fn begin_anew(state: &Path, file: &Path) -> Result<()> {
-    let _lock = Lock::take(&state.join("locks"), "(state)", Duration::from_secs(30))?;
+    let _lock = Lock::take(&state.join("locks"), "(state)", PATIENCE)?;
     if file.exists() {
         // Another process was faster.
         return Ok(());

@@ -181,7 +181,7 @@ fn many_deliveries_at_once_have_numbers_without_gaps() {
 #[test]
 fn a_delivery_that_is_killed_wastes_no_number() {
     let user = User::without_relay(TICKETS);
-    let (mut kills, mut messages) = (0, 0);
+    let (mut kills, mut messages) = (0_u64, 0_u64);
     while kills < 25 && messages < 50 {
         messages += 1;
         for wait in (0..).map(|tries| Duration::from_micros(200 + 1100 * tries + 97 * messages)) {
@@ -196,7 +196,11 @@ fn a_delivery_that_is_killed_wastes_no_number() {
     }
     println!("{kills} kills");
     assert!(kills >= 5, "hardly anybody was killed");
-    assert_eq!(inbox(&user), (1..=messages).collect::<Vec<_>>());
+    // One that was killed after it had acknowledged and before it answered is given again, and is another message then
+    // (docs/durability.md): there may be more copies than messages, but no number without one, and none twice.
+    let numbers = inbox(&user);
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    assert!((messages..=messages + kills).contains(&(numbers.len() as u64)), "{numbers:?} for {messages} messages");
 }
 
 #[test]

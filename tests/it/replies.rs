@@ -207,6 +207,20 @@ fn a12_a13_whom_the_user_knows_is_answered_whatever_he_is_called() {
     }
 }
 
+#[test]
+fn a35_a_service_says_little_to_whoever_asks() {
+    let rule = "rules: [{do: {reply: '${subject}'}}]";
+    let decision = |subject: &str| {
+        let text = format!("From: ann@x.example\nSubject: {subject}\n\nx\n");
+        let message = delivered("ann@x.example", "me@example.com", text.as_bytes());
+        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &Told::default()).unwrap()
+    };
+    assert_eq!(decision("a").tellings().count(), 1);
+    let long = decision(&"a ".repeat(10_000));
+    assert_eq!((long.tellings().count(), long.filings().count()), (0, 1));
+    assert!(long.notes[0].contains("A35, the answer would have"), "{:?}", long.notes);
+}
+
 /// Each row of the checklist that is about deciding, as a test of a rule file.
 #[test]
 fn the_rows_of_the_checklist() {

@@ -369,8 +369,12 @@ fn rate(node: &Node, problems: &mut Problems) -> Option<(u32, Duration)> {
 impl Verb for Reply {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let again_after = (self.per == Per::Sender).then_some(units::LONGEST);
-        let Some(to) = self.common.allowed(run, again_after, false)? else { return Ok(()) };
         let (text, subject) = self.common.expanded(run);
+        if let Some(refusal) = guard::by_length(text.len()) {
+            run.refused(&refusal);
+            return Ok(());
+        }
+        let Some(to) = self.common.allowed(run, again_after, false)? else { return Ok(()) };
         self.common.note_answer(run, &to)?;
         let way = Way::Reply(Answered {
             handle: self.common.handle.clone(),
