@@ -14,7 +14,7 @@ use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Report, Upkeep, Ways, World};
+use crate::pass::{self, Relays, Report, Upkeep, World};
 use crate::pipeline::{self, Job};
 
 /// So many accounts are fetched at the same time.
@@ -27,8 +27,8 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     let jobs = choose(setup.jobs, accounts)?;
     setup::warn_of_root(output);
     let world = World { allow_root, ..World::open(&setup.config)? };
-    let ways = Ways::of(&setup.config);
-    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &ways, setup.upkeeps, output))?;
+    let relays = Relays::of(&setup.config);
+    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
     pass::prune(&world)?;
     Ok(code)
 }
@@ -40,7 +40,13 @@ fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
     Ok(jobs.into_iter().filter(|job| names.is_empty() || names.contains(&job.account.name)).collect())
 }
 
-async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, upkeeps: Vec<Upkeep>, output: &Output) -> Result<u8> {
+async fn fetch_all(
+    world: &World,
+    jobs: Vec<Job>,
+    relays: &Relays,
+    upkeeps: Vec<Upkeep>,
+    output: &Output,
+) -> Result<u8> {
     let stop = signals::stop_token()?;
     let bars = Bars::new(output.shows_progress());
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -64,7 +70,7 @@ async fn fetch_all(world: &World, jobs: Vec<Job>, ways: &Ways, upkeeps: Vec<Upke
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {
-        queue::report(&pass::tell(world, ways, SENDING, &stop).await?, output);
+        queue::report(&pass::tell(world, relays, SENDING, &stop).await?, output);
         code = worse(code, maintain::due(world, upkeeps, &stop, output).await?);
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })

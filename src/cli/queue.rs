@@ -13,7 +13,7 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Told, Ways, World};
+use crate::pass::{self, Relays, Told, World};
 use crate::state::{OutboxRow, OutboxState, Rest};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
@@ -132,10 +132,10 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
 
 /// One pass, as `fetch` and the daemon do it too.
 fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
-    let ways = Ways::of(&setup.config);
+    let relays = Relays::of(&setup.config);
     let told = setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;
-        pass::tell(world, &ways, LONGEST, &stop).await
+        pass::tell(world, &relays, LONGEST, &stop).await
     })?;
     report(&told, output);
     Ok(if told.later > 0 { 75 } else { 0 })

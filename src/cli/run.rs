@@ -9,7 +9,7 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::daemon;
 use crate::error::Result;
-use crate::pass::{Maintained, Told, Ways, World};
+use crate::pass::{Maintained, Relays, Told, World};
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
@@ -18,12 +18,12 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     let output = *output;
     setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;
-        let ways = Ways::of(&setup.config);
+        let relays = Relays::of(&setup.config);
         let told = move |told: &Told| queue::report(told, &output);
         let tell = move |report: &_| output.report(report);
         let maintained = move |maintained: &Maintained| maintain::report(maintained, false, &output);
         let tellers = daemon::Tellers { tell, told, maintained };
-        daemon::run(&world, setup.jobs, setup.upkeeps, ways, stop, tellers).await;
+        daemon::run(&world, setup.jobs, setup.upkeeps, relays, stop, tellers).await;
         Ok(0)
     })
 }

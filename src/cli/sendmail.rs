@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message, to_lf};
-use crate::pass::{self, Outgoing, Ways, World};
+use crate::pass::{self, Outgoing, Relays, World};
 
 /// The largest message that is taken, in bytes.
 const MOST: u64 = 100 * 1024 * 1024;
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let message = message_from_stdin(options.ignore_dots)?;
     let world = World::open(&setup.config)?;
-    let ways = Ways::of(&setup.config);
+    let relays = Relays::of(&setup.config);
     let outgoing = Outgoing {
         message,
         from_header: options.from_header,
@@ -59,7 +59,7 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
         name: options.name,
         recipients: options.recipients,
     };
-    let queued = pass::submit(&world, &ways, outgoing)?;
+    let queued = pass::submit(&world, &relays, outgoing)?;
     if output.json {
         output.data(serde_json::json!({"entry": queued}));
     }

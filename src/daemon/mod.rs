@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Maintained, Report, Silent, Told, Upkeep, Watch, Ways, World};
+use crate::pass::{self, Maintained, Relays, Report, Silent, Told, Upkeep, Watch, World};
 use crate::pipeline::{self, Job};
 
 /// Fetches every account at its `poll` interval until `stop` is cancelled; then every worker finishes its batch.
@@ -17,7 +17,7 @@ pub async fn run(
     world: &World,
     jobs: Vec<Job>,
     upkeeps: Vec<Upkeep>,
-    ways: Ways,
+    relays: Relays,
     stop: CancellationToken,
     tellers: Tellers<
         impl Fn(&Report) + Clone + Send + 'static,
@@ -27,7 +27,7 @@ pub async fn run(
 ) {
     let Tellers { tell, told, maintained } = tellers;
     let mut workers = JoinSet::new();
-    workers.spawn(empty_outbox(world.clone(), ways, stop.clone(), told));
+    workers.spawn(empty_outbox(world.clone(), relays, stop.clone(), told));
     if !upkeeps.is_empty() {
         workers.spawn(maintain(world.clone(), upkeeps, stop.clone(), maintained));
     }
@@ -76,13 +76,13 @@ const LOOK: Duration = Duration::from_secs(5);
 const PASS: Duration = Duration::from_secs(600);
 
 /// Sends what is due, again and again. What one pass says, the next ones do not say again.
-async fn empty_outbox(world: World, ways: Ways, stop: CancellationToken, told: impl Fn(&Told)) {
-    let ways = Arc::new(ways);
+async fn empty_outbox(world: World, relays: Relays, stop: CancellationToken, told: impl Fn(&Told)) {
+    let relays = Arc::new(relays);
     let mut said = Vec::new();
     while !stop.is_cancelled() {
-        let (world, ways, stopped) = (world.clone(), Arc::clone(&ways), stop.clone());
+        let (world, relays, stopped) = (world.clone(), Arc::clone(&relays), stop.clone());
         // In a task of its own: a bug that panics on one mail does not end the worker.
-        let task = tokio::spawn(async move { pass::tell(&world, &ways, PASS, &stopped).await });
+        let task = tokio::spawn(async move { pass::tell(&world, &relays, PASS, &stopped).await });
         match task.await {
             Ok(Ok(mut pass)) => {
                 let remarks = pass.remarks.clone();

@@ -20,13 +20,13 @@ mod guard;
 mod lua;
 mod names;
 mod reachable;
+mod relay;
 mod rule;
 mod run;
 mod scope;
 mod shared;
 mod trace;
 pub mod trial;
-mod ways;
 
 pub use compile::sections;
 pub use engine::Engine;

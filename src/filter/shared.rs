@@ -20,13 +20,13 @@ pub(super) struct Shared<'s> {
     /// The rules are for mail that is here: nobody is told anything.
     pub(super) is_silent: bool,
     /// It was said that the config has no way for what leaves: once is enough.
-    pub(super) spoke_of_ways: bool,
+    pub(super) spoke_of_relays: bool,
 }
 
 impl<'s> Shared<'s> {
     /// With these lists and no variables: what a script has around it.
     pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
-        Self { lists, variables: BTreeSet::new(), settings, is_silent: false, spoke_of_ways: false }
+        Self { lists, variables: BTreeSet::new(), settings, is_silent: false, spoke_of_relays: false }
     }
 
     /// The lists of a file and of what it includes.

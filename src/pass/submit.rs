@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::commit::Committer;
 use super::plan::Decided;
-use super::{Decide, Ways, World};
+use super::{Decide, Relays, World};
 use crate::clean;
 use crate::config::mailbox::is_address;
 use crate::config::template::Template;
@@ -34,11 +34,11 @@ pub struct Outgoing {
 }
 
 /// Puts it into the outbox. When this returns, it survives a power cut. The result is its number in the log.
-pub fn submit(world: &World, ways: &Ways, outgoing: Outgoing) -> Result<i64> {
+pub fn submit(world: &World, relays: &Relays, outgoing: Outgoing) -> Result<i64> {
     if outgoing.message.size() == 0 {
         return Err(wrong("there is no message on standard input"));
     }
-    let to = recipients(&outgoing, ways.own().first().map(String::as_str))?;
+    let to = recipients(&outgoing, relays.own().first().map(String::as_str))?;
     if to.is_empty() {
         return Err(wrong("there is no recipient: name one, or use -t and write To into the message"));
     }
@@ -53,8 +53,8 @@ pub fn submit(world: &World, ways: &Ways, outgoing: Outgoing) -> Result<i64> {
         Some(sender) => Some(sender.trim_matches(['<', '>']).to_owned()),
         None => from,
     };
-    let relay = ways.relay_of_sender(sender.as_deref().unwrap_or_default());
-    let own = ways.from(relay, "").unwrap_or_default().to_owned();
+    let relay = relays.relay_of_sender(sender.as_deref().unwrap_or_default());
+    let own = relays.from(relay, "").unwrap_or_default().to_owned();
     if own.is_empty() && !has_from {
         return Err(wrong("there is no From, and no address of your own is known; add `me:` to the config"));
     }

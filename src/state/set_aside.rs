@@ -1,17 +1,32 @@
-//! What stands in the spool when there is no database is set aside.
+//! A database is made anew: what stands in the spool is set aside first.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::OpenOptions;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
-use super::{RealDisk, sync_dirs};
+use super::{Lock, RealDisk, sync_dirs};
 use crate::error::{Error, Result};
 
 /// The folder below the state folder that it goes to.
 pub const SET_ASIDE: &str = "lost";
 
+/// Makes the empty file of a new database, once. What stands in the spool was put there for another database; a file that no row names would be
+/// removed as half written.
+pub(super) fn begin_anew(state: &Path, file: &Path, patience: Duration) -> Result<()> {
+    let _lock = Lock::take(&state.join("locks"), "(state)", patience)?;
+    if file.exists() {
+        // Another process was faster.
+        return Ok(());
+    }
+    set_aside(state)?;
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    made.map(drop).map_err(|e| Error::disk(format!("making {}", file.display()), e))
+}
+
 /// Moves the files of messages from the spool into [`SET_ASIDE`], durably. What is still being read from a caller was
 /// never acknowledged and stays; so do messages on their way into mbox files, which recovery knows by their names.
-pub(super) fn set_aside(state: &Path) -> Result<()> {
+fn set_aside(state: &Path) -> Result<()> {
     let (spool, lost) = (state.join("spool"), state.join(SET_ASIDE));
     let failed = |e| Error::disk(format!("setting aside what stands in {}", spool.display()), e);
     let mut moved = false;

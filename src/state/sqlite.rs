@@ -1,8 +1,7 @@
 //! The memory in SQLite: write-ahead log, `synchronous=FULL`, so a committed transaction survives a power cut.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::OpenOptions;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,11 +13,11 @@ use super::rows::{
     Origins, attempt, finish, forget, insert_entry, journal_row, mboxes, remember, remembered, targets, time,
     trouble_number,
 };
-use super::set_aside::set_aside;
+use super::set_aside::begin_anew;
 use super::slots::Slots;
 use super::{
-    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Lock, OutboxRow, RealDisk, Recording, Remembered, Rest,
-    Staged, Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
+    Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, RealDisk, Recording, Remembered, Rest, Staged,
+    Store, Target, Trouble, Unfinished, memory, outbox, prune, schema, sync_with_parents,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -48,7 +47,7 @@ impl SqliteStore {
         let file = state.join("state.db");
         let is_new = !file.exists();
         if is_new {
-            begin_anew(state, &file).map_err(|e| e.while_doing(doing()))?;
+            begin_anew(state, &file, PATIENCE).map_err(|e| e.while_doing(doing()))?;
         }
         let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
         let store = Self::with(db, Slots::Folder(slots)).map_err(|e| e.while_doing(doing()))?;
@@ -113,19 +112,6 @@ impl SqliteStore {
         };
         run().map_err(|e: rusqlite::Error| Error::state(doing, e))
     }
-}
-
-/// Makes the empty file. What stands in the spool was put there for another database; a file that no row names would be
-/// removed as half written.
-fn begin_anew(state: &Path, file: &Path) -> Result<()> {
-    let _lock = Lock::take(&state.join("locks"), "(state)", PATIENCE)?;
-    if file.exists() {
-        // Another process was faster.
-        return Ok(());
-    }
-    set_aside(state)?;
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
-    made.map(drop).map_err(|e| Error::disk(format!("making {}", file.display()), e))
 }
 
 impl Store for SqliteStore {

@@ -133,9 +133,8 @@ fn rows_of_a_relay_that_rests_hold_up_no_other_relay() {
     assert!(user.states().iter().filter(|state| *state == "waiting").count() == MANY, "{output}");
 }
 
-#[test]
-fn what_kills_the_program_again_and_again_holds_up_no_other() {
-    let server = SmtpServer::start(SmtpOptions::default());
+/// A mail for `deadly@`, and another one behind it.
+fn with_a_deadly_mail_in_front() -> User {
     let user = User::without_relay(
         "  - {name: deadly, if: {subject: deadly}, do: {redirect: deadly@far.example}}\n  \
          - {name: forward, do: {redirect: you@far.example}}",
@@ -143,6 +142,13 @@ fn what_kills_the_program_again_and_again_holds_up_no_other() {
     user.deliver(mail(1, "deadly"));
     user.deliver(mail(2, "hi"));
     user.settled();
+    user
+}
+
+#[test]
+fn what_kills_the_program_again_and_again_holds_up_no_other() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = with_a_deadly_mail_in_front();
     let victim = Arc::new(AtomicI32::new(0));
     let target = Arc::clone(&victim);
     server.at_command(move |command| {
@@ -203,13 +209,7 @@ fn what_comes_from_an_account_goes_by_its_relay_unless_the_rule_names_one() {
 #[test]
 fn a_mail_that_ends_every_connection_holds_up_no_other() {
     let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<deadly", "421 4.3.0 not you"));
-    let user = User::without_relay(
-        "  - {name: deadly, if: {subject: deadly}, do: {redirect: deadly@far.example}}\n  \
-         - {name: forward, do: {redirect: you@far.example}}",
-    );
-    user.deliver(mail(1, "deadly"));
-    user.deliver(mail(2, "hi"));
-    user.settled();
+    let user = with_a_deadly_mail_in_front();
     user.relay(server.port());
     user.queue(&["retry"]);
     // Times are noted in seconds.

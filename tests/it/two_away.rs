@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice::config::Config;
 use mailsluice::filter::Engine;
 use mailsluice::message::Bytes;
-use mailsluice::pass::{self, Ways, World};
+use mailsluice::pass::{self, Relays, World};
 use mailsluice::pipeline;
 use mailsluice::state::OutboxState;
 use tempfile::TempDir;
@@ -40,7 +40,7 @@ struct Home {
     folder: TempDir,
     world: World,
     engine: Arc<Engine>,
-    ways: Ways,
+    relays: Relays,
 }
 
 impl Home {
@@ -57,7 +57,7 @@ impl Home {
         let (config, _) = Config::load(&path).unwrap_or_else(|problems| panic!("{problems:?}"));
         let (engine, _) = Engine::compile(&config.filters, &config.settings).unwrap();
         let world = World { now, threads: 1, ..World::open(&config).unwrap() };
-        Self { address, folder, world, engine: Arc::new(engine), ways: Ways::of(&config) }
+        Self { address, folder, world, engine: Arc::new(engine), relays: Relays::of(&config) }
     }
 
     fn deliver(&self, mail: &str) {
@@ -70,7 +70,7 @@ impl Home {
     /// Sends what is due.
     fn tell(&self) {
         let stop = CancellationToken::new();
-        run(pass::tell(&self.world, &self.ways, Duration::from_secs(60), &stop)).unwrap();
+        run(pass::tell(&self.world, &self.relays, Duration::from_secs(60), &stop)).unwrap();
     }
 
     /// When its answers were sent, in order.

@@ -145,7 +145,7 @@ const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let to = Recipients::read(node, None, compiler)?;
-        compiler.check_way(false, node.span);
+        compiler.check_relays(false, node.span);
         return Some(Box::new(Redirect {
             to,
             mode: RedirectMode::default(),

@@ -112,7 +112,7 @@ pub(super) const REJECT: Word = Word::telling(
         Takes::Text,
     ),
     |node, compiler| {
-        compiler.check_way(false, node.span);
+        compiler.check_relays(false, node.span);
         compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed)
     },
 );

@@ -27,7 +27,7 @@ impl Pass<'_> {
     /// A row that goes to an IMAP account. Whether anything about it changed.
     pub(super) async fn by_account(&mut self, row: OutboxRow) -> Result<bool> {
         let Way::Imap(append) = row.telling.way.clone() else { return Ok(false) };
-        let Some(account) = self.ways.imap(&append.account).cloned() else {
+        let Some(account) = self.relays.imap(&append.account).cloned() else {
             let cause = format!("there is no IMAP account `{}` in the config", clean::short(&append.account, 40));
             return self.wait(row, cause);
         };

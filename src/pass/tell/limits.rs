@@ -2,12 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Pass;
+use super::{Pass, undelivered};
 use crate::config::Limits;
 use crate::config::units::show_duration;
 use crate::decision::{RedirectMode, Reply, Way};
 use crate::error::Result;
-use crate::pass::undelivered;
 use crate::state::OutboxRow;
 
 impl Pass<'_> {
@@ -25,7 +24,7 @@ impl Pass<'_> {
 
     /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
-        let Some(limit) = Limit::of(&row.telling.way, self.ways.limits()) else { return Ok(false) };
+        let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return Ok(false) };
         let sent = match self.counts.get(limit.what) {
             Some(sent) => *sent,
             None => {
@@ -51,7 +50,7 @@ impl Pass<'_> {
     /// One more was sent. What falls out of its time while the pass lasts is counted on: it is for the next one.
     pub(super) fn count(&mut self, row: &OutboxRow) {
         if let Some(sent) =
-            Limit::of(&row.telling.way, self.ways.limits()).and_then(|limit| self.counts.get_mut(limit.what))
+            Limit::of(&row.telling.way, self.relays.limits()).and_then(|limit| self.counts.get_mut(limit.what))
         {
             *sent += 1;
         }

@@ -7,11 +7,15 @@
 //! the message, that one is filed in the inbox with a notice.
 
 mod append;
+mod fcc;
+mod handover;
 mod limits;
 mod outcome;
 mod relay;
+mod salvage;
 mod stop;
 mod turn;
+mod undelivered;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -20,9 +24,8 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::copies;
-use super::handover::Handover;
-use super::{Ways, World, salvage, undelivered};
+use self::handover::Handover;
+use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Message, OUTBOX};
@@ -58,13 +61,13 @@ impl Told {
 
 /// Sends what is due, for at most `limit`, waiting for its turn included. Nothing is said when another process is at it
 /// and yet another waits for its turn: that one sees whatever stood in the outbox before this call.
-pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &CancellationToken) -> Result<Told> {
+pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<Told> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
     let Some(_lock) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world)?;
     salvage::salvage(world)?;
-    let mut pass = Pass::begin(world, ways, stop.clone())?;
+    let mut pass = Pass::begin(world, relays, stop.clone())?;
     pass.settle_interrupted()?;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
@@ -74,7 +77,7 @@ pub async fn tell(world: &World, ways: &Ways, limit: Duration, stop: &Cancellati
 
 struct Pass<'a> {
     world: &'a World,
-    ways: &'a Ways,
+    relays: &'a Relays,
     told: Told,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
@@ -94,10 +97,10 @@ struct Item {
 }
 
 impl<'a> Pass<'a> {
-    fn begin(world: &'a World, ways: &'a Ways, stop: CancellationToken) -> Result<Self> {
+    fn begin(world: &'a World, relays: &'a Relays, stop: CancellationToken) -> Result<Self> {
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, ways, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
+        Ok(Self { world, relays, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
     }
 }
 
@@ -147,7 +150,7 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent()? {
-            if copies::is_filed(self.world, &row)? {
+            if fcc::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
             } else if row.telling.way.is_answer() {
@@ -180,7 +183,7 @@ impl Pass<'_> {
             return Ok(false);
         }
         match Handover::of(&row.telling.way) {
-            Some(handover) => self.by_hand(row, handover).await,
+            Some(handover) => self.hand_over(row, handover).await,
             None if matches!(row.telling.way, Way::Imap(_)) => self.by_account(row).await,
             None => self.by_relay(row).await,
         }
@@ -209,7 +212,7 @@ impl Pass<'_> {
     }
 
     /// A row that a program or a webhook gets. Whether anything about it changed.
-    async fn by_hand(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
+    async fn hand_over(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
         // Before the message is touched, as for a relay.
         if !self.claim(&row)? {
             return Ok(true);
@@ -233,8 +236,8 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
-    let ways = Ways::default();
-    let mut pass = Pass::begin(world, &ways, CancellationToken::new())?;
+    let relays = Relays::default();
+    let mut pass = Pass::begin(world, &relays, CancellationToken::new())?;
     match world.read(&row.bytes) {
         Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
         Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,

@@ -1,5 +1,6 @@
 //! What became of a row, noted.
 
+use super::undelivered::{self, GivenUp};
 use super::{Item, Pass, ROUND};
 use crate::clean;
 use crate::decision::{Telling, Way};
@@ -8,7 +9,6 @@ use crate::message::Message;
 use crate::outbox::relay::Verdict;
 use crate::outbox::retry;
 use crate::pass::leftovers;
-use crate::pass::undelivered::{self, GivenUp};
 use crate::state::{OutboxRow, OutboxState};
 
 impl Pass<'_> {

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use super::outcome::{for_each, recipients};
 use super::stop::{stopped, unless_stopped};
-use super::{Item, Pass};
+use super::{Item, Pass, fcc, undelivered};
 use crate::clean;
 use crate::config::Relay;
 use crate::decision::Way;
@@ -14,14 +14,13 @@ use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
-use crate::pass::{copies, undelivered};
 use crate::state::{OutboxRow, OutboxState, Rest};
 
 impl Pass<'_> {
     /// A row that goes through a relay. Whether anything about it changed.
     pub(super) async fn by_relay(&mut self, row: OutboxRow) -> Result<bool> {
-        let named = self.ways.relay_named(&row.telling, &row.account);
-        let Some(relay) = self.ways.relay(named) else {
+        let named = self.relays.relay_named(&row.telling, &row.account);
+        let Some(relay) = self.relays.relay(named) else {
             let cause = match named {
                 Some(name) => format!("there is no relay `{}` in the config", clean::short(name, 40)),
                 None => "no relay is configured; add `relays:` to the config".to_owned(),
@@ -29,7 +28,7 @@ impl Pass<'_> {
             return self.wait(row, cause);
         };
         let relay = relay.clone();
-        let Some(own) = self.ways.from(Some(&relay), &row.account).map(str::to_owned) else {
+        let Some(own) = self.relays.from(Some(&relay), &row.account).map(str::to_owned) else {
             return self.wait(row, "no address of your own is known; add `me:` to the config".to_owned());
         };
         if self.rests(&relay.name, &own) {
@@ -60,8 +59,8 @@ impl Pass<'_> {
     async fn send_claimed(&mut self, item: Item, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
-            own: self.ways.own(),
-            delimiters: self.ways.delimiters(),
+            own: self.relays.own(),
+            delimiters: self.relays.delimiters(),
             from: own,
             host: &self.world.host,
             id: item.row.id,
@@ -73,7 +72,7 @@ impl Pass<'_> {
             Err(e) => return self.unreadable(item.row, &e).map(|()| true),
         };
         let original = item.original.envelope_sender();
-        let from = self.ways.reverse_path(&item.row.telling, relay, own, original).to_owned();
+        let from = self.relays.reverse_path(&item.row.telling, relay, own, original).to_owned();
         let mail = Mail { from: &from, to: &to, message: &message, no_reports: item.row.telling.way.is_answer() };
         let stop = self.stop.clone();
         let sent = unless_stopped(&stop, self.send_over(relay, &mail, was_open)).await;
@@ -93,7 +92,7 @@ impl Pass<'_> {
     /// `fcc`. The answer is out, also when its copy cannot be filed.
     fn keep_copy(&mut self, item: &Item, sent: &Message, verdicts: &[Verdict]) {
         let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
-        if is_out && let Err(error) = copies::file(self.world, &item.row, sent) {
+        if is_out && let Err(error) = fcc::file(self.world, &item.row, sent) {
             let telling = clean::line(item.row.telling.to_string().as_bytes());
             self.told.remarks.push(format!("no copy of {telling} was filed: {error}"));
         }

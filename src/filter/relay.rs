@@ -7,14 +7,15 @@ use crate::config::yaml::{Node, Span};
 impl Compiler<'_, '_> {
     /// The relay that an action names, which stands at `action`.
     pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
-        self.check_way(node.is_some(), action);
+        self.check_relays(node.is_some(), action);
         self.relay(node)
     }
 
     /// Says once what else the config needs before anything can leave: without it the outbox only fills.
-    pub(super) fn check_way(&mut self, is_named: bool, action: Span) {
+    pub(super) fn check_relays(&mut self, is_named: bool, action: Span) {
         let settings = self.shared.settings;
-        let Some(relays) = settings.relays.as_ref().filter(|_| !self.is_literal() && !self.shared.spoke_of_ways) else {
+        let Some(relays) = settings.relays.as_ref().filter(|_| !self.is_literal() && !self.shared.spoke_of_relays)
+        else {
             return;
         };
         let (lack, hint) = if relays.is_empty() {
@@ -32,7 +33,7 @@ impl Compiler<'_, '_> {
         } else {
             return;
         };
-        self.shared.spoke_of_ways = true;
+        self.shared.spoke_of_relays = true;
         self.problems.warn(action, lack).hint(hint);
     }
 

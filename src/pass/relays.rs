@@ -5,7 +5,7 @@ use crate::decision::{EnvelopeFrom, Telling, Way};
 
 /// The relays of a config, and who writes through them.
 #[derive(Clone, Debug, Default)]
-pub struct Ways {
+pub struct Relays {
     relays: Vec<Relay>,
     own: Vec<String>,
     delimiters: String,
@@ -21,7 +21,7 @@ pub struct Ways {
 /// The name of the relay that is taken when nobody names one.
 const DEFAULT: &str = "default";
 
-impl Ways {
+impl Relays {
     /// Those of a config.
     pub fn of(config: &Config) -> Self {
         let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));

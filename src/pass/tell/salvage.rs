@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use super::leftovers::remove;
 use super::undelivered::committer;
-use super::{Cause, Notice, World};
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::error::{Error, Result};
 use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
+use crate::pass::leftovers::remove;
+use crate::pass::{Cause, Notice, World};
 
 /// The local folder that they go to.
 const FOLDER: &str = "Recovered";

@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use super::World;
 use super::undelivered::committer;
 use crate::decision::Decision;
 use crate::error::{Error, Result};
 use crate::message::{Bytes, Key, Message, OUTBOX, Origin};
+use crate::pass::World;
 use crate::state::OutboxRow;
 
 /// Files what was sent where the rule wants a copy.

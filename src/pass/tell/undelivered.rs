@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::commit::Committer;
-use super::{Cause, Decide, Notice, World};
 use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::{find_orphans, recover};
 use crate::error::{Error, Result};
 use crate::filter::Engine;
 use crate::message::{Key, Message, OUTBOX, Origin, written_for};
+use crate::pass::{Cause, Committer, Decide, Notice, World, leftovers};
 use crate::state::OutboxRow;
 
 /// A row that was given up, for these recipients.
@@ -93,7 +92,7 @@ pub(super) fn resume(world: &World) -> Result<()> {
     // What was staged and not recorded is filed again from the row that it is about.
     for account in [OUTBOX.to_owned(), written_for(OUTBOX)] {
         for orphan in find_orphans(&*world.disk, world.folders.root(), &account)? {
-            super::leftovers::remove(world, &orphan.path)?;
+            leftovers::remove(world, &orphan.path)?;
         }
     }
     Ok(())
