@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 2] = ["error", "clean"];
+const GROUND: [&str; 3] = ["error", "clean", "safeguard"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 

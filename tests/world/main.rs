@@ -1,0 +1,1 @@
+//! The world: the real binary among servers, programs and disks that misbehave, from a seed.
