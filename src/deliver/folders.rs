@@ -75,6 +75,7 @@ impl Folders {
         if self.durable().contains(maildir) {
             return Ok(());
         }
+        self.need_root(disk)?;
         create(disk, maildir).map_err(|e| Error::disk(format!("creating the folder {}", maildir.display()), e))?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
@@ -91,6 +92,7 @@ impl Folders {
         if self.durable().contains(file) {
             return Ok(());
         }
+        self.need_root(disk)?;
         let dir = file.parent().unwrap_or(file);
         let create = || {
             create_dir(disk, dir)?;
@@ -102,6 +104,11 @@ impl Folders {
         Ok(())
     }
 
+    /// Makes the mail root. Only whoever makes its marker does: a root that is missing may be a disk that is not mounted.
+    pub fn ensure_root(&self, disk: &dyn Disk) -> Result<()> {
+        self.ensure_dir(disk, self.root())
+    }
+
     /// Makes sure that a directory exists and survives a power cut.
     pub fn ensure_dir(&self, disk: &dyn Disk, dir: &Path) -> Result<()> {
         if self.durable().contains(dir) {
@@ -111,6 +118,18 @@ impl Folders {
         made.map_err(|e| Error::disk(format!("creating the folder {}", dir.display()), e))?;
         self.durable().insert(dir.to_path_buf());
         Ok(())
+    }
+
+    fn need_root(&self, disk: &dyn Disk) -> Result<()> {
+        let root = self.root();
+        match disk.exists(root) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let text = format!("the mail root {} is gone", root.display());
+                Err(Error::disk(text, io::ErrorKind::NotFound.into()))
+            }
+            Err(e) => Err(Error::disk(format!("looking for {}", root.display()), e)),
+        }
     }
 
     /// Forgets that a Maildir was there: somebody removed it.

@@ -11,7 +11,8 @@ use super::Folders;
 use crate::decision::Version;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message};
-use crate::state::{Disk, Entry, MboxTarget, Staged, Synced, Target, sync_dirs};
+use crate::safeguard::Safeguard;
+use crate::state::{Disk, Entry, MboxTarget, Owned, Staged, Synced, Target, sync_dirs};
 
 /// A decided message on its way to the disk.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub struct Stager<'a> {
     pub disk: &'a dyn Disk,
     /// The mail root.
     pub folders: &'a Folders,
+    /// Whose names the files get.
+    pub owned: &'a Owned,
     /// How many files are synced at the same time. Eight halve the time of one on the disks measured.
     pub threads: usize,
 }
@@ -82,6 +85,7 @@ impl Stager<'_> {
     /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains
     /// under `tmp/` that this process could still remove.
     pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
+        self.owned.is_staging(true);
         plans.iter().try_for_each(|plan| self.ensure_folders(&plan.entry))?;
         let written = self.write_all(&plans).and_then(|()| self.sync_dirs(plans.iter().map(|plan| &plan.entry)));
         match written {
@@ -120,6 +124,9 @@ impl Stager<'_> {
     }
 
     fn sync_dirs<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Result<Synced> {
+        if !Safeguard::SyncBeforeRecord.is_on() {
+            return sync_dirs(self.disk, []).map_err(|e| Error::disk("syncing the folders", e));
+        }
         let dirs: BTreeSet<PathBuf> =
             entries.flat_map(staged_files).filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
         let synced = sync_dirs(self.disk, dirs.iter().map(PathBuf::as_path));
@@ -197,7 +204,9 @@ impl Stager<'_> {
             (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
             (_, mut source) => copy_all(&mut source, &mut file, message.size())?,
         }
-        file.finish(plan.arrived)
+        // In the spool the time is when it was written; a message's own time says nothing about its file.
+        let is_in_maildir = path.parent().is_some_and(|dir| dir.ends_with("tmp"));
+        file.finish((is_in_maildir || !Safeguard::SpoolAgeIsWritten.is_on()).then_some(plan.arrived))
     }
 
     /// Somebody removed the folder while we were running.

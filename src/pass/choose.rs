@@ -12,7 +12,7 @@ use crate::deliver::find_published;
 use crate::error::Result;
 use crate::message::{DeliveryName, Key, Origin};
 use crate::source::{Details, Listed, Listing, Source};
-use crate::state::{Known, Mark, Remembered};
+use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
 /// A message that was set aside is tried again after this time: servers get repaired.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_hours(24);
@@ -36,12 +36,14 @@ pub struct Choice {
 /// account's `limit`.
 pub async fn choose(
     world: &World,
+    owned: &Owned,
     account: &Account,
+    registered: &Registered,
     source: &mut Source,
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser = Chooser { world, account, source, notices: Vec::new(), odd: listing.odd.clone() };
+    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
     let mut known = world.store.known(&listing.origin)?;
     let mut first = account.first;
     if known.is_empty() && chooser.recognise(&known, listing).await? {
@@ -67,6 +69,7 @@ pub async fn choose(
 
 struct Chooser<'a> {
     world: &'a World,
+    owned: &'a Owned,
     account: &'a Account,
     source: &'a mut Source,
     notices: Vec<Notice>,
@@ -79,7 +82,8 @@ impl Chooser<'_> {
         match known.get(id) {
             None => true,
             Some(r) => match r.mark {
-                Mark::Here | Mark::Settled | Mark::Skipped => false,
+                Mark::Here | Mark::Settled | Mark::Skipped | Mark::Redressed | Mark::Doubtful => false,
+                Mark::Again => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
@@ -129,9 +133,9 @@ impl Chooser<'_> {
             marks.len(),
             listing.ids.len()
         );
-        self.world.store.mark(&marks)?;
-        self.world.store.listed(&listing.origin, &[], self.world.now())?;
-        self.world.store.forget(&old_keys)?;
+        self.world.store.mark(self.owned, &marks)?;
+        self.world.store.listed(self.owned, &listing.origin, &[], self.world.now())?;
+        self.world.store.forget(self.owned, &old_keys)?;
         self.odd = Some(format!("{}: UIDVALIDITY changed", listing.origin.folder));
         self.notices.push(Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text });
         Ok(())
@@ -140,7 +144,7 @@ impl Chooser<'_> {
     /// Our database knows nothing of the folder, but the Maildirs may hold files with names derived from its keys:
     /// then the database was lost, and those messages are here.
     fn recognise_by_file_name(&mut self, listing: &Listing) -> Result<bool> {
-        let here = find_published(&*self.world.disk, self.world.folders.root(), &self.account.name)?;
+        let here = find_published(&*self.world.disk, self.world.folders.root(), self.owned.space())?;
         let now = self.world.now();
         let key = |id: &Vec<u8>| Key::new(&listing.origin, id.clone());
         let marks: Vec<(Key, Remembered)> = listing
@@ -148,14 +152,14 @@ impl Chooser<'_> {
             .iter()
             .map(key)
             .filter(|key| here.contains(&DeliveryName::of(key)))
-            .map(|key| (key, Remembered { mark: Mark::Here, announced: 0, head_hash: None, at: now }))
+            .map(|key| (key, Remembered::unread(Mark::Here, 0, now)))
             .collect();
         if marks.is_empty() {
             return Ok(false);
         }
         tracing::info!(account = self.account.name, "recognised {} messages by their file names", marks.len());
-        self.world.store.mark(&marks)?;
-        self.world.store.listed(&listing.origin, &[], now)?;
+        self.world.store.mark(self.owned, &marks)?;
+        self.world.store.listed(self.owned, &listing.origin, &[], now)?;
         self.odd = Some("the state was rebuilt from the Maildirs".to_owned());
         Ok(true)
     }
@@ -176,7 +180,7 @@ impl Chooser<'_> {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             if before.head_hash == Some(head_hash) {
                 let same = Remembered { announced: listed.announced, ..*before };
-                self.world.store.mark(&[(known.key(&listed.id), same)])?;
+                self.world.store.mark(self.owned, &[(known.key(&listed.id), same)])?;
                 continue;
             }
             let new_id = [&listed.id[..], b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat();
@@ -207,16 +211,16 @@ impl Chooser<'_> {
                 let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
                 if arrived < since {
                     let mark =
-                        Remembered { mark: Mark::Skipped, announced: listed.announced, head_hash: None, at: arrived };
+                        Remembered::unread(Mark::Skipped, listed.announced, arrived);
                     skipped.push((Key::new(origin, listed.id), mark));
                 } else {
                     wanted.push(listed.id);
                 }
             }
         }
-        self.world.store.mark(&skipped)?;
+        self.world.store.mark(self.owned, &skipped)?;
         // From here on the folder is known, even if it is empty: what arrives later is new.
-        self.world.store.listed(origin, &[], now)?;
+        self.world.store.listed(self.owned, origin, &[], now)?;
         Ok(wanted)
     }
 
@@ -236,10 +240,10 @@ impl Chooser<'_> {
             // The date cost a TOP; it is not asked for again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
-                let mark = Remembered { mark: Mark::TooOld, announced: m.announced, head_hash: None, at };
+                let mark = Remembered::unread(Mark::TooOld, m.announced, at);
                 (Key::new(origin, m.id), mark)
             };
-            self.world.store.mark(&old.into_iter().map(too_old).collect::<Vec<_>>())?;
+            self.world.store.mark(self.owned, &old.into_iter().map(too_old).collect::<Vec<_>>())?;
         }
         Ok(wanted)
     }

@@ -15,9 +15,9 @@ use crate::config::template::Template;
 use crate::decision::Decision;
 use crate::deliver::{Plan, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Envelope, Flags, Key, Message, NOTICES, Origin};
+use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Lock, Mark, Published, Recording, Remembered, Trouble};
+use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Trouble};
 
 /// After so many failed attempts a message is set aside.
 const ATTEMPTS: u32 = 5;
@@ -30,6 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Makes batches durable, one after the other.
 pub struct Committer {
     pub(super) world: World,
+    /// The name space that it writes for.
+    pub(super) owned: Arc<Owned>,
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
@@ -44,10 +46,11 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// For one account.
-    pub fn new(world: &World, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
+    /// For one account, whose name is for people.
+    pub fn new(world: &World, owned: &Arc<Owned>, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
         Self {
             world: world.clone(),
+            owned: Arc::clone(owned),
             account: account.to_owned(),
             engine,
             into,
@@ -61,15 +64,26 @@ impl Committer {
     /// Hands everything over to the thread that commits; what stays is empty.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let empty = Self::new(&self.world, &self.account, Arc::clone(&self.engine), self.into.clone());
+        let empty = Self::new(&self.world, &self.owned, &self.account, Arc::clone(&self.engine), self.into.clone());
         std::mem::replace(self, empty)
     }
 
     /// Reads what is known of a folder: when it was first looked at, and the failed attempts at its messages.
     pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
-        self.first_look = Some(self.world.store.first_look(origin, self.world.now())?);
+        self.first_look = Some(self.world.store.first_look(&self.owned, origin, self.world.now())?);
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
+    }
+
+    /// The same for messages that were never looked at on a server: those on standard input.
+    pub fn begin_stdin(&mut self, origin: &Origin) -> Result<()> {
+        self.attempts = self.world.store.attempts(origin)?;
+        Ok(())
+    }
+
+    /// The account that the keys of notices name: its slots share the one of `deliver`.
+    fn keys_of(&self) -> &str {
+        if self.account == DELIVERED { DELIVERED } else { self.owned.space() }
     }
 
     /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
@@ -110,13 +124,13 @@ impl Committer {
 
     /// Marks what is published as done.
     pub fn finish(&mut self) -> Result<()> {
-        self.world.store.finish(&std::mem::take(&mut self.done))
+        self.world.store.finish(&self.owned, &std::mem::take(&mut self.done))
     }
 
     /// Files a message of our own, once for each key.
     pub fn notify(&mut self, notice: &Notice) -> Result<()> {
         let now = self.world.now();
-        let key = notice.key(now);
+        let key = notice.key(self.keys_of(), now);
         if self.world.store.remembered(&key)?.is_some() {
             return Ok(());
         }
@@ -147,22 +161,24 @@ impl Committer {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }
-        let planner = Planner { world: &self.world, account: &self.account, into: &self.into };
+        let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
         let (plans, remarks) = planner.plan_all(decided)?;
         let came_in: Vec<PathBuf> = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
-        let stager = self.world.stager();
+        let stager = self.world.stager(&self.owned);
         let staged = stager.stage(plans)?;
-        let recorded = match self.world.store.record(staged, &self.done)? {
+        let recorded = match self.world.store.record(&self.owned, staged, &self.done)? {
             Recording::Recorded(recorded) => recorded,
             Recording::Changed(staged) => {
                 stager.unstage(&staged, &came_in)?;
+                self.owned.is_staging(false);
                 return Ok(None);
             }
         };
         self.done.clear();
-        let published = publish(&*self.world.disk, recorded)?;
+        let published = publish(&*self.world.disk, &self.owned, recorded)?;
         self.done.extend(published.ids());
         self.drop_spool_files(came_in, &published)?;
+        self.owned.is_staging(false);
         self.report.remarks.extend(remarks);
         self.count(&published);
         Ok(Some(published))
@@ -182,13 +198,13 @@ impl Committer {
     fn failed(&mut self, key: &Key, error: &Error, notices: &mut Vec<Notice>) -> Result<()> {
         let cause = clean::line(error.to_string().as_bytes());
         let now = self.world.now();
-        let Attempt { count, .. } = self.world.store.attempt(key, Trouble::Fetch, &cause, now)?;
+        let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, &cause, now)?;
         tracing::warn!("{key}: {cause} (attempt {count})");
         self.report.failed += 1;
         self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
         if count >= ATTEMPTS {
-            let mark = Remembered { mark: Mark::SetAside, announced: 0, head_hash: None, at: now };
-            self.world.store.mark(&[(key.clone(), mark)])?;
+            let mark = Remembered::unread(Mark::SetAside, 0, now);
+            self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
             notices.push(self.set_aside(key, &cause));
         }
         Ok(())

@@ -33,8 +33,10 @@ pub enum Cause {
     Recovered,
     /// UIDVALIDITY changed, or ids were reused.
     Renumbered,
-    /// The database was gone, and with it what waited in the outbox.
+    /// The database was gone or older, and with it what waited in the outbox.
     StateLost,
+    /// A message was recorded, and neither its file nor the message on the server is there.
+    NeverPublished,
 }
 
 impl Cause {
@@ -51,6 +53,7 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
             Self::StateLost => "state-lost",
+            Self::NeverPublished => "never-published",
         };
         word.to_owned()
     }
@@ -68,6 +71,7 @@ impl Cause {
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
+            Self::NeverPublished => "a message is nowhere",
         }
     }
 }
@@ -84,9 +88,9 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// The key: the same cause on the same day is the same notice.
-    pub fn key(&self, now: Timestamp) -> Key {
-        let origin = Origin { account: self.account.clone(), folder: NOTICES.to_owned(), generation: 0 };
+    /// The key in a name space: the same cause on the same day is the same notice.
+    pub fn key(&self, space: &str, now: Timestamp) -> Key {
+        let origin = Origin { account: space.to_owned(), folder: NOTICES.to_owned(), generation: 0 };
         let day = now.to_zoned(TimeZone::system()).date();
         Key::new(&Arc::new(origin), format!("{} {day}", self.cause.word()))
     }
@@ -138,7 +142,7 @@ mod tests {
         assert_eq!(mail.first("Auto-Submitted"), Some("auto-generated"));
         assert_eq!(mail.first("Subject"), Some("[mailsluice] work: a message could not be fetched"));
         let later = "2026-11-23T12:30:00Z".parse().unwrap();
-        assert_eq!(notice.key(now), notice.key(later));
-        assert_ne!(notice.key(now), notice.key("2026-11-25T12:00:00Z".parse().unwrap()));
+        assert_eq!(notice.key("work", now), notice.key("work", later));
+        assert_ne!(notice.key("work", now), notice.key("work", "2026-11-25T12:00:00Z".parse().unwrap()));
     }
 }

@@ -13,7 +13,7 @@ use crate::decision::{Action, Decision, Filing, Place, Version, Write};
 use crate::deliver::{Letters, Plan};
 use crate::error::Result;
 use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
-use crate::state::{About, Entry, MboxTarget, Target};
+use crate::state::{About, Entry, Mark, MboxTarget, Owned, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
@@ -35,6 +35,7 @@ type AllLetters = BTreeMap<PathBuf, Letters>;
 #[derive(Clone, Copy)]
 pub(super) struct Planner<'a> {
     pub(super) world: &'a World,
+    pub(super) owned: &'a Owned,
     pub(super) account: &'a str,
     pub(super) into: &'a Template,
 }
@@ -105,7 +106,9 @@ impl Planner<'_> {
         let notes = decision.notes.iter().map(|note| clean::line(note.as_bytes())).collect();
         let entry = Entry {
             announced: envelope.announced,
+            mark: Mark::Here,
             head_hash: message.head_hash(),
+            dress: message.dress_hash(),
             size: message.size(),
             at: self.world.now(),
             about: about(&message),
@@ -206,7 +209,8 @@ impl<'a> Files<'a> {
             self.dropped.push(format!("{dropped} was dropped in {folder}: {TAKEN}"));
         }
         self.words.push(words);
-        self.targets.push(Target { maildir, staged, info, version: filing.version });
+        let stamp = self.planner.owned.stamp();
+        self.targets.push(Target { maildir, staged, stamp, info, version: filing.version });
     }
 
     fn add_to_mbox(&mut self, filing: &Filing, envelope: &Envelope, message: &Message) {
@@ -221,7 +225,8 @@ impl<'a> Files<'a> {
         let line = format!("From {} {date} {staged}", sender(message));
         self.words.push(in_words("fileinto mbox", &folder.to_string(), filing.version, &Flags::default()));
         let spool = self.planner.world.mbox_spool();
-        self.mboxes.push(MboxTarget { file, spool, staged, line, version: filing.version });
+        let stamp = self.planner.owned.stamp();
+        self.mboxes.push(MboxTarget { file, spool, staged, stamp, line, version: filing.version });
     }
 
     fn staged(&self, version: Version) -> String {

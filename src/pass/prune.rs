@@ -8,6 +8,8 @@ use super::World;
 use super::leftovers::remove;
 use crate::error::{Error, Result};
 
+/// Its name space: one process prunes.
+const SPACE: &str = "(prune)";
 /// Once a day is often enough.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Spool files that nothing names go when they are older than this. A message on standard input that was never delivered
@@ -23,7 +25,8 @@ pub fn prune(world: &World) -> Result<()> {
     if last.is_some_and(|last| now.duration_since(last) < EVERY) {
         return Ok(());
     }
-    for path in world.store.prune(now)? {
+    let owned = world.own_without_root(SPACE, Duration::ZERO)?;
+    for path in world.store.prune(&owned, now)? {
         remove(world, &path)?;
     }
     remove_abandoned(world)?;

@@ -9,7 +9,7 @@ use crate::config::Retention;
 use crate::error::Result;
 use crate::message::Key;
 use crate::source::{Listing, Source};
-use crate::state::{Known, Mark, Recovered, Remembered, Settlement};
+use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement};
 
 /// A folder whose messages are to be settled.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Settling<'a> {
     pub listing: &'a Listing,
     /// What was remembered when the pass began.
     pub known: &'a Known,
+    /// The account's name space.
+    pub owned: &'a Owned,
 }
 
 impl Settling<'_> {
@@ -47,12 +49,12 @@ impl Settling<'_> {
             return Ok(());
         }
         let gone = source.settle(&messages, self.retention).await?;
-        remember_settled(world, &gone, report)
+        remember_settled(world, self.owned, &gone, report)
     }
 }
 
 /// Notes messages as gone from the server.
-pub fn remember_settled(world: &World, gone: &[Key], report: &mut Report) -> Result<()> {
+pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut Report) -> Result<()> {
     let mut marks = Vec::with_capacity(gone.len());
     if let Some(first) = gone.first() {
         let known = world.store.known(&first.origin)?;
@@ -63,7 +65,7 @@ pub fn remember_settled(world: &World, gone: &[Key], report: &mut Report) -> Res
         }
     }
     if !marks.is_empty() {
-        world.store.mark(&marks)?;
+        world.store.mark(owned, &marks)?;
     }
     report.settled += gone.len() as u64;
     Ok(())

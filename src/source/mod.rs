@@ -115,11 +115,11 @@ pub struct Details {
 }
 
 impl Source {
-    /// Connects and logs in.
-    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
+    /// Connects and logs in. The keys of its messages are of the name space.
+    pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         Ok(match account.protocol {
-            Protocol::Imap => Self::Imap(Box::new(ImapSource::connect(account, spool).await?)),
-            Protocol::Pop3 => Self::Pop3(Box::new(Pop3Source::connect(account, spool).await?)),
+            Protocol::Imap => Self::Imap(Box::new(ImapSource::connect(account, space, spool).await?)),
+            Protocol::Pop3 => Self::Pop3(Box::new(Pop3Source::connect(account, space, spool).await?)),
         })
     }
 

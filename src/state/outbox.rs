@@ -1,11 +1,9 @@
 //! The outbox's rows.
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Entry, EntryId, OutboxRow, OutboxState, Rest};
+use super::{Entry, EntryId, Owned, OutboxRow, OutboxState, Places, Rest};
 use crate::decision::Telling;
 
 type Sql<T> = rusqlite::Result<T>;
@@ -14,8 +12,10 @@ type Sql<T> = rusqlite::Result<T>;
 pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
 
 const COLUMNS: &str =
-    "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed, account, folder";
-const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)";
+    "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
+     COALESCE(label, origin.account), folder";
+const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)
+     LEFT JOIN account ON account.space = origin.account";
 
 /// Queues what a decision tells.
 pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()> {
@@ -26,50 +26,59 @@ pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()
     for (n, (telling, bytes)) in entry.tellings.iter().enumerate() {
         let json = serde_json::to_string(telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let at = entry.at.as_second();
-        insert.execute(params![id, n, telling.way.word(), json, bytes.to_string_lossy(), at])?;
+        insert.execute(params![id, n, telling.way.word(), json, Places::in_spool(bytes), at])?;
     }
     Ok(())
 }
 
 /// The rows of one entry or of all, the newest first.
-pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
+pub(super) fn rows(db: &Connection, places: &Places, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
     ))?;
-    query.query_map(params![entry, limit], row_of)?.collect()
+    query.query_map(params![entry, limit], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn row(db: &Connection, id: i64) -> Sql<Option<OutboxRow>> {
+pub(super) fn row(db: &Connection, places: &Places, id: i64) -> Sql<Option<OutboxRow>> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE outbox.id = ?1"))?;
-    query.query_row([id], row_of).optional()
+    query.query_row([id], |row| row_of(row, places)).optional()
 }
 
-pub(super) fn still_to_tell(db: &Connection) -> Sql<Vec<OutboxRow>> {
+pub(super) fn still_to_tell(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     let mut query =
         db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
-    query.query_map([], row_of)?.collect()
+    query.query_map([], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn due(db: &Connection, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Sql<Vec<OutboxRow>> {
+pub(super) fn due(
+    db: &Connection,
+    places: &Places,
+    now: Timestamp,
+    after: Option<(Timestamp, i64)>,
+    limit: u32,
+) -> Sql<Vec<OutboxRow>> {
     let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND due <= ?1 AND (due, outbox.id) > (?3, ?4)
          ORDER BY due, outbox.id LIMIT ?2"
     ))?;
-    query.query_map(params![now.as_second(), limit, due, id], row_of)?.collect()
+    query.query_map(params![now.as_second(), limit, due, id], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn being_sent(db: &Connection) -> Sql<Vec<OutboxRow>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state = 1 ORDER BY outbox.id"))?;
-    query.query_map([], row_of)?.collect()
+/// What an earlier owner of the outbox was sending. Whoever holds it now knows that none of them lives.
+pub(super) fn being_sent(db: &Connection, places: &Places, owned: &Owned) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE state = 1 AND outbox.owner <> ?1 ORDER BY outbox.id"
+    ))?;
+    query.query_map([owned.incarnation()], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn claim(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+pub(super) fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bool> {
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET state = 1, attempts = attempts + 1, changed = ?2 WHERE id = ?1 AND state = 0",
+            "UPDATE outbox SET state = 1, attempts = attempts + 1, changed = ?2, owner = ?3 WHERE id = ?1 AND state = 0",
         )?
-        .execute(params![id, now.as_second()])?;
+        .execute(params![id, now.as_second(), owned.incarnation()])?;
     Ok(changed == 1)
 }
 
@@ -98,6 +107,8 @@ pub(super) fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()
     if ids.is_empty() {
         tx.execute("UPDATE outbox SET due = ?1 WHERE state = ?2 AND due > ?1", params![now.as_second(), waiting])?;
     }
+    // Whatever rested is tried.
+    tx.execute("UPDATE rest SET until = 0, failures = 0", [])?;
     for id in ids {
         tx.prepare_cached("UPDATE outbox SET due = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
             .execute(params![now.as_second(), waiting, held, id])?;
@@ -110,6 +121,14 @@ pub(super) fn hold(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
     tx.prepare_cached("UPDATE outbox SET state = ?1, changed = ?2 WHERE id = ?3 AND state = ?4")?
         .execute(params![held, now.as_second(), id, waiting])
         .map(|changed| changed == 1)
+}
+
+/// Puts everything aside that waits or was being sent: in an older state nobody knows what of it went out since.
+pub(super) fn hold_all(tx: &Transaction<'_>, now: Timestamp, said: &str) -> Sql<usize> {
+    tx.execute(
+        "UPDATE outbox SET state = 4, changed = ?1, said = ?2 WHERE state IN (0, 1)",
+        params![now.as_second(), said],
+    )
 }
 
 pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
@@ -158,7 +177,7 @@ fn number(state: OutboxState) -> usize {
     STATES.iter().position(|known| *known == state).unwrap_or(0)
 }
 
-fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
+fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
     let telling: String = row.get(3)?;
     let telling: Telling = serde_json::from_str(&telling)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, e.into()))?;
@@ -167,7 +186,7 @@ fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
         entry: row.get(1)?,
         n: row.get(2)?,
         telling,
-        bytes: PathBuf::from(row.get::<_, String>(4)?),
+        bytes: places.of_spool(&row.get::<_, String>(4)?),
         state: STATES.get(row.get::<_, usize>(5)?).copied().unwrap_or(OutboxState::Failed),
         attempts: row.get(6)?,
         due: super::rows::time(row.get(7)?),

@@ -6,13 +6,41 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{EntryId, MboxTarget, Recording, Staged, Target};
+use super::{EntryId, MboxTarget, Owned, Recording, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
-/// The memory of the program. Every writing call is one durable transaction.
+/// The memory of the program. Every writing call is one durable transaction, which is refused when the name space it is
+/// made for was taken over by another process.
 pub trait Store: Send + Sync {
+    /// Raises the generation of a name space for its new owner. Durable with the next transaction.
+    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
+
+    /// The account with this label or this identity, as it is from now on.
+    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered>;
+
+    /// Every account that was ever seen.
+    fn accounts(&self) -> Result<Vec<Registered>>;
+
+    /// One thing that the state knows of itself.
+    fn fact(&self, name: &str) -> Result<Option<String>>;
+
+    /// Notes one thing that the state knows of itself.
+    fn set_fact(&self, name: &str, value: &str) -> Result<()>;
+
+    /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
+    fn rebuilt(&self) -> Option<Timestamp>;
+
+    /// Whether an origin was compared with what stands in the Maildirs since then.
+    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool>;
+
+    /// Notes that it was.
+    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
+
+    /// The name spaces with rows that were recorded and not marked done.
+    fn unfinished_spaces(&self) -> Result<Vec<String>>;
+
     /// What is remembered of an origin's messages.
     fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
 
@@ -23,14 +51,14 @@ pub trait Store: Send + Sync {
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
 
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
-    fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()>;
+    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()>;
 
     /// Forgets keys, so that their messages count as new.
-    fn forget(&self, keys: &[Key]) -> Result<()>;
+    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()>;
 
     /// Records decided and staged messages with what they write and tell, and marks earlier rows done, in one
     /// transaction. That asks again what the decisions read: where another answer came out, nothing is recorded.
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording>;
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
 
     /// The answer to a question of a rule.
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
@@ -54,16 +82,17 @@ pub trait Store: Send + Sync {
     fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
 
     /// What somebody was sending: after a crash its outcome is not known.
-    fn being_sent(&self) -> Result<Vec<OutboxRow>>;
+    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>>;
 
     /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
     /// waiting any more.
-    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
+    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
 
     /// Notes what became of rows; `telling` is what is left to be told.
-    fn resolve(&self, rows: &[OutboxRow]) -> Result<()>;
+    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()>;
 
-    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait. What another process has begun to
+    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait; and no relay rests any more. It is
+    /// the user's word, who owns everything. What another process has begun to
     /// send meanwhile is left as it is.
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
 
@@ -80,39 +109,41 @@ pub trait Store: Send + Sync {
     fn rests(&self) -> Result<Vec<Rest>>;
 
     /// Lets a relay rest, or wakes it with a time that is over.
-    fn rest(&self, rest: &Rest) -> Result<()>;
+    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()>;
 
     /// Marks journal rows as published.
-    fn finish(&self, done: &[EntryId]) -> Result<()>;
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
 
-    /// The account's rows that were recorded and not marked done.
-    fn unfinished(&self, account: &str) -> Result<Vec<Unfinished>>;
+    /// The rows that were recorded for a name space and not marked done.
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>>;
 
-    /// Gives up a recorded row whose files are nowhere: the message counts as new again.
-    fn again(&self, row: &Unfinished) -> Result<()>;
+    /// Gives up a recorded row whose files are nowhere: the message counts as new again, and what its rules noted is taken
+    /// back, so that it does not meet itself. What it told stays told.
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()>;
 
-    /// Notes, without syncing, which message is being decided; `None` when no longer. Survives the process.
-    fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()>;
+    /// Notes, without syncing, which message is being decided in a name space; `None` when no longer. Survives the process.
+    fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()>;
 
-    /// Which message was being decided when the last process of this account died.
-    fn died_deciding(&self, account: &str) -> Result<Option<Key>>;
+    /// Which message was being decided when the last owner of this name space died.
+    fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>>;
 
     /// Counts a failed attempt at a message. Another trouble than the last time begins to count anew.
-    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
+    fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
 
     /// When an origin was looked at for the first time: now, if it was not yet.
-    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
+    fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
 
     /// The failed attempts at an origin's messages, by id.
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
 
     /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
-    fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
+    fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 
-    /// Whether that file in the spool is needed: the journal names it, or a row of the outbox that is not finished.
+    /// Whether that file in the spool, known by its name alone, is needed: the journal names it, or a row of the outbox that
+    /// is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
@@ -122,7 +153,7 @@ pub trait Store: Send + Sync {
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
 
     /// Removes what the documented rules let go; returns spool files that nothing names any more.
-    fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>>;
+    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>>;
 }
 
 /// Why a key is remembered.
@@ -138,6 +169,12 @@ pub enum Mark {
     Settled,
     /// POP3: it is older than the account's `since`. The time is that of its arrival.
     TooOld,
+    /// It was recorded and its files are nowhere: it is fetched again and told to nobody.
+    Again,
+    /// Another server's dress of a message that is here: it stays on the server.
+    Redressed,
+    /// What the server gave is here and was doubted: it stays on the server.
+    Doubtful,
 }
 
 /// One remembered key.
@@ -149,9 +186,18 @@ pub struct Remembered {
     pub announced: u64,
     /// The hash of the header block, where it was seen.
     pub head_hash: Option<[u8; 16]>,
+    /// The hash of the fields that no server changes, where they were seen.
+    pub dress: Option<[u8; 16]>,
     /// When: for [`Mark::Here`] and [`Mark::Settled`] the time of fetching, for [`Mark::Skipped`] and
     /// [`Mark::TooOld`] the time of arrival, for [`Mark::SetAside`] the time of the last attempt.
     pub at: Timestamp,
+}
+
+impl Remembered {
+    /// Of a message whose header was not read.
+    pub fn unread(mark: Mark, announced: u64, at: Timestamp) -> Self {
+        Self { mark, announced, head_hash: None, dress: None, at }
+    }
 }
 
 /// Everything remembered of one origin.
@@ -209,6 +255,21 @@ impl Known {
     }
 }
 
+/// An account as the state knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name space: what stands in keys and file names, whatever it is called later.
+    pub space: String,
+    /// What the user calls it.
+    pub label: String,
+    /// Protocol, user and host.
+    pub identity: String,
+    /// When mail was fetched from it for the first time.
+    pub first_run: Timestamp,
+    /// When it was found under its label with another identity: what is known of it is recognised by content since then.
+    pub moved: Option<Timestamp>,
+}
+
 /// A recorded row whose publishing is not known to be complete.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
@@ -222,6 +283,10 @@ pub struct Unfinished {
     pub targets: Vec<Target>,
     /// The mbox files.
     pub mboxes: Vec<MboxTarget>,
+    /// The hash of its header block, as far as it is known.
+    pub head_hash: Option<[u8; 16]>,
+    /// From and Subject, for people.
+    pub about: super::About,
 }
 
 /// Why an attempt at a message failed.

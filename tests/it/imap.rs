@@ -1,6 +1,7 @@
 //! IMAP servers and networks that fail: the F rows of the hazards. Nothing lost, nothing twice, nothing half.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mailsluice::error::Kind;
@@ -350,7 +351,8 @@ fn f18_a_message_that_kills_the_program_twice_is_filed_without_rules() {
         let origin = Origin { account: "me".into(), folder: "INBOX".into(), generation: 1 };
         let key = Key::uid(&Arc::new(origin), 1);
         for _ in 0..deaths {
-            client.open().0.store.deciding("me", Some(&key)).unwrap();
+            let (world, _) = client.open();
+            world.store.deciding(&world.own("me", Duration::ZERO).unwrap(), Some(&key)).unwrap();
             // A pass that finds this and then has no server.
             faults.set(Fault::Bye("not now".into()));
             client.fetch();

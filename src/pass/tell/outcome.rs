@@ -35,7 +35,7 @@ impl Pass<'_> {
         }
         row.said = format!("given up: {place} is gone, and the message with it");
         self.told.remarks.push(format!("{}: {}", row.telling, row.said));
-        undelivered::tell_of_loss(self.world, &row)?;
+        undelivered::tell_of_loss(self.world, &self.owned, &row)?;
         self.finish(row, OutboxState::Failed)
     }
 
@@ -82,10 +82,10 @@ impl Pass<'_> {
             // Who has it must not get it again when what follows fails.
             keep_recipients(&mut item.row.telling, left);
             item.row.state = OutboxState::Sending;
-            self.world.store.resolve(std::slice::from_ref(&item.row))?;
+            self.world.store.resolve(&self.owned, std::slice::from_ref(&item.row))?;
         }
         let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause };
-        undelivered::file(self.world, &given_up, &item.original)
+        undelivered::file(self.world, &self.owned, &given_up, &item.original)
     }
 
     /// Tries again later, or gives up when it would be too late.
@@ -107,11 +107,11 @@ impl Pass<'_> {
                 row.due = due;
                 row.state = OutboxState::Waiting;
                 self.told.later += 1;
-                self.world.store.resolve(&[row])
+                self.world.store.resolve(&self.owned, &[row])
             }
             (None, Some(original)) => self.give_up(Item { row, original }, cause),
             (None, None) => {
-                undelivered::tell_of_loss(self.world, &row)?;
+                undelivered::tell_of_loss(self.world, &self.owned, &row)?;
                 self.finish(row, OutboxState::Failed)
             }
         }
@@ -122,7 +122,7 @@ impl Pass<'_> {
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
             let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
-            undelivered::file(self.world, &given_up, &item.original)?;
+            undelivered::file(self.world, &self.owned, &given_up, &item.original)?;
         }
         item.row.said = cause.to_owned();
         self.finish(item.row, OutboxState::Failed)
@@ -150,7 +150,7 @@ impl Pass<'_> {
         if self.noted.is_empty() {
             return Ok(());
         }
-        self.world.store.resolve(&self.noted)?;
+        self.world.store.resolve(&self.owned, &self.noted)?;
         self.drop_bytes_of_noted()
     }
 

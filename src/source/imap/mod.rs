@@ -38,13 +38,13 @@ pub struct ImapSource {
 
 impl ImapSource {
     /// Connects, protects the connection and logs in.
-    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
+    pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         let session = Session::connect(account).await?;
-        let origin = Origin { account: account.name.clone(), folder: String::new(), generation: 0 };
+        let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
         Ok(Self {
             session,
             spool,
-            account: account.name.clone(),
+            account: space.to_owned(),
             folders: account.folders.clone(),
             except: account.except.clone(),
             delimiter: None,

@@ -41,8 +41,8 @@ struct Numbered {
 
 impl Pop3Source {
     /// Connects, protects the connection and logs in.
-    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
-        let origin = Origin { account: account.name.clone(), folder: "INBOX".to_owned(), generation: 0 };
+    pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
+        let origin = Origin { account: space.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
         Ok(Self {
             session: Session::connect(account).await?,
             spool,

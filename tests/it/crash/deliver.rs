@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use mailsluice::config::{Layout, MailRoot};
-use mailsluice::deliver::Folders;
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
 use mailsluice::message::{Bytes, Key, Origin, STDIN};
@@ -17,7 +16,7 @@ use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Rename};
 use super::fate::Fate;
-use super::store::MortalStore;
+use super::store::{MortalStore, in_memory, owner};
 use super::world::{MAIL, RULES, engine};
 use super::{NEVER, is_thorough};
 
@@ -46,7 +45,8 @@ impl Machine {
         let fate = Fate::default();
         let directories = [Path::new("/home/me"), &state.path().join("spool")];
         let disk = ForgetfulDisk::with_directories(&fate, rename, None, &directories);
-        Self { size, engine: engine(RULES), state, fate, disk, store: Arc::new(SqliteStore::in_memory().unwrap()) }
+        let store = in_memory(state.path());
+        Self { size, engine: engine(RULES), state, fate, disk, store }
     }
 
     /// Returns the steps it took, and what the caller heard.
@@ -69,7 +69,10 @@ impl Machine {
         self.disk.restart(death);
         match death {
             Death::Killed => fs::write(lock, &*left.lock().unwrap()).unwrap(),
-            Death::PowerCut => self.store.deciding(pipeline::DELIVER, None).unwrap(),
+            Death::PowerCut => {
+                let space = format!("deliver-{}", &digest[..2]);
+                self.store.deciding(&owner(&self.store, self.state.path(), &space), None).unwrap();
+            }
         }
         (steps, None)
     }
@@ -86,18 +89,10 @@ impl Machine {
 
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
-        World {
-            store: Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None)),
-            disk,
-            folders: Arc::new(Folders::new(MailRoot { path: MAIL.into(), layout: Layout::Fs })),
-            state: self.state.path().to_path_buf(),
-            now: next_second,
-            memory: mailsluice::source::Memory::default(),
-            threads: 1,
-            host: "host".to_owned(),
-            lists: Arc::default(),
-            allow_root: false,
-        }
+        let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None));
+        let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
+        let world = World::new(store, disk, root, self.state.path().to_path_buf());
+        World { now: next_second, threads: 1, host: "host".to_owned(), ..world }
     }
 
     /// In `lists/a`, in `lists/b` and in the spool.

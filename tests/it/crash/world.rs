@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailsluice::config::{Config, Layout, MailRoot, Protocol};
-use mailsluice::deliver::Folders;
 use mailsluice::filter::Engine;
 use mailsluice::message::Key;
 use mailsluice::pass::{Decide, Report, Silent, Watch, World};
@@ -20,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
 use super::fate::Fate;
 use super::found::{self, Place};
-use super::store::{Mistake, MortalStore};
+use super::store::{Mistake, MortalStore, in_memory, owner};
 use crate::support::faults::Faults;
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::{self, Incoming, Mailbox};
@@ -205,7 +204,7 @@ impl<'a> Story<'a> {
         }
         let server = serve(stage.case.protocol, &mailbox, &fate);
         let untouched = mailbox.snapshot();
-        let store = Arc::new(SqliteStore::in_memory().unwrap());
+        let store = in_memory(&state);
         let engine = Arc::clone(&stage.job.engine);
         let (died_deciding, told) = (Vec::new(), Vec::new());
         Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told }
@@ -213,7 +212,7 @@ impl<'a> Story<'a> {
 
     /// One pass, which dies before its `n`-th step if it has so many. Returns its steps.
     pub fn run(&mut self, dies_before: Option<usize>) -> (Vec<String>, Report) {
-        let found = self.store.died_deciding(ACCOUNT).unwrap();
+        let found = self.store.died_deciding(&owner(&self.store, &self.stage.state(), ACCOUNT)).unwrap();
         self.fate.begin(dies_before);
         let mut job = Job { engine: Arc::clone(&self.engine), ..self.stage.job.clone() };
         Arc::make_mut(&mut job.account).server.port = self.server.port();
@@ -231,25 +230,17 @@ impl<'a> Story<'a> {
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
         let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
-        World {
-            store: Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), self.machine.mistake)),
-            disk,
-            folders: Arc::new(Folders::new(root)),
-            state: self.stage.state(),
-            now: jiff::Timestamp::now,
-            memory: mailsluice::source::Memory::default(),
-            threads: 1,
-            host: "host".to_owned(),
-            lists: Arc::default(),
-            allow_root: false,
-        }
+        let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), self.machine.mistake));
+        World { threads: 1, host: "host".to_owned(), ..World::new(store, disk, root, self.stage.state()) }
     }
 
     /// The process is gone; so is what the disk forgets. The note of what is being decided is never synced.
     pub fn die(&mut self, death: Death) {
         if death == Death::PowerCut {
-            self.store.deciding(ACCOUNT, None).unwrap();
+            self.store.deciding(&owner(&self.store, &self.stage.state(), ACCOUNT), None).unwrap();
         }
+        // A process that dies releases no lock.
+        std::fs::write(self.stage.state().join(format!("locks/{ACCOUNT}.lock")), "1\n").unwrap();
         self.disk.restart(death);
         if self.machine.has_reader {
             self.disk.open_in_a_mail_reader();
