@@ -9,6 +9,8 @@ use crate::message::{DeliveryName, REFILTERED, space_tag, written_for};
 use crate::safeguard::Safeguard;
 use crate::state::{Disk, Stamp};
 
+/// Begins the ending that a moved file has.
+const MOVED: &str = ",R=";
 /// How deep below the mail root folders are looked for.
 const DEEPEST: usize = 12;
 
@@ -31,8 +33,14 @@ impl Orphan {
     pub fn of(path: PathBuf) -> Option<Self> {
         let file = path.file_name()?.to_str()?;
         let (base, stamp) = Stamp::split(file);
-        let (name, tag) = DeliveryName::of_anybody(base)?;
-        let (tag, base) = (tag.to_owned(), base.to_owned());
+        let is_moved = stamp != Stamp::default() || base.contains(MOVED);
+        let (name, tag) = match DeliveryName::of_anybody(base) {
+            Some((name, tag)) => (name, tag.to_owned()),
+            // Mail of other programs that `refilter` was moving.
+            None if is_moved => (DeliveryName::of_another_program(base), String::new()),
+            None => return None,
+        };
+        let base = base.to_owned();
         Some(Self { path, name, tag, base, stamp })
     }
 
@@ -40,7 +48,7 @@ impl Orphan {
     /// moved were staged by `refilter`, and the others by the account of their message.
     pub fn was_staged_for(&self, space: &str) -> bool {
         let by_stamp = self.stamp.is_of(space).filter(|_| Safeguard::StagedByOwner.is_on());
-        by_stamp.unwrap_or_else(|| match self.base.contains(",R=") && Safeguard::StagedByOwner.is_on() {
+        by_stamp.unwrap_or_else(|| match self.base.contains(MOVED) && Safeguard::StagedByOwner.is_on() {
             true => space == REFILTERED,
             false => self.tag == space_tag(space) || self.tag == space_tag(&written_for(space)),
         })
@@ -78,7 +86,7 @@ pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<Has
 pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
     search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
-        if DeliveryName::of_anybody(file).is_some() {
+        if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
             let name = file.split(":2,").next().unwrap_or(file);
             // A moved file speaks for the name that it had before, too.
             found.extend([name.to_owned(), unique(file).to_owned()]);
@@ -102,7 +110,7 @@ pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) ->
 /// The part of a file name that stays when the file is moved.
 fn unique(file: &str) -> &str {
     let base = file.split(":2,").next().unwrap_or(file);
-    base.split(",R=").next().unwrap_or(base)
+    base.split(MOVED).next().unwrap_or(base)
 }
 
 /// The Maildirs at and below a directory.

@@ -121,6 +121,11 @@ impl DeliveryName {
         is_ours.then(|| (Self(unique.to_owned()), tag))
     }
 
+    /// The whole name of a file that another program named.
+    pub fn of_another_program(file_name: &str) -> Self {
+        Self(file_name.to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

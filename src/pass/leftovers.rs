@@ -94,7 +94,9 @@ impl Leftovers {
 
     /// Removes them: everything that they are of is written again from what is recorded.
     pub(super) fn remove_all(self, world: &World) -> Result<()> {
-        self.orphans.into_values().flatten().try_for_each(|path| remove(world, &path))
+        let paths: Vec<PathBuf> = self.orphans.into_values().flatten().collect();
+        paths.iter().try_for_each(|path| remove(world, path))?;
+        sync_dirs_of(world, &paths)
     }
 
     /// Whether there are any.
@@ -108,16 +110,15 @@ impl Leftovers {
         if self.is_empty() {
             return Ok(());
         }
-        let mut dirs = BTreeSet::new();
+        let mut removed = Vec::new();
         for key in keys {
             for path in self.orphans.remove(&DeliveryName::of(&key)).unwrap_or_default() {
                 remove(world, &path)?;
-                dirs.extend(path.parent().map(Path::to_path_buf));
+                removed.push(path);
             }
         }
         // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
-        let synced = sync_dirs(&*world.disk, dirs.iter().map(PathBuf::as_path));
-        synced.map(drop).map_err(|e| Error::disk("syncing the folders", e))
+        sync_dirs_of(world, &removed)
     }
 
     /// What no folder of the server lists any more: the only copy may be here. Files that belong to a recorded
@@ -156,6 +157,11 @@ fn spooled_name(path: &Path) -> Option<(DeliveryName, String)> {
     let file = format!("0.{}", path.file_name()?.to_str()?);
     let (name, tag) = DeliveryName::of_anybody(&file)?;
     Some((name, tag.to_owned()))
+}
+
+fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {
+    let dirs: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
+    sync_dirs(&*world.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
 }
 
 pub(super) fn remove(world: &World, path: &Path) -> Result<()> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::World;
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
-use crate::state::{Lock, Marker, ROOT, Registered};
+use crate::state::{Lock, Marker, ROOT, Registered, sync_with_parents};
 
 /// So long one process waits while another one makes the marker.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -61,7 +61,12 @@ fn begin(world: &World) -> Result<Mounted> {
 /// Takes the root as it is: makes its marker where there is none, and notes it in the state.
 pub(super) fn accept(world: &World) -> Result<Mounted> {
     let found = match marker(world)? {
-        Some(found) => found,
+        Some(found) => {
+            // Whoever made it may have died before it was durable.
+            let synced = sync_with_parents(&*world.disk, world.folders.root());
+            synced.map_err(|e| Error::disk("syncing the mail root", e))?;
+            found
+        }
         None => {
             let new = Marker { accounts: world.store.accounts()?, ..Marker::new()? };
             write(world, &new)?;

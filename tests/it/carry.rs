@@ -399,6 +399,7 @@ fn an_mbox_is_appended_to_and_a_folder_of_its_name_keeps_the_message_away() {
     assert_eq!((lines.len(), lines[10], text.ends_with("\n\n")), (12, ">From here", true));
     assert_eq!(fs::read_dir(home.world.mbox_spool()).unwrap().count(), 0);
 
+    drop(committer);
     let mut committer = home.committer(into_box("old"));
     let envelope = Envelope { key: key(9), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
     let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };

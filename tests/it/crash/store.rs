@@ -139,6 +139,10 @@ impl Store for MortalStore {
 
     fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
         match self.mistake {
+            // It is the process that dies that makes it.
+            _ if self.mistake == Some(Mistake::PublishBeforeRecord) && !self.fate.is_doomed() => {
+                self.step("record")?.record(owned, staged, done)
+            }
             None => self.step("record")?.record(owned, staged, done),
             Some(Mistake::PublishBeforeRecord) => {
                 let entries = staged.entries().to_vec();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use mailsluice::config::{Config, Layout, MailRoot, Protocol};
 use mailsluice::filter::Engine;
 use mailsluice::message::Key;
-use mailsluice::pass::{Decide, Report, Silent, Watch, World};
+use mailsluice::pass::{Decide, Report, Silent, Watch, World, mounted, note_accounts};
 use mailsluice::pipeline::{self, Job};
 use mailsluice::source::WINDOW;
 use mailsluice::state::{SqliteStore, Store};
@@ -193,7 +193,7 @@ impl<'a> Story<'a> {
         let fate = Fate::default();
         let state = stage.state();
         let directories = [Path::new("/home/me"), &state.join("spool")];
-        let disk = ForgetfulDisk::with_directories(&fate, machine.rename, machine.lie, &directories);
+        let disk = ForgetfulDisk::with_directories(&fate, machine.rename, None, &directories);
         let mailbox = Mailbox::new("me", "secret");
         let padding = stage.case.padding();
         for (text, _) in stage.case.messages.iter() {
@@ -207,7 +207,14 @@ impl<'a> Story<'a> {
         let store = in_memory(&state);
         let engine = Arc::clone(&stage.job.engine);
         let (died_deciding, told) = (Vec::new(), Vec::new());
-        Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told }
+        let story = Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told };
+        if machine.lie.is_some() {
+            let (world, account) = (story.world(), &stage.job.account);
+            world.store.account(ACCOUNT, &account.mailbox(), world.now()).unwrap();
+            note_accounts(&world, &mounted(&world).unwrap()).unwrap();
+            story.disk.lie_from_now_on(machine.lie);
+        }
+        story
     }
 
     /// One pass, which dies before its `n`-th step if it has so many. Returns its steps.
