@@ -173,9 +173,10 @@ impl FolderPass<'_> {
         self.fetch_again(&listing, lost)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices } =
+        let Choice { wanted, known, odd, left, notices, remarks } =
             pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
         committer.report.left += left;
+        committer.report.remarks.extend(remarks);
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
         committer.begin_folder(&listing.origin)?;

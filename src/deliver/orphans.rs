@@ -1,7 +1,7 @@
 //! Files of ours below the mail root: orphans, that were staged and never recorded, and published mail whose
 //! record was lost.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -78,6 +78,17 @@ pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<Has
     let mut found = HashSet::new();
     search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
         found.extend(DeliveryName::in_file_name(file, account));
+    })?;
+    Ok(found)
+}
+
+/// Where our messages stand as they came, whatever flags they have and wherever they were moved: one file each.
+pub fn find_originals(disk: &dyn Disk, root: &Path) -> Result<HashMap<DeliveryName, PathBuf>> {
+    let mut found = HashMap::new();
+    search(disk, root, &["new", "cur"], DEEPEST, &mut |path, file| {
+        if let Some((name, _)) = DeliveryName::of_anybody(file).filter(|_| !file.contains(",V=")) {
+            found.insert(name, path);
+        }
     })?;
     Ok(found)
 }

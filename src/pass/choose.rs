@@ -4,13 +4,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::{Cause, Notice, World};
-use crate::config::{Account, First, Protocol};
-use crate::deliver::find_published;
+use super::first::FirstRun;
+use super::identity::{Stands, stands};
+use super::recognise::{Recognised, Recogniser};
+use super::{Notice, World};
+use crate::config::{Account, Protocol};
 use crate::error::Result;
-use crate::message::{DeliveryName, Key, Origin};
+use crate::message::{Key, Origin};
+use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
@@ -30,6 +33,8 @@ pub struct Choice {
     pub left: u64,
     /// What the user has to be told.
     pub notices: Vec<Notice>,
+    /// What the user should know.
+    pub remarks: Vec<String>,
 }
 
 /// Compares a listing with what is remembered and applies `first` and the selection. `room` is what is left of the
@@ -43,28 +48,38 @@ pub async fn choose(
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
+    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
     let mut known = world.store.known(&listing.origin)?;
-    let mut first = account.first;
-    if known.is_empty() && chooser.recognise(&known, listing).await? {
-        known = world.store.known(&listing.origin)?;
-        first = First::All;
+    let first_run = FirstRun { world, owned, account, registered };
+    let recogniser = Recogniser { world, owned, account, registered };
+    match recogniser.recognise(chooser.source, listing, &known).await? {
+        Recognised::Not => {}
+        Recognised::Renumbered(notice) => {
+            chooser.odd = Some(format!("{}: its numbers (UIDVALIDITY, UIDL) changed", listing.origin.folder));
+            chooser.notices.push(notice);
+            known = world.store.known(&listing.origin)?;
+        }
+        Recognised::Rebuilt => {
+            chooser.odd = Some("the state was rebuilt from the Maildirs".to_owned());
+            known = world.store.known(&listing.origin)?;
+        }
     }
     chooser.reused_ids(&known, listing).await?;
-    let mut new: Vec<Vec<u8>> = listing.ids.iter().filter(|id| chooser.is_new(&known, id)).cloned().collect();
+    let new: Vec<Vec<u8>> = listing.ids.iter().filter(|id| chooser.is_new(&known, id)).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
-    if known.is_first_time() {
-        new = chooser.first_run(&listing.origin, first, new).await?;
-    }
+    let new = first_run.wanted(chooser.source, &listing.origin, &known, new).await?;
     let wanted = chooser.select(&listing.origin, new).await?;
     let all = wanted.len() as u64;
     let room = room.unwrap_or(u64::MAX).min(all);
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
-    let Chooser { notices, odd, .. } = chooser;
+    let Chooser { notices, odd, not_let_go, .. } = chooser;
+    let remarks = (not_let_go > 0).then(|| {
+        format!("{}: {not_let_go} deleted messages are listed again; they are deleted again once a day", listing.origin.folder)
+    });
     // `known` as it was read: what changed since is not here yet.
-    Ok(Choice { wanted, known, odd, left: all - room, notices })
+    Ok(Choice { wanted, known, odd, left: all - room, notices, remarks: remarks.into_iter().collect() })
 }
 
 struct Chooser<'a> {
@@ -74,6 +89,8 @@ struct Chooser<'a> {
     source: &'a mut Source,
     notices: Vec<Notice>,
     odd: Option<String>,
+    /// Messages that were deleted and are listed again.
+    not_let_go: usize,
 }
 
 impl Chooser<'_> {
@@ -82,7 +99,13 @@ impl Chooser<'_> {
         match known.get(id) {
             None => true,
             Some(r) => match r.mark {
-                Mark::Here | Mark::Settled | Mark::Skipped | Mark::Redressed | Mark::Doubtful => false,
+                Mark::Here
+                | Mark::Settled
+                | Mark::Skipped
+                | Mark::Redressed
+                | Mark::Doubtful
+                | Mark::Replaced
+                | Mark::NotLetGo => false,
                 Mark::Again => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
@@ -90,138 +113,66 @@ impl Chooser<'_> {
         }
     }
 
-    /// For a folder of which nothing is remembered: finds out whether its messages are here all the same, because
-    /// the server changed UIDVALIDITY or because our database was lost.
-    async fn recognise(&mut self, known: &Known, listing: &Listing) -> Result<bool> {
-        let earlier = self.world.store.earlier_generations(&listing.origin)?;
-        if !earlier.is_empty() {
-            self.recognise_renumbered(&earlier, listing).await?;
-            return Ok(true);
-        }
-        if known.is_first_time() { self.recognise_by_file_name(listing) } else { Ok(false) }
-    }
-
-    /// UIDVALIDITY changed: messages are matched by header and size, each old one at most once. What matches is
-    /// remembered under its new number, what does not is new mail. Nothing is delivered twice, nothing is lost.
-    async fn recognise_renumbered(&mut self, earlier: &[Arc<Origin>], listing: &Listing) -> Result<()> {
-        type Print = (u64, Option<[u8; 16]>, Option<Timestamp>);
-        let mut old: HashMap<Print, Vec<Remembered>> = HashMap::new();
-        let mut old_keys = Vec::new();
-        for origin in earlier {
-            let known = self.world.store.known(origin)?;
-            for (id, r) in known.iter() {
-                // What was skipped was never read; it is known by size and arrival.
-                let arrival = r.head_hash.is_none().then_some(r.at);
-                old.entry((r.announced, r.head_hash, arrival)).or_default().push(*r);
-                old_keys.push(known.key(id));
-            }
-        }
-        let described = self.source.describe(&listing.ids, Details { date: true, head_hash: true }).await?;
-        let mut marks = Vec::new();
-        for listed in described {
-            let by_head = (listed.announced, listed.head_hash, None);
-            let by_arrival = (listed.announced, None, listed.arrived);
-            let found = [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop());
-            if let Some(remembered) = found {
-                marks.push((Key::new(&listing.origin, listed.id), remembered));
-            }
-        }
-        let text = format!(
-            "The server changed the numbers (UIDVALIDITY) of the folder {}. {} of its {} messages were recognised as \
-             being here already; the others are fetched as new. Nothing was deleted on the server in this pass.",
-            listing.origin.folder,
-            marks.len(),
-            listing.ids.len()
-        );
-        self.world.store.mark(self.owned, &marks)?;
-        self.world.store.listed(self.owned, &listing.origin, &[], self.world.now())?;
-        self.world.store.forget(self.owned, &old_keys)?;
-        self.odd = Some(format!("{}: UIDVALIDITY changed", listing.origin.folder));
-        self.notices.push(Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text });
-        Ok(())
-    }
-
-    /// Our database knows nothing of the folder, but the Maildirs may hold files with names derived from its keys:
-    /// then the database was lost, and those messages are here.
-    fn recognise_by_file_name(&mut self, listing: &Listing) -> Result<bool> {
-        let here = find_published(&*self.world.disk, self.world.folders.root(), self.owned.space())?;
-        let now = self.world.now();
-        let key = |id: &Vec<u8>| Key::new(&listing.origin, id.clone());
-        let marks: Vec<(Key, Remembered)> = listing
-            .ids
-            .iter()
-            .map(key)
-            .filter(|key| here.contains(&DeliveryName::of(key)))
-            .map(|key| (key, Remembered::unread(Mark::Here, 0, now)))
-            .collect();
-        if marks.is_empty() {
-            return Ok(false);
-        }
-        tracing::info!(account = self.account.name, "recognised {} messages by their file names", marks.len());
-        self.world.store.mark(self.owned, &marks)?;
-        self.world.store.listed(self.owned, &listing.origin, &[], now)?;
-        self.odd = Some("the state was rebuilt from the Maildirs".to_owned());
-        Ok(true)
-    }
-
-    /// POP3 servers may give a UIDL to a new message that an old one had. A known id with another size is looked
-    /// at: with another header it is new mail and gets an id of its own (`reliability.md` F6).
+    /// Ids that may mean another message now: POP3 lists another size, the id was settled and is listed again, or another
+    /// message was found under it before something was to be deleted. With another header it is new mail and gets an id of
+    /// its own (`reliability.md` F6).
     async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<()> {
-        let differs = |id: &Vec<u8>| {
-            let size = self.source.listed_size(id)?;
-            let r = known.get(id).filter(|r| r.head_hash.is_some())?;
-            (r.announced != size).then(|| id.clone())
-        };
-        let suspects: Vec<Vec<u8>> = listing.ids.iter().filter_map(differs).collect();
+        let suspects: Vec<Vec<u8>> = listing.ids.iter().filter(|id| self.is_suspect(known, id)).cloned().collect();
         if suspects.is_empty() {
             return Ok(());
         }
+        let mut renamed = HashMap::new();
+        let mut marks = Vec::new();
         for listed in self.source.describe(&suspects, Details { date: false, head_hash: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
-            if before.head_hash == Some(head_hash) {
-                let same = Remembered { announced: listed.announced, ..*before };
-                self.world.store.mark(self.owned, &[(known.key(&listed.id), same)])?;
-                continue;
+            let key = known.key(&listed.id);
+            match (before.mark, stands(self.world, &key, before, &listed)?) {
+                (Mark::Replaced, _) | (_, Stands::Another) => {
+                    renamed.insert(listed.id.clone(), reused(&listed.id, head_hash));
+                }
+                (Mark::Settled, Stands::Same | Stands::Redressed) => {
+                    marks.push((key, Remembered { mark: Mark::NotLetGo, at: self.world.now(), ..*before }));
+                    self.not_let_go += 1;
+                }
+                // Another size of the same message.
+                (Mark::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {
+                    marks.push((key, Remembered { announced: listed.announced, ..*before }));
+                }
+                _ => {}
             }
-            let new_id = [&listed.id[..], b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat();
-            if known.get(&new_id).is_none() {
-                self.odd = Some("the server gave an old message's id to a new one".to_owned());
-            }
-            self.source.rename(&listed.id, &new_id);
-            listing.ids.iter_mut().filter(|id| **id == listed.id).for_each(|id| id.clone_from(&new_id));
         }
+        if !marks.is_empty() {
+            self.world.store.mark(self.owned, &marks)?;
+        }
+        self.rename(known, listing, &renamed);
         Ok(())
     }
 
-    /// The first look at a folder: what is there may be left out for good.
-    async fn first_run(&mut self, origin: &Arc<Origin>, first: First, new: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        let now = self.world.now();
-        let since = match first {
-            First::All => Timestamp::MIN,
-            First::New => Timestamp::MAX,
-            First::Since(when) => when.at(now),
-        };
-        let mut skipped = Vec::new();
-        let mut wanted = Vec::new();
-        if since == Timestamp::MIN {
-            wanted = new;
-        } else {
-            let details = Details { date: matches!(first, First::Since(_)), head_hash: false };
-            for listed in self.source.describe(&new, details).await? {
-                let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
-                if arrived < since {
-                    let mark =
-                        Remembered::unread(Mark::Skipped, listed.announced, arrived);
-                    skipped.push((Key::new(origin, listed.id), mark));
-                } else {
-                    wanted.push(listed.id);
-                }
+    fn is_suspect(&self, known: &Known, id: &[u8]) -> bool {
+        let Some(before) = known.get(id) else { return false };
+        match before.mark {
+            Mark::Replaced => true,
+            Mark::Settled => Safeguard::SettledIsLookedAt.is_on(),
+            Mark::Here => {
+                let size = self.source.listed_size(id);
+                before.head_hash.is_some() && size.is_some_and(|size| size != before.announced)
+            }
+            _ => false,
+        }
+    }
+
+    fn rename(&mut self, known: &Known, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {
+        for (id, new_id) in renamed {
+            if known.get(new_id).is_none() {
+                self.odd = Some("the server gave an old message's id to a new one".to_owned());
+            }
+            self.source.rename(id, new_id);
+        }
+        for id in &mut listing.ids {
+            if let Some(new_id) = renamed.get(id) {
+                id.clone_from(new_id);
             }
         }
-        self.world.store.mark(self.owned, &skipped)?;
-        // From here on the folder is known, even if it is empty: what arrives later is new.
-        self.world.store.listed(self.owned, origin, &[], now)?;
-        Ok(wanted)
     }
 
     async fn select(&mut self, origin: &Arc<Origin>, new: Vec<Vec<u8>>) -> Result<Vec<Listed>> {
@@ -247,6 +198,11 @@ impl Chooser<'_> {
         }
         Ok(wanted)
     }
+}
+
+/// The id of a message that stands under another one's id.
+fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
+    [id, b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat()
 }
 
 /// The remembered ids that a complete listing lacks.

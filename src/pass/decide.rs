@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use super::commit::Committer;
 use super::facts::WorldFacts;
 use super::plan::{Decided, writes};
+use super::untold::untold;
 use super::{Cause, Notice, World};
 use crate::clean;
 use crate::decision::{Decision, Deferral, Write};
@@ -76,6 +77,7 @@ impl Committer {
                     None => continue,
                 },
             };
+            let decision = untold(&self.world, decision, &one.envelope)?;
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
             decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());

@@ -1,12 +1,12 @@
 //! What a crash left behind: files that were staged or spooled for a name space and never recorded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::deliver::{Orphan, find_staged};
+use crate::deliver::{Orphan, find_originals, find_published, find_staged};
 use crate::error::{Error, Result};
 use crate::message::{DeliveryName, Key};
 use crate::state::{Owned, sync_dirs};
@@ -16,7 +16,13 @@ const FRESH: Duration = Duration::from_secs(60);
 
 /// The last walk over everything that is staged, for all accounts of the process.
 #[derive(Clone, Debug, Default)]
-pub struct Walk(Arc<Mutex<Option<Walked>>>);
+pub struct Walk(Arc<Mutex<Option<Walked>>>, Published, Originals);
+
+/// Where messages stand as they came.
+type Originals = Arc<Mutex<Option<(Instant, HashMap<DeliveryName, PathBuf>)>>>;
+
+/// The names of the account that was compared last.
+type Published = Arc<Mutex<Option<(Instant, String, Arc<HashSet<DeliveryName>>)>>>;
 
 #[derive(Debug)]
 struct Walked {
@@ -42,6 +48,32 @@ impl Walk {
         let seen_by = BTreeSet::from([space.to_owned()]);
         *last = Some(Walked { at: Instant::now(), staged: Arc::clone(&staged), seen_by });
         Ok(staged)
+    }
+}
+
+impl Walk {
+    /// The names of an account's mail that stands below the mail root.
+    pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {
+        let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, of, names)) = &*last
+            && at.elapsed() < FRESH
+            && of == space
+        {
+            return Ok(Arc::clone(names));
+        }
+        let names = Arc::new(find_published(&*world.disk, world.folders.root(), space)?);
+        *last = Some((Instant::now(), space.to_owned(), Arc::clone(&names)));
+        Ok(names)
+    }
+
+    /// The file of a message as it came, wherever it stands below the mail root.
+    pub(super) fn file_of(&self, world: &World, name: &DeliveryName) -> Result<Option<PathBuf>> {
+        let mut last = self.2.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
+            *last = Some((Instant::now(), find_originals(&*world.disk, world.folders.root())?));
+        }
+        let found = last.as_ref().and_then(|(_, files)| files.get(name));
+        Ok(found.filter(|path| world.disk.exists(path).unwrap_or(false)).cloned())
     }
 }
 

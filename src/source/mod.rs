@@ -68,6 +68,8 @@ pub struct Listed {
     pub flags: Flags,
     /// The hash of its header block, where it was asked for.
     pub head_hash: Option<[u8; 16]>,
+    /// The hash of the fields that no server changes, where the header was asked for.
+    pub dress: Option<[u8; 16]>,
 }
 
 impl Listed {
@@ -278,6 +280,7 @@ mod tests {
             arrived: None,
             flags: Flags::default(),
             head_hash: None,
+            dress: None,
         };
         sizes.iter().map(one).collect()
     }

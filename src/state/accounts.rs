@@ -13,7 +13,7 @@ const COLUMNS: &str = "space, label, identity, first_run, moved";
 
 fn registered(row: &Row<'_>) -> Sql<Registered> {
     let first_run = time(row.get(3)?);
-    Ok(Registered { space: row.get(0)?, label: row.get(1)?, identity: row.get(2)?, first_run, moved: row.get::<_, Option<i64>>(4)?.map(time) })
+    Ok(Registered { space: row.get(0)?, label: row.get(1)?, identity: row.get(2)?, first_run, moved: row.get::<_, Option<i64>>(4)?.map(time), is_new: false })
 }
 
 /// The account with this label and this identity.
@@ -80,7 +80,7 @@ fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> S
         space = format!("{label}+{n}");
     }
     let first_run = earlier.filter(|_| n == 1).map_or(now, time);
-    Ok(Registered { space, label: label.to_owned(), identity: identity.to_owned(), first_run, moved: None })
+    Ok(Registered { space, label: label.to_owned(), identity: identity.to_owned(), first_run, moved: None, is_new: earlier.is_none() })
 }
 
 /// What a mail root knows of an account, for a state that lost it.
@@ -93,7 +93,7 @@ pub(super) fn note_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql
 
 /// Notes an account as it is.
 fn note(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
-    let Registered { space, label, identity, first_run, moved } = account;
+    let Registered { space, label, identity, first_run, moved, .. } = account;
     tx.execute(
         &format!("INSERT OR REPLACE INTO account ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)"),
         params![space, label, identity, first_run.as_second(), moved.map(Timestamp::as_second)],

@@ -86,7 +86,7 @@ fn account_line(line: &str) -> Option<Registered> {
     let mut words = line.strip_prefix("account ")?.split(' ');
     let space = unescape(words.next()?);
     let first_run = Timestamp::from_second(words.next()?.parse().ok()?).ok()?;
-    Some(Registered { space, first_run, identity: unescape(words.next()?), label: unescape(words.next()?), moved: None })
+    Some(Registered { space, first_run, identity: unescape(words.next()?), label: unescape(words.next()?), moved: None, is_new: false })
 }
 
 fn escape(word: &str) -> String {
@@ -117,6 +117,7 @@ mod tests {
             identity: "imap:me@x y@host".into(),
             first_run: Timestamp::from_second(1_700_000_000).unwrap(),
             moved: None,
+            is_new: false,
         });
         assert_eq!(Marker::parse(&marker.text()), Some(marker.clone()));
         assert_eq!(Marker::parse("root short\n"), None);

@@ -261,6 +261,12 @@ impl Settlement {
         known.here().filter(|(_, r)| r.at <= before).map(|(id, _)| Self { key: known.key(id) }).collect()
     }
 
+    /// For messages that were deleted before, the last time before `before`, and that the server lists still.
+    pub fn not_let_go(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
+        let again = known.iter().filter(|(_, r)| r.mark == super::Mark::NotLetGo && r.at <= before);
+        again.map(|(id, _)| Self { key: known.key(id) }).collect()
+    }
+
     /// Which message.
     pub fn key(&self) -> &Key {
         &self.key

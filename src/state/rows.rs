@@ -220,6 +220,8 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::Settled => 3,
         Mark::TooOld => 4,
         Mark::Again => 5,
+        Mark::Replaced => 8,
+        Mark::NotLetGo => 9,
         Mark::Redressed => 6,
         Mark::Doubtful => 7,
     }
@@ -232,6 +234,8 @@ fn mark_of(number: i64) -> Mark {
         3 => Mark::Settled,
         4 => Mark::TooOld,
         5 => Mark::Again,
+        8 => Mark::Replaced,
+        9 => Mark::NotLetGo,
         6 => Mark::Redressed,
         7 => Mark::Doubtful,
         _ => Mark::Here,

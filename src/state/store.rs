@@ -171,6 +171,10 @@ pub enum Mark {
     TooOld,
     /// It was recorded and its files are nowhere: it is fetched again and told to nobody.
     Again,
+    /// Another message stands under its id now.
+    Replaced,
+    /// It was deleted on the server, which lists it still. The time is that of the last attempt.
+    NotLetGo,
     /// Another server's dress of a message that is here: it stays on the server.
     Redressed,
     /// What the server gave is here and was doubted: it stays on the server.
@@ -229,6 +233,11 @@ impl Known {
         self.keys.get(id)
     }
 
+    /// Whether any id is remembered that can come again.
+    pub fn knows_ids(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -268,6 +277,8 @@ pub struct Registered {
     pub first_run: Timestamp,
     /// When it was found under its label with another identity: what is known of it is recognised by content since then.
     pub moved: Option<Timestamp>,
+    /// It was not known until just now.
+    pub is_new: bool,
 }
 
 /// A recorded row whose publishing is not known to be complete.

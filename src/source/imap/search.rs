@@ -11,7 +11,7 @@ use super::session::{Session, refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::Result;
-use crate::message::{Flag, Flags, head_hash, to_lf};
+use crate::message::{Flag, Flags, dress_hash, head_hash, to_lf};
 use crate::source::{Details, Listed};
 
 /// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so its time grows with
@@ -125,6 +125,7 @@ fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
         arrived: None,
         flags: Flags::default(),
         head_hash: None,
+        dress: None,
     };
     let mut has_size = false;
     for attribute in attributes {
@@ -132,7 +133,10 @@ fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
             AttributeValue::Rfc822Size(size) => (listed.announced, has_size) = (u64::from(*size), true),
             AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
             AttributeValue::InternalDate(date) => listed.arrived = internal_date(date),
-            AttributeValue::BodySection { data: Some(head), .. } => listed.head_hash = Some(head_hash(&to_lf(head))),
+            AttributeValue::BodySection { data: Some(head), .. } => {
+                let head = to_lf(head);
+                (listed.head_hash, listed.dress) = (Some(head_hash(&head)), Some(dress_hash(&head)));
+            }
             _ => {}
         }
     }

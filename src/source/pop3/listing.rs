@@ -9,7 +9,7 @@ use super::wire::{LONG_UIDL, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Flags, MAX_HEADER, head_hash};
+use crate::message::{Flags, MAX_HEADER, dress_hash, head_hash};
 use crate::net::deadline;
 use crate::source::arrival::arrival;
 use crate::source::{Details, Listed, Listing};
@@ -103,6 +103,7 @@ impl Pop3Source {
                 arrived: head.as_deref().and_then(|head| arrival(head, Timestamp::now())),
                 flags: Flags::default(),
                 head_hash: head.as_deref().map(head_hash),
+                dress: head.as_deref().map(dress_hash),
             }
         };
         Ok(found.into_iter().map(describe).collect())
