@@ -55,7 +55,8 @@ pub async fn choose(
     match recogniser.recognise(chooser.source, listing, &known).await? {
         Recognised::Not => {}
         Recognised::Renumbered(notice) => {
-            chooser.odd = Some(format!("{}: its numbers (UIDVALIDITY, UIDL) changed", listing.origin.folder));
+            let what = if account.protocol == Protocol::Imap { "UIDVALIDITY" } else { "every UIDL" };
+            chooser.odd = Some(format!("{}: {what} changed", listing.origin.folder));
             chooser.notices.push(notice);
             known = world.store.known(&listing.origin)?;
         }

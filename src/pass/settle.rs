@@ -45,7 +45,7 @@ impl Settling<'_> {
         let earlier = self.earlier(recovered, before, now);
         let mut messages = self.proven(world, source, earlier, report).await?;
         messages.extend(new);
-        messages.sort_by(|a, b| (a.key().as_uid(), a.key()).cmp(&(b.key().as_uid(), b.key())));
+        sort(&mut messages);
         if messages.is_empty() {
             return Ok(());
         }
@@ -68,6 +68,7 @@ impl Settling<'_> {
             earlier.extend(Settlement::not_let_go(self.known, recovered, now.saturating_sub(AGAIN).unwrap_or(now)));
         }
         earlier.retain(|settlement| listed.contains(&*settlement.key().id));
+        sort(&mut earlier);
         earlier
     }
 
@@ -135,6 +136,11 @@ impl Settling<'_> {
             report.remarks.push(text);
         }
     }
+}
+
+/// In the order of the server.
+fn sort(messages: &mut [Settlement]) {
+    messages.sort_by(|a, b| (a.key().as_uid(), a.key()).cmp(&(b.key().as_uid(), b.key())));
 }
 
 /// Notes messages as gone from the server.

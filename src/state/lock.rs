@@ -89,7 +89,8 @@ impl Lock {
         let mut text = String::new();
         let mut take_over = || {
             file.read_to_string(&mut text)?;
-            let released = text.strip_prefix(RELEASED).map(|start| !start.trim_end().is_empty() && start.trim_end() == this_start());
+            let first_line = text.lines().next().unwrap_or_default();
+            let released = first_line.strip_prefix(RELEASED).map(|start| !start.is_empty() && start == this_start());
             if released.is_some() {
                 file.set_len(0)?;
             }
@@ -115,8 +116,8 @@ fn this_start() -> &'static str {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
+        // One write, over whatever stands there: from then on only the first line counts.
         if !self.stays_left {
-            self.file.set_len(0).ok();
             self.file.write_all_at(format!("{RELEASED}{}\n", this_start()).as_bytes(), 0).ok();
         }
         // Closing is not enough: a program that another thread is just starting has the file open too, until its exec.
