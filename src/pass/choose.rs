@@ -48,8 +48,10 @@ pub async fn choose(
         known = world.store.known(&listing.origin)?;
         first = First::All;
     }
+    let changed = chooser.changed(&known, listing).await?;
     chooser.reused_ids(&known, listing).await?;
-    let mut new: Vec<Vec<u8>> = listing.ids.iter().filter(|id| chooser.is_new(&known, id)).cloned().collect();
+    let is_wanted = |id: &&Vec<u8>| changed.contains(*id) || chooser.is_new(&known, id);
+    let mut new: Vec<Vec<u8>> = listing.ids.iter().filter(is_wanted).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
@@ -79,7 +81,7 @@ impl Chooser<'_> {
         match known.get(id) {
             None => true,
             Some(r) => match r.mark {
-                Mark::Here | Mark::Settled | Mark::Skipped => false,
+                Mark::Here | Mark::Settled | Mark::Skipped | Mark::Doubtful => false,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
@@ -115,8 +117,8 @@ impl Chooser<'_> {
         let described = self.source.describe(&listing.ids, Details { date: true, head_hash: true }).await?;
         let mut marks = Vec::new();
         for listed in described {
-            let by_head = (listed.announced, listed.head_hash, None);
-            let by_arrival = (listed.announced, None, listed.arrived);
+            let by_head = (listed.size(), listed.head_hash, None);
+            let by_arrival = (listed.size(), None, listed.arrived);
             let found = [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop());
             if let Some(remembered) = found {
                 marks.push((Key::new(&listing.origin, listed.id), remembered));
@@ -165,7 +167,7 @@ impl Chooser<'_> {
     async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<()> {
         let differs = |id: &Vec<u8>| {
             let size = self.source.listed_size(id)?;
-            let r = known.get(id).filter(|r| r.head_hash.is_some())?;
+            let r = known.get(id).filter(|r| r.head_hash.is_some() && r.mark != Mark::Doubtful)?;
             (r.announced != size).then(|| id.clone())
         };
         let suspects: Vec<Vec<u8>> = listing.ids.iter().filter_map(differs).collect();
@@ -175,7 +177,7 @@ impl Chooser<'_> {
         for listed in self.source.describe(&suspects, Details { date: false, head_hash: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             if before.head_hash == Some(head_hash) {
-                let same = Remembered { announced: listed.announced, ..*before };
+                let same = Remembered { announced: listed.size(), ..*before };
                 self.world.store.mark(&[(known.key(&listed.id), same)])?;
                 continue;
             }
@@ -187,6 +189,30 @@ impl Chooser<'_> {
             listing.ids.iter_mut().filter(|id| **id == listed.id).for_each(|id| id.clone_from(&new_id));
         }
         Ok(())
+    }
+
+    /// Of the messages that came and were doubted, those of which the server now says something else.
+    async fn changed(&mut self, known: &Known, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
+        let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == Mark::Doubtful);
+        let doubted: Vec<Vec<u8>> = listing.ids.iter().filter(is_doubted).cloned().collect();
+        if doubted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut changed = HashSet::new();
+        let mut marks = Vec::new();
+        for listed in self.source.describe(&doubted, Details { date: false, head_hash: true }).await? {
+            let Some(before) = known.get(&listed.id) else { continue };
+            let has_other_head = before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
+            if before.announced != listed.size() || has_other_head {
+                changed.insert(listed.id);
+            } else if before.head_hash.is_none() && listed.head_hash.is_some() {
+                // What came may have another header than the server tells; from now on it is known.
+                let seen = Remembered { head_hash: listed.head_hash, ..*before };
+                marks.push((known.key(&listed.id), seen));
+            }
+        }
+        self.world.store.mark(&marks)?;
+        Ok(changed)
     }
 
     /// The first look at a folder: what is there may be left out for good.
@@ -207,7 +233,7 @@ impl Chooser<'_> {
                 let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
                 if arrived < since {
                     let mark =
-                        Remembered { mark: Mark::Skipped, announced: listed.announced, head_hash: None, at: arrived };
+                        Remembered { mark: Mark::Skipped, announced: listed.size(), head_hash: None, at: arrived };
                     skipped.push((Key::new(origin, listed.id), mark));
                 } else {
                     wanted.push(listed.id);
@@ -229,14 +255,14 @@ impl Chooser<'_> {
         }
         let date = select.since.is_some();
         let mut listed = self.source.describe(&new, Details { date, head_hash: false }).await?;
-        listed.retain(|m| select.max_size.is_none_or(|max| m.announced <= max));
+        listed.retain(|m| select.max_size.is_none_or(|max| m.size() <= max));
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));
         if self.account.protocol == Protocol::Pop3 {
             // The date cost a TOP; it is not asked for again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
-                let mark = Remembered { mark: Mark::TooOld, announced: m.announced, head_hash: None, at };
+                let mark = Remembered { mark: Mark::TooOld, announced: m.size(), head_hash: None, at };
                 (Key::new(origin, m.id), mark)
             };
             self.world.store.mark(&old.into_iter().map(too_old).collect::<Vec<_>>())?;

@@ -10,9 +10,11 @@ pub mod imap;
 mod outlet;
 pub mod pop3;
 mod spool;
+mod whole;
 
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use spool::Spool;
+pub use whole::Whole;
 
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub const BATCH_BYTES: u64 = 4 * 1024 * 1024;
 pub const BATCH_MESSAGES: usize = 500;
 /// A message over this size is fetched by itself, in windows, into the spool.
 pub const WINDOW: u64 = 8 * 1024 * 1024;
+/// The largest message taken although the server did not say how large it is.
+const MOST_UNANNOUNCED: u64 = 1024 * 1024 * 1024;
 
 /// A connection to an account's server, logged in.
 #[derive(Debug)]
@@ -60,8 +64,8 @@ pub struct Listing {
 pub struct Listed {
     /// Its id.
     pub id: Vec<u8>,
-    /// The size the server announces; a hint, never the law.
-    pub announced: u64,
+    /// The size the server announces, where it says one: a hint, never the law.
+    pub announced: Option<u64>,
     /// When it arrived at the server, where the server says so.
     pub arrived: Option<Timestamp>,
     /// Its flags on the server.
@@ -71,17 +75,25 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The message with its bytes. One without any date arrived now.
-    fn fetched(&self, key: Key, bytes: Bytes) -> Fetched {
+    /// The announced size where one has to be reckoned with.
+    pub fn size(&self) -> u64 {
+        self.announced.unwrap_or(0)
+    }
+
+    /// The message with its bytes, judged after `came` bytes on the wire.
+    fn item(&self, key: Key, bytes: Bytes, came: u64) -> Item {
+        match whole::judge(self.announced, came) {
+            Ok(whole) => Item::Fetched(Fetched { envelope: self.envelope(key, &bytes), bytes, whole }),
+            Err(error) if came == 0 => Item::Failed(key, error),
+            Err(error) => Item::Doubtful { envelope: self.envelope(key, &bytes), bytes, error },
+        }
+    }
+
+    /// What is known besides the bytes. A message without any date arrived now.
+    fn envelope(&self, key: Key, bytes: &Bytes) -> Envelope {
         let now = Timestamp::now();
-        let by_itself = || match &bytes {
-            Bytes::Memory(bytes) | Bytes::Spooled { head: bytes, .. } | Bytes::Rehead { head: bytes, .. } => {
-                arrival(bytes, now)
-            }
-        };
-        let arrived = self.arrived.or_else(by_itself).unwrap_or(now);
-        let envelope = Envelope { key, arrived, flags: self.flags.clone(), announced: self.announced };
-        Fetched { envelope, bytes }
+        let arrived = self.arrived.or_else(|| arrival(bytes.beginning(), now)).unwrap_or(now);
+        Envelope { key, arrived, flags: self.flags.clone(), announced: self.size() }
     }
 }
 
@@ -94,6 +106,15 @@ pub enum Item {
     Vanished(Key),
     /// The server could not or would not give it.
     Failed(Key, Error),
+    /// What came has an end and is not the message, as far as its size says.
+    Doubtful {
+        /// What is known besides the bytes.
+        envelope: Envelope,
+        /// What came.
+        bytes: Bytes,
+        /// Why it is doubted.
+        error: Error,
+    },
 }
 
 /// A complete message.
@@ -103,6 +124,8 @@ pub struct Fetched {
     pub envelope: Envelope,
     /// The bytes.
     pub bytes: Bytes,
+    /// The proof that they are all.
+    pub whole: Whole,
 }
 
 /// What [`Source::describe`] is to find out, beyond sizes and flags.
@@ -139,7 +162,7 @@ impl Source {
         }
     }
 
-    /// The size that the listing gave for an id; IMAP lists no sizes.
+    /// The size that the listing gave for an id, if it did; IMAP lists no sizes.
     pub fn listed_size(&self, id: &[u8]) -> Option<u64> {
         match self {
             Self::Imap(_) => None,
@@ -198,24 +221,24 @@ impl Source {
 
 /// A big message that grows beyond this is not believed any more. An announced size is only a hint, but no server
 /// is so wrong; without an end it would fill the disk.
-fn most_of(announced: u64) -> u64 {
-    announced.saturating_mul(4)
+fn most_of(message: &Listed) -> u64 {
+    message.announced.map_or(MOST_UNANNOUNCED, |size| size.max(WINDOW).saturating_mul(4))
 }
 
 /// The bytes of a batch, as announced.
 fn announced(batch: &[Listed]) -> u64 {
-    batch.iter().map(|message| message.announced).sum()
+    batch.iter().fold(0, |sum, message| sum.saturating_add(message.size()))
 }
 
-/// Divides messages into batches. Those over [`WINDOW`] come last, one by one.
+/// Divides messages into batches. Those over [`WINDOW`], and those that may be, come last, one by one.
 fn batches(wanted: &[Listed]) -> (Vec<&[Listed]>, Vec<&Listed>) {
     let mut small: Vec<&[Listed]> = Vec::new();
     let mut big: Vec<&Listed> = Vec::new();
     let mut start = 0;
     let mut bytes = 0;
     for (i, message) in wanted.iter().enumerate() {
-        let is_big = message.announced > WINDOW;
-        let is_full = bytes + message.announced > BATCH_BYTES || i - start == BATCH_MESSAGES;
+        let is_big = message.announced.is_none_or(|size| size > WINDOW);
+        let is_full = bytes + message.size().min(WINDOW) > BATCH_BYTES || i - start == BATCH_MESSAGES;
         if (is_big || is_full) && start < i {
             small.push(&wanted[start..i]);
             (start, bytes) = (i, 0);
@@ -224,7 +247,7 @@ fn batches(wanted: &[Listed]) -> (Vec<&[Listed]>, Vec<&Listed>) {
             big.push(message);
             start = i + 1;
         } else {
-            bytes += message.announced;
+            bytes += message.size();
         }
     }
     if start < wanted.len() {
@@ -274,7 +297,7 @@ mod tests {
     fn listed(sizes: &[u64]) -> Vec<Listed> {
         let one = |announced: &u64| Listed {
             id: Vec::new(),
-            announced: *announced,
+            announced: Some(*announced),
             arrived: None,
             flags: Flags::default(),
             head_hash: None,
@@ -286,7 +309,7 @@ mod tests {
     fn batches_are_bounded_and_big_messages_stand_alone() {
         let all = listed(&[1, 2, WINDOW + 1, 3, BATCH_BYTES, 4]);
         let (small, big) = batches(&all);
-        let sizes: Vec<Vec<u64>> = small.iter().map(|b| b.iter().map(|m| m.announced).collect()).collect();
+        let sizes: Vec<Vec<u64>> = small.iter().map(|b| b.iter().map(Listed::size).collect()).collect();
         assert_eq!(sizes, [vec![1, 2], vec![3], vec![BATCH_BYTES], vec![4]]);
         assert_eq!(big.len(), 1);
         assert_eq!(batches(&listed(&[0; 1201])).0.len(), 3);

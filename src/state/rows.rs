@@ -175,6 +175,7 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::SetAside => 2,
         Mark::Settled => 3,
         Mark::TooOld => 4,
+        Mark::Doubtful => 5,
     }
 }
 
@@ -184,6 +185,7 @@ fn mark_of(number: i64) -> Mark {
         2 => Mark::SetAside,
         3 => Mark::Settled,
         4 => Mark::TooOld,
+        5 => Mark::Doubtful,
         _ => Mark::Here,
     }
 }

@@ -136,6 +136,9 @@ pub enum Mark {
     SetAside,
     /// It was here and the server's copy was deleted or moved.
     Settled,
+    /// What came of it is here and may not be all of it: its copy on the server is never settled, and it is fetched once
+    /// more when the server says something else about it.
+    Doubtful,
     /// POP3: it is older than the account's `since`. The time is that of its arrival.
     TooOld,
 }

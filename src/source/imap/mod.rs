@@ -12,6 +12,7 @@ mod mutf7;
 mod search;
 mod session;
 mod settle;
+mod windows;
 
 use std::sync::Arc;
 

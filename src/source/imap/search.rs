@@ -12,6 +12,7 @@ use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::Result;
 use crate::message::{Flag, Flags, head_hash, to_lf};
+use crate::source::whole::plausible;
 use crate::source::{Details, Listed};
 
 /// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so its time grows with
@@ -58,7 +59,7 @@ impl Session {
         for chunk in uids.chunks(STEP) {
             let set = uid_set(chunk.iter().copied());
             let mut found = BTreeSet::new();
-            self.run(&format!("UID SEARCH UID {set} {criteria}"), |reply| {
+            self.run(format!("UID SEARCH UID {set} {criteria}").trim_end(), |reply| {
                 if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
                     found.extend(uids.iter().copied());
                 }
@@ -121,7 +122,7 @@ fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
     let uid = uid_in(attributes)?;
     let mut listed = Listed {
         id: uid.to_string().into_bytes(),
-        announced: 0,
+        announced: None,
         arrived: None,
         flags: Flags::default(),
         head_hash: None,
@@ -129,7 +130,7 @@ fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
     let mut has_size = false;
     for attribute in attributes {
         match attribute {
-            AttributeValue::Rfc822Size(size) => (listed.announced, has_size) = (u64::from(*size), true),
+            AttributeValue::Rfc822Size(size) => (listed.announced, has_size) = (plausible(u64::from(*size)), true),
             AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
             AttributeValue::InternalDate(date) => listed.arrived = internal_date(date),
             AttributeValue::BodySection { data: Some(head), .. } => listed.head_hash = Some(head_hash(&to_lf(head))),

@@ -40,7 +40,7 @@ impl Pop3Source {
                 doubled.push(id.clone());
             }
             *ordinal += 1;
-            let size = sizes.get(&number).copied().unwrap_or(0);
+            let size = sizes.get(&number).copied().flatten();
             self.messages.insert(id.clone(), Numbered { number, size });
             ids.push(id);
         }
@@ -48,7 +48,7 @@ impl Pop3Source {
     }
 
     pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {
-        self.messages.get(id).map(|m| m.size)
+        self.messages.get(id)?.size
     }
 
     pub(in crate::source) fn rename(&mut self, id: &[u8], new_id: &[u8]) {
@@ -57,7 +57,7 @@ impl Pop3Source {
         }
     }
 
-    async fn sizes(&mut self) -> Result<HashMap<u32, u64>> {
+    async fn sizes(&mut self) -> Result<HashMap<u32, Option<u64>>> {
         self.session.command("LIST").await?.accepted("LIST")?;
         let mut sizes = HashMap::new();
         self.session.multi_line(MAX_MESSAGES, |line| sizes.extend(list_line(line))).await?;
@@ -77,7 +77,7 @@ impl Pop3Source {
     }
 
     /// Ids from a hash of each header block, for servers without UIDL.
-    async fn content_ids(&mut self, sizes: &HashMap<u32, u64>) -> Result<Vec<(u32, Vec<u8>)>> {
+    async fn content_ids(&mut self, sizes: &HashMap<u32, Option<u64>>) -> Result<Vec<(u32, Vec<u8>)>> {
         let mut numbers: Vec<u32> = sizes.keys().copied().collect();
         numbers.sort_unstable();
         let heads = self.heads(&numbers).await?;

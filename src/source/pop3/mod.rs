@@ -36,7 +36,7 @@ pub struct Pop3Source {
 #[derive(Clone, Copy, Debug)]
 struct Numbered {
     number: u32,
-    size: u64,
+    size: Option<u64>,
 }
 
 impl Pop3Source {
