@@ -189,7 +189,8 @@ fn commit_all(
         let Batch { items, room } = batch;
         let published = committer.commit(items)?;
         drop(room);
-        let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, e.announced.max(e.size).saturating_add(b)));
+        let (messages, bytes) =
+            published.entries().fold((0, 0), |(n, b), e| (n + 1, e.announced.max(e.size).saturating_add(b)));
         watch.safe(messages, bytes);
         all.extend(published.settlements());
     }

@@ -202,7 +202,8 @@ impl Chooser<'_> {
         let mut marks = Vec::new();
         for listed in self.source.describe(&doubted, Details { date: false, head_hash: true }).await? {
             let Some(before) = known.get(&listed.id) else { continue };
-            let has_other_head = before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
+            let has_other_head =
+                before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
             if before.announced != listed.size() || has_other_head {
                 changed.insert(listed.id);
             } else if before.head_hash.is_none() && listed.head_hash.is_some() {

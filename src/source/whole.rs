@@ -62,7 +62,8 @@ mod tests {
 
     #[test]
     fn nothing_and_placeholders_are_not_whole() {
-        for (announced, came) in [(Some(18), 0), (None, 0), (Some(482_133), 366), (Some(3160), 1500), (Some(9_500_000), 0)]
+        for (announced, came) in
+            [(Some(18), 0), (None, 0), (Some(482_133), 366), (Some(3160), 1500), (Some(9_500_000), 0)]
         {
             assert!(judge(announced, came).is_err(), "{announced:?} {came}");
         }

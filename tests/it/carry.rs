@@ -20,7 +20,7 @@ use mailsluice::filter::{Answer, Ask, Facts};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 use mailsluice::pass::{Committer, Decide, World};
 use mailsluice::pipeline;
-use mailsluice::source::{Fetched, Item};
+use mailsluice::source::{Fetched, Item, Whole};
 use mailsluice::state::{JournalRow, RealDisk, SqliteStore};
 use tempfile::TempDir;
 

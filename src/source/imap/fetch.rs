@@ -9,7 +9,6 @@ use super::session::{refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};
-use crate::safeguard::Safeguard;
 use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whole};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
@@ -136,12 +135,8 @@ impl ImapSource {
 
     /// The server gave nothing for it: it vanished, or it is listed all the same, and that is a failure.
     pub(super) async fn not_given(&mut self, key: Key) -> Result<Item> {
-        let Some(uid) = key.as_uid() else { return Ok(Item::Vanished(key)) };
-        let found = match self.session.search_among(&[uid], "").await {
-            Err(error) if error.kind() != Kind::Refused => return Err(error),
-            found => found.unwrap_or_else(|_| vec![uid]),
-        };
-        if found.is_empty() || !Safeguard::NotGivenIsFailed.is_on() {
+        let uid: Vec<u32> = key.as_uid().into_iter().collect();
+        if self.still_listed(&uid).await?.is_empty() {
             return Ok(Item::Vanished(key));
         }
         let cause = "the server lists it and sends nothing for it";

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{Flags, MAX_HEADER, head_hash};
 use crate::net::deadline;
 use crate::source::arrival::arrival;
+use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing};
 
 /// The most messages of one mailbox.
@@ -40,7 +41,7 @@ impl Pop3Source {
                 doubled.push(id.clone());
             }
             *ordinal += 1;
-            let size = sizes.get(&number).copied().flatten();
+            let size = sizes.get(&number).copied().flatten().and_then(plausible);
             self.messages.insert(id.clone(), Numbered { number, size });
             ids.push(id);
         }

@@ -2,7 +2,6 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::source::whole::plausible;
 
 /// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
 pub(super) const LONG_UIDL: usize = 255;
@@ -60,7 +59,7 @@ pub(super) fn list_line(line: &[u8]) -> Option<(u32, Option<u64>)> {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split_ascii_whitespace();
     let number = number(words.next()?.as_bytes())?;
-    Some((number, words.next().and_then(|size| size.parse().ok()).and_then(plausible)))
+    Some((number, words.next().and_then(|size| size.parse().ok())))
 }
 
 /// The number of a message: they begin at 1.
@@ -91,9 +90,10 @@ mod tests {
     #[test]
     fn listing_lines_with_odd_ids() {
         assert_eq!(list_line(b"3 1200"), Some((3, Some(1200))));
-        for unknown in ["3", "3 x", "3 -1", "3 18446744073709551615", "3 99999999999999999999", "3 \u{fc}"] {
+        for unknown in ["3", "3 x", "3 -1", "3 99999999999999999999", "3 \u{fc}"] {
             assert_eq!(list_line(unknown.as_bytes()), Some((3, None)), "{unknown}");
         }
+        assert_eq!(list_line(b"3 18446744073709551615"), Some((3, Some(u64::MAX))), "not plausible, but a number");
         for nothing in ["x", "", "0 12", "-1 12", "4294967296 12"] {
             assert_eq!(list_line(nothing.as_bytes()), None, "{nothing}");
         }
