@@ -114,7 +114,7 @@ impl Chooser<'_> {
                 old_keys.push(known.key(id));
             }
         }
-        let described = self.source.describe(&listing.ids, Details { date: true, head_hash: true }).await?;
+        let described = self.source.describe(&listing.ids, Details { date: true, head: true }).await?;
         let mut marks = Vec::new();
         for listed in described {
             let by_head = (listed.size(), listed.head_hash, None);
@@ -174,7 +174,7 @@ impl Chooser<'_> {
         if suspects.is_empty() {
             return Ok(());
         }
-        for listed in self.source.describe(&suspects, Details { date: false, head_hash: true }).await? {
+        for listed in self.source.describe(&suspects, Details { date: false, head: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             if before.head_hash == Some(head_hash) {
                 let same = Remembered { announced: listed.size(), ..*before };
@@ -200,7 +200,7 @@ impl Chooser<'_> {
         }
         let mut changed = HashSet::new();
         let mut marks = Vec::new();
-        for listed in self.source.describe(&doubted, Details { date: false, head_hash: true }).await? {
+        for listed in self.source.describe(&doubted, Details { date: false, head: true }).await? {
             let Some(before) = known.get(&listed.id) else { continue };
             let has_other_head =
                 before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
@@ -229,7 +229,7 @@ impl Chooser<'_> {
         if since == Timestamp::MIN {
             wanted = new;
         } else {
-            let details = Details { date: matches!(first, First::Since(_)), head_hash: false };
+            let details = Details { date: matches!(first, First::Since(_)), head: false };
             for listed in self.source.describe(&new, details).await? {
                 let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
                 if arrived < since {
@@ -255,7 +255,7 @@ impl Chooser<'_> {
             return Ok(Vec::new());
         }
         let date = select.since.is_some();
-        let mut listed = self.source.describe(&new, Details { date, head_hash: false }).await?;
+        let mut listed = self.source.describe(&new, Details { date, head: false }).await?;
         listed.retain(|m| select.max_size.is_none_or(|max| m.size() <= max));
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));

@@ -51,16 +51,9 @@ pub(super) fn batches(wanted: &[Listed]) -> (Vec<&[Listed]>, Vec<&Listed>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Flags;
 
     fn listed(sizes: &[u64]) -> Vec<Listed> {
-        let one = |announced: &u64| Listed {
-            id: Vec::new(),
-            announced: Some(*announced),
-            arrived: None,
-            flags: Flags::default(),
-            head_hash: None,
-        };
+        let one = |size: &u64| Listed { announced: Some(*size), ..Listed::unknown(Vec::new()) };
         sizes.iter().map(one).collect()
     }
 

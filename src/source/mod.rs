@@ -68,12 +68,14 @@ pub struct Listed {
     pub flags: Flags,
     /// The hash of its header block, where it was asked for.
     pub head_hash: Option<[u8; 16]>,
+    /// The hash of what names a mail in whatever dress, where the header was asked for.
+    pub dress: Option<[u8; 16]>,
 }
 
 impl Listed {
     /// A message of which nothing is known but that it is there.
     fn unknown(id: Vec<u8>) -> Self {
-        Self { id, announced: None, arrived: None, flags: Flags::default(), head_hash: None }
+        Self { id, announced: None, arrived: None, flags: Flags::default(), head_hash: None, dress: None }
     }
 
     /// The announced size where one has to be reckoned with.
@@ -134,8 +136,8 @@ pub struct Fetched {
 pub struct Details {
     /// The arrival date.
     pub date: bool,
-    /// The hash of the header block.
-    pub head_hash: bool,
+    /// The hashes of the header block. POP3 servers without TOP are asked for all of the message.
+    pub head: bool,
 }
 
 impl Source {

@@ -1,7 +1,7 @@
 //! Complete means proven complete: what is empty or far smaller than announced is not filed as mail and costs nothing on
 //! the server, and what the server lists and does not give is no silence.
 
-use crate::stage::{Account, Client, complaints, filled, mailbox, message};
+use crate::stage::{Account, Client, complaints, filled, mailbox, message, play_to};
 use crate::support::faults::{Faults, MessageFault};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::Mailbox;
@@ -149,4 +149,11 @@ fn what_is_not_described_is_fetched_all_the_same() {
     let client = Account::imap(server.port()).client();
     client.fetch_well();
     client.mail().assert_holds(&messages);
+}
+
+#[test]
+fn identity_by_content_without_top_reads_the_messages() {
+    let (report, client) = play_to("pop3-content-without-top", |account| account.with("identity: content"));
+    assert_eq!((report.new, report.exit_code()), (2, 0), "{report:#?}");
+    assert_eq!(client.subjects(), ["a", "b"]);
 }

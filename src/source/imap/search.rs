@@ -11,7 +11,7 @@ use super::session::{Session, refused, uid_in};
 use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::{Kind, Result};
-use crate::message::{Flag, Flags, head_hash, to_lf};
+use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
 use crate::safeguard::Safeguard;
 use crate::source::whole::plausible;
 use crate::source::{Details, Listed};
@@ -106,7 +106,7 @@ impl ImapSource {
     }
 
     async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {
-        let header = if details.head_hash { " BODY.PEEK[HEADER]" } else { "" };
+        let header = if details.head { " BODY.PEEK[HEADER]" } else { "" };
         let set = uid_set(uids.iter().copied());
         let command = format!("UID FETCH {set} (UID FLAGS RFC822.SIZE INTERNALDATE{header})");
         let mut found: BTreeMap<u32, Listed> = BTreeMap::new();
@@ -149,8 +149,9 @@ fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> O
             }
             AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
             AttributeValue::InternalDate(date) => (listed.arrived, is_answer) = (internal_date(date), true),
-            AttributeValue::BodySection { data: Some(head), .. } if details.head_hash => {
-                listed.head_hash = Some(head_hash(&to_lf(head)));
+            AttributeValue::BodySection { data: Some(head), .. } if details.head => {
+                let head = to_lf(head);
+                (listed.head_hash, listed.dress) = (Some(head_hash(head_of(&head))), Some(dress_hash(&head)));
             }
             _ => {}
         }
