@@ -20,7 +20,7 @@ use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
-use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source};
+use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
 use crate::state::{Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
@@ -217,7 +217,7 @@ impl FolderPass<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = wanted.iter().map(|m| m.announced).sum();
+        let bytes = wanted.iter().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
         self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
         let (outlet, receive) = Outlet::new(&self.world.memory, self.stop);
         let watch = Arc::clone(self.watch);
@@ -251,7 +251,8 @@ fn commit_all(
         let Batch { items, room } = batch;
         let published = committer.commit(items)?;
         drop(room);
-        let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, b + e.announced.max(e.size)));
+        let (messages, bytes) =
+            published.entries().fold((0, 0), |(n, b), e| (n + 1, e.announced.max(e.size).saturating_add(b)));
         watch.safe(messages, bytes);
         all.extend(published.settlements());
     }
@@ -347,7 +348,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     committer.begin_stdin(&key.origin)?;
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
-        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
+        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;
         committer.finish()?;
         if committer.report.deferred > 0 {
             return Err(Error::transient(Kind::Busy, committer.report.remarks.join("; ")));

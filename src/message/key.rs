@@ -60,7 +60,7 @@ impl Key {
 
     /// The UID, if that is what the id is.
     pub fn as_uid(&self) -> Option<u32> {
-        std::str::from_utf8(&self.id).ok()?.parse().ok()
+        uid_in_id(&self.id)
     }
 }
 
@@ -74,6 +74,12 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// The UID at the beginning of an id. Behind it, and a NUL, stands more where another message has the same UID.
+pub fn uid_in_id(id: &[u8]) -> Option<u32> {
+    let uid = id.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(uid).ok()?.parse().ok()
 }
 
 /// The name under which the files stand that are written for an account and fetched from nowhere: notices and

@@ -65,8 +65,10 @@ pub async fn choose(
             known = world.store.known(&listing.origin)?;
         }
     }
+    let changed = chooser.changed(&known, listing).await?;
     chooser.reused_ids(&known, listing).await?;
-    let new: Vec<Vec<u8>> = listing.ids.iter().filter(|id| chooser.is_new(&known, id)).cloned().collect();
+    let is_wanted = |id: &&Vec<u8>| changed.contains(*id) || chooser.is_new(&known, id);
+    let new: Vec<Vec<u8>> = listing.ids.iter().filter(is_wanted).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
@@ -124,7 +126,7 @@ impl Chooser<'_> {
         }
         let mut renamed = HashMap::new();
         let mut marks = Vec::new();
-        for listed in self.source.describe(&suspects, Details { date: false, head_hash: true }).await? {
+        for listed in self.source.describe(&suspects, Details { date: false, head: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             let key = known.key(&listed.id);
             match (before.mark, stands(self.world, &key, before, &listed)?) {
@@ -137,7 +139,7 @@ impl Chooser<'_> {
                 }
                 // Another size of the same message.
                 (Mark::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {
-                    marks.push((key, Remembered { announced: listed.announced, ..*before }));
+                    marks.push((key, Remembered { announced: listed.size(), ..*before }));
                 }
                 _ => {}
             }
@@ -176,6 +178,31 @@ impl Chooser<'_> {
         }
     }
 
+    /// Of the messages that came and were doubted, those of which the server now says something else.
+    async fn changed(&mut self, known: &Known, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
+        let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == Mark::Doubtful);
+        let doubted: Vec<Vec<u8>> = listing.ids.iter().filter(is_doubted).cloned().collect();
+        if doubted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut changed = HashSet::new();
+        let mut marks = Vec::new();
+        for listed in self.source.describe(&doubted, Details { date: false, head: true }).await? {
+            let Some(before) = known.get(&listed.id) else { continue };
+            let has_other_head =
+                before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
+            if before.announced != listed.size() || has_other_head {
+                changed.insert(listed.id);
+            } else if before.head_hash.is_none() && listed.head_hash.is_some() {
+                // What came may have another header than the server tells; from now on it is known.
+                let seen = Remembered { head_hash: listed.head_hash, ..*before };
+                marks.push((known.key(&listed.id), seen));
+            }
+        }
+        self.world.store.mark(self.owned, &marks)?;
+        Ok(changed)
+    }
+
     async fn select(&mut self, origin: &Arc<Origin>, new: Vec<Vec<u8>>) -> Result<Vec<Listed>> {
         let select = &self.account.select;
         let now = self.world.now();
@@ -184,15 +211,15 @@ impl Chooser<'_> {
             return Ok(Vec::new());
         }
         let date = select.since.is_some();
-        let mut listed = self.source.describe(&new, Details { date, head_hash: false }).await?;
-        listed.retain(|m| select.max_size.is_none_or(|max| m.announced <= max));
+        let mut listed = self.source.describe(&new, Details { date, head: false }).await?;
+        listed.retain(|m| select.max_size.is_none_or(|max| m.size() <= max));
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));
         if self.account.protocol == Protocol::Pop3 {
             // The date cost a TOP; it is not asked for again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
-                let mark = Remembered::unread(Mark::TooOld, m.announced, at);
+                let mark = Remembered::unread(Mark::TooOld, m.size(), at);
                 (Key::new(origin, m.id), mark)
             };
             self.world.store.mark(self.owned, &old.into_iter().map(too_old).collect::<Vec<_>>())?;

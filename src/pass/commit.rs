@@ -20,7 +20,7 @@ use crate::source::Item;
 use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Trouble};
 
 /// After so many failed attempts a message is set aside.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 /// So often a batch is decided when others change what its decisions read; then the next pass tries again.
 const DECISIONS: u32 = 5;
 /// Whoever was disturbed once waits so long for others that were: they decide one after the other, so that many who take
@@ -94,13 +94,14 @@ impl Committer {
             match item {
                 Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
                 Item::Failed(key, error) => self.failed(&key, &error, &mut notices)?,
+                Item::Doubtful { envelope, bytes, error } => {
+                    self.doubtful(envelope, bytes, &error, &mut notices)?;
+                }
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
         let published = self.decide_and_commit(arrived, &mut notices)?;
-        for notice in notices {
-            self.notify(&notice)?;
-        }
+        Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))?;
         Ok(published)
     }
 
@@ -197,17 +198,21 @@ impl Committer {
     /// A message the server could not give. After [`ATTEMPTS`] it is set aside and the user is told.
     fn failed(&mut self, key: &Key, error: &Error, notices: &mut Vec<Notice>) -> Result<()> {
         let cause = clean::line(error.to_string().as_bytes());
-        let now = self.world.now();
-        let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, &cause, now)?;
-        tracing::warn!("{key}: {cause} (attempt {count})");
-        self.report.failed += 1;
-        self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
-        if count >= ATTEMPTS {
-            let mark = Remembered::unread(Mark::SetAside, 0, now);
+        if self.count_attempt(key, &cause)? >= ATTEMPTS {
+            let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
             self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
             notices.push(self.set_aside(key, &cause));
         }
         Ok(())
+    }
+
+    pub(super) fn count_attempt(&mut self, key: &Key, cause: &str) -> Result<u32> {
+        let now = self.world.now();
+        let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, cause, now)?;
+        tracing::warn!("{key}: {cause} (attempt {count})");
+        self.report.failed += 1;
+        self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
+        Ok(count)
     }
 
     fn set_aside(&self, key: &Key, why: &str) -> Notice {

@@ -50,7 +50,7 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    pub(super) fn new(world: &World, Fetched { envelope, bytes }: Fetched) -> Self {
+    pub(super) fn new(world: &World, Fetched { envelope, bytes, .. }: Fetched) -> Self {
         Self { envelope, message: Arc::new(world.message(bytes)), given_up: None }
     }
 }

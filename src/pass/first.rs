@@ -75,12 +75,13 @@ impl FirstRun<'_> {
         origin: &Arc<Origin>,
         new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
-        let details = Details { date: self.account.protocol == Protocol::Imap, head_hash: false };
+        let details = Details { date: self.account.protocol == Protocol::Imap, head: false };
         let described = source.describe(&new, details).await?;
         let now = self.world.now();
         let skipped = described.into_iter().map(|listed| {
             let at = listed.arrived.unwrap_or(now);
-            (Key::new(origin, listed.id), Remembered::unread(Mark::Skipped, listed.announced, at))
+            let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
+            (Key::new(origin, listed.id), mark)
         });
         self.world.store.mark(self.owned, &skipped.collect::<Vec<_>>())?;
         Ok(Vec::new())
@@ -94,11 +95,14 @@ impl FirstRun<'_> {
         since: Timestamp,
         new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
-        let described = source.describe(&new, Details { date: true, head_hash: false }).await?;
+        let described = source.describe(&new, Details { date: true, head: false }).await?;
         let old: Vec<(Key, Remembered)> = described
             .into_iter()
             .filter_map(|listed| Some((listed.arrived.filter(|at| *at < since)?, listed)))
-            .map(|(at, listed)| (Key::new(origin, listed.id), Remembered::unread(Mark::Skipped, listed.announced, at)))
+            .map(|(at, listed)| {
+                let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
+                (Key::new(origin, listed.id), mark)
+            })
             .collect();
         if old.is_empty() {
             return Ok(new);

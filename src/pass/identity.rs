@@ -30,7 +30,7 @@ pub(super) enum Stands {
 pub(super) fn stands(world: &World, key: &Key, known: &Remembered, listed: &Listed) -> Result<Stands> {
     let (Some(head), Some(dress)) = (listed.head_hash, listed.dress) else { return Ok(Stands::Unknown) };
     let Some(known_head) = known.head_hash else { return by_file(world, key, head, dress) };
-    let is_size_equal = known.announced == 0 || listed.announced == 0 || known.announced == listed.announced;
+    let is_size_equal = known.announced == 0 || listed.size() == 0 || known.announced == listed.size();
     if known_head == head && is_size_equal {
         return Ok(Stands::Same);
     }

@@ -4,6 +4,7 @@ mod choose;
 mod coming;
 mod commit;
 mod decide;
+mod doubtful;
 mod explain;
 mod facts;
 mod first;

@@ -99,11 +99,11 @@ impl Recogniser<'_> {
                 old_keys.push(known.key(id));
             }
         }
-        let described = source.describe(&listing.ids, Details { date: true, head_hash: true }).await?;
+        let described = source.describe(&listing.ids, Details { date: true, head: true }).await?;
         let mut marks = Vec::new();
         for listed in described {
-            let by_head = (listed.announced, listed.head_hash, None);
-            let by_arrival = (listed.announced, None, listed.arrived);
+            let by_head = (listed.size(), listed.head_hash, None);
+            let by_arrival = (listed.size(), None, listed.arrived);
             let found = [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop());
             if let Some(remembered) = found {
                 marks.push((Key::new(&listing.origin, listed.id), remembered));

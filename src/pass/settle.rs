@@ -90,7 +90,7 @@ impl Settling<'_> {
         for batch in earlier.chunks(BATCH) {
             let mut by_id: HashMap<&[u8], &Settlement> = batch.iter().map(|s| (&*s.key().id, s)).collect();
             let ids: Vec<Vec<u8>> = batch.iter().map(|s| s.key().id.clone()).collect();
-            for listed in source.describe(&ids, Details { date: false, head_hash: true }).await? {
+            for listed in source.describe(&ids, Details { date: false, head: true }).await? {
                 let (Some(settlement), Some(known)) = (by_id.remove(&*listed.id), self.known.get(&listed.id)) else {
                     continue;
                 };

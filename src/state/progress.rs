@@ -224,7 +224,9 @@ impl Published {
 
     /// The permission for each message to leave the server.
     pub fn settlements(&self) -> impl Iterator<Item = Settlement> {
-        self.entries.iter().map(|(_, entry)| Settlement { key: entry.key.clone() })
+        // Where no size was announced nothing proves that this is all of it; the next pass looks at it once more.
+        let is_proven = |entry: &&Entry| entry.announced > 0 || entry.size == 0;
+        self.entries.iter().map(|(_, entry)| entry).filter(is_proven).map(|entry| Settlement { key: entry.key.clone() })
     }
 }
 

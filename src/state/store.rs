@@ -167,6 +167,9 @@ pub enum Mark {
     SetAside,
     /// It was here and the server's copy was deleted or moved.
     Settled,
+    /// What came of it is here and may not be all of it: its copy on the server is never settled, and it is fetched once
+    /// more when the server says something else about it.
+    Doubtful,
     /// POP3: it is older than the account's `since`. The time is that of its arrival.
     TooOld,
     /// It was recorded and its files are nowhere: it is fetched again and told to nobody.
@@ -177,8 +180,6 @@ pub enum Mark {
     NotLetGo,
     /// Another server's dress of a message that is here: it stays on the server.
     Redressed,
-    /// What the server gave is here and was doubted: it stays on the server.
-    Doubtful,
 }
 
 /// One remembered key.

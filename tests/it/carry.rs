@@ -20,7 +20,7 @@ use mailsluice::filter::{Answer, Ask, Facts};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 use mailsluice::pass::{Committer, Decide, World};
 use mailsluice::pipeline;
-use mailsluice::source::{Fetched, Item};
+use mailsluice::source::{Fetched, Item, Whole};
 use mailsluice::state::{JournalRow, Places, RealDisk, SqliteStore};
 use tempfile::TempDir;
 
@@ -85,7 +85,7 @@ impl Home {
         let item = |(n, bytes): (usize, Bytes)| {
             let arrived = Timestamp::from_second(1_700_000_000).unwrap();
             let envelope = Envelope { key: key(n + 1), arrived, flags: Flags::default(), announced: 1 };
-            Item::Fetched(Fetched { envelope, bytes })
+            Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })
         };
         committer.commit(messages.into_iter().enumerate().map(item).collect()).unwrap();
         committer.finish().unwrap();
@@ -271,7 +271,7 @@ fn what_changes_again_and_again_is_left_for_the_next_pass() {
     };
     let mut committer = home.committer(decide);
     let envelope = Envelope { key: key(1), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
-    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
     let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(home.mail(), BTreeMap::new());
@@ -402,7 +402,7 @@ fn an_mbox_is_appended_to_and_a_folder_of_its_name_keeps_the_message_away() {
     drop(committer);
     let mut committer = home.committer(into_box("old"));
     let envelope = Envelope { key: key(9), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
-    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
     let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
     assert!(error.is_transient(), "{error}");
     drop(committer);

@@ -51,3 +51,4 @@ mod state;
 mod storm;
 mod tls;
 mod two_away;
+mod whole;

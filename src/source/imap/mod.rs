@@ -12,13 +12,14 @@ mod mutf7;
 mod search;
 mod session;
 mod settle;
+mod windows;
 
 use std::sync::Arc;
 
 use super::{Listing, Spool};
 use crate::config::{Account, Folders, Retention};
 use crate::error::{Error, Kind, Result};
-use crate::message::Origin;
+use crate::message::{Origin, uid_in_id};
 use session::Session;
 
 /// A logged-in connection and the folder that is open on it.
@@ -85,5 +86,5 @@ impl ImapSource {
 }
 
 fn uid_of(id: &[u8]) -> Option<u32> {
-    std::str::from_utf8(id).ok()?.parse().ok()
+    uid_in_id(id)
 }

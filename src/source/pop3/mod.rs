@@ -4,6 +4,7 @@
 //! it to different ones, so an ordinal among equals belongs to the key. Deletion is believed only when QUIT
 //! was answered with `+OK`.
 
+mod heads;
 mod listing;
 mod session;
 mod transfer;
@@ -26,6 +27,8 @@ pub struct Pop3Source {
     spool: Spool,
     origin: Arc<Origin>,
     identity: Identity,
+    /// Whether the server has TOP, once that is known.
+    has_top: Option<bool>,
     /// The messages of this session, by id.
     messages: HashMap<Vec<u8>, Numbered>,
     /// Messages that were marked for deletion and go with QUIT.
@@ -36,7 +39,7 @@ pub struct Pop3Source {
 #[derive(Clone, Copy, Debug)]
 struct Numbered {
     number: u32,
-    size: u64,
+    size: Option<u64>,
 }
 
 impl Pop3Source {
@@ -48,6 +51,7 @@ impl Pop3Source {
             spool,
             origin: Arc::new(origin),
             identity: account.identity,
+            has_top: None,
             messages: HashMap::new(),
             marked: Vec::new(),
         })
