@@ -286,9 +286,9 @@ fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: 
             committer.rescue(key, read(world, path)?)?;
         }
         let text = format!(
-            "After a crash the file {} was found, complete or not, of a message that the server does not list any \
-             more. It is in the inbox now.",
-            path.display()
+            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
+             is in the inbox now.",
+            name.as_str()
         );
         let account = committer.report.account.clone();
         committer.notify(&Notice { cause: Cause::Recovered, account, text })?;

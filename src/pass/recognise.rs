@@ -49,7 +49,8 @@ impl Recogniser<'_> {
             false => Vec::new(),
         };
         if !earlier.is_empty() {
-            return self.by_content(source, listing, &earlier).await.map(Recognised::Renumbered);
+            let found = self.by_content(source, listing, &earlier).await?;
+            return Ok(Recognised::Renumbered(self.notice(listing, found)));
         }
         let since = store.rebuilt().max(self.registered.moved);
         let is_due = match since {
@@ -59,7 +60,10 @@ impl Recogniser<'_> {
         if is_due {
             let moved = self.registered.moved.is_some_and(|moved| since == Some(moved)) && !known.is_empty();
             let notice = match moved {
-                true => Some(self.by_content(source, listing, std::slice::from_ref(&listing.origin)).await?),
+                true => {
+                    let found = self.by_content(source, listing, std::slice::from_ref(&listing.origin)).await?;
+                    Some(self.notice(listing, found))
+                }
                 false => None,
             };
             let found = self.by_file_name(listing, known)?;
@@ -71,8 +75,11 @@ impl Recogniser<'_> {
             });
         }
         if self.all_ids_changed(listing, known) && Safeguard::RecogniseRenumbered.is_on() {
-            let origin = std::slice::from_ref(&listing.origin);
-            return self.by_content(source, listing, origin).await.map(Recognised::Renumbered);
+            let found = self.by_content(source, listing, std::slice::from_ref(&listing.origin)).await?;
+            // Nothing is here still: the mailbox was emptied by somebody, and this is new mail.
+            if found > 0 {
+                return Ok(Recognised::Renumbered(self.notice(listing, found)));
+            }
         }
         Ok(Recognised::Not)
     }
@@ -86,8 +93,8 @@ impl Recogniser<'_> {
     }
 
     /// Messages are matched by header and size, each old one at most once. What matches is remembered under its new number,
-    /// what does not is new mail.
-    async fn by_content(&self, source: &mut Source, listing: &Listing, earlier: &[Arc<Origin>]) -> Result<Notice> {
+    /// what does not is new mail. The result is how many matched.
+    async fn by_content(&self, source: &mut Source, listing: &Listing, earlier: &[Arc<Origin>]) -> Result<usize> {
         let mut old: HashMap<Print, Vec<Remembered>> = HashMap::new();
         let mut old_keys = Vec::new();
         for origin in earlier {
@@ -109,17 +116,23 @@ impl Recogniser<'_> {
                 marks.push((Key::new(&listing.origin, listed.id), remembered));
             }
         }
-        let text = format!(
-            "The server changed the numbers of the messages in the folder {}. {} of its {} messages were recognised as being \
-             here already; the others are fetched as new. Nothing was deleted on the server in this pass.",
-            listing.origin.folder,
-            marks.len(),
-            listing.ids.len()
-        );
+        if marks.is_empty() && earlier == [Arc::clone(&listing.origin)] {
+            return Ok(0);
+        }
         self.world.store.forget(self.owned, &old_keys)?;
         self.world.store.mark(self.owned, &marks)?;
         self.world.store.listed(self.owned, &listing.origin, &[], self.world.now())?;
-        Ok(Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text })
+        Ok(marks.len())
+    }
+
+    fn notice(&self, listing: &Listing, found: usize) -> Notice {
+        let text = format!(
+            "The server changed the numbers of the messages in the folder {}. {found} of its {} messages were recognised as \
+             being here already; the others are fetched as new. Nothing was deleted on the server in this pass.",
+            listing.origin.folder,
+            listing.ids.len()
+        );
+        Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text }
     }
 
     /// The Maildirs may hold files with names derived from keys that our database does not know: those messages are here.
