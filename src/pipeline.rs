@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -179,6 +180,7 @@ impl FolderPass<'_> {
         committer.report.remarks.extend(remarks);
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
+        self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
@@ -199,6 +201,23 @@ impl FolderPass<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day.
+    fn compare_clocks(&self, wanted: &[Listed], committer: &mut Committer) -> Result<()> {
+        let (store, now) = (&self.world.store, self.world.now());
+        if store.observe(now, false)? {
+            return Ok(());
+        }
+        let is_now = |at: Timestamp| now.duration_since(at).abs() <= SignedDuration::from_hours(24);
+        if wanted.iter().filter_map(|listed| listed.arrived).any(is_now) && store.observe(now, true)? {
+            return Ok(());
+        }
+        let text = format!(
+            "The clock of this machine says {now}, which does not follow the last time that was seen. Until it has gone on for \
+             a day, or mail that comes just now has the same date, nothing is deleted or given up because of its age."
+        );
+        committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
     }
 
     /// Messages that were recorded and stand nowhere count as new again, where the server lists them still.

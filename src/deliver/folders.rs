@@ -76,7 +76,8 @@ impl Folders {
             return Ok(());
         }
         self.need_root(disk)?;
-        create(disk, maildir).map_err(|e| Error::disk(format!("creating the folder {}", maildir.display()), e))?;
+        let made = create(disk, maildir).and_then(|()| usable(disk, maildir));
+        made.map_err(|e| Error::of_target(maildir, format!("creating the folder {}", maildir.display()), e))?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
     }
@@ -99,7 +100,7 @@ impl Folders {
             mbox::create(disk, file)?;
             sync_with_parents(disk, dir)
         };
-        create().map_err(|e| Error::disk(format!("creating the mbox {}", file.display()), e))?;
+        create().map_err(|e| Error::of_target(file, format!("creating the mbox {}", file.display()), e))?;
         self.durable().insert(file.to_path_buf());
         Ok(())
     }
@@ -153,6 +154,11 @@ fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
         disk.make_dir(&maildir.join(sub))?;
     }
     sync_with_parents(disk, maildir)
+}
+
+/// A folder that was taken away from us is noticed before anything is recorded for it.
+fn usable(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
+    ["cur", "new", "tmp"].iter().try_for_each(|sub| disk.writable(&maildir.join(sub)))
 }
 
 fn create_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

@@ -14,4 +14,4 @@ pub use keywords::Letters;
 pub use orphans::{Orphan, files_named, find_originals, find_published, find_staged};
 pub use publish::publish;
 pub use recover::{recover, recover_with};
-pub use stage::{Plan, Stager};
+pub use stage::{Plan, Stager, files_of};

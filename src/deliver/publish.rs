@@ -42,7 +42,7 @@ pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::NotStaged),
         Err(e) => Err(e),
     };
-    result.map_err(|e| Error::disk(format!("publishing {}", to.display()), e))
+    result.map_err(|e| Error::of_target(&target.maildir, format!("publishing {}", to.display()), e))
 }
 
 /// The name is taken. By the same bytes: they are published, by this program before a crash. By others: both stand.

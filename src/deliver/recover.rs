@@ -61,8 +61,12 @@ fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) 
         if standing.holds(target)? {
             remove_staged(disk, target)?;
             stands = true;
-        } else if publish_one(disk, target)? == Outcome::Published {
-            stands = true;
+        } else {
+            stands |= match publish_one(disk, target) {
+                // A folder that was taken away since: what is staged there cannot be reached either.
+                Err(error) if error.target().is_some() => false,
+                outcome => outcome? == Outcome::Published,
+            };
         }
     }
     for target in &row.mboxes {

@@ -52,6 +52,11 @@ impl Plan {
     }
 }
 
+/// Every file of a batch that was staged.
+pub fn files_of(staged: &Staged) -> Vec<PathBuf> {
+    staged.entries().iter().flat_map(staged_files).collect()
+}
+
 /// Every file that was staged for an entry.
 fn staged_files(entry: &Entry) -> impl Iterator<Item = PathBuf> {
     let Entry { targets, mboxes, tellings, spooled, .. } = entry;
@@ -102,9 +107,9 @@ impl Stager<'_> {
     }
 
     /// Takes a batch back that was not recorded. What its messages came in stays.
-    pub fn unstage(self, staged: &Staged, came_in: &[PathBuf]) -> Result<()> {
-        for path in staged.entries().iter().flat_map(staged_files).filter(|path| !came_in.contains(path)) {
-            match self.disk.remove(&path) {
+    pub fn unstage(self, staged: &[PathBuf], came_in: &[PathBuf]) -> Result<()> {
+        for path in staged.iter().filter(|path| !came_in.contains(path)) {
+            match self.disk.remove(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::disk(format!("removing {}", path.display()), e));
                 }
@@ -112,7 +117,8 @@ impl Stager<'_> {
             }
         }
         // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
-        self.sync_dirs(staged.entries().iter()).map(drop)
+        let dirs = staged.iter().filter_map(|path| path.parent());
+        sync_dirs(self.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
     }
 
     fn ensure_folders(self, entry: &Entry) -> Result<()> {
@@ -167,7 +173,10 @@ impl Stager<'_> {
                 Some(first) => self.link_or_write(first, &path, plan, version),
                 None => self.write_new(&path, plan, version),
             };
-            done.map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+            done.map_err(|e| match path.parent().filter(|dir| dir.ends_with("tmp")).and_then(Path::parent) {
+                Some(maildir) => Error::of_target(maildir, format!("writing {}", path.display()), e),
+                None => Error::disk(format!("writing {}", path.display()), e),
+            })?;
             written.entry(version).or_insert(path);
         }
         Ok(())

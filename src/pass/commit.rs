@@ -9,15 +9,16 @@ use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
-use super::{Cause, Notice, Report, World};
+use super::targets::Refused;
+use super::{Cause, Notice, Report, World, mounted};
 use crate::clean;
 use crate::config::template::Template;
 use crate::decision::Decision;
-use crate::deliver::{Plan, publish};
+use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Trouble};
+use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
 /// After so many failed attempts a message is set aside.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -41,6 +42,8 @@ pub struct Committer {
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
     done: Vec<EntryId>,
+    /// Targets that could not take messages of the batch at hand.
+    refused: Refused,
     /// What it did.
     pub report: Report,
 }
@@ -57,6 +60,7 @@ impl Committer {
             first_look: None,
             attempts: HashMap::new(),
             done: Vec::new(),
+            refused: Refused::default(),
             report: Report::of(account),
         }
     }
@@ -162,17 +166,20 @@ impl Committer {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }
-        let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
-        let (plans, remarks) = planner.plan_all(decided)?;
-        let came_in: Vec<PathBuf> = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
+        let (staged, remarks, came_in) = self.stage(decided)?;
         let stager = self.world.stager(&self.owned);
-        let staged = stager.stage(plans)?;
-        let recorded = match self.world.store.record(&self.owned, staged, &self.done)? {
-            Recording::Recorded(recorded) => recorded,
-            Recording::Changed(staged) => {
-                stager.unstage(&staged, &came_in)?;
+        let files = files_of(&staged);
+        let recorded = match self.world.store.record(&self.owned, staged, &self.done) {
+            Ok(Recording::Recorded(recorded)) => recorded,
+            Ok(Recording::Changed(_)) => {
+                stager.unstage(&files, &came_in)?;
                 self.owned.is_staging(false);
                 return Ok(None);
+            }
+            Err(error) => {
+                // Nothing was settled, so whatever the state says now, the message comes again.
+                stager.unstage(&files, &came_in).ok();
+                return Err(error);
             }
         };
         self.done.clear();
@@ -182,7 +189,31 @@ impl Committer {
         self.owned.is_staging(false);
         self.report.remarks.extend(remarks);
         self.count(&published);
+        for notice in std::mem::take(&mut self.refused).notices(&self.account) {
+            self.notify(&notice)?;
+        }
         Ok(Some(published))
+    }
+
+    /// Writes the files of a batch. Where a folder cannot take its messages, they are staged for the inbox.
+    fn stage(&mut self, decided: Vec<Decided>) -> Result<(Staged, Vec<String>, Vec<PathBuf>)> {
+        mounted(&self.world)?;
+        loop {
+            let planner =
+                Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
+            let mut decided = decided.clone();
+            self.refused.redirect(&mut decided, &planner);
+            let staged = planner.plan_all(decided).and_then(|(plans, remarks)| {
+                let came_in = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
+                let staged = self.world.stager(&self.owned).stage(plans)?;
+                Ok((staged, remarks, came_in))
+            });
+            match staged {
+                Ok(staged) => return Ok(staged),
+                // Each target is noted once, so this ends.
+                Err(error) => self.refused.note(error, &planner)?,
+            }
+        }
     }
 
     /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.

@@ -152,7 +152,8 @@ impl Committer {
         let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
         let cause = format!("the rule `{rule}` asked for it to be decided later: {cause}");
         let attempt = self.world.store.attempt(&self.owned, key, Trouble::Deferred, &cause, now)?;
-        if attempt.count >= DEFERRALS || now.duration_since(attempt.first) >= DEFERRED {
+        let is_too_old = now.duration_since(attempt.first) >= DEFERRED && self.world.is_time_plausible()?;
+        if attempt.count >= DEFERRALS || is_too_old {
             return Ok(Some(format!("{cause} ({} times since {})", attempt.count, attempt.first)));
         }
         self.report.deferred += 1;

@@ -32,6 +32,10 @@ pub enum Cause {
     Undelivered(i64, usize),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
+    /// The clock of this machine may be wrong.
+    ClockDoubted,
+    /// A folder or mbox file cannot take messages.
+    TargetRefuses(String),
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -51,6 +55,8 @@ impl Cause {
         let word = match self {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
+            Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
+            Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
             Self::Doubtful => "doubtful",
             Self::Crashed => "crashed",
@@ -78,6 +84,8 @@ impl Cause {
         match self {
             Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses(_) => "a relay does not take mail",
+            Self::TargetRefuses(_) => "a folder cannot take mail",
+            Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
             Self::Doubtful => "a message did not come whole",
             Self::Crashed => "a message was filed without its rules",
@@ -91,6 +99,10 @@ impl Cause {
             Self::NeverPublished => "a message is nowhere",
         }
     }
+}
+
+fn short_hash(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..8])
 }
 
 /// A notice about one account.

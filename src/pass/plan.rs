@@ -19,7 +19,7 @@ use crate::state::{About, Entry, Mark, MboxTarget, Owned, Target};
 const TAKEN: &str = "all 26 keywords of that folder are taken";
 
 /// A message with what was decided about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
@@ -80,9 +80,23 @@ impl Planner<'_> {
                 self.into.expand_into(self.account, &if is_ours { FolderName::inbox() } else { remote })
             }
             Place::Folder(folder) => folder.clone(),
+            Place::Inbox => FolderName::inbox(),
             Place::Mbox(_) => return None,
         };
         Some(self.world.folders.maildir(&folder))
+    }
+
+    /// The Maildir or mbox file of a filing.
+    pub(super) fn target(self, filing: &Filing, envelope: &Envelope) -> Option<PathBuf> {
+        match &filing.place {
+            Place::Mbox(folder) => Some(self.world.folders.mbox(folder)),
+            _ => self.maildir(filing, envelope),
+        }
+    }
+
+    /// Whether that is where mail goes that no folder takes.
+    pub(super) fn is_inbox(self, target: &std::path::Path) -> bool {
+        self.world.folders.maildir(&FolderName::inbox()) == *target
     }
 
     fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
@@ -201,7 +215,7 @@ impl<'a> Files<'a> {
         info.extend(small);
         let info = if info.is_empty() { info } else { format!(":2,{info}") };
         let folder = self.planner.world.folders.name_of(&maildir);
-        let verb = if filing.place == Place::Keep { "keep" } else { "fileinto" };
+        let verb = if matches!(filing.place, Place::Keep | Place::Inbox) { "keep" } else { "fileinto" };
         let mut words = in_words(verb, &folder, filing.version, &flags);
         if !dropped.is_empty() {
             let dropped = dropped.join(" ");

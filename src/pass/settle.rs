@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::message::Key;
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listing, Source};
-use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement};
+use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_possible};
 
 /// A folder whose messages are to be settled.
 #[derive(Debug)]
@@ -39,7 +39,11 @@ impl Settling<'_> {
         let now = world.now();
         let (before, new) = match self.retention {
             Retention::Keep => return Ok(()),
-            Retention::DeleteAfter(age) => (now.checked_sub(*age).unwrap_or(Timestamp::MIN), Vec::new()),
+            Retention::DeleteAfter(_) if !world.is_time_plausible()? => return Ok(()),
+            Retention::DeleteAfter(age) => {
+                self.begin_anew(world, now)?;
+                (now.checked_sub(*age).unwrap_or(Timestamp::MIN), Vec::new())
+            }
             Retention::Delete | Retention::MoveTo(_) | Retention::MarkSeen => (now, new),
         };
         let earlier = self.earlier(recovered, before, now);
@@ -60,10 +64,22 @@ const BATCH: usize = 1_000;
 const AGAIN: SignedDuration = SignedDuration::from_hours(24);
 
 impl Settling<'_> {
+    /// What was fetched by a clock that cannot have been right is as old as now.
+    fn begin_anew(&self, world: &World, now: Timestamp) -> Result<()> {
+        let impossible = self.known.here().filter(|(_, r)| !is_possible(r.at) && Safeguard::PlausibleTime.is_on());
+        let marks: Vec<(Key, Remembered)> =
+            impossible.map(|(id, r)| (self.known.key(id), Remembered { at: now, ..*r })).collect();
+        if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
+    }
+
     /// What an earlier session fetched and the server still lists.
     fn earlier(&self, recovered: &Recovered, before: Timestamp, now: Timestamp) -> Vec<Settlement> {
         let listed: HashSet<&[u8]> = self.listing.ids.iter().map(Vec::as_slice).collect();
         let mut earlier = Settlement::of_earlier(self.known, recovered, before);
+        if matches!(self.retention, Retention::DeleteAfter(_)) && Safeguard::PlausibleTime.is_on() {
+            let is_dated = |s: &Settlement| self.known.get(&s.key().id).is_some_and(|r| is_possible(r.at));
+            earlier.retain(is_dated);
+        }
         if *self.retention != Retention::MarkSeen {
             earlier.extend(Settlement::not_let_go(self.known, recovered, now.saturating_sub(AGAIN).unwrap_or(now)));
         }

@@ -161,6 +161,11 @@ impl World {
         (self.now)()
     }
 
+    /// Whether the time is plausible. Where it is not, nothing is pruned, given up, forgotten or deleted by its age.
+    pub fn is_time_plausible(&self) -> Result<bool> {
+        self.store.observe(self.now(), false)
+    }
+
     /// The writer of batches.
     pub fn stager<'a>(&'a self, owned: &'a Owned) -> Stager<'a> {
         Stager { disk: &*self.disk, folders: &self.folders, owned, threads: self.threads }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
+use rustix::fs::{Access, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
 use rustix::io::Errno;
 
 /// Everything the program does to mail files. Paths are absolute.
@@ -42,6 +42,8 @@ pub trait Disk: Send + Sync {
     /// Device and inode of what stands at that path, by which a directory that is reached twice is known; `None` when there
     /// is nothing, or no such numbers.
     fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
+    /// Fails where files cannot be made and renamed in a directory.
+    fn writable(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
@@ -195,6 +197,10 @@ impl Disk for RealDisk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    fn writable(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK)?)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

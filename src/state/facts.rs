@@ -10,6 +10,8 @@ pub(super) const IDENTITY: &str = "identity";
 pub const ROOT: &str = "root";
 /// When the state was found to be older than what it speaks of, or was made anew.
 pub(super) const REBUILT: &str = "rebuilt";
+/// The last time that was seen.
+pub(super) const SEEN: &str = "seen";
 /// How many transactions there were.
 const WATER: &str = "water";
 

@@ -1,7 +1,7 @@
 //! Opening the state: the database, what it is compared with, and what follows when it is not the one that was left.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,43 @@ impl SqliteStore {
         }
         store.compare().map_err(|e| damaged_or(e, &state))?;
         Ok(store)
+    }
+
+    /// What is wrong with the database, if it is damaged.
+    pub fn damage(state: &Path) -> Result<Option<Error>> {
+        let file = state.join("state.db");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let check = || -> rusqlite::Result<String> {
+            let db = Connection::open(&file)?;
+            db.busy_timeout(PATIENCE)?;
+            db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        };
+        match check() {
+            Ok(verdict) if verdict == "ok" => Ok(None),
+            Ok(verdict) => Ok(Some(Error::transient(Kind::State, "the database is damaged").said(verdict))),
+            Err(e) if is_damage(&e.to_string()) => {
+                Ok(Some(Error::state("the database is damaged", e)))
+            }
+            Err(e) => Err(Error::state("looking at the database", e)),
+        }
+    }
+
+    /// Moves a damaged database out of the way, as a whole. The next opening makes a new one.
+    pub fn set_damaged_aside(state: &Path) -> Result<PathBuf> {
+        let _lock = Lock::take(&state.join("locks"), "(state)", PATIENCE)?;
+        let aside = state.join(format!("damaged-{}", Timestamp::now().as_second()));
+        let failed = |e| Error::disk(format!("setting the database aside in {}", aside.display()), e);
+        std::fs::DirBuilder::new().mode(0o700).create(&aside).map_err(failed)?;
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            match std::fs::rename(state.join(file), aside.join(file)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+                _ => {}
+            }
+        }
+        sync_with_parents(&RealDisk, &aside).map_err(failed)?;
+        Ok(aside)
     }
 
     /// Whether there is a database in the state folder.
@@ -188,12 +225,15 @@ fn refuse_foreign(dir: &Path) -> Result<()> {
     Err(Error::permanent(Kind::State, format!("the state folder {} is not used: {problem}", dir.display())))
 }
 
+fn is_damage(text: &str) -> bool {
+    ["not a database", "malformed", "corrupt"].iter().any(|sign| text.contains(sign))
+}
+
 /// What is no database any more says so, and what to do.
 fn damaged_or(error: Error, state: &Path) -> Error {
     let doing = format!("opening the state in {}", state.display());
     let text = error.to_string();
-    let is_damaged = ["not a database", "malformed", "corrupt"].iter().any(|sign| text.contains(sign));
-    match is_damaged {
+    match is_damage(&text) {
         true => {
             let hint = "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
             Error::transient(Kind::State, format!("{doing}: {hint}")).because(error)

@@ -11,6 +11,7 @@ use super::rows::{
     Origins, attempt, finish, forget, insert_entry, journal_row, mboxes, remember, remembered, take_back_noted, targets,
     time, trouble_number,
 };
+use super::clock::{Seen, is_possible};
 use super::slots::Slots;
 use super::water::Water;
 use super::{
@@ -21,6 +22,7 @@ use super::{
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
+use crate::safeguard::Safeguard;
 
 /// The store that the program uses.
 #[derive(Debug)]
@@ -128,6 +130,15 @@ impl Store for SqliteStore {
 
     fn set_fact(&self, name: &str, value: &str) -> Result<()> {
         self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
+    }
+
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool> {
+        let before = self.fact(facts::SEEN)?.and_then(|text| Seen::parse(&text));
+        let (seen, believed) = Seen::observe(before, now, agrees);
+        if before != Some(seen) {
+            self.set_fact(facts::SEEN, &seen.text())?;
+        }
+        Ok(believed && is_possible(now) || !Safeguard::PlausibleTime.is_on())
     }
 
     fn rebuilt(&self) -> Option<Timestamp> {
@@ -395,6 +406,12 @@ impl Store for SqliteStore {
 
     fn is_spooled(&self, path: &Path) -> Result<bool> {
         self.is_named(&Places::in_spool(path))
+    }
+
+    fn was_told(&self, path: &Path) -> Result<bool> {
+        self.read("looking up a spooled message", |db| {
+            db.prepare_cached("SELECT 1 FROM outbox WHERE bytes = ?1")?.exists([Places::in_spool(path)])
+        })
     }
 
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {

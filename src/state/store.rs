@@ -29,6 +29,10 @@ pub trait Store: Send + Sync {
     /// Notes one thing that the state knows of itself.
     fn set_fact(&self, name: &str, value: &str) -> Result<()>;
 
+    /// Whether the time is plausible, by the last time that was seen; `agrees`: a server's clock says the same within a day.
+    /// Where it is not, nothing irreversible happens.
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool>;
+
     /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
     fn rebuilt(&self) -> Option<Timestamp>;
 
@@ -145,6 +149,9 @@ pub trait Store: Send + Sync {
     /// Whether that file in the spool, known by its name alone, is needed: the journal names it, or a row of the outbox that
     /// is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
+
+    /// Whether a row of the outbox had its bytes in that file of the spool, whatever became of it.
+    fn was_told(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;

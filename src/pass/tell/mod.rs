@@ -174,7 +174,7 @@ impl Pass<'_> {
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-        if now.duration_since(row.at) > lifetime {
+        if now.duration_since(row.at) > lifetime && self.world.is_time_plausible()? {
             let cause = format!("it could not be told in time; the last answer was: {}", row.said);
             return self.give_up_unsent(row, &cause);
         }

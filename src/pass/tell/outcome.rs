@@ -1,5 +1,7 @@
 //! What became of a row, noted.
 
+use jiff::SignedDuration;
+
 use super::undelivered::{self, GivenUp};
 use super::{Item, Pass, ROUND};
 use crate::clean;
@@ -10,6 +12,9 @@ use crate::outbox::relay::Verdict;
 use crate::outbox::retry;
 use crate::pass::leftovers;
 use crate::state::{OutboxRow, OutboxState};
+
+/// So long a row waits that would be given up by a clock that may be wrong.
+const DOUBTED: SignedDuration = SignedDuration::from_hours(1);
 
 impl Pass<'_> {
     /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
@@ -102,7 +107,12 @@ impl Pass<'_> {
         let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
         row.said = cause.to_owned();
         row.changed = now;
-        match (retry::next(row.attempts + 1, row.at, now, lifetime, chance), original) {
+        let next = match retry::next(row.attempts + 1, row.at, now, lifetime, chance) {
+            // By a clock that may be wrong nothing is given up.
+            None if !self.world.is_time_plausible()? => Some(now.saturating_add(DOUBTED).unwrap_or(now)),
+            next => next,
+        };
+        match (next, original) {
             (Some(due), _) => {
                 row.due = due;
                 row.state = OutboxState::Waiting;

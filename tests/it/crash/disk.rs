@@ -317,6 +317,10 @@ impl Disk for ForgetfulDisk {
         Ok(None)
     }
 
+    fn writable(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.step("sync directory", dir)?;
         if inner.seen.get(dir) != Some(&Node::Directory) {
