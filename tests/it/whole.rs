@@ -1,7 +1,7 @@
 //! Complete means proven complete: what is empty or far smaller than announced is not filed as mail and costs nothing on
 //! the server, and what the server lists and does not give is no silence.
 
-use crate::stage::{Account, Client, complaints, filled, mailbox, message, play_to};
+use crate::stage::{Account, Client, complaints, filled, mailbox, message, play, play_to};
 use crate::support::faults::{Faults, MessageFault};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::Mailbox;
@@ -156,4 +156,11 @@ fn identity_by_content_without_top_reads_the_messages() {
     let (report, client) = play_to("pop3-content-without-top", |account| account.with("identity: content"));
     assert_eq!((report.new, report.exit_code()), (2, 0), "{report:#?}");
     assert_eq!(client.subjects(), ["a", "b"]);
+}
+
+#[test]
+fn a_reply_that_is_odd_costs_no_message() {
+    let (report, client) = play("odd-replies");
+    assert_eq!((report.new, report.exit_code()), (3, 0), "{report:#?}");
+    client.mail().assert_holds(&["Subject: a\n\na.\n", "Subject: b", "Subject: say \"\\ c\""]);
 }

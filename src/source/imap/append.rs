@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use async_imap::imap_proto::{MailboxDatum, Response, StatusAttribute};
+use imap_proto::{MailboxDatum, Response, StatusAttribute};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use async_imap::imap_proto::{AttributeValue, RequestId, Response};
+use imap_proto::{AttributeValue, RequestId, Response};
 
 use super::search::uid_set;
 use super::session::{refused, uid_in};

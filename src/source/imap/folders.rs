@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use async_imap::imap_proto::{MailboxDatum, NameAttribute, Response};
+use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::{ImapSource, mutf7};
 use crate::config::Folders;

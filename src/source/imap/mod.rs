@@ -1,14 +1,16 @@
-//! IMAP4rev1 (RFC 3501): async-imap frames and parses, everything else is ours.
+//! IMAP4rev1 (RFC 3501): imap-proto parses, everything else is ours.
 //!
-//! async-imap's convenience calls report NO, BAD and a dead connection as success, so none is called: commands
-//! are written here and every reply is read to its tagged line (`session`). Between the socket and its parser
-//! stands a `guard` that bounds what a server can make it do.
+//! Commands are written here and every reply is read to its tagged line (`session`). Between the socket and the parser
+//! stand a `guard` that bounds what a server can make us do, `replies` that puts each together, and `mend` that says in
+//! other words what the parser would misread.
 
 pub mod append;
 mod fetch;
 mod folders;
 mod guard;
+mod mend;
 mod mutf7;
+mod replies;
 mod search;
 mod session;
 mod settle;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use imap_proto::{AttributeValue, MailboxDatum, Response};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use async_imap::Client;
-use async_imap::imap_proto::{
-    AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status,
-};
+use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
-use super::guard::Guard;
+use super::mend::mend;
 use super::mutf7;
+use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::{self, Stream, deadline, sasl, within};
@@ -18,13 +16,17 @@ use crate::source::login_refused;
 
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
+/// So many replies of a session may be in words that nobody knows.
+const MAX_UNREADABLE: u32 = 1_000;
 
 /// A connection with a command loop.
 #[derive(Debug)]
 pub(super) struct Session {
-    client: Client<Guard<Stream>>,
+    replies: Replies<Stream>,
     host: String,
     tag: u32,
+    unreadable: u32,
+    is_greeted: bool,
     capabilities: Vec<String>,
 }
 
@@ -66,8 +68,8 @@ impl Session {
     }
 
     fn over(stream: Stream, host: &str) -> Self {
-        let client = Client::new(Guard::new(stream));
-        Self { client, host: host.to_owned(), tag: 0, capabilities: Vec::new() }
+        let replies = Replies::new(stream);
+        Self { replies, host: host.to_owned(), tag: 0, unreadable: 0, is_greeted: false, capabilities: Vec::new() }
     }
 
     /// Whether the server announced a capability; case does not count.
@@ -85,12 +87,12 @@ impl Session {
     }
 
     /// What a literal is written to.
-    pub(super) fn stream(&mut self) -> &mut Guard<Stream> {
-        self.client.get_mut()
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        self.replies.stream()
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let stream = self.client.get_mut();
+        let stream = self.replies.stream();
         within(deadline::REPLY, "sending a command", async {
             stream.write_all(bytes).await?;
             stream.flush().await
@@ -126,18 +128,34 @@ impl Session {
         self.finish(&tag, each).await?.map_err(|refusal| refused(&verb, &refusal.line))
     }
 
-    /// Reads one reply and looks at it. The parsed reply borrows from a buffer whose type async-imap keeps to
-    /// itself, hence the closure.
+    /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
+    /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
     async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
-        self.client.get_mut().stream().expect_within(limit);
-        match self.client.read_response().await.map_err(|e| Error::network(doing, e))? {
-            Some(reply) => Ok(look(reply.parsed())),
-            None => {
+        self.replies.stream().expect_within(limit);
+        while self.unreadable < MAX_UNREADABLE {
+            let Some(reply) = self.replies.next().await.map_err(|e| Error::network(doing, e))? else {
                 let end = std::io::ErrorKind::UnexpectedEof.into();
-                Err(Error::network(format!("{doing}: the server closed the connection"), end))
+                return Err(Error::network(format!("{doing}: the server closed the connection"), end));
+            };
+            let mended = mend(reply);
+            match parse(&mended) {
+                Some(reply) => return Ok(look(&reply)),
+                None if reply.starts_with(b"* ") && self.is_greeted => {
+                    tracing::warn!(
+                        host = self.host,
+                        "a reply that cannot be read: {}",
+                        crate::clean::line(&reply[..reply.len().min(100)])
+                    );
+                    self.unreadable += 1;
+                }
+                None => {
+                    let cause = "the server does not answer like an IMAP server";
+                    return Err(Error::permanent(Kind::Protocol, cause).said(&reply[..reply.len().min(100)]));
+                }
             }
         }
+        Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
     async fn greeting(&mut self) -> Result<Status> {
@@ -152,7 +170,7 @@ impl Session {
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
             .await??;
-        self.capabilities = capabilities.unwrap_or_default();
+        (self.capabilities, self.is_greeted) = (capabilities.unwrap_or_default(), true);
         Ok(status)
     }
 
@@ -162,13 +180,14 @@ impl Session {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
         // A reply, or what the parser cannot make one of; silence is what must be there.
-        let spoke = tokio::time::timeout(Duration::from_millis(1), self.client.read_response()).await.is_ok();
-        let (stream, early) = self.client.into_inner().into_parts();
+        let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
+        let (stream, early) = self.replies.into_parts();
         if spoke || early {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
-        Ok(Self::over(net::start_tls(stream, &account.server).await?, &account.server.host))
+        let over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
+        Ok(Self { is_greeted: true, ..over })
     }
 
     async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
