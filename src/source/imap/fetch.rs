@@ -4,8 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use imap_proto::{AttributeValue, RequestId, Response};
 
-use super::search::uid_set;
 use super::session::{refused, uid_in};
+use super::sets::uid_set;
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};

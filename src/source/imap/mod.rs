@@ -8,11 +8,13 @@ pub mod append;
 mod fetch;
 mod folders;
 mod guard;
+mod listing;
 mod mend;
 mod mutf7;
 mod replies;
 mod search;
 mod session;
+mod sets;
 mod settle;
 mod windows;
 
@@ -22,6 +24,7 @@ use super::{Listing, Spool};
 use crate::config::{Account, Folders, Retention};
 use crate::error::{Error, Kind, Result};
 use crate::message::Origin;
+use listing::Uids;
 use session::Session;
 
 /// A logged-in connection and the folder that is open on it.
@@ -67,12 +70,11 @@ impl ImapSource {
             )
         })?;
         self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
-        let uids = self.session.search_uids(selected.exists, "ALL").await?;
-        // Fewer is a listing cut short; more is mail that arrived meanwhile.
-        let odd = (uids.len() < selected.exists as usize)
-            .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, uids.len()));
-        let ids = uids.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd })
+        let Uids { found, is_short } = self.session.list_uids(selected.exists).await?;
+        let odd = is_short
+            .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
+        let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short })
     }
 
     /// A folder's name as the server spells it.

@@ -27,6 +27,8 @@ pub(super) struct Session {
     tag: u32,
     unreadable: u32,
     is_greeted: bool,
+    /// UIDVALIDITY of the open folder, and whether the server named another one since.
+    generation: (Option<u32>, bool),
     capabilities: Vec<String>,
 }
 
@@ -69,7 +71,15 @@ impl Session {
 
     fn over(stream: Stream, host: &str) -> Self {
         let replies = Replies::new(stream);
-        Self { replies, host: host.to_owned(), tag: 0, unreadable: 0, is_greeted: false, capabilities: Vec::new() }
+        Self {
+            replies,
+            host: host.to_owned(),
+            tag: 0,
+            unreadable: 0,
+            is_greeted: false,
+            generation: (None, false),
+            capabilities: Vec::new(),
+        }
     }
 
     /// Whether the server announced a capability; case does not count.
@@ -108,8 +118,11 @@ impl Session {
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Result<String, Refusal>> {
         for _ in 0..MAX_REPLIES {
-            let step = self.read(deadline::REPLY, |reply| step_of(reply, tag, &mut each)).await??;
-            match step {
+            let look = |reply: &Response<'_>| (step_of(reply, tag, &mut each), generation_in(reply));
+            let (step, generation) = self.read(deadline::REPLY, look).await?;
+            let (selected, is_other) = &mut self.generation;
+            *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
+            match step? {
                 Step::More => {}
                 Step::Capabilities(list) => self.capabilities = list,
                 Step::Done(result, capabilities) => {
@@ -283,20 +296,26 @@ impl Session {
     pub(super) async fn select(&mut self, folder: &str, to_write: bool) -> Result<Selected> {
         let verb = if to_write { "SELECT" } else { "EXAMINE" };
         let mut selected = Selected::default();
+        self.generation = (None, false);
         let command = format!("{verb} {}", mailbox(folder)?);
         self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
-                Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => {
-                    selected.uid_validity = Some(*n);
-                }
-                _ => {}
+                reply => selected.uid_validity = generation_in(reply).or(selected.uid_validity),
             }
             Ok(())
         })
         .await
         .map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
+        self.generation = (selected.uid_validity, false);
         Ok(selected)
+    }
+
+    /// An error when the server renumbered the open folder: its UIDs are those of other messages now.
+    pub(super) fn check_generation(&self) -> Result<()> {
+        let (_, is_other) = self.generation;
+        let cause = "the server changed UIDVALIDITY in the middle of the session; nothing more is deleted";
+        if is_other { Err(Error::transient(Kind::Protocol, cause)) } else { Ok(()) }
     }
 
     /// Says LOGOUT and gives the server a moment.
@@ -334,6 +353,13 @@ fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Respons
         }
         Response::Capabilities(list) => Ok(Step::Capabilities(names_of(list))),
         untagged => each(untagged).map(|()| Step::More),
+    }
+}
+
+fn generation_in(reply: &Response<'_>) -> Option<u32> {
+    match reply {
+        Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => Some(*n),
+        _ => None,
     }
 }
 
