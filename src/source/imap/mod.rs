@@ -18,6 +18,7 @@ mod sets;
 mod settle;
 mod windows;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Listing, Spool};
@@ -37,6 +38,10 @@ pub struct ImapSource {
     except: Vec<String>,
     /// The server's hierarchy delimiter; the config, the rules and the journal always say `/`.
     delimiter: Option<char>,
+    /// Names as the server spells them, where they differ or were listed.
+    spelled: HashMap<String, String>,
+    /// Whether `move_to` names a folder below another.
+    moves_below: bool,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
@@ -54,6 +59,8 @@ impl ImapSource {
             folders: account.folders.clone(),
             except: account.except.clone(),
             delimiter: None,
+            spelled: HashMap::new(),
+            moves_below: matches!(&account.retention, Retention::MoveTo(folder) if folder.contains('/')),
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
         })
@@ -61,7 +68,7 @@ impl ImapSource {
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
-        let selected = self.session.select(&self.on_server(folder), self.writes).await?;
+        let selected = self.session.select(&self.on_server(folder)?, folder, self.writes).await?;
         let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
             // Refused, so that the other folders are fetched all the same.
             Error::permanent(
@@ -75,11 +82,6 @@ impl ImapSource {
             .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
         let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
         Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short })
-    }
-
-    /// A folder's name as the server spells it.
-    fn on_server(&self, folder: &str) -> String {
-        self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
     }
 
     /// Says goodbye; the answer is not waited for long, since nothing depends on it.

@@ -292,12 +292,12 @@ impl Session {
         Ok(())
     }
 
-    /// Selects a folder, read-only unless something is to be changed in it.
-    pub(super) async fn select(&mut self, folder: &str, to_write: bool) -> Result<Selected> {
+    /// Selects a folder by its name for a command, read-only unless something is to be changed in it.
+    pub(super) async fn select(&mut self, name: &str, folder: &str, to_write: bool) -> Result<Selected> {
         let verb = if to_write { "SELECT" } else { "EXAMINE" };
         let mut selected = Selected::default();
         self.generation = (None, false);
-        let command = format!("{verb} {}", mailbox(folder)?);
+        let command = format!("{verb} {name}");
         self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
@@ -386,6 +386,15 @@ pub(super) fn mailbox(folder: &str) -> Result<String> {
         let folder = crate::clean::line(folder.as_bytes());
         Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
     })
+}
+
+/// A folder name in quotes as the server itself spelled it; what is no ASCII in it was none there either.
+pub(super) fn quoted_name(wire: &str) -> Result<String> {
+    if wire.len() > 1000 || wire.contains(char::is_control) {
+        let folder = crate::clean::line(wire.as_bytes());
+        return Err(Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server")));
+    }
+    Ok(format!("\"{}\"", wire.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 /// A quoted string (RFC 3501 9), or `None` for text that needs a literal.

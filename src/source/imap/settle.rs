@@ -1,7 +1,7 @@
 //! What happens on the server to messages that are safe here.
 
 use super::ImapSource;
-use super::session::{mailbox, refused};
+use super::session::refused;
 use super::sets::{pieces, uid_set};
 use crate::config::Retention;
 use crate::error::Result;
@@ -54,7 +54,7 @@ impl ImapSource {
 
     /// MOVE (RFC 6851), or COPY and delete where there is no MOVE. A missing folder is created.
     async fn move_to(&mut self, messages: &[Settlement], folder: &str) -> Result<Vec<Key>> {
-        let target = mailbox(&self.on_server(folder))?;
+        let target = self.on_server(folder)?;
         let verb = if self.session.can("MOVE") { "UID MOVE" } else { "UID COPY" };
         let mut gone = Vec::new();
         for chunk in pieces(messages, |s| s.key().as_uid()) {
