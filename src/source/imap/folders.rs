@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
-use super::session::{mailbox, quoted_name};
+use super::names::{mailbox, quoted_name};
 use super::{ImapSource, mutf7};
 use crate::config::Folders;
 use crate::config::inbox::{INBOX, fold_inbox};

@@ -11,6 +11,7 @@ mod guard;
 mod listing;
 mod mend;
 mod mutf7;
+mod names;
 mod replies;
 mod search;
 mod session;

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
 use super::mend::mend;
-use super::mutf7;
+use super::names::quoted;
 use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
@@ -377,30 +377,6 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
         Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
         _ => like_login,
     }
-}
-
-/// A folder name as a quoted string in modified UTF-7.
-pub(super) fn mailbox(folder: &str) -> Result<String> {
-    let name = mutf7::encode(folder);
-    quoted(&name).ok_or_else(|| {
-        let folder = crate::clean::line(folder.as_bytes());
-        Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
-    })
-}
-
-/// A folder name in quotes as the server itself spelled it; what is no ASCII in it was none there either.
-pub(super) fn quoted_name(wire: &str) -> Result<String> {
-    if wire.len() > 1000 || wire.contains(char::is_control) {
-        let folder = crate::clean::line(wire.as_bytes());
-        return Err(Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server")));
-    }
-    Ok(format!("\"{}\"", wire.replace('\\', "\\\\").replace('"', "\\\"")))
-}
-
-/// A quoted string (RFC 3501 9), or `None` for text that needs a literal.
-pub(super) fn quoted(text: &str) -> Option<String> {
-    let fits = text.len() <= 1000 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 fn names_of(list: &[Capability<'_>]) -> Vec<String> {
