@@ -199,8 +199,7 @@ impl Committer {
     fn stage(&mut self, decided: Vec<Decided>) -> Result<(Staged, Vec<String>, Vec<PathBuf>)> {
         mounted(&self.world)?;
         loop {
-            let planner =
-                Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
+            let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
             let mut decided = decided.clone();
             self.refused.redirect(&mut decided, &planner);
             let staged = planner.plan_all(decided).and_then(|(plans, remarks)| {

@@ -20,6 +20,7 @@ mod engine;
 mod fetch;
 mod filters;
 mod first_look;
+mod folder_names;
 mod forwards;
 mod hostile;
 mod hostile_mail;
