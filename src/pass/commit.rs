@@ -16,7 +16,7 @@ use crate::config::template::Template;
 use crate::decision::Decision;
 use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin};
+use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin, REFILTERED};
 use crate::source::Item;
 use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
@@ -199,8 +199,7 @@ impl Committer {
     fn stage(&mut self, decided: Vec<Decided>) -> Result<(Staged, Vec<String>, Vec<PathBuf>)> {
         mounted(&self.world)?;
         loop {
-            let planner =
-                Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
+            let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
             let mut decided = decided.clone();
             self.refused.redirect(&mut decided, &planner);
             let staged = planner.plan_all(decided).and_then(|(plans, remarks)| {
@@ -210,6 +209,8 @@ impl Committer {
             });
             match staged {
                 Ok(staged) => return Ok(staged),
+                // Mail that is here already stays where it is.
+                Err(error) if self.owned.space() == REFILTERED => return Err(error),
                 // Each target is noted once, so this ends.
                 Err(error) => self.refused.note(error, &planner)?,
             }

@@ -26,6 +26,15 @@ pub(super) struct Relocation {
     pub(super) leaves: Vec<PathBuf>,
 }
 
+impl Relocation {
+    /// How much of it is in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        let Decided { message, decision, .. } = &self.decided;
+        let versions = decision.edited.iter().chain([message]);
+        versions.map(|message| message.bytes().beginning().len()).sum()
+    }
+}
+
 /// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
 /// left half done.
 pub(super) fn begin(world: &World) -> Result<Arc<Owned>> {

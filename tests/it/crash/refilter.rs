@@ -59,8 +59,7 @@ impl Machine {
         let mut directories = vec![Path::new("/home/me"), Path::new(MAIL), spool.as_path()];
         directories.extend(dirs.iter().map(|dir| dir.as_path()));
         let disk = ForgetfulDisk::with_directories(&fate, rename, lie, &directories);
-        let machine =
-            Self { store: in_memory(state.path()), state, engine: engine(REFILTERING), fate, disk };
+        let machine = Self { store: in_memory(state.path()), state, engine: engine(REFILTERING), fate, disk };
         machine.fate.begin(None);
         for (subject, file, _) in MESSAGES {
             let mut new = machine.disk.create(&inbox.join(file)).unwrap();
@@ -106,8 +105,7 @@ impl Machine {
             keep_newest: 0,
             coming: Default::default(),
         };
-        let looked = refilter.look("INBOX")?;
-        pass::refilter(world, looked.moves, &|_| {}).map(drop)
+        refilter.run(&["INBOX".to_owned()], true, &mut |_| {}).map(drop)
     }
 
     /// Every message at its places, once, and nothing else.
