@@ -67,13 +67,14 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
 }
 
 fn summary(looked: &Looked, is_done: bool) -> String {
-    let Looked { moves, moved, stay, .. } = *looked;
+    let Looked { moves, moved, stay, run, .. } = *looked;
     if !is_done {
         let hint = if moves > 0 { "; add --yes to do it" } else { "" };
         return format!("{moves} would move or change, {stay} stay{hint}");
     }
     let gone = if moved < moves { format!(", {} were gone meanwhile", moves - moved) } else { String::new() };
-    format!("{moved} moved or changed, {stay} stay{gone}")
+    let back = run.map(|run| format!("; `mailsluice undo --run {run}` takes it back")).unwrap_or_default();
+    format!("{moved} moved or changed, {stay} stay{gone}{back}")
 }
 
 fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {

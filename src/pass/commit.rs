@@ -18,7 +18,7 @@ use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin, REFILTERED};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
+use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
 /// After so many failed attempts a message is set aside.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -221,7 +221,7 @@ impl Committer {
     fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
         let stays: BTreeSet<&PathBuf> = published
             .entries()
-            .flat_map(|entry| entry.tellings.iter().map(|(_, path)| path).chain(&entry.spooled))
+            .flat_map(Entry::in_spool)
             .collect();
         let goes = came_in.iter().filter(|path| !stays.contains(path));
         goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))

@@ -1,16 +1,15 @@
 //! Moving: what a refilter run has decided is done in batches, so that no more of it is in memory than one of them.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::World;
 use super::commit::Committer;
-use super::relocate::{self, Relocation};
-use super::{Decide, World};
-use crate::config::template::Template;
+use super::original::name_of;
+use super::plan::Decided;
+use super::relocate;
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
 use crate::message::REFILTERED;
 
 /// So many messages are moved in one transaction.
@@ -51,8 +50,10 @@ impl Identity {
 pub(super) struct Mover<'w> {
     world: &'w World,
     committer: Option<Committer>,
-    waiting: Vec<(Relocation, Identity)>,
+    waiting: Vec<(Decided, Identity)>,
     bytes: usize,
+    /// The number of the run, once something moved.
+    pub(super) run: Option<u64>,
     /// How many messages moved or changed.
     pub(super) moved: u64,
     /// The files that were gone or changed when their turn came.
@@ -61,12 +62,12 @@ pub(super) struct Mover<'w> {
 
 impl<'w> Mover<'w> {
     pub(super) fn new(world: &'w World) -> Self {
-        Self { world, committer: None, waiting: Vec::new(), bytes: 0, moved: 0, gone: Vec::new() }
+        Self { world, committer: None, waiting: Vec::new(), bytes: 0, run: None, moved: 0, gone: Vec::new() }
     }
 
     /// Takes the name space at once, and finishes what an interrupted run left half done.
     pub(super) fn begin(world: &'w World) -> Result<Self> {
-        Ok(Self { committer: Some(begin(world)?), ..Self::new(world) })
+        Ok(Self { committer: Some(relocate::begin(world, REFILTERED)?), ..Self::new(world) })
     }
 
     /// Whether all that it took is done.
@@ -75,15 +76,15 @@ impl<'w> Mover<'w> {
     }
 
     /// Takes one more, and moves all that wait when they are enough. Whether it did.
-    pub(super) fn push(&mut self, relocation: Relocation, identity: Identity) -> Result<bool> {
-        let bytes = relocation.in_memory();
+    pub(super) fn push(&mut self, decided: Decided, identity: Identity) -> Result<bool> {
+        let bytes = decided.in_memory();
         let mut flushed = false;
         if self.bytes + bytes > BATCH_BYTES && !self.waiting.is_empty() {
             self.flush()?;
             flushed = true;
         }
         self.bytes += bytes;
-        self.waiting.push((relocation, identity));
+        self.waiting.push((decided, identity));
         if self.waiting.len() >= BATCH || self.bytes >= BATCH_BYTES {
             self.flush()?;
             flushed = true;
@@ -96,44 +97,35 @@ impl<'w> Mover<'w> {
     pub(super) fn flush(&mut self) -> Result<()> {
         self.bytes = 0;
         let mut batch = Vec::with_capacity(self.waiting.len());
-        for (relocation, identity) in std::mem::take(&mut self.waiting) {
-            match is_unchanged(self.world, &relocation, identity)? {
-                true => batch.push(relocation),
-                false => self.gone.extend(relocation.leaves.iter().map(|file| name_of(file))),
+        for (decided, identity) in std::mem::take(&mut self.waiting) {
+            match is_unchanged(self.world, &decided, identity)? {
+                true => batch.push(decided),
+                false => self.gone.extend(decided.leaves().iter().map(|file| name_of(file))),
             }
         }
         if batch.is_empty() {
             return Ok(());
         }
         // After an error the next batch begins anew, and finishes first what this one left.
-        let mut committer = self.committer.take().map_or_else(|| begin(self.world), Ok)?;
+        let mut committer = self.committer.take().map_or_else(|| relocate::begin(self.world, REFILTERED), Ok)?;
         let Some(published) = committer.relocate(batch)? else {
             let text = "another process changed what the rules had read; run it again for the rest";
             return Err(Error::transient(Kind::Busy, text));
         };
+        self.run = Some(committer.owned.generation());
         self.moved += published.entries().count() as u64;
         self.committer = Some(committer);
         Ok(())
     }
 }
 
-fn begin(world: &World) -> Result<Committer> {
-    let owned = relocate::begin(world)?;
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    Ok(Committer::new(world, &owned, REFILTERED, engine, Template::whole_folder()))
-}
-
 /// Whether the files are still where they were looked at: a reader may have moved, read or replaced them since.
-fn is_unchanged(world: &World, relocation: &Relocation, identity: Identity) -> Result<bool> {
-    for file in &relocation.leaves {
+fn is_unchanged(world: &World, decided: &Decided, identity: Identity) -> Result<bool> {
+    for file in decided.leaves() {
         match Identity::of(world, file)? {
             Some(now) if identity.is_still(now) => {}
             _ => return Ok(false),
         }
     }
     Ok(true)
-}
-
-fn name_of(file: &Path) -> String {
-    file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

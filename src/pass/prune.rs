@@ -33,7 +33,7 @@ pub fn prune(world: &World) -> Result<()> {
         Err(e) if e.kind() == Kind::Busy => return Ok(()),
         owned => owned?,
     };
-    for path in world.store.prune(&owned, world.now())? {
+    for path in world.store.prune(&owned, world.now(), world.originals)? {
         remove(world, &path)?;
     }
     judge_abandoned(world)?;

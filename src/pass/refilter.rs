@@ -10,8 +10,8 @@ use super::World;
 use super::coming::Coming;
 use super::facts::WorldFacts;
 use super::moving::{Identity, Mover};
-use super::plan::Decided;
-use super::relocate::{self, Relocation};
+use super::plan::{Decided, Here};
+use super::relocate;
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
@@ -27,6 +27,8 @@ pub struct Looked {
     pub moves: u64,
     /// How many did.
     pub moved: u64,
+    /// The number by which `undo --run` takes it all back, if anything moved.
+    pub run: Option<u64>,
     /// How many stay as they are.
     pub stay: u64,
     /// How many of these do so because a rule failed or asked for later.
@@ -53,7 +55,7 @@ pub struct Move {
     pub rule: String,
     /// What would be done, in the words of a rule file.
     pub outcome: String,
-    relocation: Relocation,
+    decided: Decided,
     identity: Identity,
 }
 
@@ -95,6 +97,7 @@ impl Refilter<'_> {
             self.run_over(listed, mover.as_mut(), shown, &mut looked)?;
         }
         looked.moved = mover.as_ref().map_or(0, |mover| mover.moved) - before;
+        looked.run = mover.as_ref().and_then(|mover| mover.run);
         Ok(looked)
     }
 
@@ -136,7 +139,7 @@ impl Refilter<'_> {
             looked.moves += 1;
             shown(Shown::Move(&one));
             if let Some(mover) = &mut mover {
-                self.settled(mover.push(one.relocation, one.identity)?, mover, shown);
+                self.settled(mover.push(one.decided, one.identity)?, mover, shown);
             }
         }
         if let Some(mover) = &mut mover {
@@ -230,13 +233,13 @@ impl Refilter<'_> {
     fn would_move(&self, listed: &Listed, path: PathBuf, decided: Decided, identity: Identity) -> Move {
         let field = |name: &str| clean::short(decided.message.first(name).unwrap_or_default(), 60);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let base = Some(relocate::moved_name(&name, &decided.envelope.key, self.world.now()));
+        let name = relocate::moved_name(&name, &decided.envelope.key, self.world.now());
         Move {
             from: listed.name.to_string(),
             about: (field("From"), field("Subject")),
             rule: decided.decision.rule(),
             outcome: decided.decision.to_string(),
-            relocation: Relocation { decided: Decided { base, ..decided }, leaves: vec![path] },
+            decided: Decided { base: Some(Here { name, leaves: vec![path] }), ..decided },
             identity,
         }
     }

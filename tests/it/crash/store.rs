@@ -11,7 +11,7 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, Owned, Places, Recording, Registered, Remembered,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, OutboxRow, Owned, Places, Recording, Registered, Remembered,
     Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
@@ -287,8 +287,16 @@ impl Store for MortalStore {
         self.look()?.entry(id)
     }
 
-    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>> {
-        self.step("prune")?.prune(owned, now)
+    fn run(&self, run: u64) -> Result<Vec<EntryId>> {
+        self.look()?.run(run)
+    }
+
+    fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>> {
+        self.look()?.later(id, name)
+    }
+
+    fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>> {
+        self.step("prune")?.prune(owned, now, originals)
     }
 }
 
