@@ -47,7 +47,8 @@ impl Water {
     /// In place: the state's name, 20 digits and a line end, which one write changes as a whole.
     fn write(&self, path: &Path, level: u64, may_make: bool) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(may_make).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(path)?;
+        let file =
+            options.write(true).create(may_make).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(path)?;
         file.write_all_at(format!("{} {level:020}\n", self.state).as_bytes(), 0)
     }
 
