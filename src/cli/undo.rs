@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::fetch;
 use super::output::Output;
 use super::setup::Setup;
-use super::fetch;
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::error::{Error, Result};

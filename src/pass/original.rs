@@ -57,7 +57,8 @@ pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later
     let as_it_came = files.iter().find(|file| is_as_it_came(entry, &name_of(file)));
     if let Some(path) = as_it_came.or(files.first()) {
         let is_changed = as_it_came.is_none() && entry.row.outcome.contains(" edited");
-        let remark = is_changed.then_some("it comes back as the rules had changed it: its original is not kept any more");
+        let remark =
+            is_changed.then_some("it comes back as the rules had changed it: its original is not kept any more");
         return Ok(Some(Found { message: read(world, path)?, is_original: false, remark }));
     }
     match &entry.spooled {
@@ -74,13 +75,7 @@ fn is_as_it_came(entry: &JournalEntry, name: &str) -> bool {
 }
 
 /// The original header block before the body, which nobody has changed since, or which was kept when it was changed.
-fn with_head(
-    world: &World,
-    head: &[u8],
-    size: u64,
-    files: &[PathBuf],
-    later: &[Later],
-) -> Result<Option<Found>> {
+fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
     let mut source = files.first();
     if let Some(kept) = later.iter().find_map(|later| later.kept.as_ref())
         && is_there(world, kept)?

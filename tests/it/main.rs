@@ -51,4 +51,5 @@ mod state;
 mod storm;
 mod tls;
 mod two_away;
+mod undo;
 mod whole;
