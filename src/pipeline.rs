@@ -188,7 +188,11 @@ impl FolderPass<'_> {
             Some(odd) => {
                 let deletes = self.account.retention != Retention::Keep;
                 let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
-                committer.report.remarks.push(format!("{odd}{spared}"));
+                let said = format!("{odd}{spared}");
+                match listing.is_short {
+                    true => committer.report.errors.push(Error::transient(Kind::Protocol, said)),
+                    false => committer.report.remarks.push(said),
+                }
             }
             None => {
                 let missing = pass::missing(&known, &listing);

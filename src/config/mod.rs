@@ -5,6 +5,7 @@
 //! sees only the meaning. Rule files are kept as [`yaml::Node`]s here; `filter` compiles them.
 
 pub mod filters;
+pub mod inbox;
 pub mod library;
 pub mod lists;
 pub mod mailbox;

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-
 use super::dotlock::Dotlock;
 use crate::error::{Error, Result};
 use crate::message::{Flag, Flags};

@@ -317,7 +317,14 @@ mod tests {
     fn target(folder: &Path, name: &str, message: &str) -> MboxTarget {
         fs::write(folder.join(name), message).unwrap();
         let line = format!("From a@x Mon Nov 23 12:00:00 2026 {name}");
-        MboxTarget { file: folder.join("mbox"), spool: folder.into(), staged: name.into(), stamp: Stamp::default(), line, version: 0 }
+        MboxTarget {
+            file: folder.join("mbox"),
+            spool: folder.into(),
+            staged: name.into(),
+            stamp: Stamp::default(),
+            line,
+            version: 0,
+        }
     }
 
     fn mbox(folder: &Path) -> String {

@@ -23,7 +23,8 @@ pub fn dress_hash(head: &[u8]) -> [u8; 16] {
         digest.update("\n");
     }
     let has = |name| message.first(name).is_some_and(|value| !value.trim().is_empty());
-    if !has("Message-ID") && !(has("Date") && has("From")) {
+    let is_named = has("Message-ID") || (has("Date") && has("From"));
+    if !is_named {
         digest.update(message.head());
     }
     let mut short = [0; 16];

@@ -293,7 +293,9 @@ mod tests {
     #[test]
     fn an_edited_message_becomes_the_original_again() {
         let edits = [add("X", "y", false), delete("A", None), set("B", "new")];
-        for text in [TEXT, "A: 1\n\n", "A: 1", "A: 1\n", "\nbody", "", "A: 1\n\nno end", "\n\n\n", "no field\n\nA: 1\n\n"] {
+        for text in
+            [TEXT, "A: 1\n\n", "A: 1", "A: 1\n", "\nbody", "", "A: 1\n\nno end", "\n\n\n", "no field\n\nA: 1\n\n"]
+        {
             let original = message(text);
             let edited = original.edited(&edits);
             assert!(edited.has_body_of(&original), "{text:?}");

@@ -123,7 +123,8 @@ impl DeliveryName {
     pub fn of_anybody(file_name: &str) -> Option<(Self, &str)> {
         let unique = file_name.split('.').nth(1)?;
         let (hash, tag) = unique.split_once('-')?;
-        let is_ours = hash.len() == 26 && tag.len() == 7 && unique.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let is_ours =
+            hash.len() == 26 && tag.len() == 7 && unique.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         is_ours.then(|| (Self(unique.to_owned()), tag))
     }
 

@@ -48,7 +48,8 @@ pub async fn choose(
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
+    let mut chooser =
+        Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
     let mut known = world.store.known(&listing.origin)?;
     let first_run = FirstRun { world, owned, account, registered };
     let recogniser = Recogniser { world, owned, account, registered };
@@ -79,7 +80,10 @@ pub async fn choose(
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
     let Chooser { notices, odd, not_let_go, .. } = chooser;
     let remarks = (not_let_go > 0).then(|| {
-        format!("{}: {not_let_go} deleted messages are listed again; they are deleted again once a day", listing.origin.folder)
+        format!(
+            "{}: {not_let_go} deleted messages are listed again; they are deleted again once a day",
+            listing.origin.folder
+        )
     });
     // `known` as it was read: what changed since is not here yet.
     Ok(Choice { wanted, known, odd, left: all - room, notices, remarks: remarks.into_iter().collect() })

@@ -219,10 +219,7 @@ impl Committer {
 
     /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.
     fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
-        let stays: BTreeSet<&PathBuf> = published
-            .entries()
-            .flat_map(Entry::in_spool)
-            .collect();
+        let stays: BTreeSet<&PathBuf> = published.entries().flat_map(Entry::in_spool).collect();
         let goes = came_in.iter().filter(|path| !stays.contains(path));
         goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }

@@ -33,7 +33,8 @@ pub fn mounted(world: &World) -> Result<Mounted> {
 
 fn marker(world: &World) -> Result<Option<Marker>> {
     let root = world.folders.root();
-    Marker::read_from(&*world.disk, root).map_err(|e| Error::disk(format!("reading the marker of {}", root.display()), e))
+    Marker::read_from(&*world.disk, root)
+        .map_err(|e| Error::disk(format!("reading the marker of {}", root.display()), e))
 }
 
 fn refused(world: &World, why: &str) -> Error {
@@ -101,7 +102,8 @@ pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
 fn agrees(world: &World) -> Result<bool> {
     let rows = world.store.journal(None, ROWS)?;
     let dir_of = |file: PathBuf| file.parent().map(PathBuf::from);
-    let dirs: std::collections::BTreeSet<PathBuf> = rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
+    let dirs: std::collections::BTreeSet<PathBuf> =
+        rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
     let below: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.starts_with(world.folders.root())).collect();
     if below.is_empty() {
         return Ok(true);

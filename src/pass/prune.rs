@@ -1,8 +1,10 @@
 //! Prune: what is remembered longer than the documented time is let go, once a day.
 
-use std::io::Write;
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::World;
 use super::leftovers::remove;
@@ -13,7 +15,7 @@ use crate::state::sync_dirs;
 /// Its name space: one process prunes.
 const SPACE: &str = "(prune)";
 /// Once a day is often enough.
-const EVERY: Duration = Duration::from_secs(24 * 3600);
+const EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// Spool files that nothing names are looked at when they were written so long ago: nobody takes so long from the first
 /// byte to the record.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
@@ -21,8 +23,8 @@ const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// Removes old keys, journal rows and discarded mail, if that was not done today. By a clock that may be wrong nothing is.
 pub fn prune(world: &World) -> Result<()> {
     let mark = world.state.join("pruned");
-    let failed = |e| Error::disk(format!("reading {}", mark.display()), e);
-    if world.disk.age(&mark).map_err(failed)?.is_some_and(|age| age < EVERY) {
+    let now = world.now();
+    if last(world, &mark).is_some_and(|last| (SignedDuration::ZERO..EVERY).contains(&now.duration_since(last))) {
         return Ok(());
     }
     if !world.is_time_plausible()? {
@@ -33,7 +35,7 @@ pub fn prune(world: &World) -> Result<()> {
         Err(e) if e.kind() == Kind::Busy => return Ok(()),
         owned => owned?,
     };
-    for path in world.store.prune(&owned, world.now(), world.originals)? {
+    for path in world.store.prune(&owned, now, world.originals)? {
         remove(world, &path)?;
     }
     judge_abandoned(world)?;
@@ -41,12 +43,22 @@ pub fn prune(world: &World) -> Result<()> {
     remove(world, &new)?;
     let write = || {
         let mut file = world.disk.create(&new)?;
-        file.flush()?;
+        file.write_all(format!("{now}\n").as_bytes())?;
         file.finish(None)?;
         world.disk.replace(&new, &mark)
     };
     write().map_err(|e| Error::disk(format!("writing {}", mark.display()), e))
 }
+
+/// When it was done last.
+fn last(world: &World, mark: &Path) -> Option<Timestamp> {
+    let mut text = String::new();
+    world.disk.open(mark).and_then(|file| file.take(MOST).read_to_string(&mut text)).ok()?;
+    text.trim().parse().ok()
+}
+
+/// So much of the mark is read.
+const MOST: u64 = 100;
 
 /// Files in the spool that no row needs. What was told, or never came whole from its caller, goes; what no row ever named
 /// may be the only copy of something and is filed.

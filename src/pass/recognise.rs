@@ -37,12 +37,7 @@ pub(super) struct Recogniser<'a> {
 
 impl Recogniser<'_> {
     /// Marks what is recognised. `known` is to be read again after anything but [`Recognised::Not`].
-    pub(super) async fn recognise(
-        &self,
-        source: &mut Source,
-        listing: &Listing,
-        known: &Known,
-    ) -> Result<Recognised> {
+    pub(super) async fn recognise(&self, source: &mut Source, listing: &Listing, known: &Known) -> Result<Recognised> {
         let store = &self.world.store;
         let earlier = match known.is_empty() {
             true => store.earlier_generations(&listing.origin)?,

@@ -136,11 +136,13 @@ impl Settling<'_> {
     fn say(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
         let folder = &self.listing.origin.folder;
         if dressed > 0 {
-            let text = format!("{folder}: {dressed} messages stay on the server, which changed their headers since they came");
+            let text =
+                format!("{folder}: {dressed} messages stay on the server, which changed their headers since they came");
             report.remarks.push(text);
         }
         if replaced > 0 {
-            let text = format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
+            let text =
+                format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
             report.remarks.push(text);
             report.left += replaced as u64;
         }

@@ -13,8 +13,8 @@ use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::state::Owned;
 use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED, parse_addresses};
+use crate::state::Owned;
 
 /// So many recipients one message may have.
 const MOST_RECIPIENTS: usize = 1000;

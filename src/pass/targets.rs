@@ -8,6 +8,7 @@ use super::{Cause, Notice};
 use crate::clean;
 use crate::decision::{Action, Filing, Place};
 use crate::error::Error;
+use crate::message::{REFILTERED, UNDONE};
 
 /// The targets that refused a batch, each with the cause and how many messages are kept because of it.
 #[derive(Debug, Default)]
@@ -18,7 +19,9 @@ impl Refused {
     /// error: of the disk, or of the inbox, without which nothing can go on.
     pub(super) fn note(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
         let Some(target) = error.target().map(Path::to_path_buf) else { return Err(error) };
-        if planner.is_inbox(&target) || self.0.contains_key(&target) {
+        // Mail that is here already stays where it is.
+        let is_moved = [REFILTERED, UNDONE].contains(&planner.account);
+        if is_moved || planner.is_inbox(&target) || self.0.contains_key(&target) {
             return Err(error);
         }
         self.0.insert(target, (clean::line(error.to_string().as_bytes()), 0));
@@ -61,7 +64,11 @@ impl Refused {
                  held up by it.",
                 clean::line(target.as_os_str().as_encoded_bytes())
             );
-            Notice { cause: Cause::TargetRefuses(target.to_string_lossy().into_owned()), account: account.to_owned(), text }
+            Notice {
+                cause: Cause::TargetRefuses(target.to_string_lossy().into_owned()),
+                account: account.to_owned(),
+                text,
+            }
         };
         self.0.into_iter().map(notice).collect()
     }

@@ -15,7 +15,8 @@ fn why(world: &World, envelope: &Envelope) -> Result<Option<String>> {
         return Ok(Some("it was told when it was recorded for the first time".to_owned()));
     }
     let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };
-    Ok((envelope.arrived <= rebuilt).then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
+    Ok((envelope.arrived <= rebuilt)
+        .then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
 }
 
 fn seconds(at: Timestamp) -> String {

@@ -101,10 +101,7 @@ impl World {
     }
 
     /// Does work that may block, for a disk, a lock or the database, off the workers of the runtime.
-    pub async fn off<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn off<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let world = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&world)).await;
         done.map_err(|e| Error::transient(Kind::Busy, "a thread that was to wait ended").because(e))?

@@ -53,6 +53,8 @@ pub struct Listing {
     pub doubled: Vec<Vec<u8>>,
     /// Why nothing may be deleted in this pass, if something is odd.
     pub odd: Option<String>,
+    /// Whether the server counts more messages than it lists: some cannot be fetched.
+    pub is_short: bool,
 }
 
 /// A message that may be fetched.

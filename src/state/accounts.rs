@@ -13,7 +13,14 @@ const COLUMNS: &str = "space, label, identity, first_run, moved";
 
 fn registered(row: &Row<'_>) -> Sql<Registered> {
     let first_run = time(row.get(3)?);
-    Ok(Registered { space: row.get(0)?, label: row.get(1)?, identity: row.get(2)?, first_run, moved: row.get::<_, Option<i64>>(4)?.map(time), is_new: false })
+    Ok(Registered {
+        space: row.get(0)?,
+        label: row.get(1)?,
+        identity: row.get(2)?,
+        first_run,
+        moved: row.get::<_, Option<i64>>(4)?.map(time),
+        is_new: false,
+    })
 }
 
 /// The account with this label and this identity.
@@ -63,8 +70,10 @@ fn is_same_but_for_the_port(before: &str, now: &str) -> bool {
 /// Whether mail of an account of this name is known since before accounts were noted: then that is its name space, also
 /// where another account turns out to be the same mailbox.
 fn is_from_before(tx: &Transaction<'_>, label: &str) -> Sql<bool> {
-    tx.prepare_cached("SELECT 1 FROM origin WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM account WHERE space = ?1)")?
-        .exists([label])
+    tx.prepare_cached(
+        "SELECT 1 FROM origin WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM account WHERE space = ?1)",
+    )?
+    .exists([label])
 }
 
 /// A new account, or one of a state that did not know accounts: there its name was all that it had.
@@ -80,7 +89,14 @@ fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> S
         space = format!("{label}+{n}");
     }
     let first_run = earlier.filter(|_| n == 1).map_or(now, time);
-    Ok(Registered { space, label: label.to_owned(), identity: identity.to_owned(), first_run, moved: None, is_new: earlier.is_none() })
+    Ok(Registered {
+        space,
+        label: label.to_owned(),
+        identity: identity.to_owned(),
+        first_run,
+        moved: None,
+        is_new: earlier.is_none(),
+    })
 }
 
 /// What a mail root knows of an account, for a state that lost it.

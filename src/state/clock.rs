@@ -42,7 +42,9 @@ impl Seen {
             Some((first, _)) if now.duration_since(first) >= DAY => believed,
             Some((first, latest)) => (Self { last, doubted: Some((first, latest.max(now))) }, false),
             // The clock is right again.
-            None if doubted.is_some() && now.duration_since(last) <= AHEAD && last.duration_since(now) <= SET_BACK => believed,
+            None if doubted.is_some() && now.duration_since(last) <= AHEAD && last.duration_since(now) <= SET_BACK => {
+                believed
+            }
             None => (Self { last, doubted: Some((now, now)) }, false),
         }
     }
@@ -84,8 +86,16 @@ mod tests {
     fn ordinary_time_is_believed_and_noted_once_an_hour() {
         let (seen, believed) = Seen::observe(None, at("2026-11-01T12:00:00Z"), false);
         assert!(believed);
-        for (now, noted) in [("2026-11-01T12:30:00Z", "2026-11-01T12:00:00Z"), ("2026-11-01T11:55:00Z", "2026-11-01T12:00:00Z"), ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z")] {
-            assert_eq!(Seen::observe(Some(seen), at(now), false), (Seen { last: at(noted), doubted: None }, true), "{now}");
+        for (now, noted) in [
+            ("2026-11-01T12:30:00Z", "2026-11-01T12:00:00Z"),
+            ("2026-11-01T11:55:00Z", "2026-11-01T12:00:00Z"),
+            ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
+        ] {
+            assert_eq!(
+                Seen::observe(Some(seen), at(now), false),
+                (Seen { last: at(noted), doubted: None }, true),
+                "{now}"
+            );
         }
     }
 

@@ -16,7 +16,9 @@ pub(super) const SEEN: &str = "seen";
 const WATER: &str = "water";
 
 pub(super) fn get(db: &Connection, name: &str) -> Sql<Option<String>> {
-    db.prepare_cached("SELECT CAST(value AS TEXT) FROM fact WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()
+    db.prepare_cached("SELECT CAST(value AS TEXT) FROM fact WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
 }
 
 pub(super) fn set(tx: &Transaction<'_>, name: &str, value: &str) -> Sql<()> {

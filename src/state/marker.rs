@@ -13,7 +13,7 @@ use super::{Disk, Registered, sync_with_parents};
 use crate::error::Result;
 
 /// The file.
-const FILE: &str = ".mailsluice";
+pub(super) const FILE: &str = ".mailsluice";
 /// How far the state is.
 const WATER: &str = ".mailsluice-water";
 /// A marker on its way.
@@ -86,11 +86,20 @@ fn account_line(line: &str) -> Option<Registered> {
     let mut words = line.strip_prefix("account ")?.split(' ');
     let space = unescape(words.next()?);
     let first_run = Timestamp::from_second(words.next()?.parse().ok()?).ok()?;
-    Some(Registered { space, first_run, identity: unescape(words.next()?), label: unescape(words.next()?), moved: None, is_new: false })
+    Some(Registered {
+        space,
+        first_run,
+        identity: unescape(words.next()?),
+        label: unescape(words.next()?),
+        moved: None,
+        is_new: false,
+    })
 }
 
 fn escape(word: &str) -> String {
-    word.chars().map(|c| if c == '%' || c.is_whitespace() || c.is_control() { format!("%{:x};", c as u32) } else { c.into() }).collect()
+    word.chars()
+        .map(|c| if c == '%' || c.is_whitespace() || c.is_control() { format!("%{:x};", c as u32) } else { c.into() })
+        .collect()
 }
 
 fn unescape(word: &str) -> String {

@@ -26,8 +26,11 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
         }
         Fact::Answered { handle, sender, since } => {
             // One that seems to lie in the future was given all the same: the clock was wrong then, or is wrong now.
-            db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at >= ?3")?
-                .exists(params![handle, sender, since.as_second()])
+            db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at >= ?3")?.exists(params![
+                handle,
+                sender,
+                since.as_second()
+            ])
         }
         Fact::Numbered { counter, number } => Ok(last_number(db, counter)?.is_some_and(|last| last >= *number)),
     }

@@ -27,6 +27,7 @@ mod owner;
 mod places;
 mod progress;
 mod prune;
+mod registry;
 mod rows;
 mod schema;
 mod set_aside;
@@ -36,20 +37,22 @@ mod store;
 mod water;
 
 pub use before::{Before, Later, Original};
-pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use clock::is_possible;
+pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use facts::ROOT;
 pub use lock::Lock;
 pub use marker::Marker;
+pub use outbox::Outbox;
 pub use owned::{Owned, Stamp};
 pub use places::Places;
 pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,
     as_paths, touched_dirs,
 };
+pub use registry::{Registered, Registry};
 pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
 pub use store::{
-    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Registered, Remembered, Rest, Store, Trouble,
+    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
     Unfinished,
 };

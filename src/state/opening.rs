@@ -15,7 +15,7 @@ use super::set_aside::{self, begin_anew};
 use super::slots::Slots;
 use super::sqlite::SqliteStore;
 use super::water::{self, Water};
-use super::{Lock, Places, RealDisk, Store, accounts, facts, outbox, schema, sync_with_parents};
+use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
@@ -64,9 +64,7 @@ impl SqliteStore {
         match check() {
             Ok(verdict) if verdict == "ok" => Ok(None),
             Ok(verdict) => Ok(Some(Error::transient(Kind::State, "the database is damaged").said(verdict))),
-            Err(e) if is_damage(&e.to_string()) => {
-                Ok(Some(Error::state("the database is damaged", e)))
-            }
+            Err(e) if is_damage(&e.to_string()) => Ok(Some(Error::state("the database is damaged", e))),
             Err(e) => Err(Error::state("looking at the database", e)),
         }
     }
@@ -235,7 +233,8 @@ fn damaged_or(error: Error, state: &Path) -> Error {
     let text = error.to_string();
     match is_damage(&text) {
         true => {
-            let hint = "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
+            let hint =
+                "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
             Error::transient(Kind::State, format!("{doing}: {hint}")).because(error)
         }
         false => error.while_doing(doing),

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
-    About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble, before, outbox,
+    About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble,
+    before, outbox,
 };
 use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
@@ -74,12 +75,13 @@ pub(super) fn insert_entry(
         if done { String::new() } else { noted(&entry.writes) }
     ])?;
     let id = tx.last_insert_rowid();
-    let mut insert = tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info, stamp) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert =
+        tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info, stamp) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for Target { maildir, staged, info, stamp, .. } in &entry.targets {
         insert.execute(params![id, places.in_root(maildir), staged, info, stamp.as_str()])?;
     }
-    let mut insert =
-        tx.prepare_cached("INSERT INTO mbox (entry, file, spool, staged, line, stamp) VALUES (?1, ?2, '', ?3, ?4, ?5)")?;
+    let mut insert = tx
+        .prepare_cached("INSERT INTO mbox (entry, file, spool, staged, line, stamp) VALUES (?1, ?2, '', ?3, ?4, ?5)")?;
     for MboxTarget { file, staged, line, stamp, .. } in &entry.mboxes {
         insert.execute(params![id, places.in_root(file), staged, line, stamp.as_str()])?;
     }

@@ -260,6 +260,7 @@ UPDATE outbox SET bytes = replace(bytes, rtrim(bytes, replace(bytes, '/', '')), 
 ALTER TABLE first_look ADD COLUMN recognised INTEGER NOT NULL DEFAULT 0;
 -- INBOX is one folder in any case (RFC 3501 5.1): of two spellings the one with mail that was seen last goes on.
 UPDATE OR IGNORE origin SET folder = 'INBOX' WHERE upper(folder) = 'INBOX' AND folder <> 'INBOX';
+UPDATE OR IGNORE origin SET folder = 'INBOX' || substr(folder, 6) WHERE upper(substr(folder, 1, 6)) = 'INBOX/';
 INSERT OR IGNORE INTO seen (origin, id, mark, announced, head_hash, at, missing_since)
     SELECT whole.origin, seen.id, seen.mark, seen.announced, seen.head_hash, seen.at, seen.missing_since
     FROM seen JOIN origin AS spelled ON spelled.origin = seen.origin

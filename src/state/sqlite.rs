@@ -8,21 +8,18 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::rows::{
-    Origins, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
-    time, trouble_number,
+    Origins, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets, time,
+    trouble_number,
 };
-use super::clock::{Seen, is_possible};
 use super::slots::Slots;
 use super::water::Water;
 use super::{
-    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, OutboxRow, Owned, Places, Recording,
-    Registered, Remembered, Rest, Staged, Store, Trouble, Unfinished, accounts, before, facts, journal, memory, outbox, owner,
-    prune,
+    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
+    Staged, Store, Trouble, Unfinished, before, facts, journal, memory, outbox, owner, prune,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
-use crate::safeguard::Safeguard;
 
 /// The store that the program uses.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ pub struct SqliteStore {
     /// How far the state is, beside the state.
     pub(super) water: OnceLock<Water>,
     /// When it was found to be older than it should be.
-    rebuilt: OnceLock<Option<Timestamp>>,
+    pub(super) rebuilt: OnceLock<Option<Timestamp>>,
 }
 
 type Sql<T> = rusqlite::Result<T>;
@@ -43,7 +40,7 @@ impl SqliteStore {
         Self { db: Mutex::new(db), slots, places, water: OnceLock::new(), rebuilt: OnceLock::new() }
     }
 
-    fn db(&self) -> MutexGuard<'_, Connection> {
+    pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
         // A panic while holding the connection rolled its transaction back; the connection is sound.
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -75,7 +72,12 @@ impl SqliteStore {
     }
 
     /// A transaction of the owner of a name space: refused when another process took it over.
-    fn write_for<T>(&self, owned: &Owned, doing: &str, work: impl FnOnce(&Transaction<'_>) -> Sql<T>) -> Result<T> {
+    pub(super) fn write_for<T>(
+        &self,
+        owned: &Owned,
+        doing: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Sql<T>,
+    ) -> Result<T> {
         let done = self.transaction(doing, |tx| match owner::holds(tx, owned)? {
             true => work(tx).map(Some),
             false => Ok(None),
@@ -108,66 +110,6 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64> {
-        let mut db = self.db();
-        owner::take_over(&mut db, space, incarnation).map_err(|e| Error::state("taking a name space over", e))
-    }
-
-    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered> {
-        if let Some(known) = self.read("looking an account up", |db| accounts::unchanged(db, label, identity))? {
-            return Ok(known);
-        }
-        self.write("noting an account", |tx| accounts::register(tx, label, identity, now))
-    }
-
-    fn accounts(&self) -> Result<Vec<Registered>> {
-        self.read("reading the accounts", accounts::all)
-    }
-
-    fn fact(&self, name: &str) -> Result<Option<String>> {
-        self.read("reading a fact about the state", |db| facts::get(db, name))
-    }
-
-    fn set_fact(&self, name: &str, value: &str) -> Result<()> {
-        self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
-    }
-
-    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool> {
-        let before = self.fact(facts::SEEN)?.and_then(|text| Seen::parse(&text));
-        let (seen, believed) = Seen::observe(before, now, agrees);
-        if before != Some(seen) {
-            self.set_fact(facts::SEEN, &seen.text())?;
-        }
-        Ok(believed && is_possible(now) || !Safeguard::PlausibleTime.is_on())
-    }
-
-    fn rebuilt(&self) -> Option<Timestamp> {
-        let ask = || self.fact(facts::REBUILT).ok().flatten().and_then(|at| at.parse().ok());
-        *self.rebuilt.get_or_init(ask)
-    }
-
-    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool> {
-        let Origin { account, folder, generation } = origin;
-        self.read("asking when a folder was compared", |db| {
-            db.prepare_cached(
-                "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised >= ?4",
-            )?
-            .exists(params![account, folder, generation, since.as_second()])
-        })
-    }
-
-    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
-        let Origin { account, folder, generation } = origin;
-        self.write_for(owned, "noting that a folder was compared", |tx| {
-            tx.execute(
-                "INSERT INTO first_look (account, folder, generation, at, recognised) VALUES (?1, ?2, ?3, ?4, ?4)
-                 ON CONFLICT DO UPDATE SET recognised = excluded.recognised",
-                params![account, folder, generation, now.as_second()],
-            )
-            .map(drop)
-        })
-    }
-
     fn unfinished_spaces(&self) -> Result<Vec<String>> {
         self.read("reading what a crash left", |db| {
             let mut query = db.prepare_cached("SELECT DISTINCT owner FROM journal WHERE done = 0")?;
@@ -255,18 +197,6 @@ impl Store for SqliteStore {
 
     fn list_entries(&self, list: &str) -> Result<Vec<String>> {
         self.read("reading a list", |db| memory::list_entries(db, list))
-    }
-
-    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::rows(db, &self.places, entry, limit))
-    }
-
-    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::row(db, &self.places, id))
-    }
-
-    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::still_to_tell(db, &self.places))
     }
 
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
@@ -409,57 +339,8 @@ impl Store for SqliteStore {
         self.is_named(&Places::in_spool(path))
     }
 
-    fn was_told(&self, path: &Path) -> Result<bool> {
-        self.read("looking up a spooled message", |db| {
-            db.prepare_cached("SELECT 1 FROM outbox WHERE bytes = ?1")?.exists([Places::in_spool(path)])
-        })
-    }
-
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.read("reading the journal", |db| journal::newest(db, &self.places, account, limit))
-    }
-
-    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::due(db, &self.places, now, after, limit))
-    }
-
-    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| outbox::being_sent(db, &self.places, owned))
-    }
-
-    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
-        self.write_for(owned, "taking something out of the outbox", |tx| {
-            before.iter().try_for_each(|row| outbox::resolve(tx, row))?;
-            outbox::claim(tx, owned, id, now)
-        })
-    }
-
-    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
-        self.write_for(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| outbox::resolve(tx, row)))
-    }
-
-    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("putting a row aside", |tx| outbox::hold(tx, id, now))
-    }
-
-    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
-        self.write("making what waits due", |tx| outbox::hurry(tx, ids, now))
-    }
-
-    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
-        self.read("counting what was sent", |db| outbox::sent_since(db, kinds, since))
-    }
-
-    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
-        self.read("counting the replies to a sender", |db| outbox::replied_since(db, handle, to, since))
-    }
-
-    fn rests(&self) -> Result<Vec<Rest>> {
-        self.read("reading which relays rest", outbox::rests)
-    }
-
-    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
-        self.write_for(owned, "letting a relay rest", |tx| outbox::rest(tx, rest))
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {

@@ -6,42 +6,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Before, EntryId, Later, MboxTarget, Owned, Recording, Staged, Target};
+use super::{Before, EntryId, Later, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
 /// The memory of the program. Every writing call is one durable transaction, which is refused when the name space it is
 /// made for was taken over by another process.
-pub trait Store: Send + Sync {
-    /// Raises the generation of a name space for its new owner. Durable with the next transaction.
-    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
-
-    /// The account with this label or this identity, as it is from now on.
-    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered>;
-
-    /// Every account that was ever seen.
-    fn accounts(&self) -> Result<Vec<Registered>>;
-
-    /// One thing that the state knows of itself.
-    fn fact(&self, name: &str) -> Result<Option<String>>;
-
-    /// Notes one thing that the state knows of itself.
-    fn set_fact(&self, name: &str, value: &str) -> Result<()>;
-
-    /// Whether the time is plausible, by the last time that was seen; `agrees`: a server's clock says the same within a day.
-    /// Where it is not, nothing irreversible happens.
-    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool>;
-
-    /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
-    fn rebuilt(&self) -> Option<Timestamp>;
-
-    /// Whether an origin was compared with what stands in the Maildirs since then.
-    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool>;
-
-    /// Notes that it was.
-    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
-
+pub trait Store: Registry + Outbox + Send + Sync {
     /// The name spaces with rows that were recorded and not marked done.
     fn unfinished_spaces(&self) -> Result<Vec<String>>;
 
@@ -72,48 +44,6 @@ pub trait Store: Send + Sync {
 
     /// The entries of a list that rules write, sorted.
     fn list_entries(&self, list: &str) -> Result<Vec<String>>;
-
-    /// What is queued or was told, of one journal row or of all, newest first.
-    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
-
-    /// The row of that number.
-    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>>;
-
-    /// What waits, is being sent or was put aside, the oldest first.
-    fn still_to_tell(&self) -> Result<Vec<OutboxRow>>;
-
-    /// What is due, the longest due first, from the row after this time and number on.
-    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
-
-    /// What somebody was sending: after a crash its outcome is not known.
-    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>>;
-
-    /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
-    /// waiting any more.
-    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
-
-    /// Notes what became of rows; `telling` is what is left to be told.
-    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()>;
-
-    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait; and no relay rests any more. It is
-    /// the user's word, who owns everything. What another process has begun to
-    /// send meanwhile is left as it is.
-    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
-
-    /// Puts a row aside, if it still waits. Whether it did.
-    fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
-
-    /// How many rows of these kinds were sent since then.
-    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
-
-    /// How many replies under this handle were sent to this address since then.
-    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64>;
-
-    /// The relays that rest.
-    fn rests(&self) -> Result<Vec<Rest>>;
-
-    /// Lets a relay rest, or wakes it with a time that is over.
-    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()>;
 
     /// Marks journal rows as published.
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
@@ -149,9 +79,6 @@ pub trait Store: Send + Sync {
     /// Whether that file in the spool, known by its name alone, is needed: the journal names it, or a row of the outbox that
     /// is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
-
-    /// Whether a row of the outbox had its bytes in that file of the spool, whatever became of it.
-    fn was_told(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;
@@ -276,23 +203,6 @@ impl Known {
     pub fn key(&self, id: &[u8]) -> Key {
         Key::new(&self.origin, id)
     }
-}
-
-/// An account as the state knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registered {
-    /// Its name space: what stands in keys and file names, whatever it is called later.
-    pub space: String,
-    /// What the user calls it.
-    pub label: String,
-    /// Protocol, user and host.
-    pub identity: String,
-    /// When mail was fetched from it for the first time.
-    pub first_run: Timestamp,
-    /// When it was found under its label with another identity: what is known of it is recognised by content since then.
-    pub moved: Option<Timestamp>,
-    /// It was not known until just now.
-    pub is_new: bool,
 }
 
 /// A recorded row whose publishing is not known to be complete.

@@ -1,8 +1,8 @@
 //! IMAP servers and networks that fail: the F rows of the hazards. Nothing lost, nothing twice, nothing half.
 
 use std::sync::Arc;
-use std::time::Duration;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use mailsluice::error::Kind;
 use mailsluice::message::{Key, Origin};

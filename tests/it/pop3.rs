@@ -135,9 +135,9 @@ fn f8_a_truncated_listing_prunes_nothing() {
     let client = Client { now, ..client };
     client.fetch_well();
     (3..=4).for_each(|uid| faults.message(uid, MessageFault::NoUidl));
-    for _ in 0..2 {
+    for _ in 0..4 {
         client.fetch();
-        SECONDS.fetch_add(40 * 86_400, Ordering::SeqCst);
+        SECONDS.fetch_add(20 * 86_400, Ordering::SeqCst);
         mailsluice::pass::prune(&client.open().0).unwrap();
     }
     faults.clear();

@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice::decision::{EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Read, Redirect, RedirectMode, Telling, Way, Write};
 use mailsluice::message::{DeliveryName, Key, Origin};
 use mailsluice::state::{
-    About, Before, Entry, Mark, Original, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged, Store, Trouble, sync_dirs,
+    About, Before, Entry, Mark, Original, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged,
+    Store, Trouble, sync_dirs,
 };
 
 pub fn now() -> Timestamp {
@@ -97,7 +98,7 @@ fn what_is_written_is_remembered_as_long_as_it_is_valid() {
     assert!(holds(listed("b"), now()) && !holds(listed("a"), now()));
     assert_eq!(store.list_entries("book").unwrap(), ["b"]);
     assert!(holds(answered(now() - hours(1)), now()) && !holds(answered(now() + hours(1)), now() + hours(2)));
-    assert!(!holds(answered(now() - hours(99)), now() - hours(2)), "an answer from the future is a wrong clock");
+    assert!(holds(answered(now() - hours(99)), now() - hours(2)), "an answer from the future was given");
     assert_eq!(store.journal(None, 1).unwrap()[0].notes, ["one", "two"]);
 }
 

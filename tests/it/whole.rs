@@ -1,7 +1,7 @@
 //! Complete means proven complete: what is empty or far smaller than announced is not filed as mail and costs nothing on
 //! the server, and what the server lists and does not give is no silence.
 
-use crate::stage::{Account, Client, complaints, filled, mailbox, message, play_to};
+use crate::stage::{Account, Client, complaints, filled, mailbox, message, play, play_to};
 use crate::support::faults::{Faults, MessageFault};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::Mailbox;
@@ -156,4 +156,33 @@ fn identity_by_content_without_top_reads_the_messages() {
     let (report, client) = play_to("pop3-content-without-top", |account| account.with("identity: content"));
     assert_eq!((report.new, report.exit_code()), (2, 0), "{report:#?}");
     assert_eq!(client.subjects(), ["a", "b"]);
+}
+
+#[test]
+fn a_reply_that_is_odd_costs_no_message() {
+    let (report, client) = play("odd-replies");
+    assert_eq!((report.new, report.exit_code()), (3, 0), "{report:#?}");
+    client.mail().assert_holds(&["Subject: a\n\na.\n", "Subject: b", "Subject: say \"\\ c\""]);
+}
+
+#[test]
+fn a_listing_that_is_too_short_is_asked_for_in_other_words() {
+    let (report, client) = play("listed-as-uids");
+    assert_eq!((report.new, report.exit_code()), (2, 0), "{report:#?}");
+    assert_eq!(client.subjects(), ["a", "b"]);
+}
+
+#[test]
+fn a_new_uidvalidity_in_mid_session_ends_its_deletions() {
+    let (report, client) = play_to("uidvalidity-in-mid-session", |account| account.with("retention: delete"));
+    assert_eq!((report.new, report.settled, report.exit_code()), (1, 0, 75), "{report:#?}");
+    assert!(complaints(&report).contains("changed UIDVALIDITY in the middle of the session"), "{report:#?}");
+    assert_eq!(client.subjects(), ["a"]);
+}
+
+#[test]
+fn numbers_that_a_pop3_server_makes_up_break_nothing() {
+    let (report, client) = play("pop3-odd-numbers");
+    assert_eq!((report.new, report.exit_code()), (3, 0), "{report:#?}");
+    assert_eq!(client.subjects(), ["a", "b", "c"]);
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use async_imap::imap_proto::{AttributeValue, RequestId, Response};
+use imap_proto::{AttributeValue, RequestId, Response};
 
-use super::search::uid_set;
 use super::session::{refused, uid_in};
+use super::sets::uid_set;
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};
+use crate::safeguard::Safeguard;
 use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whole};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
@@ -16,6 +17,8 @@ const IN_FLIGHT: usize = 2;
 /// A batch that turns out so large is taken no further: the server announced less than it sends, and memory is
 /// bounded whatever it says. The rest is asked for one by one.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// After so many failures in a row the rest waits: a server that only lists would hold the account for hours.
+const MOST_FAILURES: u32 = 200;
 
 impl ImapSource {
     /// Fetches messages of the open folder.
@@ -42,21 +45,41 @@ impl ImapSource {
             by_itself.extend(missing);
             out.send(items, room).await;
         }
-        for message in by_itself {
+        let small = by_itself.into_iter().map(|message| (message, false));
+        self.fetch_alone(small.chain(big.into_iter().map(|message| (message, true))), out).await
+    }
+
+    /// One message after the other; second, whether in windows.
+    async fn fetch_alone<'w>(
+        &mut self,
+        messages: impl Iterator<Item = (&'w Listed, bool)>,
+        out: &Outlet,
+    ) -> Result<()> {
+        let mut failures = 0;
+        for (message, in_windows) in messages {
             if out.is_over() {
                 return Ok(());
             }
-            let room = out.room(message.size()).await;
-            let item = self.fetch_single(message).await?;
-            out.send(vec![item], room).await;
-        }
-        for message in big {
-            if out.is_over() {
-                return Ok(());
+            let room = out.room(if in_windows { WINDOW } else { message.size() }).await;
+            let item = match in_windows {
+                true => self.fetch_in_windows(message).await,
+                false => self.fetch_single(message).await,
+            };
+            match item {
+                Ok(item) => {
+                    failures = if matches!(item, Item::Failed(..)) { failures + 1 } else { 0 };
+                    out.send(vec![item], room).await;
+                }
+                Err(e) => {
+                    let key = Key::new(&self.open, message.id.clone());
+                    out.send(broken_at(key, &e).into_iter().collect(), room).await;
+                    return Err(e);
+                }
             }
-            let room = out.room(WINDOW).await;
-            let item = self.fetch_in_windows(message).await?;
-            out.send(vec![item], room).await;
+            if failures == MOST_FAILURES && Safeguard::BoundedNumbers.is_on() {
+                let cause = "the server gives nothing for many messages in a row; the others wait for the next pass";
+                return Err(Error::transient(Kind::Protocol, cause));
+            }
         }
         Ok(())
     }
@@ -88,7 +111,11 @@ impl ImapSource {
                 {
                     waiting.remove(&uid);
                     bytes += body.len();
-                    items.push(listed.item(Key::new(&origin, listed.id.clone()), Bytes::Memory(to_lf(body)), body.len() as u64));
+                    items.push(listed.item(
+                        Key::new(&origin, listed.id.clone()),
+                        Bytes::Memory(to_lf(body)),
+                        body.len() as u64,
+                    ));
                 }
                 Ok(())
             })
@@ -100,10 +127,7 @@ impl ImapSource {
             Err(e) => {
                 // The connection is gone. What arrived whole is kept; the message in which it broke is noted, for
                 // it may be the reason.
-                if let Some(suspect) = missing.first() {
-                    let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
-                    items.push(Item::Failed(Key::new(&origin, suspect.id.clone()), cause));
-                }
+                items.extend(missing.first().and_then(|m| broken_at(Key::new(&origin, m.id.clone()), &e)));
                 out.send(items, Room::default()).await;
                 Err(e)
             }
@@ -142,6 +166,13 @@ impl ImapSource {
         let cause = "the server lists it and sends nothing for it";
         Ok(Item::Failed(key, Error::transient(Kind::Protocol, cause)))
     }
+}
+
+/// The message at which a connection broke: it may be the reason.
+fn broken_at(key: Key, error: &Error) -> Option<Item> {
+    let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
+    let cause = || Error::transient(error.kind(), "the connection broke while it was fetched");
+    (!is_ours).then(|| Item::Failed(key, cause()))
 }
 
 /// The UID and the body of a FETCH reply. The body is absent in replies about flags and NIL where the server has

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use imap_proto::{AttributeValue, MailboxDatum, Response};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::session::{Session, refused, uid_in};
+use super::session::{Session, uid_in};
+use super::sets::{pieces, uid_set};
 use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::{Kind, Result};
@@ -16,48 +17,14 @@ use crate::safeguard::Safeguard;
 use crate::source::whole::plausible;
 use crate::source::{Details, Listed};
 
-/// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so its time grows with
-/// the square of the line. One line with 320,000 UIDs takes it seconds.
-const SEARCH_STEP: u32 = 5_000;
-/// So many SEARCHes are sent before the first answer is read.
-const SEARCHES_IN_FLIGHT: usize = 16;
-/// So many UIDs are named in one command.
-const STEP: usize = 1_000;
 /// So many keywords of a message are carried over; servers set no bound.
 const MAX_KEYWORDS: usize = 50;
 
 impl Session {
-    /// The UIDs of messages that satisfy `criteria`, ascending, each once.
-    pub(super) async fn search_uids(&mut self, exists: u32, criteria: &str) -> Result<Vec<u32>> {
-        // Sequence numbers only cut the listing into pieces; a message that slips between two of them because
-        // another client expunged one is listed next time.
-        let starts: Vec<u32> = (1..=exists).step_by(SEARCH_STEP as usize).collect();
-        let mut uids = Vec::new();
-        for ahead in starts.chunks(SEARCHES_IN_FLIGHT) {
-            let mut asked = Vec::with_capacity(ahead.len());
-            for first in ahead {
-                let last = first.saturating_add(SEARCH_STEP - 1).min(exists);
-                asked.push(self.send(&format!("UID SEARCH {first}:{last} {criteria}")).await?);
-            }
-            for tag in asked {
-                let answer = self.finish(&tag, |reply| {
-                    if let Response::MailboxData(MailboxDatum::Search(found)) = reply {
-                        uids.extend(found.iter().filter(|uid| **uid != 0));
-                    }
-                    Ok(())
-                });
-                answer.await?.map_err(|refusal| refused("UID SEARCH", &refusal.line))?;
-            }
-        }
-        uids.sort_unstable();
-        uids.dedup();
-        Ok(uids)
-    }
-
     /// Of these UIDs, those that satisfy `criteria`.
     pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
         let mut wanted = Vec::new();
-        for chunk in uids.chunks(STEP) {
+        for chunk in pieces(uids, |uid| Some(*uid)) {
             let set = uid_set(chunk.iter().copied());
             let mut found = BTreeSet::new();
             self.run(format!("UID SEARCH UID {set} {criteria}").trim_end(), |reply| {
@@ -95,7 +62,7 @@ impl ImapSource {
         let mut uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
         uids.sort_unstable();
         let mut listed = Vec::with_capacity(ids.len());
-        for chunk in uids.chunks(STEP) {
+        for chunk in pieces(&uids, |uid| Some(*uid)) {
             let mut found = self.describe_chunk(chunk, details).await?;
             let silent: Vec<u32> = chunk.iter().copied().filter(|uid| !found.contains_key(uid)).collect();
             for uid in self.still_listed(&silent).await? {
@@ -201,29 +168,9 @@ fn criteria(select: &Select, now: Timestamp) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-/// UIDs as a sequence set with ranges: `1:4,7`.
-pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for uid in uids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
-            _ => ranges.push((uid, uid)),
-        }
-    }
-    let text = |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}:{last}") };
-    ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sets_have_ranges() {
-        assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
-        assert_eq!(uid_set([u32::MAX].into_iter()), "4294967295");
-        assert_eq!(uid_set(std::iter::empty()), "");
-    }
 
     #[test]
     fn keywords_are_carried_over_within_bounds() {

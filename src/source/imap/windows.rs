@@ -1,6 +1,6 @@
 //! A big message comes in windows, so that it never stands in memory; so does one of unknown size.
 
-use async_imap::imap_proto::{AttributeValue, Response};
+use imap_proto::{AttributeValue, Response};
 
 use super::ImapSource;
 use super::session::{refused, uid_in};

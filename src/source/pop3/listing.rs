@@ -1,6 +1,6 @@
 //! What is in the mailbox: LIST, UIDL, and headers where the server gives no ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing};
 
 /// The most messages of one mailbox.
-const MAX_MESSAGES: usize = 2_000_000;
+const MAX_MESSAGES: usize = 1_000_000;
 
 impl Pop3Source {
     /// Lists the mailbox with stable ids.
@@ -25,10 +25,13 @@ impl Pop3Source {
             Identity::Uidl => self.uidls().await?,
             Identity::Content => self.content_ids(&sizes).await?,
         };
-        let mut odd = None;
-        if named.len() < sizes.len() {
-            odd = Some(format!("the server counts {} messages and names {}", sizes.len(), named.len()));
-        }
+        let is_short = named.len() < sizes.len();
+        let uncounted = named.iter().filter(|(number, _)| !sizes.contains_key(number)).count();
+        let odd = match uncounted {
+            _ if is_short => Some(format!("the server counts {} messages and names {}", sizes.len(), named.len())),
+            0 => None,
+            _ => Some(format!("the server names {uncounted} messages that it does not count")),
+        };
         let mut doubled = Vec::new();
         let mut ordinals: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut ids = Vec::with_capacity(named.len());
@@ -44,7 +47,7 @@ impl Pop3Source {
             self.messages.insert(id.clone(), Numbered { number, size });
             ids.push(id);
         }
-        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd })
+        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short })
     }
 
     pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {
@@ -60,7 +63,13 @@ impl Pop3Source {
     async fn sizes(&mut self) -> Result<HashMap<u32, Option<u64>>> {
         self.session.command("LIST").await?.accepted("LIST")?;
         let mut sizes = HashMap::new();
-        self.session.multi_line(MAX_MESSAGES, |line| sizes.extend(list_line(line))).await?;
+        let note = |line: &[u8]| {
+            if let Some((number, size)) = list_line(line) {
+                // The first line about a message counts.
+                sizes.entry(number).or_insert(size);
+            }
+        };
+        self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(sizes)
     }
 
@@ -71,7 +80,14 @@ impl Pop3Source {
             return Err(Error::permanent(Kind::Protocol, advice));
         }
         let mut named = Vec::new();
-        let note = |line: &[u8]| named.extend(uidl_line(line).map(|(number, id)| (number, bounded(id))));
+        let mut numbers = HashSet::new();
+        let note = |line: &[u8]| {
+            if let Some((number, id)) = uidl_line(line)
+                && numbers.insert(number)
+            {
+                named.push((number, bounded(id)));
+            }
+        };
         self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(named)
     }

@@ -11,8 +11,8 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, OutboxRow, Owned, Places, Recording, Registered, Remembered,
-    Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Outbox, OutboxRow, Owned, Places, Recording,
+    Registered, Registry, Remembered, Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -73,7 +73,7 @@ impl MortalStore {
     }
 }
 
-impl Store for MortalStore {
+impl Registry for MortalStore {
     /// Nothing of it is needed after a crash, so it is no step.
     fn take_over(&self, space: &str, incarnation: &str) -> Result<u64> {
         self.look()?.take_over(space, incarnation)
@@ -114,7 +114,67 @@ impl Store for MortalStore {
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
         self.step("recognised")?.set_recognised(owned, origin, now)
     }
+}
 
+impl Outbox for MortalStore {
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.outbox(entry, limit)
+    }
+
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
+        self.look()?.outbox_row(id)
+    }
+
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.still_to_tell()
+    }
+
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.due(now, after, limit)
+    }
+
+    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>> {
+        self.look()?.being_sent(owned)
+    }
+
+    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.step("claim")?.claim(owned, id, now, before)
+    }
+
+    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
+        self.step("resolve")?.resolve(owned, rows)
+    }
+
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
+        self.step("hurry")?.hurry(ids, now)
+    }
+
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.step("hold")?.hold(id, now)
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.look()?.sent_since(kinds, since)
+    }
+
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
+        self.look()?.replied_since(handle, to, since)
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.look()?.rests()
+    }
+
+    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
+        self.step("rest")?.rest(owned, rest)
+    }
+
+    fn was_told(&self, path: &Path) -> Result<bool> {
+        self.look()?.was_told(path)
+    }
+}
+
+impl Store for MortalStore {
     fn unfinished_spaces(&self) -> Result<Vec<String>> {
         self.look()?.unfinished_spaces()
     }
@@ -179,18 +239,6 @@ impl Store for MortalStore {
         self.look()?.list_entries(list)
     }
 
-    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.look()?.outbox(entry, limit)
-    }
-
-    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
-        self.look()?.outbox_row(id)
-    }
-
-    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
-        self.look()?.still_to_tell()
-    }
-
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
         self.record_pending(owned)?;
         if done.is_empty() {
@@ -235,52 +283,8 @@ impl Store for MortalStore {
         self.look()?.is_spooled(path)
     }
 
-    fn was_told(&self, path: &Path) -> Result<bool> {
-        self.look()?.was_told(path)
-    }
-
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
         self.look()?.journal(account, limit)
-    }
-
-    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.look()?.due(now, after, limit)
-    }
-
-    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>> {
-        self.look()?.being_sent(owned)
-    }
-
-    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
-        self.step("claim")?.claim(owned, id, now, before)
-    }
-
-    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
-        self.step("resolve")?.resolve(owned, rows)
-    }
-
-    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.step("hold")?.hold(id, now)
-    }
-
-    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
-        self.step("hurry")?.hurry(ids, now)
-    }
-
-    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
-        self.look()?.sent_since(kinds, since)
-    }
-
-    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
-        self.look()?.replied_since(handle, to, since)
-    }
-
-    fn rests(&self) -> Result<Vec<Rest>> {
-        self.look()?.rests()
-    }
-
-    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
-        self.step("rest")?.rest(owned, rest)
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
