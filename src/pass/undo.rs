@@ -48,7 +48,7 @@ impl<'w> Undoing<'w> {
         Ok(Self { world, home, committer: Some(relocate::begin(world, UNDONE)?) })
     }
 
-    /// The rows of a run of `refilter`, `maintain` or `undo` that were not brought back yet, the newest first.
+    /// The rows of a run of `refilter` or `maintain` that were not brought back yet, the newest first.
     pub fn of_run(&self, run: u64) -> Result<Vec<EntryId>> {
         let all = self.world.store.run(run)?;
         if all.is_empty() {
@@ -89,6 +89,9 @@ impl<'w> Undoing<'w> {
     }
 
     fn decide(&self, id: EntryId, entry: &JournalEntry) -> Result<(Decided, FolderName, Vec<String>)> {
+        if entry.row.account == UNDONE {
+            return refuse(format!("entry {id} is itself an undo; apply the rules again with `mailsluice refilter`"));
+        }
         let folder = (self.home)(entry);
         let key = self.key(id, &folder);
         if self.world.store.remembered(&key)?.is_some() {

@@ -8,14 +8,14 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::rows::{
-    Origins, attempt, finish, forget, insert_entry, journal_row, mboxes, remember, remembered, take_back_noted,
-    targets, time, trouble_number,
+    Origins, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets, time,
+    trouble_number,
 };
 use super::slots::Slots;
 use super::water::Water;
 use super::{
     About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
-    Staged, Store, Target, Trouble, Unfinished, before, facts, memory, outbox, owner, prune,
+    Staged, Store, Trouble, Unfinished, before, facts, journal, memory, outbox, owner, prune,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -340,42 +340,11 @@ impl Store for SqliteStore {
     }
 
     fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
-        self.read("reading the journal", |db| {
-            let mut query = db.prepare_cached(
-                "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule, outcome,
-                 done, spooled, why, notes, run
-                 FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account
-                 WHERE ?1 IS NULL OR COALESCE(label, origin.account) = ?1 ORDER BY entry DESC LIMIT ?2",
-            )?;
-            let rows = query.query_map(params![account, limit], |row| journal_row(row, &self.places))?;
-            let mut rows = rows.collect::<Sql<Vec<_>>>()?;
-            rows.iter_mut().try_for_each(|row| {
-                row.files.extend(targets(db, &self.places, row.id)?.iter().map(Target::published_path));
-                row.files.extend(mboxes(db, &self.places, row.id)?.into_iter().map(|mbox| mbox.file));
-                row.left = before::leaves(db, &self.places, row.id)?;
-                Ok::<_, rusqlite::Error>(())
-            })?;
-            Ok(rows)
-        })
+        self.read("reading the journal", |db| journal::newest(db, &self.places, account, limit))
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
-        self.read("reading the journal", |db| {
-            let mut query = db.prepare_cached(
-                "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule, outcome,
-                 done, spooled, why, notes, run
-                 FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account
-                 WHERE entry = ?1",
-            )?;
-            let Some(row) = query.query_row([id], |row| journal_row(row, &self.places)).optional()? else { return Ok(None) };
-            let (targets, mboxes) = (targets(db, &self.places, id)?, mboxes(db, &self.places, id)?);
-            let spooled = row.files.first().cloned();
-            let mut before = before::of(db, &self.places, id)?;
-            // Rows of earlier versions say it only in the names of their files.
-            let seconds = || targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
-            before.arrived = before.arrived.or_else(|| Timestamp::from_second(seconds()?).ok());
-            Ok(Some(JournalEntry { row, targets, mboxes, spooled, before }))
-        })
+        self.read("reading the journal", |db| journal::entry(db, &self.places, id))
     }
 
     fn run(&self, run: u64) -> Result<Vec<EntryId>> {

@@ -54,4 +54,5 @@ mod storm;
 mod takeover;
 mod tls;
 mod two_away;
+mod undo;
 mod whole;

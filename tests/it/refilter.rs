@@ -75,3 +75,34 @@ fn what_moves_into_a_folder_that_comes_next_is_not_looked_at_again() {
     let mail = Maildirs::at(user.sandbox.maildir());
     assert_eq!((mail.in_folder("next").len(), mail.in_folder("twice").len()), (1, 1), "{moved}");
 }
+
+/// What moves is what the rules were asked about: not what its reader moved or replaced while a program was thinking.
+#[test]
+fn a_file_that_changes_while_the_rules_are_asked_stays() {
+    for (change, flags) in
+        [("mv $f:2,S $f:2,RS", "RS"), ("cp $f:2,S $f.new; echo more >>$f.new; mv $f.new $f:2,S", "S")]
+    {
+        let mut user = User::without_relay("  - {do: keep}");
+        user.sandbox.write("Mail/INBOX/cur/1700000000.a.host:2,S", mail(1, "hi"));
+        user.sandbox.write("Mail/INBOX/new/1700000000.b.host", mail(2, "other"));
+        fs::create_dir_all(user.sandbox.maildir().join("INBOX/tmp")).unwrap();
+        let inbox = user.sandbox.maildir().join("INBOX/cur");
+        let script = format!(
+            "#!/bin/sh\nf={}/1700000000.a.host\ngrep -q 'Subject: other' || {{ {change}; }}\n",
+            inbox.display()
+        );
+        let script = user.sandbox.script("reader", &script);
+        user.rules = format!("  - {{if: {{run: [{}]}}, do: {{fileinto: x}}}}", script.display());
+        user.config("");
+        let output = user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]);
+        assert_eq!(output.code, 0, "{output}");
+        let said = "1700000000.a.host: stays, its reader moved or changed it meanwhile\n";
+        assert!(
+            output.stderr.contains(said) && output.stderr.contains("1 moved or changed, 0 stay, 1 were gone"),
+            "{output}"
+        );
+        let mail = Maildirs::at(user.sandbox.maildir());
+        let (stays, moved) = (mail.in_folder("INBOX"), mail.in_folder("x"));
+        assert_eq!((stays.len(), stays[0].flags.as_str(), moved.len()), (1, flags, 1));
+    }
+}

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice::decision::{EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Read, Redirect, RedirectMode, Telling, Way, Write};
 use mailsluice::message::{DeliveryName, Key, Origin};
 use mailsluice::state::{
-    About, Before, Entry, Mark, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged, Store,
-    Trouble, sync_dirs,
+    About, Before, Entry, Mark, Original, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged,
+    Store, Trouble, sync_dirs,
 };
 
 pub fn now() -> Timestamp {
@@ -198,6 +198,24 @@ fn discarded_mail_is_bounded_in_bytes_and_the_oldest_goes() {
     let gone = store.prune(&owned(), now() + hours(1), 1 << 30).unwrap();
     assert_eq!(gone, ["/state/spool/1", "/state/spool/0"].map(PathBuf::from));
     assert_eq!(store.prune(&owned(), now() + hours(1), 1 << 30).unwrap(), Vec::<PathBuf>::new());
+}
+
+/// The oldest originals go when all are more than so much, whether they stand in the journal or in the spool.
+#[test]
+fn originals_are_bounded_in_bytes_and_in_time() {
+    let store = store();
+    let path = |n: usize| PathBuf::from(format!("/state/spool/{n}"));
+    for n in 1..=4 {
+        let original = if n == 2 { Original::Head(vec![b'x'; 300]) } else { Original::Whole(path(n)) };
+        let at = now() + SignedDuration::from_secs(n as i64);
+        record_well(&store, vec![Entry { at, size: 300, before: Before { original, ..Before::default() }, ..entry(n) }]);
+    }
+    let kept = |n| store.entry(n).unwrap().unwrap().before.original != Original::Filed;
+    assert!((1..=4).all(kept) && store.is_spooled(&path(1)).unwrap());
+    assert_eq!(store.prune(&owned(), now() + hours(1), 1000).unwrap(), [path(1)]);
+    assert_eq!((1..=4).map(kept).collect::<Vec<_>>(), [false, true, true, true]);
+    assert_eq!(store.prune(&owned(), now() + hours(31 * 24), 1000).unwrap(), [path(4), path(3)]);
+    assert!(!(1..=4).any(kept) && !store.is_spooled(&path(3)).unwrap());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The same for `refilter` and `undo`: whoever is interrupted runs it again, and every message is in one place.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,14 +25,16 @@ rules:
   - {if: {subject: rubbish}, do: discard}
   - {if: {subject: marked}, do: [{addflag: [flagged, $later]}]}
   - {if: {subject: changed}, do: [{setheader: {X-Label: new}}, {fileinto: lists/a}]}
+  - {if: {subject: odd}, do: {fileinto: lists/a}}
 ";
 
 /// Each message, its file, and where it belongs afterwards: place and how often.
-const MESSAGES: [(&str, &str, &[&str]); 5] = [
+const MESSAGES: [(&str, &str, &[&str]); 6] = [
     ("two", "new/1700000001.a.host", &["lists/a/new", "lists/b/new"]),
     ("rubbish", "cur/1700000002.b.host:2,S", &["spool"]),
     ("marked", "new/1700000003.c.host", &["INBOX/cur"]),
     ("changed", "cur/1700000004.d.host:2,S", &["lists/a/cur"]),
+    ("odd", "cur/1700000006.a name\nof two lines.host:2,S", &["lists/a/cur"]),
     ("staying", "new/1700000005.e.host", &["INBOX/new"]),
 ];
 
@@ -190,8 +192,8 @@ fn every_message_is_in_its_place_once_whatever_crashes() {
 fn undo_brings_everything_back_once_whatever_crashes() {
     let inbox = |i: usize| match MESSAGES[i].0 {
         // A discarded message stays in the spool until its time is over.
-        "rubbish" => vec!["INBOX/new", "spool"],
-        "marked" | "changed" => vec!["INBOX/cur"],
+        "rubbish" => vec!["INBOX/cur", "spool"],
+        "changed" | "odd" => vec!["INBOX/cur"],
         _ => vec!["INBOX/new"],
     };
     let undo_all = |world: &World| -> Result<()> {
@@ -212,6 +214,10 @@ fn undo_brings_everything_back_once_whatever_crashes() {
             let steps = machine.run(Some(n), death, &undo_all);
             machine.run(None, Death::Killed, &undo_all);
             machine.check(inbox, &|| format!("{rename:?}, {death:?} before step {n}"));
+            let edited = |(_, bytes): &(PathBuf, Vec<u8>)| bytes != text(subject(bytes).as_str()).as_bytes();
+            let inbox = Path::new(MAIL).join("INBOX");
+            let files = ["new", "cur"].map(|sub| machine.disk.files_below(&inbox.join(sub))).concat();
+            assert!(!files.iter().any(edited), "the originals are back, {death:?} before step {n}");
             steps
         };
         let steps = crash_at(NEVER);

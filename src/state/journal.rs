@@ -1,0 +1,43 @@
+//! The journal as people and `undo` read it.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::rows::{journal_row, mboxes, targets};
+use super::{EntryId, JournalEntry, JournalRow, Places, Target, before};
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// What [`journal_row`] reads, in its order. An account has the label that it has now.
+const ROWS: &str =
+    "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule,
+     outcome, done, spooled, why, notes, run
+     FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account";
+
+/// The newest rows, of one account or of all, newest first.
+pub(super) fn newest(db: &Connection, places: &Places, account: Option<&str>, limit: u32) -> Sql<Vec<JournalRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "{ROWS} WHERE ?1 IS NULL OR COALESCE(label, origin.account) = ?1 ORDER BY entry DESC LIMIT ?2"
+    ))?;
+    let rows = query.query_map(params![account, limit], |row| journal_row(row, places))?;
+    let mut rows = rows.collect::<Sql<Vec<_>>>()?;
+    for row in &mut rows {
+        row.files.extend(targets(db, places, row.id)?.iter().map(Target::published_path));
+        row.files.extend(mboxes(db, places, row.id)?.into_iter().map(|mbox| mbox.file));
+        row.left = before::leaves(db, places, row.id)?;
+    }
+    Ok(rows)
+}
+
+/// One row with everything that it led to.
+pub(super) fn entry(db: &Connection, places: &Places, id: EntryId) -> Sql<Option<JournalEntry>> {
+    let mut query = db.prepare_cached(&format!("{ROWS} WHERE entry = ?1"))?;
+    let Some(row) = query.query_row([id], |row| journal_row(row, places)).optional()? else { return Ok(None) };
+    let (targets, mboxes) = (targets(db, places, id)?, mboxes(db, places, id)?);
+    let spooled = row.files.first().cloned();
+    let mut before = before::of(db, places, id)?;
+    // Rows of earlier versions say it only in the names of their files.
+    let seconds = || targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
+    before.arrived = before.arrived.or_else(|| Timestamp::from_second(seconds()?).ok());
+    Ok(Some(JournalEntry { row, targets, mboxes, spooled, before }))
+}
