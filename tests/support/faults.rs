@@ -56,6 +56,10 @@ pub enum MessageFault {
     Vanished,
     /// `BODY[] NIL`. Over POP3 an empty message.
     Nil,
+    /// Its head and nothing behind it, complete by syntax, while the size of all of it is announced.
+    Placeholder,
+    /// Neither SEARCH nor UIDL nor LIST names it.
+    Unlisted,
     /// The connection ends after so many bytes of the message (over POP3: of its dot-stuffed form, final dot included).
     CutAt(usize),
     /// The literal (over POP3: the number of octets) is announced as so much longer than what follows.

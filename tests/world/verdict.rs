@@ -1,0 +1,102 @@
+//! What the ledger asks when all has come to rest.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::{Entry, Excuse, Ledger, Standing, Way};
+use crate::mail::Kind;
+use crate::sight::Place;
+
+/// Every message must be somewhere at any time. Those that are nowhere.
+pub fn nowhere(ledger: &Ledger) -> Vec<String> {
+    let standing = ledger.standing();
+    let is_lost = |entry: &&Entry| {
+        entry.is_taken && !entry.may_be_gone() && !standing.get(&entry.mail.token).is_some_and(Standing::is_anywhere)
+    };
+    ledger.entries().values().filter(is_lost).map(|entry| describe(entry, None)).collect()
+}
+
+/// Everything that is wrong at rest.
+pub fn judge(ledger: &Ledger) -> Vec<String> {
+    let standing = ledger.standing();
+    let mut wrong = ledger.faults();
+    for entry in ledger.entries().values() {
+        let nothing = Standing::default();
+        let it = standing.get(&entry.mail.token).unwrap_or(&nothing);
+        wrong.extend(missing(entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(entry, it)));
+    }
+    let answered = ledger.answers().into_iter().filter(|(_, times)| *times > 1);
+    wrong.extend(answered.map(|(sender, times)| format!("ANSWERED {times} times: {sender}")));
+    wrong
+}
+
+fn missing(entry: &Entry, it: &Standing) -> Option<String> {
+    if !entry.is_taken || entry.may_be_gone() {
+        return None;
+    }
+    let in_spool = it.whole.iter().any(|seen| seen.place == Place::Spool);
+    let is_well = it.told > 0 || it.filed().next().is_some() || (entry.mail.kind == Kind::Discard && in_spool);
+    // What its server gave wrongly is left there after some attempts, and said.
+    let is_left = it.on_server && entry.excuses.contains(&Excuse::Faulty);
+    if is_well || is_left {
+        return None;
+    }
+    let what = match (it.on_server, it.whole.is_empty()) {
+        (true, _) => "NEVER FETCHED, it is on its server",
+        (false, false) => "LEFT BEHIND where nobody looks",
+        (false, true) => "LOST",
+    };
+    Some(format!("{what}: {}", describe(entry, Some(it))))
+}
+
+fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
+    let kind = entry.mail.kind;
+    let is_redone = entry.excuses.contains(&Excuse::Reader) || entry.excuses.contains(&Excuse::User);
+    let states = ledger.states_lost();
+    // What stands in mbox files alone is not recognised when the state is lost.
+    let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
+    let more = entry.more + usize::from(is_redone) + if has_mbox { states } else { 0 };
+    if it.filed_once() > (kind.copies() + more).max(kind.copies()) {
+        return Some(format!("DOUBLED here: {}", describe(entry, Some(it))));
+    }
+    // Told at least once: a program that was cut off may have been telling. What a lost state knew is told again only
+    // when it stands in no Maildir.
+    let again = if kind == Kind::ForwardCopy { 0 } else { states };
+    if it.told > 1 + ledger.unsure() + entry.more + again + usize::from(is_redone) {
+        return Some(format!("TOLD {} times: {}", it.told, describe(entry, Some(it))));
+    }
+    None
+}
+
+fn half(entry: &Entry, it: &Standing) -> Option<String> {
+    let half = it.half.iter().find(|seen| matches!(seen.place, Place::Filed(_) | Place::Mbox(_)))?;
+    let is_said = entry.excuses.contains(&Excuse::Faulty);
+    (!is_said).then(|| format!("HALF a message stands in {}: {}", half.path, describe(entry, None)))
+}
+
+/// Files that stay under `tmp/`, and in the spool without being discarded mail.
+pub fn left_over(ledger: &Ledger) -> BTreeMap<&'static str, usize> {
+    let mut count = BTreeMap::new();
+    for seen in ledger.standing().values().flat_map(|it| it.whole.iter().chain(&it.half)) {
+        if seen.place == Place::Tmp {
+            *count.entry("tmp").or_insert(0) += 1;
+        }
+    }
+    count
+}
+
+fn describe(entry: &Entry, it: Option<&Standing>) -> String {
+    let way = match entry.way {
+        Way::Server(number) => format!("on server {number}"),
+        Way::Deliver => "by deliver".to_owned(),
+        Way::Sendmail => "by sendmail".to_owned(),
+    };
+    let mut text = format!("{} [{}] came {way}", entry.mail.token, entry.mail.kind.word());
+    if !entry.excuses.is_empty() {
+        text += &format!(" {:?}", entry.excuses);
+    }
+    if let Some(it) = it {
+        text += &format!(", told {} times", it.told);
+        it.whole.iter().for_each(|seen| text += &format!("\n      {}", seen.path));
+    }
+    text
+}
