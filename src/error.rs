@@ -5,8 +5,24 @@
 //! operating system, of a config file) that caused it, already cleaned for a terminal.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use crate::clean;
+use crate::safeguard::Safeguard;
+
+/// What the system says when one folder or file cannot be used, and others can.
+const OF_A_TARGET: [Errno; 8] = [
+    Errno::NAMETOOLONG,
+    Errno::NOTDIR,
+    Errno::ISDIR,
+    Errno::EXIST,
+    Errno::ACCESS,
+    Errno::PERM,
+    Errno::LOOP,
+    Errno::INVAL,
+];
 
 /// Can the same attempt succeed later without anybody changing anything?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +68,8 @@ pub struct Error {
     doing: String,
     said: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// The folder or mbox file that it is about, and nothing else.
+    target: Option<PathBuf>,
 }
 
 /// The result of nearly everything here.
@@ -60,7 +78,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure that may go away by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
-        Self { kind, permanence: Permanence::Transient, doing: doing.into(), said: None, source: None }
+        Self { kind, permanence: Permanence::Transient, doing: doing.into(), said: None, source: None, target: None }
     }
 
     /// A failure that stays until somebody acts.
@@ -121,6 +139,20 @@ impl Error {
     /// repaired by somebody, and until then nothing must be given up (`reliability.md` 1.6).
     pub fn disk(doing: impl Into<String>, source: std::io::Error) -> Self {
         Self::transient(Kind::Disk, doing).because(source)
+    }
+
+    /// The same for a folder or an mbox file. Where the folder itself is the reason, nothing else is concerned: a name that is
+    /// too long, no directory, no permission. A full or broken disk concerns everybody.
+    pub fn of_target(target: &Path, doing: impl Into<String>, source: std::io::Error) -> Self {
+        let is_its_own = source.raw_os_error().is_some_and(|code| OF_A_TARGET.iter().any(|e| e.raw_os_error() == code));
+        let is_its_own = is_its_own || source.kind() == std::io::ErrorKind::InvalidInput;
+        let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| target.to_owned());
+        Self { target, ..Self::disk(doing, source) }
+    }
+
+    /// The folder or mbox file that it is about, if it is about one alone.
+    pub fn target(&self) -> Option<&Path> {
+        self.target.as_deref()
     }
 
     /// A failure of the state database. Transient for the same reason as [`Error::disk`].

@@ -16,7 +16,7 @@
 //!
 //! | step | type | made by | means |
 //! |---|---|---|---|
-//! | fetch | [`source::Fetched`] | [`source::Source`] | the server's framing was complete |
+//! | fetch | [`source::Fetched`] | [`source::Source`] | it came whole: ended, not empty, about as large as announced |
 //! | decide | [`decision::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
 //! | stage | [`state::Staged`] | [`deliver::Stager`] | the files are complete and durable under `tmp/` |
 //! | record | [`state::Recorded`] | a [`state::Store`] | the decision, and what it writes and tells, is committed |

@@ -10,17 +10,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use crate::clean;
 use crate::config::template::Template;
 use crate::config::{Account, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
-use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source};
-use crate::state::{Lock, Mark, Recovered, Remembered, Settlement, Trouble};
+use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
+use crate::state::{Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
 #[derive(Clone, Debug)]
@@ -35,39 +37,82 @@ pub struct Job {
 /// in the report, and what arrived before it is safe.
 pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
     let started = Instant::now();
-    let mut committer = Committer::new(world, &job.account.name, Arc::clone(&job.engine), job.account.into.clone());
-    if let Err(error) = pass_over(world, job, &mut committer, watch, stop).await {
+    let mut report = match take_up(world, &job.account).await {
+        Ok(taken) => fetch_owned(world, job, taken, watch, stop).await,
+        Err(error) => Report { errors: vec![error], ..Report::of(&job.account.name) },
+    };
+    report.took = started.elapsed();
+    report
+}
+
+/// As the owner of the account's name space, which it is until the last notice is filed.
+async fn fetch_owned(
+    world: &World,
+    job: &Job,
+    taken: TakenUp,
+    watch: &Arc<dyn Watch>,
+    stop: &CancellationToken,
+) -> Report {
+    let (name, into) = (&job.account.name, job.account.into.clone());
+    let mut committer = Committer::new(world, &taken.owned, name, Arc::clone(&job.engine), into);
+    if let Err(error) = pass_over(world, job, taken, &mut committer, watch, stop).await {
         tell_if_only_the_user_can_help(&mut committer, &error);
         committer.report.errors.push(error);
     }
     if let Err(error) = committer.finish() {
         committer.report.errors.push(error);
     }
-    committer.report.took = started.elapsed();
     committer.report
+}
+
+/// An account whose name space is ours, with what an interrupted run left half done finished or found.
+struct TakenUp {
+    owned: Arc<Owned>,
+    registered: Registered,
+    recovered: Recovered,
+    leftovers: Leftovers,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
+async fn take_up(world: &World, account: &Account) -> Result<TakenUp> {
+    let (name, mailbox) = (account.name.clone(), account.mailbox());
+    let registered = world.off(move |world| world.store.account(&name, &mailbox, world.now())).await?;
+    // Two accounts of the config may be one mailbox.
+    let turn = world.turns.of(&registered.space).await;
+    world
+        .off(move |world| {
+            let mounted = pass::mounted(world)?;
+            let owned = world.own(&registered.space, Duration::ZERO)?;
+            pass::note_accounts(world, &mounted)?;
+            let recovered = resume(world, &owned)?;
+            let leftovers = Leftovers::find(world, &owned)?;
+            Ok(TakenUp { owned, registered, recovered, leftovers, _turn: turn })
+        })
+        .await
 }
 
 async fn pass_over(
     world: &World,
     job: &Job,
+    taken: TakenUp,
     committer: &mut Committer,
     watch: &Arc<dyn Watch>,
     stop: &CancellationToken,
 ) -> Result<()> {
     let account = &*job.account;
-    let _lock = Lock::try_take(&world.locks(), &account.name)?;
-    let recovered = resume(world, &account.name)?;
-    let mut leftovers = Leftovers::find(world, &account.name)?;
-
-    let mut source = Source::connect(account, world.spool()).await?;
+    let TakenUp { owned, registered, mut recovered, mut leftovers, _turn } = taken;
+    let mut lost = std::mem::take(&mut recovered.lost);
+    let mut source = Source::connect(account, owned.space(), world.spool()).await?;
     let mut all_listed = true;
     for folder in source.folders().await? {
         if stop.is_cancelled() {
             all_listed = false;
             break;
         }
-        let mut pass = FolderPass { world, account, recovered: &recovered, watch, stop };
-        match pass.run(&mut source, &folder, committer, &mut leftovers).await {
+        let (recovered, registered) = (&recovered, &registered);
+        let mut pass = FolderPass { world, owned: &owned, account, registered, recovered, watch, stop };
+        match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
             Ok(()) => {}
             // A folder that cannot be opened does not keep the others from being fetched.
             Err(error) if error.kind() == Kind::Refused => {
@@ -78,28 +123,37 @@ async fn pass_over(
         }
     }
     let gone = source.close().await?;
-    pass::remember_settled(world, &gone, &mut committer.report)?;
+    pass::remember_settled(world, &owned, &gone, &mut committer.report)?;
     if all_listed {
-        rescue_unlisted(world, &account.name, leftovers, committer)?;
+        tell_of_lost(world, &owned, lost, committer)?;
+        rescue_unlisted(world, owned.space(), leftovers, committer)?;
+        owned.is_cleared();
     }
     committer.finish()
 }
 
 /// What an interrupted run left half done is finished before anything new begins.
-fn resume(world: &World, account: &str) -> Result<Recovered> {
-    let now = world.now();
-    if let Some(key) = world.store.died_deciding(account)? {
+fn resume(world: &World, owned: &Owned) -> Result<Recovered> {
+    note_death(world, owned)?;
+    recover(&*world.disk, &*world.store, world.folders.root(), owned)
+}
+
+/// The owner before died while it decided about a message: that is counted.
+fn note_death(world: &World, owned: &Owned) -> Result<()> {
+    if let Some(key) = world.store.died_deciding(owned)? {
         // The note goes first: a death between the two is not counted, better than counting one death twice.
-        world.store.deciding(account, None)?;
-        world.store.attempt(&key, Trouble::Died, pass::DIED, now)?;
+        world.store.deciding(owned, None)?;
+        world.store.attempt(owned, &key, Trouble::Died, pass::DIED, world.now())?;
     }
-    recover(&*world.disk, &*world.store, account, now)
+    Ok(())
 }
 
 /// One folder of one account.
 struct FolderPass<'a> {
     world: &'a World,
+    owned: &'a Owned,
     account: &'a Account,
+    registered: &'a Registered,
     recovered: &'a Recovered,
     watch: &'a Arc<dyn Watch>,
     stop: &'a CancellationToken,
@@ -112,17 +166,21 @@ impl FolderPass<'_> {
         folder: &str,
         committer: &mut Committer,
         leftovers: &mut Leftovers,
+        lost: &mut Vec<Unfinished>,
     ) -> Result<()> {
         let mut listing = source.open(folder).await?;
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
+        self.fetch_again(&listing, lost)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices } =
-            pass::choose(self.world, self.account, source, &mut listing, room).await?;
+        let Choice { wanted, known, odd, left, notices, remarks } =
+            pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
         committer.report.left += left;
+        committer.report.remarks.extend(remarks);
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
+        self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
@@ -130,19 +188,46 @@ impl FolderPass<'_> {
             Some(odd) => {
                 let deletes = self.account.retention != Retention::Keep;
                 let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
-                committer.report.remarks.push(format!("{odd}{spared}"));
+                let said = format!("{odd}{spared}");
+                match listing.is_short {
+                    true => committer.report.errors.push(Error::transient(Kind::Protocol, said)),
+                    false => committer.report.remarks.push(said),
+                }
             }
             None => {
                 let missing = pass::missing(&known, &listing);
-                self.world.store.listed(&listing.origin, &missing, self.world.now())?;
+                self.world.store.listed(self.owned, &listing.origin, &missing, self.world.now())?;
                 if !self.recovered.is_odd() && !self.stop.is_cancelled() {
-                    let folder =
-                        pass::Settling { retention: &self.account.retention, listing: &listing, known: &known };
+                    let (retention, owned) = (&self.account.retention, self.owned);
+                    let folder = pass::Settling { retention, listing: &listing, known: &known, owned };
                     folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day.
+    fn compare_clocks(&self, wanted: &[Listed], committer: &mut Committer) -> Result<()> {
+        let (store, now) = (&self.world.store, self.world.now());
+        if store.observe(now, false)? {
+            return Ok(());
+        }
+        let is_now = |at: Timestamp| now.duration_since(at).abs() <= SignedDuration::from_hours(24);
+        if wanted.iter().filter_map(|listed| listed.arrived).any(is_now) && store.observe(now, true)? {
+            return Ok(());
+        }
+        let text = format!(
+            "The clock of this machine says {now}, which does not follow the last time that was seen. Until it has gone on for \
+             a day, or mail that comes just now has the same date, nothing is deleted or given up because of its age."
+        );
+        committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
+    }
+
+    /// Messages that were recorded and stand nowhere count as new again, where the server lists them still.
+    fn fetch_again(&self, listing: &Listing, lost: &mut Vec<Unfinished>) -> Result<()> {
+        let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
+        lost.extract_if(.., is_listed).try_for_each(|row| self.world.store.again(self.owned, &row))
     }
 
     /// The source sends batches, a thread commits them.
@@ -155,7 +240,7 @@ impl FolderPass<'_> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let bytes = wanted.iter().map(|m| m.announced).sum();
+        let bytes = wanted.iter().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
         self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
         let (outlet, receive) = Outlet::new(&self.world.memory, self.stop);
         let watch = Arc::clone(self.watch);
@@ -189,16 +274,33 @@ fn commit_all(
         let Batch { items, room } = batch;
         let published = committer.commit(items)?;
         drop(room);
-        let (messages, bytes) = published.entries().fold((0, 0), |(n, b), e| (n + 1, b + e.announced.max(e.size)));
+        let (messages, bytes) =
+            published.entries().fold((0, 0), |(n, b), e| (n + 1, e.announced.max(e.size).saturating_add(b)));
         watch.safe(messages, bytes);
         all.extend(published.settlements());
     }
     Ok(all)
 }
 
+/// What was recorded, stands nowhere and is listed nowhere: it is said, and not more can be done.
+fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
+    for row in lost {
+        let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
+        let text = format!(
+            "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
+             server list it any more. If you deleted it just after it came, all is well; else somebody removed its file \
+             from `tmp/` after a crash.",
+            row.key, row.id
+        );
+        committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
+        world.store.again(owned, &row)?;
+    }
+    Ok(())
+}
+
 /// Staged files whose messages no folder lists any more: they may be the only copies.
-fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
-    let origin = Arc::new(Origin { account: account.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
+fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
+    let origin = Arc::new(Origin { account: space.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
         let key = Key::new(&origin, name.as_str());
@@ -207,11 +309,12 @@ fn rescue_unlisted(world: &World, account: &str, leftovers: Leftovers, committer
             committer.rescue(key, read(world, path)?)?;
         }
         let text = format!(
-            "After a crash the file {} was found, complete or not, of a message that the server does not list any \
-             more. It is in the inbox now.",
-            path.display()
+            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
+             is in the inbox now.",
+            name.as_str()
         );
-        committer.notify(&Notice { cause: Cause::Recovered, account: account.to_owned(), text })?;
+        let account = committer.report.account.clone();
+        committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
         paths
             .iter()
             .try_for_each(|path| world.disk.remove(path))
@@ -251,29 +354,35 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// message; after it, they are new mail.
 pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str) -> Result<Report> {
     let started = Instant::now();
-    // One lock for each possible beginning of the hash: deliveries of different messages run side by side.
-    let lock = Lock::take(&world.locks(), &format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
-    let mut committer = Committer::new(&world, DELIVER, engine, Template::inbox());
-    recover(&*world.disk, &*world.store, DELIVER, world.now())?;
-    if let Some(id) = lock.interrupted() {
-        expect_again(&world, &stdin_key(id))?;
+    // One name space for each possible beginning of the hash: deliveries of different messages run side by side.
+    let owned = world.own(&format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
+    let mut committer = Committer::new(&world, &owned, DELIVER, engine, Template::inbox());
+    for row in resume(&world, &owned)?.lost {
+        // Its caller was told nothing.
+        world.store.again(&owned, &row)?;
     }
+    if let Some(id) = owned.lock().and_then(Lock::interrupted) {
+        expect_again(&world, &owned, &stdin_key(id))?;
+    }
+    owned.is_cleared();
     let (id, is_here) = unacknowledged(&world, digest)?;
-    lock.note(&id)?;
+    owned.lock().map_or(Ok(()), |lock| lock.note(&id))?;
     let key = stdin_key(&id);
+    committer.begin_stdin(&key.origin)?;
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
-        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes })])?;
+        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;
         committer.finish()?;
         if committer.report.deferred > 0 {
             return Err(Error::transient(Kind::Busy, committer.report.remarks.join("; ")));
         }
     }
-    acknowledge(&world, &key)?;
+    acknowledge(&world, &owned, &key)?;
     let mut report = std::mem::take(&mut committer.report);
     report.took = started.elapsed();
-    // Closing the database takes its time; once the lock is released there is none to lose.
+    // Closing the database takes its time; once the name space is given back there is none to lose.
     drop((committer, world));
+    drop(owned);
     Ok(report)
 }
 
@@ -284,11 +393,11 @@ fn stdin_key(id: &str) -> Key {
 
 /// The process before us died before its caller could hear that the message is safe, so the caller will try again.
 /// What that process acknowledged it has told nobody.
-fn expect_again(world: &World, key: &Key) -> Result<()> {
-    Leftovers::remove_of(world, key)?;
+fn expect_again(world: &World, owned: &Owned, key: &Key) -> Result<()> {
+    Leftovers::remove_of(world, owned, key)?;
     match world.store.remembered(key)? {
         Some(told) if told.mark == Mark::Settled => {
-            world.store.mark(&[(key.clone(), Remembered { mark: Mark::Here, ..told })])
+            world.store.mark(owned, &[(key.clone(), Remembered { mark: Mark::Here, ..told })])
         }
         _ => Ok(()),
     }
@@ -310,8 +419,7 @@ fn unacknowledged(world: &World, digest: &str) -> Result<(String, bool)> {
 
 /// The caller is about to be told that the message is safe. The key is kept for a while, so that the same bytes
 /// get another one.
-fn acknowledge(world: &World, key: &Key) -> Result<()> {
-    let now = world.now();
-    let settled = Remembered { mark: Mark::Settled, announced: 0, head_hash: None, at: now };
-    world.store.mark(&[(key.clone(), settled)])
+fn acknowledge(world: &World, owned: &Owned, key: &Key) -> Result<()> {
+    let settled = Remembered::unread(Mark::Settled, 0, world.now());
+    world.store.mark(owned, &[(key.clone(), settled)])
 }

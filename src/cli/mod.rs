@@ -11,6 +11,7 @@ mod maintain;
 mod output;
 mod progress;
 mod queue;
+mod rebuild;
 mod refilter;
 mod run;
 mod sendmail;
@@ -87,6 +88,12 @@ enum Command {
         #[arg(required = true)]
         ids: Vec<i64>,
     },
+    /// Take a mail root that moved or was emptied on purpose as it is now, and set a damaged state aside; asks first
+    Rebuild {
+        /// Do it without asking
+        #[arg(long)]
+        yes: bool,
+    },
     /// Run the tests that config and rule files carry
     Test {
         /// Rule files; without any, those of the config
@@ -158,6 +165,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Queue(queue) => queue::run(&config, &queue, cli.allow_root, output),
         Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
         Command::Undo { ids } => undo::run(&config, &ids, output),
+        Command::Rebuild { yes } => rebuild::run(&config, yes, output),
         Command::Test { files } => test::run(&config, &files, output),
         Command::Filters(filters) => filters::run(&filters, output),
         Command::Docs(docs) => docs::run(&docs, output),

@@ -14,7 +14,7 @@ use super::signals;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::pass::{self, Relays, Told, World};
-use crate::state::{OutboxRow, OutboxState, Rest};
+use crate::state::{OutboxRow, OutboxState};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -165,9 +165,6 @@ fn retry(world: &World, ids: &[i64]) -> Result<()> {
             let text = format!("entry {id} is {} and cannot be tried again", state.word());
             return Err(Error::permanent(Kind::Usage, text));
         }
-    }
-    for rest in world.store.rests()? {
-        world.store.rest(&Rest { until: Timestamp::UNIX_EPOCH, failures: 0, ..rest })?;
     }
     // Not as the rows were read: another process may be sending them by now.
     world.store.hurry(ids, world.now())

@@ -20,7 +20,7 @@ use crate::pass::Upkeep;
 use crate::pipeline::Job;
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
-/// are ever shown: async-imap's trace level prints passwords.
+/// are ever shown: what libraries trace may hold passwords.
 pub(super) fn logging(verbose: u8) {
     let level = match verbose {
         0 => LevelFilter::ERROR,

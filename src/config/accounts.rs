@@ -124,6 +124,11 @@ pub(super) fn read_all(
         warn_of_twin(&account, &accounts, key.span, problems);
         accounts.push(account);
     }
+    let mailboxes: Vec<String> = accounts.iter().map(Account::mailbox).collect();
+    for account in &mut accounts {
+        let mailbox = account.mailbox();
+        account.port_counts = mailboxes.iter().filter(|other| **other == mailbox).count() > 1;
+    }
     Some(accounts)
 }
 
@@ -193,6 +198,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         identity,
         relay,
         filters,
+        port_counts: false,
     })
 }
 

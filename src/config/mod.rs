@@ -5,6 +5,7 @@
 //! sees only the meaning. Rule files are kept as [`yaml::Node`]s here; `filter` compiles them.
 
 pub mod filters;
+pub mod inbox;
 pub mod library;
 pub mod lists;
 pub mod mailbox;
@@ -150,6 +151,21 @@ pub struct Account {
     pub relay: Option<String>,
     /// The account's own rules instead of [`Config::filters`].
     pub filters: Option<Vec<FilterSource>>,
+    /// Whether another account of the config is the same user on the same host, behind another port: tunnels.
+    pub port_counts: bool,
+}
+
+impl Account {
+    /// By what the mailbox is the same one whatever it is called: `imap:me@example.com@imap.example.com`.
+    pub fn mailbox(&self) -> String {
+        let protocol = match self.protocol {
+            Protocol::Imap => "imap",
+            Protocol::Pop3 => "pop3",
+        };
+        let host = self.server.host.trim_end_matches('.').to_ascii_lowercase();
+        let port = if self.port_counts { format!(":{}", self.server.port) } else { String::new() };
+        format!("{protocol}:{}@{host}{port}", self.user)
+    }
 }
 
 /// A server and how to reach it.

@@ -11,6 +11,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::inbox::{INBOX, fold_inbox};
+
 /// The longest component, in bytes. Maildir++ puts several into one file name of at most 255.
 pub const MAX_COMPONENT: usize = 200;
 /// How many components a folder name may have.
@@ -90,7 +92,7 @@ impl Template {
     /// Two different short values never become the same name; one that is longer than [`MAX_COMPONENT`] is cut
     /// and carries a part of its hash.
     pub fn expand_folder<'v>(&self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> FolderName {
-        FolderName(self.components.iter().map(|pieces| expand_component(pieces, lookup)).collect())
+        FolderName::of(self.components.iter().map(|pieces| expand_component(pieces, lookup)).collect())
     }
 
     /// The folder name for an account's `into`, where `${folder}` standing alone between slashes is the whole
@@ -109,7 +111,7 @@ impl Template {
                 _ => components.push(expand_component(pieces, &lookup)),
             }
         }
-        FolderName(at_most(MAX_COMPONENTS, components))
+        FolderName::of(at_most(MAX_COMPONENTS, components))
     }
 }
 
@@ -275,22 +277,28 @@ pub struct FolderName(Vec<String>);
 impl FolderName {
     /// `INBOX`.
     pub fn inbox() -> Self {
-        Self(vec!["INBOX".to_owned()])
+        Self(vec![INBOX.to_owned()])
+    }
+
+    /// `INBOX` has no case (RFC 3501 5.1).
+    fn of(mut components: Vec<String>) -> Self {
+        if let Some(first) = components.first_mut()
+            && let Cow::Owned(folded) = fold_inbox(first)
+        {
+            *first = folded;
+        }
+        Self(components)
     }
 
     /// The local name for a folder of a server that separates levels by `delimiter` (`None`: it has no levels).
     ///
-    /// `INBOX` has no case (RFC 3501 5.1). Everything else is treated like a value from a mail.
+    /// It is treated like a value from a mail.
     pub fn parse_safe(name: &str, delimiter: Option<char>) -> Self {
         let parts: Vec<&str> = match delimiter {
             Some(delimiter) => name.split(delimiter).collect(),
             None => vec![name],
         };
-        let mut components: Vec<String> = parts.into_iter().map(remote_component).collect();
-        if let Some(first) = components.first_mut().filter(|first| first.eq_ignore_ascii_case("INBOX")) {
-            *first = "INBOX".to_owned();
-        }
-        Self(at_most(MAX_COMPONENTS, components))
+        Self::of(at_most(MAX_COMPONENTS, parts.into_iter().map(remote_component).collect()))
     }
 
     /// The levels, the topmost first; at least one, at most [`MAX_COMPONENTS`].
@@ -329,7 +337,7 @@ impl FromStr for FolderName {
         if components.len() > MAX_COMPONENTS || !components.iter().all(is_safe) {
             return Err(TemplateError::new(0, "this cannot be the name of a folder"));
         }
-        Ok(Self(components))
+        Ok(Self::of(components))
     }
 }
 

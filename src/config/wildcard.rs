@@ -1,5 +1,7 @@
 //! Patterns for folder names: `*` and `%`, as IMAP has them.
 
+use super::inbox::fold_inbox;
+
 /// Whether it is a pattern and no plain name.
 pub fn has_wildcard(pattern: &str) -> bool {
     pattern.contains(['*', '%'])
@@ -7,9 +9,7 @@ pub fn has_wildcard(pattern: &str) -> bool {
 
 /// LIST's own patterns (RFC 3501 6.3.8): `*` is any text, `%` any text without `/`. INBOX is the same in any case.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    if pattern.eq_ignore_ascii_case("INBOX") {
-        return name.eq_ignore_ascii_case("INBOX");
-    }
+    let (pattern, name) = (fold_inbox(pattern), fold_inbox(name));
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     // Each cell of the table is computed once, so no pattern is slow. reach[j]: the pattern so far matches the
@@ -40,6 +40,7 @@ mod tests {
         assert!(!matches("Lists/%", "Lists/rust/users"));
         assert!(matches("Lists/%", "Lists/rust"));
         assert!(matches("inbox", "INBOX"));
+        assert!(matches("Inbox/*", "INBOX/Sub") && matches("INBOX/%", "inbox/Sub"));
         assert!(matches("*", "anything/at/all"));
         assert!(!matches("Lists", "Lists/rust"));
         assert!(matches(&"*a".repeat(30), &"a".repeat(60)));

@@ -24,7 +24,7 @@ use crate::message::{Flag, Flags, Message};
 pub type Version = usize;
 
 /// The ordered result of all rules for one message.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Decision {
     /// What is to be done.
     pub actions: Vec<Action>,
@@ -71,6 +71,8 @@ pub struct Filing {
 pub enum Place {
     /// Wherever the account's `into` says.
     Keep,
+    /// The inbox, because a folder could not take the message.
+    Inbox,
     /// A Maildir.
     Folder(FolderName),
     /// An mbox file of that name below the mail root.
@@ -160,7 +162,7 @@ impl fmt::Display for Action {
 impl fmt::Display for Filing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Keep => f.write_str("keep")?,
+            Place::Keep | Place::Inbox => f.write_str("keep")?,
             Place::Folder(folder) => write!(f, "fileinto {folder}")?,
             Place::Mbox(folder) => write!(f, "fileinto mbox {folder}")?,
         }

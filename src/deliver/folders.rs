@@ -75,7 +75,9 @@ impl Folders {
         if self.durable().contains(maildir) {
             return Ok(());
         }
-        create(disk, maildir).map_err(|e| Error::disk(format!("creating the folder {}", maildir.display()), e))?;
+        self.need_root(disk)?;
+        let made = create(disk, maildir).and_then(|()| usable(disk, maildir));
+        made.map_err(|e| Error::of_target(maildir, format!("creating the folder {}", maildir.display()), e))?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
     }
@@ -91,15 +93,21 @@ impl Folders {
         if self.durable().contains(file) {
             return Ok(());
         }
+        self.need_root(disk)?;
         let dir = file.parent().unwrap_or(file);
         let create = || {
             create_dir(disk, dir)?;
             mbox::create(disk, file)?;
             sync_with_parents(disk, dir)
         };
-        create().map_err(|e| Error::disk(format!("creating the mbox {}", file.display()), e))?;
+        create().map_err(|e| Error::of_target(file, format!("creating the mbox {}", file.display()), e))?;
         self.durable().insert(file.to_path_buf());
         Ok(())
+    }
+
+    /// Makes the mail root. Only whoever makes its marker does: a root that is missing may be a disk that is not mounted.
+    pub fn ensure_root(&self, disk: &dyn Disk) -> Result<()> {
+        self.ensure_dir(disk, self.root())
     }
 
     /// Makes sure that a directory exists and survives a power cut.
@@ -111,6 +119,18 @@ impl Folders {
         made.map_err(|e| Error::disk(format!("creating the folder {}", dir.display()), e))?;
         self.durable().insert(dir.to_path_buf());
         Ok(())
+    }
+
+    fn need_root(&self, disk: &dyn Disk) -> Result<()> {
+        let root = self.root();
+        match disk.exists(root) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let text = format!("the mail root {} is gone", root.display());
+                Err(Error::disk(text, io::ErrorKind::NotFound.into()))
+            }
+            Err(e) => Err(Error::disk(format!("looking for {}", root.display()), e)),
+        }
     }
 
     /// Forgets that a Maildir was there: somebody removed it.
@@ -134,6 +154,11 @@ fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
         disk.make_dir(&maildir.join(sub))?;
     }
     sync_with_parents(disk, maildir)
+}
+
+/// A folder that was taken away from us is noticed before anything is recorded for it.
+fn usable(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
+    ["cur", "new", "tmp"].iter().try_for_each(|sub| disk.writable(&maildir.join(sub)))
 }
 
 fn create_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {

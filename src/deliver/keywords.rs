@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use jiff::Timestamp;
-
 use super::dotlock::Dotlock;
 use crate::error::{Error, Result};
 use crate::message::{Flag, Flags};
@@ -137,7 +135,7 @@ fn write(disk: &dyn Disk, maildir: &Path, text: &[u8]) -> io::Result<()> {
         file => file?,
     };
     file.write_all(text)?;
-    file.finish(Timestamp::now())?;
+    file.finish(None)?;
     disk.replace(&new, &maildir.join(FILE))
 }
 

@@ -34,11 +34,11 @@ pub(super) fn publish<'a>(disk: &dyn Disk, targets: impl Iterator<Item = &'a Mbo
     Ok(())
 }
 
-/// Finishes a message whose appending may have been interrupted.
-pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<()> {
+/// Finishes a message whose appending may have been interrupted. Whether it is known to stand in the mbox.
+pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
     let staged = target.staged_path();
     if !disk.exists(&staged).map_err(|e| Error::disk(format!("looking for {}", staged.display()), e))? {
-        return Ok(());
+        return stands(disk, target);
     }
     with_locked(disk, &target.file, |file| match find(disk, file, target)? {
         Found::Whole => Ok(()),
@@ -48,7 +48,23 @@ pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<()> {
         }
         Found::Nothing => append(disk, file, target),
     })?;
-    remove_staged(disk, target)
+    remove_staged(disk, target)?;
+    Ok(true)
+}
+
+/// Whether the line that goes before the message is in the mbox.
+fn stands(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
+    let path = &target.file;
+    if !disk.exists(path).map_err(|e| Error::disk(format!("looking for {}", path.display()), e))? {
+        return Ok(false);
+    }
+    let mut stands = false;
+    with_locked(disk, path, |file| {
+        let length = file.length()?;
+        stands = find_line(file, target.line.as_bytes(), length)?.is_some();
+        Ok(())
+    })?;
+    Ok(stands)
 }
 
 /// Creates the file if there is none, and fails where it could not be appended to.
@@ -296,12 +312,19 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::state::RealDisk;
+    use crate::state::{RealDisk, Stamp};
 
     fn target(folder: &Path, name: &str, message: &str) -> MboxTarget {
         fs::write(folder.join(name), message).unwrap();
         let line = format!("From a@x Mon Nov 23 12:00:00 2026 {name}");
-        MboxTarget { file: folder.join("mbox"), spool: folder.into(), staged: name.into(), line, version: 0 }
+        MboxTarget {
+            file: folder.join("mbox"),
+            spool: folder.into(),
+            staged: name.into(),
+            stamp: Stamp::default(),
+            line,
+            version: 0,
+        }
     }
 
     fn mbox(folder: &Path) -> String {

@@ -1,13 +1,16 @@
 //! Files of ours below the mail root: orphans, that were staged and never recorded, and published mail whose
 //! record was lost.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::message::DeliveryName;
-use crate::state::Disk;
+use crate::message::{DeliveryName, REFILTERED, space_tag, written_for};
+use crate::safeguard::Safeguard;
+use crate::state::{Disk, Stamp};
 
+/// Begins the ending that a moved file has.
+const MOVED: &str = ",R=";
 /// How deep below the mail root folders are looked for.
 const DEEPEST: usize = 12;
 
@@ -18,15 +21,55 @@ pub struct Orphan {
     pub path: PathBuf,
     /// The message it belongs to.
     pub name: DeliveryName,
+    /// The tag of that message's account.
+    tag: String,
+    /// The name that it would have been published under.
+    pub base: String,
+    stamp: Stamp,
 }
 
-/// The account's orphans below the mail root. Call it after [`super::recover`], which publishes everything
-/// that was recorded: what is left under `tmp/` was not.
-pub fn find_orphans(disk: &dyn Disk, root: &Path, account: &str) -> Result<Vec<Orphan>> {
+impl Orphan {
+    /// What a file is, if its name is one of ours.
+    pub fn of(path: PathBuf) -> Option<Self> {
+        let file = path.file_name()?.to_str()?;
+        let (base, stamp) = Stamp::split(file);
+        let is_moved = stamp != Stamp::default() || base.contains(MOVED);
+        let (name, tag) = match DeliveryName::of_anybody(base) {
+            Some((name, tag)) => (name, tag.to_owned()),
+            // Mail of other programs that `refilter` was moving.
+            None if is_moved => (DeliveryName::of_another_program(base), String::new()),
+            None => return None,
+        };
+        let base = base.to_owned();
+        Some(Self { path, name, tag, base, stamp })
+    }
+
+    /// Whether it was staged for that name space. Of files from before there were stamps, those of mail that was being
+    /// moved were staged by `refilter`, and the others by the account of their message.
+    pub fn was_staged_for(&self, space: &str) -> bool {
+        let by_stamp = self.stamp.is_of(space).filter(|_| Safeguard::StagedByOwner.is_on());
+        by_stamp.unwrap_or_else(|| match self.base.contains(MOVED) && Safeguard::StagedByOwner.is_on() {
+            true => space == REFILTERED,
+            false => self.tag == space_tag(space) || self.tag == space_tag(&written_for(space)),
+        })
+    }
+
+    /// Whether it is a notice or rescued mail: never an only copy.
+    pub fn was_written_for(&self, space: &str) -> bool {
+        self.tag == space_tag(&written_for(space))
+    }
+
+    /// Whether it is an edited version of the message.
+    pub fn is_edited(&self) -> bool {
+        self.base.contains(",V=")
+    }
+}
+
+/// Everything staged below the mail root, in one walk. Some of it belongs to processes that are alive, and some was
+/// recorded: whoever owns a name space judges what is of it, after [`super::recover`].
+pub fn find_staged(disk: &dyn Disk, root: &Path) -> Result<Vec<Orphan>> {
     let mut found = Vec::new();
-    search(disk, root, &["tmp"], DEEPEST, &mut |path, file| {
-        found.extend(DeliveryName::in_file_name(file, account).map(|name| Orphan { path, name }));
-    })?;
+    search(disk, root, &["tmp"], DEEPEST, &mut |path, _| found.extend(Orphan::of(path)))?;
     Ok(found)
 }
 
@@ -35,6 +78,30 @@ pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<Has
     let mut found = HashSet::new();
     search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
         found.extend(DeliveryName::in_file_name(file, account));
+    })?;
+    Ok(found)
+}
+
+/// Where our messages stand as they came, whatever flags they have and wherever they were moved: one file each.
+pub fn find_originals(disk: &dyn Disk, root: &Path) -> Result<HashMap<DeliveryName, PathBuf>> {
+    let mut found = HashMap::new();
+    search(disk, root, &["new", "cur"], DEEPEST, &mut |path, file| {
+        if let Some((name, _)) = DeliveryName::of_anybody(file).filter(|_| !file.contains(",V=")) {
+            found.insert(name, path);
+        }
+    })?;
+    Ok(found)
+}
+
+/// The names of all our mail that stands below the mail root, without flags and without the ending of a move.
+pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet<String>> {
+    let mut found = HashSet::new();
+    search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+        if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
+            let name = file.split(":2,").next().unwrap_or(file);
+            // A moved file speaks for the name that it had before, too.
+            found.extend([name.to_owned(), unique(file).to_owned()]);
+        }
     })?;
     Ok(found)
 }
@@ -54,38 +121,48 @@ pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) ->
 /// The part of a file name that stays when the file is moved.
 fn unique(file: &str) -> &str {
     let base = file.split(":2,").next().unwrap_or(file);
-    base.split(",R=").next().unwrap_or(base)
-}
-
-/// Removes staged files of mail that was being moved and not recorded: it still stands where it was. Call it when nobody
-/// else moves mail.
-pub fn remove_staged_moves(disk: &dyn Disk, root: &Path) -> Result<()> {
-    let mut found = Vec::new();
-    search(disk, root, &["tmp"], DEEPEST, &mut |path, file| {
-        if file.contains(",R=") {
-            found.push(path);
-        }
-    })?;
-    found
-        .iter()
-        .try_for_each(|path| disk.remove(path).map_err(|e| Error::disk(format!("removing {}", path.display()), e)))
+    base.split(MOVED).next().unwrap_or(base)
 }
 
 /// The Maildirs at and below a directory.
 pub(super) fn maildirs(disk: &dyn Disk, root: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    below(disk, root, DEEPEST, found)
+    below(&mut Walk::new(disk), root, DEEPEST, found)
 }
 
-fn below(disk: &dyn Disk, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
-    let names = list(disk, dir)?;
+fn below(walk: &mut Walk<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+    if !walk.is_new(dir)? {
+        return Ok(());
+    }
+    let names = list(walk.disk, dir)?;
     if ["cur", "new", "tmp"].iter().all(|sub| names.iter().any(|name| name == sub)) {
         found.push(dir.to_path_buf());
     }
     let folders = names.iter().filter(|name| !matches!(name.as_str(), "cur" | "new" | "tmp"));
     for name in folders.filter(|_| depth > 0) {
-        below(disk, &dir.join(name), depth - 1, found)?;
+        below(walk, &dir.join(name), depth - 1, found)?;
     }
     Ok(())
+}
+
+/// Directories that were visited: one that symlinks lead to again is left out.
+struct Walk<'a> {
+    disk: &'a dyn Disk,
+    visited: HashSet<(u64, u64)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(disk: &'a dyn Disk) -> Self {
+        Self { disk, visited: HashSet::new() }
+    }
+
+    fn is_new(&mut self, dir: &Path) -> Result<bool> {
+        match self.disk.number(dir) {
+            Ok(number) => Ok(number.is_none_or(|number| self.visited.insert(number))),
+            // A loop of symlinks, or what may not be read.
+            Err(e) if is_closed(&e) => Ok(false),
+            Err(e) => Err(Error::disk(format!("reading {}", dir.display()), e)),
+        }
+    }
 }
 
 /// Walks the folders and gives each file in the wanted subdirectories to `each`.
@@ -96,14 +173,27 @@ fn search(
     depth: usize,
     each: &mut dyn FnMut(PathBuf, &str),
 ) -> Result<()> {
-    for name in list(disk, dir)? {
+    search_in(&mut Walk::new(disk), dir, wanted, depth, each)
+}
+
+fn search_in(
+    walk: &mut Walk<'_>,
+    dir: &Path,
+    wanted: &[&str],
+    depth: usize,
+    each: &mut dyn FnMut(PathBuf, &str),
+) -> Result<()> {
+    if !walk.is_new(dir)? {
+        return Ok(());
+    }
+    for name in list(walk.disk, dir)? {
         let path = dir.join(&name);
         match name.as_str() {
             sub if wanted.contains(&sub) => {
-                list(disk, &path)?.iter().for_each(|file| each(path.join(file), file));
+                list(walk.disk, &path)?.iter().for_each(|file| each(path.join(file), file));
             }
             "tmp" | "new" | "cur" => {}
-            _ if depth > 0 => search(disk, &path, wanted, depth - 1, each)?,
+            _ if depth > 0 => search_in(walk, &path, wanted, depth - 1, each)?,
             _ => {}
         }
     }
@@ -113,7 +203,11 @@ fn search(
 /// What is no directory, or may not be read, holds no orphan of ours.
 fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
     match disk.names(dir) {
-        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => Ok(Vec::new()),
+        Err(e) if is_closed(&e) => Ok(Vec::new()),
         names => names.map_err(|e| Error::disk(format!("reading {}", dir.display()), e)),
     }
+}
+
+fn is_closed(e: &std::io::Error) -> bool {
+    e.kind() == std::io::ErrorKind::PermissionDenied || e.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }

@@ -1,16 +1,21 @@
 //! Publish: the rename that makes a message appear, and the sync that makes it stay.
 
-use std::io;
+use std::io::{self, Read};
+use std::path::Path;
 
 use super::mbox;
-use crate::error::{Error, Result};
-use crate::state::{Disk, Published, Recorded, Target, as_paths, sync_dirs, touched_dirs};
+use crate::error::{Error, Kind, Result};
+use crate::safeguard::Safeguard;
+use crate::state::{Disk, Owned, Published, Recorded, Target, as_paths, sync_dirs, touched_dirs};
 
 /// Renames every staged file of a recorded batch into `new/` or `cur/`, appends to the mbox files, and syncs the
-/// directories of both.
-pub fn publish(disk: &dyn Disk, recorded: Recorded) -> Result<Published> {
+/// directories of both. The owner staged these files itself: one that is gone was taken away, and is not published.
+pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Published> {
     for target in recorded.targets() {
-        publish_one(disk, target)?;
+        if publish_one(disk, target)? == Outcome::NotStaged && Safeguard::GoneIsNotPublished.is_on() {
+            let text = format!("{} is gone, which {} had just staged", target.tmp_path().display(), owned.space());
+            return Err(Error::transient(Kind::Disk, text));
+        }
     }
     mbox::publish(disk, recorded.mboxes())?;
     let mut dirs = touched_dirs(recorded.targets());
@@ -33,9 +38,56 @@ pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
     let (from, to) = (target.tmp_path(), target.published_path());
     let result = match disk.rename(&from, &to) {
         Ok(()) => Ok(Outcome::Published),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => disk.remove(&from).map(|()| Outcome::Published),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => publish_beside(disk, &from, &to),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::NotStaged),
         Err(e) => Err(e),
     };
-    result.map_err(|e| Error::disk(format!("publishing {}", to.display()), e))
+    result.map_err(|e| Error::of_target(&target.maildir, format!("publishing {}", to.display()), e))
+}
+
+/// The name is taken. By the same bytes: they are published, by this program before a crash. By others: both stand.
+fn publish_beside(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Outcome> {
+    if is_same(&mut *disk.open(from)?, &mut *disk.open(to)?)? {
+        return disk.remove(from).map(|()| Outcome::Published);
+    }
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let (base, info) = name.split_at(name.find(":2,").unwrap_or(name.len()));
+    for n in 2..=MOST_BESIDE {
+        match disk.rename(from, &to.with_file_name(format!("{base},N={n}{info}"))) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => return renamed.map(|()| Outcome::Published),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// So many files stand beside each other that would have one name.
+const MOST_BESIDE: u32 = 100;
+
+fn is_same(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
+    let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
+    loop {
+        let read = fill(one, &mut ours)?;
+        if fill(other, &mut theirs)? != read || ours[..read] != theirs[..read] {
+            return Ok(false);
+        }
+        if read == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+const PIECE: usize = 64 * 1024;
+
+fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < piece.len() {
+        match from.read(&mut piece[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
 }

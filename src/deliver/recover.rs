@@ -1,10 +1,12 @@
-//! Recover: finish what a crash interrupted between record and publish.
+//! Recover: finish what a crash interrupted between record and publish. Call it as the owner of the name space and with
+//! the mail root proven, so that nobody else is at it and what stands nowhere really stands nowhere.
 //!
-//! | the journal says | under `tmp/` | then |
-//! |---|---|---|
-//! | recorded | yes | publish, unless it stands in its folder as well |
-//! | recorded | no | it was published; a reader may have moved it since |
-//! | recorded over 24 h ago | no, and it stands nowhere | somebody cleaned `tmp/`: fetch again |
+//! | the journal says | under `tmp/` | in its folder, or anywhere below the root | then |
+//! |---|---|---|---|
+//! | recorded | yes | no | publish |
+//! | recorded | yes | in its folder | a rename that was not atomic: remove the one under `tmp/` |
+//! | recorded | no | yes | it was published |
+//! | recorded | no | no | it was not published: it is [`Recovered::lost`], to be fetched again or said |
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -12,71 +14,83 @@ use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::mbox;
+use super::orphans::find_all_published;
 use super::publish::{Outcome, publish_one};
 use crate::error::{Error, Result};
-use crate::state::{Disk, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
+use crate::safeguard::Safeguard;
+use crate::state::{Disk, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
 
-/// Mail readers and servers remove files from `tmp/` after 36 hours (Dovecot does); before this age an absent
-/// file can only have been published.
-const TMP_IS_TRUSTED: SignedDuration = SignedDuration::from_hours(24);
-
-/// Publishes everything the account has recorded and not finished. `odd` in the result says whether there was
-/// anything.
-pub fn recover(disk: &dyn Disk, store: &dyn Store, account: &str, now: Timestamp) -> Result<Recovered> {
-    recover_with(disk, store, account, now, &|_| Ok(()))
+/// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished.
+pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -> Result<Recovered> {
+    recover_with(disk, store, root, owned, &|_| Ok(()))
 }
 
 /// [`recover`], with something that must be done between publishing the rows and forgetting that they were unfinished.
 pub fn recover_with(
     disk: &dyn Disk,
     store: &dyn Store,
-    account: &str,
-    now: Timestamp,
+    root: &Path,
+    owned: &Owned,
     settle: &dyn Fn(&[Unfinished]) -> Result<()>,
 ) -> Result<Recovered> {
-    let rows = store.unfinished(account)?;
+    let rows = store.unfinished(owned.space())?;
+    let odd = !rows.is_empty();
     let mut standing = Standing { disk, names: HashMap::new() };
-    for row in &rows {
-        recover_row(disk, store, &mut standing, row, now)?;
+    let (mut published, mut absent) = (Vec::new(), Vec::new());
+    for row in rows {
+        match is_published(disk, &mut standing, &row)? {
+            true => published.push(row),
+            false => absent.push(row),
+        }
     }
-    let mut dirs = touched_dirs(rows.iter().flat_map(|row| &row.targets));
-    dirs.extend(mbox::touched_dirs(rows.iter().flat_map(|row| &row.mboxes)));
+    let lost = still_absent(disk, root, absent, &mut published)?;
+    let mut dirs = touched_dirs(published.iter().flat_map(|row| &row.targets));
+    dirs.extend(mbox::touched_dirs(published.iter().flat_map(|row| &row.mboxes)));
     let dirs: Vec<_> = dirs.into_iter().filter(|dir| disk.exists(dir).unwrap_or(true)).collect();
     let proof = sync_dirs(disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))?;
-    settle(&rows)?;
-    store.finish(&rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
-    Ok(Recovered::new(!rows.is_empty(), proof))
+    settle(&published)?;
+    store.finish(owned, &published.iter().map(|row| row.id).collect::<Vec<_>>())?;
+    Ok(Recovered::new(odd, lost, proof))
 }
 
-fn recover_row(
-    disk: &dyn Disk,
-    store: &dyn Store,
-    standing: &mut Standing<'_>,
-    row: &Unfinished,
-    now: Timestamp,
-) -> Result<()> {
-    let mut published = 0;
+/// Publishes what is staged of a row. Whether any of its files is known to stand, in its folder or in an mbox.
+fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) -> Result<bool> {
+    let mut stands = false;
     for target in &row.targets {
         if standing.holds(target)? {
             remove_staged(disk, target)?;
-            published += 1;
-        } else if publish_one(disk, target)? == Outcome::Published {
-            published += 1;
+            stands = true;
+        } else {
+            stands |= match publish_one(disk, target) {
+                // A folder that was taken away since: what is staged there cannot be reached either.
+                Err(error) if error.target().is_some() => false,
+                outcome => outcome? == Outcome::Published,
+            };
         }
     }
     for target in &row.mboxes {
-        mbox::finish(disk, target)?;
-        published += 1;
+        stands |= mbox::finish(disk, target)?;
     }
-    let tmp_is_trusted = now.duration_since(row.at) < TMP_IS_TRUSTED;
-    if published > 0 || row.targets.is_empty() || tmp_is_trusted {
-        return Ok(());
+    Ok(stands || !Safeguard::AbsenceIsNoProof.is_on())
+}
+
+/// Of rows whose files are not where they should be, those that stand nowhere at all: a reader may have moved them. One walk
+/// for all.
+fn still_absent(
+    disk: &dyn Disk,
+    root: &Path,
+    absent: Vec<Unfinished>,
+    published: &mut Vec<Unfinished>,
+) -> Result<Vec<Unfinished>> {
+    if absent.is_empty() {
+        return Ok(absent);
     }
-    // Better twice than never.
-    store.again(row)
+    let everywhere = find_all_published(disk, root)?;
+    let stands = |row: &Unfinished| row.targets.iter().any(|target| everywhere.contains(&target.staged));
+    let (moved, lost): (Vec<_>, Vec<_>) = absent.into_iter().partition(stands);
+    published.extend(moved);
+    Ok(lost)
 }
 
 /// Where a rename is not atomic, the file can stand in both places, and a reader may have moved the published one.

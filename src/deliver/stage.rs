@@ -11,7 +11,8 @@ use super::Folders;
 use crate::decision::Version;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message};
-use crate::state::{Disk, Entry, MboxTarget, Staged, Synced, Target, sync_dirs};
+use crate::safeguard::Safeguard;
+use crate::state::{Disk, Entry, MboxTarget, Owned, Staged, Synced, Target, sync_dirs};
 
 /// A decided message on its way to the disk.
 #[derive(Debug)]
@@ -51,6 +52,11 @@ impl Plan {
     }
 }
 
+/// Every file of a batch that was staged.
+pub fn files_of(staged: &Staged) -> Vec<PathBuf> {
+    staged.entries().iter().flat_map(staged_files).collect()
+}
+
 /// Every file that was staged for an entry.
 fn staged_files(entry: &Entry) -> impl Iterator<Item = PathBuf> {
     let Entry { targets, mboxes, tellings, spooled, .. } = entry;
@@ -74,6 +80,8 @@ pub struct Stager<'a> {
     pub disk: &'a dyn Disk,
     /// The mail root.
     pub folders: &'a Folders,
+    /// Whose names the files get.
+    pub owned: &'a Owned,
     /// How many files are synced at the same time. Eight halve the time of one on the disks measured.
     pub threads: usize,
 }
@@ -82,6 +90,7 @@ impl Stager<'_> {
     /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains
     /// under `tmp/` that this process could still remove.
     pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
+        self.owned.is_staging(true);
         plans.iter().try_for_each(|plan| self.ensure_folders(&plan.entry))?;
         let written = self.write_all(&plans).and_then(|()| self.sync_dirs(plans.iter().map(|plan| &plan.entry)));
         match written {
@@ -98,9 +107,9 @@ impl Stager<'_> {
     }
 
     /// Takes a batch back that was not recorded. What its messages came in stays.
-    pub fn unstage(self, staged: &Staged, came_in: &[PathBuf]) -> Result<()> {
-        for path in staged.entries().iter().flat_map(staged_files).filter(|path| !came_in.contains(path)) {
-            match self.disk.remove(&path) {
+    pub fn unstage(self, staged: &[PathBuf], came_in: &[PathBuf]) -> Result<()> {
+        for path in staged.iter().filter(|path| !came_in.contains(path)) {
+            match self.disk.remove(path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::disk(format!("removing {}", path.display()), e));
                 }
@@ -108,7 +117,8 @@ impl Stager<'_> {
             }
         }
         // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
-        self.sync_dirs(staged.entries().iter()).map(drop)
+        let dirs = staged.iter().filter_map(|path| path.parent());
+        sync_dirs(self.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
     }
 
     fn ensure_folders(self, entry: &Entry) -> Result<()> {
@@ -120,6 +130,9 @@ impl Stager<'_> {
     }
 
     fn sync_dirs<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Result<Synced> {
+        if !Safeguard::SyncBeforeRecord.is_on() {
+            return sync_dirs(self.disk, []).map_err(|e| Error::disk("syncing the folders", e));
+        }
         let dirs: BTreeSet<PathBuf> =
             entries.flat_map(staged_files).filter_map(|path| path.parent().map(Path::to_path_buf)).collect();
         let synced = sync_dirs(self.disk, dirs.iter().map(PathBuf::as_path));
@@ -160,7 +173,10 @@ impl Stager<'_> {
                 Some(first) => self.link_or_write(first, &path, plan, version),
                 None => self.write_new(&path, plan, version),
             };
-            done.map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+            done.map_err(|e| match path.parent().filter(|dir| dir.ends_with("tmp")).and_then(Path::parent) {
+                Some(maildir) => Error::of_target(maildir, format!("writing {}", path.display()), e),
+                None => Error::disk(format!("writing {}", path.display()), e),
+            })?;
             written.entry(version).or_insert(path);
         }
         Ok(())
@@ -197,7 +213,9 @@ impl Stager<'_> {
             (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
             (_, mut source) => copy_all(&mut source, &mut file, message.size())?,
         }
-        file.finish(plan.arrived)
+        // In the spool the time is when it was written; a message's own time says nothing about its file.
+        let is_in_maildir = path.parent().is_some_and(|dir| dir.ends_with("tmp"));
+        file.finish((is_in_maildir || !Safeguard::SpoolAgeIsWritten.is_on()).then_some(plan.arrived))
     }
 
     /// Somebody removed the folder while we were running.

@@ -60,7 +60,7 @@ impl Key {
 
     /// The UID, if that is what the id is.
     pub fn as_uid(&self) -> Option<u32> {
-        std::str::from_utf8(&self.id).ok()?.parse().ok()
+        uid_in_id(&self.id)
     }
 }
 
@@ -74,6 +74,12 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
+}
+
+/// The UID at the beginning of an id. Behind it, and a NUL, stands more where another message has the same UID.
+pub fn uid_in_id(id: &[u8]) -> Option<u32> {
+    let uid = id.split(|byte| *byte == 0).next()?;
+    std::str::from_utf8(uid).ok()?.parse().ok()
 }
 
 /// The name under which the files stand that are written for an account and fetched from nowhere: notices and
@@ -100,8 +106,8 @@ impl DeliveryName {
         hash.update(key.origin.generation.to_be_bytes());
         let Origin { account, folder, .. } = &*key.origin;
         let tag = match folder.as_str() {
-            NOTICES | RECOVERED => account_tag(&written_for(account)),
-            _ => account_tag(account),
+            NOTICES | RECOVERED => space_tag(&written_for(account)),
+            _ => space_tag(account),
         };
         Self(format!("{}-{tag}", lower(&hash.finalize()[..16])))
     }
@@ -110,7 +116,21 @@ impl DeliveryName {
     pub fn in_file_name(file_name: &str, account: &str) -> Option<Self> {
         let unique = file_name.split('.').nth(1)?;
         let (hash, tag) = unique.split_once('-')?;
-        (hash.len() == 26 && tag == account_tag(account)).then(|| Self(unique.to_owned()))
+        (hash.len() == 26 && tag == space_tag(account)).then(|| Self(unique.to_owned()))
+    }
+
+    /// The name inside a file name of ours, whosever it is, and the tag of its account.
+    pub fn of_anybody(file_name: &str) -> Option<(Self, &str)> {
+        let unique = file_name.split('.').nth(1)?;
+        let (hash, tag) = unique.split_once('-')?;
+        let is_ours =
+            hash.len() == 26 && tag.len() == 7 && unique.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        is_ours.then(|| (Self(unique.to_owned()), tag))
+    }
+
+    /// The whole name of a file that another program named.
+    pub fn of_another_program(file_name: &str) -> Self {
+        Self(file_name.to_owned())
     }
 
     /// The text.
@@ -119,8 +139,9 @@ impl DeliveryName {
     }
 }
 
-fn account_tag(account: &str) -> String {
-    lower(&Sha256::digest(account.as_bytes())[..4])
+/// A short name for an account or another name space, as it stands in file names: 7 letters and digits.
+pub fn space_tag(space: &str) -> String {
+    lower(&Sha256::digest(space.as_bytes())[..4])
 }
 
 fn lower(bytes: &[u8]) -> String {

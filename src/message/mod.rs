@@ -7,6 +7,7 @@ mod address;
 mod bytes;
 mod compose;
 mod date;
+mod dress;
 mod edit;
 mod entity;
 mod envelope;
@@ -30,13 +31,14 @@ pub use address::{Address, is_user_name, parse as parse_addresses};
 pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
 pub use date::parse_date;
+pub use dress::dress_hash;
 pub use edit::{Edit, is_protected};
 pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{
     DELIVERED, DeliveryName, Key, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN, SUBMITTED,
-    UNDONE, written_for,
+    UNDONE, space_tag, uid_in_id, written_for,
 };
 pub use kind::{Kind, is_program};
 pub use line_ends::{ToLf, to_lf};
@@ -171,6 +173,11 @@ impl Message {
     /// A hash of the header block, by which a message is recognised under another number.
     pub fn head_hash(&self) -> [u8; 16] {
         head_hash(self.head())
+    }
+
+    /// A hash of the fields that no server changes, by which a message is recognised in another dress.
+    pub fn dress_hash(&self) -> [u8; 16] {
+        dress_hash(self.head())
     }
 }
 

@@ -4,15 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::{Cause, Notice, World};
-use crate::config::{Account, First, Protocol};
-use crate::deliver::find_published;
+use super::first::FirstRun;
+use super::identity::{Stands, stands};
+use super::recognise::{Recognised, Recogniser};
+use super::{Notice, World};
+use crate::config::{Account, Protocol};
 use crate::error::Result;
-use crate::message::{DeliveryName, Key, Origin};
+use crate::message::{Key, Origin};
+use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
-use crate::state::{Known, Mark, Remembered};
+use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
 /// A message that was set aside is tried again after this time: servers get repaired.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_hours(24);
@@ -30,47 +33,71 @@ pub struct Choice {
     pub left: u64,
     /// What the user has to be told.
     pub notices: Vec<Notice>,
+    /// What the user should know.
+    pub remarks: Vec<String>,
 }
 
 /// Compares a listing with what is remembered and applies `first` and the selection. `room` is what is left of the
 /// account's `limit`.
 pub async fn choose(
     world: &World,
+    owned: &Owned,
     account: &Account,
+    registered: &Registered,
     source: &mut Source,
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser = Chooser { world, account, source, notices: Vec::new(), odd: listing.odd.clone() };
+    let mut chooser =
+        Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
     let mut known = world.store.known(&listing.origin)?;
-    let mut first = account.first;
-    if known.is_empty() && chooser.recognise(&known, listing).await? {
-        known = world.store.known(&listing.origin)?;
-        first = First::All;
+    let first_run = FirstRun { world, owned, account, registered };
+    let recogniser = Recogniser { world, owned, account, registered };
+    match recogniser.recognise(chooser.source, listing, &known).await? {
+        Recognised::Not => {}
+        Recognised::Renumbered(notice) => {
+            let what = if account.protocol == Protocol::Imap { "UIDVALIDITY" } else { "every UIDL" };
+            chooser.odd = Some(format!("{}: {what} changed", listing.origin.folder));
+            chooser.notices.push(notice);
+            known = world.store.known(&listing.origin)?;
+        }
+        Recognised::Rebuilt => {
+            chooser.odd = Some("the state was rebuilt from the Maildirs".to_owned());
+            known = world.store.known(&listing.origin)?;
+        }
     }
+    let changed = chooser.changed(&known, listing).await?;
     chooser.reused_ids(&known, listing).await?;
-    let mut new: Vec<Vec<u8>> = listing.ids.iter().filter(|id| chooser.is_new(&known, id)).cloned().collect();
+    let is_wanted = |id: &&Vec<u8>| changed.contains(*id) || chooser.is_new(&known, id);
+    let new: Vec<Vec<u8>> = listing.ids.iter().filter(is_wanted).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
-    if known.is_first_time() {
-        new = chooser.first_run(&listing.origin, first, new).await?;
-    }
+    let new = first_run.wanted(chooser.source, &listing.origin, &known, new).await?;
     let wanted = chooser.select(&listing.origin, new).await?;
     let all = wanted.len() as u64;
     let room = room.unwrap_or(u64::MAX).min(all);
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
-    let Chooser { notices, odd, .. } = chooser;
+    let Chooser { notices, odd, not_let_go, .. } = chooser;
+    let remarks = (not_let_go > 0).then(|| {
+        format!(
+            "{}: {not_let_go} deleted messages are listed again; they are deleted again once a day",
+            listing.origin.folder
+        )
+    });
     // `known` as it was read: what changed since is not here yet.
-    Ok(Choice { wanted, known, odd, left: all - room, notices })
+    Ok(Choice { wanted, known, odd, left: all - room, notices, remarks: remarks.into_iter().collect() })
 }
 
 struct Chooser<'a> {
     world: &'a World,
+    owned: &'a Owned,
     account: &'a Account,
     source: &'a mut Source,
     notices: Vec<Notice>,
     odd: Option<String>,
+    /// Messages that were deleted and are listed again.
+    not_let_go: usize,
 }
 
 impl Chooser<'_> {
@@ -79,145 +106,105 @@ impl Chooser<'_> {
         match known.get(id) {
             None => true,
             Some(r) => match r.mark {
-                Mark::Here | Mark::Settled | Mark::Skipped => false,
+                Mark::Here
+                | Mark::Settled
+                | Mark::Skipped
+                | Mark::Redressed
+                | Mark::Doubtful
+                | Mark::Replaced
+                | Mark::NotLetGo => false,
+                Mark::Again => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
         }
     }
 
-    /// For a folder of which nothing is remembered: finds out whether its messages are here all the same, because
-    /// the server changed UIDVALIDITY or because our database was lost.
-    async fn recognise(&mut self, known: &Known, listing: &Listing) -> Result<bool> {
-        let earlier = self.world.store.earlier_generations(&listing.origin)?;
-        if !earlier.is_empty() {
-            self.recognise_renumbered(&earlier, listing).await?;
-            return Ok(true);
-        }
-        if known.is_first_time() { self.recognise_by_file_name(listing) } else { Ok(false) }
-    }
-
-    /// UIDVALIDITY changed: messages are matched by header and size, each old one at most once. What matches is
-    /// remembered under its new number, what does not is new mail. Nothing is delivered twice, nothing is lost.
-    async fn recognise_renumbered(&mut self, earlier: &[Arc<Origin>], listing: &Listing) -> Result<()> {
-        type Print = (u64, Option<[u8; 16]>, Option<Timestamp>);
-        let mut old: HashMap<Print, Vec<Remembered>> = HashMap::new();
-        let mut old_keys = Vec::new();
-        for origin in earlier {
-            let known = self.world.store.known(origin)?;
-            for (id, r) in known.iter() {
-                // What was skipped was never read; it is known by size and arrival.
-                let arrival = r.head_hash.is_none().then_some(r.at);
-                old.entry((r.announced, r.head_hash, arrival)).or_default().push(*r);
-                old_keys.push(known.key(id));
-            }
-        }
-        let described = self.source.describe(&listing.ids, Details { date: true, head_hash: true }).await?;
-        let mut marks = Vec::new();
-        for listed in described {
-            let by_head = (listed.announced, listed.head_hash, None);
-            let by_arrival = (listed.announced, None, listed.arrived);
-            let found = [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop());
-            if let Some(remembered) = found {
-                marks.push((Key::new(&listing.origin, listed.id), remembered));
-            }
-        }
-        let text = format!(
-            "The server changed the numbers (UIDVALIDITY) of the folder {}. {} of its {} messages were recognised as \
-             being here already; the others are fetched as new. Nothing was deleted on the server in this pass.",
-            listing.origin.folder,
-            marks.len(),
-            listing.ids.len()
-        );
-        self.world.store.mark(&marks)?;
-        self.world.store.listed(&listing.origin, &[], self.world.now())?;
-        self.world.store.forget(&old_keys)?;
-        self.odd = Some(format!("{}: UIDVALIDITY changed", listing.origin.folder));
-        self.notices.push(Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text });
-        Ok(())
-    }
-
-    /// Our database knows nothing of the folder, but the Maildirs may hold files with names derived from its keys:
-    /// then the database was lost, and those messages are here.
-    fn recognise_by_file_name(&mut self, listing: &Listing) -> Result<bool> {
-        let here = find_published(&*self.world.disk, self.world.folders.root(), &self.account.name)?;
-        let now = self.world.now();
-        let key = |id: &Vec<u8>| Key::new(&listing.origin, id.clone());
-        let marks: Vec<(Key, Remembered)> = listing
-            .ids
-            .iter()
-            .map(key)
-            .filter(|key| here.contains(&DeliveryName::of(key)))
-            .map(|key| (key, Remembered { mark: Mark::Here, announced: 0, head_hash: None, at: now }))
-            .collect();
-        if marks.is_empty() {
-            return Ok(false);
-        }
-        tracing::info!(account = self.account.name, "recognised {} messages by their file names", marks.len());
-        self.world.store.mark(&marks)?;
-        self.world.store.listed(&listing.origin, &[], now)?;
-        self.odd = Some("the state was rebuilt from the Maildirs".to_owned());
-        Ok(true)
-    }
-
-    /// POP3 servers may give a UIDL to a new message that an old one had. A known id with another size is looked
-    /// at: with another header it is new mail and gets an id of its own (`reliability.md` F6).
+    /// Ids that may mean another message now: POP3 lists another size, the id was settled and is listed again, or another
+    /// message was found under it before something was to be deleted. With another header it is new mail and gets an id of
+    /// its own (`reliability.md` F6).
     async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<()> {
-        let differs = |id: &Vec<u8>| {
-            let size = self.source.listed_size(id)?;
-            let r = known.get(id).filter(|r| r.head_hash.is_some())?;
-            (r.announced != size).then(|| id.clone())
-        };
-        let suspects: Vec<Vec<u8>> = listing.ids.iter().filter_map(differs).collect();
+        let suspects: Vec<Vec<u8>> = listing.ids.iter().filter(|id| self.is_suspect(known, id)).cloned().collect();
         if suspects.is_empty() {
             return Ok(());
         }
-        for listed in self.source.describe(&suspects, Details { date: false, head_hash: true }).await? {
+        let mut renamed = HashMap::new();
+        let mut marks = Vec::new();
+        for listed in self.source.describe(&suspects, Details { date: false, head: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
-            if before.head_hash == Some(head_hash) {
-                let same = Remembered { announced: listed.announced, ..*before };
-                self.world.store.mark(&[(known.key(&listed.id), same)])?;
-                continue;
+            let key = known.key(&listed.id);
+            match (before.mark, stands(self.world, &key, before, &listed)?) {
+                (Mark::Replaced, _) | (_, Stands::Another) => {
+                    renamed.insert(listed.id.clone(), reused(&listed.id, head_hash));
+                }
+                (Mark::Settled, Stands::Same | Stands::Redressed) => {
+                    marks.push((key, Remembered { mark: Mark::NotLetGo, at: self.world.now(), ..*before }));
+                    self.not_let_go += 1;
+                }
+                // Another size of the same message.
+                (Mark::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {
+                    marks.push((key, Remembered { announced: listed.size(), ..*before }));
+                }
+                _ => {}
             }
-            let new_id = [&listed.id[..], b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat();
-            if known.get(&new_id).is_none() {
-                self.odd = Some("the server gave an old message's id to a new one".to_owned());
-            }
-            self.source.rename(&listed.id, &new_id);
-            listing.ids.iter_mut().filter(|id| **id == listed.id).for_each(|id| id.clone_from(&new_id));
         }
+        if !marks.is_empty() {
+            self.world.store.mark(self.owned, &marks)?;
+        }
+        self.rename(known, listing, &renamed);
         Ok(())
     }
 
-    /// The first look at a folder: what is there may be left out for good.
-    async fn first_run(&mut self, origin: &Arc<Origin>, first: First, new: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        let now = self.world.now();
-        let since = match first {
-            First::All => Timestamp::MIN,
-            First::New => Timestamp::MAX,
-            First::Since(when) => when.at(now),
-        };
-        let mut skipped = Vec::new();
-        let mut wanted = Vec::new();
-        if since == Timestamp::MIN {
-            wanted = new;
-        } else {
-            let details = Details { date: matches!(first, First::Since(_)), head_hash: false };
-            for listed in self.source.describe(&new, details).await? {
-                let arrived = listed.arrived.unwrap_or(if since == Timestamp::MAX { now } else { Timestamp::MAX });
-                if arrived < since {
-                    let mark =
-                        Remembered { mark: Mark::Skipped, announced: listed.announced, head_hash: None, at: arrived };
-                    skipped.push((Key::new(origin, listed.id), mark));
-                } else {
-                    wanted.push(listed.id);
-                }
+    fn is_suspect(&self, known: &Known, id: &[u8]) -> bool {
+        let Some(before) = known.get(id) else { return false };
+        match before.mark {
+            Mark::Replaced => true,
+            Mark::Settled => Safeguard::SettledIsLookedAt.is_on(),
+            Mark::Here => {
+                let size = self.source.listed_size(id);
+                before.head_hash.is_some() && size.is_some_and(|size| size != before.announced)
+            }
+            _ => false,
+        }
+    }
+
+    fn rename(&mut self, known: &Known, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {
+        for (id, new_id) in renamed {
+            if known.get(new_id).is_none() {
+                self.odd = Some("the server gave an old message's id to a new one".to_owned());
+            }
+            self.source.rename(id, new_id);
+        }
+        for id in &mut listing.ids {
+            if let Some(new_id) = renamed.get(id) {
+                id.clone_from(new_id);
             }
         }
-        self.world.store.mark(&skipped)?;
-        // From here on the folder is known, even if it is empty: what arrives later is new.
-        self.world.store.listed(origin, &[], now)?;
-        Ok(wanted)
+    }
+
+    /// Of the messages that came and were doubted, those of which the server now says something else.
+    async fn changed(&mut self, known: &Known, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
+        let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == Mark::Doubtful);
+        let doubted: Vec<Vec<u8>> = listing.ids.iter().filter(is_doubted).cloned().collect();
+        if doubted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let mut changed = HashSet::new();
+        let mut marks = Vec::new();
+        for listed in self.source.describe(&doubted, Details { date: false, head: true }).await? {
+            let Some(before) = known.get(&listed.id) else { continue };
+            let has_other_head =
+                before.head_hash.is_some() && listed.head_hash.is_some_and(|h| before.head_hash != Some(h));
+            if before.announced != listed.size() || has_other_head {
+                changed.insert(listed.id);
+            } else if before.head_hash.is_none() && listed.head_hash.is_some() {
+                // What came may have another header than the server tells; from now on it is known.
+                let seen = Remembered { head_hash: listed.head_hash, ..*before };
+                marks.push((known.key(&listed.id), seen));
+            }
+        }
+        self.world.store.mark(self.owned, &marks)?;
+        Ok(changed)
     }
 
     async fn select(&mut self, origin: &Arc<Origin>, new: Vec<Vec<u8>>) -> Result<Vec<Listed>> {
@@ -228,21 +215,26 @@ impl Chooser<'_> {
             return Ok(Vec::new());
         }
         let date = select.since.is_some();
-        let mut listed = self.source.describe(&new, Details { date, head_hash: false }).await?;
-        listed.retain(|m| select.max_size.is_none_or(|max| m.announced <= max));
+        let mut listed = self.source.describe(&new, Details { date, head: false }).await?;
+        listed.retain(|m| select.max_size.is_none_or(|max| m.size() <= max));
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));
         if self.account.protocol == Protocol::Pop3 {
             // The date cost a TOP; it is not asked for again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
-                let mark = Remembered { mark: Mark::TooOld, announced: m.announced, head_hash: None, at };
+                let mark = Remembered::unread(Mark::TooOld, m.size(), at);
                 (Key::new(origin, m.id), mark)
             };
-            self.world.store.mark(&old.into_iter().map(too_old).collect::<Vec<_>>())?;
+            self.world.store.mark(self.owned, &old.into_iter().map(too_old).collect::<Vec<_>>())?;
         }
         Ok(wanted)
     }
+}
+
+/// The id of a message that stands under another one's id.
+fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
+    [id, b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat()
 }
 
 /// The remembered ids that a complete listing lacks.

@@ -9,18 +9,19 @@ use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
-use super::{Cause, Notice, Report, World};
+use super::targets::Refused;
+use super::{Cause, Notice, Report, World, mounted};
 use crate::clean;
 use crate::config::template::Template;
 use crate::decision::Decision;
-use crate::deliver::{Plan, publish};
+use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Envelope, Flags, Key, Message, NOTICES, Origin};
+use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Lock, Mark, Published, Recording, Remembered, Trouble};
+use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
 /// After so many failed attempts a message is set aside.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 /// So often a batch is decided when others change what its decisions read; then the next pass tries again.
 const DECISIONS: u32 = 5;
 /// Whoever was disturbed once waits so long for others that were: they decide one after the other, so that many who take
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Makes batches durable, one after the other.
 pub struct Committer {
     pub(super) world: World,
+    /// The name space that it writes for.
+    pub(super) owned: Arc<Owned>,
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
@@ -39,21 +42,25 @@ pub struct Committer {
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
     done: Vec<EntryId>,
+    /// Targets that could not take messages of the batch at hand.
+    refused: Refused,
     /// What it did.
     pub report: Report,
 }
 
 impl Committer {
-    /// For one account.
-    pub fn new(world: &World, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
+    /// For one account, whose name is for people.
+    pub fn new(world: &World, owned: &Arc<Owned>, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
         Self {
             world: world.clone(),
+            owned: Arc::clone(owned),
             account: account.to_owned(),
             engine,
             into,
             first_look: None,
             attempts: HashMap::new(),
             done: Vec::new(),
+            refused: Refused::default(),
             report: Report::of(account),
         }
     }
@@ -61,15 +68,26 @@ impl Committer {
     /// Hands everything over to the thread that commits; what stays is empty.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let empty = Self::new(&self.world, &self.account, Arc::clone(&self.engine), self.into.clone());
+        let empty = Self::new(&self.world, &self.owned, &self.account, Arc::clone(&self.engine), self.into.clone());
         std::mem::replace(self, empty)
     }
 
     /// Reads what is known of a folder: when it was first looked at, and the failed attempts at its messages.
     pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
-        self.first_look = Some(self.world.store.first_look(origin, self.world.now())?);
+        self.first_look = Some(self.world.store.first_look(&self.owned, origin, self.world.now())?);
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
+    }
+
+    /// The same for messages that were never looked at on a server: those on standard input.
+    pub fn begin_stdin(&mut self, origin: &Origin) -> Result<()> {
+        self.attempts = self.world.store.attempts(origin)?;
+        Ok(())
+    }
+
+    /// The account that the keys of notices name: its slots share the one of `deliver`.
+    fn keys_of(&self) -> &str {
+        if self.account == DELIVERED { DELIVERED } else { self.owned.space() }
     }
 
     /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
@@ -80,13 +98,14 @@ impl Committer {
             match item {
                 Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
                 Item::Failed(key, error) => self.failed(&key, &error, &mut notices)?,
+                Item::Doubtful { envelope, bytes, error } => {
+                    self.doubtful(envelope, bytes, &error, &mut notices)?;
+                }
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
         let published = self.decide_and_commit(arrived, &mut notices)?;
-        for notice in notices {
-            self.notify(&notice)?;
-        }
+        Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))?;
         Ok(published)
     }
 
@@ -110,13 +129,13 @@ impl Committer {
 
     /// Marks what is published as done.
     pub fn finish(&mut self) -> Result<()> {
-        self.world.store.finish(&std::mem::take(&mut self.done))
+        self.world.store.finish(&self.owned, &std::mem::take(&mut self.done))
     }
 
     /// Files a message of our own, once for each key.
     pub fn notify(&mut self, notice: &Notice) -> Result<()> {
         let now = self.world.now();
-        let key = notice.key(now);
+        let key = notice.key(self.keys_of(), now);
         if self.world.store.remembered(&key)?.is_some() {
             return Ok(());
         }
@@ -147,25 +166,53 @@ impl Committer {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }
-        let planner = Planner { world: &self.world, account: &self.account, into: &self.into };
-        let (plans, remarks) = planner.plan_all(decided)?;
-        let came_in: Vec<PathBuf> = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
-        let stager = self.world.stager();
-        let staged = stager.stage(plans)?;
-        let recorded = match self.world.store.record(staged, &self.done)? {
-            Recording::Recorded(recorded) => recorded,
-            Recording::Changed(staged) => {
-                stager.unstage(&staged, &came_in)?;
+        let (staged, remarks, came_in) = self.stage(decided)?;
+        let stager = self.world.stager(&self.owned);
+        let files = files_of(&staged);
+        let recorded = match self.world.store.record(&self.owned, staged, &self.done) {
+            Ok(Recording::Recorded(recorded)) => recorded,
+            Ok(Recording::Changed(_)) => {
+                stager.unstage(&files, &came_in)?;
+                self.owned.is_staging(false);
                 return Ok(None);
+            }
+            Err(error) => {
+                // Nothing was settled, so whatever the state says now, the message comes again.
+                stager.unstage(&files, &came_in).ok();
+                return Err(error);
             }
         };
         self.done.clear();
-        let published = publish(&*self.world.disk, recorded)?;
+        let published = publish(&*self.world.disk, &self.owned, recorded)?;
         self.done.extend(published.ids());
         self.drop_spool_files(came_in, &published)?;
+        self.owned.is_staging(false);
         self.report.remarks.extend(remarks);
         self.count(&published);
+        for notice in std::mem::take(&mut self.refused).notices(&self.account) {
+            self.notify(&notice)?;
+        }
         Ok(Some(published))
+    }
+
+    /// Writes the files of a batch. Where a folder cannot take its messages, they are staged for the inbox.
+    fn stage(&mut self, decided: Vec<Decided>) -> Result<(Staged, Vec<String>, Vec<PathBuf>)> {
+        mounted(&self.world)?;
+        loop {
+            let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
+            let mut decided = decided.clone();
+            self.refused.redirect(&mut decided, &planner);
+            let staged = planner.plan_all(decided).and_then(|(plans, remarks)| {
+                let came_in = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
+                let staged = self.world.stager(&self.owned).stage(plans)?;
+                Ok((staged, remarks, came_in))
+            });
+            match staged {
+                Ok(staged) => return Ok(staged),
+                // Each target is noted once, so this ends.
+                Err(error) => self.refused.note(error, &planner)?,
+            }
+        }
     }
 
     /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.
@@ -181,17 +228,21 @@ impl Committer {
     /// A message the server could not give. After [`ATTEMPTS`] it is set aside and the user is told.
     fn failed(&mut self, key: &Key, error: &Error, notices: &mut Vec<Notice>) -> Result<()> {
         let cause = clean::line(error.to_string().as_bytes());
-        let now = self.world.now();
-        let Attempt { count, .. } = self.world.store.attempt(key, Trouble::Fetch, &cause, now)?;
-        tracing::warn!("{key}: {cause} (attempt {count})");
-        self.report.failed += 1;
-        self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
-        if count >= ATTEMPTS {
-            let mark = Remembered { mark: Mark::SetAside, announced: 0, head_hash: None, at: now };
-            self.world.store.mark(&[(key.clone(), mark)])?;
+        if self.count_attempt(key, &cause)? >= ATTEMPTS {
+            let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
+            self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
             notices.push(self.set_aside(key, &cause));
         }
         Ok(())
+    }
+
+    pub(super) fn count_attempt(&mut self, key: &Key, cause: &str) -> Result<u32> {
+        let now = self.world.now();
+        let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, cause, now)?;
+        tracing::warn!("{key}: {cause} (attempt {count})");
+        self.report.failed += 1;
+        self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
+        Ok(count)
     }
 
     fn set_aside(&self, key: &Key, why: &str) -> Notice {

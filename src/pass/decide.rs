@@ -1,5 +1,6 @@
 //! Decide: ask the rules about each message of a batch, in order, and live with what they cannot answer.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -8,12 +9,13 @@ use jiff::SignedDuration;
 use super::commit::Committer;
 use super::facts::WorldFacts;
 use super::plan::{Decided, writes};
+use super::untold::untold;
 use super::{Cause, Notice, World};
 use crate::clean;
 use crate::decision::{Decision, Deferral, Write};
 use crate::error::Result;
 use crate::filter::{Engine, Facts};
-use crate::message::{Bytes, Envelope, Key, Message};
+use crate::message::{Bytes, Envelope, Key, Message, Origin};
 use crate::source::Fetched;
 use crate::state::Trouble;
 
@@ -48,7 +50,7 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
-    pub(super) fn new(world: &World, Fetched { envelope, bytes }: Fetched) -> Self {
+    pub(super) fn new(world: &World, Fetched { envelope, bytes, .. }: Fetched) -> Self {
         Self { envelope, message: Arc::new(world.message(bytes)), given_up: None }
     }
 }
@@ -75,12 +77,13 @@ impl Committer {
                     None => continue,
                 },
             };
+            let decision = untold(&self.world, decision, &one.envelope)?;
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
             decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());
             arrived.push(one);
         }
-        self.world.store.deciding(&self.account, None)?;
+        self.world.store.deciding(&self.owned, None)?;
         Ok(decided)
     }
 
@@ -95,10 +98,11 @@ impl Committer {
             let decision = Decision::keep("filed without rules: the program died twice while deciding about it");
             return Ok(Verdict::Decided(decision));
         }
-        self.world.store.deciding(&self.account, Some(&envelope.key))?;
+        self.world.store.deciding(&self.owned, Some(&envelope.key))?;
         let facts = WorldFacts { world: &self.world, earlier, first_look: self.first_look, programs: true, at: None };
         // A rule cannot panic by itself; a library under it might.
-        let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, envelope, &facts)));
+        let seen = self.as_seen(envelope);
+        let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));
         Ok(match asked {
             Ok(Ok(decision)) if decision.failures.is_empty() => Verdict::Decided(decision),
             Ok(Ok(decision)) => Verdict::Decided(self.kept_after_failures(one, decision, notices)),
@@ -108,6 +112,16 @@ impl Committer {
                 Verdict::Decided(Decision::keep("kept: the rules failed on it"))
             }
         })
+    }
+
+    /// Rules know an account by what it is called now.
+    fn as_seen<'e>(&self, envelope: &'e Envelope) -> Cow<'e, Envelope> {
+        let origin = &envelope.key.origin;
+        if origin.account == self.account || origin.account != self.owned.space() {
+            return Cow::Borrowed(envelope);
+        }
+        let called = Arc::new(Origin { account: self.account.clone(), ..(**origin).clone() });
+        Cow::Owned(Envelope { key: Key::new(&called, envelope.key.id.clone()), ..envelope.clone() })
     }
 
     /// Nothing of what the rules wanted is done, but for what they noted.
@@ -137,8 +151,9 @@ impl Committer {
         let now = self.world.now();
         let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
         let cause = format!("the rule `{rule}` asked for it to be decided later: {cause}");
-        let attempt = self.world.store.attempt(key, Trouble::Deferred, &cause, now)?;
-        if attempt.count >= DEFERRALS || now.duration_since(attempt.first) >= DEFERRED {
+        let attempt = self.world.store.attempt(&self.owned, key, Trouble::Deferred, &cause, now)?;
+        let is_too_old = now.duration_since(attempt.first) >= DEFERRED && self.world.is_time_plausible()?;
+        if attempt.count >= DEFERRALS || is_too_old {
             return Ok(Some(format!("{cause} ({} times since {})", attempt.count, attempt.first)));
         }
         self.report.deferred += 1;

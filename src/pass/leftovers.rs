@@ -1,41 +1,134 @@
-//! What a crash left behind: staged files that were never recorded, and half-written spool files.
+//! What a crash left behind: files that were staged or spooled for a name space and never recorded.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::World;
-use crate::deliver::{Orphan, find_orphans};
+use crate::deliver::{Orphan, find_originals, find_published, find_staged};
 use crate::error::{Error, Result};
-use crate::message::{DeliveryName, Key, written_for};
-use crate::state::sync_dirs;
+use crate::message::{DeliveryName, Key};
+use crate::state::{Owned, sync_dirs};
 
-/// The staged files of one account that no journal row names.
+/// One walk serves every name space that is taken over within this time: after a power cut they all are.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The last walk over everything that is staged, for all accounts of the process.
+#[derive(Clone, Debug, Default)]
+pub struct Walk(Arc<Mutex<Option<Walked>>>, Published, Originals);
+
+/// Where messages stand as they came.
+type Originals = Arc<Mutex<Option<(Instant, HashMap<DeliveryName, PathBuf>)>>>;
+
+/// The names of the account that was compared last.
+type Published = Arc<Mutex<Option<(Instant, String, Arc<HashSet<DeliveryName>>)>>>;
+
+#[derive(Debug)]
+struct Walked {
+    at: Instant,
+    staged: Arc<Vec<Orphan>>,
+    /// The name spaces that have seen it: whoever asks again asks because of another crash.
+    seen_by: BTreeSet<String>,
+}
+
+impl Walk {
+    fn staged(&self, world: &World, space: &str) -> Result<Arc<Vec<Orphan>>> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(walked) = last.as_mut().filter(|walked| walked.at.elapsed() < FRESH)
+            && walked.seen_by.insert(space.to_owned())
+        {
+            return Ok(Arc::clone(&walked.staged));
+        }
+        let mut staged = find_staged(&*world.disk, world.folders.root())?;
+        let spool = world.mbox_spool();
+        let names = world.disk.names(&spool).map_err(|e| Error::disk("reading the spool", e))?;
+        staged.extend(names.iter().filter_map(|name| Orphan::of(spool.join(name))));
+        let staged = Arc::new(staged);
+        let seen_by = BTreeSet::from([space.to_owned()]);
+        *last = Some(Walked { at: Instant::now(), staged: Arc::clone(&staged), seen_by });
+        Ok(staged)
+    }
+}
+
+impl Walk {
+    /// The names of an account's mail that stands below the mail root.
+    pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {
+        let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, of, names)) = &*last
+            && at.elapsed() < FRESH
+            && of == space
+        {
+            return Ok(Arc::clone(names));
+        }
+        let names = Arc::new(find_published(&*world.disk, world.folders.root(), space)?);
+        *last = Some((Instant::now(), space.to_owned(), Arc::clone(&names)));
+        Ok(names)
+    }
+
+    /// The file of a message as it came, wherever it stands below the mail root.
+    pub(super) fn file_of(&self, world: &World, name: &DeliveryName) -> Result<Option<PathBuf>> {
+        let mut last = self.2.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
+            *last = Some((Instant::now(), find_originals(&*world.disk, world.folders.root())?));
+        }
+        let found = last.as_ref().and_then(|(_, files)| files.get(name));
+        Ok(found.filter(|path| world.disk.exists(path).unwrap_or(false)).cloned())
+    }
+}
+
+/// The files of one name space that no journal row names.
 #[derive(Debug)]
 pub struct Leftovers {
     orphans: HashMap<DeliveryName, Vec<PathBuf>>,
 }
 
 impl Leftovers {
-    /// Looks for them. Call it after recovery and under the account's lock.
-    pub fn find(world: &World, account: &str) -> Result<Self> {
-        remove_half_spooled(world, |_| true, account)?;
-        remove_half_written(world, account)?;
+    /// Looks for them, where the owner before may have left some. Call it after recovery.
+    pub fn find(world: &World, owned: &Owned) -> Result<Self> {
         let mut orphans: HashMap<DeliveryName, Vec<PathBuf>> = HashMap::new();
-        for Orphan { path, name } in orphans_of(world, account)? {
-            orphans.entry(name).or_default().push(path);
+        if !owned.may_have_left() {
+            return Ok(Self { orphans });
+        }
+        let staged = world.walk.staged(world, owned.space())?;
+        let (mut ours, mut edited) = (Vec::new(), Vec::new());
+        for orphan in staged.iter().filter(|orphan| orphan.was_staged_for(owned.space())) {
+            match orphan {
+                // Written again if its cause is still there; what was being rescued still stands where it was found.
+                notice if notice.was_written_for(owned.space()) => remove(world, &notice.path)?,
+                version if version.is_edited() => edited.push(version),
+                original => ours.push(original),
+            }
         }
         // The message as it came stands before its edited versions.
-        orphans.values_mut().for_each(|paths| paths.sort_by_key(|path| is_edited(path)));
+        for orphan in ours.into_iter().chain(edited) {
+            orphans.entry(orphan.name.clone()).or_default().push(orphan.path.clone());
+        }
+        for path in spooled(world, owned.space())? {
+            let Some((name, _)) = spooled_name(&path) else { continue };
+            orphans.entry(name).or_default().push(path);
+        }
         Ok(Self { orphans })
     }
 
-    /// Removes what a dead process left of one message that will come again. Others of the same account may be at
-    /// work in other processes.
-    pub fn remove_of(world: &World, key: &Key) -> Result<()> {
+    /// Removes what a dead process left of one message that will come again, staged for this name space.
+    pub fn remove_of(world: &World, owned: &Owned, key: &Key) -> Result<()> {
         let ours = DeliveryName::of(key);
-        remove_half_spooled(world, |name| name == &ours, &key.origin.account)?;
-        let orphans = orphans_of(world, &key.origin.account)?;
-        orphans.iter().filter(|orphan| orphan.name == ours).try_for_each(|orphan| remove(world, &orphan.path))
+        for path in spooled(world, &key.origin.account)? {
+            if spooled_name(&path).is_some_and(|(name, _)| name == ours) {
+                remove(world, &path)?;
+            }
+        }
+        let staged = world.walk.staged(world, owned.space())?;
+        let of_it = staged.iter().filter(|orphan| orphan.was_staged_for(owned.space()) && orphan.name == ours);
+        of_it.filter(|orphan| !orphan.was_written_for(owned.space())).try_for_each(|orphan| remove(world, &orphan.path))
+    }
+
+    /// Removes them: everything that they are of is written again from what is recorded.
+    pub(super) fn remove_all(self, world: &World) -> Result<()> {
+        let paths: Vec<PathBuf> = self.orphans.into_values().flatten().collect();
+        paths.iter().try_for_each(|path| remove(world, path))?;
+        sync_dirs_of(world, &paths)
     }
 
     /// Whether there are any.
@@ -49,16 +142,15 @@ impl Leftovers {
         if self.is_empty() {
             return Ok(());
         }
-        let mut dirs = BTreeSet::new();
+        let mut removed = Vec::new();
         for key in keys {
             for path in self.orphans.remove(&DeliveryName::of(&key)).unwrap_or_default() {
                 remove(world, &path)?;
-                dirs.extend(path.parent().map(Path::to_path_buf));
+                removed.push(path);
             }
         }
         // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
-        let synced = sync_dirs(&*world.disk, dirs.iter().map(PathBuf::as_path));
-        synced.map(drop).map_err(|e| Error::disk("syncing the folders", e))
+        sync_dirs_of(world, &removed)
     }
 
     /// What no folder of the server lists any more: the only copy may be here. Files that belong to a recorded
@@ -66,8 +158,8 @@ impl Leftovers {
     pub fn unlisted(self, world: &World) -> Result<Vec<(DeliveryName, Vec<PathBuf>)>> {
         let mut unlisted = Vec::new();
         for (name, paths) in self.orphans {
-            let staged = paths.first().and_then(|p| p.file_name()).map(|n| n.to_string_lossy().into_owned());
-            if world.store.is_recorded(&staged.unwrap_or_default())? {
+            let base = paths.first().and_then(|path| Orphan::of(path.clone())).map(|orphan| orphan.base);
+            if world.store.is_recorded(&base.unwrap_or_default())? {
                 paths.iter().try_for_each(|path| remove(world, path))?;
             } else {
                 unlisted.push((name, paths));
@@ -77,39 +169,31 @@ impl Leftovers {
     }
 }
 
-/// A notice that was not recorded is written again if its cause is still there; what was being rescued still stands
-/// where it was found.
-fn remove_half_written(world: &World, account: &str) -> Result<()> {
-    let orphans = find_orphans(&*world.disk, world.folders.root(), &written_for(account))?;
-    orphans.iter().try_for_each(|orphan| remove(world, &orphan.path))
-}
-
-/// Staged for Maildirs or for mbox files.
-fn orphans_of(world: &World, account: &str) -> Result<Vec<Orphan>> {
-    let mut orphans = find_orphans(&*world.disk, world.folders.root(), account)?;
-    let spool = world.mbox_spool();
-    let names = world.disk.names(&spool).map_err(|e| Error::disk("reading the spool", e))?;
-    let ours = names.iter().filter_map(|file| Some((file, DeliveryName::in_file_name(file, account)?)));
-    orphans.extend(ours.map(|(file, name)| Orphan { path: spool.join(file), name }));
-    Ok(orphans)
-}
-
-fn is_edited(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().contains(",V="))
-}
-
-/// A big message whose batch was not recorded is fetched again; its spool file is in the way. So is what was to be told.
-fn remove_half_spooled(world: &World, is_wanted: impl Fn(&DeliveryName) -> bool, account: &str) -> Result<()> {
+/// The files in the spool that belong to messages of an account and that no row names.
+fn spooled(world: &World, account: &str) -> Result<Vec<PathBuf>> {
     let folder = world.spool_folder();
     let names = world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))?;
+    let mut found = Vec::new();
     for name in names {
         let path = folder.join(&name);
-        let is_ours = DeliveryName::in_file_name(&format!("0.{name}"), account).is_some_and(|name| is_wanted(&name));
+        let is_ours = spooled_name(&path).is_some_and(|(_, tag)| tag == crate::message::space_tag(account));
         if is_ours && !world.store.is_spooled(&path)? {
-            remove(world, &path)?;
+            found.push(path);
         }
     }
-    Ok(())
+    Ok(found)
+}
+
+/// `NAME` or `NAME.v2`: the message and the tag of its account.
+fn spooled_name(path: &Path) -> Option<(DeliveryName, String)> {
+    let file = format!("0.{}", path.file_name()?.to_str()?);
+    let (name, tag) = DeliveryName::of_anybody(&file)?;
+    Some((name, tag.to_owned()))
+}
+
+fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {
+    let dirs: BTreeSet<&Path> = files.iter().filter_map(|path| path.parent()).collect();
+    sync_dirs(&*world.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
 }
 
 pub(super) fn remove(world: &World, path: &Path) -> Result<()> {

@@ -5,15 +5,22 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
 
 use crate::clean;
 use crate::message::{Bytes, Key, Message, NOTICES, Origin};
 
-/// Why a notice is sent. Cause and day are its identity, so it comes once a day.
+/// So many messages are named in one notice; the others are in the log.
+const MOST_NAMED: usize = 50;
+
+/// Why a notice is sent. Cause and day are its identity, so it comes once a day; where it is about messages, they belong
+/// to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A message could not be fetched, several times.
     SetAside,
+    /// What came of a message may not be all of it.
+    Doubtful,
     /// The program died twice while deciding about a message.
     Crashed,
     /// The rules failed on a message.
@@ -25,6 +32,10 @@ pub enum Cause {
     Undelivered(i64, usize),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
+    /// The clock of this machine may be wrong.
+    ClockDoubted,
+    /// A folder or mbox file cannot take messages.
+    TargetRefuses(String),
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -33,8 +44,10 @@ pub enum Cause {
     Recovered,
     /// UIDVALIDITY changed, or ids were reused.
     Renumbered,
-    /// The database was gone, and with it what waited in the outbox.
+    /// The database was gone or older, and with it what waited in the outbox.
     StateLost,
+    /// A message was recorded, and neither its file nor the message on the server is there.
+    NeverPublished,
 }
 
 impl Cause {
@@ -42,7 +55,10 @@ impl Cause {
         let word = match self {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
+            Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
+            Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
+            Self::Doubtful => "doubtful",
             Self::Crashed => "crashed",
             Self::RulesFailed => "rules-failed",
             Self::Deferred => "deferred",
@@ -51,15 +67,27 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
             Self::StateLost => "state-lost",
+            Self::NeverPublished => "never-published",
         };
         word.to_owned()
+    }
+
+    /// Whether the text is about single messages: then it is another notice for others.
+    fn is_about_messages(&self) -> bool {
+        matches!(
+            self,
+            Self::SetAside | Self::Doubtful | Self::Crashed | Self::RulesFailed | Self::Deferred | Self::Recovered
+        )
     }
 
     fn subject(&self) -> &'static str {
         match self {
             Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses(_) => "a relay does not take mail",
+            Self::TargetRefuses(_) => "a folder cannot take mail",
+            Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
+            Self::Doubtful => "a message did not come whole",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",
             Self::Deferred => "a message was put off for too long",
@@ -68,8 +96,13 @@ impl Cause {
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
+            Self::NeverPublished => "a message is nowhere",
         }
     }
+}
+
+fn short_hash(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(text)[..8])
 }
 
 /// A notice about one account.
@@ -84,11 +117,42 @@ pub struct Notice {
 }
 
 impl Notice {
-    /// The key: the same cause on the same day is the same notice.
-    pub fn key(&self, now: Timestamp) -> Key {
-        let origin = Origin { account: self.account.clone(), folder: NOTICES.to_owned(), generation: 0 };
+    /// The key in a name space: the same cause on the same day is the same notice.
+    pub fn key(&self, space: &str, now: Timestamp) -> Key {
+        let origin = Origin { account: space.to_owned(), folder: NOTICES.to_owned(), generation: 0 };
         let day = now.to_zoned(TimeZone::system()).date();
-        Key::new(&Arc::new(origin), format!("{} {day}", self.cause.word()))
+        let mut id = format!("{} {day}", self.cause.word());
+        if self.cause.is_about_messages() {
+            // The text names them.
+            let digest = Sha256::digest(&self.text);
+            id = format!("{id} {}", data_encoding::HEXLOWER.encode(&digest[..8]));
+        }
+        Key::new(&Arc::new(origin), id)
+    }
+
+    /// Those about messages that have the same cause become one, so that a rule which fails on all mail does not fill the
+    /// inbox.
+    pub fn gather(notices: Vec<Self>) -> Vec<Self> {
+        let mut gathered: Vec<(Self, usize)> = Vec::new();
+        for notice in notices {
+            let is_alike = |(one, _): &&mut (Self, usize)| one.cause == notice.cause && one.account == notice.account;
+            match gathered.iter_mut().find(is_alike) {
+                Some((one, count)) if notice.cause.is_about_messages() => {
+                    *count += 1;
+                    if *count <= MOST_NAMED {
+                        one.text = format!("{}\n\n{}", one.text.trim_end(), notice.text);
+                    }
+                }
+                _ => gathered.push((notice, 1)),
+            }
+        }
+        let closed = |(mut notice, count): (Self, usize)| {
+            if count > MOST_NAMED {
+                notice.text = format!("{}\n\nThe same of {} others.", notice.text.trim_end(), count - MOST_NAMED);
+            }
+            notice
+        };
+        gathered.into_iter().map(closed).collect()
     }
 
     /// The mail. Nothing that answers mail may answer this: it says so in RFC 3834's words.
@@ -122,13 +186,27 @@ impl fmt::Display for Mail<'_> {
         writeln!(f, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n")?;
         writeln!(f, "{}\n", notice.text.trim_end())?;
         writeln!(f, "`mailsluice log {account}` shows the account's history.")?;
-        writeln!(f, "You get this once a day for each cause.")
+        writeln!(f, "You get this at most once a day for each cause, or for each message.")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_message_is_named_and_one_mail_is_enough() {
+        let about = |text: &str| Notice { cause: Cause::SetAside, account: "work".into(), text: text.into() };
+        let now = "2026-11-23T12:00:00Z".parse().unwrap();
+        assert_ne!(about("UID 7").key("work", now), about("UID 8").key("work", now));
+        let other = Notice { cause: Cause::LoginRefused, account: "work".into(), text: "no".into() };
+        let gathered = Notice::gather(vec![about("UID 7"), other.clone(), about("UID 8"), other]);
+        let texts: Vec<_> = gathered.iter().map(|n| n.text.as_str()).collect();
+        assert_eq!(texts, ["UID 7\n\nUID 8", "no", "no"]);
+        let many = Notice::gather((0..60).map(|n| about(&format!("UID {n}."))).collect());
+        assert_eq!(many.len(), 1);
+        assert!(many[0].text.ends_with("UID 49.\n\nThe same of 10 others."), "{}", many[0].text);
+    }
 
     #[test]
     fn a_notice_is_a_mail_that_nothing_answers_and_comes_once_a_day() {
@@ -138,7 +216,7 @@ mod tests {
         assert_eq!(mail.first("Auto-Submitted"), Some("auto-generated"));
         assert_eq!(mail.first("Subject"), Some("[mailsluice] work: a message could not be fetched"));
         let later = "2026-11-23T12:30:00Z".parse().unwrap();
-        assert_eq!(notice.key(now), notice.key(later));
-        assert_ne!(notice.key(now), notice.key("2026-11-25T12:00:00Z".parse().unwrap()));
+        assert_eq!(notice.key("work", now), notice.key("work", later));
+        assert_ne!(notice.key("work", now), notice.key("work", "2026-11-25T12:00:00Z".parse().unwrap()));
     }
 }

@@ -13,13 +13,13 @@ use crate::decision::{Action, Decision, Filing, Place, Version, Write};
 use crate::deliver::{Letters, Plan};
 use crate::error::Result;
 use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
-use crate::state::{About, Entry, MboxTarget, Target};
+use crate::state::{About, Entry, Mark, MboxTarget, Owned, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
 
 /// A message with what was decided about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
@@ -35,6 +35,7 @@ type AllLetters = BTreeMap<PathBuf, Letters>;
 #[derive(Clone, Copy)]
 pub(super) struct Planner<'a> {
     pub(super) world: &'a World,
+    pub(super) owned: &'a Owned,
     pub(super) account: &'a str,
     pub(super) into: &'a Template,
 }
@@ -79,9 +80,23 @@ impl Planner<'_> {
                 self.into.expand_into(self.account, &if is_ours { FolderName::inbox() } else { remote })
             }
             Place::Folder(folder) => folder.clone(),
+            Place::Inbox => FolderName::inbox(),
             Place::Mbox(_) => return None,
         };
         Some(self.world.folders.maildir(&folder))
+    }
+
+    /// The Maildir or mbox file of a filing.
+    pub(super) fn target(self, filing: &Filing, envelope: &Envelope) -> Option<PathBuf> {
+        match &filing.place {
+            Place::Mbox(folder) => Some(self.world.folders.mbox(folder)),
+            _ => self.maildir(filing, envelope),
+        }
+    }
+
+    /// Whether that is where mail goes that no folder takes.
+    pub(super) fn is_inbox(self, target: &std::path::Path) -> bool {
+        self.world.folders.maildir(&FolderName::inbox()) == *target
     }
 
     fn plan(self, decided: Decided, letters: &AllLetters, remarks: &mut Vec<String>) -> Plan {
@@ -105,7 +120,9 @@ impl Planner<'_> {
         let notes = decision.notes.iter().map(|note| clean::line(note.as_bytes())).collect();
         let entry = Entry {
             announced: envelope.announced,
+            mark: Mark::Here,
             head_hash: message.head_hash(),
+            dress: message.dress_hash(),
             size: message.size(),
             at: self.world.now(),
             about: about(&message),
@@ -198,7 +215,7 @@ impl<'a> Files<'a> {
         info.extend(small);
         let info = if info.is_empty() { info } else { format!(":2,{info}") };
         let folder = self.planner.world.folders.name_of(&maildir);
-        let verb = if filing.place == Place::Keep { "keep" } else { "fileinto" };
+        let verb = if matches!(filing.place, Place::Keep | Place::Inbox) { "keep" } else { "fileinto" };
         let mut words = in_words(verb, &folder, filing.version, &flags);
         if !dropped.is_empty() {
             let dropped = dropped.join(" ");
@@ -206,7 +223,8 @@ impl<'a> Files<'a> {
             self.dropped.push(format!("{dropped} was dropped in {folder}: {TAKEN}"));
         }
         self.words.push(words);
-        self.targets.push(Target { maildir, staged, info, version: filing.version });
+        let stamp = self.planner.owned.stamp();
+        self.targets.push(Target { maildir, staged, stamp, info, version: filing.version });
     }
 
     fn add_to_mbox(&mut self, filing: &Filing, envelope: &Envelope, message: &Message) {
@@ -221,7 +239,8 @@ impl<'a> Files<'a> {
         let line = format!("From {} {date} {staged}", sender(message));
         self.words.push(in_words("fileinto mbox", &folder.to_string(), filing.version, &Flags::default()));
         let spool = self.planner.world.mbox_spool();
-        self.mboxes.push(MboxTarget { file, spool, staged, line, version: filing.version });
+        let stamp = self.planner.owned.stamp();
+        self.mboxes.push(MboxTarget { file, spool, staged, stamp, line, version: filing.version });
     }
 
     fn staged(&self, version: Version) -> String {

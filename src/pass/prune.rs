@@ -1,43 +1,92 @@
 //! Prune: what is remembered longer than the documented time is let go, once a day.
 
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::World;
 use super::leftovers::remove;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::safeguard::Safeguard;
+use crate::state::sync_dirs;
 
+/// Its name space: one process prunes.
+const SPACE: &str = "(prune)";
 /// Once a day is often enough.
 const EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// Spool files that nothing names go when they are older than this. A message on standard input that was never delivered
-/// leaves one, and so does one that was told just before the program was killed; nobody takes so long from the first byte
-/// to the record.
+/// Spool files that nothing names are looked at when they were written so long ago: nobody takes so long from the first
+/// byte to the record.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes old keys, journal rows and discarded mail, if that was not done today.
+/// Removes old keys, journal rows and discarded mail, if that was not done today. By a clock that may be wrong nothing is.
 pub fn prune(world: &World) -> Result<()> {
     let mark = world.state.join("pruned");
     let now = world.now();
-    let last = std::fs::metadata(&mark).and_then(|m| m.modified()).ok().and_then(|t| Timestamp::try_from(t).ok());
-    if last.is_some_and(|last| now.duration_since(last) < EVERY) {
+    if last(world, &mark).is_some_and(|last| (SignedDuration::ZERO..EVERY).contains(&now.duration_since(last))) {
         return Ok(());
     }
-    for path in world.store.prune(now)? {
+    if !world.is_time_plausible()? {
+        tracing::warn!("the clock may be wrong, so nothing is pruned");
+        return Ok(());
+    }
+    let owned = match world.own_without_root(SPACE, Duration::ZERO) {
+        Err(e) if e.kind() == Kind::Busy => return Ok(()),
+        owned => owned?,
+    };
+    for path in world.store.prune(&owned, now)? {
         remove(world, &path)?;
     }
-    remove_abandoned(world)?;
-    std::fs::write(&mark, "").map_err(|e| Error::disk(format!("writing {}", mark.display()), e))
+    judge_abandoned(world)?;
+    let new = world.state.join("pruned.new");
+    remove(world, &new)?;
+    let write = || {
+        let mut file = world.disk.create(&new)?;
+        file.write_all(format!("{now}\n").as_bytes())?;
+        file.finish(None)?;
+        world.disk.replace(&new, &mark)
+    };
+    write().map_err(|e| Error::disk(format!("writing {}", mark.display()), e))
 }
 
-fn remove_abandoned(world: &World) -> Result<()> {
+/// When it was done last.
+fn last(world: &World, mark: &Path) -> Option<Timestamp> {
+    let mut text = String::new();
+    world.disk.open(mark).and_then(|file| file.take(MOST).read_to_string(&mut text)).ok()?;
+    text.trim().parse().ok()
+}
+
+/// So much of the mark is read.
+const MOST: u64 = 100;
+
+/// Files in the spool that no row needs. What was told, or never came whole from its caller, goes; what no row ever named
+/// may be the only copy of something and is filed.
+fn judge_abandoned(world: &World) -> Result<()> {
     let folder = world.spool_folder();
     for name in world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))? {
         let path = folder.join(&name);
-        let age = std::fs::metadata(&path).and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-        if path.is_file() && age.is_some_and(|age| age > ABANDONED) && !world.store.is_spooled(&path)? {
-            remove(world, &path)?;
+        let age = world.disk.age(&path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+        let is_folder = path == world.mbox_spool();
+        if is_folder || age.is_none_or(|age| age <= ABANDONED) || world.store.is_spooled(&path)? {
+            continue;
+        }
+        let is_worthless = name.starts_with("incoming.") || world.store.was_told(&path)?;
+        match is_worthless || !Safeguard::UnknownSpoolIsKept.is_on() {
+            true => remove(world, &path)?,
+            false => set_aside(world, &path, &name)?,
         }
     }
     Ok(())
+}
+
+/// Whoever empties the outbox files what stands there.
+fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
+    let folder = world.set_aside();
+    let moved = || {
+        world.disk.make_dir(&folder)?;
+        world.disk.rename(path, &folder.join(name))?;
+        sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
+    };
+    moved().map(drop).map_err(|e| Error::disk(format!("setting {} aside", path.display()), e))
 }

@@ -242,10 +242,10 @@ impl Refilter<'_> {
 /// Moves what was looked at. Returns how many messages moved; `Err` when another process changed what the rules had
 /// read: then the rest is to be looked at again.
 pub fn refilter(world: &World, moves: Vec<Move>, told: &dyn Fn(u64)) -> Result<u64> {
-    let _lock = relocate::begin(world)?;
+    let owned = relocate::begin(world)?;
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     let into = Template::whole_folder();
-    let mut committer = Committer::new(world, REFILTERED, engine, into);
+    let mut committer = Committer::new(world, &owned, REFILTERED, engine, into);
     let mut moved = 0;
     let mut moves = moves.into_iter().map(|one| one.relocation).peekable();
     while moves.peek().is_some() {

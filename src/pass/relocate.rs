@@ -6,16 +6,18 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::World;
 use super::commit::Committer;
 use super::plan::Decided;
-use crate::deliver::{files_named, recover_with, remove_staged_moves};
+use super::{Leftovers, World};
+use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
-use crate::message::{Key, REFILTERED, UNDONE};
-use crate::state::{Lock, Published, Unfinished, as_paths, sync_dirs};
+use crate::message::{Key, REFILTERED};
+use crate::state::{Owned, Published, Unfinished, as_paths, sync_dirs};
 
 /// A message with its decision, and the files it leaves.
 #[derive(Debug)]
@@ -24,20 +26,28 @@ pub(super) struct Relocation {
     pub(super) leaves: Vec<PathBuf>,
 }
 
-/// Only one process moves mail. Finishes what an interrupted one left half done.
-pub(super) fn begin(world: &World) -> Result<Lock> {
-    let lock = Lock::try_take(&world.locks(), REFILTERED)?;
-    for account in [REFILTERED, UNDONE] {
-        recover_with(&*world.disk, &*world.store, account, world.now(), &|rows| {
-            let mut leaves = Vec::new();
-            for row in rows {
-                leaves.extend(left_by(world, row)?);
-            }
-            remove(world, &leaves)
-        })?;
-    }
-    remove_staged_moves(&*world.disk, world.folders.root())?;
-    Ok(lock)
+/// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
+/// left half done.
+pub(super) fn begin(world: &World) -> Result<Arc<Owned>> {
+    let owned = world.own(REFILTERED, Duration::ZERO)?;
+    resume(world, &owned)?;
+    Ok(owned)
+}
+
+/// What was recorded and published leaves its old place; what was not published stays there, and what was only staged
+/// is removed.
+pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
+    let recovered = recover_with(&*world.disk, &*world.store, world.folders.root(), owned, &|rows| {
+        let mut leaves = Vec::new();
+        for row in rows {
+            leaves.extend(left_by(world, row)?);
+        }
+        remove(world, &leaves)
+    })?;
+    recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
+    Leftovers::find(world, owned)?.remove_all(world)?;
+    owned.is_cleared();
+    Ok(())
 }
 
 /// How the journal notes a file that a message leaves.
@@ -105,7 +115,6 @@ pub(super) fn moved_name(file_name: &str, key: &Key, now: jiff::Timestamp) -> St
 mod tests {
     use super::*;
     use crate::message::{DeliveryName, Origin};
-    use std::sync::Arc;
 
     #[test]
     fn a_moved_file_is_still_recognised_and_its_name_does_not_grow() {

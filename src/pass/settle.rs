@@ -1,15 +1,17 @@
 //! Settle: what happens on the server to the messages that are safe here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::identity::{Stands, stands};
 use super::{Report, World};
 use crate::config::Retention;
 use crate::error::Result;
 use crate::message::Key;
-use crate::source::{Listing, Source};
-use crate::state::{Known, Mark, Recovered, Remembered, Settlement};
+use crate::safeguard::Safeguard;
+use crate::source::{Details, Listing, Source};
+use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_possible};
 
 /// A folder whose messages are to be settled.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Settling<'a> {
     pub listing: &'a Listing,
     /// What was remembered when the pass began.
     pub known: &'a Known,
+    /// The account's name space.
+    pub owned: &'a Owned,
 }
 
 impl Settling<'_> {
@@ -35,24 +39,130 @@ impl Settling<'_> {
         let now = world.now();
         let (before, new) = match self.retention {
             Retention::Keep => return Ok(()),
-            Retention::DeleteAfter(age) => (now.checked_sub(*age).unwrap_or(Timestamp::MIN), Vec::new()),
+            Retention::DeleteAfter(_) if !world.is_time_plausible()? => return Ok(()),
+            Retention::DeleteAfter(age) => {
+                self.begin_anew(world, now)?;
+                (now.checked_sub(*age).unwrap_or(Timestamp::MIN), Vec::new())
+            }
             Retention::Delete | Retention::MoveTo(_) | Retention::MarkSeen => (now, new),
         };
-        let listed: HashSet<&[u8]> = self.listing.ids.iter().map(Vec::as_slice).collect();
-        let mut messages = Settlement::of_earlier(self.known, recovered, before);
-        messages.retain(|s| listed.contains(&*s.key().id));
+        let earlier = self.earlier(recovered, before, now);
+        let mut messages = self.proven(world, source, earlier, report).await?;
         messages.extend(new);
-        messages.sort_by(|a, b| (a.key().as_uid(), a.key()).cmp(&(b.key().as_uid(), b.key())));
+        sort(&mut messages);
         if messages.is_empty() {
             return Ok(());
         }
         let gone = source.settle(&messages, self.retention).await?;
-        remember_settled(world, &gone, report)
+        remember_settled(world, self.owned, &gone, report)
     }
 }
 
+/// So many are asked about at once.
+const BATCH: usize = 1_000;
+/// So long the server has to let a message go that it lists although it was deleted.
+const AGAIN: SignedDuration = SignedDuration::from_hours(24);
+
+impl Settling<'_> {
+    /// What was fetched by a clock that cannot have been right is as old as now.
+    fn begin_anew(&self, world: &World, now: Timestamp) -> Result<()> {
+        let impossible = self.known.here().filter(|(_, r)| !is_possible(r.at) && Safeguard::PlausibleTime.is_on());
+        let marks: Vec<(Key, Remembered)> =
+            impossible.map(|(id, r)| (self.known.key(id), Remembered { at: now, ..*r })).collect();
+        if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
+    }
+
+    /// What an earlier session fetched and the server still lists.
+    fn earlier(&self, recovered: &Recovered, before: Timestamp, now: Timestamp) -> Vec<Settlement> {
+        let listed: HashSet<&[u8]> = self.listing.ids.iter().map(Vec::as_slice).collect();
+        let mut earlier = Settlement::of_earlier(self.known, recovered, before);
+        if matches!(self.retention, Retention::DeleteAfter(_)) && Safeguard::PlausibleTime.is_on() {
+            let is_dated = |s: &Settlement| self.known.get(&s.key().id).is_some_and(|r| is_possible(r.at));
+            earlier.retain(is_dated);
+        }
+        if *self.retention != Retention::MarkSeen {
+            earlier.extend(Settlement::not_let_go(self.known, recovered, now.saturating_sub(AGAIN).unwrap_or(now)));
+        }
+        earlier.retain(|settlement| listed.contains(&*settlement.key().id));
+        sort(&mut earlier);
+        earlier
+    }
+
+    /// Of these, the ones that the server still has under their ids, by header and size. Only what is deleted or moved has
+    /// to be proven.
+    async fn proven(
+        &self,
+        world: &World,
+        source: &mut Source,
+        earlier: Vec<Settlement>,
+        report: &mut Report,
+    ) -> Result<Vec<Settlement>> {
+        if *self.retention == Retention::MarkSeen || !Safeguard::LookBeforeDeleting.is_on() {
+            return Ok(earlier);
+        }
+        let mut proven = Vec::with_capacity(earlier.len());
+        let (mut marks, mut unknown) = (Vec::new(), 0);
+        let mut dressed = 0;
+        for batch in earlier.chunks(BATCH) {
+            let mut by_id: HashMap<&[u8], &Settlement> = batch.iter().map(|s| (&*s.key().id, s)).collect();
+            let ids: Vec<Vec<u8>> = batch.iter().map(|s| s.key().id.clone()).collect();
+            for listed in source.describe(&ids, Details { date: false, head: true }).await? {
+                let (Some(settlement), Some(known)) = (by_id.remove(&*listed.id), self.known.get(&listed.id)) else {
+                    continue;
+                };
+                let key = settlement.key();
+                match stands(world, key, known, &listed)? {
+                    Stands::Same => proven.push(settlement.clone()),
+                    Stands::Redressed => {
+                        dressed += 1;
+                        marks.push((key.clone(), Remembered { mark: Mark::Redressed, ..*known }));
+                    }
+                    Stands::Another => marks.push((key.clone(), Remembered { mark: Mark::Replaced, ..*known })),
+                    Stands::Unknown => {
+                        unknown += 1;
+                        marks.push((key.clone(), Remembered { mark: Mark::Redressed, ..*known }));
+                    }
+                }
+            }
+        }
+        let replaced = marks.len() - dressed - unknown;
+        if !marks.is_empty() {
+            world.store.mark(self.owned, &marks)?;
+        }
+        self.say(dressed, replaced, unknown, report);
+        Ok(proven)
+    }
+
+    fn say(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
+        let folder = &self.listing.origin.folder;
+        if dressed > 0 {
+            let text =
+                format!("{folder}: {dressed} messages stay on the server, which changed their headers since they came");
+            report.remarks.push(text);
+        }
+        if replaced > 0 {
+            let text =
+                format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
+            report.remarks.push(text);
+            report.left += replaced as u64;
+        }
+        if unknown > 0 {
+            let text = format!(
+                "{folder}: {unknown} messages stay on the server: it cannot be proven that they are here, for neither their \
+                 headers are known nor their files found"
+            );
+            report.remarks.push(text);
+        }
+    }
+}
+
+/// In the order of the server.
+fn sort(messages: &mut [Settlement]) {
+    messages.sort_by(|a, b| (a.key().as_uid(), a.key()).cmp(&(b.key().as_uid(), b.key())));
+}
+
 /// Notes messages as gone from the server.
-pub fn remember_settled(world: &World, gone: &[Key], report: &mut Report) -> Result<()> {
+pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut Report) -> Result<()> {
     let mut marks = Vec::with_capacity(gone.len());
     if let Some(first) = gone.first() {
         let known = world.store.known(&first.origin)?;
@@ -63,7 +173,7 @@ pub fn remember_settled(world: &World, gone: &[Key], report: &mut Report) -> Res
         }
     }
     if !marks.is_empty() {
-        world.store.mark(&marks)?;
+        world.store.mark(owned, &marks)?;
     }
     report.settled += gone.len() as u64;
     Ok(())

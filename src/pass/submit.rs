@@ -14,6 +14,7 @@ use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Te
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, SUBMITTED, parse_addresses};
+use crate::state::Owned;
 
 /// So many recipients one message may have.
 const MOST_RECIPIENTS: usize = 1000;
@@ -79,7 +80,9 @@ fn record(world: &World, message: Message, telling: Telling) -> Result<i64> {
     let decision =
         Decision { actions: vec![Action::Tell(telling)], why: vec!["sendmail".to_owned()], ..Decision::default() };
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, SUBMITTED, engine, Template::inbox());
+    // Adding to the outbox needs no ownership of it.
+    let owned = Arc::new(Owned::private(SUBMITTED)?);
+    let mut committer = Committer::new(world, &owned, SUBMITTED, engine, Template::inbox());
     let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
     let published = committer.make_durable(vec![decided])?.unwrap_or_default();
     committer.finish()?;

@@ -31,7 +31,7 @@ pub type Home<'h> = &'h dyn Fn(&JournalEntry) -> FolderName;
 
 /// Brings the message of a journal row back.
 pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
-    let _lock = relocate::begin(world)?;
+    let owned = relocate::begin(world)?;
     let refuse = |text: String| Err(Error::permanent(Kind::Usage, text));
     let Some(entry) = world.store.entry(id)? else {
         return refuse(format!("there is no entry {id} in the journal; `mailsluice log` shows their numbers"));
@@ -72,7 +72,7 @@ pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
     let subject = entry.row.about.subject.clone();
     let decided = Decided { envelope, message: Arc::new(message), decision, base };
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, UNDONE, engine, Template::whole_folder());
+    let mut committer = Committer::new(world, &owned, UNDONE, engine, Template::whole_folder());
     committer.relocate(vec![Relocation { decided, leaves: files }])?;
     Ok(Undone { subject, folder: folder.to_string(), remarks })
 }

@@ -3,16 +3,17 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::ListFiles;
-use crate::config::Config;
+use super::{ListFiles, Turns, Walk, mounted};
+use crate::config::{Config, MailRoot};
 use crate::deliver::{Folders, Stager, host_part};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
-use crate::state::{Disk, RealDisk, SET_ASIDE, SqliteStore, Store};
+use crate::state::{Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Store};
 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
@@ -39,6 +40,10 @@ pub struct World {
     pub host: String,
     /// The files of lists.
     pub lists: Arc<ListFiles>,
+    /// What was found staged.
+    pub walk: Walk,
+    /// Whose turn it is among accounts that are one mailbox.
+    pub turns: Turns,
     /// Whether programs are started as root.
     pub allow_root: bool,
 }
@@ -46,30 +51,56 @@ pub struct World {
 impl World {
     /// The real one. Opens the database and creates the state folder.
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self::with_store(config, SqliteStore::open(&config.state)?))
+        Ok(Self::with_store(config, SqliteStore::open(places(config))?))
     }
 
     /// For commands that only look: without a state there is nothing to see, and none is made.
     pub fn look(config: &Config) -> Result<Self> {
         match SqliteStore::exists(&config.state) {
             true => Self::open(config),
-            false => Ok(Self::with_store(config, SqliteStore::in_memory()?)),
+            false => Ok(Self::with_store(config, SqliteStore::in_memory(places(config))?)),
         }
     }
 
     fn with_store(config: &Config, store: SqliteStore) -> Self {
+        Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone())
+    }
+
+    /// One with this memory and this disk.
+    pub fn new(store: Arc<dyn Store>, disk: Arc<dyn Disk>, root: MailRoot, state: PathBuf) -> Self {
         Self {
-            store: Arc::new(store),
-            disk: Arc::new(RealDisk),
-            folders: Arc::new(Folders::new(config.maildir.clone())),
-            state: config.state.clone(),
+            store,
+            disk,
+            folders: Arc::new(Folders::new(root)),
+            state,
             now: Timestamp::now,
             memory: Memory::default(),
             threads: 8,
             host: host_part(),
             lists: Arc::default(),
+            walk: Walk::default(),
+            turns: Turns::default(),
             allow_root: false,
         }
+    }
+
+    /// Takes a name space in which files are written, waiting up to `patience` for its owner. The mail root is proven to be
+    /// the right one first.
+    pub fn own(&self, space: &str, patience: Duration) -> Result<Arc<Owned>> {
+        mounted(self)?;
+        self.own_without_root(space, patience)
+    }
+
+    /// The same for what writes into no Maildir.
+    pub fn own_without_root(&self, space: &str, patience: Duration) -> Result<Arc<Owned>> {
+        Owned::take(&*self.store, &self.locks(), space, patience).map(Arc::new)
+    }
+
+    /// Does work that may block, for a disk, a lock or the database, off the workers of the runtime.
+    pub async fn off<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
+        let world = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&world)).await;
+        done.map_err(|e| Error::transient(Kind::Busy, "a thread that was to wait ended").because(e))?
     }
 
     /// The folder of lock files.
@@ -127,10 +158,19 @@ impl World {
         (self.now)()
     }
 
-    /// The writer of batches.
-    pub fn stager(&self) -> Stager<'_> {
-        Stager { disk: &*self.disk, folders: &self.folders, threads: self.threads }
+    /// Whether the time is plausible. Where it is not, nothing is pruned, given up, forgotten or deleted by its age.
+    pub fn is_time_plausible(&self) -> Result<bool> {
+        self.store.observe(self.now(), false)
     }
+
+    /// The writer of batches.
+    pub fn stager<'a>(&'a self, owned: &'a Owned) -> Stager<'a> {
+        Stager { disk: &*self.disk, folders: &self.folders, owned, threads: self.threads }
+    }
+}
+
+fn places(config: &Config) -> Places {
+    Places::new(&config.state, &config.maildir.path)
 }
 
 /// Somebody who watches a pass: a progress bar.

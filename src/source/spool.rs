@@ -4,8 +4,6 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::error::{Error, Result};
 use crate::message::{Bytes, DeliveryName, Key, MAX_HEADER, ToLf};
 use crate::state::{Disk, DiskFile};
@@ -92,7 +90,7 @@ impl SpoolWriter {
         std::mem::take(&mut self.to_lf).end(&mut last);
         self.write_lf(&last)?;
         let Self { file, path, head, length, .. } = self;
-        file.finish(Timestamp::now()).map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+        file.finish(None).map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
         Ok(Bytes::Spooled { head, path, length })
     }
 }

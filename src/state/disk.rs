@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, fcntl_lock, renameat_with};
+use rustix::fs::{Access, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
+use rustix::io::Errno;
 
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {
@@ -38,15 +39,20 @@ pub trait Disk: Send + Sync {
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
     /// Whether something stands at that path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Device and inode of what stands at that path, by which a directory that is reached twice is known; `None` when there
+    /// is nothing, or no such numbers.
+    fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
+    /// Fails where files cannot be made and renamed in a directory.
+    fn writable(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 }
 
 /// A new file being written.
 pub trait DiskFile: Write + Send {
-    /// Sets the modification time, makes the content durable and closes. A failed sync is never tried again on
+    /// Sets the modification time, if one is given, makes the content durable and closes. A failed sync is never tried again on
     /// the same file: the kernel may have dropped the data (fsyncgate).
-    fn finish(self: Box<Self>, modified: Timestamp) -> io::Result<()>;
+    fn finish(self: Box<Self>, modified: Option<Timestamp>) -> io::Result<()>;
 }
 
 /// A file that other programs write to as well, open and locked until it is dropped.
@@ -65,6 +71,8 @@ pub trait SharedFile: Send {
 
 /// How long a file that somebody else has locked is waited for.
 pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+/// So much of a directory is read at a time.
+const DIRECTORY_BYTES: usize = 32 * 1024;
 /// The time between two looks at it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -108,7 +116,7 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => rename_by_link(from, to),
+            Err(Errno::INVAL | Errno::NOSYS) => rename_by_link(from, to),
             other => Ok(other?),
         }
     }
@@ -161,22 +169,38 @@ impl Disk for RealDisk {
     }
 
     fn names(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(dir) {
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(Vec::new());
-            }
-            entries => entries?,
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = match rustix::fs::open(dir, directory, Mode::empty()) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+            folder => folder?,
         };
+        // Not the library's own walk, which panics when the folder cannot be closed.
+        let mut buffer = Vec::with_capacity(DIRECTORY_BYTES);
+        let mut entries = RawDir::new(&folder, buffer.spare_capacity_mut());
         let mut names = Vec::new();
-        for entry in entries {
+        while let Some(entry) = entries.next() {
             // A name that is not UTF-8 is none of ours.
-            names.extend(entry?.file_name().into_string());
+            let entry = entry?;
+            let name = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | ".."));
+            names.extend(name.map(str::to_owned));
         }
         Ok(names)
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
         path.try_exists()
+    }
+
+    fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>> {
+        match std::fs::metadata(path) {
+            Ok(metadata) => Ok(Some((metadata.dev(), metadata.ino()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn writable(&self, dir: &Path) -> io::Result<()> {
+        Ok(rustix::fs::access(dir, Access::WRITE_OK | Access::EXEC_OK)?)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -214,9 +238,11 @@ impl SharedFile for File {
 }
 
 impl DiskFile for File {
-    fn finish(self: Box<Self>, modified: Timestamp) -> io::Result<()> {
-        let seconds = u64::try_from(modified.as_second()).unwrap_or(0);
-        self.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
+    fn finish(self: Box<Self>, modified: Option<Timestamp>) -> io::Result<()> {
+        if let Some(modified) = modified {
+            let seconds = u64::try_from(modified.as_second()).unwrap_or(0);
+            self.set_modified(UNIX_EPOCH + Duration::from_secs(seconds))?;
+        }
         self.sync_all()
     }
 }

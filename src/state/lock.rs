@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
@@ -15,12 +16,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// second one stays whole when only the first one is written.
 const NOTE: u64 = 11;
 
-/// A held lock. Dropping it releases it and empties its file: what stands in the file of a lock that nobody holds
+/// What stands alone in the file of a lock that was released, with the start of the machine.
+const RELEASED: &str = "released ";
+
+/// A held lock. Dropping it releases it and says so in its file: anything else in the file of a lock that nobody holds
 /// was left by a process that died.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     interrupted: Option<String>,
+    is_left: bool,
+    /// Its file stays as that of a holder that died.
+    stays_left: bool,
 }
 
 impl Lock {
@@ -56,6 +63,17 @@ impl Lock {
         self.interrupted.as_deref()
     }
 
+    /// Whether the holder before us died, or the machine was started since it released the lock, or nobody ever held it:
+    /// then something may be left.
+    pub fn is_left(&self) -> bool {
+        self.is_left
+    }
+
+    /// Releases it and leaves it to the next holder to find out what is left.
+    pub(super) fn release_unsettled(mut self) {
+        self.stays_left = true;
+    }
+
     /// Notes, without syncing, what is being done under the lock. Until then the file keeps the note of a holder that
     /// died, in case this process dies before it has dealt with it.
     pub fn note(&self, what: &str) -> Result<()> {
@@ -71,18 +89,37 @@ impl Lock {
         let mut text = String::new();
         let mut take_over = || {
             file.read_to_string(&mut text)?;
-            file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0)
+            let first_line = text.lines().next().unwrap_or_default();
+            let released = first_line.strip_prefix(RELEASED).map(|start| !start.is_empty() && start == this_start());
+            if released.is_some() {
+                file.set_len(0)?;
+            }
+            file.write_all_at(format!("{:<10}\n", std::process::id()).as_bytes(), 0)?;
+            Ok(released != Some(true))
         };
-        take_over().map_err(|e| Error::disk(doing, e))?;
-        let interrupted = text.lines().nth(1).filter(|note| !note.is_empty()).map(str::to_owned);
-        Ok(Self { file, interrupted })
+        let is_left = take_over().map_err(|e: std::io::Error| Error::disk(doing, e))?;
+        let note = text.lines().nth(1).filter(|note| !note.is_empty());
+        let interrupted = note.filter(|_| !text.starts_with(RELEASED)).map(str::to_owned);
+        Ok(Self { file, interrupted, is_left, stays_left: false })
     }
+}
+
+/// What is another one after each start of the machine; empty where the system does not say.
+fn this_start() -> &'static str {
+    static START: OnceLock<String> = OnceLock::new();
+    START.get_or_init(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map(|id| id.trim().to_owned()).unwrap_or_default()
+    })
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // Only a hint for the next holder; the lock itself is the kernel's.
-        self.file.set_len(0).ok();
+        // One write, over whatever stands there: from then on only the first line counts.
+        if !self.stays_left {
+            self.file.write_all_at(format!("{RELEASED}{}\n", this_start()).as_bytes(), 0).ok();
+        }
         // Closing is not enough: a program that another thread is just starting has the file open too, until its exec.
         self.file.unlock().ok();
     }

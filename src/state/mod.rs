@@ -11,25 +11,42 @@
 //! server before it is safe here. All mail files are touched through [`Disk`], all memory through [`Store`]:
 //! the crash tests run the same pipeline over a disk that forgets everything unsynced.
 
+mod accounts;
+mod clock;
 mod disk;
+mod facts;
 mod lock;
+mod marker;
 mod memory;
+mod opening;
 mod outbox;
+mod owned;
+mod owner;
+mod places;
 mod progress;
 mod prune;
+mod registry;
 mod rows;
 mod schema;
 mod set_aside;
 mod slots;
 mod sqlite;
 mod store;
+mod water;
 
+pub use clock::is_possible;
 pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
+pub use facts::ROOT;
 pub use lock::Lock;
+pub use marker::Marker;
+pub use outbox::Outbox;
+pub use owned::{Owned, Stamp};
+pub use places::Places;
 pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,
     as_paths, touched_dirs,
 };
+pub use registry::{Registered, Registry};
 pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
 pub use store::{

@@ -1,21 +1,136 @@
 //! The outbox's rows.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
-use super::{Entry, EntryId, OutboxRow, OutboxState, Rest};
+use super::sqlite::SqliteStore;
+use super::{Entry, EntryId, OutboxRow, OutboxState, Owned, Places, Rest};
 use crate::decision::Telling;
+use crate::error::Result;
 
 type Sql<T> = rusqlite::Result<T>;
+
+/// What is told, was told and waits to be told. Adding to it needs no ownership, for that is part of recording a decision;
+/// claiming and changing a row does.
+pub trait Outbox {
+    /// What is queued or was told, of one journal row or of all, newest first.
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
+
+    /// The row of that number.
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>>;
+
+    /// What waits, is being sent or was put aside, the oldest first.
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>>;
+
+    /// What is due, the longest due first, from the row after this time and number on.
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
+
+    /// What somebody was sending: after a crash its outcome is not known.
+    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>>;
+
+    /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
+    /// waiting any more.
+    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
+
+    /// Notes what became of rows; `telling` is what is left to be told.
+    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()>;
+
+    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait; and no relay rests any more. It is
+    /// the user's word, who owns everything. What another process has begun to
+    /// send meanwhile is left as it is.
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
+
+    /// Puts a row aside, if it still waits. Whether it did.
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
+
+    /// How many rows of these kinds were sent since then.
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
+
+    /// How many replies under this handle were sent to this address since then.
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64>;
+
+    /// The relays that rest.
+    fn rests(&self) -> Result<Vec<Rest>>;
+
+    /// Lets a relay rest, or wakes it with a time that is over.
+    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()>;
+
+    /// Whether a row of the outbox had its bytes in that file of the spool, whatever became of it.
+    fn was_told(&self, path: &Path) -> Result<bool>;
+}
+
+impl Outbox for SqliteStore {
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| rows(db, &self.places, entry, limit))
+    }
+
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
+        self.read("reading the outbox", |db| row(db, &self.places, id))
+    }
+
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| still_to_tell(db, &self.places))
+    }
+
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| due(db, &self.places, now, after, limit))
+    }
+
+    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| being_sent(db, &self.places, owned))
+    }
+
+    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.write_for(owned, "taking something out of the outbox", |tx| {
+            before.iter().try_for_each(|row| resolve(tx, row))?;
+            claim(tx, owned, id, now)
+        })
+    }
+
+    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
+        self.write_for(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
+    }
+
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
+        self.write("making what waits due", |tx| hurry(tx, ids, now))
+    }
+
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write("putting a row aside", |tx| hold(tx, id, now))
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.read("counting what was sent", |db| sent_since(db, kinds, since))
+    }
+
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
+        self.read("counting the replies to a sender", |db| replied_since(db, handle, to, since))
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.read("reading which relays rest", rests)
+    }
+
+    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
+        self.write_for(owned, "letting a relay rest", |tx| note_rest(tx, rest))
+    }
+
+    fn was_told(&self, path: &Path) -> Result<bool> {
+        self.read("looking up a spooled message", |db| {
+            db.prepare_cached("SELECT 1 FROM outbox WHERE bytes = ?1")?.exists([Places::in_spool(path)])
+        })
+    }
+}
 
 /// Rows that still need their bytes.
 pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
 
-const COLUMNS: &str =
-    "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed, account, folder";
-const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)";
+const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
+     COALESCE(label, origin.account), folder";
+const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)
+     LEFT JOIN account ON account.space = origin.account";
 
 /// Queues what a decision tells.
 pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()> {
@@ -26,55 +141,64 @@ pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()
     for (n, (telling, bytes)) in entry.tellings.iter().enumerate() {
         let json = serde_json::to_string(telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         let at = entry.at.as_second();
-        insert.execute(params![id, n, telling.way.word(), json, bytes.to_string_lossy(), at])?;
+        insert.execute(params![id, n, telling.way.word(), json, Places::in_spool(bytes), at])?;
     }
     Ok(())
 }
 
 /// The rows of one entry or of all, the newest first.
-pub(super) fn rows(db: &Connection, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
+fn rows(db: &Connection, places: &Places, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
     ))?;
-    query.query_map(params![entry, limit], row_of)?.collect()
+    query.query_map(params![entry, limit], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn row(db: &Connection, id: i64) -> Sql<Option<OutboxRow>> {
+fn row(db: &Connection, places: &Places, id: i64) -> Sql<Option<OutboxRow>> {
     let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE outbox.id = ?1"))?;
-    query.query_row([id], row_of).optional()
+    query.query_row([id], |row| row_of(row, places)).optional()
 }
 
-pub(super) fn still_to_tell(db: &Connection) -> Sql<Vec<OutboxRow>> {
+fn still_to_tell(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     let mut query =
         db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
-    query.query_map([], row_of)?.collect()
+    query.query_map([], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn due(db: &Connection, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Sql<Vec<OutboxRow>> {
+fn due(
+    db: &Connection,
+    places: &Places,
+    now: Timestamp,
+    after: Option<(Timestamp, i64)>,
+    limit: u32,
+) -> Sql<Vec<OutboxRow>> {
     let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND due <= ?1 AND (due, outbox.id) > (?3, ?4)
          ORDER BY due, outbox.id LIMIT ?2"
     ))?;
-    query.query_map(params![now.as_second(), limit, due, id], row_of)?.collect()
+    query.query_map(params![now.as_second(), limit, due, id], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn being_sent(db: &Connection) -> Sql<Vec<OutboxRow>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state = 1 ORDER BY outbox.id"))?;
-    query.query_map([], row_of)?.collect()
+/// What an earlier owner of the outbox was sending. Whoever holds it now knows that none of them lives.
+fn being_sent(db: &Connection, places: &Places, owned: &Owned) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE state = 1 AND outbox.owner <> ?1 ORDER BY outbox.id"
+    ))?;
+    query.query_map([owned.incarnation()], |row| row_of(row, places))?.collect()
 }
 
-pub(super) fn claim(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bool> {
     let changed = tx
         .prepare_cached(
-            "UPDATE outbox SET state = 1, attempts = attempts + 1, changed = ?2 WHERE id = ?1 AND state = 0",
+            "UPDATE outbox SET state = 1, attempts = attempts + 1, changed = ?2, owner = ?3 WHERE id = ?1 AND state = 0",
         )?
-        .execute(params![id, now.as_second()])?;
+        .execute(params![id, now.as_second(), owned.incarnation()])?;
     Ok(changed == 1)
 }
 
 /// What the user put aside while somebody found that it has to wait stays aside.
-pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
+fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(
         "UPDATE outbox SET state = CASE WHEN state = ?8 AND ?2 = ?7 THEN state ELSE ?2 END,
@@ -93,11 +217,13 @@ pub(super) fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     Ok(())
 }
 
-pub(super) fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()> {
+fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()> {
     let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
     if ids.is_empty() {
         tx.execute("UPDATE outbox SET due = ?1 WHERE state = ?2 AND due > ?1", params![now.as_second(), waiting])?;
     }
+    // Whatever rested is tried.
+    tx.execute("UPDATE rest SET until = 0, failures = 0", [])?;
     for id in ids {
         tx.prepare_cached("UPDATE outbox SET due = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
             .execute(params![now.as_second(), waiting, held, id])?;
@@ -105,20 +231,28 @@ pub(super) fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()
     Ok(())
 }
 
-pub(super) fn hold(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+fn hold(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
     let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
     tx.prepare_cached("UPDATE outbox SET state = ?1, changed = ?2 WHERE id = ?3 AND state = ?4")?
         .execute(params![held, now.as_second(), id, waiting])
         .map(|changed| changed == 1)
 }
 
-pub(super) fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
+/// Puts everything aside that waits or was being sent: in an older state nobody knows what of it went out since.
+pub(super) fn hold_all(tx: &Transaction<'_>, now: Timestamp, said: &str) -> Sql<usize> {
+    tx.execute(
+        "UPDATE outbox SET state = 4, changed = ?1, said = ?2 WHERE state IN (0, 1)",
+        params![now.as_second(), said],
+    )
+}
+
+fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
     let mut count = db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = ?1 AND changed >= ?2")?;
     let counts = kinds.iter().map(|kind| count.query_row(params![kind, since.as_second()], |row| row.get::<_, u64>(0)));
     counts.sum()
 }
 
-pub(super) fn replied_since(db: &Connection, handle: &str, to: &str, since: Timestamp) -> Sql<u64> {
+fn replied_since(db: &Connection, handle: &str, to: &str, since: Timestamp) -> Sql<u64> {
     let mut count = db.prepare_cached(
         "SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = 'reply' AND changed >= ?3
          AND json_extract(telling, '$.way.reply.handle') = ?1
@@ -128,7 +262,7 @@ pub(super) fn replied_since(db: &Connection, handle: &str, to: &str, since: Time
     count.query_row(params![handle, to, since.as_second()], |row| row.get(0))
 }
 
-pub(super) fn rests(db: &Connection) -> Sql<Vec<Rest>> {
+fn rests(db: &Connection) -> Sql<Vec<Rest>> {
     let mut query = db.prepare_cached("SELECT relay, sender, until, failures, cause FROM rest")?;
     let rows = query.query_map([], |row| {
         Ok(Rest {
@@ -142,7 +276,7 @@ pub(super) fn rests(db: &Connection) -> Sql<Vec<Rest>> {
     rows.collect()
 }
 
-pub(super) fn rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
+fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     let Rest { relay, sender, until, failures, cause } = rest;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO rest (relay, sender, until, failures, cause) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -158,7 +292,7 @@ fn number(state: OutboxState) -> usize {
     STATES.iter().position(|known| *known == state).unwrap_or(0)
 }
 
-fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
+fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
     let telling: String = row.get(3)?;
     let telling: Telling = serde_json::from_str(&telling)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, e.into()))?;
@@ -167,7 +301,7 @@ fn row_of(row: &Row<'_>) -> Sql<OutboxRow> {
         entry: row.get(1)?,
         n: row.get(2)?,
         telling,
-        bytes: PathBuf::from(row.get::<_, String>(4)?),
+        bytes: places.of_spool(&row.get::<_, String>(4)?),
         state: STATES.get(row.get::<_, usize>(5)?).copied().unwrap_or(OutboxState::Failed),
         attempts: row.get(6)?,
         due: super::rows::time(row.get(7)?),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Known, Synced};
+use super::{Known, Stamp, Synced, Unfinished};
 use crate::decision::{Read, Telling, Version, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key};
@@ -26,8 +26,10 @@ pub enum Sub {
 pub struct Target {
     /// The Maildir.
     pub maildir: PathBuf,
-    /// The file name under `tmp/`: `SECONDS.NAME.HOST`.
+    /// The file name: `SECONDS.NAME.HOST`.
     pub staged: String,
+    /// Who staged it: the end of its name under `tmp/`.
+    pub stamp: Stamp,
     /// The flags part of the published name: empty, or `:2,FS`.
     pub info: String,
     /// Which bytes it holds. Not remembered: when it is recorded, they are in the file.
@@ -43,6 +45,8 @@ pub struct MboxTarget {
     pub spool: PathBuf,
     /// Their name there: `SECONDS.NAME.HOST` and more, so that an account knows its own.
     pub staged: String,
+    /// Who staged it: the end of that name.
+    pub stamp: Stamp,
     /// The line before the message: `From SENDER DATE STAGED`. No two messages have the same.
     pub line: String,
     /// Which bytes.
@@ -52,14 +56,14 @@ pub struct MboxTarget {
 impl MboxTarget {
     /// Where it waits.
     pub fn staged_path(&self) -> PathBuf {
-        self.spool.join(&self.staged)
+        self.spool.join(format!("{}{}", self.staged, self.stamp.as_str()))
     }
 }
 
 impl Target {
     /// Where it waits.
     pub fn tmp_path(&self) -> PathBuf {
-        self.maildir.join("tmp").join(&self.staged)
+        self.maildir.join("tmp").join(format!("{}{}", self.staged, self.stamp.as_str()))
     }
 
     /// `new/` without flags, `cur/` with.
@@ -88,10 +92,14 @@ pub struct Entry {
     pub key: Key,
     /// The unique part of its file names.
     pub name: DeliveryName,
+    /// How its key is remembered: [`super::Mark::Here`], or doubted.
+    pub mark: super::Mark,
     /// The size the server announced.
     pub announced: u64,
     /// The hash of its header block.
     pub head_hash: [u8; 16],
+    /// The hash of the fields that no server changes.
+    pub dress: [u8; 16],
     /// The size as filed.
     pub size: u64,
     /// When it was decided.
@@ -216,7 +224,9 @@ impl Published {
 
     /// The permission for each message to leave the server.
     pub fn settlements(&self) -> impl Iterator<Item = Settlement> {
-        self.entries.iter().map(|(_, entry)| Settlement { key: entry.key.clone() })
+        // Where no size was announced nothing proves that this is all of it; the next pass looks at it once more.
+        let is_proven = |entry: &&Entry| entry.announced > 0 || entry.size == 0;
+        self.entries.iter().map(|(_, entry)| entry).filter(is_proven).map(|entry| Settlement { key: entry.key.clone() })
     }
 }
 
@@ -224,13 +234,15 @@ impl Published {
 #[derive(Debug)]
 pub struct Recovered {
     odd: bool,
+    /// What was recorded and stands nowhere: not published. Its rows are unfinished still.
+    pub lost: Vec<Unfinished>,
 }
 
 impl Recovered {
     /// Made by recovery after the directories were synced. `odd` says that there was something to recover; then
     /// nothing is deleted on the server in this pass.
-    pub fn new(odd: bool, _proof: Synced) -> Self {
-        Self { odd }
+    pub fn new(odd: bool, lost: Vec<Unfinished>, _proof: Synced) -> Self {
+        Self { odd, lost }
     }
 
     /// Whether a crash left something behind.
@@ -249,6 +261,12 @@ impl Settlement {
     /// For messages of earlier runs that the server still has, fetched before `before`.
     pub fn of_earlier(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
         known.here().filter(|(_, r)| r.at <= before).map(|(id, _)| Self { key: known.key(id) }).collect()
+    }
+
+    /// For messages that were deleted before, the last time before `before`, and that the server lists still.
+    pub fn not_let_go(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
+        let again = known.iter().filter(|(_, r)| r.mark == super::Mark::NotLetGo && r.at <= before);
+        again.map(|(id, _)| Self { key: known.key(id) }).collect()
     }
 
     /// Which message.

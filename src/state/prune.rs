@@ -1,7 +1,5 @@
 //! What is let go, and when.
 
-use std::path::PathBuf;
-
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
@@ -20,8 +18,8 @@ pub(super) const MOST_SPOOLED: u64 = 1 << 30;
 
 type Sql<T> = rusqlite::Result<T>;
 
-/// Removes what is old. The result: files in the spool that nothing names any more.
-pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> Sql<Vec<PathBuf>> {
+/// Removes what is old. The result: the names of files in the spool that nothing names any more.
+pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> Sql<Vec<String>> {
     let before = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
     tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
     tx.execute(
@@ -37,7 +35,7 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> 
 }
 
 /// Discarded mail that is too old or too much. What still has to be told keeps its bytes.
-fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<PathBuf>> {
+fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<String>> {
     let unfinished = outbox::UNFINISHED;
     let mut query = tx.prepare(&format!(
         "SELECT entry, spooled, size, at FROM journal WHERE spooled IS NOT NULL
@@ -62,7 +60,7 @@ fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<PathBuf>> 
     let mut unnamed = Vec::new();
     for file in files {
         if !named.exists([&file])? {
-            unnamed.push(PathBuf::from(file));
+            unnamed.push(file);
         }
     }
     Ok(unnamed)

@@ -1,11 +1,13 @@
 //! Rows of journal, keys and files, as values.
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Remembered, Target, Trouble, outbox};
+use super::{
+    About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble,
+    outbox,
+};
+use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
 
 type Sql<T> = rusqlite::Result<T>;
@@ -34,19 +36,26 @@ impl Origins {
     }
 }
 
-pub(super) fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &Entry) -> Sql<EntryId> {
+/// Records one entry for an owner.
+pub(super) fn insert_entry(
+    tx: &Transaction<'_>,
+    owned: &Owned,
+    places: &Places,
+    origins: &mut Origins,
+    entry: &Entry,
+) -> Sql<EntryId> {
     let origin = origins.id(tx, &entry.key.origin)?;
-    let here =
-        Remembered { mark: Mark::Here, announced: entry.announced, head_hash: Some(entry.head_hash), at: entry.at };
+    let (head_hash, dress) = (Some(entry.head_hash), Some(entry.dress));
+    let here = Remembered { mark: entry.mark, announced: entry.announced, head_hash, dress, at: entry.at };
     remember(tx, origin, &entry.key.id, &here)?;
     tx.prepare_cached("DELETE FROM attempt WHERE origin = ?1 AND id = ?2")?.execute(params![origin, entry.key.id])?;
     let About { from, subject, message_id } = &entry.about;
-    let spooled = entry.spooled.as_ref().map(|p| p.to_string_lossy());
+    let spooled = entry.spooled.as_deref().map(Places::in_spool);
     let done = entry.targets.is_empty() && entry.mboxes.is_empty();
     tx.prepare_cached(
         "INSERT INTO journal (at, origin, id, sender, subject, message_id, size, rule, outcome, spooled, done, why,
-         notes)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+         notes, owner, noted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         entry.at.as_second(),
@@ -61,17 +70,20 @@ pub(super) fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &
         spooled,
         done,
         entry.why,
-        entry.notes.join("\n")
+        entry.notes.join("\n"),
+        owned.space(),
+        if done { String::new() } else { noted(&entry.writes) }
     ])?;
     let id = tx.last_insert_rowid();
-    let mut insert = tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info) VALUES (?1, ?2, ?3, ?4)")?;
-    for target in &entry.targets {
-        insert.execute(params![id, target.maildir.to_string_lossy(), target.staged, target.info])?;
-    }
     let mut insert =
-        tx.prepare_cached("INSERT INTO mbox (entry, file, spool, staged, line) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for MboxTarget { file, spool, staged, line, .. } in &entry.mboxes {
-        insert.execute(params![id, file.to_string_lossy(), spool.to_string_lossy(), staged, line])?;
+        tx.prepare_cached("INSERT INTO target (entry, maildir, staged, info, stamp) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for Target { maildir, staged, info, stamp, .. } in &entry.targets {
+        insert.execute(params![id, places.in_root(maildir), staged, info, stamp.as_str()])?;
+    }
+    let mut insert = tx
+        .prepare_cached("INSERT INTO mbox (entry, file, spool, staged, line, stamp) VALUES (?1, ?2, '', ?3, ?4, ?5)")?;
+    for MboxTarget { file, staged, line, stamp, .. } in &entry.mboxes {
+        insert.execute(params![id, places.in_root(file), staged, line, stamp.as_str()])?;
     }
     outbox::insert(tx, id, entry)?;
     Ok(id)
@@ -79,9 +91,17 @@ pub(super) fn insert_entry(tx: &Transaction<'_>, origins: &mut Origins, entry: &
 
 pub(super) fn remember(tx: &Transaction<'_>, origin: i64, id: &[u8], what: &Remembered) -> Sql<()> {
     tx.prepare_cached(
-        "INSERT OR REPLACE INTO seen (origin, id, mark, announced, head_hash, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT OR REPLACE INTO seen (origin, id, mark, announced, head_hash, at, dress) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
-    .execute(params![origin, id, mark_number(what.mark), what.announced, what.head_hash, what.at.as_second()])?;
+    .execute(params![
+        origin,
+        id,
+        mark_number(what.mark),
+        what.announced,
+        what.head_hash,
+        what.at.as_second(),
+        what.dress
+    ])?;
     Ok(())
 }
 
@@ -90,29 +110,54 @@ pub(super) fn forget(tx: &Transaction<'_>, origin: i64, id: &[u8]) -> Sql<()> {
     Ok(())
 }
 
+/// The keys that rules noted, as they stand in the journal until the message is published.
+fn noted(writes: &[Write]) -> String {
+    let keys: Vec<(&str, &str)> = writes
+        .iter()
+        .filter_map(|write| match write {
+            Write::Seen { handle, key, .. } if handle != ANSWERED => Some((handle.as_str(), key.as_str())),
+            _ => None,
+        })
+        .collect();
+    if keys.is_empty() { String::new() } else { serde_json::to_string(&keys).unwrap_or_default() }
+}
+
+/// Takes back what the rules noted about a message whose files are nowhere: it would meet itself.
+pub(super) fn take_back_noted(tx: &Transaction<'_>, entry: EntryId) -> Sql<()> {
+    let noted: String = tx.query_row("SELECT noted FROM journal WHERE entry = ?1", [entry], |row| row.get(0))?;
+    let keys: Vec<(String, String)> = serde_json::from_str(&noted).unwrap_or_default();
+    for (handle, key) in keys {
+        tx.prepare_cached("DELETE FROM seen_key WHERE handle = ?1 AND key = ?2")?.execute([handle, key])?;
+    }
+    Ok(())
+}
+
 pub(super) fn finish(tx: &Transaction<'_>, done: &[EntryId]) -> Sql<()> {
-    let mut update = tx.prepare_cached("UPDATE journal SET done = 1 WHERE entry = ?1")?;
+    let mut update = tx.prepare_cached("UPDATE journal SET done = 1, noted = '' WHERE entry = ?1")?;
     done.iter().try_for_each(|id| update.execute([id]).map(drop))
 }
 
-pub(super) fn targets(db: &Connection, entry: EntryId) -> Sql<Vec<Target>> {
-    let mut query = db.prepare_cached("SELECT maildir, staged, info FROM target WHERE entry = ?1")?;
+pub(super) fn targets(db: &Connection, places: &Places, entry: EntryId) -> Sql<Vec<Target>> {
+    let mut query = db.prepare_cached("SELECT maildir, staged, info, stamp FROM target WHERE entry = ?1")?;
     let rows = query.query_map([entry], |row| {
-        Ok(Target { maildir: row.get::<_, String>(0)?.into(), staged: row.get(1)?, info: row.get(2)?, version: 0 })
+        let maildir = places.of_root(&row.get::<_, String>(0)?);
+        let stamp = Stamp::parse(&row.get::<_, String>(3)?);
+        Ok(Target { maildir, staged: row.get(1)?, stamp, info: row.get(2)?, version: 0 })
     })?;
     rows.collect()
 }
 
-pub(super) fn mboxes(db: &Connection, entry: EntryId) -> Sql<Vec<MboxTarget>> {
-    let mut query = db.prepare_cached("SELECT file, spool, staged, line FROM mbox WHERE entry = ?1")?;
+pub(super) fn mboxes(db: &Connection, places: &Places, entry: EntryId) -> Sql<Vec<MboxTarget>> {
+    let mut query = db.prepare_cached("SELECT file, staged, line, stamp FROM mbox WHERE entry = ?1")?;
     let rows = query.query_map([entry], |row| {
-        let path = |n| row.get::<_, String>(n).map(PathBuf::from);
-        Ok(MboxTarget { file: path(0)?, spool: path(1)?, staged: row.get(2)?, line: row.get(3)?, version: 0 })
+        let file = places.of_root(&row.get::<_, String>(0)?);
+        let (spool, stamp) = (places.mbox_spool(), Stamp::parse(&row.get::<_, String>(3)?));
+        Ok(MboxTarget { file, spool, staged: row.get(1)?, stamp, line: row.get(2)?, version: 0 })
     })?;
     rows.collect()
 }
 
-pub(super) fn journal_row(row: &Row<'_>) -> Sql<JournalRow> {
+pub(super) fn journal_row(row: &Row<'_>, places: &Places) -> Sql<JournalRow> {
     let id: Vec<u8> = row.get(4)?;
     let spooled: Option<String> = row.get(12)?;
     let notes: String = row.get(14)?;
@@ -128,7 +173,7 @@ pub(super) fn journal_row(row: &Row<'_>) -> Sql<JournalRow> {
         outcome: row.get(10)?,
         why: row.get(13)?,
         notes: notes.lines().map(str::to_owned).collect(),
-        files: spooled.map(PathBuf::from).into_iter().collect(),
+        files: spooled.map(|name| places.of_spool(&name)).into_iter().collect(),
         done: row.get(11)?,
     })
 }
@@ -139,6 +184,7 @@ pub(super) fn remembered(row: &Row<'_>, from: usize) -> Sql<Remembered> {
         announced: row.get(from + 1)?,
         head_hash: row.get(from + 2)?,
         at: time(row.get(from + 3)?),
+        dress: row.get(from + 4)?,
     })
 }
 
@@ -175,6 +221,11 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::SetAside => 2,
         Mark::Settled => 3,
         Mark::TooOld => 4,
+        Mark::Again => 5,
+        Mark::Replaced => 8,
+        Mark::NotLetGo => 9,
+        Mark::Redressed => 6,
+        Mark::Doubtful => 7,
     }
 }
 
@@ -184,6 +235,11 @@ fn mark_of(number: i64) -> Mark {
         2 => Mark::SetAside,
         3 => Mark::Settled,
         4 => Mark::TooOld,
+        5 => Mark::Again,
+        8 => Mark::Replaced,
+        9 => Mark::NotLetGo,
+        6 => Mark::Redressed,
+        7 => Mark::Doubtful,
         _ => Mark::Here,
     }
 }

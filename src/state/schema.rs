@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -26,7 +26,7 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
 }
 
 /// What makes version 1 of nothing, version 2 of version 1, and so on.
-const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX];
+const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -196,6 +196,59 @@ ALTER TABLE attempt ADD COLUMN trouble INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
 UPDATE attempt SET first = at;
 UPDATE attempt SET trouble = 1 WHERE cause = 'the program died while deciding about it';
+";
+
+const OWNERS_AND_PROOFS: &str = "
+-- Who writes in a name space. generation: raised at each take-over; incarnation: of the process that took it last.
+CREATE TABLE owner (
+    space TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL,
+    incarnation TEXT NOT NULL
+) WITHOUT ROWID;
+-- The accounts of the config as they were seen last. space: what stands in `origin` and in file names, for good;
+-- identity: protocol, user and host; first_run: when mail was fetched for the first time;
+-- moved: when its identity changed.
+CREATE TABLE account (
+    space TEXT PRIMARY KEY,
+    label TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    first_run INTEGER NOT NULL,
+    moved INTEGER
+) WITHOUT ROWID;
+-- What the state knows of itself: `identity`, `water` (raised by every transaction), `root` (the identity of the mail
+-- root), `seen` (the last time it saw), and what is doubted.
+CREATE TABLE fact (
+    name TEXT PRIMARY KEY,
+    value NOT NULL
+) WITHOUT ROWID;
+-- stamp: who staged it, as it stands at the end of its name until it is published.
+ALTER TABLE target ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+ALTER TABLE mbox ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+-- owner: the name space that a row was recorded for. noted: what its rules noted, until it is published.
+ALTER TABLE journal ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+ALTER TABLE journal ADD COLUMN noted TEXT NOT NULL DEFAULT '';
+-- original: the header block before it was edited; kept: the file in the spool with the whole message before it was.
+ALTER TABLE journal ADD COLUMN original BLOB;
+ALTER TABLE journal ADD COLUMN kept TEXT;
+UPDATE journal SET owner = (SELECT account FROM origin WHERE origin.origin = journal.origin);
+CREATE INDEX journal_unfinished_of ON journal (owner) WHERE done = 0;
+-- owner: the incarnation that sends it now.
+ALTER TABLE outbox ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+-- dress: the hash of the fields that no server changes.
+ALTER TABLE seen ADD COLUMN dress BLOB;
+-- A file in the spool is its name.
+UPDATE journal SET spooled = replace(spooled, rtrim(spooled, replace(spooled, '/', '')), '') WHERE spooled IS NOT NULL;
+UPDATE outbox SET bytes = replace(bytes, rtrim(bytes, replace(bytes, '/', '')), '');
+-- recognised: when it was last compared with what stands in the Maildirs.
+ALTER TABLE first_look ADD COLUMN recognised INTEGER NOT NULL DEFAULT 0;
+-- INBOX is one folder in any case (RFC 3501 5.1): of two spellings the one with mail that was seen last goes on.
+UPDATE OR IGNORE origin SET folder = 'INBOX' WHERE upper(folder) = 'INBOX' AND folder <> 'INBOX';
+UPDATE OR IGNORE origin SET folder = 'INBOX' || substr(folder, 6) WHERE upper(substr(folder, 1, 6)) = 'INBOX/';
+INSERT OR IGNORE INTO seen (origin, id, mark, announced, head_hash, at, missing_since)
+    SELECT whole.origin, seen.id, seen.mark, seen.announced, seen.head_hash, seen.at, seen.missing_since
+    FROM seen JOIN origin AS spelled ON spelled.origin = seen.origin
+    JOIN origin AS whole ON whole.account = spelled.account AND whole.generation = spelled.generation
+    WHERE upper(spelled.folder) = 'INBOX' AND spelled.folder <> 'INBOX' AND whole.folder = 'INBOX';
 ";
 
 #[cfg(test)]

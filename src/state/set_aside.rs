@@ -19,21 +19,40 @@ pub(super) fn begin_anew(state: &Path, file: &Path, patience: Duration) -> Resul
         // Another process was faster.
         return Ok(());
     }
-    set_aside(state)?;
+    set_aside(state, &|_| Ok(false))?;
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
     made.map(drop).map_err(|e| Error::disk(format!("making {}", file.display()), e))
 }
 
-/// Moves the files of messages from the spool into [`SET_ASIDE`], durably. What is still being read from a caller was
-/// never acknowledged and stays; so do messages on their way into mbox files, which recovery knows by their names.
-fn set_aside(state: &Path) -> Result<()> {
+/// Whether the spool holds files of messages.
+pub(super) fn has_messages(state: &Path) -> Result<bool> {
+    let spool = state.join("spool");
+    let failed = |e| Error::disk(format!("reading {}", spool.display()), e);
+    for entry in std::fs::read_dir(&spool).map_err(failed)? {
+        if is_message(&entry.map_err(failed)?).map_err(failed)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_message(entry: &std::fs::DirEntry) -> std::io::Result<bool> {
+    Ok(entry.file_type()?.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b"incoming."))
+}
+
+/// Moves the files of messages from the spool into [`SET_ASIDE`], durably, but for those that a row still names. What is
+/// still being read from a caller was never acknowledged and stays; so do messages on their way into mbox files, which
+/// recovery knows by their names.
+pub(super) fn set_aside(state: &Path, is_named: &dyn Fn(&str) -> Result<bool>) -> Result<()> {
     let (spool, lost) = (state.join("spool"), state.join(SET_ASIDE));
     let failed = |e| Error::disk(format!("setting aside what stands in {}", spool.display()), e);
     let mut moved = false;
     for entry in std::fs::read_dir(&spool).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        let is_message = entry.file_type().map_err(failed)?.is_file();
-        if !is_message || entry.file_name().as_encoded_bytes().starts_with(b"incoming.") {
+        if !is_message(&entry).map_err(failed)? {
+            continue;
+        }
+        if entry.file_name().to_str().map_or(Ok(false), is_named)? {
             continue;
         }
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&lost).map_err(failed)?;

@@ -17,15 +17,15 @@ pub(super) enum Slots {
 }
 
 impl Slots {
-    pub(super) fn note(&self, account: &str, key: Option<&Key>) -> Result<()> {
+    pub(super) fn note(&self, space: &str, key: Option<&Key>) -> Result<()> {
         let note = key.map(slot_text).unwrap_or_default();
         match self {
             Self::Memory(slots) => {
-                slots.lock().unwrap_or_else(PoisonError::into_inner).insert(account.to_owned(), note);
+                slots.lock().unwrap_or_else(PoisonError::into_inner).insert(space.to_owned(), note);
                 Ok(())
             }
             Self::Folder(folder) => {
-                let path = folder.join(account);
+                let path = folder.join(space);
                 let write = || {
                     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
                     file.write_all_at(&[note.as_slice(), b"\n"].concat(), 0)
@@ -35,31 +35,31 @@ impl Slots {
         }
     }
 
-    pub(super) fn noted(&self, account: &str) -> Result<Option<Key>> {
+    pub(super) fn noted(&self, space: &str) -> Result<Option<Key>> {
         let note = match self {
             Self::Memory(slots) => {
-                slots.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned().unwrap_or_default()
+                slots.lock().unwrap_or_else(PoisonError::into_inner).get(space).cloned().unwrap_or_default()
             }
-            Self::Folder(folder) => match std::fs::read(folder.join(account)) {
+            Self::Folder(folder) => match std::fs::read(folder.join(space)) {
                 Ok(note) => note,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
                 Err(e) => return Err(Error::state("reading the message being decided", e)),
             },
         };
         let line = note.split(|b| *b == b'\n').next().unwrap_or_default();
-        Ok(slot_key(account, line))
+        Ok(slot_key(line))
     }
 }
 
-/// A key as one line of JSON: folder, generation, id in hex. The slot is one file for each account.
+/// A key as one line of JSON: account, folder, generation, id in hex. The slot is one file for each name space.
 fn slot_text(key: &Key) -> Vec<u8> {
     let id = data_encoding::HEXLOWER.encode(&key.id);
-    serde_json::json!([key.origin.folder, key.origin.generation, id]).to_string().into_bytes()
+    serde_json::json!([key.origin.account, key.origin.folder, key.origin.generation, id]).to_string().into_bytes()
 }
 
 /// A torn or empty line means: nothing was being decided.
-fn slot_key(account: &str, line: &[u8]) -> Option<Key> {
-    let (folder, generation, id): (String, u32, String) = serde_json::from_slice(line).ok()?;
+fn slot_key(line: &[u8]) -> Option<Key> {
+    let (account, folder, generation, id): (String, String, u32, String) = serde_json::from_slice(line).ok()?;
     let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok()?;
-    Some(Key::new(&Arc::new(Origin { account: account.to_owned(), folder, generation }), id))
+    Some(Key::new(&Arc::new(Origin { account, folder, generation }), id))
 }

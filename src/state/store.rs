@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{EntryId, MboxTarget, Recording, Staged, Target};
+use super::{EntryId, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
-/// The memory of the program. Every writing call is one durable transaction.
-pub trait Store: Send + Sync {
+/// The memory of the program. Every writing call is one durable transaction, which is refused when the name space it is
+/// made for was taken over by another process.
+pub trait Store: Registry + Outbox + Send + Sync {
+    /// The name spaces with rows that were recorded and not marked done.
+    fn unfinished_spaces(&self) -> Result<Vec<String>>;
+
     /// What is remembered of an origin's messages.
     fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
 
@@ -23,14 +27,14 @@ pub trait Store: Send + Sync {
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
 
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
-    fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()>;
+    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()>;
 
     /// Forgets keys, so that their messages count as new.
-    fn forget(&self, keys: &[Key]) -> Result<()>;
+    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()>;
 
     /// Records decided and staged messages with what they write and tell, and marks earlier rows done, in one
     /// transaction. That asks again what the decisions read: where another answer came out, nothing is recorded.
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording>;
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
 
     /// The answer to a question of a rule.
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
@@ -41,78 +45,39 @@ pub trait Store: Send + Sync {
     /// The entries of a list that rules write, sorted.
     fn list_entries(&self, list: &str) -> Result<Vec<String>>;
 
-    /// What is queued or was told, of one journal row or of all, newest first.
-    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
-
-    /// The row of that number.
-    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>>;
-
-    /// What waits, is being sent or was put aside, the oldest first.
-    fn still_to_tell(&self) -> Result<Vec<OutboxRow>>;
-
-    /// What is due, the longest due first, from the row after this time and number on.
-    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
-
-    /// What somebody was sending: after a crash its outcome is not known.
-    fn being_sent(&self) -> Result<Vec<OutboxRow>>;
-
-    /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
-    /// waiting any more.
-    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
-
-    /// Notes what became of rows; `telling` is what is left to be told.
-    fn resolve(&self, rows: &[OutboxRow]) -> Result<()>;
-
-    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait. What another process has begun to
-    /// send meanwhile is left as it is.
-    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
-
-    /// Puts a row aside, if it still waits. Whether it did.
-    fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
-
-    /// How many rows of these kinds were sent since then.
-    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
-
-    /// How many replies under this handle were sent to this address since then.
-    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64>;
-
-    /// The relays that rest.
-    fn rests(&self) -> Result<Vec<Rest>>;
-
-    /// Lets a relay rest, or wakes it with a time that is over.
-    fn rest(&self, rest: &Rest) -> Result<()>;
-
     /// Marks journal rows as published.
-    fn finish(&self, done: &[EntryId]) -> Result<()>;
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
 
-    /// The account's rows that were recorded and not marked done.
-    fn unfinished(&self, account: &str) -> Result<Vec<Unfinished>>;
+    /// The rows that were recorded for a name space and not marked done.
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>>;
 
-    /// Gives up a recorded row whose files are nowhere: the message counts as new again.
-    fn again(&self, row: &Unfinished) -> Result<()>;
+    /// Gives up a recorded row whose files are nowhere: the message counts as new again, and what its rules noted is taken
+    /// back, so that it does not meet itself. What it told stays told.
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()>;
 
-    /// Notes, without syncing, which message is being decided; `None` when no longer. Survives the process.
-    fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()>;
+    /// Notes, without syncing, which message is being decided in a name space; `None` when no longer. Survives the process.
+    fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()>;
 
-    /// Which message was being decided when the last process of this account died.
-    fn died_deciding(&self, account: &str) -> Result<Option<Key>>;
+    /// Which message was being decided when the last owner of this name space died.
+    fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>>;
 
     /// Counts a failed attempt at a message. Another trouble than the last time begins to count anew.
-    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
+    fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
 
     /// When an origin was looked at for the first time: now, if it was not yet.
-    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
+    fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
 
     /// The failed attempts at an origin's messages, by id.
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
 
     /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
-    fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
+    fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 
-    /// Whether that file in the spool is needed: the journal names it, or a row of the outbox that is not finished.
+    /// Whether that file in the spool, known by its name alone, is needed: the journal names it, or a row of the outbox that
+    /// is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal rows, newest first.
@@ -122,7 +87,7 @@ pub trait Store: Send + Sync {
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
 
     /// Removes what the documented rules let go; returns spool files that nothing names any more.
-    fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>>;
+    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>>;
 }
 
 /// Why a key is remembered.
@@ -136,8 +101,19 @@ pub enum Mark {
     SetAside,
     /// It was here and the server's copy was deleted or moved.
     Settled,
+    /// What came of it is here and may not be all of it: its copy on the server is never settled, and it is fetched once
+    /// more when the server says something else about it.
+    Doubtful,
     /// POP3: it is older than the account's `since`. The time is that of its arrival.
     TooOld,
+    /// It was recorded and its files are nowhere: it is fetched again and told to nobody.
+    Again,
+    /// Another message stands under its id now.
+    Replaced,
+    /// It was deleted on the server, which lists it still. The time is that of the last attempt.
+    NotLetGo,
+    /// Another server's dress of a message that is here: it stays on the server.
+    Redressed,
 }
 
 /// One remembered key.
@@ -149,9 +125,18 @@ pub struct Remembered {
     pub announced: u64,
     /// The hash of the header block, where it was seen.
     pub head_hash: Option<[u8; 16]>,
+    /// The hash of the fields that no server changes, where they were seen.
+    pub dress: Option<[u8; 16]>,
     /// When: for [`Mark::Here`] and [`Mark::Settled`] the time of fetching, for [`Mark::Skipped`] and
     /// [`Mark::TooOld`] the time of arrival, for [`Mark::SetAside`] the time of the last attempt.
     pub at: Timestamp,
+}
+
+impl Remembered {
+    /// Of a message whose header was not read.
+    pub fn unread(mark: Mark, announced: u64, at: Timestamp) -> Self {
+        Self { mark, announced, head_hash: None, dress: None, at }
+    }
 }
 
 /// Everything remembered of one origin.
@@ -181,6 +166,11 @@ impl Known {
     /// What is remembered of one id.
     pub fn get(&self, id: &[u8]) -> Option<&Remembered> {
         self.keys.get(id)
+    }
+
+    /// Whether any id is remembered that can come again.
+    pub fn knows_ids(&self) -> bool {
+        !self.keys.is_empty()
     }
 
     /// Whether nothing is remembered.
@@ -222,6 +212,10 @@ pub struct Unfinished {
     pub targets: Vec<Target>,
     /// The mbox files.
     pub mboxes: Vec<MboxTarget>,
+    /// The hash of its header block, as far as it is known.
+    pub head_hash: Option<[u8; 16]>,
+    /// From and Subject, for people.
+    pub about: super::About,
 }
 
 /// Why an attempt at a message failed.

@@ -172,5 +172,7 @@ fn a_delivery_that_is_killed_and_tried_again_is_answered_once() {
     }
     println!("{kills} kills");
     assert!(kills >= 5, "hardly anybody was killed");
-    assert_eq!(answers(&user.sandbox).0 as u64, messages);
+    // Killed twice while it decided about a message, the program does not ask the rules again.
+    let given_up = user.inbox().iter().filter(|mail| mail.contains("\nX-Mailsluice-Notice: crashed")).count();
+    assert_eq!((answers(&user.sandbox).0 + given_up) as u64, messages);
 }

@@ -15,13 +15,13 @@ use mailsluice::decision::{
     Action, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Read, Redirect, RedirectMode, Telling, Way,
     Write,
 };
-use mailsluice::deliver::{Folders, recover};
+use mailsluice::deliver::recover;
 use mailsluice::filter::{Answer, Ask, Facts};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 use mailsluice::pass::{Committer, Decide, World};
 use mailsluice::pipeline;
-use mailsluice::source::{Fetched, Item};
-use mailsluice::state::{JournalRow, RealDisk, SqliteStore};
+use mailsluice::source::{Fetched, Item, Whole};
+use mailsluice::state::{JournalRow, Places, RealDisk, SqliteStore};
 use tempfile::TempDir;
 
 use crate::stage::folder;
@@ -53,19 +53,18 @@ impl Home {
         let folder = folder();
         let state = folder.path().join("state");
         let root = MailRoot { path: folder.path().join("Mail"), layout: Layout::Fs };
-        let world = World {
-            store: Arc::new(SqliteStore::open(&state).unwrap()),
-            disk: Arc::new(RealDisk),
-            folders: Arc::new(Folders::new(root)),
-            state,
-            now: Timestamp::now,
-            memory: Default::default(),
-            threads: 2,
-            host: "host".to_owned(),
-            lists: Default::default(),
-            allow_root: true,
-        };
+        let store = Arc::new(SqliteStore::open(Places::new(&state, &root.path)).unwrap());
+        let world = World::new(store, Arc::new(RealDisk), root, state);
+        let world = World { threads: 2, host: "host".to_owned(), allow_root: true, ..world };
         Self { folder, world }
+    }
+
+    fn committer<F>(&self, decide: F) -> Committer
+    where
+        F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync + 'static,
+    {
+        let owned = self.world.own("me", Duration::from_secs(5)).unwrap();
+        Committer::new(&self.world, &owned, "me", Arc::new(By(decide)), Template::inbox())
     }
 
     /// Commits these messages, numbered from 1.
@@ -81,12 +80,12 @@ impl Home {
     where
         F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync + 'static,
     {
-        let mut committer = Committer::new(&self.world, "me", Arc::new(By(decide)), Template::inbox());
+        let mut committer = self.committer(decide);
         committer.begin_folder(&origin()).unwrap();
         let item = |(n, bytes): (usize, Bytes)| {
             let arrived = Timestamp::from_second(1_700_000_000).unwrap();
             let envelope = Envelope { key: key(n + 1), arrived, flags: Flags::default(), announced: 1 };
-            Item::Fetched(Fetched { envelope, bytes })
+            Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })
         };
         committer.commit(messages.into_iter().enumerate().map(item).collect()).unwrap();
         committer.finish().unwrap();
@@ -208,7 +207,7 @@ fn a_big_message_is_told_from_where_it_lies() {
 #[test]
 fn what_changes_meanwhile_is_decided_anew() {
     let home = Home::new();
-    let other = SqliteStore::open(&home.world.state).unwrap();
+    let other = SqliteStore::open(Places::new(&home.world.state, home.world.folders.root())).unwrap();
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
     home.commit(&[MAIL, MAIL], move |message, facts| {
@@ -232,13 +231,15 @@ fn what_changes_meanwhile_is_decided_anew() {
 
 fn note(store: &SqliteStore, write: Write) {
     use mailsluice::message::DeliveryName;
-    use mailsluice::state::{About, Entry, Staged, Store, sync_dirs};
+    use mailsluice::state::{About, Entry, Mark, Owned, Staged, Store, sync_dirs};
     let key = Key::new(&Arc::new(Origin { account: "other".into(), ..origin() }), "1");
     let entry = Entry {
         name: DeliveryName::of(&key),
         key,
         announced: 0,
+        mark: Mark::Here,
         head_hash: [0; 16],
+        dress: [0; 16],
         size: 0,
         at: Timestamp::now(),
         about: About::default(),
@@ -253,13 +254,14 @@ fn note(store: &SqliteStore, write: Write) {
         writes: vec![write],
         tellings: Vec::new(),
     };
-    store.record(Staged::new(vec![entry], sync_dirs(&RealDisk, []).unwrap()), &[]).unwrap();
+    let staged = Staged::new(vec![entry], sync_dirs(&RealDisk, []).unwrap());
+    store.record(&Owned::private("other").unwrap(), staged, &[]).unwrap();
 }
 
 #[test]
 fn what_changes_again_and_again_is_left_for_the_next_pass() {
     let home = Home::new();
-    let other = Arc::new(SqliteStore::open(&home.world.state).unwrap());
+    let other = Arc::new(SqliteStore::open(Places::new(&home.world.state, home.world.folders.root())).unwrap());
     let decide = move |_: &Arc<Message>, facts: &dyn Facts| {
         let (list, entry) = ("l".to_owned(), "e".to_owned());
         let fact = Fact::Listed { list: list.clone(), entry: entry.clone() };
@@ -267,9 +269,9 @@ fn what_changes_again_and_again_is_left_for_the_next_pass() {
         note(&other, if answer { Write::Unlist { list, entry } } else { Write::List { list, entry } });
         Ok(Decision { actions: vec![file("x", &[], 0)], reads: vec![Read { fact, answer }], ..Decision::default() })
     };
-    let mut committer = Committer::new(&home.world, "me", Arc::new(By(decide)), Template::inbox());
+    let mut committer = home.committer(decide);
     let envelope = Envelope { key: key(1), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
-    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
     let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(home.mail(), BTreeMap::new());
@@ -379,7 +381,7 @@ fn rules_may_ask_programs_and_list_files() {
 }
 
 #[test]
-fn an_mbox_is_appended_to_and_a_folder_of_its_name_keeps_the_message_away() {
+fn an_mbox_is_appended_to_and_where_a_folder_has_its_name_the_message_is_kept() {
     let home = Home::new();
     let into_box = |name: &'static str| {
         move |_: &Arc<Message>, _: &dyn Facts| {
@@ -397,11 +399,15 @@ fn an_mbox_is_appended_to_and_a_folder_of_its_name_keeps_the_message_away() {
     assert_eq!((lines.len(), lines[10], text.ends_with("\n\n")), (12, ">From here", true));
     assert_eq!(fs::read_dir(home.world.mbox_spool()).unwrap().count(), 0);
 
-    let mut committer = Committer::new(&home.world, "me", Arc::new(By(into_box("old"))), Template::inbox());
+    drop(committer);
+    let mut committer = home.committer(into_box("old"));
     let envelope = Envelope { key: key(9), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
-    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()) };
-    let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
-    assert!(error.is_transient(), "{error}");
-    let recovered = recover(&RealDisk, &*home.world.store, "me", Timestamp::now()).unwrap();
+    let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
+    committer.commit(vec![Item::Fetched(fetched)]).unwrap();
+    assert!(home.mail().contains_key(&("INBOX".to_owned(), MAIL.to_owned())), "{:?}", home.mail());
+    committer.finish().unwrap();
+    drop(committer);
+    let (world, owned) = (&home.world, home.world.own("me", Duration::ZERO).unwrap());
+    let recovered = recover(&RealDisk, &*world.store, world.folders.root(), &owned).unwrap();
     assert!(!recovered.is_odd(), "nothing was recorded");
 }

@@ -451,7 +451,7 @@ fn a_folder_removed_by_the_user_is_made_again() {
     let (mailbox, messages) = filled(1);
     let (_server, client) = serve(&mailbox, &[]);
     client.fetch_well();
-    fs::remove_dir_all(client.path("Mail")).unwrap();
+    fs::remove_dir_all(client.path("Mail/INBOX")).unwrap();
     mailbox.add("INBOX", message(2));
     client.fetch_well();
     client.mail().assert_holds(&[message(2)]);

@@ -76,6 +76,29 @@ fn p1_a_literal_with_leading_zeros_is_read_as_its_number() {
     client.mail().assert_holds(&["Subject: a\n\na.\n"]);
 }
 
+/// A server that counts what it does not have is not asked 858,993 times.
+#[test]
+fn a_count_of_messages_is_no_bound_of_a_loop() {
+    let opened = "C: <tag> EXAMINE *\nS: * 4294967295 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
+    let search = "C: <tag> UID SEARCH **\nS: * SEARCH\nS: <tag> OK\n".repeat(16);
+    let ends = "C: <tag> UID FETCH 1:* (UID)\nS: <tag> OK\nC: <tag> LOGOUT\nS: * BYE\nS: <tag> OK\n";
+    let output = survive("imap", &format!("{IMAP_LOGIN}{opened}{search}{ends}"));
+    assert!(output.stderr.contains("counts 4294967295 messages and lists 0"), "{output}");
+}
+
+/// What nobody asked for is not kept: UIDs beyond the question, and descriptions of other messages.
+#[test]
+fn answers_to_no_question_are_not_kept() {
+    let opened = "C: <tag> EXAMINE *\nS: * 2000000 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
+    let many: String = (1..100_000).map(|uid| format!(" {}", uid * 7)).collect();
+    let output = survive("imap", &format!("{IMAP_LOGIN}{opened}C: <tag> UID SEARCH **\nS: * SEARCH{many}\nignore\n"));
+    assert!(output.stderr.contains("more messages than it was asked for"), "{output}");
+
+    let listed = IMAP_LISTED.split_once("S: * 1 FETCH").unwrap().0;
+    let other = "* 1 FETCH (UID 9999999 FLAGS (\\\\Seen $a $b $c $d $e $f) RFC822.SIZE 18)\\r\\n";
+    survive("imap", &format!("{IMAP_LOGIN}{listed}flood {other}\n"));
+}
+
 /// Names that would lead out of the mail root if they were taken for paths.
 #[test]
 fn p3_folder_names_are_never_paths() {
@@ -125,6 +148,7 @@ fn p3_folder_names_are_never_paths() {
 fn assert_only_here(home: &Path, root: &Path, count: usize) {
     let mut files = Vec::new();
     walk(home, &mut files);
+    files.retain(|path| !path.file_name().unwrap().to_string_lossy().starts_with(".mailsluice"));
     let mail = files.iter().filter(|path| path.starts_with(root));
     for path in mail.clone() {
         let sub = path.parent().unwrap().file_name().unwrap();

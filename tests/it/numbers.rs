@@ -6,7 +6,7 @@ use std::time::Duration;
 use mailsluice::decision::{Decision, Fact, Read, Way, Write};
 use mailsluice::filter::Engine;
 use mailsluice::filter::trial::Told;
-use mailsluice::state::{Entry, Recording, SqliteStore, Store};
+use mailsluice::state::{Entry, Recording, Store};
 
 use crate::engine::{body, decided, envelope, failure, message, settings, shown, yaml, yaml_with};
 use crate::outbox::User;
@@ -115,14 +115,14 @@ fn a_message_makes_no_counter_and_a_condition_takes_no_number() {
 
 #[test]
 fn of_two_who_want_one_number_the_later_is_decided_anew() {
-    let store = SqliteStore::in_memory().unwrap();
+    let store = crate::state::store();
     let take = |n: u64, id| Entry { reads: vec![is_not_given(n)], writes: vec![number(n)], ..entry(id) };
     assert_eq!(store.last_number("support").unwrap(), None);
     assert!(matches!(record(&store, vec![take(1, 1), take(2, 2)]), Recording::Recorded(_)), "one after the other");
     assert!(matches!(record(&store, vec![take(2, 3)]), Recording::Changed(_)));
     assert!(matches!(record(&store, vec![take(3, 4), take(3, 5)]), Recording::Changed(_)));
     assert_eq!((store.last_number("support").unwrap(), store.last_number("other").unwrap()), (Some(2), None));
-    store.prune(now() + jiff::SignedDuration::from_hours(20 * 365 * 24)).unwrap();
+    store.prune(&crate::state::owned(), now() + jiff::SignedDuration::from_hours(20 * 365 * 24)).unwrap();
     assert_eq!(store.last_number("support").unwrap(), Some(2), "it is never forgotten");
 }
 

@@ -135,9 +135,9 @@ fn f8_a_truncated_listing_prunes_nothing() {
     let client = Client { now, ..client };
     client.fetch_well();
     (3..=4).for_each(|uid| faults.message(uid, MessageFault::NoUidl));
-    for _ in 0..2 {
+    for _ in 0..4 {
         client.fetch();
-        SECONDS.fetch_add(40 * 86_400, Ordering::SeqCst);
+        SECONDS.fetch_add(20 * 86_400, Ordering::SeqCst);
         mailsluice::pass::prune(&client.open().0).unwrap();
     }
     faults.clear();
@@ -155,7 +155,7 @@ fn f10_a_message_that_vanishes_does_not_hold_up_the_others() {
 #[test]
 fn f11_an_announced_size_is_only_a_hint() {
     let (mailbox, messages) = filled(3);
-    for size in [0, 1, 1_000_000, 9_000_000] {
+    for size in [0, 1, 120] {
         let faults = Faults::of((1..=3).map(|uid| Fault::Message(uid, MessageFault::Size(size))));
         faults.message(2, MessageFault::AnnouncedLonger(1000));
         let (_server, client) = serve(&mailbox, &faults);

@@ -331,7 +331,9 @@ fn each_refusal_of_one_message_is_said() {
 fn who_has_it_does_not_get_it_again_while_a_refusal_cannot_be_filed() {
     let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<b@x", "550 5.1.1 no"));
     let user = User::without_relay("  - {name: forward, do: {redirect: [a@x.example, b@x.example]}}");
-    std::fs::write(user.sandbox.maildir(), "in the way").unwrap();
+    std::fs::create_dir(user.sandbox.maildir()).unwrap();
+    let in_the_way = user.sandbox.maildir().join("INBOX");
+    std::fs::write(&in_the_way, "in the way").unwrap();
     user.deliver(mail(1, "hi"));
     user.deliver(mail(2, "ho"));
     user.settled();
@@ -341,7 +343,7 @@ fn who_has_it_does_not_get_it_again_while_a_refusal_cannot_be_filed() {
         user.queue(&["retry"]);
     }
     assert_eq!(server.count(), 2, "each to a@x, once: {:#?}", user.rows());
-    std::fs::remove_file(user.sandbox.maildir()).unwrap();
+    std::fs::remove_file(in_the_way).unwrap();
     for _ in 0..2 {
         user.queue(&["run"]);
         user.change_rows("due = 0");

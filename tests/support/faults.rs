@@ -52,8 +52,8 @@ pub enum Fault {
 pub enum MessageFault {
     /// `NO` or `-ERR` whenever its body is asked for.
     Refused,
-    /// Listed, but FETCH answers nothing about it and RETR says it is gone.
-    Vanished,
+    /// Listed, but FETCH answers nothing about it, and RETR says it is gone.
+    NotGiven,
     /// `BODY[] NIL`. Over POP3 an empty message.
     Nil,
     /// Its head and nothing behind it, complete by syntax, while the size of all of it is announced.
@@ -66,6 +66,10 @@ pub enum MessageFault {
     AnnouncedLonger(usize),
     /// `RFC822.SIZE` and LIST claim this size.
     Size(usize),
+    /// No answer to FETCH has more than so many bytes of its body.
+    ShortWindows(usize),
+    /// FETCH describes nothing of it, and gives its body.
+    NotDescribed,
     /// FETCH answers with another UID.
     Uid(u32),
     /// Not in the UIDL listing.
@@ -305,6 +309,6 @@ mod tests {
         faults.message(7, MessageFault::Nil);
         assert!(faults.has_message_fault(7, &MessageFault::Nil));
         assert!(!faults.has_message_fault(8, &MessageFault::Nil));
-        assert!(!faults.has_message_fault(7, &MessageFault::Vanished));
+        assert!(!faults.has_message_fault(7, &MessageFault::NotGiven));
     }
 }

@@ -54,7 +54,9 @@ impl Session<'_> {
             let wants_body = items.iter().any(|item| matches!(item, Item::Body(_)));
             if wants_body && self.conn.faults.has_message_fault(uid, &MessageFault::Refused) {
                 refused = true;
-            } else if !self.conn.faults.has_message_fault(uid, &MessageFault::Vanished) {
+            } else if !self.conn.faults.has_message_fault(uid, &MessageFault::NotGiven)
+                && (wants_body || !self.conn.faults.has_message_fault(uid, &MessageFault::NotDescribed))
+            {
                 self.fetch_one(&folder, number, message, &items).await?;
             }
         }
@@ -108,7 +110,12 @@ impl Session<'_> {
         }
         let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
         let whole = if is_placeholder { imap_search::header(&message.bytes) } else { &message.bytes };
+        let most = faults.message_fault(message.uid, |fault| match fault {
+            MessageFault::ShortWindows(most) => Some(*most),
+            _ => None,
+        });
         let bytes = item.cut_out(whole);
+        let bytes = &bytes[..bytes.len().min(most.unwrap_or(usize::MAX))];
         let more = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::AnnouncedLonger(by) => Some(*by),
             _ => None,

@@ -252,8 +252,8 @@ async fn messages_break_as_told() {
     };
     let refused = fetch(MessageFault::Refused).await;
     assert!(refused.contains("third") && !refused.contains("second") && refused.contains("c NO"), "{refused}");
-    let vanished = fetch(MessageFault::Vanished).await;
-    assert!(vanished.contains("third") && !vanished.contains("second") && vanished.contains("c OK"), "{vanished}");
+    let not_given = fetch(MessageFault::NotGiven).await;
+    assert!(not_given.contains("third") && !not_given.contains("second") && not_given.contains("c OK"), "{not_given}");
     assert!(fetch(MessageFault::Nil).await.contains("BODY[TEXT] NIL)\r\n"));
     assert!(fetch(MessageFault::CutAt(3)).await.ends_with("BODY[TEXT] {8}\r\nsec"));
     assert!(fetch(MessageFault::AnnouncedLonger(5)).await.contains("BODY[TEXT] {13}\r\nsecond\r\n)\r\n"));

@@ -364,7 +364,7 @@ impl Session<'_> {
         if faults.has_message_fault(message.uid, &MessageFault::Refused) {
             return err("[SYS/TEMP] it cannot be read");
         }
-        if faults.has_message_fault(message.uid, &MessageFault::Vanished) {
+        if faults.has_message_fault(message.uid, &MessageFault::NotGiven) {
             return err("no such message");
         }
         let is_nil = faults.has_message_fault(message.uid, &MessageFault::Nil);

@@ -146,7 +146,7 @@ async fn messages_break_as_told() {
         client.rest().await
     };
     assert!(session(MessageFault::Refused).await.contains("-ERR [SYS/TEMP]"));
-    assert!(session(MessageFault::Vanished).await.contains("-ERR no such message"));
+    assert!(session(MessageFault::NotGiven).await.contains("-ERR no such message"));
     assert!(session(MessageFault::CutAt(4)).await.ends_with("octets\r\nSubj"));
     assert!(session(MessageFault::CutAt(999)).await.ends_with("second\r\n.\r\n"), "all of it, then the end");
     assert!(session(MessageFault::AnnouncedLonger(6)).await.contains("+OK 30 octets\r\nSubject: two\r\n"));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::changes::{History, new_mail};
 use crate::ledger::{Ledger, Way};
 use crate::mail::{self, Kind, Mail};
-use crate::plan::{Act, Begin, Step};
+use crate::plan::{Act, Begin, Change, Step};
 use crate::program::{End, Ended, Order, run};
 use crate::reader;
 use crate::scene::Scene;
@@ -71,6 +71,8 @@ fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Jo
         Act::Reader(_) => Vec::new(),
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
         Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
+        // Nobody says yes to an empty root while the true one is away.
+        Act::Rebuild if step.changes.iter().any(Change::takes_root) => vec![(Order::of(&["fetch"]), None)],
         act => vec![(command(act), None)],
     };
     for (order, _) in &mut orders {

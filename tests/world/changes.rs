@@ -115,7 +115,7 @@ fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
     let account = &scene.accounts[number];
     let fault = match seed.below(9) {
         0 => MessageFault::Refused,
-        1 => MessageFault::Vanished,
+        1 => seed.pick(&[MessageFault::NotGiven, MessageFault::NotDescribed]),
         2 => MessageFault::Nil,
         3 => MessageFault::CutAt(seed.below(400)),
         4 => MessageFault::AnnouncedLonger(100),

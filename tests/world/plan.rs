@@ -44,6 +44,13 @@ pub enum Change {
     Retention(u64),
 }
 
+impl Change {
+    /// The mail is not where it was.
+    pub fn takes_root(&self) -> bool {
+        matches!(self, Change::RootAway | Change::RootEmpty)
+    }
+}
+
 /// What runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {

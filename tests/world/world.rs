@@ -89,14 +89,16 @@ pub fn live(seed: u64) -> World {
         }
     }
     if wrong.is_empty() {
+        // Of a world that is broken already the end says little.
         let (ended, rested) = rest(&scene, &mut history);
         let _ = writeln!(story, "  at rest:");
         ended.iter().for_each(|ended| _ = writeln!(story, "      {}", ended.line()));
         if !rested {
             wrong.push("it does not come to rest".to_owned());
         }
+        wrong.extend(verdict::at_rest(&scene.ledger));
     }
-    wrong.extend(verdict::judge(&scene.ledger));
+    wrong.extend(scene.ledger.faults());
     let told = scene.ledger.standing().values().map(|it| it.told).sum();
     let left = verdict::left_over(&scene.ledger);
     let (messages, programs, kills) = (history.messages, history.programs, history.kills);

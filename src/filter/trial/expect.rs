@@ -197,7 +197,7 @@ fn in_words(write: &Write) -> Option<String> {
 fn places_of(decision: &Decision) -> BTreeSet<String> {
     let place = |action: &Action| match action {
         Action::File(filing) => Some(match &filing.place {
-            Place::Keep => "INBOX".to_owned(),
+            Place::Keep | Place::Inbox => "INBOX".to_owned(),
             Place::Folder(folder) => folder.to_string(),
             Place::Mbox(folder) => format!("mbox {folder}"),
         }),

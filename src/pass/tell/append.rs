@@ -105,7 +105,7 @@ impl Pass<'_> {
         }
         item.row.telling.way = Way::Imap(append.clone());
         item.row.state = OutboxState::Sending;
-        self.world.store.resolve(std::slice::from_ref(&item.row))?;
+        self.world.store.resolve(&self.owned, std::slice::from_ref(&item.row))?;
         let mut flags = Flags::default();
         for word in &append.flags {
             // A word that is no flag was refused when the rule was read.

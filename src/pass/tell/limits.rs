@@ -41,7 +41,7 @@ impl Pass<'_> {
         let text =
             format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
-            undelivered::tell_of_limit(self.world, &text)?;
+            undelivered::tell_of_limit(self.world, &self.owned, &text)?;
             self.told.remark(text);
         }
         Ok(true)

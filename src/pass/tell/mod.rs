@@ -19,6 +19,7 @@ mod undelivered;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -32,7 +33,7 @@ use crate::message::{Message, OUTBOX};
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
-use crate::state::{Lock, OutboxRow, OutboxState, Rest};
+use crate::state::{OutboxRow, OutboxState, Owned, Rest};
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
@@ -64,10 +65,10 @@ impl Told {
 pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<Told> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
-    let Some(_lock) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
-    undelivered::resume(world)?;
-    salvage::salvage(world)?;
-    let mut pass = Pass::begin(world, relays, stop.clone())?;
+    let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
+    undelivered::resume(world, &owned)?;
+    salvage::salvage(world, &owned)?;
+    let mut pass = Pass::begin(world, &owned, relays, stop.clone())?;
     pass.settle_interrupted()?;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
@@ -77,6 +78,7 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
 
 struct Pass<'a> {
     world: &'a World,
+    owned: Arc<Owned>,
     relays: &'a Relays,
     told: Told,
     open: HashMap<String, Connection>,
@@ -97,10 +99,11 @@ struct Item {
 }
 
 impl<'a> Pass<'a> {
-    fn begin(world: &'a World, relays: &'a Relays, stop: CancellationToken) -> Result<Self> {
+    fn begin(world: &'a World, owned: &Arc<Owned>, relays: &'a Relays, stop: CancellationToken) -> Result<Self> {
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, relays, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
+        let owned = Arc::clone(owned);
+        Ok(Self { world, owned, relays, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
     }
 }
 
@@ -149,7 +152,7 @@ impl Pass<'_> {
     /// What a dead process was sending: a forward goes out again, with the same Message-ID; an answer may have gone out
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
-        for mut row in self.world.store.being_sent()? {
+        for mut row in self.world.store.being_sent(&self.owned)? {
             if fcc::is_filed(self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
@@ -161,7 +164,7 @@ impl Pass<'_> {
                 if row.attempts > 1 {
                     row.due = retry::after_an_interruption(row.attempts, row.changed);
                 }
-                self.world.store.resolve(&[row])?;
+                self.world.store.resolve(&self.owned, &[row])?;
             }
         }
         Ok(())
@@ -171,7 +174,7 @@ impl Pass<'_> {
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-        if now.duration_since(row.at) > lifetime {
+        if now.duration_since(row.at) > lifetime && self.world.is_time_plausible()? {
             let cause = format!("it could not be told in time; the last answer was: {}", row.said);
             return self.give_up_unsent(row, &cause);
         }
@@ -206,7 +209,7 @@ impl Pass<'_> {
 
     /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.
     fn claim(&mut self, row: &OutboxRow) -> Result<bool> {
-        let claimed = self.world.store.claim(row.id, self.world.now(), &self.noted)?;
+        let claimed = self.world.store.claim(&self.owned, row.id, self.world.now(), &self.noted)?;
         self.drop_bytes_of_noted()?;
         Ok(claimed)
     }
@@ -231,13 +234,13 @@ impl Pass<'_> {
 /// it does not wait.
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     // Read under the lock: nobody sends it meanwhile.
-    let _lock = Lock::try_take(&world.locks(), OUTBOX)?;
+    let owned = world.own(OUTBOX, Duration::ZERO)?;
     let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
     let relays = Relays::default();
-    let mut pass = Pass::begin(world, &relays, CancellationToken::new())?;
+    let mut pass = Pass::begin(world, &owned, &relays, CancellationToken::new())?;
     match world.read(&row.bytes) {
         Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
         Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,

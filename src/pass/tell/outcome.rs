@@ -1,5 +1,7 @@
 //! What became of a row, noted.
 
+use jiff::SignedDuration;
+
 use super::undelivered::{self, GivenUp};
 use super::{Item, Pass, ROUND};
 use crate::clean;
@@ -10,6 +12,9 @@ use crate::outbox::relay::Verdict;
 use crate::outbox::retry;
 use crate::pass::leftovers;
 use crate::state::{OutboxRow, OutboxState};
+
+/// So long a row waits that would be given up by a clock that may be wrong.
+const DOUBTED: SignedDuration = SignedDuration::from_hours(1);
 
 impl Pass<'_> {
     /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
@@ -35,7 +40,7 @@ impl Pass<'_> {
         }
         row.said = format!("given up: {place} is gone, and the message with it");
         self.told.remarks.push(format!("{}: {}", row.telling, row.said));
-        undelivered::tell_of_loss(self.world, &row)?;
+        undelivered::tell_of_loss(self.world, &self.owned, &row)?;
         self.finish(row, OutboxState::Failed)
     }
 
@@ -82,10 +87,10 @@ impl Pass<'_> {
             // Who has it must not get it again when what follows fails.
             keep_recipients(&mut item.row.telling, left);
             item.row.state = OutboxState::Sending;
-            self.world.store.resolve(std::slice::from_ref(&item.row))?;
+            self.world.store.resolve(&self.owned, std::slice::from_ref(&item.row))?;
         }
         let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause };
-        undelivered::file(self.world, &given_up, &item.original)
+        undelivered::file(self.world, &self.owned, &given_up, &item.original)
     }
 
     /// Tries again later, or gives up when it would be too late.
@@ -102,16 +107,21 @@ impl Pass<'_> {
         let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
         row.said = cause.to_owned();
         row.changed = now;
-        match (retry::next(row.attempts + 1, row.at, now, lifetime, chance), original) {
+        let next = match retry::next(row.attempts + 1, row.at, now, lifetime, chance) {
+            // By a clock that may be wrong nothing is given up.
+            None if !self.world.is_time_plausible()? => Some(now.saturating_add(DOUBTED).unwrap_or(now)),
+            next => next,
+        };
+        match (next, original) {
             (Some(due), _) => {
                 row.due = due;
                 row.state = OutboxState::Waiting;
                 self.told.later += 1;
-                self.world.store.resolve(&[row])
+                self.world.store.resolve(&self.owned, &[row])
             }
             (None, Some(original)) => self.give_up(Item { row, original }, cause),
             (None, None) => {
-                undelivered::tell_of_loss(self.world, &row)?;
+                undelivered::tell_of_loss(self.world, &self.owned, &row)?;
                 self.finish(row, OutboxState::Failed)
             }
         }
@@ -122,7 +132,7 @@ impl Pass<'_> {
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
             let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
-            undelivered::file(self.world, &given_up, &item.original)?;
+            undelivered::file(self.world, &self.owned, &given_up, &item.original)?;
         }
         item.row.said = cause.to_owned();
         self.finish(item.row, OutboxState::Failed)
@@ -150,7 +160,7 @@ impl Pass<'_> {
         if self.noted.is_empty() {
             return Ok(());
         }
-        self.world.store.resolve(&self.noted)?;
+        self.world.store.resolve(&self.owned, &self.noted)?;
         self.drop_bytes_of_noted()
     }
 

@@ -92,7 +92,7 @@ impl Pass<'_> {
     /// `fcc`. The answer is out, also when its copy cannot be filed.
     fn keep_copy(&mut self, item: &Item, sent: &Message, verdicts: &[Verdict]) {
         let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
-        if is_out && let Err(error) = fcc::file(self.world, &item.row, sent) {
+        if is_out && let Err(error) = fcc::file(self.world, &self.owned, &item.row, sent) {
             let telling = clean::line(item.row.telling.to_string().as_bytes());
             self.told.remarks.push(format!("no copy of {telling} was filed: {error}"));
         }
@@ -151,7 +151,7 @@ impl Pass<'_> {
 
     /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
     fn sender_refused(&mut self, item: Item, relay: &str, error: &Error) -> Result<bool> {
-        undelivered::tell_of_relay(self.world, relay, error)?;
+        undelivered::tell_of_relay(self.world, &self.owned, relay, error)?;
         let cause = clean::line(error.to_string().as_bytes());
         self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
         self.later(item, &cause).map(|()| true)
@@ -162,12 +162,12 @@ impl Pass<'_> {
     pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
         row.due = self.let_rest(relay, sender.to_owned(), &cause)?;
-        undelivered::tell_of_relay(self.world, relay, error)?;
+        undelivered::tell_of_relay(self.world, &self.owned, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
         row.said = cause;
         row.changed = self.world.now();
-        self.world.store.resolve(&[row])?;
+        self.world.store.resolve(&self.owned, &[row])?;
         self.told.later += 1;
         Ok(false)
     }
@@ -179,7 +179,7 @@ impl Pass<'_> {
         let now = self.world.now();
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
         let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
-        self.world.store.rest(&rest)?;
+        self.world.store.rest(&self.owned, &rest)?;
         self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
         self.rests.push(rest);
         Ok(until)
@@ -189,7 +189,7 @@ impl Pass<'_> {
     pub(super) fn wake(&mut self, relay: &str, own: &str) -> Result<()> {
         for rest in self.rests.iter_mut().filter(|rest| rest.concerns(relay, own) && rest.failures > 0) {
             (rest.failures, rest.until) = (0, Timestamp::UNIX_EPOCH);
-            self.world.store.rest(rest)?;
+            self.world.store.rest(&self.owned, rest)?;
         }
         Ok(())
     }

@@ -12,19 +12,20 @@ use crate::error::{Error, Result};
 use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
 use crate::pass::leftovers::remove;
 use crate::pass::{Cause, Notice, World};
+use crate::state::Owned;
 
 /// The local folder that they go to.
 const FOLDER: &str = "Recovered";
 
 /// Files what was set aside when the database was made anew, each message once. Call it under the outbox's lock.
-pub(super) fn salvage(world: &World) -> Result<()> {
+pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     let folder = world.set_aside();
     let names = world.disk.names(&folder).map_err(|e| Error::disk(format!("reading {}", folder.display()), e))?;
     if names.is_empty() {
         return Ok(());
     }
     let origin = Arc::new(Origin { account: OUTBOX.to_owned(), folder: RECOVERED.to_owned(), generation: 0 });
-    let mut committer = committer(world);
+    let mut committer = committer(world, owned);
     for name in names {
         let (key, path) = (Key::new(&origin, name.as_str()), folder.join(&name));
         // Known already: the run that filed it died before it could remove what it had found.
@@ -35,9 +36,10 @@ pub(super) fn salvage(world: &World) -> Result<()> {
         remove(world, &path)?;
     }
     let text = format!(
-        "The state folder holds no database any more, so a new one was made. Messages that waited to be sent on, and those \
-         that were sent on or discarded within the last 30 days, are in the folder {FOLDER} now. None of them is sent: \
-         look through them, and forward by hand what still has to go."
+        "The state is not the one that was left: its database was lost, or an older copy was put in its place. Messages \
+         that waited to be sent on, and those that were sent on or discarded within the last 30 days, are in the folder \
+         {FOLDER} now. None of them is sent: look through them, and forward by hand what still has to go. What waits in an \
+         older copy is put aside: see `mailsluice queue list`."
     );
     committer.notify(&Notice { cause: Cause::StateLost, account: OUTBOX.to_owned(), text })?;
     committer.finish()

@@ -1,32 +1,33 @@
 //! Whose turn it is to send.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Kind, Result};
 use crate::message::OUTBOX;
 use crate::pass::World;
-use crate::state::Lock;
+use crate::state::{Lock, Owned};
 
 /// So often it is looked whether the process before has ended.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The lock on the outbox. One process has it and one waits for it: what is put into the outbox while the first one is about
+/// The outbox as its owner. One process has it and one waits for it: what is put into the outbox while the first one is about
 /// to end is seen by the second. `None`: one waits already, or the time is over.
-pub(super) async fn turn(world: &World, is_over: &(dyn Fn() -> bool + Sync)) -> Result<Option<Lock>> {
+pub(super) async fn turn(world: &World, is_over: &(dyn Fn() -> bool + Sync)) -> Result<Option<Arc<Owned>>> {
     // No account can have such a name.
     let Some(_next) = unless_busy(Lock::try_take(&world.locks(), "(next to the outbox)"))? else { return Ok(None) };
     loop {
-        let lock = unless_busy(Lock::try_take(&world.locks(), OUTBOX))?;
-        if lock.is_some() || is_over() {
-            return Ok(lock);
+        let owned = unless_busy(world.own(OUTBOX, Duration::ZERO))?;
+        if owned.is_some() || is_over() {
+            return Ok(owned);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn unless_busy(lock: Result<Lock>) -> Result<Option<Lock>> {
-    match lock {
+fn unless_busy<T>(taken: Result<T>) -> Result<Option<T>> {
+    match taken {
         Err(e) if e.kind() == Kind::Busy => Ok(None),
-        lock => lock.map(Some),
+        taken => taken.map(Some),
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::clean;
 use crate::config::template::Template;
-use crate::deliver::{find_orphans, recover};
+use crate::deliver::recover;
 use crate::error::{Error, Result};
 use crate::filter::Engine;
-use crate::message::{Key, Message, OUTBOX, Origin, written_for};
-use crate::pass::{Cause, Committer, Decide, Notice, World, leftovers};
-use crate::state::OutboxRow;
+use crate::message::{Key, Message, OUTBOX, Origin};
+use crate::pass::resume::resume_others;
+use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
+use crate::state::{OutboxRow, Owned};
 
 /// A row that was given up, for these recipients.
 pub(super) struct GivenUp<'a> {
@@ -22,9 +23,9 @@ pub(super) struct GivenUp<'a> {
 
 /// Files the message once, and a notice beside it. Nobody outside is told: a bounce to whoever wrote it would hit the
 /// wrong one.
-pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
+pub(super) fn file(world: &World, owned: &Arc<Owned>, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
     let GivenUp { item, to, left, cause } = given_up;
-    let mut committer = committer(world);
+    let mut committer = committer(world, owned);
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
     // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already.
     let key = Key::new(&Arc::new(origin), item.id.to_string());
@@ -45,7 +46,7 @@ pub(super) fn file(world: &World, given_up: &GivenUp<'_>, original: &Message) ->
 }
 
 /// The message of a row cannot be read any more, so there is nothing to file.
-pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
+pub(super) fn tell_of_loss(world: &World, owned: &Arc<Owned>, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
@@ -53,47 +54,45 @@ pub(super) fn tell_of_loss(world: &World, row: &OutboxRow) -> Result<()> {
         row.said,
         row.entry
     );
-    notify(world, Cause::Undelivered(row.id, 0), text)
+    notify(world, owned, Cause::Undelivered(row.id, 0), text)
 }
 
 /// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
-pub(super) fn tell_of_limit(world: &World, text: &str) -> Result<()> {
+pub(super) fn tell_of_limit(world: &World, owned: &Arc<Owned>, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
-    notify(world, Cause::LimitReached, text)
+    notify(world, owned, Cause::LimitReached, text)
 }
 
 /// A relay that only the user can help, once a day.
-pub(super) fn tell_of_relay(world: &World, relay: &str, error: &Error) -> Result<()> {
+pub(super) fn tell_of_relay(world: &World, owned: &Arc<Owned>, relay: &str, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
     }
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    notify(world, Cause::RelayRefuses(relay.to_owned()), text)
+    notify(world, owned, Cause::RelayRefuses(relay.to_owned()), text)
 }
 
 /// A notice with no message beside it.
-fn notify(world: &World, cause: Cause, text: String) -> Result<()> {
-    let mut committer = committer(world);
+fn notify(world: &World, owned: &Arc<Owned>, cause: Cause, text: String) -> Result<()> {
+    let mut committer = committer(world, owned);
     committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
 
 /// What is filed from here has an account of its own: the lock on the outbox is its lock.
-pub(super) fn committer(world: &World) -> Committer {
+pub(super) fn committer(world: &World, owned: &Arc<Owned>) -> Committer {
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    Committer::new(world, OUTBOX, engine, Template::inbox())
+    Committer::new(world, owned, OUTBOX, engine, Template::inbox())
 }
 
 /// What an interrupted process was filing is finished before anything is sent.
-pub(super) fn resume(world: &World) -> Result<()> {
-    recover(&*world.disk, &*world.store, OUTBOX, world.now())?;
-    // What was staged and not recorded is filed again from the row that it is about.
-    for account in [OUTBOX.to_owned(), written_for(OUTBOX)] {
-        for orphan in find_orphans(&*world.disk, world.folders.root(), &account)? {
-            leftovers::remove(world, &orphan.path)?;
-        }
-    }
-    Ok(())
+pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
+    let recovered = recover(&*world.disk, &*world.store, world.folders.root(), owned)?;
+    // What was recorded and stands nowhere, or was staged and not recorded, is filed again from the row that it is about.
+    recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
+    Leftovers::find(world, owned)?.remove_all(world)?;
+    owned.is_cleared();
+    resume_others(world)
 }

@@ -2,13 +2,14 @@
 
 use std::io::Read;
 
-use async_imap::imap_proto::{MailboxDatum, Response, StatusAttribute};
+use imap_proto::{MailboxDatum, Response, StatusAttribute};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use tokio::io::AsyncWriteExt;
 
-use super::session::{Refusal, Session, mailbox, quoted, refused};
+use super::names::{mailbox, quoted};
+use super::session::{Refusal, Session, refused};
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Flag, Flags, Message};

@@ -2,20 +2,23 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use async_imap::imap_proto::{AttributeValue, RequestId, Response};
+use imap_proto::{AttributeValue, RequestId, Response};
 
-use super::search::uid_set;
 use super::session::{refused, uid_in};
+use super::sets::uid_set;
 use super::{ImapSource, uid_of};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};
-use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
+use crate::safeguard::Safeguard;
+use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whole};
 
 /// So many batches are asked for before the first is read, so that the server never waits for us.
 const IN_FLIGHT: usize = 2;
 /// A batch that turns out so large is taken no further: the server announced less than it sends, and memory is
 /// bounded whatever it says. The rest is asked for one by one.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
+/// After so many failures in a row the rest waits: a server that only lists would hold the account for hours.
+const MOST_FAILURES: u32 = 200;
 
 impl ImapSource {
     /// Fetches messages of the open folder.
@@ -42,21 +45,41 @@ impl ImapSource {
             by_itself.extend(missing);
             out.send(items, room).await;
         }
-        for message in by_itself {
+        let small = by_itself.into_iter().map(|message| (message, false));
+        self.fetch_alone(small.chain(big.into_iter().map(|message| (message, true))), out).await
+    }
+
+    /// One message after the other; second, whether in windows.
+    async fn fetch_alone<'w>(
+        &mut self,
+        messages: impl Iterator<Item = (&'w Listed, bool)>,
+        out: &Outlet,
+    ) -> Result<()> {
+        let mut failures = 0;
+        for (message, in_windows) in messages {
             if out.is_over() {
                 return Ok(());
             }
-            let room = out.room(message.announced).await;
-            let item = self.fetch_single(message).await?;
-            out.send(vec![item], room).await;
-        }
-        for message in big {
-            if out.is_over() {
-                return Ok(());
+            let room = out.room(if in_windows { WINDOW } else { message.size() }).await;
+            let item = match in_windows {
+                true => self.fetch_in_windows(message).await,
+                false => self.fetch_single(message).await,
+            };
+            match item {
+                Ok(item) => {
+                    failures = if matches!(item, Item::Failed(..)) { failures + 1 } else { 0 };
+                    out.send(vec![item], room).await;
+                }
+                Err(e) => {
+                    let key = Key::new(&self.open, message.id.clone());
+                    out.send(broken_at(key, &e).into_iter().collect(), room).await;
+                    return Err(e);
+                }
             }
-            let room = out.room(WINDOW).await;
-            let item = self.fetch_in_windows(message).await?;
-            out.send(vec![item], room).await;
+            if failures == MOST_FAILURES && Safeguard::BoundedNumbers.is_on() {
+                let cause = "the server gives nothing for many messages in a row; the others wait for the next pass";
+                return Err(Error::transient(Kind::Protocol, cause));
+            }
         }
         Ok(())
     }
@@ -83,11 +106,16 @@ impl ImapSource {
             .finish(tag, |reply| {
                 if let Some((uid, Some(body))) = body_in(reply)
                     && bytes < MOST_BYTES
-                    && !is_empty_by_mistake(body, &waiting, uid)
-                    && let Some(listed) = waiting.remove(&uid)
+                    && let Some(listed) = waiting.get(&uid).copied()
+                    && whole::judge(listed.announced, body.len() as u64).is_ok()
                 {
+                    waiting.remove(&uid);
                     bytes += body.len();
-                    items.push(Item::Fetched(listed.fetched(Key::uid(&origin, uid), Bytes::Memory(to_lf(body)))));
+                    items.push(listed.item(
+                        Key::new(&origin, listed.id.clone()),
+                        Bytes::Memory(to_lf(body)),
+                        body.len() as u64,
+                    ));
                 }
                 Ok(())
             })
@@ -99,10 +127,7 @@ impl ImapSource {
             Err(e) => {
                 // The connection is gone. What arrived whole is kept; the message in which it broke is noted, for
                 // it may be the reason.
-                if let Some(suspect) = missing.first() {
-                    let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
-                    items.push(Item::Failed(Key::new(&origin, suspect.id.clone()), cause));
-                }
+                items.extend(missing.first().and_then(|m| broken_at(Key::new(&origin, m.id.clone()), &e)));
                 out.send(items, Room::default()).await;
                 Err(e)
             }
@@ -113,7 +138,6 @@ impl ImapSource {
         let key = Key::new(&self.open, listed.id.clone());
         let tag = self.ask(std::slice::from_ref(listed)).await?;
         let wanted = key.as_uid();
-        let mut answered = false;
         let mut body = None;
         let reply = self
             .session
@@ -121,79 +145,43 @@ impl ImapSource {
                 if let Some((uid, found)) = body_in(reply)
                     && Some(uid) == wanted
                 {
-                    answered = true;
-                    body = found.map(to_lf).or(body.take());
+                    body = found.map(|found| (to_lf(found), found.len() as u64)).or(body.take());
                 }
                 Ok(())
             })
             .await?;
         Ok(match (reply, body) {
             (Err(refusal), _) => Item::Failed(key, refused("UID FETCH", &refusal.line)),
-            (Ok(_), Some(body)) if !body.is_empty() || listed.announced == 0 => {
-                Item::Fetched(listed.fetched(key, Bytes::Memory(body)))
-            }
-            (Ok(_), None) if !answered => Item::Vanished(key),
-            (Ok(_), _) => {
-                Item::Failed(key, Error::transient(Kind::Protocol, "the server lists it and sends nothing for it"))
-            }
+            (Ok(_), Some((body, came))) => listed.item(key, Bytes::Memory(body), came),
+            (Ok(_), None) => self.not_given(key).await?,
         })
     }
 
-    /// Fetches a big message piece by piece into the spool, so that it never stands in memory.
-    async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<Item> {
-        let key = Key::new(&self.open, listed.id.clone());
-        let mut writer = self.spool.begin(&key)?;
-        let mut offset = 0;
-        loop {
-            let set = uid_set(uid_of(&listed.id).into_iter());
-            let tag = self.session.send(&format!("UID FETCH {set} (UID BODY.PEEK[]<{offset}.{WINDOW}>)")).await?;
-            let mut received = None;
-            let reply = self
-                .session
-                .finish(&tag, |reply| {
-                    if let Some((uid, Some(piece))) = body_in(reply)
-                        && Some(uid) == key.as_uid()
-                    {
-                        writer.write_wire(piece)?;
-                        received = Some(piece.len() as u64);
-                    }
-                    Ok(())
-                })
-                .await?;
-            if let Err(refusal) = reply {
-                return Ok(Item::Failed(key, refused("UID FETCH", &refusal.line)));
-            }
-            match received {
-                None if offset == 0 => return Ok(Item::Vanished(key)),
-                None => {
-                    return Ok(Item::Failed(
-                        key,
-                        Error::transient(Kind::Protocol, "the server stopped in the middle of it"),
-                    ));
-                }
-                Some(length) if length < WINDOW => break,
-                Some(length) => offset += length,
-            }
-            if offset > most_of(listed.announced) {
-                return Ok(Item::Failed(key, Error::permanent(Kind::Protocol, "it does not end")));
-            }
+    /// The server gave nothing for it: it vanished, or it is listed all the same, and that is a failure.
+    pub(super) async fn not_given(&mut self, key: Key) -> Result<Item> {
+        let uid: Vec<u32> = key.as_uid().into_iter().collect();
+        if self.still_listed(&uid).await?.is_empty() {
+            return Ok(Item::Vanished(key));
         }
-        Ok(Item::Fetched(listed.fetched(key, writer.finish()?)))
+        let cause = "the server lists it and sends nothing for it";
+        Ok(Item::Failed(key, Error::transient(Kind::Protocol, cause)))
     }
+}
+
+/// The message at which a connection broke: it may be the reason.
+fn broken_at(key: Key, error: &Error) -> Option<Item> {
+    let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
+    let cause = || Error::transient(error.kind(), "the connection broke while it was fetched");
+    (!is_ours).then(|| Item::Failed(key, cause()))
 }
 
 /// The UID and the body of a FETCH reply. The body is absent in replies about flags and NIL where the server has
 /// none (iCloud, and others for messages they list but cannot read).
-fn body_in<'r>(reply: &'r Response<'_>) -> Option<(u32, Option<&'r [u8]>)> {
+pub(super) fn body_in<'r>(reply: &'r Response<'_>) -> Option<(u32, Option<&'r [u8]>)> {
     let Response::Fetch(_, attributes) = reply else { return None };
     let body = attributes.iter().find_map(|a| match a {
         AttributeValue::BodySection { section: None, data, .. } => Some(data.as_deref()),
         _ => None,
     });
     Some((uid_in(attributes)?, body.flatten()))
-}
-
-/// Some servers answer a broken message with an empty one; filing that as mail would hide the real one.
-fn is_empty_by_mistake(body: &[u8], waiting: &HashMap<u32, &Listed>, uid: u32) -> bool {
-    body.is_empty() && waiting.get(&uid).is_some_and(|m| m.announced > 0)
 }

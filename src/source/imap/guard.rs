@@ -1,16 +1,10 @@
-//! A stream that lets through only what the IMAP parser can bear.
+//! What the IMAP parser can bear.
 //!
-//! imap-proto recurses without a limit (a thousand parentheses overflow a 2 MiB stack), async-imap allocates what
-//! a literal promises (500 MB for a 40-byte line) and parses an endless line again for every 4 KiB. So bytes
-//! are looked at before they get there: lines, literals and nesting are bounded here. And imap-proto takes some
-//! replies for nonsense when it sees only their beginning (`* ID ("name"`), so it gets lines whole, however the network
-//! cut them.
+//! imap-proto recurses without a limit: a thousand parentheses overflow a 2 MiB stack. And what promises a literal of
+//! 500 MB has 40 bytes. So a server's bytes are looked at before they are kept: lines, literals and nesting are bounded
+//! here, and where a reply ends is found without the parser.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::source::WINDOW;
 
@@ -24,104 +18,13 @@ const MAX_DEPTH: u32 = 64;
 const TEXTS: [&[u8]; 5] = [b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"];
 /// So many bytes at the beginning of a reply tell its kind: `* PREAUTH`.
 const BEGINNING: usize = 9;
-const BUFFER: usize = 64 * 1024;
-
-/// Reads through a checked 64 KiB buffer, writes through.
-#[derive(Debug)]
-pub(super) struct Guard<S> {
-    inner: S,
-    buffer: Box<[u8]>,
-    start: usize,
-    /// So far bytes may be given out.
-    ready: usize,
-    end: usize,
-    checker: Checker,
-}
-
-impl<S> Guard<S> {
-    pub(super) fn new(inner: S) -> Self {
-        Self {
-            inner,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
-            start: 0,
-            ready: 0,
-            end: 0,
-            checker: Checker::default(),
-        }
-    }
-
-    /// The stream underneath.
-    pub(super) fn stream(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
-    pub(super) fn into_parts(self) -> (S, bool) {
-        (self.inner, self.start < self.end || self.checker.is_inside())
-    }
-
-    /// Moves what waits to the front of a buffer that has no room behind it.
-    fn make_room(&mut self) {
-        if self.start == self.end || self.end == self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.ready, self.end) = (0, self.ready - self.start, self.end - self.start);
-        }
-    }
-
-    /// Whole lines and all of a literal may be given out; a line only when it is longer than the buffer.
-    fn ready(&self) -> usize {
-        let waiting = &self.buffer[self.start..self.end];
-        if self.checker.literal > 0 || waiting.len() == self.buffer.len() {
-            return self.end;
-        }
-        memchr::memrchr(b'\n', waiting).map_or(self.start, |at| self.start + at + 1)
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        while this.start == this.ready {
-            this.make_room();
-            let mut fresh = ReadBuf::new(&mut this.buffer[this.end..]);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut fresh))?;
-            let read = fresh.filled().len();
-            this.checker.check(&this.buffer[this.end..this.end + read])?;
-            this.end += read;
-            this.ready = if read == 0 { this.end } else { this.ready() };
-            if read == 0 {
-                break;
-            }
-        }
-        let room = out.remaining().min(this.ready - this.start);
-        let piece = &this.buffer[this.start..this.start + room];
-        // Where the reader has no room for all of it, it gets the lines that fit.
-        let length = memchr::memrchr(b'\n', piece).map_or(room, |at| at + 1);
-        out.put_slice(&piece[..length]);
-        this.start += length;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guard<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
-    }
-}
-
 /// Follows the framing of a server's bytes.
 #[derive(Debug, Default)]
-struct Checker {
+pub(super) struct Checker {
     /// Bytes of a literal still to come.
     literal: u64,
+    /// A literal continues the line, even one of no bytes.
+    continues: bool,
     /// Bytes of all literals of the reply so far.
     literals: u64,
     beginning: [u8; BEGINNING],
@@ -144,22 +47,27 @@ enum Announcement {
 
 impl Checker {
     /// Whether a reply has begun and not ended.
-    fn is_inside(&self) -> bool {
+    pub(super) fn is_inside(&self) -> bool {
         self.line > 0
     }
 
-    fn check(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
+    /// Takes what it can of `bytes`: so many, up to the end of the reply if it is among them.
+    pub(super) fn check(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
+        let mut at = 0;
+        while at < bytes.len() {
             if self.literal > 0 {
-                let skip = usize::try_from(self.literal).unwrap_or(usize::MAX).min(bytes.len());
+                let skip = usize::try_from(self.literal).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.literal -= skip as u64;
-                bytes = &bytes[skip..];
+                at += skip;
                 continue;
             }
-            self.byte(bytes[0])?;
-            bytes = &bytes[1..];
+            self.byte(bytes[at])?;
+            at += 1;
+            if self.line == 0 {
+                return Ok((at, true));
+            }
         }
-        Ok(())
+        Ok((at, false))
     }
 
     fn byte(&mut self, byte: u8) -> io::Result<()> {
@@ -173,8 +81,8 @@ impl Checker {
         self.announcement = self.announce(byte)?;
         match byte {
             b'\n' => {
-                // A literal continues the line, and the nesting with it.
-                if self.literal == 0 {
+                // The nesting goes on with the line.
+                if !std::mem::take(&mut self.continues) {
                     (self.line, self.depth, self.literals) = (0, 0, 0);
                 }
                 (self.quoted, self.escaped) = (false, false);
@@ -220,7 +128,7 @@ impl Checker {
                 if self.is_text() {
                     return Err(refused("a text that ends like a literal"));
                 }
-                self.literal = n;
+                (self.literal, self.continues) = (n, true);
                 Announcement::None
             }
             _ => Announcement::None,
@@ -236,8 +144,17 @@ fn refused(what: &str) -> io::Error {
 mod tests {
     use super::*;
 
+    /// Checks reply after reply.
+    fn check_with(checker: &mut Checker, bytes: &[u8]) -> io::Result<()> {
+        let mut at = 0;
+        while at < bytes.len() {
+            at += checker.check(&bytes[at..])?.0;
+        }
+        Ok(())
+    }
+
     fn check(bytes: &[u8]) -> io::Result<()> {
-        Checker::default().check(bytes)
+        check_with(&mut Checker::default(), bytes)
     }
 
     #[test]
@@ -259,54 +176,17 @@ mod tests {
         assert!(check(&vec![b'x'; MAX_LINE + 1]).is_err());
     }
 
-    #[tokio::test]
-    async fn lines_come_whole_however_they_were_cut() {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let replies = b"* ID (\"name\" NIL)\r\n* 1 FETCH (BODY[] {3}\r\na\nb)\r\nm1 OK\r\n";
-        let (server, mut client) = tokio::io::duplex(1);
-        let mut guard = Guard::new(server);
-        let send = async {
-            client.write_all(replies).await.unwrap();
-            drop(client);
-        };
-        let receive = async {
-            let (mut all, mut piece) = (Vec::new(), [0; 4096]);
-            loop {
-                let read = guard.read(&mut piece).await.unwrap();
-                if read == 0 {
-                    return all;
-                }
-                let in_literal =
-                    all.ends_with(b"{3}\r\n") || all.ends_with(b"{3}\r\na") || all.ends_with(b"{3}\r\na\n");
-                all.extend_from_slice(&piece[..read]);
-                assert!(all.ends_with(b"\n") || in_literal, "{:?}", String::from_utf8_lossy(&all));
-            }
-        };
-        let ((), all) = tokio::join!(send, receive);
-        assert_eq!(all, replies);
-    }
-
-    #[tokio::test]
-    async fn a_line_longer_than_the_buffer_comes_through_in_pieces() {
-        use tokio::io::AsyncReadExt;
-        let line = [b"* SEARCH", " 1".repeat(200_000).as_bytes(), b"\r\nrest"].concat();
-        let mut guard = Guard::new(tokio::io::join(&line[..], tokio::io::sink()));
-        let mut all = Vec::new();
-        guard.read_to_end(&mut all).await.unwrap();
-        assert_eq!(all, line, "and the rest at the end of the stream");
-    }
-
     #[test]
     fn the_literals_of_one_reply_are_bounded_together() {
         let mut checker = Checker::default();
-        checker.check(b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
-        checker.check(&vec![b'x'; 9_000_000]).unwrap();
-        assert!(checker.check(b" BODY[] {9000000}\r\n").is_err());
+        check_with(&mut checker, b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
+        check_with(&mut checker, &vec![b'x'; 9_000_000]).unwrap();
+        assert!(check_with(&mut checker, b" BODY[] {9000000}\r\n").is_err());
         let mut checker = Checker::default();
         for _ in 0..2 {
-            checker.check(b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
-            checker.check(&vec![b'x'; 9_000_000]).unwrap();
-            checker.check(b")\r\n").unwrap();
+            check_with(&mut checker, b"* 1 FETCH (BODY[] {9000000}\r\n").unwrap();
+            check_with(&mut checker, &vec![b'x'; 9_000_000]).unwrap();
+            check_with(&mut checker, b")\r\n").unwrap();
         }
     }
 
@@ -325,9 +205,15 @@ mod tests {
         let bytes = b"* 1 FETCH (BODY[] {3}\r\n(((\r\n)\r\n* OK {5}x (\r\n";
         for cut in 0..bytes.len() {
             let mut checker = Checker::default();
-            checker.check(&bytes[..cut]).unwrap();
-            checker.check(&bytes[cut..]).unwrap();
+            check_with(&mut checker, &bytes[..cut]).unwrap();
+            check_with(&mut checker, &bytes[cut..]).unwrap();
             assert_eq!((checker.literal, checker.depth, checker.line), (0, 0, 0), "{cut}");
         }
+    }
+
+    #[test]
+    fn a_literal_of_no_bytes_does_not_end_its_reply() {
+        let reply = b"* 1 FETCH (BODY[] {0}\r\n UID 1)\r\n";
+        assert_eq!(Checker::default().check(reply).unwrap(), (reply.len(), true));
     }
 }

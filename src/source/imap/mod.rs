@@ -1,24 +1,32 @@
-//! IMAP4rev1 (RFC 3501): async-imap frames and parses, everything else is ours.
+//! IMAP4rev1 (RFC 3501): imap-proto parses, everything else is ours.
 //!
-//! async-imap's convenience calls report NO, BAD and a dead connection as success, so none is called: commands
-//! are written here and every reply is read to its tagged line (`session`). Between the socket and its parser
-//! stands a `guard` that bounds what a server can make it do.
+//! Commands are written here and every reply is read to its tagged line (`session`). Between the socket and the parser
+//! stand a `guard` that bounds what a server can make us do, `replies` that puts each together, and `mend` that says in
+//! other words what the parser would misread.
 
 pub mod append;
 mod fetch;
 mod folders;
 mod guard;
+mod listing;
+mod mend;
 mod mutf7;
+mod names;
+mod replies;
 mod search;
 mod session;
+mod sets;
 mod settle;
+mod windows;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Listing, Spool};
 use crate::config::{Account, Folders, Retention};
 use crate::error::{Error, Kind, Result};
-use crate::message::Origin;
+use crate::message::{Origin, uid_in_id};
+use listing::Uids;
 use session::Session;
 
 /// A logged-in connection and the folder that is open on it.
@@ -31,6 +39,10 @@ pub struct ImapSource {
     except: Vec<String>,
     /// The server's hierarchy delimiter; the config, the rules and the journal always say `/`.
     delimiter: Option<char>,
+    /// Names as the server spells them, where they differ or were listed.
+    spelled: HashMap<String, String>,
+    /// Whether `move_to` names a folder below another.
+    moves_below: bool,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
@@ -38,16 +50,18 @@ pub struct ImapSource {
 
 impl ImapSource {
     /// Connects, protects the connection and logs in.
-    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
+    pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         let session = Session::connect(account).await?;
-        let origin = Origin { account: account.name.clone(), folder: String::new(), generation: 0 };
+        let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
         Ok(Self {
             session,
             spool,
-            account: account.name.clone(),
+            account: space.to_owned(),
             folders: account.folders.clone(),
             except: account.except.clone(),
             delimiter: None,
+            spelled: HashMap::new(),
+            moves_below: matches!(&account.retention, Retention::MoveTo(folder) if folder.contains('/')),
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
         })
@@ -55,7 +69,7 @@ impl ImapSource {
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
-        let selected = self.session.select(&self.on_server(folder), self.writes).await?;
+        let selected = self.session.select(&self.on_server(folder)?, folder, self.writes).await?;
         let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
             // Refused, so that the other folders are fetched all the same.
             Error::permanent(
@@ -64,17 +78,11 @@ impl ImapSource {
             )
         })?;
         self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
-        let uids = self.session.search_uids(selected.exists, "ALL").await?;
-        // Fewer is a listing cut short; more is mail that arrived meanwhile.
-        let odd = (uids.len() < selected.exists as usize)
-            .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, uids.len()));
-        let ids = uids.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd })
-    }
-
-    /// A folder's name as the server spells it.
-    fn on_server(&self, folder: &str) -> String {
-        self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
+        let Uids { found, is_short } = self.session.list_uids(selected.exists).await?;
+        let odd = is_short
+            .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
+        let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short })
     }
 
     /// Says goodbye; the answer is not waited for long, since nothing depends on it.
@@ -85,5 +93,5 @@ impl ImapSource {
 }
 
 fn uid_of(id: &[u8]) -> Option<u32> {
-    std::str::from_utf8(id).ok()?.parse().ok()
+    uid_in_id(id)
 }

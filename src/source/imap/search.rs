@@ -1,64 +1,33 @@
 //! Which messages there are: SEARCH, and the metadata of those that matter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use async_imap::imap_proto::{AttributeValue, MailboxDatum, Response};
+use imap_proto::{AttributeValue, MailboxDatum, Response};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::session::{Session, refused, uid_in};
+use super::session::{Session, uid_in};
+use super::sets::{pieces, uid_set};
 use super::{ImapSource, uid_of};
 use crate::config::Select;
-use crate::error::Result;
-use crate::message::{Flag, Flags, head_hash, to_lf};
+use crate::error::{Kind, Result};
+use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
+use crate::safeguard::Safeguard;
+use crate::source::whole::plausible;
 use crate::source::{Details, Listed};
 
-/// So many messages are listed by one SEARCH: the parser reads a reply anew for every 4 KiB, so its time grows with
-/// the square of the line. One line with 320,000 UIDs takes it seconds.
-const SEARCH_STEP: u32 = 5_000;
-/// So many SEARCHes are sent before the first answer is read.
-const SEARCHES_IN_FLIGHT: usize = 16;
-/// So many UIDs are named in one command.
-const STEP: usize = 1_000;
 /// So many keywords of a message are carried over; servers set no bound.
 const MAX_KEYWORDS: usize = 50;
 
 impl Session {
-    /// The UIDs of messages that satisfy `criteria`, ascending, each once.
-    pub(super) async fn search_uids(&mut self, exists: u32, criteria: &str) -> Result<Vec<u32>> {
-        // Sequence numbers only cut the listing into pieces; a message that slips between two of them because
-        // another client expunged one is listed next time.
-        let starts: Vec<u32> = (1..=exists).step_by(SEARCH_STEP as usize).collect();
-        let mut uids = Vec::new();
-        for ahead in starts.chunks(SEARCHES_IN_FLIGHT) {
-            let mut asked = Vec::with_capacity(ahead.len());
-            for first in ahead {
-                let last = first.saturating_add(SEARCH_STEP - 1).min(exists);
-                asked.push(self.send(&format!("UID SEARCH {first}:{last} {criteria}")).await?);
-            }
-            for tag in asked {
-                let answer = self.finish(&tag, |reply| {
-                    if let Response::MailboxData(MailboxDatum::Search(found)) = reply {
-                        uids.extend(found.iter().filter(|uid| **uid != 0));
-                    }
-                    Ok(())
-                });
-                answer.await?.map_err(|refusal| refused("UID SEARCH", &refusal.line))?;
-            }
-        }
-        uids.sort_unstable();
-        uids.dedup();
-        Ok(uids)
-    }
-
     /// Of these UIDs, those that satisfy `criteria`.
     pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
         let mut wanted = Vec::new();
-        for chunk in uids.chunks(STEP) {
+        for chunk in pieces(uids, |uid| Some(*uid)) {
             let set = uid_set(chunk.iter().copied());
             let mut found = BTreeSet::new();
-            self.run(&format!("UID SEARCH UID {set} {criteria}"), |reply| {
+            self.run(format!("UID SEARCH UID {set} {criteria}").trim_end(), |reply| {
                 if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
                     found.extend(uids.iter().copied());
                 }
@@ -83,61 +52,89 @@ impl ImapSource {
         let uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
         let found = self.session.search_among(&uids, &criteria).await;
         let found = found.map_err(|e| e.while_doing("the account's selection"))?;
-        Ok(found.into_iter().map(|uid| uid.to_string().into_bytes()).collect())
+        let asked = by_uid(&ids);
+        Ok(found.iter().filter_map(|uid| asked.get(uid).map(|id| id.to_vec())).collect())
     }
 
-    /// Size, flags and, if wanted, date and header hash of messages.
+    /// Size, flags and, if wanted, date and header hash of messages. What the server lists and does not describe is in
+    /// the result all the same, with nothing known of it: perhaps it can be fetched, and if not, that is a failure.
     pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
-        let header = if details.head_hash { " BODY.PEEK[HEADER]" } else { "" };
+        let mut uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
+        uids.sort_unstable();
         let mut listed = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(STEP) {
-            let set = uid_set(chunk.iter().filter_map(|id| uid_of(id)));
-            let command = format!("UID FETCH {set} (UID FLAGS RFC822.SIZE INTERNALDATE{header})");
-            let mut found = Vec::new();
-            self.session
-                .run(&command, |reply| {
-                    if let Response::Fetch(_, attributes) = reply {
-                        found.extend(listed_of(attributes));
-                    }
-                    Ok(())
-                })
-                .await?;
-            // Replies come in any order and may speak of messages nobody asked about.
-            found.sort_by_key(|m: &Listed| uid_of(&m.id));
-            found.dedup_by(|a, b| a.id == b.id);
-            found.retain(|m| holds(chunk, &m.id));
-            listed.append(&mut found);
+        for chunk in pieces(&uids, |uid| Some(*uid)) {
+            let mut found = self.describe_chunk(chunk, details).await?;
+            let silent: Vec<u32> = chunk.iter().copied().filter(|uid| !found.contains_key(uid)).collect();
+            for uid in self.still_listed(&silent).await? {
+                found.insert(uid, Listed::unknown(uid.to_string().into_bytes()));
+            }
+            listed.extend(found);
         }
-        Ok(listed)
+        // Under the ids that were asked for.
+        let asked = by_uid(ids);
+        let as_asked = |(uid, one): (u32, Listed)| match asked.get(&uid) {
+            Some(id) => Listed { id: id.to_vec(), ..one },
+            None => one,
+        };
+        Ok(listed.into_iter().map(as_asked).collect())
+    }
+
+    async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {
+        let header = if details.head { " BODY.PEEK[HEADER]" } else { "" };
+        let set = uid_set(uids.iter().copied());
+        let command = format!("UID FETCH {set} (UID FLAGS RFC822.SIZE INTERNALDATE{header})");
+        let mut found: BTreeMap<u32, Listed> = BTreeMap::new();
+        let each = |reply: &Response<'_>| {
+            // Replies come in any order and may speak of messages nobody asked about.
+            if let Response::Fetch(_, attributes) = reply
+                && let Some(uid) = uid_in(attributes)
+                && uids.binary_search(&uid).is_ok()
+                && let Some(one) = listed_of(uid, attributes, details)
+            {
+                found.entry(uid).or_insert(one);
+            }
+            Ok(())
+        };
+        self.session.run(&command, each).await?;
+        Ok(found)
+    }
+
+    /// Of these messages, of which the server said nothing, those that it lists all the same.
+    pub(super) async fn still_listed(&mut self, uids: &[u32]) -> Result<Vec<u32>> {
+        if uids.is_empty() || !Safeguard::NotGivenIsFailed.is_on() {
+            return Ok(Vec::new());
+        }
+        match self.session.search_among(uids, "").await {
+            Err(error) if error.kind() != Kind::Refused => Err(error),
+            // Nothing says that they are gone.
+            found => Ok(found.unwrap_or_else(|_| uids.to_vec())),
+        }
     }
 }
 
-/// Whether `id` is among ids in ascending order of their numbers.
-fn holds(ascending: &[Vec<u8>], id: &[u8]) -> bool {
-    ascending.binary_search_by_key(&uid_of(id), |known| uid_of(known)).is_ok()
+fn by_uid(ids: &[Vec<u8>]) -> HashMap<u32, &[u8]> {
+    ids.iter().filter_map(|id| Some((uid_of(id)?, &**id))).collect()
 }
 
-fn listed_of(attributes: &[AttributeValue<'_>]) -> Option<Listed> {
-    let uid = uid_in(attributes)?;
-    let mut listed = Listed {
-        id: uid.to_string().into_bytes(),
-        announced: 0,
-        arrived: None,
-        flags: Flags::default(),
-        head_hash: None,
-    };
-    let mut has_size = false;
+/// What a reply says about a message; `None` where it is about flags that another client changed just now.
+fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> Option<Listed> {
+    let mut listed = Listed::unknown(uid.to_string().into_bytes());
+    let mut is_answer = false;
     for attribute in attributes {
         match attribute {
-            AttributeValue::Rfc822Size(size) => (listed.announced, has_size) = (u64::from(*size), true),
+            AttributeValue::Rfc822Size(size) => {
+                (listed.announced, is_answer) = (plausible(u64::from(*size)), true);
+            }
             AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
-            AttributeValue::InternalDate(date) => listed.arrived = internal_date(date),
-            AttributeValue::BodySection { data: Some(head), .. } => listed.head_hash = Some(head_hash(&to_lf(head))),
+            AttributeValue::InternalDate(date) => (listed.arrived, is_answer) = (internal_date(date), true),
+            AttributeValue::BodySection { data: Some(head), .. } if details.head => {
+                let head = to_lf(head);
+                (listed.head_hash, listed.dress) = (Some(head_hash(head_of(&head))), Some(dress_hash(&head)));
+            }
             _ => {}
         }
     }
-    // A reply without size is about flags that another client changed just now.
-    has_size.then_some(listed)
+    is_answer.then_some(listed)
 }
 
 pub(super) fn flags_of<S: AsRef<str>>(flags: &[S]) -> Flags {
@@ -171,29 +168,9 @@ fn criteria(select: &Select, now: Timestamp) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-/// UIDs as a sequence set with ranges: `1:4,7`.
-pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for uid in uids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
-            _ => ranges.push((uid, uid)),
-        }
-    }
-    let text = |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}:{last}") };
-    ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sets_have_ranges() {
-        assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
-        assert_eq!(uid_set([u32::MAX].into_iter()), "4294967295");
-        assert_eq!(uid_set(std::iter::empty()), "");
-    }
 
     #[test]
     fn keywords_are_carried_over_within_bounds() {

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use async_imap::Client;
-use async_imap::imap_proto::{
-    AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status,
-};
+use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
-use super::guard::Guard;
-use super::mutf7;
+use super::mend::mend;
+use super::names::quoted;
+use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::{self, Stream, deadline, sasl, within};
@@ -18,13 +16,19 @@ use crate::source::login_refused;
 
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
+/// So many replies of a session may be in words that nobody knows.
+const MAX_UNREADABLE: u32 = 1_000;
 
 /// A connection with a command loop.
 #[derive(Debug)]
 pub(super) struct Session {
-    client: Client<Guard<Stream>>,
+    replies: Replies<Stream>,
     host: String,
     tag: u32,
+    unreadable: u32,
+    is_greeted: bool,
+    /// UIDVALIDITY of the open folder, and whether the server named another one since.
+    generation: (Option<u32>, bool),
     capabilities: Vec<String>,
 }
 
@@ -66,8 +70,16 @@ impl Session {
     }
 
     fn over(stream: Stream, host: &str) -> Self {
-        let client = Client::new(Guard::new(stream));
-        Self { client, host: host.to_owned(), tag: 0, capabilities: Vec::new() }
+        let replies = Replies::new(stream);
+        Self {
+            replies,
+            host: host.to_owned(),
+            tag: 0,
+            unreadable: 0,
+            is_greeted: false,
+            generation: (None, false),
+            capabilities: Vec::new(),
+        }
     }
 
     /// Whether the server announced a capability; case does not count.
@@ -85,12 +97,12 @@ impl Session {
     }
 
     /// What a literal is written to.
-    pub(super) fn stream(&mut self) -> &mut Guard<Stream> {
-        self.client.get_mut()
+    pub(super) fn stream(&mut self) -> &mut Stream {
+        self.replies.stream()
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let stream = self.client.get_mut();
+        let stream = self.replies.stream();
         within(deadline::REPLY, "sending a command", async {
             stream.write_all(bytes).await?;
             stream.flush().await
@@ -106,8 +118,11 @@ impl Session {
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Result<String, Refusal>> {
         for _ in 0..MAX_REPLIES {
-            let step = self.read(deadline::REPLY, |reply| step_of(reply, tag, &mut each)).await??;
-            match step {
+            let look = |reply: &Response<'_>| (step_of(reply, tag, &mut each), generation_in(reply));
+            let (step, generation) = self.read(deadline::REPLY, look).await?;
+            let (selected, is_other) = &mut self.generation;
+            *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
+            match step? {
                 Step::More => {}
                 Step::Capabilities(list) => self.capabilities = list,
                 Step::Done(result, capabilities) => {
@@ -126,18 +141,34 @@ impl Session {
         self.finish(&tag, each).await?.map_err(|refusal| refused(&verb, &refusal.line))
     }
 
-    /// Reads one reply and looks at it. The parsed reply borrows from a buffer whose type async-imap keeps to
-    /// itself, hence the closure.
+    /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
+    /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
     async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
-        self.client.get_mut().stream().expect_within(limit);
-        match self.client.read_response().await.map_err(|e| Error::network(doing, e))? {
-            Some(reply) => Ok(look(reply.parsed())),
-            None => {
+        self.replies.stream().expect_within(limit);
+        while self.unreadable < MAX_UNREADABLE {
+            let Some(reply) = self.replies.next().await.map_err(|e| Error::network(doing, e))? else {
                 let end = std::io::ErrorKind::UnexpectedEof.into();
-                Err(Error::network(format!("{doing}: the server closed the connection"), end))
+                return Err(Error::network(format!("{doing}: the server closed the connection"), end));
+            };
+            let mended = mend(reply);
+            match parse(&mended) {
+                Some(reply) => return Ok(look(&reply)),
+                None if reply.starts_with(b"* ") && self.is_greeted => {
+                    tracing::warn!(
+                        host = self.host,
+                        "a reply that cannot be read: {}",
+                        crate::clean::line(&reply[..reply.len().min(100)])
+                    );
+                    self.unreadable += 1;
+                }
+                None => {
+                    let cause = "the server does not answer like an IMAP server";
+                    return Err(Error::permanent(Kind::Protocol, cause).said(&reply[..reply.len().min(100)]));
+                }
             }
         }
+        Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
     async fn greeting(&mut self) -> Result<Status> {
@@ -152,7 +183,7 @@ impl Session {
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
             .await??;
-        self.capabilities = capabilities.unwrap_or_default();
+        (self.capabilities, self.is_greeted) = (capabilities.unwrap_or_default(), true);
         Ok(status)
     }
 
@@ -162,13 +193,14 @@ impl Session {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
         // A reply, or what the parser cannot make one of; silence is what must be there.
-        let spoke = tokio::time::timeout(Duration::from_millis(1), self.client.read_response()).await.is_ok();
-        let (stream, early) = self.client.into_inner().into_parts();
+        let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
+        let (stream, early) = self.replies.into_parts();
         if spoke || early {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
-        Ok(Self::over(net::start_tls(stream, &account.server).await?, &account.server.host))
+        let over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
+        Ok(Self { is_greeted: true, ..over })
     }
 
     async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
@@ -260,24 +292,30 @@ impl Session {
         Ok(())
     }
 
-    /// Selects a folder, read-only unless something is to be changed in it.
-    pub(super) async fn select(&mut self, folder: &str, to_write: bool) -> Result<Selected> {
+    /// Selects a folder by its name for a command, read-only unless something is to be changed in it.
+    pub(super) async fn select(&mut self, name: &str, folder: &str, to_write: bool) -> Result<Selected> {
         let verb = if to_write { "SELECT" } else { "EXAMINE" };
         let mut selected = Selected::default();
-        let command = format!("{verb} {}", mailbox(folder)?);
+        self.generation = (None, false);
+        let command = format!("{verb} {name}");
         self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
-                Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => {
-                    selected.uid_validity = Some(*n);
-                }
-                _ => {}
+                reply => selected.uid_validity = generation_in(reply).or(selected.uid_validity),
             }
             Ok(())
         })
         .await
         .map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
+        self.generation = (selected.uid_validity, false);
         Ok(selected)
+    }
+
+    /// An error when the server renumbered the open folder: its UIDs are those of other messages now.
+    pub(super) fn check_generation(&self) -> Result<()> {
+        let (_, is_other) = self.generation;
+        let cause = "the server changed UIDVALIDITY in the middle of the session; nothing more is deleted";
+        if is_other { Err(Error::transient(Kind::Protocol, cause)) } else { Ok(()) }
     }
 
     /// Says LOGOUT and gives the server a moment.
@@ -318,6 +356,13 @@ fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Respons
     }
 }
 
+fn generation_in(reply: &Response<'_>) -> Option<u32> {
+    match reply {
+        Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => Some(*n),
+        _ => None,
+    }
+}
+
 fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
     match &outcome.code {
         Some(ResponseCode::Capabilities(list)) => Some(names_of(list)),
@@ -332,21 +377,6 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
         Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
         _ => like_login,
     }
-}
-
-/// A folder name as a quoted string in modified UTF-7.
-pub(super) fn mailbox(folder: &str) -> Result<String> {
-    let name = mutf7::encode(folder);
-    quoted(&name).ok_or_else(|| {
-        let folder = crate::clean::line(folder.as_bytes());
-        Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
-    })
-}
-
-/// A quoted string (RFC 3501 9), or `None` for text that needs a literal.
-pub(super) fn quoted(text: &str) -> Option<String> {
-    let fits = text.len() <= 1000 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 fn names_of(list: &[Capability<'_>]) -> Vec<String> {

@@ -1,15 +1,12 @@
 //! What happens on the server to messages that are safe here.
 
 use super::ImapSource;
-use super::search::uid_set;
-use super::session::{mailbox, refused};
+use super::session::refused;
+use super::sets::{pieces, uid_set};
 use crate::config::Retention;
 use crate::error::Result;
 use crate::message::Key;
 use crate::state::Settlement;
-
-/// So many UIDs are settled by one command.
-const STEP: usize = 1_000;
 
 impl ImapSource {
     /// Applies the retention in the open folder. Returns the messages that are gone from it.
@@ -28,7 +25,7 @@ impl ImapSource {
 
     async fn mark_seen(&mut self, messages: &[Settlement]) -> Result<()> {
         let unseen = self.those("UNSEEN", messages).await?;
-        for chunk in unseen.chunks(STEP) {
+        for chunk in pieces(&unseen, |uid| Some(*uid)) {
             self.store(&uid_set(chunk.iter().copied()), "+FLAGS.SILENT (\\Seen)").await?;
         }
         Ok(())
@@ -39,15 +36,16 @@ impl ImapSource {
     async fn delete(&mut self, messages: &[Settlement]) -> Result<Vec<Key>> {
         if !self.session.can("UIDPLUS") {
             let open = self.those("UNDELETED", messages).await?;
-            for chunk in open.chunks(STEP) {
+            for chunk in pieces(&open, |uid| Some(*uid)) {
                 self.store(&uid_set(chunk.iter().copied()), "+FLAGS.SILENT (\\Deleted)").await?;
             }
             return Ok(Vec::new());
         }
         let mut gone = Vec::new();
-        for chunk in messages.chunks(STEP) {
+        for chunk in pieces(messages, |s| s.key().as_uid()) {
             let set = set_of(chunk);
             self.store(&set, "+FLAGS.SILENT (\\Deleted)").await?;
+            self.session.check_generation()?;
             self.session.run(&format!("UID EXPUNGE {set}"), |_| Ok(())).await?;
             gone.extend(chunk.iter().map(|s| s.key().clone()));
         }
@@ -56,22 +54,24 @@ impl ImapSource {
 
     /// MOVE (RFC 6851), or COPY and delete where there is no MOVE. A missing folder is created.
     async fn move_to(&mut self, messages: &[Settlement], folder: &str) -> Result<Vec<Key>> {
-        let target = mailbox(&self.on_server(folder))?;
+        let target = self.on_server(folder)?;
         let verb = if self.session.can("MOVE") { "UID MOVE" } else { "UID COPY" };
         let mut gone = Vec::new();
-        for chunk in messages.chunks(STEP) {
+        for chunk in pieces(messages, |s| s.key().as_uid()) {
             // What is marked \\Deleted already was copied in an earlier pass, on a server that cannot expunge by UID.
             let open = self.those("UNDELETED", chunk).await?;
             if open.is_empty() {
                 continue;
             }
             let command = format!("{verb} {} {target}", uid_set(open.iter().copied()));
+            self.session.check_generation()?;
             let tag = self.session.send(&command).await?;
             if let Err(refusal) = self.session.finish(&tag, |_| Ok(())).await? {
                 if !refusal.line.contains("TRYCREATE") {
                     return Err(refused(verb, &refusal.line));
                 }
                 self.session.run(&format!("CREATE {target}"), |_| Ok(())).await?;
+                self.session.check_generation()?;
                 self.session.run(&command, |_| Ok(())).await?;
             }
             match verb {
@@ -83,6 +83,7 @@ impl ImapSource {
     }
 
     async fn store(&mut self, set: &str, what: &str) -> Result<()> {
+        self.session.check_generation()?;
         self.session.run(&format!("UID STORE {set} {what}"), |_| Ok(())).await.map(drop)
     }
 

@@ -1,6 +1,6 @@
 //! What is in the mailbox: LIST, UIDL, and headers where the server gives no ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -9,13 +9,13 @@ use super::wire::{LONG_UIDL, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Flags, MAX_HEADER, head_hash};
-use crate::net::deadline;
+use crate::message::{dress_hash, head_hash};
 use crate::source::arrival::arrival;
+use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing};
 
 /// The most messages of one mailbox.
-const MAX_MESSAGES: usize = 2_000_000;
+const MAX_MESSAGES: usize = 1_000_000;
 
 impl Pop3Source {
     /// Lists the mailbox with stable ids.
@@ -25,10 +25,13 @@ impl Pop3Source {
             Identity::Uidl => self.uidls().await?,
             Identity::Content => self.content_ids(&sizes).await?,
         };
-        let mut odd = None;
-        if named.len() < sizes.len() {
-            odd = Some(format!("the server counts {} messages and names {}", sizes.len(), named.len()));
-        }
+        let is_short = named.len() < sizes.len();
+        let uncounted = named.iter().filter(|(number, _)| !sizes.contains_key(number)).count();
+        let odd = match uncounted {
+            _ if is_short => Some(format!("the server counts {} messages and names {}", sizes.len(), named.len())),
+            0 => None,
+            _ => Some(format!("the server names {uncounted} messages that it does not count")),
+        };
         let mut doubled = Vec::new();
         let mut ordinals: HashMap<Vec<u8>, u32> = HashMap::new();
         let mut ids = Vec::with_capacity(named.len());
@@ -40,15 +43,15 @@ impl Pop3Source {
                 doubled.push(id.clone());
             }
             *ordinal += 1;
-            let size = sizes.get(&number).copied().unwrap_or(0);
+            let size = sizes.get(&number).copied().flatten().and_then(plausible);
             self.messages.insert(id.clone(), Numbered { number, size });
             ids.push(id);
         }
-        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd })
+        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short })
     }
 
     pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {
-        self.messages.get(id).map(|m| m.size)
+        self.messages.get(id)?.size
     }
 
     pub(in crate::source) fn rename(&mut self, id: &[u8], new_id: &[u8]) {
@@ -57,10 +60,16 @@ impl Pop3Source {
         }
     }
 
-    async fn sizes(&mut self) -> Result<HashMap<u32, u64>> {
+    async fn sizes(&mut self) -> Result<HashMap<u32, Option<u64>>> {
         self.session.command("LIST").await?.accepted("LIST")?;
         let mut sizes = HashMap::new();
-        self.session.multi_line(MAX_MESSAGES, |line| sizes.extend(list_line(line))).await?;
+        let note = |line: &[u8]| {
+            if let Some((number, size)) = list_line(line) {
+                // The first line about a message counts.
+                sizes.entry(number).or_insert(size);
+            }
+        };
+        self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(sizes)
     }
 
@@ -71,67 +80,44 @@ impl Pop3Source {
             return Err(Error::permanent(Kind::Protocol, advice));
         }
         let mut named = Vec::new();
-        let note = |line: &[u8]| named.extend(uidl_line(line).map(|(number, id)| (number, bounded(id))));
+        let mut numbers = HashSet::new();
+        let note = |line: &[u8]| {
+            if let Some((number, id)) = uidl_line(line)
+                && numbers.insert(number)
+            {
+                named.push((number, bounded(id)));
+            }
+        };
         self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(named)
     }
 
     /// Ids from a hash of each header block, for servers without UIDL.
-    async fn content_ids(&mut self, sizes: &HashMap<u32, u64>) -> Result<Vec<(u32, Vec<u8>)>> {
+    async fn content_ids(&mut self, sizes: &HashMap<u32, Option<u64>>) -> Result<Vec<(u32, Vec<u8>)>> {
         let mut numbers: Vec<u32> = sizes.keys().copied().collect();
         numbers.sort_unstable();
-        let heads = self.heads(&numbers).await?;
-        let id = |head: Vec<u8>| data_encoding::HEXLOWER.encode(&head_hash(&head)).into_bytes();
-        Ok(numbers.into_iter().zip(heads).filter_map(|(number, head)| Some((number, id(head?)))).collect())
+        let id = |head: &[u8]| data_encoding::HEXLOWER.encode(&head_hash(head)).into_bytes();
+        let ids = self.heads(&numbers, true, id).await?;
+        Ok(numbers.into_iter().zip(ids).filter_map(|(number, id)| Some((number, id?))).collect())
     }
 
     /// Sizes, and headers where a date or a hash is needed.
     pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
-        let found: Vec<(Vec<u8>, Numbered)> =
-            ids.iter().filter_map(|id| Some((id.clone(), *self.messages.get(id)?))).collect();
-        let mut heads = Vec::new();
-        if details.date || details.head_hash {
-            let numbers: Vec<u32> = found.iter().map(|(_, m)| m.number).collect();
-            heads = self.heads(&numbers).await?;
-        }
-        let mut heads = heads.into_iter();
-        let describe = |(id, message): (Vec<u8>, Numbered)| {
-            let head = heads.next().flatten();
-            Listed {
-                id,
-                announced: message.size,
-                arrived: head.as_deref().and_then(|head| arrival(head, Timestamp::now())),
-                flags: Flags::default(),
-                head_hash: head.as_deref().map(head_hash),
-            }
-        };
-        Ok(found.into_iter().map(describe).collect())
-    }
-
-    /// The header blocks of messages, by TOP. `None` where the server refuses.
-    async fn heads(&mut self, numbers: &[u32]) -> Result<Vec<Option<Vec<u8>>>> {
-        let mut heads = Vec::with_capacity(numbers.len());
-        let window = self.session.window();
-        for chunk in numbers.chunks(window) {
-            let commands: Vec<String> = chunk.iter().map(|n| format!("TOP {n} 0\r\n")).collect();
-            self.session.send(&commands).await?;
-            for _ in chunk {
-                let reply = super::wire::Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
-                if !reply.is_ok() {
-                    heads.push(None);
-                    continue;
+        let found = ids.iter().filter_map(|id| Some((id, *self.messages.get(id)?)));
+        let (mut listed, numbers): (Vec<Listed>, Vec<u32>) = found
+            .map(|(id, Numbered { number, size })| (Listed { announced: size, ..Listed::unknown(id.clone()) }, number))
+            .unzip();
+        if details.date || details.head {
+            let now = Timestamp::now();
+            let look = |head: &[u8]| (arrival(head, now), head_hash(head), dress_hash(head));
+            let heads = self.heads(&numbers, details.head, look).await?;
+            for (one, head) in listed.iter_mut().zip(heads) {
+                if let Some((arrived, head_hash, dress)) = head {
+                    (one.arrived, one.head_hash, one.dress) = (arrived, Some(head_hash), Some(dress));
                 }
-                let mut head = Vec::new();
-                let keep = |piece: &[u8]| {
-                    let room = MAX_HEADER.saturating_sub(head.len());
-                    head.extend_from_slice(&piece[..piece.len().min(room)]);
-                    Ok(())
-                };
-                self.session.lines.block(deadline::REPLY, keep).await?;
-                heads.push(Some(crate::message::head_of(&head).to_vec()));
             }
         }
-        Ok(heads)
+        Ok(listed)
     }
 }
 

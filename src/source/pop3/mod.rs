@@ -4,6 +4,7 @@
 //! it to different ones, so an ordinal among equals belongs to the key. Deletion is believed only when QUIT
 //! was answered with `+OK`.
 
+mod heads;
 mod listing;
 mod session;
 mod transfer;
@@ -26,6 +27,8 @@ pub struct Pop3Source {
     spool: Spool,
     origin: Arc<Origin>,
     identity: Identity,
+    /// Whether the server has TOP, once that is known.
+    has_top: Option<bool>,
     /// The messages of this session, by id.
     messages: HashMap<Vec<u8>, Numbered>,
     /// Messages that were marked for deletion and go with QUIT.
@@ -36,18 +39,19 @@ pub struct Pop3Source {
 #[derive(Clone, Copy, Debug)]
 struct Numbered {
     number: u32,
-    size: u64,
+    size: Option<u64>,
 }
 
 impl Pop3Source {
     /// Connects, protects the connection and logs in.
-    pub async fn connect(account: &Account, spool: Spool) -> Result<Self> {
-        let origin = Origin { account: account.name.clone(), folder: "INBOX".to_owned(), generation: 0 };
+    pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
+        let origin = Origin { account: space.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
         Ok(Self {
             session: Session::connect(account).await?,
             spool,
             origin: Arc::new(origin),
             identity: account.identity,
+            has_top: None,
             messages: HashMap::new(),
             marked: Vec::new(),
         })

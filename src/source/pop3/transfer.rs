@@ -72,8 +72,8 @@ impl Pop3Source {
         if let Some(failed) = self.first_line(key).await? {
             return Ok(failed);
         }
-        let most = MAX_UNANNOUNCED.max(listed.announced);
-        let mut bytes = Vec::with_capacity(usize::try_from(listed.announced.min(WINDOW)).unwrap_or(0));
+        let most = MAX_UNANNOUNCED.max(listed.size());
+        let mut bytes = Vec::with_capacity(usize::try_from(listed.size().min(WINDOW)).unwrap_or(0));
         let keep = |piece: &[u8]| {
             if (bytes.len() + piece.len()) as u64 > most {
                 return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
@@ -82,11 +82,8 @@ impl Pop3Source {
             Ok(())
         };
         self.session.lines.block(deadline::REPLY, keep).await?;
-        if bytes.is_empty() && listed.announced > 0 {
-            let cause = Error::transient(Kind::Protocol, "the server lists it and sends nothing for it");
-            return Ok(Item::Failed(key.clone(), cause));
-        }
-        Ok(Item::Fetched(listed.fetched(key.clone(), Bytes::Memory(bytes))))
+        let came = on_the_wire(&bytes);
+        Ok(listed.item(key.clone(), Bytes::Memory(bytes), came))
     }
 
     async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
@@ -97,17 +94,17 @@ impl Pop3Source {
             return Ok(failed);
         }
         let mut writer = self.spool.begin(&key)?;
-        let most = most_of(listed.announced);
-        let mut bytes = 0;
+        let most = most_of(listed);
+        let mut came = 0;
         let keep = |piece: &[u8]| {
-            bytes += piece.len() as u64;
-            if bytes > most {
+            came += on_the_wire(piece);
+            if came > most {
                 return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
             }
             writer.write_lf(piece)
         };
         self.session.lines.block(deadline::REPLY, keep).await?;
-        Ok(Item::Fetched(listed.fetched(key, writer.finish()?)))
+        Ok(listed.item(key, writer.finish()?, came))
     }
 
     /// The reply to RETR: `None` when the message follows.
@@ -125,9 +122,15 @@ impl Pop3Source {
     }
 }
 
+/// What so many bytes were on the wire, where each line ended with CRLF.
+fn on_the_wire(bytes: &[u8]) -> u64 {
+    (bytes.len() + memchr::memchr_iter(b'\n', bytes).count()) as u64
+}
+
 fn size_of(item: &Item) -> u64 {
     match item {
-        Item::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. }) => bytes.len() as u64,
+        Item::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. })
+        | Item::Doubtful { bytes: Bytes::Memory(bytes), .. } => bytes.len() as u64,
         _ => 0,
     }
 }

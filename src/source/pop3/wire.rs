@@ -54,17 +54,23 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
     Error::transient(Kind::Refused, doing).said(line)
 }
 
-/// A line of a LIST reply: number and size.
-pub(super) fn list_line(line: &[u8]) -> Option<(u32, u64)> {
-    let text = std::str::from_utf8(line).ok()?;
+/// A line of a LIST reply: number and size. A size that is none is not known; the message is there all the same.
+pub(super) fn list_line(line: &[u8]) -> Option<(u32, Option<u64>)> {
+    let text = String::from_utf8_lossy(line);
     let mut words = text.split_ascii_whitespace();
-    Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+    let number = number(words.next()?.as_bytes())?;
+    Some((number, words.next().and_then(|size| size.parse().ok())))
+}
+
+/// The number of a message: they begin at 1.
+fn number(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
 /// A line of a UIDL reply: number and id. The id is any bytes behind one blank; some servers put blanks into it.
 pub(super) fn uidl_line(line: &[u8]) -> Option<(u32, &[u8])> {
     let blank = memchr::memchr(b' ', line)?;
-    let number = std::str::from_utf8(&line[..blank]).ok()?.parse().ok()?;
+    let number = number(&line[..blank])?;
     let id = line[blank + 1..].trim_ascii();
     (!id.is_empty()).then_some((number, id))
 }
@@ -83,8 +89,15 @@ mod tests {
 
     #[test]
     fn listing_lines_with_odd_ids() {
-        assert_eq!(list_line(b"3 1200"), Some((3, 1200)));
-        assert_eq!(list_line(b"x"), None);
+        assert_eq!(list_line(b"3 1200"), Some((3, Some(1200))));
+        for unknown in ["3", "3 x", "3 -1", "3 99999999999999999999", "3 \u{fc}"] {
+            assert_eq!(list_line(unknown.as_bytes()), Some((3, None)), "{unknown}");
+        }
+        assert_eq!(list_line(b"3 18446744073709551615"), Some((3, Some(u64::MAX))), "not plausible, but a number");
+        for nothing in ["x", "", "0 12", "-1 12", "4294967296 12"] {
+            assert_eq!(list_line(nothing.as_bytes()), None, "{nothing}");
+        }
+        assert_eq!(uidl_line(b"0 zero"), None);
         assert_eq!(uidl_line(b"3 <a b@c>"), Some((3, &b"<a b@c>"[..])));
         assert_eq!(uidl_line(b"3 \xff\xfe"), Some((3, &b"\xff\xfe"[..])));
         assert_eq!(uidl_line(b"3 "), None);

@@ -53,7 +53,7 @@ pub enum Lie {
 pub struct ForgetfulDisk {
     fate: Fate,
     rename: Rename,
-    lie: Option<Lie>,
+    lie: Arc<Mutex<Option<Lie>>>,
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -85,7 +85,13 @@ impl ForgetfulDisk {
         let ancestors = directories.iter().flat_map(|dir| dir.ancestors());
         let tree: Tree = ancestors.map(|dir| (dir.to_path_buf(), Node::Directory)).collect();
         let inner = Inner { seen: tree.clone(), durable: tree, ..Inner::default() };
+        let lie = Arc::new(Mutex::new(lie));
         Self { fate: fate.clone(), rename, lie, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Honest until now, it lies from here on: the marker of the mail root stands.
+    pub fn lie_from_now_on(&self, lie: Option<Lie>) {
+        *self.lie.lock().unwrap() = lie;
     }
 
     /// After the death of the process; a new one finds what is left.
@@ -137,9 +143,13 @@ impl ForgetfulDisk {
         Ok(self.lock())
     }
 
+    fn lie(&self) -> Option<Lie> {
+        *self.lie.lock().unwrap()
+    }
+
     fn lies_about(&self, dir: &Path) -> bool {
         let is_one_of = |names: &[&str]| names.iter().any(|name| dir.ends_with(name));
-        match self.lie {
+        match self.lie() {
             Some(Lie::Directory(name)) => is_one_of(&[name]),
             Some(Lie::Parents) => !is_one_of(&["new", "cur", "tmp", "spool"]),
             Some(Lie::Files | Lie::Name(_)) | None => false,
@@ -303,13 +313,21 @@ impl Disk for ForgetfulDisk {
         Ok(self.look()?.seen.contains_key(path))
     }
 
+    fn number(&self, _: &Path) -> io::Result<Option<(u64, u64)>> {
+        Ok(None)
+    }
+
+    fn writable(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut inner = self.step("sync directory", dir)?;
         if inner.seen.get(dir) != Some(&Node::Directory) {
             return Err(io::ErrorKind::NotFound.into());
         }
         if !self.lies_about(dir) {
-            inner.sync_dir(dir, self.rename, self.lie);
+            inner.sync_dir(dir, self.rename, self.lie());
         }
         Ok(())
     }
@@ -360,15 +378,15 @@ impl SharedFile for OpenFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.disk.step("sync", &self.path)?;
-        inner.sync_file(self.id, self.disk.lie);
+        inner.sync_file(self.id, self.disk.lie());
         Ok(())
     }
 }
 
 impl DiskFile for OpenFile {
-    fn finish(self: Box<Self>, _modified: Timestamp) -> io::Result<()> {
+    fn finish(self: Box<Self>, _modified: Option<Timestamp>) -> io::Result<()> {
         let mut inner = self.disk.step("sync", &self.path)?;
-        inner.sync_file(self.id, self.disk.lie);
+        inner.sync_file(self.id, self.disk.lie());
         Ok(())
     }
 }
@@ -386,7 +404,7 @@ mod tests {
         let mut file = disk.create(Path::new(path)).unwrap();
         file.write_all(b"content").unwrap();
         if is_synced {
-            file.finish(Timestamp::UNIX_EPOCH).unwrap();
+            file.finish(None).unwrap();
         }
     }
 

@@ -66,6 +66,11 @@ impl Fate {
         if self.is_dead() { Err(Dead) } else { Ok(()) }
     }
 
+    /// Whether the process is to die.
+    pub fn is_doomed(&self) -> bool {
+        self.lock().dies_before.is_some()
+    }
+
     pub fn is_dead(&self) -> bool {
         self.lock().is_dead
     }

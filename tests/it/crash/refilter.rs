@@ -7,7 +7,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mailsluice::config::template::FolderName;
 use mailsluice::config::{Layout, MailRoot};
-use mailsluice::deliver::Folders;
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
 use mailsluice::pass::{self, Refilter, World};
@@ -16,7 +15,7 @@ use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
 use super::fate::Fate;
-use super::store::MortalStore;
+use super::store::{MortalStore, in_memory};
 use super::world::{MAIL, engine};
 use super::{NEVER, is_thorough};
 
@@ -60,13 +59,12 @@ impl Machine {
         let mut directories = vec![Path::new("/home/me"), Path::new(MAIL), spool.as_path()];
         directories.extend(dirs.iter().map(|dir| dir.as_path()));
         let disk = ForgetfulDisk::with_directories(&fate, rename, lie, &directories);
-        let machine =
-            Self { state, engine: engine(REFILTERING), fate, disk, store: Arc::new(SqliteStore::in_memory().unwrap()) };
+        let machine = Self { store: in_memory(state.path()), state, engine: engine(REFILTERING), fate, disk };
         machine.fate.begin(None);
         for (subject, file, _) in MESSAGES {
             let mut new = machine.disk.create(&inbox.join(file)).unwrap();
             new.write_all(text(subject).as_bytes()).unwrap();
-            new.finish(Timestamp::from_second(1_700_000_000).unwrap()).unwrap();
+            new.finish(Timestamp::from_second(1_700_000_000).ok()).unwrap();
         }
         dirs.iter().for_each(|dir| machine.disk.sync_dir(dir).unwrap());
         machine
@@ -74,18 +72,11 @@ impl Machine {
 
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
-        World {
-            store: Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None)),
-            disk,
-            folders: Arc::new(Folders::new(MailRoot { path: MAIL.into(), layout: Layout::Fs })),
-            state: self.state.path().to_path_buf(),
-            now: || Timestamp::from_second(1_700_001_000).unwrap(),
-            memory: mailsluice::source::Memory::default(),
-            threads: 1,
-            host: "host".to_owned(),
-            lists: Arc::default(),
-            allow_root: false,
-        }
+        let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None));
+        let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
+        let world = World::new(store, disk, root, self.state.path().to_path_buf());
+        let now = || Timestamp::from_second(1_700_001_000).unwrap();
+        World { now, threads: 1, host: "host".to_owned(), ..world }
     }
 
     /// Runs `work` until it dies; returns how many steps it took.
@@ -94,6 +85,8 @@ impl Machine {
         let outcome = work(&self.world());
         let steps = self.fate.steps().len();
         if self.fate.is_dead() {
+            // A process that dies releases no lock.
+            fs::write(self.state.path().join("locks/refilter.lock"), "1\n").unwrap();
             self.disk.restart(death);
         } else {
             outcome.unwrap();

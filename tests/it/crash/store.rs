@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use mailsluice::decision::Fact;
@@ -10,8 +11,8 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, OutboxRow, Recording, Remembered, Rest,
-    SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Outbox, OutboxRow, Owned, Places, Recording,
+    Registered, Registry, Remembered, Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -59,20 +60,125 @@ impl MortalStore {
         Staged::new(entries, sync_dirs(&*self.disk, []).unwrap())
     }
 
-    fn record_pending(&self) -> Result<()> {
+    fn record_pending(&self, owned: &Owned) -> Result<()> {
         let pending = std::mem::take(&mut *self.pending.lock().unwrap());
         if !pending.is_empty() {
-            let recording = self.step("record, too late")?.record(self.staged_again(pending), &[])?;
+            let recording = self.step("record, too late")?.record(owned, self.staged_again(pending), &[])?;
             let Recording::Recorded(recorded) = recording else { panic!("nobody else is at work") };
             let proof = sync_dirs(&*self.disk, []).unwrap();
             let published: Vec<EntryId> = recorded.published(proof).ids().collect();
-            self.inner.finish(&published)?;
+            self.inner.finish(owned, &published)?;
         }
         Ok(())
     }
 }
 
+impl Registry for MortalStore {
+    /// Nothing of it is needed after a crash, so it is no step.
+    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64> {
+        self.look()?.take_over(space, incarnation)
+    }
+
+    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered> {
+        match self.look()?.accounts()?.iter().any(|known| known.label == label && known.identity == identity) {
+            true => self.look()?.account(label, identity, now),
+            false => self.step("account")?.account(label, identity, now),
+        }
+    }
+
+    fn accounts(&self) -> Result<Vec<Registered>> {
+        self.look()?.accounts()
+    }
+
+    fn fact(&self, name: &str) -> Result<Option<String>> {
+        self.look()?.fact(name)
+    }
+
+    fn set_fact(&self, name: &str, value: &str) -> Result<()> {
+        self.step("fact")?.set_fact(name, value)
+    }
+
+    /// The clocks of these tests stand still in the past.
+    fn observe(&self, _: Timestamp, _: bool) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn rebuilt(&self) -> Option<Timestamp> {
+        self.inner.rebuilt()
+    }
+
+    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool> {
+        self.look()?.is_recognised(origin, since)
+    }
+
+    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
+        self.step("recognised")?.set_recognised(owned, origin, now)
+    }
+}
+
+impl Outbox for MortalStore {
+    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.outbox(entry, limit)
+    }
+
+    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
+        self.look()?.outbox_row(id)
+    }
+
+    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.still_to_tell()
+    }
+
+    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
+        self.look()?.due(now, after, limit)
+    }
+
+    fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>> {
+        self.look()?.being_sent(owned)
+    }
+
+    fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.step("claim")?.claim(owned, id, now, before)
+    }
+
+    fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
+        self.step("resolve")?.resolve(owned, rows)
+    }
+
+    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
+        self.step("hurry")?.hurry(ids, now)
+    }
+
+    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.step("hold")?.hold(id, now)
+    }
+
+    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
+        self.look()?.sent_since(kinds, since)
+    }
+
+    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
+        self.look()?.replied_since(handle, to, since)
+    }
+
+    fn rests(&self) -> Result<Vec<Rest>> {
+        self.look()?.rests()
+    }
+
+    fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
+        self.step("rest")?.rest(owned, rest)
+    }
+
+    fn was_told(&self, path: &Path) -> Result<bool> {
+        self.look()?.was_told(path)
+    }
+}
+
 impl Store for MortalStore {
+    fn unfinished_spaces(&self) -> Result<Vec<String>> {
+        self.look()?.unfinished_spaces()
+    }
+
     fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
         self.look()?.known(origin)
     }
@@ -85,25 +191,29 @@ impl Store for MortalStore {
         self.look()?.earlier_generations(origin)
     }
 
-    fn mark(&self, marks: &[(Key, Remembered)]) -> Result<()> {
-        self.record_pending()?;
-        self.step("mark")?.mark(marks)?;
+    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()> {
+        self.record_pending(owned)?;
+        self.step("mark")?.mark(owned, marks)?;
         // The last thing that `deliver` does, so a crash after it must be a crash before something.
         self.step("marked").map(drop)
     }
 
-    fn forget(&self, keys: &[Key]) -> Result<()> {
-        self.step("forget")?.forget(keys)
+    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()> {
+        self.step("forget")?.forget(owned, keys)
     }
 
-    fn record(&self, staged: Staged, done: &[EntryId]) -> Result<Recording> {
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
         match self.mistake {
-            None => self.step("record")?.record(staged, done),
+            // It is the process that dies that makes it.
+            _ if self.mistake == Some(Mistake::PublishBeforeRecord) && !self.fate.is_doomed() => {
+                self.step("record")?.record(owned, staged, done)
+            }
+            None => self.step("record")?.record(owned, staged, done),
             Some(Mistake::PublishBeforeRecord) => {
                 let entries = staged.entries().to_vec();
                 let numbers = (0..).take(entries.len()).collect();
-                publish(&*self.disk, self.staged_again(entries).recorded(numbers)?)?;
-                self.step("record")?.record(staged, done)
+                publish(&*self.disk, owned, self.staged_again(entries).recorded(numbers)?)?;
+                self.step("record")?.record(owned, staged, done)
             }
             Some(Mistake::RecordAfterSettle) => {
                 self.pending.lock().unwrap().extend(staged.entries().iter().cloned());
@@ -121,60 +231,48 @@ impl Store for MortalStore {
         self.look()?.last_number(counter)
     }
 
-    fn first_look(&self, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
-        self.step("first look")?.first_look(origin, now)
+    fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
+        self.step("first look")?.first_look(owned, origin, now)
     }
 
     fn list_entries(&self, list: &str) -> Result<Vec<String>> {
         self.look()?.list_entries(list)
     }
 
-    fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.look()?.outbox(entry, limit)
-    }
-
-    fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>> {
-        self.look()?.outbox_row(id)
-    }
-
-    fn still_to_tell(&self) -> Result<Vec<OutboxRow>> {
-        self.look()?.still_to_tell()
-    }
-
-    fn finish(&self, done: &[EntryId]) -> Result<()> {
-        self.record_pending()?;
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
+        self.record_pending(owned)?;
         if done.is_empty() {
             return Ok(());
         }
-        self.step("finish")?.finish(done)
+        self.step("finish")?.finish(owned, done)
     }
 
-    fn unfinished(&self, account: &str) -> Result<Vec<Unfinished>> {
-        self.look()?.unfinished(account)
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>> {
+        self.look()?.unfinished(space)
     }
 
-    fn again(&self, row: &Unfinished) -> Result<()> {
-        self.step("again")?.again(row)
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
+        self.step("again")?.again(owned, row)
     }
 
-    fn deciding(&self, account: &str, key: Option<&Key>) -> Result<()> {
-        self.step("deciding")?.deciding(account, key)
+    fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()> {
+        self.step("deciding")?.deciding(owned, key)
     }
 
-    fn died_deciding(&self, account: &str) -> Result<Option<Key>> {
-        self.look()?.died_deciding(account)
+    fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>> {
+        self.look()?.died_deciding(owned)
     }
 
-    fn attempt(&self, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
-        self.step("attempt")?.attempt(key, trouble, cause, now)
+    fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
+        self.step("attempt")?.attempt(owned, key, trouble, cause, now)
     }
 
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>> {
         self.look()?.attempts(origin)
     }
 
-    fn listed(&self, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
-        self.step("listed")?.listed(origin, missing, now)
+    fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
+        self.step("listed")?.listed(owned, origin, missing, now)
     }
 
     fn is_recorded(&self, staged: &str) -> Result<bool> {
@@ -189,51 +287,21 @@ impl Store for MortalStore {
         self.look()?.journal(account, limit)
     }
 
-    fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>> {
-        self.look()?.due(now, after, limit)
-    }
-
-    fn being_sent(&self) -> Result<Vec<OutboxRow>> {
-        self.look()?.being_sent()
-    }
-
-    fn claim(&self, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
-        self.step("claim")?.claim(id, now, before)
-    }
-
-    fn resolve(&self, rows: &[OutboxRow]) -> Result<()> {
-        self.step("resolve")?.resolve(rows)
-    }
-
-    fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.step("hold")?.hold(id, now)
-    }
-
-    fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
-        self.step("hurry")?.hurry(ids, now)
-    }
-
-    fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
-        self.look()?.sent_since(kinds, since)
-    }
-
-    fn replied_since(&self, handle: &str, to: &str, since: Timestamp) -> Result<u64> {
-        self.look()?.replied_since(handle, to, since)
-    }
-
-    fn rests(&self) -> Result<Vec<Rest>> {
-        self.look()?.rests()
-    }
-
-    fn rest(&self, rest: &Rest) -> Result<()> {
-        self.step("rest")?.rest(rest)
-    }
-
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
         self.look()?.entry(id)
     }
 
-    fn prune(&self, now: Timestamp) -> Result<Vec<PathBuf>> {
-        self.step("prune")?.prune(now)
+    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>> {
+        self.step("prune")?.prune(owned, now)
     }
+}
+
+/// A database that outlives the processes of a test.
+pub fn in_memory(state: &Path) -> Arc<SqliteStore> {
+    Arc::new(SqliteStore::in_memory(Places::new(state, Path::new(super::world::MAIL))).unwrap())
+}
+
+/// Who is asked for what another process left.
+pub fn owner(store: &SqliteStore, state: &Path, space: &str) -> Owned {
+    Owned::take(store, &state.join("locks"), space, Duration::ZERO).unwrap()
 }

@@ -7,20 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailsluice::config::{Config, Layout, MailRoot, Protocol};
-use mailsluice::deliver::Folders;
 use mailsluice::filter::Engine;
 use mailsluice::message::Key;
-use mailsluice::pass::{Decide, Report, Silent, Watch, World};
+use mailsluice::pass::{Decide, Report, Silent, Watch, World, mounted, note_accounts};
 use mailsluice::pipeline::{self, Job};
 use mailsluice::source::WINDOW;
-use mailsluice::state::{SqliteStore, Store};
+use mailsluice::state::{Outbox, SqliteStore, Store};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
 use super::fate::Fate;
 use super::found::{self, Place};
-use super::store::{Mistake, MortalStore};
+use super::store::{Mistake, MortalStore, in_memory, owner};
 use crate::support::faults::Faults;
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::{self, Incoming, Mailbox};
@@ -194,7 +193,7 @@ impl<'a> Story<'a> {
         let fate = Fate::default();
         let state = stage.state();
         let directories = [Path::new("/home/me"), &state.join("spool")];
-        let disk = ForgetfulDisk::with_directories(&fate, machine.rename, machine.lie, &directories);
+        let disk = ForgetfulDisk::with_directories(&fate, machine.rename, None, &directories);
         let mailbox = Mailbox::new("me", "secret");
         let padding = stage.case.padding();
         for (text, _) in stage.case.messages.iter() {
@@ -205,15 +204,22 @@ impl<'a> Story<'a> {
         }
         let server = serve(stage.case.protocol, &mailbox, &fate);
         let untouched = mailbox.snapshot();
-        let store = Arc::new(SqliteStore::in_memory().unwrap());
+        let store = in_memory(&state);
         let engine = Arc::clone(&stage.job.engine);
         let (died_deciding, told) = (Vec::new(), Vec::new());
-        Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told }
+        let story = Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told };
+        if machine.lie.is_some() {
+            let (world, account) = (story.world(), &stage.job.account);
+            world.store.account(ACCOUNT, &account.mailbox(), world.now()).unwrap();
+            note_accounts(&world, &mounted(&world).unwrap()).unwrap();
+            story.disk.lie_from_now_on(machine.lie);
+        }
+        story
     }
 
     /// One pass, which dies before its `n`-th step if it has so many. Returns its steps.
     pub fn run(&mut self, dies_before: Option<usize>) -> (Vec<String>, Report) {
-        let found = self.store.died_deciding(ACCOUNT).unwrap();
+        let found = self.store.died_deciding(&owner(&self.store, &self.stage.state(), ACCOUNT)).unwrap();
         self.fate.begin(dies_before);
         let mut job = Job { engine: Arc::clone(&self.engine), ..self.stage.job.clone() };
         Arc::make_mut(&mut job.account).server.port = self.server.port();
@@ -231,25 +237,17 @@ impl<'a> Story<'a> {
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
         let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
-        World {
-            store: Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), self.machine.mistake)),
-            disk,
-            folders: Arc::new(Folders::new(root)),
-            state: self.stage.state(),
-            now: jiff::Timestamp::now,
-            memory: mailsluice::source::Memory::default(),
-            threads: 1,
-            host: "host".to_owned(),
-            lists: Arc::default(),
-            allow_root: false,
-        }
+        let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), self.machine.mistake));
+        World { threads: 1, host: "host".to_owned(), ..World::new(store, disk, root, self.stage.state()) }
     }
 
     /// The process is gone; so is what the disk forgets. The note of what is being decided is never synced.
     pub fn die(&mut self, death: Death) {
         if death == Death::PowerCut {
-            self.store.deciding(ACCOUNT, None).unwrap();
+            self.store.deciding(&owner(&self.store, &self.stage.state(), ACCOUNT), None).unwrap();
         }
+        // A process that dies releases no lock.
+        std::fs::write(self.stage.state().join(format!("locks/{ACCOUNT}.lock")), "1\n").unwrap();
         self.disk.restart(death);
         if self.machine.has_reader {
             self.disk.open_in_a_mail_reader();

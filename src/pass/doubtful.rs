@@ -1,0 +1,65 @@
+//! A message that comes with an end and is not the message: empty, or far smaller than announced.
+
+use std::sync::Arc;
+
+use super::commit::{ATTEMPTS, Committer};
+use super::plan::Decided;
+use super::{Cause, Notice};
+use crate::clean;
+use crate::decision::Decision;
+use crate::error::{Error, Result};
+use crate::message::{Bytes, Envelope, Key};
+use crate::state::{Mark, Remembered};
+
+impl Committer {
+    /// A failed attempt like any other. After [`ATTEMPTS`] the user gets what comes, and the server keeps its copy for good.
+    pub(super) fn doubtful(
+        &mut self,
+        envelope: Envelope,
+        bytes: Bytes,
+        error: &Error,
+        notices: &mut Vec<Notice>,
+    ) -> Result<()> {
+        let cause = clean::line(error.to_string().as_bytes());
+        if self.count_attempt(&envelope.key, &cause)? < ATTEMPTS {
+            return self.drop_spooled(&bytes);
+        }
+        let (key, announced) = (envelope.key.clone(), envelope.announced);
+        let part = part_of(&key, bytes.length());
+        if self.world.store.remembered(&part)?.is_none() {
+            let decision = Decision::keep(format!("filed without rules: {cause}"));
+            let message = Arc::new(self.world.message(bytes));
+            let envelope = Envelope { key: part, ..envelope };
+            self.make_durable(vec![Decided { envelope, message, decision, base: None }])?;
+        } else {
+            // The run that filed it died before it could note that.
+            self.drop_spooled(&bytes)?;
+        }
+        let mark = Remembered::unread(Mark::Doubtful, announced, self.world.now());
+        self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
+        notices.push(self.not_whole(&key, &cause));
+        Ok(())
+    }
+
+    fn not_whole(&self, key: &Key, why: &str) -> Notice {
+        let text = format!(
+            "The message {key} did not come whole in {ATTEMPTS} attempts: {why}.\n\nWhat came is in the inbox. The \
+             message stays on the server whatever the account's `retention` says, and is fetched once more when the \
+             server says something else about it."
+        );
+        Notice { cause: Cause::Doubtful, account: self.account.clone(), text }
+    }
+
+    fn drop_spooled(&self, bytes: &Bytes) -> Result<()> {
+        match bytes {
+            Bytes::Spooled { path, .. } => super::leftovers::remove(&self.world, path),
+            Bytes::Memory(_) | Bytes::Rehead { .. } => Ok(()),
+        }
+    }
+}
+
+/// What is filed has a key of its own: nothing that stands for the message itself says that it is here.
+fn part_of(key: &Key, length: u64) -> Key {
+    let id = [&key.id[..], b"\0part:", length.to_string().as_bytes()].concat();
+    Key::new(&key.origin, id)
+}

@@ -1,0 +1,114 @@
+//! The first run of an account: what had arrived before it may be left out, in whatever folder it shows up, then or later.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::World;
+use crate::config::{Account, First, Protocol};
+use crate::error::Result;
+use crate::message::{Key, Origin};
+use crate::source::{Details, Source};
+use crate::state::{Known, Mark, Owned, Registered, Remembered};
+
+/// The clocks of servers are not ours: mail of the last hour before the first run is not old.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
+
+/// Leaves out what is older than the account's `first` says.
+pub(super) struct FirstRun<'a> {
+    pub(super) world: &'a World,
+    pub(super) owned: &'a Owned,
+    pub(super) account: &'a Account,
+    pub(super) registered: &'a Registered,
+}
+
+/// What is asked of a message before it is wanted.
+enum Asked {
+    /// Nothing: it is wanted.
+    Nothing,
+    /// Nothing: it was there at the first run.
+    WasThere,
+    /// Whether it arrived after this time.
+    Arrived(Timestamp),
+}
+
+impl FirstRun<'_> {
+    /// Of the new messages of a folder, those that are wanted. The others are marked, so that they are not asked about again.
+    pub(super) async fn wanted(
+        &self,
+        source: &mut Source,
+        origin: &Arc<Origin>,
+        known: &Known,
+        new: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let wanted = match self.asked(known) {
+            Asked::Nothing => new,
+            _ if new.is_empty() => new,
+            Asked::WasThere => self.leave_out_all(source, origin, new).await?,
+            Asked::Arrived(since) => self.arrived(source, origin, since, new).await?,
+        };
+        if known.is_first_time() {
+            // From here on the folder is known, even if it is empty: what arrives later is new.
+            self.world.store.listed(self.owned, origin, &[], self.world.now())?;
+        }
+        Ok(wanted)
+    }
+
+    fn asked(&self, known: &Known) -> Asked {
+        let first_run = self.registered.first_run;
+        let is_first_run = self.registered.is_new && known.is_first_time();
+        // POP3 has no arrival dates: later mail is new by its id, unless the ids say nothing.
+        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || !known.knows_ids();
+        match self.account.first {
+            First::All => Asked::Nothing,
+            First::New if is_first_run => Asked::WasThere,
+            First::New if has_dates => Asked::Arrived(first_run.saturating_sub(CLOCKS_DIFFER).unwrap_or(first_run)),
+            First::Since(when) if has_dates => Asked::Arrived(when.at(first_run)),
+            First::New | First::Since(_) => Asked::Nothing,
+        }
+    }
+
+    /// All of it was there before.
+    async fn leave_out_all(
+        &self,
+        source: &mut Source,
+        origin: &Arc<Origin>,
+        new: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let details = Details { date: self.account.protocol == Protocol::Imap, head: false };
+        let described = source.describe(&new, details).await?;
+        let now = self.world.now();
+        let skipped = described.into_iter().map(|listed| {
+            let at = listed.arrived.unwrap_or(now);
+            let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
+            (Key::new(origin, listed.id), mark)
+        });
+        self.world.store.mark(self.owned, &skipped.collect::<Vec<_>>())?;
+        Ok(Vec::new())
+    }
+
+    /// What arrived since then. What has no date is wanted.
+    async fn arrived(
+        &self,
+        source: &mut Source,
+        origin: &Arc<Origin>,
+        since: Timestamp,
+        new: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>> {
+        let described = source.describe(&new, Details { date: true, head: false }).await?;
+        let old: Vec<(Key, Remembered)> = described
+            .into_iter()
+            .filter_map(|listed| Some((listed.arrived.filter(|at| *at < since)?, listed)))
+            .map(|(at, listed)| {
+                let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
+                (Key::new(origin, listed.id), mark)
+            })
+            .collect();
+        if old.is_empty() {
+            return Ok(new);
+        }
+        self.world.store.mark(self.owned, &old)?;
+        let old: std::collections::HashSet<Vec<u8>> = old.into_iter().map(|(key, _)| key.id).collect();
+        Ok(new.into_iter().filter(|id| !old.contains(id)).collect())
+    }
+}

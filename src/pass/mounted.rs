@@ -1,0 +1,118 @@
+//! The mail root is the one that the state knows, or nothing is written there: what is missing below another one, such as
+//! the empty mount point of a disk, says nothing about what was published.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::World;
+use crate::error::{Error, Kind, Result};
+use crate::safeguard::Safeguard;
+use crate::state::{Lock, Marker, ROOT, Registered, sync_with_parents};
+
+/// So long one process waits while another one makes the marker.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// So many rows of the journal are asked for their folders.
+const ROWS: u32 = 200;
+
+/// The proof that the mail root is the one that the state knows.
+#[derive(Clone, Debug)]
+pub struct Mounted(());
+
+/// Looks at the marker of the mail root, and makes it where the state knows of none yet.
+pub fn mounted(world: &World) -> Result<Mounted> {
+    let known = world.store.fact(ROOT)?;
+    let found = marker(world)?;
+    match (known, found) {
+        (Some(known), Some(found)) if known == found.identity => Ok(Mounted(())),
+        (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
+        (Some(_), Some(_)) => Err(refused(world, "another mail root stands there")),
+        (Some(_), None) => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
+        (None, _) => begin(world),
+    }
+}
+
+fn marker(world: &World) -> Result<Option<Marker>> {
+    let root = world.folders.root();
+    Marker::read_from(&*world.disk, root)
+        .map_err(|e| Error::disk(format!("reading the marker of {}", root.display()), e))
+}
+
+fn refused(world: &World, why: &str) -> Error {
+    let root = world.folders.root().display();
+    let text = format!(
+        "the mail root {root} is not the one that mail was filed in: {why}. Nothing is fetched or filed; \
+         `mailsluice rebuild` takes {root} as it is now"
+    );
+    Error::transient(Kind::Disk, text)
+}
+
+/// The state knows no root: it is new, or of a version that made no markers.
+fn begin(world: &World) -> Result<Mounted> {
+    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    if world.store.fact(ROOT)?.is_some() {
+        return mounted(world);
+    }
+    if marker(world)?.is_none() && !agrees(world)? {
+        let why = "it has none of the folders that the journal names: is the disk mounted?";
+        return Err(refused(world, why));
+    }
+    accept(world)
+}
+
+/// Takes the root as it is: makes its marker where there is none, and notes it in the state.
+pub(super) fn accept(world: &World) -> Result<Mounted> {
+    let found = match marker(world)? {
+        Some(found) => {
+            // Whoever made it may have died before it was durable.
+            let synced = sync_with_parents(&*world.disk, world.folders.root());
+            synced.map_err(|e| Error::disk("syncing the mail root", e))?;
+            found
+        }
+        None => {
+            let new = Marker { accounts: world.store.accounts()?, ..Marker::new()? };
+            write(world, &new)?;
+            new
+        }
+    };
+    world.store.set_fact(ROOT, &found.identity)?;
+    Ok(Mounted(()))
+}
+
+fn write(world: &World, marker: &Marker) -> Result<()> {
+    let root = world.folders.root();
+    world.folders.ensure_root(&*world.disk)?;
+    marker.write(&*world.disk, root).map_err(|e| Error::disk(format!("writing the marker of {}", root.display()), e))
+}
+
+/// Puts the accounts of the state into the marker, where they outlive the state.
+pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
+    let as_marked = |account: Registered| Registered { moved: None, is_new: false, ..account };
+    let accounts: Vec<Registered> = world.store.accounts()?.into_iter().map(as_marked).collect();
+    if marker(world)?.is_some_and(|marker| marker.accounts == accounts) {
+        return Ok(());
+    }
+    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    match marker(world)? {
+        Some(marker) => write(world, &Marker { accounts: world.store.accounts()?, ..marker }),
+        None => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
+    }
+}
+
+/// Whether journal and files agree: of the folders that mail was filed in lately one at least is there.
+fn agrees(world: &World) -> Result<bool> {
+    let rows = world.store.journal(None, ROWS)?;
+    let dir_of = |file: PathBuf| file.parent().map(PathBuf::from);
+    let dirs: std::collections::BTreeSet<PathBuf> =
+        rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
+    let below: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.starts_with(world.folders.root())).collect();
+    if below.is_empty() {
+        return Ok(true);
+    }
+    for dir in below {
+        let there = world.disk.exists(dir).map_err(|e| Error::disk(format!("looking for {}", dir.display()), e))?;
+        if there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

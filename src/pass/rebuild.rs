@@ -1,0 +1,27 @@
+//! Rebuild: what cannot be proven is taken as it is, because the user says so: a mail root that moved or was emptied on
+//! purpose, a database that is damaged.
+
+use super::mounted::{accept, mounted};
+use super::{Mounted, World};
+use crate::error::{Kind, Result};
+
+/// What has to be taken as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// The mail root is not the one that the state knows; why.
+    Root(String),
+}
+
+/// What the state and the mail root disagree about.
+pub fn doubts(world: &World) -> Result<Vec<Doubt>> {
+    match mounted(world) {
+        Ok(_) => Ok(Vec::new()),
+        Err(error) if error.kind() == Kind::Disk => Ok(vec![Doubt::Root(error.to_string())]),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes the mail root as it is now. Nobody may be at work meanwhile.
+pub fn rebuild(world: &World) -> Result<Mounted> {
+    accept(world)
+}

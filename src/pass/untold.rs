@@ -1,0 +1,45 @@
+//! What must not be told again: mail that arrived before the state was rebuilt or put back, and mail that was recorded
+//! once, told, and then not found. Nobody knows what of it went out; it is filed, and said so.
+
+use jiff::Timestamp;
+
+use super::World;
+use crate::decision::{ANSWERED, APPENDED, Action, Decision, Filing, Place, Write};
+use crate::error::Result;
+use crate::message::Envelope;
+use crate::state::Mark;
+
+/// Why nothing is told about a message; `None`: it may be.
+fn why(world: &World, envelope: &Envelope) -> Result<Option<String>> {
+    if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == Mark::Again) {
+        return Ok(Some("it was told when it was recorded for the first time".to_owned()));
+    }
+    let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };
+    Ok((envelope.arrived <= rebuilt)
+        .then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
+}
+
+fn seconds(at: Timestamp) -> String {
+    at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// The decision without what it must not tell. A message that stands nowhere else then is kept.
+pub(super) fn untold(world: &World, mut decision: Decision, envelope: &Envelope) -> Result<Decision> {
+    let told: Vec<String> = decision.tellings().map(ToString::to_string).collect();
+    if told.is_empty() {
+        return Ok(decision);
+    }
+    let Some(why) = why(world, envelope)? else { return Ok(decision) };
+    decision.notes.push(format!("nobody is told ({}): {why}", told.join(", ")));
+    decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
+    decision.writes.retain(|write| match write {
+        Write::Answered { .. } => false,
+        Write::Seen { handle, .. } => handle != ANSWERED && handle != APPENDED,
+        _ => true,
+    });
+    if decision.actions.is_empty() {
+        let keep = Filing { place: Place::Keep, flags: envelope.flags.clone().carried_over(), version: 0 };
+        decision.actions.push(Action::File(keep));
+    }
+    Ok(decision)
+}

@@ -1,0 +1,200 @@
+//! Replies that the parser would misread or refuse, put into other words for it.
+//!
+//! imap-proto keeps the backslashes of quoted strings and knows no bytes beyond ASCII in them, panics at a date that is
+//! NIL, and gives up a reply for a size that is no number. A string goes to it as a literal instead, a date as an empty
+//! one, and a size that is none is left out.
+
+use std::borrow::Cow;
+
+/// The reply, mended where it has to be.
+pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
+    let Some(kind) = kind_of(reply) else { return Cow::Borrowed(reply) };
+    let mut mender = Mender { reply, at: 0, copied: 0, out: Vec::new() };
+    mender.run(kind);
+    if mender.copied == 0 {
+        return Cow::Borrowed(reply);
+    }
+    mender.out.extend_from_slice(&reply[mender.copied..]);
+    Cow::Owned(mender.out)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It has attributes with values.
+    Fetch,
+    /// It has strings.
+    Data,
+}
+
+/// `None` for text, in which quotes mean nothing.
+fn kind_of(reply: &[u8]) -> Option<Kind> {
+    let data = reply.strip_prefix(b"* ")?;
+    let mut words = data.split(|byte| *byte == b' ');
+    let (first, second) = (words.next()?, words.next().unwrap_or_default());
+    let is = |word: &[u8], name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+    if ["OK", "NO", "BAD", "BYE", "PREAUTH"].iter().any(|name| is(first, name)) {
+        return None;
+    }
+    let is_number = first.iter().all(u8::is_ascii_digit);
+    Some(if is_number && is(second, "FETCH") { Kind::Fetch } else { Kind::Data })
+}
+
+struct Mender<'a> {
+    reply: &'a [u8],
+    at: usize,
+    /// Of the reply, so much is in `out`, mended.
+    copied: usize,
+    out: Vec<u8>,
+}
+
+impl Mender<'_> {
+    fn run(&mut self, kind: Kind) {
+        while let Some(byte) = self.reply.get(self.at) {
+            match byte {
+                b'"' => self.string(),
+                b'{' => self.pass_literal(),
+                b' ' | b'(' if kind == Kind::Fetch => self.attributes(),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn replace(&mut self, end: usize, with: &[u8]) {
+        self.out.extend_from_slice(&self.reply[self.copied..self.at]);
+        self.out.extend_from_slice(with);
+        (self.at, self.copied) = (end, end);
+    }
+
+    /// A quoted string that is not what stands between its quotes.
+    fn string(&mut self) {
+        let Some((content, end)) = unquoted(self.reply, self.at + 1) else {
+            self.at += 1;
+            return;
+        };
+        let written = &self.reply[self.at + 1..end - 1];
+        // A single character is a hierarchy delimiter, which cannot be a literal.
+        if content.len() > 1 && (content != written || !written.is_ascii()) {
+            let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
+            self.replace(end, &literal);
+        } else {
+            self.at = end;
+        }
+    }
+
+    /// `{5}` CRLF and five bytes of anything.
+    fn pass_literal(&mut self) {
+        let rest = &self.reply[self.at + 1..];
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let length = std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse::<usize>().ok());
+        match length {
+            Some(length) if rest[digits..].starts_with(b"}\r\n") => {
+                self.at = self.reply.len().min((self.at + 1 + digits + 3).saturating_add(length));
+            }
+            _ => self.at += 1,
+        }
+    }
+
+    /// What begins behind a blank or a parenthesis.
+    fn attributes(&mut self) {
+        let is_first = self.reply[self.at] == b'(';
+        self.at += 1;
+        while self.attribute(is_first) {}
+    }
+
+    /// Whether another one begins here, since this one was left out.
+    fn attribute(&mut self, is_first: bool) -> bool {
+        if let Some(value) = self.value_of("INTERNALDATE ") {
+            if self.reply[value..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"NIL")) {
+                self.replace(value + 3, b"INTERNALDATE \"\"");
+            }
+            return false;
+        }
+        let Some(value) = self.value_of("RFC822.SIZE ") else { return false };
+        let end = value + self.reply[value..].iter().take_while(|byte| !b" )\r\n(\"{".contains(byte)).count();
+        let size = std::str::from_utf8(&self.reply[value..end]).ok();
+        let is_size = size.is_some_and(|size| !size.starts_with('+') && size.parse::<u32>().is_ok());
+        if is_size || value == end {
+            return false;
+        }
+        // One blank beside it goes with it.
+        if !is_first {
+            self.at -= 1;
+            self.replace(end, b"");
+            return false;
+        }
+        let is_followed = self.reply.get(end) == Some(&b' ');
+        self.replace(end + usize::from(is_followed), b"");
+        is_followed
+    }
+
+    /// Where the value of an attribute of this name begins, if it stands here.
+    fn value_of(&self, name: &str) -> Option<usize> {
+        let here = self.reply[self.at..].get(..name.len())?;
+        here.eq_ignore_ascii_case(name.as_bytes()).then_some(self.at + name.len())
+    }
+}
+
+/// A quoted string from behind its first quote on, without its backslashes, and where it ends.
+fn unquoted(reply: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
+    let mut content = Vec::new();
+    let mut at = start;
+    loop {
+        match *reply.get(at)? {
+            b'"' => return Some((content, at + 1)),
+            b'\r' | b'\n' => return None,
+            b'\\' => {
+                content.push(*reply.get(at + 1)?);
+                at += 2;
+            }
+            byte => {
+                content.push(byte);
+                at += 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mended(reply: &str) -> String {
+        String::from_utf8(mend(reply.as_bytes()).into_owned()).unwrap()
+    }
+
+    #[test]
+    fn quoted_strings_lose_their_backslashes() {
+        assert_eq!(
+            mended("* 1 FETCH (BODY[] \"a \\\"b\\\" \\\\c\" UID 1)\r\n"),
+            "* 1 FETCH (BODY[] {8}\r\na \"b\" \\c UID 1)\r\n"
+        );
+        assert_eq!(mended("* LIST () \"/\" \"Gr\u{fc}n\"\r\n"), "* LIST () \"/\" {5}\r\nGr\u{fc}n\r\n");
+    }
+
+    #[test]
+    fn dates_that_are_nil_are_empty_and_sizes_that_are_none_are_left_out() {
+        for (reply, expected) in [
+            ("* 1 FETCH (UID 1 INTERNALDATE NIL)\r\n", "* 1 FETCH (UID 1 INTERNALDATE \"\")\r\n"),
+            ("* 1 FETCH (UID 1 RFC822.SIZE -1 FLAGS ())\r\n", "* 1 FETCH (UID 1 FLAGS ())\r\n"),
+            ("* 1 FETCH (RFC822.SIZE NIL UID 1)\r\n", "* 1 FETCH (UID 1)\r\n"),
+            ("* 1 FETCH (RFC822.SIZE 5368709120 INTERNALDATE nil)\r\n", "* 1 FETCH (INTERNALDATE \"\")\r\n"),
+            ("* 1 fetch (UID 1 rfc822.size 18446744073709551615)\r\n", "* 1 fetch (UID 1)\r\n"),
+        ] {
+            assert_eq!(mended(reply), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_well_stays_as_it_is() {
+        for reply in [
+            "* 1 FETCH (UID 1 RFC822.SIZE 18 INTERNALDATE \"01-Nov-2026 10:00:00 +0000\")\r\n",
+            "* 1 FETCH (BODY[] {35}\r\n\"a\\b\" INTERNALDATE NIL RFC822.SIZE x UID 1)\r\n",
+            "* OK say \"a\\\"\r\n",
+            "m1 NO \"\\x\"\r\n",
+            "* LIST () \"\\\\\" INBOX\r\n",
+            "* LIST () \"/\" \"open\r\n",
+        ] {
+            assert!(matches!(mend(reply.as_bytes()), Cow::Borrowed(_)), "{reply}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Names and other strings as they stand in commands.
+
+use super::mutf7;
+use crate::error::{Error, Kind, Result};
+
+/// A folder name as a quoted string in modified UTF-7.
+pub(super) fn mailbox(folder: &str) -> Result<String> {
+    let name = mutf7::encode(folder);
+    quoted(&name).ok_or_else(|| {
+        let folder = crate::clean::line(folder.as_bytes());
+        Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
+    })
+}
+
+/// A folder name in quotes as the server itself spelled it; what is no ASCII in it was none there either.
+pub(super) fn quoted_name(wire: &str) -> Result<String> {
+    if wire.len() > 1000 || wire.contains(char::is_control) {
+        let folder = crate::clean::line(wire.as_bytes());
+        return Err(Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server")));
+    }
+    Ok(format!("\"{}\"", wire.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A quoted string (RFC 3501 9), or `None` for text that needs a literal.
+pub(super) fn quoted(text: &str) -> Option<String> {
+    let fits = text.len() <= 1000 && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    fits.then(|| format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
+}

@@ -1,0 +1,114 @@
+//! A server's replies, each whole, however the network cut it.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use imap_proto::Response;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::guard::Checker;
+
+const BUFFER: usize = 64 * 1024;
+/// More than this of a reply's memory is given back when the reply was read.
+const KEPT: usize = 1024 * 1024;
+
+/// Reads through a 64 KiB buffer.
+#[derive(Debug)]
+pub(super) struct Replies<S> {
+    stream: S,
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    checker: Checker,
+    reply: Vec<u8>,
+}
+
+impl<S> Replies<S> {
+    pub(super) fn new(stream: S) -> Self {
+        let buffer = vec![0; BUFFER].into_boxed_slice();
+        Self { stream, buffer, start: 0, end: 0, checker: Checker::default(), reply: Vec::new() }
+    }
+
+    /// The stream underneath, to write to.
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
+    pub(super) fn into_parts(self) -> (S, bool) {
+        (self.stream, self.start < self.end || self.checker.is_inside())
+    }
+}
+
+impl<S: AsyncRead + Unpin> Replies<S> {
+    /// The next reply with its line end; `None` at the end of the stream.
+    pub(super) async fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if !self.checker.is_inside() {
+            self.reply.clear();
+            self.reply.shrink_to(KEPT);
+        }
+        loop {
+            if self.start == self.end {
+                (self.start, self.end) = (0, self.stream.read(&mut self.buffer).await?);
+            }
+            let fresh = &self.buffer[self.start..self.end];
+            if fresh.is_empty() {
+                return if self.reply.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+            }
+            let (taken, is_complete) = self.checker.check(fresh)?;
+            self.reply.extend_from_slice(&fresh[..taken]);
+            self.start += taken;
+            if is_complete {
+                return Ok(Some(&self.reply));
+            }
+        }
+    }
+}
+
+/// A reply as the parser understands it; `None` where it does not. A panic of the parser is about one reply.
+pub(super) fn parse(reply: &[u8]) -> Option<Response<'_>> {
+    match catch_unwind(AssertUnwindSafe(|| Response::parse(reply))) {
+        Ok(Ok(([], response))) => Some(response),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn replies_come_whole_however_they_were_cut() {
+        use tokio::io::AsyncWriteExt;
+        let parts: [&[u8]; 3] = [b"* ID (\"name\" NIL)\r\n", b"* 1 FETCH (BODY[] {3}\r\na\nb)\r\n", b"m1 OK\r\n"];
+        let (server, mut client) = tokio::io::duplex(1);
+        let mut replies = Replies::new(server);
+        let send = async {
+            client.write_all(&parts.concat()).await.unwrap();
+            drop(client);
+        };
+        let receive = async {
+            for part in parts {
+                assert_eq!(replies.next().await.unwrap(), Some(part));
+            }
+            assert_eq!(replies.next().await.unwrap(), None);
+        };
+        tokio::join!(send, receive);
+    }
+
+    #[tokio::test]
+    async fn a_reply_longer_than_the_buffer_comes_whole_and_half_a_reply_is_none() {
+        let line = [b"* SEARCH", " 1".repeat(200_000).as_bytes(), b"\r\n"].concat();
+        let wire = [&line[..], b"rest"].concat();
+        let mut replies = Replies::new(&wire[..]);
+        assert_eq!(replies.next().await.unwrap(), Some(&line[..]));
+        assert_eq!(replies.next().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn a_panic_of_the_parser_is_about_one_reply() {
+        assert!(parse(b"* 1 FETCH (UID 1 INTERNALDATE NIL)\r\n").is_none());
+        assert!(parse(b"* XSTATUS foo bar\r\n").is_none());
+        assert!(parse(b"* 1 FETCH (UID 1)\r\n").is_some());
+    }
+}

@@ -1,0 +1,81 @@
+//! UIDs in commands: sets with ranges, cut so that no command is too long for a server.
+
+/// So many UIDs are named in one command,
+const STEP: usize = 1_000;
+/// in so many octets: a server takes lines of 8,000 (RFC 2683 3.2.1.5), and there is more in a command than its set.
+const LONGEST: usize = 7_000;
+
+/// UIDs as a sequence set with ranges: `1:4,7`.
+pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
+    let mut ranges: Vec<(u32, u32)> = Vec::new();
+    for uid in uids {
+        match ranges.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ => ranges.push((uid, uid)),
+        }
+    }
+    let text = |(first, last): (u32, u32)| if first == last { first.to_string() } else { format!("{first}:{last}") };
+    ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
+}
+
+/// Cuts messages in ascending order of their UIDs into pieces whose sets fit.
+pub(super) fn pieces<T>(messages: &[T], uid_of: impl Fn(&T) -> Option<u32>) -> Vec<&[T]> {
+    let mut pieces = Vec::new();
+    let mut rest = messages;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(fitting(rest, &uid_of));
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
+
+/// How many of the first messages fit: at least one.
+fn fitting<T>(messages: &[T], uid_of: &impl Fn(&T) -> Option<u32>) -> usize {
+    let mut closed = 0;
+    let mut range: Option<(u32, u32)> = None;
+    for (count, message) in messages.iter().enumerate().take(STEP) {
+        let Some(uid) = uid_of(message) else { continue };
+        range = match range {
+            Some((first, last)) if last.checked_add(1) == Some(uid) => Some((first, uid)),
+            before => {
+                closed += before.map_or(0, length);
+                Some((uid, uid))
+            }
+        };
+        if closed + range.map_or(0, length) > LONGEST {
+            return count.max(1);
+        }
+    }
+    messages.len().min(STEP)
+}
+
+/// Of a range with a comma.
+fn length((first, last): (u32, u32)) -> usize {
+    let digits = |uid: u32| uid.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
+    digits(first) + 1 + if first == last { 0 } else { digits(last) + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_have_ranges() {
+        assert_eq!(uid_set([1, 2, 3, 7, 9, 10].into_iter()), "1:3,7,9:10");
+        assert_eq!(uid_set([u32::MAX].into_iter()), "4294967295");
+        assert_eq!(uid_set(std::iter::empty()), "");
+    }
+
+    #[test]
+    fn no_set_is_longer_than_a_server_takes() {
+        let gaps: Vec<u32> = (0..2_500).map(|n| 4_000_000_000 + n * 2).collect();
+        let cut = pieces(&gaps, |uid| Some(*uid));
+        assert_eq!(cut.concat(), gaps);
+        let longest = cut.iter().map(|piece| uid_set(piece.iter().copied()).len()).max();
+        assert!(cut.len() < 5 && longest.is_some_and(|length| length <= LONGEST), "{longest:?}");
+        let row: Vec<u32> = (1..=2_000).collect();
+        assert_eq!(pieces(&row, |uid| Some(*uid)).len(), 2, "a range is short");
+        assert!(pieces(&[] as &[u32], |uid| Some(*uid)).is_empty());
+    }
+}

@@ -1,0 +1,109 @@
+//! A big message comes in windows, so that it never stands in memory; so does one of unknown size.
+
+use imap_proto::{AttributeValue, Response};
+
+use super::ImapSource;
+use super::session::{refused, uid_in};
+use crate::error::{Error, Kind, Result};
+use crate::message::Key;
+use crate::source::spool::SpoolWriter;
+use crate::source::{Item, Listed, WINDOW, most_of};
+
+/// Servers cut windows as they like; one that cuts a message into smaller pieces than this gives it crumb by crumb.
+const CRUMB: u64 = 64 * 1024;
+/// So many windows are asked for at least.
+const FEW: u64 = 64;
+
+/// What came for a window.
+enum Window {
+    /// So many bytes.
+    Piece(u64),
+    /// More than was asked for: all of it, for the server knows no windows.
+    All(u64),
+    /// No bytes: it begins at the end.
+    Empty,
+    /// No answer, or NIL.
+    Nothing,
+    /// A refusal.
+    Refused(Error),
+}
+
+impl ImapSource {
+    /// Fetches a message piece by piece into the spool. Where a window is empty, the message ends.
+    pub(super) async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<Item> {
+        let key = Key::new(&self.open, listed.id.clone());
+        let mut writer = self.spool.begin(&key)?;
+        let most = most_of(listed);
+        let (mut came, mut windows) = (0_u64, 0);
+        loop {
+            match self.window(&key, came, &mut writer).await? {
+                Window::Piece(length) => came += length,
+                Window::All(length) => {
+                    came += length;
+                    break;
+                }
+                Window::Empty => break,
+                // Some servers have no answer for a window behind the end.
+                Window::Nothing | Window::Refused(_) if is_all(listed, came) => break,
+                Window::Nothing if came == 0 => return self.not_given(key).await,
+                Window::Nothing => return Ok(broken(key, "the server stopped in the middle of it")),
+                Window::Refused(error) => return Ok(Item::Failed(key, error)),
+            }
+            windows += 1;
+            if came > most || windows > FEW + most / CRUMB {
+                return Ok(broken(key, "it does not end"));
+            }
+        }
+        Ok(listed.item(key, writer.finish()?, came))
+    }
+
+    async fn window(&mut self, key: &Key, offset: u64, writer: &mut SpoolWriter) -> Result<Window> {
+        let Some(wanted) = key.as_uid() else { return Ok(Window::Nothing) };
+        let command = format!("UID FETCH {wanted} (UID BODY.PEEK[]<{offset}.{WINDOW}>)");
+        let tag = self.session.send(&command).await?;
+        let mut window = Window::Nothing;
+        let reply = self
+            .session
+            .finish(&tag, |reply| {
+                if let Some((piece, at)) = piece_in(reply, wanted)
+                    && matches!(window, Window::Nothing)
+                    && at.is_none_or(|at| u64::from(at) == offset)
+                {
+                    writer.write_wire(piece)?;
+                    window = window_of(piece.len() as u64, offset);
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(reply.map_or_else(|refusal| Window::Refused(refused("UID FETCH", &refusal.line)), |_| window))
+    }
+}
+
+fn window_of(length: u64, offset: u64) -> Window {
+    match length {
+        0 => Window::Empty,
+        _ if length > WINDOW && offset == 0 => Window::All(length),
+        _ => Window::Piece(length),
+    }
+}
+
+/// Whether as much came as was announced.
+fn is_all(listed: &Listed, came: u64) -> bool {
+    came > 0 && listed.announced.is_some_and(|size| came >= size)
+}
+
+fn broken(key: Key, cause: &str) -> Item {
+    Item::Failed(key, Error::transient(Kind::Protocol, cause))
+}
+
+/// The bytes that a reply gives of a message, and where they begin, if it says so.
+fn piece_in<'r>(reply: &'r Response<'_>, wanted: u32) -> Option<(&'r [u8], Option<u32>)> {
+    let Response::Fetch(_, attributes) = reply else { return None };
+    if uid_in(attributes) != Some(wanted) {
+        return None;
+    }
+    attributes.iter().find_map(|a| match a {
+        AttributeValue::BodySection { section: None, index, data: Some(data) } => Some((&**data, *index)),
+        _ => None,
+    })
+}

@@ -1,0 +1,67 @@
+//! Header blocks: by TOP, and where the server has no TOP, from the message itself.
+
+use super::Pop3Source;
+use super::wire::Reply;
+use crate::error::Result;
+use crate::message::{MAX_HEADER, head_of};
+use crate::net::deadline;
+
+impl Pop3Source {
+    /// Looks at the header blocks of messages, in their order. `None` where the server gives none. `at_all_costs` also reads
+    /// messages for their headers, since TOP is optional (RFC 1939 section 7).
+    pub(super) async fn heads<T>(
+        &mut self,
+        numbers: &[u32],
+        at_all_costs: bool,
+        look: impl Fn(&[u8]) -> T,
+    ) -> Result<Vec<Option<T>>> {
+        let mut heads = Vec::with_capacity(numbers.len());
+        for chunk in numbers.chunks(self.session.window()) {
+            let mut looked: Vec<Option<T>> = match self.has_top {
+                Some(false) => chunk.iter().map(|_| None).collect(),
+                _ => self.read_heads(chunk, "TOP", &look).await?,
+            };
+            let refused: Vec<usize> = (0..chunk.len()).filter(|i| looked[*i].is_none()).collect();
+            // RFC 2449 lists it, but not every server has CAPA.
+            let has_top = refused.len() < chunk.len() || self.session.can("TOP");
+            self.has_top.get_or_insert(has_top);
+            if at_all_costs && !refused.is_empty() {
+                let numbers: Vec<u32> = refused.iter().map(|i| chunk[*i]).collect();
+                let read = self.read_heads(&numbers, "RETR", &look).await?;
+                refused.iter().zip(read).for_each(|(i, head)| looked[*i] = head);
+            }
+            heads.append(&mut looked);
+        }
+        Ok(heads)
+    }
+
+    async fn read_heads<T>(
+        &mut self,
+        numbers: &[u32],
+        verb: &str,
+        look: &impl Fn(&[u8]) -> T,
+    ) -> Result<Vec<Option<T>>> {
+        let lines = if verb == "TOP" { " 0" } else { "" };
+        let commands: Vec<String> = numbers.iter().map(|n| format!("{verb} {n}{lines}\r\n")).collect();
+        self.session.send(&commands).await?;
+        let mut heads = Vec::with_capacity(numbers.len());
+        for _ in numbers {
+            let reply = Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
+            let is_ok = reply.is_ok();
+            heads.push(if is_ok { Some(look(head_of(&self.read_head().await?))) } else { None });
+        }
+        Ok(heads)
+    }
+
+    /// The beginning of a block. What follows the header is read and forgotten.
+    async fn read_head(&mut self) -> Result<Vec<u8>> {
+        let mut head = Vec::new();
+        let keep = |piece: &[u8]| {
+            let room = MAX_HEADER.saturating_sub(head.len());
+            head.extend_from_slice(&piece[..piece.len().min(room)]);
+            Ok(())
+        };
+        self.session.lines.block(deadline::REPLY, keep).await?;
+        Ok(head)
+    }
+}

@@ -1,0 +1,118 @@
+//! The accounts as the state knows them: an account is its protocol, user and host, and its label is for people.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::Registered;
+use super::rows::time;
+use crate::safeguard::Safeguard;
+
+type Sql<T> = rusqlite::Result<T>;
+
+const COLUMNS: &str = "space, label, identity, first_run, moved";
+
+fn registered(row: &Row<'_>) -> Sql<Registered> {
+    let first_run = time(row.get(3)?);
+    Ok(Registered {
+        space: row.get(0)?,
+        label: row.get(1)?,
+        identity: row.get(2)?,
+        first_run,
+        moved: row.get::<_, Option<i64>>(4)?.map(time),
+        is_new: false,
+    })
+}
+
+/// The account with this label and this identity.
+pub(super) fn unchanged(db: &Connection, label: &str, identity: &str) -> Sql<Option<Registered>> {
+    db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE label = ?1 AND identity = ?2"))?
+        .query_row([label, identity], registered)
+        .optional()
+}
+
+/// All of them.
+pub(super) fn all(db: &Connection) -> Sql<Vec<Registered>> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account ORDER BY space"))?;
+    query.query_map([], registered)?.collect()
+}
+
+/// The account by its identity, else by its label, else a new one; noted as it is now.
+pub(super) fn register(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> Sql<Registered> {
+    if let Some(known) = unchanged(tx, label, identity)? {
+        return Ok(known);
+    }
+    let by_identity = match is_from_before(tx, label)? || !Safeguard::AccountByIdentity.is_on() {
+        true => None,
+        false => by(tx, "identity", identity)?,
+    };
+    let known = match by_identity {
+        Some(renamed) => renamed,
+        None => match by(tx, "label", label)? {
+            Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
+            Some(elsewhere) => Registered { moved: Some(now), ..elsewhere },
+            None => begin(tx, label, identity, now)?,
+        },
+    };
+    let account = Registered { label: label.to_owned(), identity: identity.to_owned(), ..known };
+    note(tx, &account)?;
+    Ok(account)
+}
+
+fn by(tx: &Transaction<'_>, column: &str, value: &str) -> Sql<Option<Registered>> {
+    tx.query_row(&format!("SELECT {COLUMNS} FROM account WHERE {column} = ?1"), [value], registered).optional()
+}
+
+/// The port is part of an identity only where another account needs it.
+fn is_same_but_for_the_port(before: &str, now: &str) -> bool {
+    before.is_empty() || before.starts_with(&format!("{now}:")) || now.starts_with(&format!("{before}:"))
+}
+
+/// Whether mail of an account of this name is known since before accounts were noted: then that is its name space, also
+/// where another account turns out to be the same mailbox.
+fn is_from_before(tx: &Transaction<'_>, label: &str) -> Sql<bool> {
+    tx.prepare_cached(
+        "SELECT 1 FROM origin WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM account WHERE space = ?1)",
+    )?
+    .exists([label])
+}
+
+/// A new account, or one of a state that did not know accounts: there its name was all that it had.
+fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> Sql<Registered> {
+    let earliest = "SELECT min(at) FROM (
+        SELECT min(at) AS at FROM first_look WHERE account = ?1
+        UNION ALL SELECT min(journal.at) FROM journal JOIN origin USING (origin) WHERE account = ?1)";
+    let earlier: Option<i64> = tx.query_row(earliest, [label], |row| row.get(0))?;
+    let mut space = label.to_owned();
+    let mut n = 1;
+    while by(tx, "space", &space)?.is_some() {
+        n += 1;
+        space = format!("{label}+{n}");
+    }
+    let first_run = earlier.filter(|_| n == 1).map_or(now, time);
+    Ok(Registered {
+        space,
+        label: label.to_owned(),
+        identity: identity.to_owned(),
+        first_run,
+        moved: None,
+        is_new: earlier.is_none(),
+    })
+}
+
+/// What a mail root knows of an account, for a state that lost it.
+pub(super) fn note_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
+    match by(tx, "space", &account.space)? {
+        Some(_) => Ok(()),
+        None => note(tx, account),
+    }
+}
+
+/// Notes an account as it is.
+fn note(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
+    let Registered { space, label, identity, first_run, moved, .. } = account;
+    tx.execute(
+        &format!("INSERT OR REPLACE INTO account ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)"),
+        params![space, label, identity, first_run.as_second(), moved.map(Timestamp::as_second)],
+    )
+    .map(drop)
+}

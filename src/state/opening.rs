@@ -1,0 +1,242 @@
+//! Opening the state: the database, what it is compared with, and what follows when it is not the one that was left.
+
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use ring::rand::SecureRandom;
+use rusqlite::Connection;
+
+use super::marker::Marker;
+use super::set_aside::{self, begin_anew};
+use super::slots::Slots;
+use super::sqlite::SqliteStore;
+use super::water::{self, Water};
+use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
+use crate::error::{Error, Kind, Result};
+use crate::safeguard::Safeguard;
+
+/// So long one process waits for others.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What is said of everything that waited in an older state.
+const HELD: &str = "put aside: the state is an older copy, and nobody knows whether this went out since";
+
+impl SqliteStore {
+    /// Opens or creates the database in the state folder, which is created for its owner alone.
+    pub fn open(places: Places) -> Result<Self> {
+        let state = places.state().to_owned();
+        let doing = || format!("opening the state in {}", state.display());
+        let slots = state.join("deciding");
+        for dir in [&*state, &slots, &state.join("locks"), &state.join("spool")] {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+            made.map_err(|e| Error::state(doing(), e))?;
+            refuse_foreign(dir)?;
+        }
+        let file = state.join("state.db");
+        let is_new = !file.exists();
+        if is_new {
+            begin_anew(&state, &file, PATIENCE).map_err(|e| e.while_doing(doing()))?;
+        }
+        let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
+        let store = Self::with(db, Slots::Folder(slots), places).map_err(|e| damaged_or(e, &state))?;
+        if is_new {
+            // SQLite syncs what is in the file; that there is a file is ours to keep.
+            sync_with_parents(&RealDisk, &state).map_err(|e| Error::state(doing(), e))?;
+        }
+        store.compare().map_err(|e| damaged_or(e, &state))?;
+        Ok(store)
+    }
+
+    /// What is wrong with the database, if it is damaged.
+    pub fn damage(state: &Path) -> Result<Option<Error>> {
+        let file = state.join("state.db");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let check = || -> rusqlite::Result<String> {
+            let db = Connection::open(&file)?;
+            db.busy_timeout(PATIENCE)?;
+            db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        };
+        match check() {
+            Ok(verdict) if verdict == "ok" => Ok(None),
+            Ok(verdict) => Ok(Some(Error::transient(Kind::State, "the database is damaged").said(verdict))),
+            Err(e) if is_damage(&e.to_string()) => Ok(Some(Error::state("the database is damaged", e))),
+            Err(e) => Err(Error::state("looking at the database", e)),
+        }
+    }
+
+    /// Moves a damaged database out of the way, as a whole. The next opening makes a new one.
+    pub fn set_damaged_aside(state: &Path) -> Result<PathBuf> {
+        let _lock = Lock::take(&state.join("locks"), "(state)", PATIENCE)?;
+        let aside = state.join(format!("damaged-{}", Timestamp::now().as_second()));
+        let failed = |e| Error::disk(format!("setting the database aside in {}", aside.display()), e);
+        std::fs::DirBuilder::new().mode(0o700).create(&aside).map_err(failed)?;
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            match std::fs::rename(state.join(file), aside.join(file)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+                _ => {}
+            }
+        }
+        sync_with_parents(&RealDisk, &aside).map_err(failed)?;
+        Ok(aside)
+    }
+
+    /// Whether there is a database in the state folder.
+    pub fn exists(state: &Path) -> bool {
+        state.join("state.db").exists()
+    }
+
+    /// A database that lives as long as this value: for tests and dry runs.
+    pub fn in_memory(places: Places) -> Result<Self> {
+        let db = Connection::open_in_memory().map_err(|e| Error::state("opening a database in memory", e))?;
+        Self::with(db, Slots::Memory(Mutex::default()), places)
+    }
+
+    fn with(db: Connection, slots: Slots, places: Places) -> Result<Self> {
+        let prepare = || -> Result<(), schema::UpgradeError> {
+            db.busy_timeout(PATIENCE)?;
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.pragma_update(None, "synchronous", "FULL")?;
+            schema::upgrade(&db)
+        };
+        // Going over to write-ahead logging needs the file alone, and SQLite does not wait for that: many processes may be
+        // making a new database at once.
+        let until = Instant::now() + PATIENCE;
+        let mut prepared = prepare();
+        while prepared.as_ref().is_err_and(schema::UpgradeError::is_busy) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+            prepared = prepare();
+        }
+        prepared.map_err(|e| match e {
+            schema::UpgradeError::Later(_) => Error::permanent(Kind::State, "reading the state").because(e),
+            e => Error::state("preparing the state", e),
+        })?;
+        db.set_prepared_statement_cache_capacity(48);
+        Ok(Self::new(db, slots, places))
+    }
+
+    /// Compares the database with what was left beside it. A new one where there was another, or one that is behind, is
+    /// older than what stands here: what waits in it is put aside, what stands in the spool is filed, and mail from before
+    /// now is told to nobody.
+    fn compare(&self) -> Result<()> {
+        if let Some(identity) = self.fact(facts::IDENTITY)? {
+            self.note_beside(&identity);
+            if !self.is_behind()? {
+                return Ok(());
+            }
+        }
+        let _lock = Lock::take(&self.places.state().join("locks"), "(state)", PATIENCE)?;
+        // Another process may have been faster.
+        match self.fact(facts::IDENTITY)? {
+            Some(_) if self.is_behind()? => self.take_up(),
+            Some(_) => Ok(()),
+            None => self.begin_identity(),
+        }
+    }
+
+    /// A database that is new, or of a version that had no identity.
+    fn begin_identity(&self) -> Result<()> {
+        let is_of_before = self.read("asking whether the state is new", facts::is_of_before)?;
+        let had_another = !is_of_before && self.had_another()?;
+        let identity = random_identity()?;
+        self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?;
+        self.note_beside(&identity);
+        if had_another { self.take_up() } else { Ok(()) }
+    }
+
+    /// Whether the folders know a state that this one is not.
+    fn had_another(&self) -> Result<bool> {
+        let state = self.places.state();
+        let is_known = Marker::read(self.places.root()).is_some() || water::beside(state).exists();
+        Ok(is_known || set_aside::has_messages(state)?)
+    }
+
+    fn note_beside(&self, identity: &str) {
+        let places = vec![water::beside(self.places.state()), Marker::water(self.places.root(), identity)];
+        self.water.set(Water::new(identity, places)).ok();
+    }
+
+    fn is_behind(&self) -> Result<bool> {
+        if !Safeguard::StateIsCurrent.is_on() {
+            return Ok(false);
+        }
+        let level = self.read("asking how far the state is", facts::water)?;
+        Ok(level < self.highest_water())
+    }
+
+    fn take_up(&self) -> Result<()> {
+        if !Safeguard::StateIsCurrent.is_on() {
+            return Ok(());
+        }
+        if Safeguard::UnknownSpoolIsKept.is_on() {
+            set_aside::set_aside(self.places.state(), &|name| self.is_named(name))?;
+        }
+        let highest = self.highest_water();
+        let known = Marker::read(self.places.root());
+        self.write("taking up a state that was rebuilt or put back", |tx| {
+            facts::set_water(tx, highest.max(facts::water(tx)?))?;
+            facts::set(tx, facts::REBUILT, &Timestamp::now().to_string())?;
+            outbox::hold_all(tx, Timestamp::now(), HELD)?;
+            if let Some(marker) = &known {
+                if facts::get(tx, facts::ROOT)?.is_none() {
+                    facts::set(tx, facts::ROOT, &marker.identity)?;
+                }
+                marker.accounts.iter().try_for_each(|account| accounts::note_if_unknown(tx, account))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// 32 random hexadecimal digits.
+pub(super) fn random_identity() -> Result<String> {
+    let mut random = [0; 16];
+    let filled = ring::rand::SystemRandom::new().fill(&mut random);
+    filled.map_err(|_| Error::transient(Kind::State, "the system gives no random bytes"))?;
+    Ok(HEXLOWER.encode(&random))
+}
+
+/// A folder of somebody else, or that others may write to, could be prepared: symlinks in it would lead our writing
+/// anywhere.
+fn refuse_foreign(dir: &Path) -> Result<()> {
+    let found = std::fs::symlink_metadata(dir).or_else(|_| std::fs::metadata(dir));
+    let found = found.map_err(|e| Error::state(format!("looking at {}", dir.display()), e))?;
+    let found = match found.file_type().is_symlink() {
+        // The state folder itself may be reached by a symlink of its owner.
+        true if found.uid() == rustix::process::geteuid().as_raw() => {
+            std::fs::metadata(dir).map_err(|e| Error::state(format!("looking at {}", dir.display()), e))?
+        }
+        _ => found,
+    };
+    let owner = found.uid();
+    let problem = if owner != rustix::process::geteuid().as_raw() {
+        format!("it belongs to another user (uid {owner})")
+    } else if found.mode() & 0o022 != 0 {
+        format!("others may write to it (mode {:03o}); `chmod go-w` makes it yours alone", found.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    Err(Error::permanent(Kind::State, format!("the state folder {} is not used: {problem}", dir.display())))
+}
+
+fn is_damage(text: &str) -> bool {
+    ["not a database", "malformed", "corrupt"].iter().any(|sign| text.contains(sign))
+}
+
+/// What is no database any more says so, and what to do.
+fn damaged_or(error: Error, state: &Path) -> Error {
+    let doing = format!("opening the state in {}", state.display());
+    let text = error.to_string();
+    match is_damage(&text) {
+        true => {
+            let hint =
+                "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
+            Error::transient(Kind::State, format!("{doing}: {hint}")).because(error)
+        }
+        false => error.while_doing(doing),
+    }
+}

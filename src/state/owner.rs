@@ -1,0 +1,42 @@
+//! The rows of ownership: who took a name space last.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::Owned;
+use crate::safeguard::Safeguard;
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// Raises the generation. It need not survive a power cut, for no process does; so nothing is synced for it.
+pub(super) fn take_over(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    let taken = raise(db, space, incarnation);
+    db.pragma_update(None, "synchronous", "FULL")?;
+    taken
+}
+
+fn raise(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {
+    let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let generation = tx.query_row(
+        "INSERT INTO owner (space, generation, incarnation) VALUES (?1, 1, ?2)
+         ON CONFLICT DO UPDATE SET generation = generation + 1, incarnation = excluded.incarnation
+         RETURNING generation",
+        [space, incarnation],
+        |row| row.get(0),
+    )?;
+    tx.commit()?;
+    Ok(generation)
+}
+
+/// Whether this is still the owner, or the name space is nobody else's to take.
+pub(super) fn holds(tx: &Transaction<'_>, owned: &Owned) -> Sql<bool> {
+    if owned.lock().is_none() || !Safeguard::Fence.is_on() {
+        return Ok(true);
+    }
+    let latest = tx
+        .prepare_cached("SELECT generation, incarnation FROM owner WHERE space = ?1")?
+        .query_row([owned.space()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    // Of a take-over that a power cut took back nobody is alive.
+    Ok(latest.is_none_or(|latest| latest == (owned.generation(), owned.incarnation().to_owned())))
+}

@@ -1,0 +1,121 @@
+//! What the state knows of itself and of those who work with it: owners, accounts, the mail root, the time.
+
+use jiff::Timestamp;
+use rusqlite::params;
+
+use super::clock::{Seen, is_possible};
+use super::sqlite::SqliteStore;
+use super::{Owned, accounts, facts, owner};
+use crate::error::{Error, Result};
+use crate::message::Origin;
+use crate::safeguard::Safeguard;
+
+/// Who owns which name space, and what has to be known before anything is believed.
+pub trait Registry {
+    /// Raises the generation of a name space for its new owner. Durable with the next transaction.
+    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
+
+    /// The account with this label or this identity, as it is from now on.
+    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered>;
+
+    /// Every account that was ever seen.
+    fn accounts(&self) -> Result<Vec<Registered>>;
+
+    /// One thing that the state knows of itself.
+    fn fact(&self, name: &str) -> Result<Option<String>>;
+
+    /// Notes one thing that the state knows of itself.
+    fn set_fact(&self, name: &str, value: &str) -> Result<()>;
+
+    /// Whether the time is plausible, by the last time that was seen; `agrees`: a server's clock says the same within a day.
+    /// Where it is not, nothing irreversible happens.
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool>;
+
+    /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
+    fn rebuilt(&self) -> Option<Timestamp>;
+
+    /// Whether an origin was compared with what stands in the Maildirs since then.
+    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool>;
+
+    /// Notes that it was.
+    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
+}
+
+/// An account as the state knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Its name space: what stands in keys and file names, whatever it is called later.
+    pub space: String,
+    /// What the user calls it.
+    pub label: String,
+    /// Protocol, user and host.
+    pub identity: String,
+    /// When mail was fetched from it for the first time.
+    pub first_run: Timestamp,
+    /// When it was found under its label with another identity: what is known of it is recognised by content since then.
+    pub moved: Option<Timestamp>,
+    /// It was not known until just now.
+    pub is_new: bool,
+}
+
+impl Registry for SqliteStore {
+    fn take_over(&self, space: &str, incarnation: &str) -> Result<u64> {
+        let mut db = self.db();
+        owner::take_over(&mut db, space, incarnation).map_err(|e| Error::state("taking a name space over", e))
+    }
+
+    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered> {
+        if let Some(known) = self.read("looking an account up", |db| accounts::unchanged(db, label, identity))? {
+            return Ok(known);
+        }
+        self.write("noting an account", |tx| accounts::register(tx, label, identity, now))
+    }
+
+    fn accounts(&self) -> Result<Vec<Registered>> {
+        self.read("reading the accounts", accounts::all)
+    }
+
+    fn fact(&self, name: &str) -> Result<Option<String>> {
+        self.read("reading a fact about the state", |db| facts::get(db, name))
+    }
+
+    fn set_fact(&self, name: &str, value: &str) -> Result<()> {
+        self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
+    }
+
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool> {
+        let before = self.fact(facts::SEEN)?.and_then(|text| Seen::parse(&text));
+        let (seen, believed) = Seen::observe(before, now, agrees);
+        if before != Some(seen) {
+            self.set_fact(facts::SEEN, &seen.text())?;
+        }
+        Ok(believed && is_possible(now) || !Safeguard::PlausibleTime.is_on())
+    }
+
+    fn rebuilt(&self) -> Option<Timestamp> {
+        let ask = || self.fact(facts::REBUILT).ok().flatten().and_then(|at| at.parse().ok());
+        *self.rebuilt.get_or_init(ask)
+    }
+
+    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool> {
+        let Origin { account, folder, generation } = origin;
+        self.read("asking when a folder was compared", |db| {
+            db.prepare_cached(
+                "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised >= ?4",
+            )?
+            .exists(params![account, folder, generation, since.as_second()])
+        })
+    }
+
+    fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
+        let Origin { account, folder, generation } = origin;
+        self.write_for(owned, "noting that a folder was compared", |tx| {
+            tx.execute(
+                "INSERT INTO first_look (account, folder, generation, at, recognised) VALUES (?1, ?2, ?3, ?4, ?4)
+                 ON CONFLICT DO UPDATE SET recognised = excluded.recognised",
+                params![account, folder, generation, now.as_second()],
+            )
+            .map(drop)
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! How far the state is, noted beside the state: in its folder and in the mail root.
+//!
+//! A number that every transaction raises is written there after each commit, without a sync. It may lag behind; a state
+//! that lags behind it is an older one, put back from a backup.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The places of the number of one state.
+#[derive(Debug, Default)]
+pub(super) struct Water {
+    state: String,
+    places: Vec<PathBuf>,
+}
+
+impl Water {
+    pub(super) fn new(state: &str, places: Vec<PathBuf>) -> Self {
+        Self { state: state.to_owned(), places }
+    }
+
+    /// Notes the number. That a place cannot be written, or is not there now, changes nothing: it lags behind.
+    pub(super) fn note(&self, level: u64) {
+        for path in &self.places {
+            if let Err(e) = self.write(path, level) {
+                tracing::debug!("noting how far the state is in {}: {e}", path.display());
+            }
+        }
+    }
+
+    /// The highest number that stands in any place.
+    pub(super) fn highest(&self) -> u64 {
+        self.places.iter().filter_map(|path| self.read(path)).max().unwrap_or(0)
+    }
+
+    /// In place: the state's name, 20 digits and a line end, which one write changes as a whole.
+    fn write(&self, path: &Path, level: u64) -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(path)?;
+        file.write_all_at(format!("{} {level:020}\n", self.state).as_bytes(), 0)
+    }
+
+    /// The number; `None` where another state noted its own, or none.
+    fn read(&self, path: &Path) -> Option<u64> {
+        std::fs::read_to_string(path).ok()?.strip_prefix(&self.state)?.trim().parse().ok()
+    }
+}
+
+/// Where it stands beside the database.
+pub(super) fn beside(state: &Path) -> PathBuf {
+    state.join("water")
+}
+
+/// `O_NOFOLLOW`: what stands there under our name must be ours.
+const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_place_counts_and_none_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let water = Water::new("s1", vec![at("a"), at("missing/b")]);
+        assert_eq!(water.highest(), 0);
+        water.note(12);
+        water.note(7);
+        assert_eq!(water.highest(), 7);
+        assert_eq!(Water::new("s2", vec![at("a")]).highest(), 0, "that is another state's");
+        std::fs::write(at("a"), "nonsense").unwrap();
+        assert_eq!(water.highest(), 0);
+    }
+}
