@@ -44,6 +44,8 @@ pub enum Fault {
     StarttlsInjection(String),
     /// SELECT does not tell the UIDVALIDITY.
     NoUidvalidity,
+    /// SELECT tells so many messages.
+    Exists(u32),
     /// Something is wrong with the message of this UID (over POP3: this UID in INBOX).
     Message(u32, MessageFault),
 }
@@ -230,6 +232,10 @@ impl Faults {
 
     pub fn hides_uidvalidity(&self) -> bool {
         self.has(|fault| matches!(fault, Fault::NoUidvalidity))
+    }
+
+    pub fn exists(&self) -> Option<u32> {
+        self.find(|fault| if let Fault::Exists(count) = fault { Some(*count) } else { None })
     }
 
     pub fn starttls_injection(&self) -> Option<String> {

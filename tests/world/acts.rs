@@ -12,6 +12,7 @@ use crate::program::{End, Ended, Order, run};
 use crate::reader;
 use crate::scene::Scene;
 use crate::seed::Seed;
+use crate::sight::STATE;
 use crate::tools::tools;
 
 /// One program, or several one after the other.
@@ -30,6 +31,9 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
         for job in &jobs {
             scope.spawn(|| {
                 std::thread::sleep(job.begin.delay);
+                if job.begin.act == Act::RemoveLocks {
+                    let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
+                }
                 if let Act::Reader(salt) = job.begin.act {
                     reader::read(scene, &mut Seed::of(salt, 0));
                 }
@@ -68,7 +72,7 @@ pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
 
 fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
     let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
-        Act::Reader(_) => Vec::new(),
+        Act::Reader(_) | Act::RemoveLocks => Vec::new(),
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
         Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
         // Nobody says yes to an empty root while the true one is away.
@@ -134,6 +138,9 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         history.kills += usize::from(program.was_cut_off());
         if program.order.end != End::Own || program.order.stop.is_some() {
             scene.ledger.is_unsure(6);
+        }
+        if program.order.arguments.starts_with(&["queue".to_owned(), "drop".to_owned()]) {
+            scene.ledger.gives_up();
         }
         if program.is_overdue {
             scene.ledger.blame(format!("it did not end: {}", program.line()));

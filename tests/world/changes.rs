@@ -12,6 +12,9 @@ use crate::sight::{AWAY, Place, ROOT, STATE};
 use crate::support::faults::{Fault, MessageFault};
 use crate::support::mailbox::Incoming;
 
+/// No world needs so many.
+const MOST_COMMANDS: usize = 20_000;
+
 /// What a world remembers of its changes.
 #[derive(Default)]
 pub struct History {
@@ -55,21 +58,28 @@ fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &m
         Change::Arrive(count) => (0..*count).for_each(|_| arrive(scene, history, seed)),
         Change::MessageFault(salt) => return message_fault(scene, &mut Seed::of(*salt, 0)),
         Change::LineFault(salt) => return line_fault(scene, &mut Seed::of(*salt, 0)),
+        Change::Numbers => {
+            let number = seed.below(scene.accounts.len());
+            scene.accounts[number].faults.set(Fault::Exists(4_294_967_295));
+            return Some(format!("server {number} counts 4294967295 messages"));
+        }
         Change::RelayMood(salt) => return relay_mood(scene, &mut Seed::of(*salt, 0)),
         Change::Renumber => renumber(scene, seed),
         Change::ReuseId => return reuse_id(scene, history, seed),
         Change::Swap => return swap(scene, history, seed),
         Change::OtherClient => return other_client(scene, seed),
         Change::StateOlder => return state_older(scene, history, seed),
-        Change::DatabaseGone => return damage(scene, |state| databases(state, |file| _ = fs::remove_file(file))),
+        Change::DatabaseGone => {
+            return damage(scene, "gone", |state| databases(state, |file| _ = fs::remove_file(file)));
+        }
         Change::DatabaseEmpty => {
-            return damage(scene, |state| {
+            return damage(scene, "empty", |state| {
                 databases(state, |file| _ = fs::remove_file(file));
                 let _ = fs::write(state.join("state.db"), "");
             });
         }
         Change::DatabaseGarbage => {
-            return damage(scene, |state| {
+            return damage(scene, "garbage", |state| {
                 databases(state, |file| _ = fs::remove_file(file));
                 let _ = fs::write(state.join("state.db"), "this is no database\n".repeat(400));
             });
@@ -162,6 +172,9 @@ fn relay_mood(scene: &Scene, seed: &mut Seed) -> Option<String> {
         ("greeting", "421 4.3.2 closed"),
     ]);
     scene.ledger.relays[which].mood(&[mood]);
+    if mood.1.starts_with('5') {
+        scene.ledger.gives_up();
+    }
     if mood.0 == "." {
         scene.ledger.is_unsure(8);
     }
@@ -200,6 +213,8 @@ fn swap(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String>
     let new = new_mail(history, seed, &Kind::ALL);
     let bytes = Incoming::new(&new.bytes).bytes;
     scene.ledger.arrives(&new, Way::Server(number));
+    // What is not to be deleted is not looked at again: it may stay there unseen.
+    scene.ledger.excuse(&new.token, Excuse::Faulty);
     scene.ledger.excuse(&token, Excuse::OtherClient);
     scene.accounts[number].mailbox.change_folder("INBOX", |folder| {
         if let Some(stored) = folder.message_mut(uid) {
@@ -234,7 +249,8 @@ pub fn back_up(scene: &Scene, history: &mut History) {
 
 fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
     let copy = history.copies.get(seed.below(history.copies.len()))?.clone();
-    damage(scene, |state| {
+    let what = format!("the one of before step {}", history.copies.iter().position(|one| *one == copy).unwrap_or(0));
+    damage(scene, &what, |state| {
         databases(state, |file| {
             let _ = fs::remove_file(file);
             let _ = fs::copy(copy.join(file.file_name().unwrap_or_default()), file);
@@ -242,14 +258,14 @@ fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<
     })
 }
 
-fn damage(scene: &Scene, how: impl FnOnce(&Path)) -> Option<String> {
+fn damage(scene: &Scene, what: &str, how: impl FnOnce(&Path)) -> Option<String> {
     let state = scene.home().join(STATE);
     if !state.join("state.db").exists() {
         return None;
     }
     scene.ledger.loses_state();
     how(&state);
-    Some("the database is not what it was".to_owned())
+    Some(format!("the database is {what}"))
 }
 
 /// With the spool: what stood there alone was the user's to throw away.
@@ -300,7 +316,13 @@ fn retention(scene: &mut Scene, seed: &mut Seed) -> Option<String> {
 
 /// What holds for one step only is over.
 pub fn put_right(scene: &Scene, history: &mut History) {
-    scene.accounts.iter().for_each(|account| account.faults.clear());
+    for account in &scene.accounts {
+        account.faults.clear();
+        let asked = account.faults.commands_seen();
+        if asked > MOST_COMMANDS {
+            scene.ledger.blame(format!("{} was asked {asked} commands", account.label));
+        }
+    }
     scene.archive_faults.clear();
     scene.ledger.relays.iter().for_each(|relay| relay.mood(&[]));
     let (root, away) = (scene.home().join(ROOT), scene.home().join(AWAY));

@@ -99,6 +99,7 @@ struct Inner {
     /// Tellings whose outcome nobody knows: so many may have been done twice.
     unsure: usize,
     states_lost: usize,
+    given_up: bool,
 }
 
 impl Ledger {
@@ -165,6 +166,15 @@ impl Ledger {
 
     pub fn unsure(&self) -> usize {
         self.lock().unsure
+    }
+
+    /// A relay refuses for good, or a user drops: what was to be told goes to the inbox, also when it is filed already.
+    pub fn gives_up(&self) {
+        self.lock().given_up = true;
+    }
+
+    pub fn has_given_up(&self) -> bool {
+        self.lock().given_up
     }
 
     pub fn loses_state(&self) {

@@ -15,10 +15,14 @@ pub enum Kind {
     Edit,
     Append,
     Lmtp,
+    /// Into `inbox`, which is INBOX.
+    Inbox,
+    /// Into a folder that cannot be made.
+    Blocked,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Keep,
         Kind::File,
         Kind::Both,
@@ -31,6 +35,8 @@ impl Kind {
         Kind::Edit,
         Kind::Append,
         Kind::Lmtp,
+        Kind::Inbox,
+        Kind::Blocked,
     ];
 
     pub fn word(self) -> &'static str {
@@ -47,6 +53,8 @@ impl Kind {
             Kind::Edit => "edit",
             Kind::Append => "append",
             Kind::Lmtp => "lmtp",
+            Kind::Inbox => "inbox",
+            Kind::Blocked => "blocked",
         }
     }
 
@@ -73,6 +81,8 @@ pub const RULES: &str = r#"  - {name: file, if: {subject: {contains: "[file]"}},
   - {name: edit, if: {subject: {contains: "[edit]"}}, do: [{addheader: {X-Edited: "yes"}}, {fileinto: edited}]}
   - {name: append, if: {subject: {contains: "[append]"}}, do: {imap: {account: archive, folder: Archive}}}
   - {name: lmtp, if: {subject: {contains: "[lmtp]"}}, do: {lmtp: {to: me, relay: store}}}
+  - {name: inbox, if: {subject: {contains: "[inbox]"}}, do: {fileinto: inbox}}
+  - {name: blocked, if: {subject: {contains: "[blocked]"}}, do: {fileinto: blocked/by/a/file}}
 "#;
 
 /// Rules for `refilter`: they move what lies in a folder, back and forth.

@@ -7,6 +7,7 @@
 //! | [`changes`], [`acts`], [`reader`] | what others do, what runs, what a mail reader does meanwhile |
 //! | [`rest`] | the world is made whole, and the program runs until nothing changes |
 //! | [`ledger`], [`sight`], [`verdict`] | what is known of every message, where it stands, and what is wrong |
+//! | [`undone`] | what `undo` gives back |
 //! | [`world`] | one world from its seed to its verdict |
 //!
 //! `tests/README.md` says how to run it and what to do with a seed that fails.
@@ -29,6 +30,7 @@ mod scene;
 mod seed;
 mod sight;
 mod tools;
+mod undone;
 mod verdict;
 mod world;
 

@@ -14,6 +14,8 @@ pub enum Change {
     MessageFault(u64),
     /// A line is cut, a command refused, for this step.
     LineFault(u64),
+    /// A server counts what is not there, for this step.
+    Numbers,
     /// The relays refuse or cut, for this step.
     RelayMood(u64),
     /// All UIDs of a folder change.
@@ -64,6 +66,8 @@ pub enum Act {
     Undo(u64),
     Queue(u64),
     Rebuild,
+    /// A user who takes lock files for dead.
+    RemoveLocks,
     /// A mail reader: moves files about.
     Reader(u64),
 }
@@ -111,6 +115,7 @@ fn step(index: usize, seed: &mut Seed) -> Step {
         (focus("clock", 3), -DAY),
         (focus("clock", 3), 3650 * DAY),
         (focus("clock", 2), -20000 * DAY),
+        (focus("prune", 4), 2 * DAY),
     ]);
     Step { index, changes, beside, clock, through_link: seed.percent(focus("link", 6)) }
 }
@@ -120,6 +125,7 @@ fn change(seed: &mut Seed) -> Change {
     seed.weigh(&[
         (focus("message", 12), Change::MessageFault(salt)),
         (focus("line", 10), Change::LineFault(salt)),
+        (focus("numbers", 2), Change::Numbers),
         (focus("relay", 10), Change::RelayMood(salt)),
         (focus("renumber", 5), Change::Renumber),
         (focus("reuse", 6), Change::ReuseId),
@@ -150,6 +156,7 @@ fn begin(seed: &mut Seed) -> Begin {
         (focus("undo", 6), Act::Undo(salt)),
         (focus("queue", 10), Act::Queue(salt)),
         (focus("rebuild", 2), Act::Rebuild),
+        (focus("locks", 2), Act::RemoveLocks),
         (focus("reader", 10), Act::Reader(salt)),
     ]);
     // SIGTERM: what runs for ever ends by it, and some others do.

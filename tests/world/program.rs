@@ -51,6 +51,7 @@ pub struct Ended {
     pub order: Order,
     /// The exit code, or the negative number of the signal that ended it.
     pub code: i32,
+    pub stdout: String,
     pub stderr: String,
     pub is_overdue: bool,
 }
@@ -91,20 +92,20 @@ impl Ended {
 pub struct Running {
     order: Order,
     child: Child,
-    said: PathBuf,
+    files: [PathBuf; 2],
     begun: Instant,
     terminated: bool,
 }
 
 pub fn start(scene: &Scene, order: Order, number: usize) -> Running {
-    let said = scene.home().join(format!(".said/{number}.err"));
+    let files = ["out", "err"].map(|name| scene.home().join(format!(".said/{number}.{name}")));
     fs::create_dir_all(scene.home().join(".said")).unwrap();
     let input = scene.sandbox.write(format!(".said/{number}.in"), &order.stdin);
     let mut command = command(scene, &order);
     command.stdin(File::open(input).unwrap());
-    command.stdout(Stdio::null()).stderr(File::create(&said).unwrap());
+    command.stdout(File::create(&files[0]).unwrap()).stderr(File::create(&files[1]).unwrap());
     let child = command.spawn().unwrap();
-    Running { order, child, said, begun: Instant::now(), terminated: false }
+    Running { order, child, files, begun: Instant::now(), terminated: false }
 }
 
 fn command(scene: &Scene, order: &Order) -> Command {
@@ -156,9 +157,10 @@ impl Running {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        let stderr = String::from_utf8_lossy(&fs::read(&self.said).unwrap_or_default()).into_owned();
+        let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let [stdout, stderr] = self.files.each_ref().map(text);
         let code = status.code().unwrap_or_else(|| -status.signal().unwrap());
-        Ended { order: self.order, code, stderr, is_overdue }
+        Ended { order: self.order, code, stdout, stderr, is_overdue }
     }
 }
 

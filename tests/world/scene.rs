@@ -115,6 +115,7 @@ impl Scene {
         for (name, rules) in SORT {
             self.sandbox.write(name, rules);
         }
+        self.sandbox.write("Mail/blocked", "This file stands where a folder should be.\n");
         self.write_config();
     }
 

@@ -1,6 +1,6 @@
 //! What the ledger asks when all has come to rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::{Entry, Excuse, Ledger, Standing, Way};
 use crate::mail::Kind;
@@ -24,6 +24,11 @@ pub fn at_rest(ledger: &Ledger) -> Vec<String> {
         let it = standing.get(&entry.mail.token).unwrap_or(&nothing);
         wrong.extend(missing(entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(entry, it)));
     }
+    let folders = standing.values().flat_map(Standing::filed).filter_map(|seen| match &seen.place {
+        Place::Filed(folder) if folder.eq_ignore_ascii_case("INBOX") && folder != "INBOX" => Some(folder.clone()),
+        _ => None,
+    });
+    wrong.extend(folders.collect::<BTreeSet<_>>().iter().map(|folder| format!("an INBOX beside INBOX: {folder}")));
     let answered = ledger.answers().into_iter().filter(|(_, times)| *times > 1);
     wrong.extend(answered.map(|(sender, times)| format!("ANSWERED {times} times: {sender}")));
     wrong
@@ -54,7 +59,8 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     let states = ledger.states_lost();
     // What stands in mbox files alone is not recognised when the state is lost.
     let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
-    let more = entry.more + usize::from(is_redone) + if has_mbox { states } else { 0 };
+    let is_given_up = kind == Kind::ForwardCopy && ledger.has_given_up();
+    let more = entry.more + usize::from(is_given_up) + usize::from(is_redone) + if has_mbox { states } else { 0 };
     if it.filed_once() > (kind.copies() + more).max(kind.copies()) {
         return Some(format!("DOUBLED here: {}", describe(entry, Some(it))));
     }

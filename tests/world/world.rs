@@ -6,10 +6,11 @@ use std::fmt::Write as _;
 
 use crate::acts::play;
 use crate::changes::{History, apply, back_up, put_right};
-use crate::plan::{Step, plan};
+use crate::plan::{Act, Step, plan};
 use crate::rest::{rest, wait_for_children};
 use crate::scene::Scene;
 use crate::seed::Seed;
+use crate::undone;
 use crate::verdict;
 
 pub struct World {
@@ -75,6 +76,9 @@ pub fn live(seed: u64) -> World {
         let numbers = &mut Seed::of(seed, 10_000 + step.index as u64);
         let changed = apply(&mut scene, &mut history, step, numbers);
         let _ = writeln!(story, "  step {}: {}", step.index, changed.join("; "));
+        for begin in step.beside.iter().filter(|begin| matches!(begin.act, Act::Reader(_) | Act::RemoveLocks)) {
+            let _ = writeln!(story, "      {:?} after {:?}", begin.act, begin.delay);
+        }
         for ended in play(&scene, &mut history, step, numbers) {
             let _ = writeln!(story, "      {}", ended.line());
         }
@@ -97,6 +101,7 @@ pub fn live(seed: u64) -> World {
             wrong.push("it does not come to rest".to_owned());
         }
         wrong.extend(verdict::at_rest(&scene.ledger));
+        wrong.extend(undone::what_undo_leaves(&scene, &mut history));
     }
     wrong.extend(scene.ledger.faults());
     let told = scene.ledger.standing().values().map(|it| it.told).sum();
