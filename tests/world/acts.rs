@@ -153,7 +153,7 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         let (after, standing, entries) = (on_servers(scene), scene.ledger.standing(), scene.ledger.entries());
         for token in before.intersection(&after) {
             let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
-            if !is_here && entries.get(token).is_some_and(|entry| entry.excuses.is_empty()) {
+            if !is_here && entries.get(token).is_some_and(|entry| entry.is_given()) {
                 scene.ledger.blame(format!("fetch ended with 0, and {token} is on its server and not here"));
             }
         }

@@ -107,6 +107,7 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
     if let Some(at) = free.filter(|_| seed.percent(50)) {
         let (_, uidl) = history.freed.remove(at);
         account.mailbox.set_uidl("INBOX", uid, &uidl);
+        scene.ledger.excuse(&mail.token, Excuse::OtherId);
     }
 }
 
@@ -183,6 +184,11 @@ fn relay_mood(scene: &Scene, seed: &mut Seed) -> Option<String> {
 
 fn renumber(scene: &Scene, seed: &mut Seed) {
     let mailbox = &scene.accounts[seed.below(scene.accounts.len())].mailbox;
+    for stored in mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default() {
+        if let Some((token, _)) = mail::read(&stored.bytes) {
+            scene.ledger.excuse(&token, Excuse::OtherId);
+        }
+    }
     let uidvalidity = 1000 + seed.below(1_000_000) as u32;
     mailbox.set_uidvalidity("INBOX", uidvalidity, true);
 }
@@ -215,6 +221,7 @@ fn swap(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String>
     scene.ledger.arrives(&new, Way::Server(number));
     // What is not to be deleted is not looked at again: it may stay there unseen.
     scene.ledger.excuse(&new.token, Excuse::Faulty);
+    scene.ledger.excuse(&new.token, Excuse::OtherId);
     scene.ledger.excuse(&token, Excuse::OtherClient);
     scene.accounts[number].mailbox.change_folder("INBOX", |folder| {
         if let Some(stored) = folder.message_mut(uid) {

@@ -31,6 +31,8 @@ pub enum Excuse {
     User,
     /// The server did not give it as it should; the user may be asked to look.
     Faulty,
+    /// All ids of its server changed, or it has the id of another one. Whoever lost the state knows it no more.
+    OtherId,
 }
 
 #[derive(Clone, Debug)]
@@ -45,9 +47,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its server gives it as it should, and nobody else had a hand in it.
+    pub fn is_given(&self) -> bool {
+        self.excuses.iter().all(|excuse| *excuse == Excuse::OtherId)
+    }
+
     /// Others have seen to it that it need not be here.
     pub fn may_be_gone(&self) -> bool {
-        self.excuses.iter().any(|excuse| *excuse != Excuse::Faulty)
+        self.excuses.iter().any(|excuse| !matches!(excuse, Excuse::Faulty | Excuse::OtherId))
     }
 }
 
@@ -241,14 +248,16 @@ impl Ledger {
         tokens
     }
 
-    /// How often each sender was answered.
-    pub fn answers(&self) -> BTreeMap<String, usize> {
-        let mut answers = BTreeMap::new();
-        for taken in self.relays[0].mails() {
-            if mail::read(&taken.message()).is_none() {
-                taken.to.iter().for_each(|to| *answers.entry(to.clone()).or_insert(0) += 1);
-            }
-        }
-        answers
+    /// Every answer: to whom, and to which message.
+    pub fn answers(&self) -> Vec<(String, String)> {
+        let mails = self.relays[0].mails();
+        let answers = mails.iter().filter(|taken| mail::read(&taken.message()).is_none());
+        answers.map(|taken| (taken.to.join(", "), in_reply_to(&taken.message()))).collect()
     }
+}
+
+fn in_reply_to(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message);
+    let field = text.lines().find_map(|line| line.strip_prefix("In-Reply-To: "));
+    field.unwrap_or_default().trim().to_owned()
 }

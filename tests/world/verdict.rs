@@ -29,9 +29,21 @@ pub fn at_rest(ledger: &Ledger) -> Vec<String> {
         _ => None,
     });
     wrong.extend(folders.collect::<BTreeSet<_>>().iter().map(|folder| format!("an INBOX beside INBOX: {folder}")));
-    let answered = ledger.answers().into_iter().filter(|(_, times)| *times > 1);
-    wrong.extend(answered.map(|(sender, times)| format!("ANSWERED {times} times: {sender}")));
+    wrong.extend(answered(ledger));
     wrong
+}
+
+/// No message is answered twice. No sender either, but for what came after the state was lost with all it remembered.
+fn answered(ledger: &Ledger) -> Vec<String> {
+    let (mut senders, mut messages) = (BTreeMap::new(), BTreeMap::new());
+    for (sender, message) in ledger.answers() {
+        *senders.entry(sender).or_insert(0) += 1;
+        *messages.entry(message).or_insert(0) += 1;
+    }
+    let most = 1 + ledger.states_lost();
+    let senders = senders.into_iter().filter(|(_, times)| *times > most);
+    let messages = messages.into_iter().filter(|(_, times)| *times > 1);
+    senders.chain(messages).map(|(whom, times)| format!("ANSWERED {times} times: {whom}")).collect()
 }
 
 fn missing(entry: &Entry, it: &Standing) -> Option<String> {
@@ -57,10 +69,13 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     let kind = entry.mail.kind;
     let is_redone = entry.excuses.contains(&Excuse::Reader) || entry.excuses.contains(&Excuse::User);
     let states = ledger.states_lost();
-    // What stands in mbox files alone is not recognised when the state is lost.
+    // When the state is lost, what stands in mbox files alone is not recognised, nor what has another id now; and what
+    // was told or discarded is in no Maildir yet, but in `Recovered` then.
     let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
+    let is_unknown =
+        has_mbox || kind.is_only_told() || kind == Kind::Discard || entry.excuses.contains(&Excuse::OtherId);
     let is_given_up = kind == Kind::ForwardCopy && ledger.has_given_up();
-    let more = entry.more + usize::from(is_given_up) + usize::from(is_redone) + if has_mbox { states } else { 0 };
+    let more = entry.more + usize::from(is_given_up) + usize::from(is_redone) + if is_unknown { states } else { 0 };
     if it.filed_once() > (kind.copies() + more).max(kind.copies()) {
         return Some(format!("DOUBLED here: {}", describe(entry, Some(it))));
     }
