@@ -49,6 +49,12 @@ fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
     for row in told.iter().rev() {
         text += &format!("\n    {}: {}", row.state.word(), clean::line(row.telling.to_string().as_bytes()));
     }
+    if row.run > 0 {
+        text += &format!("\n    run {}", row.run);
+    }
+    for file in &row.left {
+        text += &format!("\n    moved from {}", clean::line(file.as_os_str().as_encoded_bytes()));
+    }
     for note in &row.notes {
         text += &format!("\n    note: {}", clean::line(note.as_bytes()));
     }
@@ -76,6 +82,8 @@ fn as_json(row: &JournalRow, told: &[OutboxRow]) -> serde_json::Value {
         "told": told.iter().rev().map(told_as_json).collect::<Vec<_>>(),
         "files": row.files,
         "done": row.done,
+        "run": (row.run > 0).then_some(row.run),
+        "moved_from": row.left,
     })
 }
 

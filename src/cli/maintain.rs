@@ -31,7 +31,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     let world = World { allow_root, ..world };
     let mut code = 0;
     for upkeep in &chosen {
-        let maintained = pass::maintain(&world, upkeep, act, &mut |looked| refilter::show(looked, output))?;
+        let maintained = pass::maintain(&world, upkeep, act, &mut |one| refilter::show(one, output))?;
         for folder in maintained.missing.iter().filter(|_| !output.json && !output.quiet) {
             let (name, folder) = (clean::short(&maintained.name, 60), clean::short(folder, 80));
             output.talk(format_args!("{name}: there is no folder {folder} here yet"));

@@ -82,12 +82,8 @@ enum Command {
     Refilter(refilter::Arguments),
     /// Run the items of `maintenance` in the config over mail that is here, now
     Maintain(maintain::Arguments),
-    /// Bring a message back that a rule filed or discarded, by its number in the log
-    Undo {
-        /// The numbers that `log` shows
-        #[arg(required = true)]
-        ids: Vec<i64>,
-    },
+    /// Bring messages back as they were before a rule filed, changed or discarded them
+    Undo(undo::Arguments),
     /// Take a mail root that moved or was emptied on purpose as it is now, and set a damaged state aside; asks first
     Rebuild {
         /// Do it without asking
@@ -164,7 +160,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Maintain(arguments) => maintain::run(&config, &arguments, cli.allow_root, output),
         Command::Queue(queue) => queue::run(&config, &queue, cli.allow_root, output),
         Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
-        Command::Undo { ids } => undo::run(&config, &ids, output),
+        Command::Undo(arguments) => undo::run(&config, &arguments, output),
         Command::Rebuild { yes } => rebuild::run(&config, yes, output),
         Command::Test { files } => test::run(&config, &files, output),
         Command::Filters(filters) => filters::run(&filters, output),

@@ -14,7 +14,7 @@ use crate::config::reader::Base;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::REFILTERED;
-use crate::pass::{self, Coming, Looked, Refilter, World};
+use crate::pass::{Coming, Looked, Move, Refilter, Shown, World};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -59,28 +59,22 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         keep_newest: 0,
         coming: Coming::default(),
     };
-    let mut all = Looked::default();
-    for folder in &arguments.folders {
-        let Looked { moves, stay, remarks, .. } = refilter.look(folder)?;
-        all.moves.extend(moves);
-        all.stay += stay;
-        all.remarks.extend(remarks);
-    }
-    show(&all, output);
-    let (count, stay) = (all.moves.len() as u64, all.stay);
-    if !arguments.yes {
-        if !output.json && !output.quiet {
-            let hint = if count > 0 { "; add --yes to do it" } else { "" };
-            output.talk(format_args!("{count} would move or change, {stay} stay{hint}"));
-        }
-        return Ok(0);
-    }
-    let moved = pass::refilter(&world, all.moves, &|_| {})?;
+    let looked = refilter.run(&arguments.folders, arguments.yes, &mut |one| show(&one, output))?;
     if !output.json && !output.quiet {
-        let gone = if moved < count { format!(", {} were gone meanwhile", count - moved) } else { String::new() };
-        output.talk(format_args!("{moved} moved or changed, {stay} stay{gone}"));
+        output.talk(summary(&looked, arguments.yes));
     }
     Ok(0)
+}
+
+fn summary(looked: &Looked, is_done: bool) -> String {
+    let Looked { moves, moved, stay, run, .. } = *looked;
+    if !is_done {
+        let hint = if moves > 0 { "; add --yes to do it" } else { "" };
+        return format!("{moves} would move or change, {stay} stay{hint}");
+    }
+    let gone = if moved < moves { format!(", {} were gone meanwhile", moves - moved) } else { String::new() };
+    let back = run.map(|run| format!("; `mailsluice undo --run {run}` takes it back")).unwrap_or_default();
+    format!("{moved} moved or changed, {stay} stay{gone}{back}")
 }
 
 fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
@@ -98,24 +92,27 @@ fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
     }
 }
 
-pub(super) fn show(looked: &Looked, output: &Output) {
-    for one in &looked.moves {
-        let (from, subject) = &one.about;
-        if output.json {
-            output.data(json!({
-                "folder": one.from, "outcome": one.outcome, "rule": one.rule, "from": from, "subject": subject,
-            }));
-        } else if !output.quiet {
-            output.data(format_args!(
-                "{:<16} {:<28} {:<32} {}",
-                clean::short(&one.from, 16),
-                clean::short(&one.outcome, 60),
-                clean::short(from, 32),
-                clean::short(subject, 60),
-            ));
-        }
+pub(super) fn show(one: &Shown<'_>, output: &Output) {
+    match one {
+        Shown::Remark(remark) if output.json => output.data(json!({"remark": remark})),
+        Shown::Remark(remark) => output.talk(remark),
+        Shown::Move(one) => show_move(one, output),
     }
-    for remark in &looked.remarks {
-        if output.json { output.data(json!({"remark": remark})) } else { output.talk(remark) }
+}
+
+fn show_move(one: &Move, output: &Output) {
+    let (from, subject) = &one.about;
+    if output.json {
+        output.data(json!({
+            "folder": one.from, "outcome": one.outcome, "rule": one.rule, "from": from, "subject": subject,
+        }));
+    } else if !output.quiet {
+        output.data(format_args!(
+            "{:<16} {:<28} {:<32} {}",
+            clean::short(&one.from, 16),
+            clean::short(&one.outcome, 60),
+            clean::short(from, 32),
+            clean::short(subject, 60),
+        ));
     }
 }

@@ -1,33 +1,69 @@
-//! `undo`: what a rule filed or discarded comes back.
+//! `undo`: what a rule filed, changed or discarded comes back.
 
 use std::path::Path;
 
 use serde_json::json;
 
+use super::fetch;
 use super::output::Output;
 use super::setup::Setup;
 use crate::clean;
 use crate::config::template::FolderName;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message::REFILTERED;
-use crate::pass::{self, World};
+use crate::pass::{Undoing, Undone, World};
 use crate::state::JournalEntry;
 
-pub(super) fn run(config: &Path, ids: &[i64], output: &Output) -> Result<u8> {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The numbers that `log` shows
+    #[arg(required_unless_present = "run")]
+    ids: Vec<i64>,
+    /// Everything that a run of `refilter` or `maintain` did, the newest first; `log` shows the numbers of runs
+    #[arg(long, value_name = "RUN", conflicts_with = "ids")]
+    run: Option<u64>,
+}
+
+/// One that cannot be done stops none of the others.
+pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
     let home = |entry: &JournalEntry| home_of(entry, &setup);
-    for id in ids {
-        let undone = pass::undo(&world, *id, &home)?;
-        if output.json {
-            output
-                .data(json!({"id": id, "folder": undone.folder, "subject": undone.subject, "remarks": undone.remarks}));
-            continue;
-        }
-        output.data(format_args!("{id} is in {} again: {}", undone.folder, clean::short(&undone.subject, 80)));
-        undone.remarks.iter().for_each(|remark| output.talk(format_args!("{id}: {remark}")));
+    let mut undoing = Undoing::begin(&world, &home)?;
+    let ids = match arguments.run {
+        Some(run) => undoing.of_run(run)?,
+        None => arguments.ids.clone(),
+    };
+    if ids.is_empty() && !output.json {
+        output.talk("everything of that run was brought back already");
     }
-    Ok(0)
+    let mut code = 0;
+    for id in ids {
+        match undoing.undo(id) {
+            Ok(undone) => show(id, &undone, output),
+            Err(error) => {
+                show_error(id, &error, output);
+                code = fetch::worse(code, error.exit_code());
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn show(id: i64, undone: &Undone, output: &Output) {
+    if output.json {
+        output.data(json!({"id": id, "folder": undone.folder, "subject": undone.subject, "remarks": undone.remarks}));
+        return;
+    }
+    output.data(format_args!("{id} is in {} again: {}", undone.folder, clean::short(&undone.subject, 80)));
+    undone.remarks.iter().for_each(|remark| output.talk(format_args!("{id}: {remark}")));
+}
+
+fn show_error(id: i64, error: &Error, output: &Output) {
+    match output.json {
+        true => output.data(json!({"id": id, "error": error.to_string(), "transient": error.is_transient()})),
+        false => output.talk(format_args!("{id}: {error}")),
+    }
 }
 
 /// Where the message would be without rules: for refiltered mail the folder it was in, else what the account's `into`

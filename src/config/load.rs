@@ -18,7 +18,7 @@ use super::relays;
 use super::secret;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
-use super::{Config, FilterSource, Layout, MailRoot};
+use super::{Config, FilterSource, Layout, MailRoot, ORIGINALS};
 use crate::error::{Error, Kind, Result as MailResult};
 
 /// The config file.
@@ -34,6 +34,11 @@ pub(super) static SHAPE: Shape = Shape {
             "state",
             "The folder for the database, locks and spool. Default: `$STATE_DIRECTORY`, else `~/.local/state/mailsluice`.",
             Takes::Text,
+        ),
+        (
+            "originals",
+            "How much is kept of what mail was before rules changed it, for `undo`: a size; the oldest go first, and all after 30 days. Default: `1G`.",
+            Takes::Size,
         ),
         (
             "accounts",
@@ -175,6 +180,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         Some(node) => reader::path(node, &base, map.problems()),
         None => default_state(map.problems()),
     };
+    let originals = map.read("originals", reader::size).unwrap_or(ORIGINALS);
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     check_relays_of_accounts(document, map.problems());
@@ -193,6 +199,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         path: path.to_path_buf(),
         maildir: maildir?,
         state: state?,
+        originals,
         accounts,
         filters,
         relays,

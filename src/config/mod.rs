@@ -69,6 +69,9 @@ pub fn sections() -> [&'static Shape; 14] {
     ]
 }
 
+/// The size of the originals that are kept when nobody says: 1 GiB.
+pub const ORIGINALS: u64 = 1 << 30;
+
 /// Everything the program was told.
 #[derive(Debug)]
 pub struct Config {
@@ -78,6 +81,8 @@ pub struct Config {
     pub maildir: MailRoot,
     /// The folder of the state database, locks and spool; 0700.
     pub state: PathBuf,
+    /// So many bytes of what mail was before rules changed it are kept, for `undo`.
+    pub originals: u64,
     /// The accounts, in the order of the file.
     pub accounts: Vec<Account>,
     /// The rules for every account that names none of its own.

@@ -5,12 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::message::{DeliveryName, REFILTERED, space_tag, written_for};
+use crate::message::{DeliveryName, MOVED, REFILTERED, lasting_name, space_tag, written_for};
 use crate::safeguard::Safeguard;
 use crate::state::{Disk, Stamp};
 
-/// Begins the ending that a moved file has.
-const MOVED: &str = ",R=";
 /// How deep below the mail root folders are looked for.
 const DEEPEST: usize = 12;
 
@@ -100,7 +98,7 @@ pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet
         if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
             let name = file.split(":2,").next().unwrap_or(file);
             // A moved file speaks for the name that it had before, too.
-            found.extend([name.to_owned(), unique(file).to_owned()]);
+            found.extend([name.to_owned(), lasting_name(file).to_owned()]);
         }
     })?;
     Ok(found)
@@ -111,17 +109,11 @@ pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet
 pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     search(disk, maildir, &["new", "cur"], depth.min(DEEPEST), &mut |path, file| {
-        if unique(file) == unique(name) {
+        if lasting_name(file) == lasting_name(name) {
             found.push(path);
         }
     })?;
     Ok(found)
-}
-
-/// The part of a file name that stays when the file is moved.
-fn unique(file: &str) -> &str {
-    let base = file.split(":2,").next().unwrap_or(file);
-    base.split(MOVED).next().unwrap_or(base)
 }
 
 /// The Maildirs at and below a directory.

@@ -12,7 +12,7 @@ use crate::decision::Version;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message};
 use crate::safeguard::Safeguard;
-use crate::state::{Disk, Entry, MboxTarget, Owned, Staged, Synced, Target, sync_dirs};
+use crate::state::{Disk, Entry, MboxTarget, Original, Owned, Staged, Synced, Target, sync_dirs};
 
 /// A decided message on its way to the disk.
 #[derive(Debug)]
@@ -42,9 +42,12 @@ impl Plan {
     }
 
     fn in_spool(&self) -> Vec<(PathBuf, Version)> {
-        let Entry { mboxes, tellings, spooled, .. } = &self.entry;
+        let Entry { mboxes, tellings, spooled, before, .. } = &self.entry;
         let mut files: Vec<_> = mboxes.iter().map(|mbox| (mbox.staged_path(), mbox.version)).collect();
         files.extend(spooled.iter().map(|path| (path.clone(), 0)));
+        if let Original::Whole(path) = &before.original {
+            files.push((path.clone(), 0));
+        }
         files.extend(tellings.iter().map(|(telling, path)| (path.clone(), telling.version)));
         files.sort();
         files.dedup();
@@ -59,10 +62,8 @@ pub fn files_of(staged: &Staged) -> Vec<PathBuf> {
 
 /// Every file that was staged for an entry.
 fn staged_files(entry: &Entry) -> impl Iterator<Item = PathBuf> {
-    let Entry { targets, mboxes, tellings, spooled, .. } = entry;
-    let maildirs = targets.iter().map(Target::tmp_path);
-    let told = tellings.iter().map(|(_, path)| path.clone());
-    maildirs.chain(mboxes.iter().map(MboxTarget::staged_path)).chain(spooled.clone()).chain(told)
+    let maildirs = entry.targets.iter().map(Target::tmp_path);
+    maildirs.chain(entry.mboxes.iter().map(MboxTarget::staged_path)).chain(entry.in_spool().cloned())
 }
 
 /// The file of a message that is too big for memory. It was synced by whoever wrote it.

@@ -55,6 +55,56 @@ impl Message {
         Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
     }
 
+    /// What stands before the body: the header block and the empty line that ends it.
+    pub fn before_body(&self) -> &[u8] {
+        let beginning = self.bytes.beginning();
+        &beginning[..beginning.len().min(self.body_at() as usize)]
+    }
+
+    /// The length of the body.
+    pub fn body_length(&self) -> u64 {
+        self.size().saturating_sub(self.body_at())
+    }
+
+    /// This body behind what stood before it: an original header block with the empty line that ended it. It is never the
+    /// file of a message that came in, which goes when its message is filed.
+    pub fn behind(&self, before: &[u8]) -> Self {
+        let at = self.body_at();
+        let old = self.before_body().len();
+        let rest = &self.bytes.beginning()[old..];
+        let length = before.len() as u64 + self.body_length();
+        let bytes = match &self.bytes {
+            Bytes::Memory(_) => Bytes::Memory([before, rest].concat()),
+            Bytes::Spooled { path, .. } => {
+                Bytes::Rehead { head: before.to_vec(), path: path.clone(), body_at: at, length }
+            }
+            Bytes::Rehead { path, body_at, .. } => {
+                Bytes::Rehead { head: [before, rest].concat(), path: path.clone(), body_at: *body_at, length }
+            }
+        };
+        Self::with(bytes, self.opener.clone())
+    }
+
+    /// Whether the other message has the same body. Of two that are not in memory only edits of one file are known to.
+    pub fn has_body_of(&self, other: &Self) -> bool {
+        match (&self.bytes, &other.bytes) {
+            (Bytes::Memory(one), Bytes::Memory(two)) => {
+                one[self.before_body().len()..] == two[other.before_body().len()..]
+            }
+            (Bytes::Memory(_), _) | (_, Bytes::Memory(_)) => false,
+            _ => self.body_in_file() == other.body_in_file() && self.body_in_file().is_some(),
+        }
+    }
+
+    /// The file and the place in it where the body begins.
+    fn body_in_file(&self) -> Option<(&std::path::Path, u64)> {
+        match &self.bytes {
+            Bytes::Spooled { path, .. } => Some((path, self.body_at())),
+            Bytes::Rehead { head, path, body_at, .. } if head.len() as u64 == self.body_at() => Some((path, *body_at)),
+            _ => None,
+        }
+    }
+
     /// `rest` is what is in memory behind the old header block.
     fn rebuilt(&self, old: usize, mut new: Vec<u8>, rest: &[u8]) -> Bytes {
         match &self.bytes {
@@ -238,6 +288,34 @@ mod tests {
         assert_eq!(once.text(), "A: body\n");
         let twice = once.edited(&[add("Z", "é", true), delete("A", None)]);
         assert_eq!(all(&twice), "X: y\nB : 2\nreceived: x\nZ: =?utf-8?Q?=C3=A9?=\n\nA: body\n");
+    }
+
+    #[test]
+    fn an_edited_message_becomes_the_original_again() {
+        let edits = [add("X", "y", false), delete("A", None), set("B", "new")];
+        for text in
+            [TEXT, "A: 1\n\n", "A: 1", "A: 1\n", "\nbody", "", "A: 1\n\nno end", "\n\n\n", "no field\n\nA: 1\n\n"]
+        {
+            let original = message(text);
+            let edited = original.edited(&edits);
+            assert!(edited.has_body_of(&original), "{text:?}");
+            let read_again = message(&all(&edited));
+            assert_eq!(all(&read_again.behind(original.before_body())), text);
+        }
+        assert!(!message("A: 1\n\nbody").has_body_of(&message("A: 1\n\nother")));
+    }
+
+    #[test]
+    fn so_does_a_spooled_one() {
+        let open = |_: &Path| Ok(Box::new(TEXT.as_bytes()) as Box<dyn Read + Send>);
+        let bytes = || Bytes::Spooled { head: TEXT.as_bytes().to_vec(), path: "x".into(), length: TEXT.len() as u64 };
+        let original = Message::with_opener(bytes(), Arc::new(open));
+        let edited = original.edited(&[add("X", "y", false), delete("A", None)]);
+        assert!(edited.has_body_of(&original) && original.has_body_of(&edited));
+        assert_eq!(all(&edited.behind(original.before_body())), TEXT);
+        assert_eq!(all(&original.behind(original.before_body())), TEXT);
+        let other = Message::new(Bytes::Spooled { head: TEXT.as_bytes().to_vec(), path: "y".into(), length: 9 });
+        assert!(!edited.has_body_of(&other));
     }
 
     #[test]

@@ -205,6 +205,31 @@ impl Flags {
         self.keywords.retain(|keyword| !other.keywords.contains(keyword));
     }
 
+    /// Undoes a change: what it added goes, what it took away comes back, and the rest stays as it is by now.
+    pub fn without_change(&self, before: &Self, after: &Self) -> Self {
+        let (mut added, mut removed) = (after.clone(), before.clone());
+        added.remove_all(before);
+        removed.remove_all(after);
+        let mut flags = self.clone();
+        flags.remove_all(&added);
+        flags.extend(&removed);
+        flags
+    }
+
+    /// As the state holds them: the letters, a blank, the keywords.
+    pub fn to_text(&self) -> String {
+        let keywords: Vec<&str> = self.keywords().collect();
+        format!("{} {}", self.letters(), keywords.join(" "))
+    }
+
+    /// Reads what [`Self::to_text`] wrote; what is neither flag nor keyword is passed over.
+    pub fn from_text(text: &str) -> Self {
+        let (letters, keywords) = text.split_once(' ').unwrap_or((text, ""));
+        let mut flags: Self = letters.chars().filter_map(Flag::from_letter).collect();
+        keywords.split(' ').for_each(|keyword| _ = flags.add_keyword(keyword));
+        flags
+    }
+
     /// Whether everything in another set is in this one.
     pub fn has_all(&self, other: &Self) -> bool {
         other.system.is_subset(&self.system) && other.keywords.is_subset(&self.keywords)
@@ -274,6 +299,20 @@ mod tests {
             assert_eq!(Flags::default().parse_word(bad), Err(BadFlag(bad.to_owned())));
         }
         assert!(Flags::default().add_keyword(&"x".repeat(100)));
+    }
+
+    #[test]
+    fn a_change_is_undone_and_nothing_else() {
+        let (before, after) = (flags(&["seen", "old"]), flags(&["flagged", "new"]));
+        let by_now = flags(&["flagged", "new", "answered", "mine"]);
+        assert_eq!(by_now.without_change(&before, &after), flags(&["seen", "old", "answered", "mine"]));
+    }
+
+    #[test]
+    fn the_state_gives_back_what_it_holds() {
+        for some in [flags(&[]), flags(&["seen", "flagged"]), flags(&["$a", "b"]), flags(&["seen", "S"])] {
+            assert_eq!(Flags::from_text(&some.to_text()), some);
+        }
     }
 
     #[test]

@@ -139,6 +139,27 @@ impl DeliveryName {
     }
 }
 
+/// Begins the ending of the name of a file that `refilter` or `undo` moved.
+pub const MOVED: &str = ",R=";
+/// Begins the part of a file name that says which edited version of the message it is.
+const EDITED: &str = ",V=";
+
+/// The part of a file name that stays when the file is moved or gets other flags.
+pub fn lasting_name(file_name: &str) -> &str {
+    let base = file_name.split(":2,").next().unwrap_or(file_name);
+    base.split(MOVED).next().unwrap_or(base)
+}
+
+/// The name of a file without the mark of an edited version.
+pub fn without_version(base: &str) -> &str {
+    base.split(EDITED).next().unwrap_or(base)
+}
+
+/// Whether a file is an edited version of what it was made from; `base` is its name without flags.
+pub fn is_edited_name(base: &str) -> bool {
+    base.rsplit(MOVED).next().unwrap_or(base).contains(EDITED)
+}
+
 /// A short name for an account or another name space, as it stands in file names: 7 letters and digits.
 pub fn space_tag(space: &str) -> String {
     lower(&Sha256::digest(space.as_bytes())[..4])

@@ -37,6 +37,11 @@ impl Coming {
         }
     }
 
+    /// The state knows all of it.
+    pub(super) fn clear(&self) {
+        *self.writes() = Writes::default();
+    }
+
     /// What these writes make the answer to a question; `None`: nothing, and the state has to say.
     pub(super) fn answer(&self, fact: &Fact) -> Option<bool> {
         let noted = self.writes();

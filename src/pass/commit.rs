@@ -16,9 +16,9 @@ use crate::config::template::Template;
 use crate::decision::Decision;
 use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin};
+use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin, REFILTERED};
 use crate::source::Item;
-use crate::state::{Attempt, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
+use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
 /// After so many failed attempts a message is set aside.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -209,6 +209,8 @@ impl Committer {
             });
             match staged {
                 Ok(staged) => return Ok(staged),
+                // Mail that is here already stays where it is.
+                Err(error) if self.owned.space() == REFILTERED => return Err(error),
                 // Each target is noted once, so this ends.
                 Err(error) => self.refused.note(error, &planner)?,
             }
@@ -217,10 +219,7 @@ impl Committer {
 
     /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.
     fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
-        let stays: BTreeSet<&PathBuf> = published
-            .entries()
-            .flat_map(|entry| entry.tellings.iter().map(|(_, path)| path).chain(&entry.spooled))
-            .collect();
+        let stays: BTreeSet<&PathBuf> = published.entries().flat_map(Entry::in_spool).collect();
         let goes = came_in.iter().filter(|path| !stays.contains(path));
         goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }

@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::coming::Coming;
-use super::refilter::{Looked, Refilter, refilter};
+use super::moving::Mover;
+use super::refilter::{Looked, Refilter, Shown};
 use super::{World, report};
 use crate::config::Maintenance;
 use crate::config::template::FolderName;
@@ -78,8 +79,8 @@ pub fn maintain_due(world: &World, upkeeps: &[Upkeep], stop: &dyn Fn() -> bool, 
     }
 }
 
-/// Runs an item now. `shown` gets what was looked at, before anything moves; without `act` nothing does.
-pub fn maintain(world: &World, upkeep: &Upkeep, act: bool, shown: &mut dyn FnMut(&Looked)) -> Result<Maintained> {
+/// Runs an item now. `shown` gets what is said about each message; without `act` nothing moves.
+pub fn maintain(world: &World, upkeep: &Upkeep, act: bool, shown: &mut dyn FnMut(&Shown<'_>)) -> Result<Maintained> {
     let _lock = act.then(|| Lock::try_take(&world.locks(), NAME)).transpose()?;
     Ok(run(world, upkeep, act, &|| false, shown))
 }
@@ -89,7 +90,7 @@ fn run(
     upkeep: &Upkeep,
     act: bool,
     stop: &dyn Fn() -> bool,
-    shown: &mut dyn FnMut(&Looked),
+    shown: &mut dyn FnMut(&Shown<'_>),
 ) -> Maintained {
     let item = &*upkeep.item;
     let began = world.now();
@@ -102,16 +103,26 @@ fn run(
             return maintained;
         }
     };
+    let mut mover = act.then(|| Mover::new(world));
+    let mut remarks = Remarks::default();
     for folder in folders {
         if stop() {
             return maintained;
         }
-        match one_folder(world, upkeep, &folder, act, shown, &mut maintained) {
-            Ok(more) => failed += more,
+        let mut each = |one: Shown<'_>| {
+            shown(&one);
+            remarks.note(one);
+        };
+        match one_folder(world, upkeep, &folder, &mut mover, &mut each) {
+            Ok(looked) => {
+                maintained.moved += if act { looked.moved } else { looked.moves };
+                maintained.stay += looked.stay;
+                failed += looked.failed;
+            }
             Err(e) => maintained.errors.push(e.while_doing(&folder)),
         }
     }
-    cut(&mut maintained.remarks);
+    maintained.remarks = remarks.into_lines();
     if act && maintained.errors.is_empty() {
         maintained.errors.extend(mark(world, item, began).err());
     }
@@ -122,29 +133,18 @@ fn run(
     maintained
 }
 
-/// Returns how many messages stay because a rule failed.
 fn one_folder(
     world: &World,
     upkeep: &Upkeep,
     folder: &str,
-    act: bool,
-    shown: &mut dyn FnMut(&Looked),
-    maintained: &mut Maintained,
-) -> Result<u64> {
+    mover: &mut Option<Mover<'_>>,
+    shown: &mut dyn FnMut(Shown<'_>),
+) -> Result<Looked> {
     let keep_newest = upkeep.item.keep_newest;
-    let (engine, account) = (&*upkeep.engine, REFILTERED);
+    let (engine, account, run_programs) = (&*upkeep.engine, REFILTERED, mover.is_some());
     let coming = Coming::default();
-    let rules = Refilter { world, engine, account, send: false, run_programs: act, keep_newest, coming };
-    let mut looked = rules.look(folder)?;
-    shown(&looked);
-    maintained.stay += looked.stay;
-    maintained.remarks.append(&mut looked.remarks);
-    maintained.moved += match act {
-        true if looked.moves.is_empty() => 0,
-        true => refilter(world, looked.moves, &|_| {})?,
-        false => looked.moves.len() as u64,
-    };
-    Ok(looked.failed)
+    let rules = Refilter { world, engine, account, send: false, run_programs, keep_newest, coming };
+    rules.run_with(mover, &[folder.to_owned()], shown)
 }
 
 /// The folders that are here, each once.
@@ -166,11 +166,28 @@ fn folders(world: &World, item: &Maintenance, missing: &mut Vec<String>) -> Resu
     Ok(found)
 }
 
-fn cut(remarks: &mut Vec<String>) {
-    if remarks.len() > REMARKS + 1 {
-        let more = remarks.len() - REMARKS;
-        remarks.truncate(REMARKS);
-        remarks.push(format!("and {more} more like this"));
+/// The first remarks of an item, and how many there were.
+#[derive(Default)]
+struct Remarks {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Remarks {
+    fn note(&mut self, one: Shown<'_>) {
+        let Shown::Remark(remark) = one else { return };
+        self.count += 1;
+        if self.first.len() <= REMARKS {
+            self.first.push(remark);
+        }
+    }
+
+    fn into_lines(mut self) -> Vec<String> {
+        if self.count > REMARKS + 1 {
+            self.first.truncate(REMARKS);
+            self.first.push(format!("and {} more like this", self.count - REMARKS));
+        }
+        self.first
     }
 }
 

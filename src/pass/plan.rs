@@ -7,13 +7,14 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::World;
+use super::original::to_keep;
 use crate::clean;
 use crate::config::template::{FolderName, Template};
 use crate::decision::{Action, Decision, Filing, Place, Version, Write};
 use crate::deliver::{Letters, Plan};
 use crate::error::Result;
 use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
-use crate::state::{About, Entry, Mark, MboxTarget, Owned, Target};
+use crate::state::{About, Before, Entry, Mark, MboxTarget, Original, Owned, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
@@ -24,8 +25,30 @@ pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
     pub(super) decision: Decision,
-    /// The file name, for a message that has one already.
-    pub(super) base: Option<String>,
+    /// Where it is, for a message that is here already.
+    pub(super) base: Option<Here>,
+}
+
+/// The place of a message that is moved.
+#[derive(Clone, Debug)]
+pub(super) struct Here {
+    /// The file name that it gets.
+    pub(super) name: String,
+    /// The files that it leaves.
+    pub(super) leaves: Vec<PathBuf>,
+}
+
+impl Decided {
+    /// The files that it leaves.
+    pub(super) fn leaves(&self) -> &[PathBuf] {
+        self.base.as_ref().map_or(&[], |here| &here.leaves)
+    }
+
+    /// How many bytes of it are in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        let versions = self.decision.edited.iter().chain([&self.message]);
+        versions.map(|message| message.bytes().beginning().len()).sum()
+    }
 }
 
 /// The letters of each Maildir's keywords.
@@ -103,7 +126,7 @@ impl Planner<'_> {
         let Decided { envelope, message, decision, base } = decided;
         let name = DeliveryName::of(&envelope.key);
         let new_name = || format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
-        let base = base.unwrap_or_else(new_name);
+        let Here { name: base, leaves } = base.unwrap_or_else(|| Here { name: new_name(), leaves: Vec::new() });
         let mut files = Files::new(self, base, letters);
         for action in &decision.actions {
             match action {
@@ -117,6 +140,12 @@ impl Planner<'_> {
         let spool = |version| spool_path(self.world, &name, version);
         let tellings = decision.tellings().map(|telling| (telling.clone(), spool(telling.version))).collect();
         let spooled = (targets.is_empty() && mboxes.is_empty()).then(|| spool(0));
+        let original = match self.world.originals {
+            0 => Original::Filed,
+            _ => to_keep(&message, &decision, &targets, &mboxes, || spool(0)),
+        };
+        let flags = Some(envelope.flags.carried_over());
+        let before = Before { arrived: Some(envelope.arrived), flags, original, leaves };
         let notes = decision.notes.iter().map(|note| clean::line(note.as_bytes())).collect();
         let entry = Entry {
             announced: envelope.announced,
@@ -133,6 +162,7 @@ impl Planner<'_> {
             targets,
             mboxes,
             spooled,
+            before,
             reads: decision.reads,
             writes: decision.writes,
             tellings,

@@ -35,7 +35,7 @@ pub fn prune(world: &World) -> Result<()> {
         Err(e) if e.kind() == Kind::Busy => return Ok(()),
         owned => owned?,
     };
-    for path in world.store.prune(&owned, now)? {
+    for path in world.store.prune(&owned, now, world.originals)? {
         remove(world, &path)?;
     }
     judge_abandoned(world)?;

@@ -1,39 +1,47 @@
 //! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::{Timestamp, Zoned};
+use jiff::Zoned;
 
+use super::World;
 use super::coming::Coming;
-use super::commit::Committer;
 use super::facts::WorldFacts;
-use super::plan::Decided;
-use super::relocate::{self, Relocation};
-use super::{Decide, World};
+use super::moving::{Identity, Mover};
+use super::plan::{Decided, Here};
+use super::relocate;
 use crate::clean;
-use crate::config::template::{FolderName, Template};
+use crate::config::template::FolderName;
 use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
 use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
 
-/// So many messages are moved in one transaction.
-const BATCH: usize = 100;
-
-/// What refiltering one folder would do.
+/// What a run over one or more folders came to.
 #[derive(Debug, Default)]
 pub struct Looked {
-    /// The messages that would move or change.
-    pub moves: Vec<Move>,
+    /// How many messages would move or change.
+    pub moves: u64,
+    /// How many did.
+    pub moved: u64,
+    /// The number by which `undo --run` takes it all back, if anything moved.
+    pub run: Option<u64>,
     /// How many stay as they are.
     pub stay: u64,
     /// How many of these do so because a rule failed or asked for later.
     pub failed: u64,
-    /// What the user should know: rules that failed, tellings that are not sent.
-    pub remarks: Vec<String>,
+}
+
+/// What is said about a message as soon as the rules were asked about it.
+#[derive(Debug)]
+pub enum Shown<'a> {
+    /// It would move or change.
+    Move(&'a Move),
+    /// What the user should know: rules that failed, tellings that are not sent, files that were gone.
+    Remark(String),
 }
 
 /// One message that would move or change.
@@ -47,7 +55,8 @@ pub struct Move {
     pub rule: String,
     /// What would be done, in the words of a rule file.
     pub outcome: String,
-    relocation: Relocation,
+    decided: Decided,
+    identity: Identity,
 }
 
 /// The rules over folders that are here.
@@ -64,13 +73,35 @@ pub struct Refilter<'a> {
     pub run_programs: bool,
     /// So many messages of each folder, the newest, are left alone.
     pub keep_newest: u64,
-    /// What the folders that were looked at are going to write.
+    /// What the messages that were looked at and not moved yet are going to write.
     pub coming: Coming,
 }
 
 impl Refilter<'_> {
-    /// Asks the rules about every message of a folder. Nothing is done.
-    pub fn look(&self, folder: &str) -> Result<Looked> {
+    /// Asks the rules about every message of these folders, and with `act` does what they say, batch for batch. What is
+    /// there is listed before anything moves, so that nothing is looked at twice.
+    pub fn run(&self, folders: &[String], act: bool, shown: &mut dyn FnMut(Shown<'_>)) -> Result<Looked> {
+        self.run_with(&mut act.then(|| Mover::begin(self.world)).transpose()?, folders, shown)
+    }
+
+    pub(super) fn run_with(
+        &self,
+        mover: &mut Option<Mover<'_>>,
+        folders: &[String],
+        shown: &mut dyn FnMut(Shown<'_>),
+    ) -> Result<Looked> {
+        let listed = folders.iter().map(|folder| self.list(folder)).collect::<Result<Vec<_>>>()?;
+        let before = mover.as_ref().map_or(0, |mover| mover.moved);
+        let mut looked = Looked::default();
+        for listed in listed {
+            self.run_over(listed, mover.as_mut(), shown, &mut looked)?;
+        }
+        looked.moved = mover.as_ref().map_or(0, |mover| mover.moved) - before;
+        looked.run = mover.as_ref().and_then(|mover| mover.run);
+        Ok(looked)
+    }
+
+    fn list(&self, folder: &str) -> Result<Listed> {
         let name = FolderName::parse_safe(folder, Some('/'));
         let maildir = self.world.folders.maildir(&name);
         if !self.is_here(&maildir)? {
@@ -81,17 +112,52 @@ impl Refilter<'_> {
             ));
         }
         let letters = Letters::read(&*self.world.disk, &maildir)?;
-        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
-        let mut looked = Looked::default();
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
-        for file in files {
-            match newest.contains(&file) {
-                true => looked.stay += 1,
-                false => self.look_at(&name, &maildir, &file, &letters, &facts, &mut looked)?,
+        Ok(Listed { name, maildir, letters, files, newest })
+    }
+
+    fn run_over(
+        &self,
+        listed: Listed,
+        mut mover: Option<&mut Mover<'_>>,
+        shown: &mut dyn FnMut(Shown<'_>),
+        looked: &mut Looked,
+    ) -> Result<()> {
+        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
+        for file in &listed.files {
+            let found = match listed.newest.contains(file) {
+                true => Found::default(),
+                false => self.look_at(&listed, file, &facts)?,
+            };
+            looked.failed += u64::from(found.failed);
+            found.remarks.into_iter().for_each(|remark| shown(Shown::Remark(remark)));
+            let Some(one) = found.moves else {
+                looked.stay += u64::from(!found.gone);
+                continue;
+            };
+            looked.moves += 1;
+            shown(Shown::Move(&one));
+            if let Some(mover) = &mut mover {
+                self.settled(mover.push(one.decided, one.identity)?, mover, shown);
             }
         }
-        Ok(looked)
+        if let Some(mover) = &mut mover {
+            mover.flush()?;
+            self.settled(true, mover, shown);
+        }
+        Ok(())
+    }
+
+    /// After a batch the state knows what its messages wrote.
+    fn settled(&self, is_flushed: bool, mover: &mut Mover<'_>, shown: &mut dyn FnMut(Shown<'_>)) {
+        if is_flushed && mover.is_empty() {
+            self.coming.clear();
+        }
+        for file in std::mem::take(&mut mover.gone) {
+            let file = clean::short(&file, 200);
+            shown(Shown::Remark(format!("{file}: stays, its reader moved or changed it meanwhile")));
+        }
     }
 
     /// Whether there is such a Maildir.
@@ -132,59 +198,50 @@ impl Refilter<'_> {
         WorldFacts { world: self.world, earlier: &[], first_look: None, programs: self.run_programs, at: None }
     }
 
-    fn look_at(
-        &self,
-        folder: &FolderName,
-        maildir: &Path,
-        file: &str,
-        letters: &Letters,
-        facts: &Memory<'_>,
-        looked: &mut Looked,
-    ) -> Result<()> {
-        let flags = letters.flags(file);
+    fn look_at(&self, listed: &Listed, file: &str, facts: &Memory<'_>) -> Result<Found> {
+        let flags = listed.letters.flags(file);
         if flags.has(Flag::Trashed) {
             // Its reader is about to delete it.
-            looked.stay += 1;
-            return Ok(());
+            return Ok(Found::default());
         }
-        let path = maildir.join(file);
-        let Some((message, arrived)) = self.read(&path)? else { return Ok(()) };
+        let path = listed.maildir.join(file);
+        let Some((message, identity)) = self.read(&path)? else { return Ok(Found { gone: true, ..Found::default() }) };
+        let folder = &listed.name;
         let origin = Arc::new(Origin { account: REFILTERED.to_owned(), folder: folder.to_string(), generation: 0 });
         let key = Key::new(&origin, file);
         let seen_by_rules = Origin { account: self.account.to_owned(), ..(*origin).clone() };
-        let as_seen =
-            Envelope { key: Key::new(&Arc::new(seen_by_rules), file), arrived, flags: flags.clone(), announced: 0 };
+        let envelope = Envelope { key, arrived: identity.arrived(), flags, announced: 0 };
+        let as_seen = Envelope { key: Key::new(&Arc::new(seen_by_rules), file), ..envelope.clone() };
         let decision = match self.engine.decide(&message, &as_seen, facts) {
             Ok(decision) => decision,
             Err(deferral) => {
                 let (rule, cause) = (clean::short(&deferral.rule, 60), clean::line(deferral.cause.as_bytes()));
-                looked.remarks.push(format!("{file}: stays, the rule `{rule}` asked for later: {cause}"));
-                looked.stay += 1;
-                looked.failed += 1;
-                return Ok(());
+                let remark = format!("{file}: stays, the rule `{rule}` asked for later: {cause}");
+                return Ok(Found { failed: true, remarks: vec![remark], ..Found::default() });
             }
         };
-        looked.failed += u64::from(!decision.failures.is_empty());
-        let decision = self.fit(decision, folder, file, &mut looked.remarks);
-        let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
-        // A number that nothing is done with is not taken.
-        let is_number = |write: &Write| matches!(write, Write::Number { .. });
-        if decision.actions == [here] && decision.writes.iter().all(is_number) {
-            looked.stay += 1;
-            return Ok(());
+        let mut found = Found { failed: !decision.failures.is_empty(), ..Found::default() };
+        let decision = self.fit(decision, folder, file, &mut found.remarks);
+        if !is_as_it_is(&decision, folder, &envelope.flags) {
+            self.coming.note(&decision.writes);
+            found.moves =
+                Some(self.would_move(listed, path, Decided { envelope, message, decision, base: None }, identity));
         }
-        self.coming.note(&decision.writes);
-        let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 60);
-        let base = Some(relocate::moved_name(file.split('/').next_back().unwrap_or(file), &key, self.world.now()));
-        let envelope = Envelope { key, arrived, flags, announced: 0 };
-        looked.moves.push(Move {
-            from: folder.to_string(),
+        Ok(found)
+    }
+
+    fn would_move(&self, listed: &Listed, path: PathBuf, decided: Decided, identity: Identity) -> Move {
+        let field = |name: &str| clean::short(decided.message.first(name).unwrap_or_default(), 60);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = relocate::moved_name(&name, &decided.envelope.key, self.world.now());
+        Move {
+            from: listed.name.to_string(),
             about: (field("From"), field("Subject")),
-            rule: decision.rule(),
-            outcome: decision.to_string(),
-            relocation: Relocation { decided: Decided { envelope, message, decision, base }, leaves: vec![path] },
-        });
-        Ok(())
+            rule: decided.decision.rule(),
+            outcome: decided.decision.to_string(),
+            decided: Decided { base: Some(Here { name, leaves: vec![path] }), ..decided },
+            identity,
+        }
     }
 
     /// A decision about mail that is here: `keep` means where it is, nothing is told without `send`, and a rule that
@@ -226,45 +283,42 @@ impl Refilter<'_> {
         decision
     }
 
-    /// A message and when it arrived; `None` when its reader moved it meanwhile.
-    fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Timestamp)>> {
-        let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
-        let Some(age) = self.world.disk.age(path).map_err(failed)? else { return Ok(None) };
-        let arrived = self.world.now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
+    /// A message and its file; `None` when its reader moved it meanwhile.
+    fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Identity)>> {
+        let Some(identity) = Identity::of(self.world, path)? else { return Ok(None) };
         match self.world.read(path) {
-            Ok(message) => Ok(Some((Arc::new(message), arrived))),
+            Ok(message) => Ok(Some((Arc::new(message), identity))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(failed(e)),
+            Err(e) => Err(Error::disk(format!("reading {}", path.display()), e)),
         }
     }
 }
 
-/// Moves what was looked at. Returns how many messages moved; `Err` when another process changed what the rules had
-/// read: then the rest is to be looked at again.
-pub fn refilter(world: &World, moves: Vec<Move>, told: &dyn Fn(u64)) -> Result<u64> {
-    let owned = relocate::begin(world)?;
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let into = Template::whole_folder();
-    let mut committer = Committer::new(world, &owned, REFILTERED, engine, into);
-    let mut moved = 0;
-    let mut moves = moves.into_iter().map(|one| one.relocation).peekable();
-    while moves.peek().is_some() {
-        let batch: Vec<Relocation> = moves.by_ref().take(BATCH).filter(|one| is_there(world, one)).collect();
-        match committer.relocate(batch)? {
-            Some(published) => moved += published.entries().count() as u64,
-            None => {
-                let text = "another process changed what the rules had read; run it again for the rest";
-                return Err(Error::transient(Kind::Busy, text));
-            }
-        }
-        told(moved);
-    }
-    Ok(moved)
+/// A folder before anything moves.
+struct Listed {
+    name: FolderName,
+    maildir: PathBuf,
+    letters: Letters,
+    files: Vec<String>,
+    newest: HashSet<String>,
 }
 
-/// Whether the file is still where it was looked at: its reader may have moved or read it since.
-fn is_there(world: &World, relocation: &Relocation) -> bool {
-    relocation.leaves.iter().all(|file| world.disk.exists(file).unwrap_or(true))
+/// What the rules say about one message.
+#[derive(Default)]
+struct Found {
+    /// `None`: it stays as it is.
+    moves: Option<Move>,
+    failed: bool,
+    /// Its reader moved it before it was read.
+    gone: bool,
+    remarks: Vec<String>,
+}
+
+/// Whether nothing is to be done. A number that nothing is done with is not taken.
+fn is_as_it_is(decision: &Decision, folder: &FolderName, flags: &Flags) -> bool {
+    let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
+    let is_number = |write: &Write| matches!(write, Write::Number { .. });
+    decision.actions == [here] && decision.writes.iter().all(is_number)
 }
 
 /// The world of a refilter run. The state noted every message when it came, so for `duplicate` only the messages of this

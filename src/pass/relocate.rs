@@ -13,25 +13,21 @@ use sha2::{Digest, Sha256};
 
 use super::commit::Committer;
 use super::plan::Decided;
-use super::{Leftovers, World};
+use super::{Decide, Leftovers, World};
+use crate::config::template::Template;
 use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
-use crate::message::{Key, REFILTERED};
+use crate::filter::Engine;
+use crate::message::{Key, MOVED, REFILTERED, lasting_name};
 use crate::state::{Owned, Published, Unfinished, as_paths, sync_dirs};
-
-/// A message with its decision, and the files it leaves.
-#[derive(Debug)]
-pub(super) struct Relocation {
-    pub(super) decided: Decided,
-    pub(super) leaves: Vec<PathBuf>,
-}
 
 /// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
 /// left half done.
-pub(super) fn begin(world: &World) -> Result<Arc<Owned>> {
+pub(super) fn begin(world: &World, account: &str) -> Result<Committer> {
     let owned = world.own(REFILTERED, Duration::ZERO)?;
     resume(world, &owned)?;
-    Ok(owned)
+    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
+    Ok(Committer::new(world, &owned, account, engine, Template::whole_folder()))
 }
 
 /// What was recorded and published leaves its old place; what was not published stays there, and what was only staged
@@ -50,12 +46,15 @@ pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
     Ok(())
 }
 
-/// How the journal notes a file that a message leaves.
+/// How versions before this one noted a file that a message leaves.
 const FROM: &str = "moved from ";
 
 /// The files that the message of an unfinished row was to leave.
 fn left_by(world: &World, row: &Unfinished) -> Result<Vec<PathBuf>> {
-    let entry = world.store.entry(row.id)?;
+    if !row.leaves.is_empty() {
+        return Ok(row.leaves.clone());
+    }
+    let entry = world.store.entry(row.id)?.filter(|entry| entry.row.run == 0);
     let notes = entry.map(|entry| entry.row.notes).unwrap_or_default();
     Ok(notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from).collect())
 }
@@ -77,16 +76,10 @@ pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Resul
 
 impl Committer {
     /// Moves a batch. `None`: what the rules read from the state changed meanwhile, and nothing was done.
-    pub(super) fn relocate(&mut self, moves: Vec<Relocation>) -> Result<Option<Published>> {
-        let (mut decided, leaves): (Vec<_>, Vec<_>) = moves.into_iter().map(|one| (one.decided, one.leaves)).unzip();
-        for (decided, leaves) in decided.iter_mut().zip(&leaves) {
-            let notes = &mut decided.decision.notes;
-            // A rule may log anything; what it logs must not be taken for a file to remove.
-            notes.iter_mut().filter(|note| note.starts_with(FROM)).for_each(|note| note.insert_str(0, "log: "));
-            notes.extend(leaves.iter().map(|file| format!("{FROM}{}", file.display())));
-        }
+    pub(super) fn relocate(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
+        let leaves: Vec<PathBuf> = decided.iter().flat_map(|one| one.leaves()).cloned().collect();
         let Some(published) = self.make_durable(decided)? else { return Ok(None) };
-        remove(&self.world, &leaves.concat())?;
+        remove(&self.world, &leaves)?;
         self.finish()?;
         Ok(Some(published))
     }
@@ -105,10 +98,9 @@ fn remove(world: &World, files: &[PathBuf]) -> Result<()> {
 /// The name that a moved file gets: the unique part stays, by which a lost state recognises it, and a new ending keeps
 /// it apart from the file it comes from.
 pub(super) fn moved_name(file_name: &str, key: &Key, now: jiff::Timestamp) -> String {
-    let base = file_name.split(":2,").next().unwrap_or(file_name);
-    let plain = base.split(",R=").next().unwrap_or(base);
+    let plain = lasting_name(file_name);
     let digest = Sha256::digest(format!("{key} {}", now.as_nanosecond()));
-    format!("{plain},R={}", data_encoding::HEXLOWER.encode(&digest[..4]))
+    format!("{plain}{MOVED}{}", data_encoding::HEXLOWER.encode(&digest[..4]))
 }
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
-//! Undo: a message that a rule filed or discarded comes back to where it would have been without rules.
+//! Undo: a message that a rule filed, changed or discarded comes back as it was to where it would have been without
+//! rules.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::World;
 use super::commit::Committer;
-use super::plan::Decided;
-use super::relocate::{self, Relocation};
-use super::{Decide, World};
-use crate::config::template::{FolderName, Template};
+use super::original::{self, Found};
+use super::plan::{Decided, Here};
+use super::relocate;
+use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
-use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, UNDONE};
-use crate::state::{EntryId, JournalEntry};
+use crate::message::{Envelope, Flags, Key, MOVED, Origin, UNDONE, lasting_name, without_version};
+use crate::state::{EntryId, JournalEntry, Later, Target};
 
 /// What came back.
 #[derive(Debug)]
@@ -31,50 +32,152 @@ pub type Home<'h> = &'h dyn Fn(&JournalEntry) -> FolderName;
 
 /// Brings the message of a journal row back.
 pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
-    let owned = relocate::begin(world)?;
-    let refuse = |text: String| Err(Error::permanent(Kind::Usage, text));
-    let Some(entry) = world.store.entry(id)? else {
-        return refuse(format!("there is no entry {id} in the journal; `mailsluice log` shows their numbers"));
-    };
-    let folder = home(&entry);
-    let origin = Arc::new(Origin { account: UNDONE.to_owned(), folder: folder.to_string(), generation: 0 });
-    let key = Key::new(&origin, id.to_string());
-    if world.store.remembered(&key)?.is_some() {
-        return refuse(format!("entry {id} was brought back already"));
+    Undoing::begin(world, home)?.undo(id)
+}
+
+/// Brings messages back, one after the other.
+pub struct Undoing<'w> {
+    world: &'w World,
+    home: Home<'w>,
+    committer: Option<Committer>,
+}
+
+impl<'w> Undoing<'w> {
+    /// Finishes first what an interrupted run left half done.
+    pub fn begin(world: &'w World, home: Home<'w>) -> Result<Self> {
+        Ok(Self { world, home, committer: Some(relocate::begin(world, UNDONE)?) })
     }
-    let files = relocate::files_of(world, &entry.targets)?;
-    let home_dir = world.folders.maildir(&folder);
-    if files.iter().any(|file| file.starts_with(&home_dir) && is_directly_in(file, &home_dir)) {
-        return refuse(format!("the message of entry {id} is in {folder} already"));
+
+    /// The rows of a run of `refilter`, `maintain` or `undo` that were not brought back yet, the newest first.
+    pub fn of_run(&self, run: u64) -> Result<Vec<EntryId>> {
+        let all = self.world.store.run(run)?;
+        if all.is_empty() {
+            return refuse(format!("there is no run {run}; `mailsluice log` shows the numbers of runs"));
+        }
+        let mut left = Vec::new();
+        for id in all {
+            let Some(entry) = self.world.store.entry(id)? else { continue };
+            if self.world.store.remembered(&self.key(id, &(self.home)(&entry)))?.is_none() {
+                left.push(id);
+            }
+        }
+        Ok(left)
     }
-    let Some(source) = files
-        .first()
-        .cloned()
-        .or_else(|| entry.spooled.clone().filter(|path| world.disk.exists(path).unwrap_or(false)))
-    else {
-        return refuse(nowhere(id, &entry));
-    };
-    let (message, flags) = read(world, &source)?;
-    let mut remarks = Vec::new();
-    if !entry.mboxes.is_empty() {
-        remarks.push("what was filed into an mbox stays there".to_owned());
+
+    /// Brings the message of a journal row back.
+    pub fn undo(&mut self, id: EntryId) -> Result<Undone> {
+        let Some(entry) = self.world.store.entry(id)? else {
+            return refuse(format!("there is no entry {id} in the journal; `mailsluice log` shows their numbers"));
+        };
+        let (decided, folder, mut remarks) = self.decide(id, &entry)?;
+        if !entry.mboxes.is_empty() {
+            remarks.push("what was filed into an mbox stays there".to_owned());
+        }
+        // After an error the next one begins anew, and finishes first what this one left.
+        let mut committer = match self.committer.take() {
+            Some(committer) => committer,
+            None => relocate::begin(self.world, UNDONE)?,
+        };
+        committer.relocate(vec![decided])?;
+        self.committer = Some(committer);
+        Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks })
     }
-    if entry.row.outcome.contains(" edited") && entry.spooled.is_none() {
-        remarks.push("it comes back as the rules had changed it".to_owned());
+
+    fn key(&self, id: EntryId, folder: &FolderName) -> Key {
+        let origin = Arc::new(Origin { account: UNDONE.to_owned(), folder: folder.to_string(), generation: 0 });
+        Key::new(&origin, id.to_string())
     }
-    let arrived = entry.arrived.unwrap_or(entry.row.at);
-    let envelope = Envelope { key: key.clone(), arrived, flags: flags.clone(), announced: 0 };
-    let place = Filing { place: Place::Keep, flags, version: 0 };
-    let why = vec![format!("undo of entry {id}")];
-    let decision = Decision { actions: vec![Action::File(place)], why, ..Decision::default() };
-    let name = source.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let base = (!files.is_empty()).then(|| relocate::moved_name(&name, &key, world.now()));
-    let subject = entry.row.about.subject.clone();
-    let decided = Decided { envelope, message: Arc::new(message), decision, base };
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, &owned, UNDONE, engine, Template::whole_folder());
-    committer.relocate(vec![Relocation { decided, leaves: files }])?;
-    Ok(Undone { subject, folder: folder.to_string(), remarks })
+
+    fn decide(&self, id: EntryId, entry: &JournalEntry) -> Result<(Decided, FolderName, Vec<String>)> {
+        let folder = (self.home)(entry);
+        let key = self.key(id, &folder);
+        if self.world.store.remembered(&key)?.is_some() {
+            return refuse(format!("entry {id} was brought back already"));
+        }
+        let later = self.later(id, entry)?;
+        if let Some(undid) = later.iter().filter_map(|later| later.undid).find(|undid| *undid < id) {
+            return refuse(format!("entry {id} was undone already, with entry {undid} before it"));
+        }
+        let files = relocate::files_of(self.world, &entry.targets)?;
+        let Some(found) = original::find(self.world, entry, &files, &later)? else { return refuse(nowhere(id, entry)) };
+        let flags = self.flags(entry, &files)?;
+        self.is_something_to_do(id, &folder, &files, &found, &flags)?;
+        let Found { message, is_original, remark } = found;
+        let arrived = entry.before.arrived.unwrap_or(entry.row.at);
+        let envelope = Envelope { key, arrived, flags: flags.before.clone(), announced: 0 };
+        let place = Filing { place: Place::Keep, flags: flags.before, version: 0 };
+        let why = vec![format!("undo of entry {id}")];
+        let decision = Decision { actions: vec![Action::File(place)], why, ..Decision::default() };
+        let here = files.first().map(|file| {
+            let name = original::name_of(file);
+            let is_ours = is_original && !entry.targets.iter().any(|target| target.staged.contains(MOVED));
+            let name = if is_ours { without_version(&name) } else { &name };
+            Here { name: relocate::moved_name(name, &envelope.key, self.world.now()), leaves: files.clone() }
+        });
+        let decided = Decided { envelope, message: Arc::new(message), decision, base: here };
+        Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))
+    }
+
+    /// What happened to the files of a row since.
+    fn later(&self, id: EntryId, entry: &JournalEntry) -> Result<Vec<Later>> {
+        let mut names: Vec<&str> = entry.targets.iter().map(|target| lasting_name(&target.staged)).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut all = Vec::new();
+        for name in names {
+            all.extend(self.world.store.later(id, name)?);
+        }
+        all.sort_by_key(|later| later.id);
+        Ok(all)
+    }
+
+    /// The flags by now, without what the rules changed.
+    fn flags(&self, entry: &JournalEntry, files: &[PathBuf]) -> Result<Change> {
+        let Some(file) = files.first() else {
+            let before = entry.before.flags.clone().unwrap_or_default();
+            return Ok(Change { now: before.clone(), before });
+        };
+        let now = self.letters_of(file)?.flags(&file.file_name().unwrap_or_default().to_string_lossy());
+        let target =
+            entry.targets.iter().find(|target| lasting_name(&target.staged) == lasting_name(&original::name_of(file)));
+        let (Some(before), Some(target)) = (&entry.before.flags, target) else {
+            return Ok(Change { before: now.clone(), now });
+        };
+        let published = self.letters_of(&target.published_path())?.flags(&file_name(target));
+        Ok(Change { before: now.without_change(before, &published), now })
+    }
+
+    fn letters_of(&self, file: &Path) -> Result<Letters> {
+        let maildir = file.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
+        Letters::read(&*self.world.disk, &maildir)
+    }
+
+    /// A message that is at home as it came has nothing that could be undone.
+    fn is_something_to_do(
+        &self,
+        id: EntryId,
+        folder: &FolderName,
+        files: &[PathBuf],
+        found: &Found,
+        flags: &Change,
+    ) -> Result<()> {
+        let home = self.world.folders.maildir(folder);
+        let is_home = files.iter().any(|file| file.starts_with(&home) && is_directly_in(file, &home));
+        match is_home && !found.is_original && flags.before == flags.now {
+            true => refuse(format!("the message of entry {id} is in {folder} already")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The flags of a message by now, and what they are without its rules.
+struct Change {
+    now: Flags,
+    before: Flags,
+}
+
+fn refuse<T>(text: String) -> Result<T> {
+    Err(Error::permanent(Kind::Usage, text))
 }
 
 fn nowhere(id: EntryId, entry: &JournalEntry) -> String {
@@ -89,18 +192,11 @@ fn nowhere(id: EntryId, entry: &JournalEntry) -> String {
     }
 }
 
+fn file_name(target: &Target) -> String {
+    format!("{}{}", target.staged, target.info)
+}
+
 /// `maildir/new/x`, not `maildir/sub/new/x`.
 fn is_directly_in(file: &Path, maildir: &Path) -> bool {
     file.parent().and_then(Path::parent) == Some(maildir)
-}
-
-/// The message and the flags it has by now.
-fn read(world: &World, file: &Path) -> Result<(Message, Flags)> {
-    let failed = |e| Error::disk(format!("reading {}", file.display()), e);
-    let mut bytes = Vec::new();
-    world.disk.open(file).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
-    let maildir = file.parent().and_then(Path::parent).map(Path::to_path_buf).unwrap_or_default();
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let flags = Letters::read(&*world.disk, &maildir)?.flags(&name);
-    Ok((Message::new(Bytes::Memory(bytes)), flags))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{ListFiles, Turns, Walk, mounted};
-use crate::config::{Config, MailRoot};
+use crate::config::{Config, MailRoot, ORIGINALS};
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
@@ -46,6 +46,8 @@ pub struct World {
     pub turns: Turns,
     /// Whether programs are started as root.
     pub allow_root: bool,
+    /// So many bytes of what mail was before rules changed it are kept.
+    pub originals: u64,
 }
 
 impl World {
@@ -63,7 +65,8 @@ impl World {
     }
 
     fn with_store(config: &Config, store: SqliteStore) -> Self {
-        Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone())
+        let world = Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone());
+        Self { originals: config.originals, ..world }
     }
 
     /// One with this memory and this disk.
@@ -81,6 +84,7 @@ impl World {
             walk: Walk::default(),
             turns: Turns::default(),
             allow_root: false,
+            originals: ORIGINALS,
         }
     }
 

@@ -13,7 +13,7 @@ use super::{Disk, Registered, sync_with_parents};
 use crate::error::Result;
 
 /// The file.
-const FILE: &str = ".mailsluice";
+pub(super) const FILE: &str = ".mailsluice";
 /// How far the state is.
 const WATER: &str = ".mailsluice-water";
 /// A marker on its way.

@@ -12,6 +12,7 @@
 //! the crash tests run the same pipeline over a disk that forgets everything unsynced.
 
 mod accounts;
+mod before;
 mod clock;
 mod disk;
 mod facts;
@@ -34,6 +35,7 @@ mod sqlite;
 mod store;
 mod water;
 
+pub use before::{Before, Later, Original};
 pub use clock::is_possible;
 pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use facts::ROOT;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Known, Stamp, Synced, Unfinished};
+use super::{Before, Known, Original, Stamp, Synced, Unfinished};
 use crate::decision::{Read, Telling, Version, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key};
@@ -120,6 +120,8 @@ pub struct Entry {
     pub mboxes: Vec<MboxTarget>,
     /// Where its bytes are kept when it stands in no folder.
     pub spooled: Option<PathBuf>,
+    /// What it was before.
+    pub before: Before,
     /// What its rules read from the state.
     pub reads: Vec<Read>,
     /// What they write into it.
@@ -129,6 +131,15 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The files in the spool that its bytes are kept or told from.
+    pub fn in_spool(&self) -> impl Iterator<Item = &PathBuf> {
+        let kept = match &self.before.original {
+            Original::Whole(path) => Some(path),
+            Original::Filed | Original::Head(_) => None,
+        };
+        self.tellings.iter().map(|(_, path)| path).chain(&self.spooled).chain(kept)
+    }
+
     /// Whether it stands in no folder.
     pub fn is_filed_nowhere(&self) -> bool {
         self.targets.is_empty() && self.mboxes.is_empty()

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
-use super::{EntryId, memory, outbox};
+use super::{EntryId, before, memory, outbox};
 use crate::message::{NOTICES, RECOVERED, REFILTERED, STDIN, UNDONE};
 
 /// A key that is missing from complete listings for so long is forgotten.
@@ -18,20 +18,27 @@ pub(super) const MOST_SPOOLED: u64 = 1 << 30;
 
 type Sql<T> = rusqlite::Result<T>;
 
+/// The most bytes of discarded mail and of originals.
+pub(super) struct Most {
+    pub(super) spooled: u64,
+    pub(super) originals: u64,
+}
+
 /// Removes what is old. The result: the names of files in the spool that nothing names any more.
-pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most_spooled: u64) -> Sql<Vec<String>> {
-    let before = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
-    tx.execute("DELETE FROM seen WHERE missing_since < ?1", [before(FORGET_MISSING)])?;
+pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Vec<String>> {
+    let until = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
+    tx.execute("DELETE FROM seen WHERE missing_since < ?1", [until(FORGET_MISSING)])?;
     tx.execute(
         "DELETE FROM seen WHERE at < ?1
          AND origin IN (SELECT origin FROM origin WHERE folder IN (?2, ?3, ?4) OR account IN (?5, ?6))",
-        params![before(FORGET_MISSING), STDIN, NOTICES, RECOVERED, REFILTERED, UNDONE],
+        params![until(FORGET_MISSING), STDIN, NOTICES, RECOVERED, REFILTERED, UNDONE],
     )?;
-    tx.execute("DELETE FROM attempt WHERE at < ?1", [before(FORGET_MISSING)])?;
+    tx.execute("DELETE FROM attempt WHERE at < ?1", [until(FORGET_MISSING)])?;
     memory::prune(tx, now)?;
-    let files = discarded(tx, before(FORGET_SPOOL), most_spooled)?;
-    journal(tx, before(FORGET_JOURNAL))?;
-    Ok(files)
+    let mut files = discarded(tx, until(FORGET_SPOOL), most.spooled)?;
+    files.extend(before::prune(tx, now, most.originals)?);
+    journal(tx, until(FORGET_JOURNAL))?;
+    unnamed(tx, files)
 }
 
 /// Discarded mail that is too old or too much. What still has to be told keeps its bytes.
@@ -55,8 +62,16 @@ fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<String>> {
             files.push(file);
         }
     }
-    // The same message, fetched again, has the same file.
-    let mut named = tx.prepare("SELECT 1 FROM journal WHERE spooled = ?1")?;
+    Ok(files)
+}
+
+/// The files that no row needs any more. The same message, fetched again, has the same file.
+fn unnamed(tx: &Transaction<'_>, files: Vec<String>) -> Sql<Vec<String>> {
+    let unfinished = outbox::UNFINISHED;
+    let mut named = tx.prepare(&format!(
+        "SELECT 1 FROM journal WHERE spooled = ?1 OR kept = ?1
+         UNION SELECT 1 FROM outbox WHERE bytes = ?1 AND {unfinished}"
+    ))?;
     let mut unnamed = Vec::new();
     for file in files {
         if !named.exists([&file])? {
@@ -72,7 +87,7 @@ fn journal(tx: &Transaction<'_>, before: i64) -> Sql<()> {
         "SELECT entry FROM journal WHERE at < ?1 AND done = 1
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.entry = journal.entry AND {unfinished})"
     );
-    for table in ["target", "mbox", "outbox", "journal"] {
+    for table in ["target", "mbox", "leaving", "outbox", "journal"] {
         tx.execute(&format!("DELETE FROM {table} WHERE entry IN ({old})"), [before])?;
     }
     Ok(())

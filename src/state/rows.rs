@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::{
     About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble,
-    outbox,
+    before, outbox,
 };
 use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
@@ -85,6 +85,7 @@ pub(super) fn insert_entry(
     for MboxTarget { file, staged, line, stamp, .. } in &entry.mboxes {
         insert.execute(params![id, places.in_root(file), staged, line, stamp.as_str()])?;
     }
+    before::insert(tx, owned, places, id, &entry.before)?;
     outbox::insert(tx, id, entry)?;
     Ok(id)
 }
@@ -175,6 +176,8 @@ pub(super) fn journal_row(row: &Row<'_>, places: &Places) -> Sql<JournalRow> {
         notes: notes.lines().map(str::to_owned).collect(),
         files: spooled.map(|name| places.of_spool(&name)).into_iter().collect(),
         done: row.get(11)?,
+        run: row.get(15)?,
+        left: Vec::new(),
     })
 }
 

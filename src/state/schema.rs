@@ -230,6 +230,23 @@ ALTER TABLE journal ADD COLUMN noted TEXT NOT NULL DEFAULT '';
 -- original: the header block before it was edited; kept: the file in the spool with the whole message before it was.
 ALTER TABLE journal ADD COLUMN original BLOB;
 ALTER TABLE journal ADD COLUMN kept TEXT;
+-- arrived: when the message did; flags: those it would have had without rules; run: the turn of `refilter`, `maintain` or
+-- `undo` that moved it.
+ALTER TABLE journal ADD COLUMN arrived INTEGER;
+ALTER TABLE journal ADD COLUMN flags TEXT;
+ALTER TABLE journal ADD COLUMN run INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX journal_run ON journal (run) WHERE run > 0;
+CREATE INDEX journal_originals ON journal (at) WHERE original IS NOT NULL OR kept IS NOT NULL;
+CREATE INDEX journal_kept ON journal (kept) WHERE kept IS NOT NULL;
+-- The files that a moved message leaves. file: what follows the mail root; base: the part of its name that stays when it
+-- is moved again.
+CREATE TABLE leaving (
+    entry INTEGER NOT NULL,
+    file TEXT NOT NULL,
+    base TEXT NOT NULL,
+    PRIMARY KEY (entry, file)
+) WITHOUT ROWID;
+CREATE INDEX leaving_base ON leaving (base);
 UPDATE journal SET owner = (SELECT account FROM origin WHERE origin.origin = journal.origin);
 CREATE INDEX journal_unfinished_of ON journal (owner) WHERE done = 0;
 -- owner: the incarnation that sends it now.

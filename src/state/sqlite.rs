@@ -14,8 +14,8 @@ use super::rows::{
 use super::slots::Slots;
 use super::water::Water;
 use super::{
-    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Mark, Owned, Places, Recording, Remembered,
-    Staged, Store, Target, Trouble, Unfinished, facts, memory, outbox, owner, prune,
+    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
+    Staged, Store, Target, Trouble, Unfinished, before, facts, memory, outbox, owner, prune,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -217,14 +217,15 @@ impl Store for SqliteStore {
             let rows = query.query_map([space], |row| {
                 let origin = Origin { account: row.get(2)?, folder: row.get(3)?, generation: row.get(4)? };
                 let key = Key::new(&Arc::new(origin), row.get::<_, Vec<u8>>(5)?);
-                let (targets, mboxes) = (Vec::new(), Vec::new());
+                let (targets, mboxes, leaves) = (Vec::new(), Vec::new(), Vec::new());
                 let about = About { from: row.get(7)?, subject: row.get(8)?, message_id: row.get(9)? };
-                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets, mboxes, head_hash: row.get(6)?, about })
+                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets, mboxes, leaves, head_hash: row.get(6)?, about })
             })?;
             let mut rows = rows.collect::<Sql<Vec<_>>>()?;
             rows.iter_mut().try_for_each(|row| {
                 row.targets = targets(db, &self.places, row.id)?;
                 row.mboxes = mboxes(db, &self.places, row.id)?;
+                row.leaves = before::leaves(db, &self.places, row.id)?;
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
@@ -342,7 +343,7 @@ impl Store for SqliteStore {
         self.read("reading the journal", |db| {
             let mut query = db.prepare_cached(
                 "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule, outcome,
-                 done, spooled, why, notes
+                 done, spooled, why, notes, run
                  FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account
                  WHERE ?1 IS NULL OR COALESCE(label, origin.account) = ?1 ORDER BY entry DESC LIMIT ?2",
             )?;
@@ -351,6 +352,7 @@ impl Store for SqliteStore {
             rows.iter_mut().try_for_each(|row| {
                 row.files.extend(targets(db, &self.places, row.id)?.iter().map(Target::published_path));
                 row.files.extend(mboxes(db, &self.places, row.id)?.into_iter().map(|mbox| mbox.file));
+                row.left = before::leaves(db, &self.places, row.id)?;
                 Ok::<_, rusqlite::Error>(())
             })?;
             Ok(rows)
@@ -361,21 +363,32 @@ impl Store for SqliteStore {
         self.read("reading the journal", |db| {
             let mut query = db.prepare_cached(
                 "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule, outcome,
-                 done, spooled, why, notes
+                 done, spooled, why, notes, run
                  FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account
                  WHERE entry = ?1",
             )?;
             let Some(row) = query.query_row([id], |row| journal_row(row, &self.places)).optional()? else { return Ok(None) };
             let (targets, mboxes) = (targets(db, &self.places, id)?, mboxes(db, &self.places, id)?);
             let spooled = row.files.first().cloned();
-            let seconds = targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
-            let arrived = seconds.and_then(|seconds: i64| Timestamp::from_second(seconds).ok());
-            Ok(Some(JournalEntry { row, targets, mboxes, spooled, arrived }))
+            let mut before = before::of(db, &self.places, id)?;
+            // Rows of earlier versions say it only in the names of their files.
+            let seconds = || targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
+            before.arrived = before.arrived.or_else(|| Timestamp::from_second(seconds()?).ok());
+            Ok(Some(JournalEntry { row, targets, mboxes, spooled, before }))
         })
     }
 
-    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>> {
-        self.write_for(owned, "pruning the state", |tx| prune::prune(tx, now, prune::MOST_SPOOLED))
+    fn run(&self, run: u64) -> Result<Vec<EntryId>> {
+        self.read("reading the journal", |db| before::run(db, run))
+    }
+
+    fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>> {
+        self.read("reading the journal", |db| before::later(db, &self.places, id, name))
+    }
+
+    fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>> {
+        let most = prune::Most { spooled: prune::MOST_SPOOLED, originals };
+        self.write_for(owned, "pruning the state", |tx| prune::prune(tx, now, &most))
             .map(|names| names.iter().map(|name| self.places.of_spool(name)).collect())
     }
 }

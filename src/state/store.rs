@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{EntryId, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
+use super::{Before, EntryId, Later, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
@@ -86,8 +86,14 @@ pub trait Store: Registry + Outbox + Send + Sync {
     /// One journal row with everything that it led to.
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
 
-    /// Removes what the documented rules let go; returns spool files that nothing names any more.
-    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>>;
+    /// The rows of a run of `refilter`, `maintain` or `undo`, the newest first.
+    fn run(&self, run: u64) -> Result<Vec<EntryId>>;
+
+    /// What was done with the files of that name after this row, the oldest first.
+    fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>>;
+
+    /// Removes what the documented rules let go, and of originals what is more than so many bytes; returns spool files that nothing names any more.
+    fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>>;
 }
 
 /// Why a key is remembered.
@@ -212,6 +218,8 @@ pub struct Unfinished {
     pub targets: Vec<Target>,
     /// The mbox files.
     pub mboxes: Vec<MboxTarget>,
+    /// The files that it leaves.
+    pub leaves: Vec<PathBuf>,
     /// The hash of its header block, as far as it is known.
     pub head_hash: Option<[u8; 16]>,
     /// From and Subject, for people.
@@ -336,8 +344,8 @@ pub struct JournalEntry {
     pub mboxes: Vec<MboxTarget>,
     /// Its file in the spool.
     pub spooled: Option<PathBuf>,
-    /// When the message arrived, as far as its files say.
-    pub arrived: Option<Timestamp>,
+    /// What the message was before.
+    pub before: Before,
 }
 
 /// A journal row as `mailsluice log` shows it.
@@ -369,4 +377,8 @@ pub struct JournalRow {
     pub files: Vec<PathBuf>,
     /// Whether publishing is known to be complete.
     pub done: bool,
+    /// The run of `refilter`, `maintain` or `undo` that moved it; 0 for what came from elsewhere.
+    pub run: u64,
+    /// The files that it left.
+    pub left: Vec<PathBuf>,
 }

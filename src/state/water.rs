@@ -8,6 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::marker::FILE as MARKER;
+
+/// Its name beside the database.
+const BESIDE: &str = "water";
+
 /// The places of the number of one state.
 #[derive(Debug, Default)]
 pub(super) struct Water {
@@ -23,7 +28,7 @@ impl Water {
     /// Notes the number. That a place cannot be written, or is not there now, changes nothing: it lags behind.
     pub(super) fn note(&self, level: u64) {
         for path in &self.places {
-            if let Err(e) = self.write(path, level) {
+            if let Err(e) = self.write(path, level, self.may_make(path)) {
                 tracing::debug!("noting how far the state is in {}: {e}", path.display());
             }
         }
@@ -34,10 +39,16 @@ impl Water {
         self.places.iter().filter_map(|path| self.read(path)).max().unwrap_or(0)
     }
 
+    /// In a mail root only beside its marker: what has none is perhaps the empty mount point of a disk.
+    fn may_make(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == BESIDE) || path.with_file_name(MARKER).exists()
+    }
+
     /// In place: the state's name, 20 digits and a line end, which one write changes as a whole.
-    fn write(&self, path: &Path, level: u64) -> io::Result<()> {
+    fn write(&self, path: &Path, level: u64, may_make: bool) -> io::Result<()> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(path)?;
+        let file =
+            options.write(true).create(may_make).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(path)?;
         file.write_all_at(format!("{} {level:020}\n", self.state).as_bytes(), 0)
     }
 
@@ -49,7 +60,7 @@ impl Water {
 
 /// Where it stands beside the database.
 pub(super) fn beside(state: &Path) -> PathBuf {
-    state.join("water")
+    state.join(BESIDE)
 }
 
 /// `O_NOFOLLOW`: what stands there under our name must be ours.
@@ -63,13 +74,13 @@ mod tests {
     fn the_highest_place_counts_and_none_is_needed() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let water = Water::new("s1", vec![at("a"), at("missing/b")]);
+        let water = Water::new("s1", vec![at("water"), at("missing/b")]);
         assert_eq!(water.highest(), 0);
         water.note(12);
         water.note(7);
         assert_eq!(water.highest(), 7);
-        assert_eq!(Water::new("s2", vec![at("a")]).highest(), 0, "that is another state's");
-        std::fs::write(at("a"), "nonsense").unwrap();
+        assert_eq!(Water::new("s2", vec![at("water")]).highest(), 0, "that is another state's");
+        std::fs::write(at("water"), "nonsense").unwrap();
         assert_eq!(water.highest(), 0);
     }
 }

@@ -231,7 +231,7 @@ fn what_changes_meanwhile_is_decided_anew() {
 
 fn note(store: &SqliteStore, write: Write) {
     use mailsluice::message::DeliveryName;
-    use mailsluice::state::{About, Entry, Mark, Owned, Staged, Store, sync_dirs};
+    use mailsluice::state::{About, Before, Entry, Mark, Owned, Staged, Store, sync_dirs};
     let key = Key::new(&Arc::new(Origin { account: "other".into(), ..origin() }), "1");
     let entry = Entry {
         name: DeliveryName::of(&key),
@@ -250,6 +250,7 @@ fn note(store: &SqliteStore, write: Write) {
         targets: Vec::new(),
         mboxes: Vec::new(),
         spooled: None,
+        before: Before::default(),
         reads: Vec::new(),
         writes: vec![write],
         tellings: Vec::new(),

@@ -122,7 +122,7 @@ fn of_two_who_want_one_number_the_later_is_decided_anew() {
     assert!(matches!(record(&store, vec![take(2, 3)]), Recording::Changed(_)));
     assert!(matches!(record(&store, vec![take(3, 4), take(3, 5)]), Recording::Changed(_)));
     assert_eq!((store.last_number("support").unwrap(), store.last_number("other").unwrap()), (Some(2), None));
-    store.prune(&crate::state::owned(), now() + jiff::SignedDuration::from_hours(20 * 365 * 24)).unwrap();
+    store.prune(&crate::state::owned(), now() + jiff::SignedDuration::from_hours(20 * 365 * 24), 1 << 30).unwrap();
     assert_eq!(store.last_number("support").unwrap(), Some(2), "it is never forgotten");
 }
 

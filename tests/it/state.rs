@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice::decision::{EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Read, Redirect, RedirectMode, Telling, Way, Write};
 use mailsluice::message::{DeliveryName, Key, Origin};
 use mailsluice::state::{
-    About, Entry, Mark, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged, Store, Trouble,
-    sync_dirs,
+    About, Before, Entry, Mark, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged, Store,
+    Trouble, sync_dirs,
 };
 
 pub fn now() -> Timestamp {
@@ -43,6 +43,7 @@ pub fn entry(id: usize) -> Entry {
         targets: Vec::new(),
         mboxes: Vec::new(),
         spooled: None,
+        before: Before::default(),
         reads: Vec::new(),
         writes: Vec::new(),
         tellings: Vec::new(),
@@ -131,7 +132,7 @@ fn noted_keys_are_bounded_and_the_oldest_go() {
     record_well(&store, vec![Entry { writes: all(100_000..100_002), ..entry(2) }]);
     let holds = |key: &str| store.holds(&seen(key), now()).unwrap();
     assert!(!holds("0") && !holds("1") && holds("2") && holds("100001"));
-    store.prune(&owned(), now() + hours(100)).unwrap();
+    store.prune(&owned(), now() + hours(100), 1 << 30).unwrap();
     assert!(!holds("2"));
 }
 
@@ -170,8 +171,8 @@ fn what_is_told_waits_in_the_outbox_with_its_bytes() {
     assert_eq!(store.outbox(Some(rows[0].entry + 1), 10).unwrap().len(), 0);
     assert!(store.is_spooled(&path).unwrap() && store.is_spooled("/state/spool/x".as_ref()).unwrap());
     // The discarded original goes after its time; what is still to be told never does.
-    assert_eq!(store.prune(&owned(), now() + hours(31 * 24)).unwrap(), [PathBuf::from("/state/spool/x")]);
-    store.prune(&owned(), now() + hours(400 * 24)).unwrap();
+    assert_eq!(store.prune(&owned(), now() + hours(31 * 24), 1 << 30).unwrap(), [PathBuf::from("/state/spool/x")]);
+    store.prune(&owned(), now() + hours(400 * 24), 1 << 30).unwrap();
     assert!(store.is_spooled(&path).unwrap());
     assert_eq!(store.outbox(None, 10).unwrap().len(), 4);
     assert_eq!(store.journal(None, 10).unwrap().len(), 1, "the row of the other message is gone");
@@ -183,7 +184,7 @@ fn bytes_that_are_still_to_be_told_are_not_pruned_as_discarded() {
     let path = PathBuf::from("/state/spool/x");
     let told = vec![(tellings().remove(0), path.clone())];
     record_well(&store, vec![Entry { tellings: told, spooled: Some(path), ..entry(1) }]);
-    assert_eq!(store.prune(&owned(), now() + hours(31 * 24)).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(store.prune(&owned(), now() + hours(31 * 24), 1 << 30).unwrap(), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -194,9 +195,9 @@ fn discarded_mail_is_bounded_in_bytes_and_the_oldest_goes() {
         let at = now() + SignedDuration::from_mins(n as i64);
         record_well(&store, vec![Entry { spooled, at, size: 400 << 20, ..entry(n) }]);
     }
-    let gone = store.prune(&owned(), now() + hours(1)).unwrap();
+    let gone = store.prune(&owned(), now() + hours(1), 1 << 30).unwrap();
     assert_eq!(gone, ["/state/spool/1", "/state/spool/0"].map(PathBuf::from));
-    assert_eq!(store.prune(&owned(), now() + hours(1)).unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(store.prune(&owned(), now() + hours(1), 1 << 30).unwrap(), Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -105,8 +105,7 @@ impl Machine {
             keep_newest: 0,
             coming: Default::default(),
         };
-        let looked = refilter.look("INBOX")?;
-        pass::refilter(world, looked.moves, &|_| {}).map(drop)
+        refilter.run(&["INBOX".to_owned()], true, &mut |_| {}).map(drop)
     }
 
     /// Every message at its places, once, and nothing else.

@@ -11,7 +11,7 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Outbox, OutboxRow, Owned, Places, Recording,
+    Attempt, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Outbox, OutboxRow, Owned, Places, Recording,
     Registered, Registry, Remembered, Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
 };
 
@@ -291,8 +291,16 @@ impl Store for MortalStore {
         self.look()?.entry(id)
     }
 
-    fn prune(&self, owned: &Owned, now: Timestamp) -> Result<Vec<PathBuf>> {
-        self.step("prune")?.prune(owned, now)
+    fn run(&self, run: u64) -> Result<Vec<EntryId>> {
+        self.look()?.run(run)
+    }
+
+    fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>> {
+        self.look()?.later(id, name)
+    }
+
+    fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>> {
+        self.step("prune")?.prune(owned, now, originals)
     }
 }
 

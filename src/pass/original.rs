@@ -1,0 +1,110 @@
+//! Originals: what is kept of a message that rules edit, and the message as it was before.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::World;
+use crate::decision::Decision;
+use crate::error::{Error, Result};
+use crate::message::{Message, is_edited_name, lasting_name};
+use crate::safeguard::Safeguard;
+use crate::state::{JournalEntry, Later, MboxTarget, Original, Target};
+
+/// What has to be kept of a message so that `undo` can give it back; `whole` is its place in the spool. Where it is filed
+/// as it came, or stands in the spool anyway, that is enough.
+pub(super) fn to_keep(
+    message: &Arc<Message>,
+    decision: &Decision,
+    targets: &[Target],
+    mboxes: &[MboxTarget],
+    whole: impl FnOnce() -> PathBuf,
+) -> Original {
+    let is_edited = match targets.is_empty() {
+        true => !mboxes.is_empty() && mboxes.iter().all(|mbox| mbox.version > 0),
+        false => targets.iter().all(|target| target.version > 0),
+    };
+    if !is_edited || !Safeguard::KeepOriginals.is_on() {
+        return Original::Filed;
+    }
+    let has_body = |target: &Target| decision.version(message, target.version).has_body_of(message);
+    match !targets.is_empty() && targets.iter().all(has_body) {
+        true => Original::Head(message.before_body().to_vec()),
+        false => Original::Whole(whole()),
+    }
+}
+
+/// A message as it was before its rules.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) message: Message,
+    /// Whether it is the original of what was edited, and not what is in a folder.
+    pub(super) is_original: bool,
+    /// What is not as it was.
+    pub(super) remark: Option<&'static str>,
+}
+
+/// The message of a journal row before its rules: from its original, else from its files, else from the spool.
+pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
+    match &entry.before.original {
+        Original::Whole(path) if is_there(world, path)? => return from_spool(world, path, true).map(Some),
+        Original::Head(head) => {
+            if let Some(found) = with_head(world, head, entry.row.size, files, later)? {
+                return Ok(Some(found));
+            }
+        }
+        Original::Whole(_) | Original::Filed => {}
+    }
+    let as_it_came = files.iter().find(|file| is_as_it_came(entry, &name_of(file)));
+    if let Some(path) = as_it_came.or(files.first()) {
+        let is_changed = as_it_came.is_none() && entry.row.outcome.contains(" edited");
+        let remark =
+            is_changed.then_some("it comes back as the rules had changed it: its original is not kept any more");
+        return Ok(Some(Found { message: read(world, path)?, is_original: false, remark }));
+    }
+    match &entry.spooled {
+        Some(path) if is_there(world, path)? => from_spool(world, path, false).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Whether a file of the row is the message without edits, as far as names can say.
+fn is_as_it_came(entry: &JournalEntry, name: &str) -> bool {
+    let (edited, plain): (Vec<_>, Vec<_>) = entry.targets.iter().partition(|target| is_edited_name(&target.staged));
+    let lasts = |target: &&Target| lasting_name(&target.staged) == lasting_name(name);
+    plain.iter().any(|target| target.staged == name) || plain.iter().any(lasts) && !edited.iter().any(lasts)
+}
+
+/// The original header block before the body, which nobody has changed since, or which was kept when it was changed.
+fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
+    let mut source = files.first();
+    if let Some(kept) = later.iter().find_map(|later| later.kept.as_ref())
+        && is_there(world, kept)?
+    {
+        source = Some(kept);
+    }
+    let Some(source) = source else { return Ok(None) };
+    let message = read(world, source)?.behind(head);
+    let remark = (message.size() != size).then_some("its text was changed since, and only its header is as it came");
+    Ok(Some(Found { message, is_original: true, remark }))
+}
+
+/// What stands in the spool stays there until its time is over.
+fn from_spool(world: &World, path: &Path, is_original: bool) -> Result<Found> {
+    let message = read(world, path)?;
+    let message = message.behind(message.before_body());
+    Ok(Found { message, is_original, remark: None })
+}
+
+fn read(world: &World, path: &Path) -> Result<Message> {
+    world.read(path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))
+}
+
+fn is_there(world: &World, path: &Path) -> Result<bool> {
+    world.disk.exists(path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))
+}
+
+/// The name of a file without its flags.
+pub(super) fn name_of(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    name.split(":2,").next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,143 @@
+//! What a message was before something was done with it, as far as a journal row keeps it: for `undo`, and for whoever
+//! finishes what a crash interrupted.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{EntryId, Owned, Places};
+use crate::message::{Flags, REFILTERED, UNDONE, lasting_name};
+
+/// Originals are kept for so long.
+const FORGET_ORIGINALS: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+type Sql<T> = rusqlite::Result<T>;
+
+/// A message before it was decided about.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// When it arrived.
+    pub arrived: Option<Timestamp>,
+    /// The flags it would have had without rules.
+    pub flags: Option<Flags>,
+    /// Its bytes, as far as no folder has them.
+    pub original: Original,
+    /// The files that it leaves, below the mail root.
+    pub leaves: Vec<PathBuf>,
+}
+
+/// The bytes of a message before rules edited it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Original {
+    /// It was filed as it was, or nothing is kept any more.
+    #[default]
+    Filed,
+    /// What stood before the body: only that was edited.
+    Head(Vec<u8>),
+    /// The file in the spool with all of it.
+    Whole(PathBuf),
+}
+
+/// What was done later with the files of a row.
+#[derive(Clone, Debug)]
+pub struct Later {
+    /// The row.
+    pub id: EntryId,
+    /// The file in the spool with the message before that, where its body was changed.
+    pub kept: Option<PathBuf>,
+    /// The row that it undid.
+    pub undid: Option<EntryId>,
+}
+
+pub(super) fn insert(tx: &Transaction<'_>, owned: &Owned, places: &Places, id: EntryId, before: &Before) -> Sql<()> {
+    let (original, kept) = match &before.original {
+        Original::Filed => (None, None),
+        Original::Head(head) => (Some(head), None),
+        Original::Whole(path) => (None, Some(Places::in_spool(path))),
+    };
+    let run = if owned.space() == REFILTERED { owned.generation() } else { 0 };
+    tx.prepare_cached(
+        "UPDATE journal SET original = ?2, kept = ?3, arrived = ?4, flags = ?5, run = ?6 WHERE entry = ?1",
+    )?
+    .execute(params![
+        id,
+        original,
+        kept,
+        before.arrived.map(Timestamp::as_second),
+        before.flags.as_ref().map(Flags::to_text),
+        run
+    ])?;
+    let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO leaving (entry, file, base) VALUES (?1, ?2, ?3)")?;
+    for file in &before.leaves {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        insert.execute(params![id, places.in_root(file), lasting_name(&name)])?;
+    }
+    Ok(())
+}
+
+pub(super) fn of(db: &Connection, places: &Places, id: EntryId) -> Sql<Before> {
+    let mut query = db.prepare_cached("SELECT original, kept, arrived, flags FROM journal WHERE entry = ?1")?;
+    let found = query.query_row([id], |row| {
+        let original = match (row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, Option<String>>(1)?) {
+            (Some(head), _) => Original::Head(head),
+            (None, Some(name)) => Original::Whole(places.of_spool(&name)),
+            (None, None) => Original::Filed,
+        };
+        let arrived = row.get::<_, Option<i64>>(2)?.and_then(|second| Timestamp::from_second(second).ok());
+        let flags = row.get::<_, Option<String>>(3)?.map(|text| Flags::from_text(&text));
+        Ok(Before { arrived, flags, original, leaves: Vec::new() })
+    });
+    let before = found.optional()?.unwrap_or_default();
+    Ok(Before { leaves: leaves(db, places, id)?, ..before })
+}
+
+pub(super) fn leaves(db: &Connection, places: &Places, id: EntryId) -> Sql<Vec<PathBuf>> {
+    let mut query = db.prepare_cached("SELECT file FROM leaving WHERE entry = ?1")?;
+    query.query_map([id], |row| Ok(places.of_root(&row.get::<_, String>(0)?)))?.collect()
+}
+
+/// The rows that had to do with the files of that name after this one, the oldest first.
+pub(super) fn later(db: &Connection, places: &Places, id: EntryId, name: &str) -> Sql<Vec<Later>> {
+    let mut query = db.prepare_cached(
+        "SELECT DISTINCT entry, kept, account, journal.id FROM leaving JOIN journal USING (entry) JOIN origin USING (origin)
+         WHERE base = ?1 AND entry > ?2 ORDER BY entry",
+    )?;
+    let rows = query.query_map(params![lasting_name(name), id], |row| {
+        let kept = row.get::<_, Option<String>>(1)?.map(|name| places.of_spool(&name));
+        let is_undo = row.get::<_, String>(2)? == UNDONE;
+        let key: Vec<u8> = row.get(3)?;
+        let undid = std::str::from_utf8(&key).ok().filter(|_| is_undo).and_then(|id| id.parse().ok());
+        Ok(Later { id: row.get(0)?, kept, undid })
+    })?;
+    rows.collect()
+}
+
+/// The rows of one run of `refilter`, `maintain` or `undo`, the newest first.
+pub(super) fn run(db: &Connection, run: u64) -> Sql<Vec<EntryId>> {
+    let mut query = db.prepare_cached("SELECT entry FROM journal WHERE run = ?1 AND run > 0 ORDER BY entry DESC")?;
+    query.query_map([run], |row| row.get(0))?.collect()
+}
+
+/// Lets go what is too old or too much, the oldest first. The result: files of the spool that these rows named.
+pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: u64) -> Sql<Vec<String>> {
+    let oldest = now.checked_sub(FORGET_ORIGINALS).unwrap_or(Timestamp::MIN).as_second();
+    let mut query = tx.prepare(
+        "SELECT entry, kept, COALESCE(length(original), size), at FROM journal
+         WHERE original IS NOT NULL OR kept IS NOT NULL ORDER BY at DESC, entry DESC",
+    )?;
+    let rows = query.query_map([], |row| {
+        Ok((row.get::<_, EntryId>(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, u64>(2)?, row.get::<_, i64>(3)?))
+    })?;
+    let mut total = 0u64;
+    let mut files = Vec::new();
+    let mut forget = tx.prepare("UPDATE journal SET original = NULL, kept = NULL WHERE entry = ?1")?;
+    for (entry, file, size, at) in rows.collect::<Sql<Vec<_>>>()? {
+        total = total.saturating_add(size);
+        if at < oldest || total > most {
+            forget.execute([entry])?;
+            files.extend(file);
+        }
+    }
+    Ok(files)
+}

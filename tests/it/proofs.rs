@@ -1,0 +1,542 @@
+//! What destroys must prove: each fault that was found from outside in November 2026, as its smallest case. The letters are
+//! those of the reports.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::stage::{Account, Client, complaints, filled, mailbox, message};
+use crate::support::faults::Faults;
+use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::mailbox::{Incoming, Mailbox};
+use crate::support::maildir::Maildirs;
+use crate::support::pop3_server::{Pop3Options, Pop3Server};
+use crate::support::sandbox::Sandbox;
+
+fn imap(mailbox: &Mailbox) -> (ImapServer, Client) {
+    let server = ImapServer::start(mailbox, ImapOptions::with_faults(&Faults::none()));
+    let client = Account::imap(server.port()).client();
+    (server, client)
+}
+
+fn pop3(mailbox: &Mailbox) -> (Pop3Server, Client) {
+    let server = Pop3Server::start(mailbox, Pop3Options::default());
+    let client = Account::pop3(server.port()).client();
+    (server, client)
+}
+
+fn with(client: Client, change: impl FnOnce(Account) -> Account) -> Client {
+    let mut client = client;
+    client.change(change);
+    client
+}
+
+/// What stands in any folder with this subject.
+fn copies(client: &Client, subject: &str) -> usize {
+    client.subjects().iter().filter(|found| *found == subject).count()
+}
+
+fn db(client: &Client) -> rusqlite::Connection {
+    rusqlite::Connection::open(client.path("state/state.db")).unwrap()
+}
+
+/// Recorded, and its file gone from `new/` before anybody saw it: as after a crash between the two.
+fn unpublish(client: &Client) {
+    db(client).execute("UPDATE journal SET done = 0 WHERE entry IN (SELECT entry FROM target)", []).unwrap();
+    for found in client.mail().delivered() {
+        let folder = client.path("Mail").join(&found.folder);
+        let removed = ["new", "cur"].iter().filter(|sub| fs::remove_file(folder.join(sub).join(&found.name)).is_ok());
+        assert_eq!(removed.count(), 1, "{}", found.name);
+    }
+}
+
+// R F1, R F5, A B23: ownership.
+
+#[test]
+fn r_f1_refilter_beside_fetch_loses_nothing() {
+    let (mailbox, messages) = filled(300);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let rules = "rules: [{if: {subject: {contains: never}}, do: keep}]\n";
+    let sandbox = Account::imap(server.port()).top(rules).sandbox();
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+    let moving = "rules: [{if: {subject: {contains: number}}, do: [{fileinto: moved}]}]\n";
+    sandbox.config(&Account::imap(server.port()).top(moving).yaml(sandbox.home()));
+    let refilter = sandbox.spawn(&["--allow-root", "refilter", "--yes", "INBOX"]);
+    let mut refilter = refilter;
+    while refilter.is_running() {
+        sandbox.run(&["--allow-root", "fetch"]);
+    }
+    let output = refilter.wait();
+    assert_eq!(output.code, 0, "{output}");
+    Maildirs::at(sandbox.maildir()).assert_holds(&messages);
+    assert_eq!(Maildirs::at(sandbox.maildir()).in_folder("moved").len(), 300);
+}
+
+#[test]
+fn r_f5_an_interrupted_refilter_leaves_nothing_to_fetch() {
+    let (mailbox, messages) = filled(40);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    for delay in [8, 14, 20, 28, 40] {
+        let sandbox = Account::imap(server.port()).sandbox();
+        assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+        let moving = "rules: [{if: {subject: {contains: number}}, do: [{fileinto: moved}]}]\n";
+        sandbox.config(&Account::imap(server.port()).top(moving).yaml(sandbox.home()));
+        let refilter = sandbox.spawn(&["--allow-root", "refilter", "--yes", "INBOX"]);
+        std::thread::sleep(Duration::from_millis(delay));
+        refilter.kill();
+        let fetch = sandbox.run(&["--allow-root", "fetch"]);
+        assert_eq!(fetch.code, 0, "{delay}: {fetch}");
+        sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]);
+        Maildirs::at(sandbox.maildir()).assert_holds(&messages);
+    }
+}
+
+#[test]
+fn r_f6_a_b10_parallel_deliveries_into_one_mbox_all_succeed() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    sandbox.config("maildir: ~/Mail\nstate: ~/state\nrules: [{do: [{fileinto: {mbox: old}}]}]\n");
+    let deliver = |n: usize| sandbox.run_with_stdin(&["--allow-root", "deliver"], message(n));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..8).map(|w| scope.spawn(move || (0..6).map(|n| deliver(w * 6 + n).code).collect::<Vec<_>>())).collect();
+        let codes: Vec<i32> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+        assert!(codes.iter().all(|code| *code == 0), "{codes:?}");
+    });
+    let text = sandbox.read("Mail/old");
+    assert_eq!(text.matches("\nSubject: number ").count(), 48);
+}
+
+// The root, absence.
+
+#[test]
+fn a_root_that_is_not_mounted_is_no_proof_of_anything() {
+    for emptied in [false, true] {
+        let (mailbox, _) = filled(4);
+        let (_server, client) = imap(&mailbox);
+        let client = with(client, |account| account.with("retention: {delete_after: 1s}"));
+        client.fetch_well();
+        unpublish(&client);
+        fs::rename(client.path("Mail"), client.path("away")).unwrap();
+        if emptied {
+            fs::create_dir(client.path("Mail")).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(1100));
+        for _ in 0..2 {
+            let report = client.fetch();
+            assert_eq!(report.exit_code(), 75, "{report:#?}");
+            assert!(complaints(&report).contains("mailsluice rebuild"), "{report:#?}");
+        }
+        assert_eq!(mailbox.count("INBOX"), 4);
+        if emptied {
+            fs::remove_dir(client.path("Mail")).unwrap();
+        }
+        fs::rename(client.path("away"), client.path("Mail")).unwrap();
+        client.fetch();
+        client.fetch();
+        assert_eq!(client.subjects().len(), 4, "what was recorded and stands nowhere is fetched again");
+    }
+}
+
+#[test]
+fn what_was_recorded_and_is_listed_nowhere_is_said() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    unpublish(&client);
+    mailbox.remove("INBOX", 1);
+    client.fetch_well();
+    assert!(client.notices().iter().any(|text| text.contains("never-published")), "{:?}", client.notices());
+}
+
+/// A `duplicate` that the message itself had noted does not take it for its own copy.
+#[test]
+fn a_b31_a_message_that_is_fetched_again_does_not_meet_its_own_note() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let rules = "rules: [{if: {duplicate: {}}, do: discard}]";
+    let client = with(client, |account| account.top(rules));
+    client.fetch_well();
+    assert_eq!(client.subjects().len(), 1);
+    unpublish(&client);
+    let noted = "UPDATE journal SET noted = (SELECT json_array(json_array(handle, key)) FROM seen_key)";
+    db(&client).execute(noted, []).unwrap();
+    client.fetch_well();
+    assert_eq!(client.subjects().len(), 1, "it was not discarded as its own duplicate");
+}
+
+#[test]
+fn rebuild_takes_a_root_that_was_emptied_on_purpose() {
+    let (mailbox, _) = filled(2);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).sandbox();
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+    fs::remove_dir_all(sandbox.maildir()).unwrap();
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 75);
+    let asked = sandbox.run(&["rebuild"]);
+    assert_eq!(asked.code, 64, "{asked}");
+    let output = sandbox.run(&["rebuild", "--yes"]);
+    assert!(output.code == 0 && output.stdout.contains("is the mail root now"), "{output}");
+    mailbox.add("INBOX", message(9));
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!((output.code, Maildirs::at(sandbox.maildir()).delivered().len()), (0, 1), "{output}");
+}
+
+// The state.
+
+const TOLD: &str = "me: [me@example.com]
+rules:
+  - {if: {subject: number 1}, do: [{redirect: you@far.example}]}
+  - {if: {subject: number 2}, do: discard}";
+
+fn told_and_discarded() -> (Mailbox, ImapServer, Client) {
+    let (mailbox, _) = filled(3);
+    let (server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: delete").top(TOLD));
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0);
+    (mailbox, server, client)
+}
+
+/// Files whatever was set aside, as `fetch` does at its end.
+fn tell(client: &Client) {
+    use mailsluice::pass::{Relays, tell};
+    let (world, _) = client.open();
+    let stop = tokio_util::sync::CancellationToken::new();
+    crate::stage::run(tell(&world, &Relays::default(), Duration::from_secs(10), &stop)).unwrap();
+}
+
+#[test]
+fn r_f2_an_empty_database_costs_nothing_that_stood_in_the_spool() {
+    let (_mailbox, _server, client) = told_and_discarded();
+    for file in ["state.db-wal", "state.db-shm"] {
+        fs::remove_file(client.path("state").join(file)).ok();
+    }
+    fs::write(client.path("state/state.db"), "").unwrap();
+    client.fetch_well();
+    tell(&client);
+    for subject in ["number 1", "number 2"] {
+        assert_eq!(copies(&client, subject), 1, "{subject}: {:?}", client.subjects());
+    }
+}
+
+/// Keeps a copy of the state, as a backup does.
+fn back_up(client: &Client) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    db(client).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    vec![(client.path("state/state.db"), fs::read(client.path("state/state.db")).unwrap())]
+}
+
+fn put_back(client: &Client, backup: Vec<(std::path::PathBuf, Vec<u8>)>) {
+    for file in ["state.db-wal", "state.db-shm"] {
+        fs::remove_file(client.path("state").join(file)).ok();
+    }
+    backup.into_iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+}
+
+#[test]
+fn r_f2_an_older_database_costs_nothing_that_stood_in_the_spool() {
+    let (mailbox, _) = filled(0);
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: delete").top(TOLD));
+    client.fetch_well();
+    let backup = back_up(&client);
+    (1..=3).for_each(|n| _ = mailbox.add("INBOX", message(n)));
+    client.fetch_well();
+    put_back(&client, backup);
+    client.fetch_well();
+    tell(&client);
+    for subject in ["number 1", "number 2", "number 3"] {
+        assert_eq!(copies(&client, subject), 1, "{subject}: {:?}", client.subjects());
+    }
+}
+
+#[test]
+fn r_f9_an_older_database_tells_nobody_again() {
+    let (mailbox, _) = filled(0);
+    let (_server, client) = imap(&mailbox);
+    let rules = "me: [me@example.com]\nrules: [{do: [{redirect: {to: you@far.example, copy: true}}]}]";
+    let client = with(client, |account| account.top(rules));
+    client.fetch_well();
+    let backup = back_up(&client);
+    (0..3).for_each(|n| _ = mailbox.add("INBOX", message(n)));
+    client.fetch_well();
+    assert_eq!(client.open().0.store.still_to_tell().unwrap().len(), 3);
+    db(&client).execute("UPDATE outbox SET state = 2", []).unwrap();
+    put_back(&client, backup);
+    client.fetch_well();
+    assert_eq!(client.open().0.store.still_to_tell().unwrap().len(), 0, "nobody is told a second time");
+    assert_eq!(client.subjects().len(), 3);
+}
+
+#[test]
+fn r_f11_a_damaged_database_says_so_and_rebuild_sets_it_aside() {
+    let (mailbox, _) = filled(2);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).sandbox();
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+    for file in ["state.db-wal", "state.db-shm"] {
+        fs::remove_file(sandbox.home().join("state").join(file)).ok();
+    }
+    sandbox.write("state/state.db", "garbage, but not a database at all; ".repeat(300));
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert!(output.code == 75 && output.stderr.contains("mailsluice rebuild"), "{output}");
+    let output = sandbox.run(&["rebuild", "--yes"]);
+    assert_eq!(output.code, 0, "{output}");
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!((output.code, Maildirs::at(sandbox.maildir()).delivered().len()), (0, 2), "{output}");
+}
+
+#[test]
+fn r_f15_a_state_folder_that_others_may_write_to_is_refused() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    sandbox.config("maildir: ~/Mail\nstate: ~/state\n");
+    fs::create_dir(sandbox.home().join("state")).unwrap();
+    fs::set_permissions(sandbox.home().join("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    let output = sandbox.run_with_stdin(&["--allow-root", "deliver"], message(1));
+    assert!(output.code == 75 && output.stderr.contains("others may write to it"), "{output}");
+    assert!(!sandbox.home().join("state/state.db").exists());
+}
+
+// Names.
+
+#[test]
+fn a_b2_a_spool_file_is_its_name_however_its_path_is_spelled() {
+    let (mailbox, _) = filled(2);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let mut sandbox = Account::imap(server.port()).with("retention: delete").sandbox();
+    let account = Account::imap(server.port()).with("retention: delete").top(TOLD);
+    let yaml = account.yaml(std::path::Path::new("~"));
+    sandbox.config(&yaml);
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+    let spooled = || fs::read_dir(sandbox.home().join("state/spool")).unwrap().count();
+    let before = spooled();
+    let link = sandbox.home().join("link");
+    symlink(sandbox.home(), &link).unwrap();
+    let home = link.display().to_string();
+    assert!(before >= 2);
+    sandbox.env("HOME", &home);
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(fs::read_dir(sandbox.home().join("state/spool")).unwrap().count(), before);
+}
+
+#[test]
+fn r_f9b_an_account_that_is_renamed_goes_on() {
+    let (mailbox, messages) = filled(5);
+    let (server, client) = imap(&mailbox);
+    client.fetch_well();
+    let yaml = fs::read_to_string(client.path("config.yaml")).unwrap();
+    let renamed = client.path("renamed.yaml");
+    fs::write(&renamed, yaml.replace("\n  me:\n", "\n  work:\n")).unwrap();
+    fs::set_permissions(&renamed, fs::Permissions::from_mode(0o600)).unwrap();
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    mailbox.add("INBOX", message(77));
+    let output = sandbox.run(&["--allow-root", "-c", renamed.to_str().unwrap(), "fetch"]);
+    assert_eq!(output.code, 0, "{output}");
+    let expected: Vec<String> = messages.into_iter().chain([message(77)]).collect();
+    client.mail().assert_holds(&expected);
+    let log = sandbox.run(&["-c", renamed.to_str().unwrap(), "log", "work"]);
+    assert_eq!(log.stdout.matches("work/INBOX").count(), 6, "{log}");
+    drop(server);
+}
+
+#[test]
+fn a_lost_database_and_a_new_label_are_no_reason_to_fetch_again() {
+    let (mailbox, messages) = filled(3);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    fs::remove_file(client.path("state/state.db")).unwrap();
+    let yaml = fs::read_to_string(client.path("config.yaml")).unwrap();
+    let renamed = client.path("renamed.yaml");
+    fs::write(&renamed, yaml.replace("\n  me:\n", "\n  work:\n")).unwrap();
+    fs::set_permissions(&renamed, fs::Permissions::from_mode(0o600)).unwrap();
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    let output = sandbox.run(&["--allow-root", "-c", renamed.to_str().unwrap(), "fetch"]);
+    assert_eq!(output.code, 0, "{output}");
+    client.mail().assert_holds(&messages);
+}
+
+// Identity.
+
+#[test]
+fn a_b4_a_uid_that_comes_back_with_another_message_is_new_mail() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", message(1));
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: {delete_after: 1s}"));
+    client.fetch_well();
+    mailbox.remove("INBOX", 1);
+    mailbox.set_uidnext("INBOX", 1);
+    mailbox.add("INBOX", message(2));
+    std::thread::sleep(Duration::from_millis(1200));
+    for _ in 0..3 {
+        client.fetch();
+        std::thread::sleep(Duration::from_millis(600));
+    }
+    assert_eq!(copies(&client, "number 2"), 1, "{:?}", client.subjects());
+}
+
+#[test]
+fn i_f2_a_uidl_that_comes_back_with_another_message_of_its_size_is_new_mail() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", message(1));
+    mailbox.set_uidl("INBOX", 1, "1");
+    let (_server, client) = pop3(&mailbox);
+    let client = with(client, |account| account.with("retention: delete"));
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0);
+    let uid = mailbox.add("INBOX", message(2));
+    mailbox.set_uidl("INBOX", uid, "1");
+    client.fetch();
+    client.fetch();
+    assert_eq!((copies(&client, "number 1"), copies(&client, "number 2")), (1, 1), "{:?}", client.subjects());
+}
+
+#[test]
+fn mail_that_the_server_dressed_anew_stays_there_and_does_not_come_again() {
+    let mailbox = mailbox();
+    let plain = "From: a@x\nSubject: plain\nMessage-ID: <1@x>\nDate: Sun, 01 Nov 2026 10:00:00 +0000\n\nhello\n";
+    mailbox.add("INBOX", plain);
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: {delete_after: 1s}"));
+    client.fetch_well();
+    mailbox.remove("INBOX", 1);
+    mailbox.set_uidnext("INBOX", 1);
+    mailbox.add("INBOX", format!("Status: RO\n{plain}"));
+    std::thread::sleep(Duration::from_millis(1200));
+    let report = client.fetch();
+    assert!(complaints(&report).contains("stay on the server"), "{report:#?}");
+    client.fetch_well();
+    assert_eq!((mailbox.count("INBOX"), copies(&client, "plain")), (1, 1));
+}
+
+#[test]
+fn i_f7_all_uidls_change_and_nothing_comes_again() {
+    let (mailbox, _) = filled(6);
+    let (_server, client) = pop3(&mailbox);
+    client.fetch_well();
+    for uid in mailbox.uids("INBOX") {
+        mailbox.set_uidl("INBOX", uid, &format!("another-{uid}"));
+    }
+    let report = client.fetch();
+    assert_eq!(report.new, 0, "{report:#?}");
+    assert_eq!(client.fetch_well().new, 0);
+}
+
+// First.
+
+#[test]
+fn i_f6_a_b29_first_new_leaves_out_nothing_that_came_later() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", message(1));
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("first: new").with("folders: all"));
+    assert_eq!(client.fetch_well().new, 0);
+    mailbox.add_folder("Later", &[]);
+    mailbox.add("Later", message(2));
+    let old = Timestamp::now() - SignedDuration::from_hours(100 * 24);
+    mailbox.add_message("Later", Incoming::new(message(3)).arrived(old.as_second()));
+    client.fetch_well();
+    assert_eq!(client.subjects(), ["number 2"], "what is older than the first run is left out in any folder");
+}
+
+#[test]
+fn i_f20_first_new_outlives_the_state() {
+    let mailbox = mailbox();
+    let old = "Received: from a by b; Mon, 2 Nov 2020 10:00:00 +0000\n";
+    (0..4).for_each(|n| _ = mailbox.add("INBOX", format!("{old}{}", message(n))));
+    let (_server, client) = pop3(&mailbox);
+    let client = with(client, |account| account.with("first: new"));
+    assert_eq!(client.fetch_well().new, 0);
+    fs::remove_file(client.path("state/state.db")).unwrap();
+    assert_eq!(client.fetch_well().new, 0, "the date stands in the mail root");
+    mailbox.add("INBOX", format!("Received: from a by b; {}\n{}", now_in_mail(), message(9)));
+    client.fetch_well();
+    assert_eq!(client.subjects(), ["number 9"]);
+}
+
+fn now_in_mail() -> String {
+    jiff::fmt::rfc2822::to_string(&Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)).unwrap()
+}
+
+// Targets.
+
+#[test]
+fn a_b5_a_folder_that_cannot_take_a_message_holds_up_nothing() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", "Subject: box\nList-Id: <rust>\n\nfirst\n");
+    mailbox.add("INBOX", "Subject: long\nX-To: long\n\nsecond\n");
+    mailbox.add("INBOX", "Subject: innocent\n\nthird\n");
+    let (_server, client) = imap(&mailbox);
+    let rules = format!(
+        "rules:\n  - {{if: {{subject: box}}, do: [{{fileinto: {{mbox: lists/rust}}}}]}}\n  \
+         - {{if: {{subject: long}}, do: [{{fileinto: taken/below}}]}}\n  - {{if: {{subject: {}}}, do: keep}}",
+        "none"
+    );
+    let client = with(client, |account| account.top(&rules));
+    fs::create_dir_all(client.path("Mail/lists/rust/cur")).unwrap();
+    fs::write(client.path("Mail/taken"), "an old mbox").unwrap();
+    let report = client.fetch_well();
+    assert_eq!(report.new, 3);
+    let inbox = client.mail().in_folder("INBOX");
+    for subject in ["box", "long", "innocent"] {
+        let is_there = |found: &&crate::support::maildir::Found| {
+            String::from_utf8_lossy(&found.bytes).contains(&format!("Subject: {subject}\n"))
+        };
+        assert_eq!(inbox.iter().filter(is_there).count(), 1, "{subject}");
+    }
+    assert_eq!(client.notices().len(), 2, "one for each target: {:?}", client.notices());
+}
+
+// Time.
+
+#[test]
+fn r_f3_a_b1_a_spool_file_is_as_old_as_its_writing() {
+    let mailbox = mailbox();
+    let long_ago = Timestamp::now() - SignedDuration::from_hours(30 * 24);
+    mailbox.add_message("INBOX", Incoming::new(message(1)).arrived(long_ago.as_second()));
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.top("rules: [{do: discard}]"));
+    client.fetch_well();
+    let files: Vec<_> = fs::read_dir(client.path("state/spool")).unwrap().map(Result::unwrap).collect();
+    let file = files.iter().find(|entry| entry.path().is_file()).unwrap();
+    let age = SystemTime::now().duration_since(file.metadata().unwrap().modified().unwrap()).unwrap_or_default();
+    assert!(age < Duration::from_secs(3600), "{age:?}");
+}
+
+#[test]
+fn r_f10_a_clock_that_jumps_deletes_nothing_by_its_age() {
+    static SECONDS: AtomicI64 = AtomicI64::new(0);
+    let (mailbox, _) = filled(3);
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: {delete_after: 14d}"));
+    let now = || Timestamp::now() + SignedDuration::from_secs(SECONDS.load(Ordering::SeqCst));
+    let client = Client { now, ..client };
+    client.fetch_well();
+    SECONDS.store(10 * 365 * 86_400, Ordering::SeqCst);
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 3, "ten years at once are doubted");
+    assert!(client.notices().iter().any(|text| text.contains("clock-doubted")), "{:?}", client.notices());
+    SECONDS.store(15 * 86_400, Ordering::SeqCst);
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0, "fifteen days are ordinary");
+}
+
+// Walks.
+
+#[test]
+fn a_b17_a_folder_that_is_reached_twice_is_visited_once() {
+    let (mailbox, messages) = filled(2);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    for n in 0..4 {
+        symlink(client.path("Mail"), client.path(&format!("Mail/loop{n}"))).unwrap();
+    }
+    fs::write(client.path("state/locks/me.lock"), "1\n").unwrap();
+    let begun = std::time::Instant::now();
+    client.fetch_well();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(client.subjects().len(), messages.len());
+}
