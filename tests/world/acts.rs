@@ -35,7 +35,7 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
                     let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
                 }
                 if let Act::Reader(salt) = job.begin.act {
-                    reader::read(scene, &mut Seed::of(salt, 0));
+                    reader::read(scene, &mut Seed::of(salt, 0), step.beside.iter().any(|begin| begin.act.moves()));
                 }
                 for (order, mail) in &job.orders {
                     mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));

@@ -20,7 +20,7 @@ const MOST_COMMANDS: usize = 20_000;
 pub struct History {
     pub messages: usize,
     /// Copies of the database, as a backup has them.
-    copies: Vec<PathBuf>,
+    copies: Vec<(usize, PathBuf)>,
     /// Ids of mail that is gone from a server.
     freed: Vec<(usize, String)>,
     hidden: usize,
@@ -243,7 +243,7 @@ fn databases(state: &Path, mut each: impl FnMut(&Path)) {
 }
 
 /// A backup of the database, for later.
-pub fn back_up(scene: &Scene, history: &mut History) {
+pub fn back_up(scene: &Scene, history: &mut History, step: usize) {
     let state = scene.home().join(STATE);
     if !state.join("state.db").exists() {
         return;
@@ -251,12 +251,12 @@ pub fn back_up(scene: &Scene, history: &mut History) {
     let copy = scene.home().join(format!(".backup{}", history.copies.len()));
     let _ = fs::create_dir(&copy);
     databases(&state, |file| _ = fs::copy(file, copy.join(file.file_name().unwrap_or_default())));
-    history.copies.push(copy);
+    history.copies.push((step, copy));
 }
 
 fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
-    let copy = history.copies.get(seed.below(history.copies.len()))?.clone();
-    let what = format!("the one of before step {}", history.copies.iter().position(|one| *one == copy).unwrap_or(0));
+    let (step, copy) = history.copies.get(seed.below(history.copies.len()))?.clone();
+    let what = format!("the one of before step {step}");
     damage(scene, &what, |state| {
         databases(state, |file| {
             let _ = fs::remove_file(file);

@@ -33,6 +33,8 @@ pub enum Excuse {
     Faulty,
     /// All ids of its server changed, or it has the id of another one. Whoever lost the state knows it no more.
     OtherId,
+    /// Its reader moved it while the program may have been moving it too.
+    Moved,
 }
 
 #[derive(Clone, Debug)]
@@ -49,12 +51,12 @@ pub struct Entry {
 impl Entry {
     /// Its server gives it as it should, and nobody else had a hand in it.
     pub fn is_given(&self) -> bool {
-        self.excuses.iter().all(|excuse| *excuse == Excuse::OtherId)
+        self.excuses.iter().all(|excuse| matches!(excuse, Excuse::OtherId | Excuse::Moved))
     }
 
     /// Others have seen to it that it need not be here.
     pub fn may_be_gone(&self) -> bool {
-        self.excuses.iter().any(|excuse| !matches!(excuse, Excuse::Faulty | Excuse::OtherId))
+        self.excuses.iter().any(|excuse| !matches!(excuse, Excuse::Faulty | Excuse::OtherId | Excuse::Moved))
     }
 }
 

@@ -10,7 +10,8 @@ use crate::scene::Scene;
 use crate::seed::Seed;
 use crate::sight::{AWAY, ROOT};
 
-pub fn read(scene: &Scene, seed: &mut Seed) {
+/// `moves_too`: the program may be moving mail at the same time.
+pub fn read(scene: &Scene, seed: &mut Seed, moves_too: bool) {
     let root = scene.home().join(ROOT);
     for _ in 0..seed.between(3, 40) {
         if scene.home().join(AWAY).exists() {
@@ -18,19 +19,19 @@ pub fn read(scene: &Scene, seed: &mut Seed) {
         }
         let files = files(&root);
         if !files.is_empty() {
-            handle(scene, &root, &files[seed.below(files.len())], seed);
+            handle(scene, &root, &files[seed.below(files.len())], seed, moves_too);
         }
         std::thread::sleep(Duration::from_millis(seed.below(12) as u64));
     }
 }
 
-fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed) {
+fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed, moves_too: bool) {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return };
     let Some(folder) = file.parent().and_then(Path::parent) else { return };
     let unique = name.split(":2,").next().unwrap_or(name);
+    let Some((token, _)) = fs::read(file).ok().and_then(|bytes| mail::read(&bytes)) else { return };
     let target = match seed.below(20) {
         0 => {
-            let Some((token, _)) = fs::read(file).ok().and_then(|bytes| mail::read(&bytes)) else { return };
             scene.ledger.excuse(&token, Excuse::Reader);
             let _ = fs::remove_file(file);
             return;
@@ -42,6 +43,9 @@ fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed) {
         }
         _ => folder.join("cur"),
     };
+    if moves_too {
+        scene.ledger.excuse(&token, Excuse::Moved);
+    }
     let _ = fs::rename(file, target.join(format!("{unique}:2,S")));
 }
 

@@ -74,8 +74,14 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
     let is_unknown =
         has_mbox || kind.is_only_told() || kind == Kind::Discard || entry.excuses.contains(&Excuse::OtherId);
+    // Who moves a message finds the original moved away by its reader: it is in both places (src/pass/relocate.rs).
+    let is_moved = entry.excuses.contains(&Excuse::Moved);
     let is_given_up = kind == Kind::ForwardCopy && ledger.has_given_up();
-    let more = entry.more + usize::from(is_given_up) + usize::from(is_redone) + if is_unknown { states } else { 0 };
+    let more = entry.more
+        + usize::from(is_moved)
+        + usize::from(is_given_up)
+        + usize::from(is_redone)
+        + if is_unknown { states * kind.copies() } else { 0 };
     if it.filed_once() > (kind.copies() + more).max(kind.copies()) {
         return Some(format!("DOUBLED here: {}", describe(entry, Some(it))));
     }

@@ -72,7 +72,7 @@ pub fn live(seed: u64) -> World {
     let steps: Vec<Step> = plan(seed).into_iter().filter(wanted).collect();
     let mut wrong = Vec::new();
     for step in &steps {
-        back_up(&scene, &mut history);
+        back_up(&scene, &mut history, step.index);
         let numbers = &mut Seed::of(seed, 10_000 + step.index as u64);
         let changed = apply(&mut scene, &mut history, step, numbers);
         let _ = writeln!(story, "  step {}: {}", step.index, changed.join("; "));
