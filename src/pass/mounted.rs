@@ -57,9 +57,15 @@ fn begin(world: &World) -> Result<Mounted> {
     if world.store.fact(ROOT)?.is_some() {
         return mounted(world);
     }
-    if marker(world)?.is_none() && !agrees(world)? {
-        let why = "it has none of the folders that the journal names: is the disk mounted?";
-        return Err(refused(world, why));
+    if marker(world)?.is_none() {
+        if world.store.rebuilt().is_some() {
+            let why = "the state was lost, and it has no marker `.mailsluice`: is the disk mounted?";
+            return Err(refused(world, why));
+        }
+        if !agrees(world)? {
+            let why = "it has none of the folders that the journal names: is the disk mounted?";
+            return Err(refused(world, why));
+        }
     }
     accept(world)
 }

@@ -14,7 +14,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The last time is noted anew after this.
 const NOTE: SignedDuration = SignedDuration::from_hours(1);
 /// 2026-01-01T00:00:00Z.
-const EARLIEST: i64 = 1_767_225_600;
+pub(super) const EARLIEST: i64 = 1_767_225_600;
 
 /// What the state knows of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
+use super::clock::{EARLIEST, is_possible};
 use super::{EntryId, before, memory, outbox};
 use crate::message::{NOTICES, RECOVERED, REFILTERED, STDIN, UNDONE};
+use crate::safeguard::Safeguard;
 
 /// A key that is missing from complete listings for so long is forgotten.
 const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -27,6 +29,7 @@ pub(super) struct Most {
 /// Removes what is old. The result: the names of files in the spool that nothing names any more.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Vec<String>> {
     let until = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
+    date_anew(tx, now)?;
     tx.execute("DELETE FROM seen WHERE missing_since < ?1", [until(FORGET_MISSING)])?;
     tx.execute(
         "DELETE FROM seen WHERE at < ?1
@@ -39,6 +42,18 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Ve
     files.extend(before::prune(tx, now, most.originals)?);
     journal(tx, until(FORGET_JOURNAL))?;
     unnamed(tx, files)
+}
+
+/// What was noted by a clock that cannot have been right is as old as now.
+fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
+    if !Safeguard::PlausibleTime.is_on() || !is_possible(now) {
+        return Ok(());
+    }
+    for (table, column) in [("journal", "at"), ("seen", "missing_since"), ("attempt", "at"), ("answered", "at")] {
+        let date = format!("UPDATE {table} SET {column} = ?1 WHERE {column} < ?2");
+        tx.execute(&date, [now.as_second(), EARLIEST])?;
+    }
+    tx.execute("UPDATE seen SET at = ?1 WHERE at < ?2 AND mark IN (0, 3)", [now.as_second(), EARLIEST]).map(drop)
 }
 
 /// Discarded mail that is too old or too much. What still has to be told keeps its bytes.

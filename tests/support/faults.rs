@@ -81,6 +81,9 @@ pub enum MessageFault {
     NoInternaldate,
 }
 
+/// What Exchange gives instead of a message that it cannot read, in few words.
+pub const PLACEHOLDER: &[u8] = b"Subject: Retrieval failed\r\n\r\n";
+
 /// Cheap to clone; all clones are the same faults and the same counters.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<Inner>>);

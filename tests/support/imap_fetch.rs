@@ -1,7 +1,7 @@
 //! FETCH, STORE and SEARCH of the IMAP server, with all that can be wrong with one message.
 
 use super::date;
-use super::faults::MessageFault;
+use super::faults::{MessageFault, PLACEHOLDER};
 use super::imap_search::{self, Place, Problem};
 use super::imap_server::{Answer, Refusal, Session, bad, no, ok};
 use super::imap_syntax::{Bad, NumberSet, Words};
@@ -109,7 +109,7 @@ impl Session<'_> {
             return self.conn.send(format!("{} NIL", item.name)).await;
         }
         let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
-        let whole = if is_placeholder { imap_search::header(&message.bytes) } else { &message.bytes };
+        let whole: &[u8] = if is_placeholder { PLACEHOLDER } else { &message.bytes };
         let most = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::ShortWindows(most) => Some(*most),
             _ => None,

@@ -10,7 +10,7 @@
 //! ```
 
 use super::base64;
-use super::faults::{Faults, MessageFault};
+use super::faults::{Faults, MessageFault, PLACEHOLDER};
 use super::imap_search;
 use super::mailbox::{Folder, Mailbox, Pop3Lock, Stored};
 use super::wire::{Conn, Listener, Protocol, Security, cut};
@@ -369,8 +369,8 @@ impl Session<'_> {
         }
         let is_nil = faults.has_message_fault(message.uid, &MessageFault::Nil);
         let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
-        let lines = if is_placeholder { Some(0) } else { lines };
-        let bytes = if is_nil { &[][..] } else { lines.map_or(&message.bytes[..], |lines| top(&message.bytes, lines)) };
+        let whole = if is_placeholder { PLACEHOLDER } else { &message.bytes[..] };
+        let bytes = if is_nil { &[][..] } else { lines.map_or(whole, |lines| top(whole, lines)) };
         let more = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::AnnouncedLonger(by) => Some(*by),
             _ => None,

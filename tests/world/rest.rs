@@ -41,6 +41,14 @@ pub fn rest(scene: &Scene, history: &mut History) -> (Vec<Ended>, bool) {
                 history.undelivered.push(mail);
             }
         }
+        // What an older state had waiting was put aside until somebody says what becomes of it.
+        let listed = go(Order::of(&["--json", "queue", "list"]));
+        let rows = listed.stdout.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let held: Vec<String> = rows.filter(|row| row["state"] == "held").map(|row| row["id"].to_string()).collect();
+        if !held.is_empty() {
+            let ids: Vec<&str> = held.iter().map(String::as_str).collect();
+            go(Order::of(&[&["queue", "retry"], &ids[..]].concat()));
+        }
         go(Order::of(&["queue", "retry"]));
         wait_for_children(scene);
         let is_quiet = fetched.code == 0 && history.undelivered.is_empty() && picture(scene) == before;
