@@ -1,8 +1,10 @@
 # make test    install what the tests need and run every test
 # make crash   the long form of the crash tests: every pair of crash points, hundreds of kills
+# make world   half an hour of worlds from seeds; MAILSLUICE_WORLD=SECONDS and MAILSLUICE_WORLD_FROM=SEED set others
+# make mutants takes one safeguard away at a time and lets the world find it
 # make audit   licences, bans, advisories and sources of the dependencies (needs cargo-deny)
 
-.PHONY: test crash audit deps
+.PHONY: test crash world mutants audit deps
 
 # Permissions, the refusal to run as root and Dovecot's set-up behave as a user meets them only for an ordinary
 # user, so a test run that root started goes on as `nobody` with a home of its own. What only root can do comes after.
@@ -12,6 +14,12 @@ test: deps
 
 crash: deps
 	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill::
+
+world: deps
+	@MAILSLUICE_WORLD=$${MAILSLUICE_WORLD:-1800} tests/run cargo test --locked --test world -- --nocapture no_mail_is_lost
+
+mutants: deps
+	@tests/mutants
 
 deps:
 	@tests/install

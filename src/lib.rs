@@ -60,5 +60,6 @@ pub mod program;
 pub mod config;
 
 pub mod clean;
+mod descriptors;
 pub mod error;
 pub mod safeguard;

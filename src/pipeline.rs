@@ -7,6 +7,7 @@
 //! The source fetches a batch while the one before it is being committed: network and disk work at the same
 //! time, and a bounded channel between them keeps the memory small.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use crate::config::template::Template;
 use crate::config::{Account, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
-use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
+use crate::message::{self, Bytes, Envelope, Flags, Key, Origin, head_hash, head_of};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
 use crate::state::{Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
@@ -306,7 +307,14 @@ fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: 
         let key = Key::new(&origin, name.as_str());
         // Known already: the run that filed it died before it could remove what it had found.
         if world.store.remembered(&key)?.is_none() {
-            committer.rescue(key, read(world, path)?)?;
+            let bytes = read(world, path)?;
+            // Fetched again meanwhile, under another number: the server renumbered its messages.
+            let is_here = world.store.is_here(space, &head_hash(head_of(&bytes)))?;
+            if is_here {
+                remove_all(world, &paths)?;
+                continue;
+            }
+            committer.rescue(key, bytes)?;
         }
         let text = format!(
             "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
@@ -315,12 +323,14 @@ fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: 
         );
         let account = committer.report.account.clone();
         committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
-        paths
-            .iter()
-            .try_for_each(|path| world.disk.remove(path))
-            .map_err(|e| Error::disk("removing staged files", e))?;
+        remove_all(world, &paths)?;
     }
     Ok(())
+}
+
+fn remove_all(world: &World, paths: &[PathBuf]) -> Result<()> {
+    let removed = paths.iter().try_for_each(|path| world.disk.remove(path));
+    removed.map_err(|e| Error::disk("removing staged files", e))
 }
 
 fn read(world: &World, path: &std::path::Path) -> Result<Vec<u8>> {

@@ -232,6 +232,8 @@ impl Drop for Running {
 /// is not held by this.
 fn limit(pid: Pid, timeout: Duration) {
     #[cfg(target_os = "linux")]
+    crate::descriptors::give_back(pid);
+    #[cfg(target_os = "linux")]
     for (resource, most) in [(Resource::Core, 0), (Resource::Cpu, timeout.as_secs().saturating_add(CPU_BEYOND))] {
         rustix::process::prlimit(Some(pid), resource, Rlimit { current: Some(most), maximum: Some(most) }).ok();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::maintain;
 use super::output::Output;
@@ -14,7 +14,7 @@ use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Relays, Report, Upkeep, World};
+use crate::pass::{self, Relays, Report, Upkeep, World, on_own_thread};
 use crate::pipeline::{self, Job};
 
 /// So many accounts are fetched at the same time.
@@ -55,17 +55,14 @@ async fn fetch_all(
         let (world, stop, watch, room) = (world.clone(), stop.clone(), bars.account(), Arc::clone(&room));
         running.spawn(async move {
             let _place = room.acquire_owned().await;
-            pipeline::fetch(&world, &job, &watch, &stop).await
+            let name = job.account.name.clone();
+            let pass = on_own_thread(async move { pipeline::fetch(&world, &job, &watch, &stop).await });
+            pass.await.unwrap_or_else(|e| broken_off(&name, e))
         });
     }
     let mut code = 0;
     while let Some(ended) = running.join_next().await {
-        let report = ended.unwrap_or_else(|e| {
-            // A parser that panicked on a server's reply took its account down with it and no other.
-            let mut report = Report::of("(an account)");
-            report.errors.push(Error::transient(Kind::Protocol, "a worker ended unexpectedly").because(e));
-            report
-        });
+        let report = ended.unwrap_or_else(|e| broken_off("(an account)", e));
         output.report(&report);
         code = worse(code, report.exit_code());
     }
@@ -74,6 +71,12 @@ async fn fetch_all(
         code = worse(code, maintain::due(world, upkeeps, &stop, output).await?);
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })
+}
+
+/// A parser that panicked on a server's reply took its account down with it and no other.
+fn broken_off(account: &str, e: JoinError) -> Report {
+    let error = Error::transient(Kind::Protocol, "the pass broke off").because(e);
+    Report { errors: vec![error], ..Report::of(account) }
 }
 
 /// "Try again" gives way to a failure that somebody has to look at.

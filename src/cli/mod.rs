@@ -125,6 +125,7 @@ pub fn run() -> ExitCode {
     setup::logging(cli.verbose);
     // Whatever the caller's umask: mail and state are the user's own.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    crate::descriptors::raise();
     match dispatch(cli, &output) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {

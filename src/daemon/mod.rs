@@ -5,10 +5,11 @@ mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Maintained, Relays, Report, Silent, Told, Upkeep, Watch, World};
+use crate::pass::{self, Maintained, Relays, Report, Silent, Told, Upkeep, Watch, World, on_own_thread};
 use crate::pipeline::{self, Job};
 
 /// Fetches every account at its `poll` interval until `stop` is cancelled; then every worker finishes its batch.
@@ -31,8 +32,9 @@ pub async fn run(
     if !upkeeps.is_empty() {
         workers.spawn(maintain(world.clone(), upkeeps, stop.clone(), maintained));
     }
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     for job in jobs {
-        workers.spawn(work(world.clone(), job, stop.clone(), tell.clone()));
+        workers.spawn(work(world.clone(), job, Arc::clone(&places), stop.clone(), tell.clone()));
     }
     while workers.join_next().await.is_some() {}
 }
@@ -81,8 +83,8 @@ async fn empty_outbox(world: World, relays: Relays, stop: CancellationToken, tol
     let mut said = Vec::new();
     while !stop.is_cancelled() {
         let (world, relays, stopped) = (world.clone(), Arc::clone(&relays), stop.clone());
-        // In a task of its own: a bug that panics on one mail does not end the worker.
-        let task = tokio::spawn(async move { pass::tell(&world, &relays, PASS, &stopped).await });
+        // On a thread of its own: a bug that panics on one mail does not end the worker.
+        let task = on_own_thread(async move { pass::tell(&world, &relays, PASS, &stopped).await });
         match task.await {
             Ok(Ok(mut pass)) => {
                 let remarks = pass.remarks.clone();
@@ -97,24 +99,33 @@ async fn empty_outbox(world: World, relays: Relays, stop: CancellationToken, tol
     }
 }
 
-async fn work(world: World, job: Job, stop: CancellationToken, tell: impl Fn(&Report)) {
+/// So many accounts are at work at the same time; the others wait for their turn, and for their passwords.
+const AT_ONCE: usize = 64;
+
+async fn work(world: World, job: Job, places: Arc<Semaphore>, stop: CancellationToken, tell: impl Fn(&Report)) {
     let watch: Arc<dyn Watch> = Arc::new(Silent);
     while !stop.is_cancelled() {
+        let place = places.acquire().await;
         let pass = pass_alone(&world, &job, &watch, &stop).await;
+        drop(place);
         tell(&pass);
-        if let Err(e) = pass::prune(&world) {
-            tracing::error!("{e}");
-        }
         let wait = schedule::until_next(job.account.poll, &pass);
         tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => {} }
     }
 }
 
-/// A pass in a task of its own: a parser that panics on a server's reply does not end the worker.
+/// A pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's reply does not end
+/// the worker.
 async fn pass_alone(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
     let (world, name) = (world.clone(), job.account.name.clone());
     let (job, watch, stop) = (job.clone(), Arc::clone(watch), stop.clone());
-    let task = tokio::spawn(async move { pipeline::fetch(&world, &job, &watch, &stop).await });
+    let task = on_own_thread(async move {
+        let report = pipeline::fetch(&world, &job, &watch, &stop).await;
+        if let Err(e) = pass::prune(&world) {
+            tracing::error!("{e}");
+        }
+        report
+    });
     task.await.unwrap_or_else(|e| {
         let mut report = Report::of(&name);
         report

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::state::{Disk, LOCK_PATIENCE};
+use crate::state::{Disk, LOCK_PATIENCE, is_stopping};
 
 /// A lock that nobody touched for so long belongs to a program that died. Dovecot says two minutes too, and touches
 /// its own more often.
@@ -44,7 +44,7 @@ impl<'a> Dotlock<'a> {
                     Err(_) => {}
                 }
             }
-            if Instant::now() >= until {
+            if Instant::now() >= until || is_stopping() {
                 let text = format!("another program keeps {} locked", path.display());
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
             }
@@ -79,7 +79,9 @@ impl Drop for Reserved {
 /// As Dovecot writes it: `PID:HOST`. Nothing of it has to be durable.
 fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let mut file = disk.create(path)?;
-    file.write_all(format!("{}:{}", std::process::id(), host()).as_bytes())
+    let written = file.write_all(format!("{}:{}", std::process::id(), host()).as_bytes());
+    // One without a number would hold everybody up until it is stale.
+    written.inspect_err(|_| _ = disk.remove(path))
 }
 
 fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {

@@ -104,18 +104,17 @@ impl Committer {
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
-        let published = self.decide_and_commit(arrived, &mut notices)?;
-        Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))?;
-        Ok(published)
+        self.decide_and_commit(arrived, notices)
     }
 
     /// Another process may change what was read while deciding: then the whole batch is decided anew.
-    fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>, notices: &mut Vec<Notice>) -> Result<Published> {
-        let before = notices.len();
+    fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>, mut notices: Vec<Notice>) -> Result<Published> {
         let mut turn = None;
         for _ in 0..DECISIONS {
-            notices.truncate(before);
-            let decided = self.decide_all(&mut arrived, notices)?;
+            let decided = self.decide_all(&mut arrived, &mut notices)?;
+            // Before the messages that they are about: killed in between, the program would not say it any more.
+            let gathered = Notice::gather(std::mem::take(&mut notices));
+            gathered.iter().try_for_each(|notice| self.notify(notice))?;
             if let Some(published) = self.make_durable(decided)? {
                 return Ok(published);
             }

@@ -2,6 +2,7 @@
 //! as `refilter`, and as durable.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,8 +210,12 @@ fn mark_of(world: &World, item: &Maintenance) -> PathBuf {
     world.state.join(NAME).join(data_encoding::HEXLOWER.encode(&digest[..8]))
 }
 
+/// So much of a mark is read.
+const MOST_MARK: u64 = 1024;
+
 fn last(world: &World, item: &Maintenance) -> Option<Timestamp> {
-    let text = std::fs::read_to_string(mark_of(world, item)).ok()?;
+    let mut text = String::new();
+    world.disk.open(&mark_of(world, item)).and_then(|file| file.take(MOST_MARK).read_to_string(&mut text)).ok()?;
     text.lines().next()?.trim().parse().ok()
 }
 
@@ -220,12 +225,14 @@ fn mark(world: &World, item: &Maintenance, at: Timestamp) -> Result<()> {
     let file = mark_of(world, item);
     let (new, folder) = (file.with_extension("new"), world.state.join(NAME));
     let text = format!("{at}\n{}\n", crate::clean::line(item.name.as_bytes()));
+    super::leftovers::remove(world, &new)?;
     let write = || {
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(&new, text)?;
-        std::fs::File::open(&new)?.sync_all()?;
-        std::fs::rename(&new, &file)?;
-        std::fs::File::open(&folder)?.sync_all()
+        world.disk.make_dir(&folder)?;
+        let mut mark = world.disk.create(&new)?;
+        mark.write_all(text.as_bytes())?;
+        mark.finish(None)?;
+        world.disk.replace(&new, &file)?;
+        world.disk.sync_dir(&folder)
     };
     write().map_err(|e| Error::disk(format!("writing {}", file.display()), e))
 }

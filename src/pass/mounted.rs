@@ -20,6 +20,11 @@ pub struct Mounted(());
 
 /// Looks at the marker of the mail root, and makes it where the state knows of none yet.
 pub fn mounted(world: &World) -> Result<Mounted> {
+    if world.disk.is_writable_by_others(world.folders.root()).unwrap_or(false) {
+        let root = world.folders.root().display();
+        let text = format!("others may write to the mail root {root}; `chmod o-w {root}` makes it yours alone");
+        return Err(Error::permanent(Kind::Disk, text));
+    }
     let known = world.store.fact(ROOT)?;
     let found = marker(world)?;
     match (known, found) {

@@ -74,10 +74,7 @@ impl Cause {
 
     /// Whether the text is about single messages: then it is another notice for others.
     fn is_about_messages(&self) -> bool {
-        matches!(
-            self,
-            Self::SetAside | Self::Doubtful | Self::Crashed | Self::RulesFailed | Self::Deferred | Self::Recovered
-        )
+        matches!(self, Self::SetAside | Self::Doubtful | Self::Crashed | Self::Recovered | Self::NeverPublished)
     }
 
     fn subject(&self) -> &'static str {

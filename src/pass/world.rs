@@ -53,7 +53,10 @@ pub struct World {
 impl World {
     /// The real one. Opens the database and creates the state folder.
     pub fn open(config: &Config) -> Result<Self> {
-        Ok(Self::with_store(config, SqliteStore::open(places(config))?))
+        let world = Self::with_store(config, SqliteStore::open(places(config))?);
+        // Whatever comes after it is compared with this time.
+        world.store.observe(world.now(), false)?;
+        Ok(world)
     }
 
     /// For commands that only look: without a state there is nothing to see, and none is made.

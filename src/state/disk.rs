@@ -14,6 +14,8 @@ use jiff::Timestamp;
 use rustix::fs::{Access, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
 use rustix::io::Errno;
 
+use super::is_stopping;
+
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {
     /// Creates a file that must not exist yet, readable by its owner alone.
@@ -42,6 +44,8 @@ pub trait Disk: Send + Sync {
     /// Device and inode of what stands at that path, by which a directory that is reached twice is known; `None` when there
     /// is nothing, or no such numbers.
     fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
+    /// Whether everybody may write to what stands there.
+    fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
     /// Fails where files cannot be made and renamed in a directory.
     fn writable(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
@@ -146,7 +150,7 @@ impl Disk for RealDisk {
                 Ok(()) => return Ok(Box::new(file)),
                 // POSIX lets a system say either.
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
-                    if Instant::now() >= until {
+                    if Instant::now() >= until || is_stopping() {
                         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps it locked"));
                     }
                     std::thread::sleep(LOOK_AGAIN);
@@ -197,6 +201,10 @@ impl Disk for RealDisk {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    fn is_writable_by_others(&self, path: &Path) -> io::Result<bool> {
+        Ok(std::fs::metadata(path)?.mode() & 0o002 != 0)
     }
 
     fn writable(&self, dir: &Path) -> io::Result<()> {

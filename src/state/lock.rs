@@ -7,7 +7,11 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::is_stopping;
 use crate::error::{Error, Kind, Result};
+
+/// What stands there under our name must be ours.
+const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 /// The time between two looks at a lock that somebody else holds.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
@@ -52,7 +56,9 @@ impl Lock {
         let until = Instant::now() + limit;
         loop {
             match Self::try_take(locks, name) {
-                Err(e) if e.kind() == Kind::Busy && Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
+                Err(e) if e.kind() == Kind::Busy && Instant::now() < until && !is_stopping() => {
+                    std::thread::sleep(LOOK_AGAIN);
+                }
                 result => return result,
             }
         }
@@ -129,7 +135,7 @@ fn open(locks: &Path, name: &str) -> Result<(File, String)> {
     let path = locks.join(format!("{name}.lock"));
     let doing = format!("locking {}", path.display());
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK);
     let file = options.open(&path).map_err(|e| Error::disk(&doing, e))?;
     Ok((file, doing))
 }

@@ -27,7 +27,9 @@ impl Slots {
             Self::Folder(folder) => {
                 let path = folder.join(space);
                 let write = || {
-                    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+                    let mut file = OpenOptions::new();
+                    let file = file.write(true).create(true).truncate(false).mode(0o600);
+                    let file = file.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&path)?;
                     file.write_all_at(&[note.as_slice(), b"\n"].concat(), 0)
                 };
                 write().map_err(|e| Error::state("noting the message being decided", e))

@@ -328,6 +328,15 @@ impl Store for SqliteStore {
         })
     }
 
+    fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
+        self.read("looking a message up by its header", |db| {
+            db.prepare_cached(
+                "SELECT 1 FROM seen JOIN origin USING (origin) WHERE account = ?1 AND mark = 0 AND head_hash = ?2",
+            )?
+            .exists(params![account, head_hash])
+        })
+    }
+
     fn is_recorded(&self, staged: &str) -> Result<bool> {
         self.read("looking up a staged file", |db| {
             db.prepare_cached("SELECT 1 FROM target WHERE staged = ?1 UNION SELECT 1 FROM mbox WHERE staged = ?1")?

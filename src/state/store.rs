@@ -73,6 +73,9 @@ pub trait Store: Registry + Outbox + Send + Sync {
     /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
     fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
+    /// Whether a message with this header came from that account and is here.
+    fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool>;
+
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 

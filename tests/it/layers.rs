@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 3] = ["error", "clean", "safeguard"];
+const GROUND: [&str; 4] = ["error", "clean", "safeguard", "descriptors"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 
@@ -167,6 +167,56 @@ fn errors_are_values_and_nothing_panics() {
                 .any(|word| code.contains(word));
             if is_string || panics {
                 problems.push(format!("{}:{number}: {code}", source.path.display()));
+            }
+        }
+    }
+    assert_none(problems);
+}
+
+/// Where files are touched without `Disk`: the database and what stands beside it, what the user wrote, and what a command
+/// is given.
+const FILES: [&str; 13] = [
+    "src/state/disk.rs",
+    "src/state/lock.rs",
+    "src/state/marker.rs",
+    "src/state/opening.rs",
+    "src/state/set_aside.rs",
+    "src/state/slots.rs",
+    "src/state/water.rs",
+    "src/config/lists.rs",
+    "src/config/load.rs",
+    "src/config/secret.rs",
+    "src/pass/lists.rs",
+    "src/cli/explain.rs",
+    "src/cli/test.rs",
+];
+
+#[test]
+fn mail_files_are_touched_through_disk() {
+    let others = sources().into_iter().filter(|source| !FILES.iter().any(|path| source.path.ends_with(path)));
+    let mut problems = Vec::new();
+    for source in others {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            let code = line.split("//").next().unwrap_or_default();
+            if ["std::fs", "fs::File", "OpenOptions"].iter().any(|word| code.contains(word) && !code.contains("rustix"))
+            {
+                problems.push(format!("{}:{number}: {}", source.path.display(), code.trim()));
+            }
+        }
+    }
+    assert_none(problems);
+}
+
+/// What may wait for a disk, a lock or the database is given to `on_own_thread` or `spawn_blocking`, never to the workers of
+/// the runtime.
+#[test]
+fn work_that_may_block_has_a_thread_of_its_own() {
+    let mut problems = Vec::new();
+    for source in sources() {
+        for (number, line) in (1..).zip(source.text.lines()) {
+            // Listening for signals is all that a task of the runtime's own does.
+            if line.contains("tokio::spawn(") && !source.path.ends_with("src/cli/signals.rs") {
+                problems.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
             }
         }
     }

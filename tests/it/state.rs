@@ -208,7 +208,10 @@ fn originals_are_bounded_in_bytes_and_in_time() {
     for n in 1..=4 {
         let original = if n == 2 { Original::Head(vec![b'x'; 300]) } else { Original::Whole(path(n)) };
         let at = now() + SignedDuration::from_secs(n as i64);
-        record_well(&store, vec![Entry { at, size: 300, before: Before { original, ..Before::default() }, ..entry(n) }]);
+        record_well(
+            &store,
+            vec![Entry { at, size: 300, before: Before { original, ..Before::default() }, ..entry(n) }],
+        );
     }
     let kept = |n| store.entry(n).unwrap().unwrap().before.original != Original::Filed;
     assert!((1..=4).all(kept) && store.is_spooled(&path(1)).unwrap());

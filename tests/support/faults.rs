@@ -44,6 +44,8 @@ pub enum Fault {
     StarttlsInjection(String),
     /// SELECT does not tell the UIDVALIDITY.
     NoUidvalidity,
+    /// SELECT tells so many messages.
+    Exists(u32),
     /// Something is wrong with the message of this UID (over POP3: this UID in INBOX).
     Message(u32, MessageFault),
 }
@@ -56,6 +58,10 @@ pub enum MessageFault {
     NotGiven,
     /// `BODY[] NIL`. Over POP3 an empty message.
     Nil,
+    /// Its head and nothing behind it, complete by syntax, while the size of all of it is announced.
+    Placeholder,
+    /// Neither SEARCH nor UIDL nor LIST names it.
+    Unlisted,
     /// The connection ends after so many bytes of the message (over POP3: of its dot-stuffed form, final dot included).
     CutAt(usize),
     /// The literal (over POP3: the number of octets) is announced as so much longer than what follows.
@@ -226,6 +232,10 @@ impl Faults {
 
     pub fn hides_uidvalidity(&self) -> bool {
         self.has(|fault| matches!(fault, Fault::NoUidvalidity))
+    }
+
+    pub fn exists(&self) -> Option<u32> {
+        self.find(|fault| if let Fault::Exists(count) = fault { Some(*count) } else { None })
     }
 
     pub fn starttls_injection(&self) -> Option<String> {

@@ -108,11 +108,13 @@ impl Session<'_> {
         if faults.has_message_fault(message.uid, &MessageFault::Nil) {
             return self.conn.send(format!("{} NIL", item.name)).await;
         }
+        let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
+        let whole = if is_placeholder { imap_search::header(&message.bytes) } else { &message.bytes };
         let most = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::ShortWindows(most) => Some(*most),
             _ => None,
         });
-        let bytes = item.cut_out(&message.bytes);
+        let bytes = item.cut_out(whole);
         let bytes = &bytes[..bytes.len().min(most.unwrap_or(usize::MAX))];
         let more = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::AnnouncedLonger(by) => Some(*by),
@@ -185,8 +187,19 @@ impl Session<'_> {
             let matching = |(number, message): &(u32, &Stored)| {
                 key.matches(message, &Place { number: *number, last_number, last_uid })
             };
+            let is_listed = |(_, message): &(u32, &Stored)| {
+                !self.conn.faults.has_message_fault(message.uid, &MessageFault::Unlisted)
+            };
             let shown = |(number, message): (u32, &Stored)| if by_uid { message.uid } else { number };
-            selected.uids.iter().enumerate().filter_map(known).filter(matching).map(shown).collect::<Vec<u32>>()
+            selected
+                .uids
+                .iter()
+                .enumerate()
+                .filter_map(known)
+                .filter(matching)
+                .filter(is_listed)
+                .map(shown)
+                .collect::<Vec<u32>>()
         });
         let list: String = found.unwrap_or_default().iter().map(|number| format!(" {number}")).collect();
         self.conn.send(format!("* SEARCH{list}\r\n")).await?;

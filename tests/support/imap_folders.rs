@@ -78,7 +78,8 @@ impl Session<'_> {
         let Some(folder) = self.selectable(&name) else { return no("[NONEXISTENT] no such folder") };
         let permanent = if read_only { String::new() } else { format!("{FLAGS} \\*") };
         let mut lines = format!("* FLAGS ({FLAGS})\r\n* OK [PERMANENTFLAGS ({permanent})] kept\r\n");
-        lines += &format!("* {} EXISTS\r\n* 0 RECENT\r\n", folder.messages.len());
+        let exists = self.conn.faults.exists().unwrap_or(folder.messages.len() as u32);
+        lines += &format!("* {exists} EXISTS\r\n* 0 RECENT\r\n");
         if !self.conn.faults.hides_uidvalidity() {
             lines += &format!("* OK [UIDVALIDITY {}] same as before?\r\n", folder.uidvalidity);
         }

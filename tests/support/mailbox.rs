@@ -23,7 +23,11 @@ pub struct Mailbox {
     changes: watch::Sender<u64>,
 }
 
+/// Gets what a client removed.
+type Watcher = Arc<dyn Fn(&[Stored]) + Send + Sync>;
+
 struct State {
+    removals: Option<Watcher>,
     user: String,
     password: String,
     folders: Vec<Folder>,
@@ -88,7 +92,14 @@ impl Mailbox {
     /// With an empty INBOX.
     pub fn new(user: &str, password: &str) -> Self {
         let (user, password) = (user.to_owned(), password.to_owned());
-        let state = State { user, password, folders: vec![Folder::new("INBOX", 1)], next_uidl: 1, pop3_session: false };
+        let state = State {
+            removals: None,
+            user,
+            password,
+            folders: vec![Folder::new("INBOX", 1)],
+            next_uidl: 1,
+            pop3_session: false,
+        };
         Mailbox { state: Arc::new(Mutex::new(state)), changes: watch::Sender::new(0) }
     }
 
@@ -208,7 +219,24 @@ impl Mailbox {
 
     /// Runs `edit` on the folder, when it is there, and tells the IDLE sessions.
     pub fn change_folder<T>(&self, name: &str, edit: impl FnOnce(&mut Folder) -> T) -> Option<T> {
-        self.change(|state| state.folder_mut(name).map(edit))
+        let (result, gone, watcher) = self.change(|state| {
+            let watcher = state.removals.clone();
+            let Some(folder) = state.folder_mut(name) else { return (None, Vec::new(), None) };
+            let before = watcher.as_ref().map_or(Vec::new(), |_| folder.messages.clone());
+            let result = edit(folder);
+            let is_gone = |message: &Stored| folder.message(message.uid).is_none();
+            (Some(result), before.into_iter().filter(is_gone).collect(), watcher)
+        });
+        if let Some(watcher) = watcher.filter(|_| !gone.is_empty()) {
+            watcher(&gone);
+        }
+        result
+    }
+
+    /// Calls this with what a client of a server has just removed, before that client hears of it. Not with what
+    /// [`Self::remove`] removes.
+    pub fn watch_removals(&self, watcher: impl Fn(&[Stored]) + Send + Sync + 'static) {
+        self.lock().removals = Some(Arc::new(watcher));
     }
 
     /// A receiver that wakes at every change from now on.

@@ -350,6 +350,7 @@ impl Session<'_> {
         let entries = self.drop.iter().flat_map(|drop| &drop.messages).enumerate();
         let lines: String = entries
             .filter(|(_, entry)| !entry.deleted)
+            .filter(|(_, entry)| !self.conn.faults.has_message_fault(entry.message.uid, &MessageFault::Unlisted))
             .filter_map(|(index, entry)| Some(format!("{} {}\r\n", index + 1, tell(self, &entry.message)?)))
             .collect();
         self.conn.send(format!("+OK {what}\r\n{lines}.\r\n")).await?;
@@ -367,6 +368,8 @@ impl Session<'_> {
             return err("no such message");
         }
         let is_nil = faults.has_message_fault(message.uid, &MessageFault::Nil);
+        let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
+        let lines = if is_placeholder { Some(0) } else { lines };
         let bytes = if is_nil { &[][..] } else { lines.map_or(&message.bytes[..], |lines| top(&message.bytes, lines)) };
         let more = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::AnnouncedLonger(by) => Some(*by),

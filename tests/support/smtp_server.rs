@@ -145,6 +145,8 @@ pub(super) struct Shared {
     pub(super) options: SmtpOptions,
     pub(super) mails: Mutex<Vec<Taken>>,
     pub(super) commands: Mutex<Vec<String>>,
+    /// Replies that hold for now, before those of the options.
+    pub(super) moods: Mutex<BTreeMap<String, String>>,
     /// Called with each command before its reply.
     pub(super) hook: Mutex<Option<Hook>>,
     pub(super) replies: AtomicUsize,
@@ -196,6 +198,7 @@ impl SmtpServer {
             options,
             mails: Mutex::default(),
             commands: Mutex::default(),
+            moods: Mutex::default(),
             hook: Mutex::default(),
             replies: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
@@ -234,6 +237,13 @@ impl SmtpServer {
     /// The most commands that lay there together when one of them was answered.
     pub fn most_ahead(&self) -> usize {
         self.shared.ahead.load(Ordering::SeqCst)
+    }
+
+    /// From now on these replies, as in [`SmtpOptions::replies`], before those of the options; `taken` to `.` takes the
+    /// message and closes without a word. Empty: as at the start.
+    pub fn mood(&self, replies: &[(&str, &str)]) {
+        let all = replies.iter().map(|(command, reply)| ((*command).to_owned(), (*reply).to_owned()));
+        *lock(&self.shared.moods) = all.collect();
     }
 
     /// Does something when a command has come, before its reply.

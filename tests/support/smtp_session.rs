@@ -1,5 +1,6 @@
 //! One connection to [`super::smtp_server`]: commands, data and faults.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::Ordering;
 
@@ -143,7 +144,7 @@ impl<'s> Session<'s> {
         for number in 1..=count {
             let name = if number > 1 { format!(".{number}") } else { ".".to_owned() };
             let reply = self.choose(&name, "250 2.0.0 taken");
-            if number == 1 && reply.starts_with('2') && !taken.to.is_empty() {
+            if number == 1 && (reply.starts_with('2') || reply == "taken") && !taken.to.is_empty() {
                 // Before the reply: the test looks as soon as that has come.
                 lock(&self.shared.mails).push(taken.clone());
             }
@@ -219,7 +220,11 @@ impl<'s> Session<'s> {
     }
 
     fn reply_to(&self, command: &str) -> Option<String> {
-        let replies = &self.shared.options.replies;
+        let moods = lock(&self.shared.moods).clone();
+        Self::reply_in(&moods, command).or_else(|| Self::reply_in(&self.shared.options.replies, command))
+    }
+
+    fn reply_in(replies: &BTreeMap<String, String>, command: &str) -> Option<String> {
         // `.` is not the beginning of `.2`.
         let fits =
             |key: &&String| if command.starts_with('.') { *key == command } else { command.starts_with(&***key) };
@@ -247,7 +252,7 @@ impl<'s> Session<'s> {
             return Err(end());
         }
         match reply {
-            "close" => return Err(end()),
+            "close" | "taken" => return Err(end()),
             "hang" => loop {
                 self.read_more()?;
             },

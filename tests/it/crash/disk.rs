@@ -317,6 +317,10 @@ impl Disk for ForgetfulDisk {
         Ok(None)
     }
 
+    fn is_writable_by_others(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
     fn writable(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }

@@ -275,6 +275,10 @@ impl Store for MortalStore {
         self.step("listed")?.listed(owned, origin, missing, now)
     }
 
+    fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
+        self.look()?.is_here(account, head_hash)
+    }
+
     fn is_recorded(&self, staged: &str) -> Result<bool> {
         self.look()?.is_recorded(staged)
     }

@@ -1,0 +1,161 @@
+//! What runs in a step, all at once.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::changes::{History, new_mail};
+use crate::ledger::{Ledger, Way};
+use crate::mail::{self, Kind, Mail};
+use crate::plan::{Act, Begin, Change, Step};
+use crate::program::{End, Ended, Order, run};
+use crate::reader;
+use crate::scene::Scene;
+use crate::seed::Seed;
+use crate::sight::STATE;
+use crate::tools::tools;
+
+/// One program, or several one after the other.
+struct Job {
+    begin: Begin,
+    orders: Vec<(Order, Option<Mail>)>,
+}
+
+/// Starts all of them, waits for all of them.
+pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) -> Vec<Ended> {
+    let jobs: Vec<Job> = step.beside.iter().map(|begin| job(history, step, begin, seed)).collect();
+    let before = on_servers(scene);
+    let number = AtomicUsize::new(history.programs);
+    let (ended, undelivered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for job in &jobs {
+            scope.spawn(|| {
+                std::thread::sleep(job.begin.delay);
+                if job.begin.act == Act::RemoveLocks {
+                    let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
+                }
+                if let Act::Reader(salt) = job.begin.act {
+                    reader::read(scene, &mut Seed::of(salt, 0), step.beside.iter().any(|begin| begin.act.moves()));
+                }
+                for (order, mail) in &job.orders {
+                    mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));
+                    let result = run(scene, order.clone(), number.fetch_add(1, Ordering::SeqCst));
+                    if let Some(mail) = mail.as_ref().filter(|mail| !handed_over(&scene.ledger, mail, &result)) {
+                        undelivered.lock().unwrap().push(mail.clone());
+                    }
+                    ended.lock().unwrap().push(result);
+                }
+            });
+        }
+    });
+    history.programs = number.into_inner();
+    history.undelivered.extend(undelivered.into_inner().unwrap());
+    let ended = ended.into_inner().unwrap();
+    judge(scene, history, &before, &ended);
+    ended
+}
+
+fn way(order: &Order) -> Way {
+    if order.arguments[0] == "deliver" { Way::Deliver } else { Way::Sendmail }
+}
+
+/// What the exit code of a program that was given a message means. False: it is to be given again.
+pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
+    let is_done = ended.code == 0;
+    ledger.change(&mail.token, |entry| {
+        entry.is_taken |= is_done;
+        // It may have been filed, and nobody heard of it: a window that the manual names.
+        entry.more += usize::from(ended.was_cut_off());
+    });
+    is_done || way(&ended.order) == Way::Sendmail
+}
+
+fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
+    let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
+        Act::Reader(_) | Act::RemoveLocks => Vec::new(),
+        Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
+        Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
+        // Nobody says yes to an empty root while the true one is away.
+        Act::Rebuild if step.changes.iter().any(Change::takes_root) => vec![(Order::of(&["fetch"]), None)],
+        act => vec![(command(act), None)],
+    };
+    for (order, _) in &mut orders {
+        let is_injected = matches!(begin.end, End::Inject { .. });
+        order.end = if is_injected && tools().injector.is_none() { End::Own } else { begin.end.clone() };
+        order.stop = begin.stop;
+        order.clock = if tools().clock.is_some() { step.clock } else { 0 };
+        order.through_link = step.through_link;
+    }
+    Job { begin: begin.clone(), orders }
+}
+
+fn given(history: &mut History, seed: &mut Seed, arguments: &[&str], kinds: &[Kind]) -> (Order, Option<Mail>) {
+    let mail = new_mail(history, seed, kinds);
+    (Order { stdin: mail.bytes.clone(), ..Order::of(arguments) }, Some(mail))
+}
+
+fn command(act: &Act) -> Order {
+    match act {
+        Act::Run(_) => Order::of(&["run"]),
+        Act::Refilter(salt) => {
+            let seed = &mut Seed::of(*salt, 0);
+            let rules = seed.pick(&["sort-a.yaml", "sort-b.yaml"]);
+            let folders = seed.pick(&[
+                &["INBOX"][..],
+                &["INBOX", "work/a", "edited"],
+                &["INBOX", "sorted/a", "sorted/b"],
+                &["INBOX", "read", "kept"],
+            ]);
+            Order::of(&[&["refilter", "--yes", "-r", rules], folders].concat())
+        }
+        Act::Maintain => Order::of(&["maintain"]),
+        Act::Undo(salt) => {
+            let seed = &mut Seed::of(*salt, 0);
+            let ids: Vec<String> = (0..seed.between(1, 6)).map(|_| seed.between(1, 60).to_string()).collect();
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            Order::of(&[&["undo"], &ids[..]].concat())
+        }
+        Act::Queue(salt) => {
+            let seed = &mut Seed::of(*salt, 0);
+            let number = seed.between(1, 12).to_string();
+            let word = seed.pick(&["run", "run", "retry", "hold", "drop"]);
+            let of_one = if ["hold", "drop"].contains(&word) { &[number.as_str()][..] } else { &[] };
+            Order::of(&[&["queue", word], of_one].concat())
+        }
+        Act::Rebuild => Order::of(&["rebuild", "--yes"]),
+        _ => Order::of(&["fetch"]),
+    }
+}
+
+fn on_servers(scene: &Scene) -> BTreeSet<String> {
+    let inboxes = scene.accounts.iter().filter_map(|account| account.mailbox.read_folder("INBOX", Clone::clone));
+    inboxes.flat_map(|folder| folder.messages).filter_map(|stored| Some(mail::read(&stored.bytes)?.0)).collect()
+}
+
+/// What exit codes promise.
+fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended: &[Ended]) {
+    for program in ended {
+        history.kills += usize::from(program.was_cut_off());
+        if program.order.end != End::Own || program.order.stop.is_some() {
+            scene.ledger.is_unsure(6);
+        }
+        if program.order.arguments.starts_with(&["queue".to_owned(), "drop".to_owned()]) {
+            scene.ledger.gives_up();
+        }
+        if program.is_overdue {
+            scene.ledger.blame(format!("it did not end: {}", program.line()));
+        }
+        if program.code == 101 || program.stderr.contains("panicked at") {
+            scene.ledger.blame(format!("it panicked: {}", program.line()));
+        }
+    }
+    if ended.iter().any(|program| program.order.arguments == ["fetch"] && program.code == 0) {
+        let (after, standing, entries) = (on_servers(scene), scene.ledger.standing(), scene.ledger.entries());
+        for token in before.intersection(&after) {
+            let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
+            if !is_here && entries.get(token).is_some_and(|entry| entry.is_given()) {
+                scene.ledger.blame(format!("fetch ended with 0, and {token} is on its server and not here"));
+            }
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! What others do to the world: servers, users, disks. What holds for one step is put right after it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::ledger::{Excuse, Way};
+use crate::mail::{self, Kind, Mail, mail};
+use crate::plan::{Change, Step};
+use crate::scene::{RETENTIONS, Scene, deletes};
+use crate::seed::Seed;
+use crate::sight::{AWAY, Place, ROOT, STATE};
+use crate::support::faults::{Fault, MessageFault};
+use crate::support::mailbox::Incoming;
+
+/// No world needs so many.
+const MOST_COMMANDS: usize = 20_000;
+
+/// What a world remembers of its changes.
+#[derive(Default)]
+pub struct History {
+    pub messages: usize,
+    /// Copies of the database, as a backup has them.
+    copies: Vec<(usize, PathBuf)>,
+    /// Ids of mail that is gone from a server.
+    freed: Vec<(usize, String)>,
+    hidden: usize,
+    /// What `deliver` was given and has not taken yet.
+    pub undelivered: Vec<Mail>,
+    /// So many programs were started.
+    pub programs: usize,
+    pub kills: usize,
+}
+
+/// Makes one message that nobody has seen yet.
+pub fn new_mail(history: &mut History, seed: &mut Seed, only: &[Kind]) -> Mail {
+    history.messages += 1;
+    let token = format!("w{}z", history.messages);
+    let kind = seed.pick(only);
+    // Some write more than once.
+    let sender =
+        if seed.percent(50) { format!("often{}@far.example", seed.below(3)) } else { format!("{token}@far.example") };
+    let size = if seed.percent(5) { 3000 } else { 1 + seed.magnitude(60) };
+    mail(token, kind, &sender, size, seed.percent(20))
+}
+
+pub fn apply(scene: &mut Scene, history: &mut History, step: &Step, seed: &mut Seed) -> Vec<String> {
+    let mut said = Vec::new();
+    for change in &step.changes {
+        if let Some(text) = apply_one(scene, history, change, seed) {
+            said.push(text);
+        }
+    }
+    said
+}
+
+fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &mut Seed) -> Option<String> {
+    match change {
+        Change::Arrive(count) => (0..*count).for_each(|_| arrive(scene, history, seed)),
+        Change::MessageFault(salt) => return message_fault(scene, &mut Seed::of(*salt, 0)),
+        Change::LineFault(salt) => return line_fault(scene, &mut Seed::of(*salt, 0)),
+        Change::Numbers => {
+            let number = seed.below(scene.accounts.len());
+            scene.accounts[number].faults.set(Fault::Exists(4_294_967_295));
+            return Some(format!("server {number} counts 4294967295 messages"));
+        }
+        Change::RelayMood(salt) => return relay_mood(scene, &mut Seed::of(*salt, 0)),
+        Change::Renumber => renumber(scene, seed),
+        Change::ReuseId => return reuse_id(scene, history, seed),
+        Change::Swap => return swap(scene, history, seed),
+        Change::OtherClient => return other_client(scene, seed),
+        Change::StateOlder => return state_older(scene, history, seed),
+        Change::DatabaseGone => {
+            return damage(scene, "gone", |state| databases(state, |file| _ = fs::remove_file(file)));
+        }
+        Change::DatabaseEmpty => {
+            return damage(scene, "empty", |state| {
+                databases(state, |file| _ = fs::remove_file(file));
+                let _ = fs::write(state.join("state.db"), "");
+            });
+        }
+        Change::DatabaseGarbage => {
+            return damage(scene, "garbage", |state| {
+                databases(state, |file| _ = fs::remove_file(file));
+                let _ = fs::write(state.join("state.db"), "this is no database\n".repeat(400));
+            });
+        }
+        Change::StateGone => return state_gone(scene),
+        Change::RootAway => return root_away(scene, false),
+        Change::RootEmpty => return root_away(scene, true),
+        Change::Rename => rename(scene, seed),
+        Change::Retention(salt) => return retention(scene, &mut Seed::of(*salt, 0)),
+    }
+    Some(format!("{change:?}"))
+}
+
+fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
+    let number = seed.below(scene.accounts.len());
+    let mail = new_mail(history, seed, &Kind::ALL);
+    let account = &scene.accounts[number];
+    let incoming = Incoming::new(&mail.bytes);
+    let old = seed.percent(15) && !mail.kind.is_only_told() && mail.kind != Kind::ForwardCopy;
+    let incoming = if old { incoming.arrived(1_590_000_000) } else { incoming };
+    scene.ledger.arrives(&mail, Way::Server(number));
+    let uid = account.mailbox.add_message("INBOX", incoming);
+    // An id that is free again, as some servers give it.
+    let free = history.freed.iter().position(|(owner, _)| *owner == number);
+    if let Some(at) = free.filter(|_| seed.percent(50)) {
+        let (_, uidl) = history.freed.remove(at);
+        account.mailbox.set_uidl("INBOX", uid, &uidl);
+        scene.ledger.excuse(&mail.token, Excuse::OtherId);
+    }
+}
+
+/// A message of some account that stands in its INBOX now: account, UID, token.
+fn one_there(scene: &Scene, seed: &mut Seed) -> Option<(usize, u32, String)> {
+    let number = seed.below(scene.accounts.len());
+    let mailbox = &scene.accounts[number].mailbox;
+    let uids = mailbox.uids("INBOX");
+    let uid = *uids.get(seed.below(uids.len()))?;
+    let (token, _) = mail::read(&mailbox.bytes("INBOX", uid)?)?;
+    Some((number, uid, token))
+}
+
+fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
+    let (number, uid, token) = one_there(scene, seed)?;
+    let account = &scene.accounts[number];
+    let fault = match seed.below(9) {
+        0 => MessageFault::Refused,
+        1 => seed.pick(&[MessageFault::NotGiven, MessageFault::NotDescribed]),
+        2 => MessageFault::Nil,
+        3 => MessageFault::CutAt(seed.below(400)),
+        4 => MessageFault::AnnouncedLonger(100),
+        5 => MessageFault::Size(seed.pick(&[0, 1, 99_999, 2_000_000_000])),
+        6 => MessageFault::Placeholder,
+        7 if account.is_imap => MessageFault::Unlisted,
+        7 => MessageFault::NoUidl,
+        _ => MessageFault::Unlisted,
+    };
+    scene.ledger.excuse(&token, Excuse::Faulty);
+    account.faults.message(uid, fault.clone());
+    Some(format!("{token} on server {number} is {fault:?}"))
+}
+
+fn line_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
+    let number = seed.below(scene.accounts.len() + 1);
+    let faults = scene.accounts.get(number).map_or(&scene.archive_faults, |account| &account.faults);
+    let next = faults.commands_seen() + seed.between(1, 25);
+    let refuse = ["UID STORE", "UID EXPUNGE", "UID FETCH", "DELE", "RETR", "QUIT", "UIDL", "APPEND", "CREATE"];
+    let fault = match seed.below(6) {
+        0 => Fault::CutBefore(next),
+        1 | 2 => Fault::CutAfter(next),
+        3 => Fault::CutAtByte(faults.bytes_sent() + seed.below(20_000) as u64),
+        4 => Fault::DisconnectEvery(seed.between(2, 12)),
+        _ => Fault::Refuse(seed.pick(&refuse), "not now".to_owned()),
+    };
+    let text = format!("server {number}: {fault:?}");
+    faults.set(fault);
+    if number == scene.accounts.len() {
+        scene.ledger.is_unsure(8);
+    }
+    Some(text)
+}
+
+fn relay_mood(scene: &Scene, seed: &mut Seed) -> Option<String> {
+    let which = seed.below(2);
+    let mood = seed.pick(&[
+        (".", "taken"),
+        (".", "close"),
+        (".", "451 4.3.0 later"),
+        ("RCPT", "450 4.2.0 later"),
+        ("RCPT", "550 5.1.1 nobody"),
+        ("MAIL", "close"),
+        ("greeting", "421 4.3.2 closed"),
+    ]);
+    scene.ledger.relays[which].mood(&[mood]);
+    if mood.1.starts_with('5') {
+        scene.ledger.gives_up();
+    }
+    if mood.0 == "." {
+        scene.ledger.is_unsure(8);
+    }
+    Some(format!("relay {which} says {mood:?}"))
+}
+
+fn renumber(scene: &Scene, seed: &mut Seed) {
+    let mailbox = &scene.accounts[seed.below(scene.accounts.len())].mailbox;
+    for stored in mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default() {
+        if let Some((token, _)) = mail::read(&stored.bytes) {
+            scene.ledger.excuse(&token, Excuse::OtherId);
+        }
+    }
+    let uidvalidity = 1000 + seed.below(1_000_000) as u32;
+    mailbox.set_uidvalidity("INBOX", uidvalidity, true);
+}
+
+/// The next mail gets an id that had been given before.
+fn reuse_id(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
+    let number = seed.below(scene.accounts.len());
+    let account = &scene.accounts[number];
+    if account.is_imap {
+        let last = account.mailbox.uids("INBOX").last().copied().unwrap_or(0);
+        account.mailbox.set_uidnext("INBOX", last + 1);
+        return Some(format!("server {number} gives UIDs again from {}", last + 1));
+    }
+    let there = account
+        .mailbox
+        .read_folder("INBOX", |folder| folder.messages.iter().map(|stored| stored.uidl.clone()).collect::<Vec<_>>())?;
+    let uidl = format!("uidl-{:06}", seed.between(1, 40));
+    if there.contains(&uidl) {
+        return None;
+    }
+    history.freed.push((number, uidl.clone()));
+    Some(format!("server {number} will give {uidl} again"))
+}
+
+/// The message goes, by another client's hand, and a new one has its id.
+fn swap(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
+    let (number, uid, token) = one_there(scene, seed)?;
+    let new = new_mail(history, seed, &Kind::ALL);
+    let bytes = Incoming::new(&new.bytes).bytes;
+    scene.ledger.arrives(&new, Way::Server(number));
+    // What is not to be deleted is not looked at again: it may stay there unseen.
+    scene.ledger.excuse(&new.token, Excuse::Faulty);
+    scene.ledger.excuse(&new.token, Excuse::OtherId);
+    scene.ledger.excuse(&token, Excuse::OtherClient);
+    scene.accounts[number].mailbox.change_folder("INBOX", |folder| {
+        if let Some(stored) = folder.message_mut(uid) {
+            stored.bytes = bytes.into();
+        }
+    });
+    Some(format!("on server {number} {} stands under the id of {token}, which is gone", new.token))
+}
+
+fn other_client(scene: &Scene, seed: &mut Seed) -> Option<String> {
+    let (number, uid, token) = one_there(scene, seed)?;
+    scene.ledger.excuse(&token, Excuse::OtherClient);
+    scene.accounts[number].mailbox.remove("INBOX", uid);
+    Some(format!("another client deletes {token} on server {number}"))
+}
+
+fn databases(state: &Path, mut each: impl FnMut(&Path)) {
+    ["state.db", "state.db-wal", "state.db-shm"].iter().for_each(|name| each(&state.join(name)));
+}
+
+/// A backup of the database, for later.
+pub fn back_up(scene: &Scene, history: &mut History, step: usize) {
+    let state = scene.home().join(STATE);
+    if !state.join("state.db").exists() {
+        return;
+    }
+    let copy = scene.home().join(format!(".backup{}", history.copies.len()));
+    let _ = fs::create_dir(&copy);
+    databases(&state, |file| _ = fs::copy(file, copy.join(file.file_name().unwrap_or_default())));
+    history.copies.push((step, copy));
+}
+
+fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
+    let (step, copy) = history.copies.get(seed.below(history.copies.len()))?.clone();
+    let what = format!("the one of before step {step}");
+    damage(scene, &what, |state| {
+        databases(state, |file| {
+            let _ = fs::remove_file(file);
+            let _ = fs::copy(copy.join(file.file_name().unwrap_or_default()), file);
+        });
+    })
+}
+
+fn damage(scene: &Scene, what: &str, how: impl FnOnce(&Path)) -> Option<String> {
+    let state = scene.home().join(STATE);
+    if !state.join("state.db").exists() {
+        return None;
+    }
+    scene.ledger.loses_state();
+    how(&state);
+    Some(format!("the database is {what}"))
+}
+
+/// With the spool: what stood there alone was the user's to throw away.
+fn state_gone(scene: &Scene) -> Option<String> {
+    let state = scene.home().join(STATE);
+    if !state.exists() {
+        return None;
+    }
+    for (token, standing) in scene.ledger.standing() {
+        if standing.whole.iter().any(|seen| matches!(seen.place, Place::Spool | Place::SetAside)) {
+            scene.ledger.excuse(&token, Excuse::User);
+        }
+    }
+    scene.ledger.loses_state();
+    let _ = fs::remove_dir_all(state);
+    Some("the state folder is gone".to_owned())
+}
+
+/// Only a root that the program has used already: of another one it cannot know.
+fn root_away(scene: &Scene, leaves_empty: bool) -> Option<String> {
+    let (root, away) = (scene.home().join(ROOT), scene.home().join(AWAY));
+    let has_mail = || scene.ledger.standing().values().any(|standing| standing.filed().next().is_some());
+    if away.exists() || !root.exists() || !has_mail() {
+        return None;
+    }
+    fs::rename(&root, &away).unwrap();
+    if leaves_empty {
+        fs::create_dir(&root).unwrap();
+    }
+    Some(format!("the mail root is {}", if leaves_empty { "empty" } else { "away" }))
+}
+
+fn rename(scene: &mut Scene, seed: &mut Seed) {
+    let number = seed.below(scene.accounts.len());
+    let label = &mut scene.accounts[number].label;
+    *label = if label.starts_with("acc") { format!("renamed{number}") } else { format!("acc{}", number + 1) };
+    scene.write_config();
+}
+
+fn retention(scene: &mut Scene, seed: &mut Seed) -> Option<String> {
+    let number = seed.below(scene.accounts.len());
+    let retention = RETENTIONS[seed.below(if scene.accounts[number].is_imap { 5 } else { 3 })];
+    scene.accounts[number].retention = retention.to_owned();
+    scene.ledger.may_delete(number, deletes(retention));
+    scene.write_config();
+    Some(format!("account {number} has retention {retention}"))
+}
+
+/// What holds for one step only is over.
+pub fn put_right(scene: &Scene, history: &mut History) {
+    for account in &scene.accounts {
+        account.faults.clear();
+        let asked = account.faults.commands_seen();
+        if asked > MOST_COMMANDS {
+            scene.ledger.blame(format!("{} was asked {asked} commands", account.label));
+        }
+    }
+    scene.archive_faults.clear();
+    scene.ledger.relays.iter().for_each(|relay| relay.mood(&[]));
+    let (root, away) = (scene.home().join(ROOT), scene.home().join(AWAY));
+    if away.exists() {
+        if root.exists() {
+            // What was written into the place of the true root is under it again: nobody sees it.
+            history.hidden += 1;
+            fs::rename(&root, scene.home().join(format!(".hidden{}", history.hidden))).unwrap();
+        }
+        fs::rename(&away, &root).unwrap();
+    }
+}

@@ -1,0 +1,194 @@
+//! What happens in a world, drawn from its seed: steps, each with changes of the world and what runs at once.
+
+use std::time::Duration;
+
+use crate::program::End;
+use crate::seed::Seed;
+
+/// Something that others do, before the programs of a step start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// So many new messages on servers.
+    Arrive(usize),
+    /// One message of a server is given wrongly, for this step.
+    MessageFault(u64),
+    /// A line is cut, a command refused, for this step.
+    LineFault(u64),
+    /// A server counts what is not there, for this step.
+    Numbers,
+    /// The relays refuse or cut, for this step.
+    RelayMood(u64),
+    /// All UIDs of a folder change.
+    Renumber,
+    /// New mail stands under the id of mail that is gone.
+    ReuseId,
+    /// Another message stands under the id of one that is there.
+    Swap,
+    /// Another client deletes.
+    OtherClient,
+    /// The database is replaced by a copy from before.
+    StateOlder,
+    /// The database is gone; the spool is there.
+    DatabaseGone,
+    /// The database is emptied.
+    DatabaseEmpty,
+    /// The database is garbage.
+    DatabaseGarbage,
+    /// All of the state folder is gone.
+    StateGone,
+    /// The mail root is renamed away, for this step.
+    RootAway,
+    /// The mail root is empty, for this step.
+    RootEmpty,
+    /// An account is called otherwise.
+    Rename,
+    /// An account keeps its mail otherwise.
+    Retention(u64),
+}
+
+impl Change {
+    /// The mail is not where it was.
+    pub fn takes_root(&self) -> bool {
+        matches!(self, Change::RootAway | Change::RootEmpty)
+    }
+}
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    Fetch,
+    Run(Duration),
+    /// So many deliveries, one after the other.
+    Deliver(usize),
+    Sendmail,
+    Refilter(u64),
+    Maintain,
+    Undo(u64),
+    Queue(u64),
+    Rebuild,
+    /// A user who takes lock files for dead.
+    RemoveLocks,
+    /// A mail reader: moves files about.
+    Reader(u64),
+}
+
+impl Act {
+    /// It may move mail from folder to folder; `fetch` and `run` do what `maintenance` says.
+    pub fn moves(&self) -> bool {
+        matches!(self, Act::Fetch | Act::Run(_) | Act::Refilter(_) | Act::Maintain | Act::Undo(_))
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Begin {
+    pub act: Act,
+    pub end: End,
+    pub stop: Option<Duration>,
+    pub delay: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub index: usize,
+    pub changes: Vec<Change>,
+    pub beside: Vec<Begin>,
+    /// Seconds that the clock goes wrong in this step.
+    pub clock: i64,
+    pub through_link: bool,
+}
+
+/// The steps of a seed. Each has its own numbers: leaving one out changes no other.
+pub fn plan(seed: u64) -> Vec<Step> {
+    let count = Seed::of(seed, 1).between(4, 9);
+    (0..count).map(|index| step(index, &mut Seed::of(seed, 100 + index as u64))).collect()
+}
+
+fn step(index: usize, seed: &mut Seed) -> Step {
+    let mut changes = vec![Change::Arrive(if index == 0 { 10 + seed.magnitude(80) } else { seed.below(25) })];
+    for _ in 0..seed.weigh(&[(30, 0), (45, 1), (25, 2)]) {
+        changes.push(change(seed));
+    }
+    let count = seed.weigh(&[(25, 1), (30, 2), (25, 3), (20, 4)]);
+    let mut beside: Vec<Begin> = (0..count).map(|_| begin(seed)).collect();
+    // Nothing would ever be there to be damaged.
+    if index == 0 && !beside.iter().any(|begin| begin.act == Act::Fetch) {
+        beside.push(Begin { act: Act::Fetch, end: end(seed), stop: None, delay: Duration::ZERO });
+    }
+    const HOUR: i64 = 3600;
+    const DAY: i64 = 24 * HOUR;
+    let clock = seed.weigh(&[
+        (88 + focus("clock", 0), 0),
+        (focus("clock", 3), -2 * HOUR),
+        (focus("clock", 3), -DAY),
+        (focus("clock", 3), 3650 * DAY),
+        (focus("clock", 2), -20000 * DAY),
+        (focus("prune", 4), 2 * DAY),
+    ]);
+    Step { index, changes, beside, clock, through_link: seed.percent(focus("link", 6)) }
+}
+
+fn change(seed: &mut Seed) -> Change {
+    let salt = seed.next();
+    seed.weigh(&[
+        (focus("message", 12), Change::MessageFault(salt)),
+        (focus("line", 10), Change::LineFault(salt)),
+        (focus("numbers", 2), Change::Numbers),
+        (focus("relay", 10), Change::RelayMood(salt)),
+        (focus("renumber", 5), Change::Renumber),
+        (focus("reuse", 6), Change::ReuseId),
+        (focus("swap", 5), Change::Swap),
+        (focus("other", 5), Change::OtherClient),
+        (focus("older", 5), Change::StateOlder),
+        (focus("gone", 3), Change::DatabaseGone),
+        (focus("empty", 3), Change::DatabaseEmpty),
+        (focus("garbage", 3), Change::DatabaseGarbage),
+        (focus("nothing", 2), Change::StateGone),
+        (focus("root", 4), Change::RootAway),
+        (focus("root", 4), Change::RootEmpty),
+        (focus("rename", 5), Change::Rename),
+        (focus("retention", 6), Change::Retention(salt)),
+    ])
+}
+
+fn begin(seed: &mut Seed) -> Begin {
+    let salt = seed.next();
+    let (time, mails) = (Duration::from_millis(200 + seed.below(1200) as u64), seed.between(1, 6));
+    let act = seed.weigh(&[
+        (focus("fetch", 30), Act::Fetch),
+        (focus("run", 6), Act::Run(time)),
+        (focus("deliver", 12), Act::Deliver(mails)),
+        (focus("sendmail", 5), Act::Sendmail),
+        (focus("refilter", 12), Act::Refilter(salt)),
+        (focus("maintain", 6), Act::Maintain),
+        (focus("undo", 6), Act::Undo(salt)),
+        (focus("queue", 10), Act::Queue(salt)),
+        (focus("rebuild", 2), Act::Rebuild),
+        (focus("locks", 2), Act::RemoveLocks),
+        (focus("reader", 10), Act::Reader(salt)),
+    ]);
+    // SIGTERM: what runs for ever ends by it, and some others do.
+    let stop = match act {
+        Act::Run(time) => Some(time),
+        _ => seed.percent(focus("term", 5)).then_some(time / 8),
+    };
+    Begin { act, end: end(seed), stop, delay: Duration::from_millis(seed.magnitude(60) as u64 - 1) }
+}
+
+fn end(seed: &mut Seed) -> End {
+    let after = Duration::from_millis(seed.magnitude(400) as u64);
+    let calls = seed.pick(&["fsync", "rename,renameat,renameat2", "link,linkat", "write", "pwrite64", "openat"]);
+    let calls = if seed.percent(25) { seed.pick(&["unlink,unlinkat", "mkdir,mkdirat", "ftruncate"]) } else { calls };
+    let nth = seed.magnitude(if ["pwrite64", "openat", "fsync"].contains(&calls) { 150 } else { 30 });
+    let what = seed.pick(&["err:EIO", "err:ENOSPC", "kill", "kill"]);
+    seed.weigh(&[
+        (60, End::Own),
+        (focus("kill", 16), End::Kill(after)),
+        (focus("inject", 20), End::Inject { calls, nth, what }),
+    ])
+}
+
+/// The weight, twenty times as much for what `MAILSLUICE_WORLD_FOCUS` names.
+fn focus(name: &str, weight: usize) -> usize {
+    let named = std::env::var("MAILSLUICE_WORLD_FOCUS").unwrap_or_default();
+    if named.split(',').any(|word| word == name) { weight * 20 } else { weight }
+}

@@ -1,0 +1,99 @@
+//! The world is whole again, and the program runs until it rests.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::acts::handed_over;
+use crate::changes::{History, put_right};
+use crate::program::{Ended, Order, run};
+use crate::scene::Scene;
+use crate::sight::{ROOT, STATE};
+
+const ROUNDS: usize = 14;
+/// What `deliver` and `sendmail` leave running has so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The programs that ran, and whether it came to rest.
+pub fn rest(scene: &Scene, history: &mut History) -> (Vec<Ended>, bool) {
+    put_right(scene, history);
+    let mut all = Vec::new();
+    let mut quiet = 0;
+    for _ in 0..ROUNDS {
+        wait_for_children(scene);
+        remove_dead_locks(scene);
+        let before = picture(scene);
+        let mut go = |order: Order| {
+            history.programs += 1;
+            let ended = run(scene, order, history.programs);
+            all.push(ended.clone());
+            ended
+        };
+        let fetched = go(Order::of(&["fetch"]));
+        if fetched.stderr.contains("mailsluice rebuild") {
+            go(Order::of(&["rebuild", "--yes"]));
+        } else if fetched.stderr.contains("not a database") || fetched.stderr.contains("malformed") {
+            throw_away(scene);
+        }
+        let waiting = std::mem::take(&mut history.undelivered);
+        for mail in waiting {
+            let ended = go(Order { stdin: mail.bytes.clone(), ..Order::of(&["deliver"]) });
+            if !handed_over(&scene.ledger, &mail, &ended) {
+                history.undelivered.push(mail);
+            }
+        }
+        go(Order::of(&["queue", "retry"]));
+        wait_for_children(scene);
+        let is_quiet = fetched.code == 0 && history.undelivered.is_empty() && picture(scene) == before;
+        quiet = if is_quiet { quiet + 1 } else { 0 };
+        if quiet == 2 {
+            return (all, true);
+        }
+    }
+    (all, false)
+}
+
+/// All that anybody could see of it.
+fn picture(scene: &Scene) -> Vec<String> {
+    let standing = scene.ledger.standing();
+    let one = |(token, it): (&String, &crate::ledger::Standing)| {
+        format!("{token} {:?} {} {}", it.whole.iter().map(|seen| &seen.path).collect::<Vec<_>>(), it.told, it.on_server)
+    };
+    let mut picture: Vec<String> = standing.iter().map(one).collect();
+    picture.push(format!("{:?}", scene.ledger.answers()));
+    picture
+}
+
+/// A database that is none is thrown away by its user, as long as nothing else is offered.
+fn throw_away(scene: &Scene) {
+    scene.ledger.loses_state();
+    for name in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = fs::remove_file(scene.home().join(STATE).join(name));
+    }
+}
+
+/// The lock of an mbox whose holder was killed would be waited for.
+fn remove_dead_locks(scene: &Scene) {
+    for entry in fs::read_dir(scene.home().join(ROOT)).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().ends_with(".lock") {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Programs of this world that still run: children that outlive who started them.
+pub fn wait_for_children(scene: &Scene) {
+    let begun = Instant::now();
+    while has_children(scene) && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn has_children(scene: &Scene) -> bool {
+    let home = format!("HOME={}\0", scene.home().display()).into_bytes();
+    let link = format!("HOME={}\0", scene.link.display()).into_bytes();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|process| {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        [&home, &link].iter().any(|wanted| environment.windows(wanted.len()).any(|part| part == &wanted[..]))
+    })
+}
