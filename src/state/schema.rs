@@ -247,7 +247,7 @@ CREATE TABLE leaving (
     PRIMARY KEY (entry, file)
 ) WITHOUT ROWID;
 CREATE INDEX leaving_base ON leaving (base);
-UPDATE journal SET owner = (SELECT account FROM origin WHERE origin.origin = journal.origin);
+UPDATE journal SET owner = COALESCE((SELECT account FROM origin WHERE origin.origin = journal.origin), '');
 CREATE INDEX journal_unfinished_of ON journal (owner) WHERE done = 0;
 -- owner: the incarnation that sends it now.
 ALTER TABLE outbox ADD COLUMN owner TEXT NOT NULL DEFAULT '';
