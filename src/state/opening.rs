@@ -176,11 +176,14 @@ impl SqliteStore {
             set_aside::set_aside(self.places.state(), &|name| self.is_named(name))?;
         }
         let highest = self.highest_water();
+        // The clock may be behind the one by which the state that is gone was written.
+        let now = Timestamp::now().max(water::last_written(self.places.state(), self.places.root()));
         let known = Marker::read(self.places.root());
         self.write("taking up a state that was rebuilt or put back", |tx| {
             facts::set_water(tx, highest.max(facts::water(tx)?))?;
-            facts::set(tx, facts::REBUILT, &Timestamp::now().to_string())?;
-            outbox::hold_all(tx, Timestamp::now(), HELD)?;
+            facts::set(tx, facts::REBUILT, &now.to_string())?;
+            facts::set(tx, facts::SEEN, &now.as_second().to_string())?;
+            outbox::hold_all(tx, now, HELD)?;
             if let Some(marker) = &known {
                 if facts::get(tx, facts::ROOT)?.is_none() {
                     facts::set(tx, facts::ROOT, &marker.identity)?;

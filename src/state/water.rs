@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::marker::FILE as MARKER;
 
 /// Its name beside the database.
@@ -57,6 +59,18 @@ impl Water {
         std::fs::read_to_string(path).ok()?.strip_prefix(&self.state)?.trim().parse().ok()
     }
 }
+
+/// When any state was written last, as far as what stands beside it tells.
+pub(super) fn last_written(state: &Path, root: &Path) -> Timestamp {
+    let in_root = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_water = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(IN_ROOT));
+    let places = in_root.filter(is_water).chain([beside(state)]);
+    let written = places.filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
+    written.filter_map(|time| Timestamp::try_from(time).ok()).max().unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// How its name begins in a mail root.
+const IN_ROOT: &[u8] = b".mailsluice-water-";
 
 /// Where it stands beside the database.
 pub(super) fn beside(state: &Path) -> PathBuf {
