@@ -78,7 +78,12 @@ struct TakenUp {
 /// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
 async fn take_up(world: &World, account: &Account) -> Result<TakenUp> {
     let (name, mailbox) = (account.name.clone(), account.mailbox());
-    let registered = world.off(move |world| world.store.account(&name, &mailbox, world.now())).await?;
+    // The root first: what it knows of the account counts, where the state was lost.
+    let register = move |world: &World| {
+        pass::mounted(world)?;
+        world.store.account(&name, &mailbox, world.now())
+    };
+    let registered = world.off(register).await?;
     // Two accounts of the config may be one mailbox.
     let turn = world.turns.of(&registered.space).await;
     world
@@ -375,7 +380,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
         expect_again(&world, &owned, &stdin_key(id))?;
     }
     owned.is_cleared();
-    let (id, is_here) = unacknowledged(&world, digest)?;
+    let (id, is_here) = unacknowledged(&world, &owned, digest)?;
     owned.lock().map_or(Ok(()), |lock| lock.note(&id))?;
     let key = stdin_key(&id);
     committer.begin_stdin(&key.origin)?;
@@ -415,16 +420,25 @@ fn expect_again(world: &World, owned: &Owned, key: &Key) -> Result<()> {
 
 /// The id for these bytes: the hash, with a number when the same bytes were delivered and acknowledged before. And
 /// whether an earlier attempt got as far as recording it.
-fn unacknowledged(world: &World, digest: &str) -> Result<(String, bool)> {
+fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String, bool)> {
     let mut ordinal = 0;
     loop {
         let id = format!("{digest}.{ordinal}");
         match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
             Some(Mark::Settled) => ordinal += 1,
             Some(_) => return Ok((id, true)),
-            None => return Ok((id, false)),
+            None => return Ok((id.clone(), stands_here(world, owned, &stdin_key(&id))?)),
         }
     }
+}
+
+/// Where the state was rebuilt or put back, its memory of a delivery may be gone and the file stand here.
+fn stands_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
+    if world.store.rebuilt().is_none() || !world.walk.is_published(world, key)? {
+        return Ok(false);
+    }
+    world.store.mark(owned, &[(key.clone(), Remembered::unread(Mark::Here, 0, world.now()))])?;
+    Ok(true)
 }
 
 /// The caller is about to be told that the message is safe. The key is kept for a while, so that the same bytes

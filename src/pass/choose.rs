@@ -67,7 +67,9 @@ pub async fn choose(
         }
     }
     let changed = chooser.changed(&known, listing).await?;
-    chooser.reused_ids(&known, listing).await?;
+    if chooser.reused_ids(&known, listing).await? {
+        known = world.store.known(&listing.origin)?;
+    }
     let is_wanted = |id: &&Vec<u8>| changed.contains(*id) || chooser.is_new(&known, id);
     let new: Vec<Vec<u8>> = listing.ids.iter().filter(is_wanted).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
@@ -123,10 +125,11 @@ impl Chooser<'_> {
     /// Ids that may mean another message now: POP3 lists another size, the id was settled and is listed again, or another
     /// message was found under it before something was to be deleted. With another header it is new mail and gets an id of
     /// its own (`reliability.md` F6).
-    async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<()> {
+    /// The result says that more is known now.
+    async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<bool> {
         let suspects: Vec<Vec<u8>> = listing.ids.iter().filter(|id| self.is_suspect(known, id)).cloned().collect();
         if suspects.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let mut renamed = HashMap::new();
         let mut marks = Vec::new();
@@ -148,11 +151,18 @@ impl Chooser<'_> {
                 _ => {}
             }
         }
+        // Where the state was rebuilt, the file tells that it is here.
+        for new_id in renamed.values().filter(|id| self.world.store.rebuilt().is_some() && known.get(id).is_none()) {
+            let key = known.key(new_id);
+            if self.world.walk.is_published(self.world, &key)? {
+                marks.push((key, Remembered::unread(Mark::Here, 0, self.world.now())));
+            }
+        }
         if !marks.is_empty() {
             self.world.store.mark(self.owned, &marks)?;
         }
         self.rename(known, listing, &renamed);
-        Ok(())
+        Ok(!marks.is_empty())
     }
 
     fn is_suspect(&self, known: &Known, id: &[u8]) -> bool {

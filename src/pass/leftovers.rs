@@ -66,6 +66,11 @@ impl Walk {
         Ok(names)
     }
 
+    /// Whether a file of that message stands below the mail root.
+    pub fn is_published(&self, world: &World, key: &Key) -> Result<bool> {
+        Ok(self.published(world, &key.origin.account)?.contains(&DeliveryName::of(key)))
+    }
+
     /// The file of a message as it came, wherever it stands below the mail root.
     pub(super) fn file_of(&self, world: &World, name: &DeliveryName) -> Result<Option<PathBuf>> {
         let mut last = self.2.lock().unwrap_or_else(PoisonError::into_inner);

@@ -85,6 +85,7 @@ pub(super) fn accept(world: &World) -> Result<Mounted> {
             new
         }
     };
+    world.store.adopt_accounts(&found.accounts)?;
     world.store.set_fact(ROOT, &found.identity)?;
     Ok(Mounted(()))
 }

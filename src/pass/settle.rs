@@ -144,7 +144,7 @@ impl Settling<'_> {
             let text =
                 format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
             report.remarks.push(text);
-            report.left += replaced as u64;
+            report.failed += replaced as u64;
         }
         if unknown > 0 {
             let text = format!(

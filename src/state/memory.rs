@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::Entry;
+use super::clock::{EARLIEST, is_possible};
 use crate::decision::{Fact, Read, Write};
 
 /// So many keys are noted under one handle; then those that stop being valid first go.
@@ -25,7 +26,7 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
             db.prepare_cached("SELECT 1 FROM list_entry WHERE list = ?1 AND entry = ?2")?.exists([list, entry])
         }
         Fact::Answered { handle, sender, since } => {
-            // One that seems to lie in the future was given all the same: the clock was wrong then, or is wrong now.
+            // One that seems to lie in the future, or before this program was, was given all the same: the clock was wrong.
             db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at >= ?3")?.exists(params![
                 handle,
                 sender,

@@ -18,6 +18,9 @@ pub trait Registry {
     /// The account with this label or this identity, as it is from now on.
     fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered>;
 
+    /// Takes over what a mail root knows of accounts that the state does not know.
+    fn adopt_accounts(&self, accounts: &[Registered]) -> Result<()>;
+
     /// Every account that was ever seen.
     fn accounts(&self) -> Result<Vec<Registered>>;
 
@@ -69,6 +72,15 @@ impl Registry for SqliteStore {
             return Ok(known);
         }
         self.write("noting an account", |tx| accounts::register(tx, label, identity, now))
+    }
+
+    fn adopt_accounts(&self, known: &[Registered]) -> Result<()> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        self.write("taking over accounts", |tx| {
+            known.iter().try_for_each(|account| accounts::note_if_unknown(tx, account))
+        })
     }
 
     fn accounts(&self) -> Result<Vec<Registered>> {

@@ -86,6 +86,10 @@ impl Registry for MortalStore {
         }
     }
 
+    fn adopt_accounts(&self, known: &[Registered]) -> Result<()> {
+        self.look()?.adopt_accounts(known)
+    }
+
     fn accounts(&self) -> Result<Vec<Registered>> {
         self.look()?.accounts()
     }
