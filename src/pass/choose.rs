@@ -243,7 +243,7 @@ impl Chooser<'_> {
 }
 
 /// The id of a message that stands under another one's id.
-fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
+pub(super) fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
     [id, b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat()
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::choose::reused;
 use super::{Cause, Notice, World};
 use crate::config::{Account, Protocol};
 use crate::error::Result;
@@ -61,7 +62,7 @@ impl Recogniser<'_> {
                 }
                 false => None,
             };
-            let found = self.by_file_name(listing, known)?;
+            let found = self.by_file_name(listing, known)? | self.by_reused_id(source, listing).await?;
             store.set_recognised(self.owned, &listing.origin, self.world.now())?;
             return Ok(match (notice, found) {
                 (Some(notice), _) => Recognised::Renumbered(notice),
@@ -149,6 +150,32 @@ impl Recogniser<'_> {
             self.world.store.listed(self.owned, &listing.origin, &[], now)?;
         }
         Ok(true)
+    }
+}
+
+impl Recogniser<'_> {
+    /// A message that stood under another one's id has its file under an id of its own, which its header is part of.
+    async fn by_reused_id(&self, source: &mut Source, listing: &Listing) -> Result<bool> {
+        let known = self.world.store.known(&listing.origin)?;
+        let unknown: Vec<Vec<u8>> = listing.ids.iter().filter(|id| known.get(id).is_none()).cloned().collect();
+        let here = self.world.walk.published(self.world, self.owned.space())?;
+        if unknown.is_empty() || here.is_empty() {
+            return Ok(false);
+        }
+        let now = self.world.now();
+        let mut marks = Vec::new();
+        for listed in source.describe(&unknown, Details { date: false, head: true }).await? {
+            let Some(head_hash) = listed.head_hash else { continue };
+            let key = Key::new(&listing.origin, reused(&listed.id, head_hash));
+            if here.contains(&DeliveryName::of(&key)) {
+                marks.push((Key::new(&listing.origin, listed.id), Remembered::unread(Mark::Replaced, 0, now)));
+                marks.push((key, Remembered::unread(Mark::Here, 0, now)));
+            }
+        }
+        if !marks.is_empty() {
+            self.world.store.mark(self.owned, &marks)?;
+        }
+        Ok(!marks.is_empty())
     }
 }
 

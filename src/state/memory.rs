@@ -27,11 +27,9 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
         }
         Fact::Answered { handle, sender, since } => {
             // One that seems to lie in the future, or before this program was, was given all the same: the clock was wrong.
-            db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND at >= ?3")?.exists(params![
-                handle,
-                sender,
-                since.as_second()
-            ])
+            let earliest = if is_possible(now) { EARLIEST } else { i64::MIN };
+            db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND (at >= ?3 OR at < ?4)")?
+                .exists(params![handle, sender, since.as_second(), earliest])
         }
         Fact::Numbered { counter, number } => Ok(last_number(db, counter)?.is_some_and(|last| last >= *number)),
     }

@@ -132,7 +132,7 @@ impl SqliteStore {
         let _lock = Lock::take(&self.places.state().join("locks"), "(state)", PATIENCE)?;
         // Another process may have been faster.
         match self.fact(facts::IDENTITY)? {
-            Some(_) if self.is_behind()? => self.take_up(),
+            Some(identity) if self.is_behind()? => self.take_up(&identity),
             Some(_) => Ok(()),
             None => self.begin_identity(),
         }
@@ -143,9 +143,13 @@ impl SqliteStore {
         let is_of_before = self.read("asking whether the state is new", facts::is_of_before)?;
         let had_another = !is_of_before && self.had_another()?;
         let identity = random_identity()?;
-        self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?;
+        // In one transaction with what follows from it: another process that sees the name takes the state for current.
+        match had_another && Safeguard::StateIsCurrent.is_on() {
+            true => self.take_up(&identity)?,
+            false => self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?,
+        }
         self.note_beside(&identity);
-        if had_another { self.take_up() } else { Ok(()) }
+        Ok(())
     }
 
     /// Whether the folders know a state that this one is not.
@@ -168,10 +172,7 @@ impl SqliteStore {
         Ok(level < self.highest_water())
     }
 
-    fn take_up(&self) -> Result<()> {
-        if !Safeguard::StateIsCurrent.is_on() {
-            return Ok(());
-        }
+    fn take_up(&self, identity: &str) -> Result<()> {
         if Safeguard::UnknownSpoolIsKept.is_on() {
             set_aside::set_aside(self.places.state(), &|name| self.is_named(name))?;
         }
@@ -180,6 +181,7 @@ impl SqliteStore {
         let now = Timestamp::now().max(water::last_written(self.places.state(), self.places.root()));
         let known = Marker::read(self.places.root());
         self.write("taking up a state that was rebuilt or put back", |tx| {
+            facts::set(tx, facts::IDENTITY, identity)?;
             facts::set_water(tx, highest.max(facts::water(tx)?))?;
             facts::set(tx, facts::REBUILT, &now.to_string())?;
             facts::set(tx, facts::SEEN, &now.as_second().to_string())?;

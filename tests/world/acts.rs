@@ -153,7 +153,11 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         let (after, standing, entries) = (on_servers(scene), scene.ledger.standing(), scene.ledger.entries());
         for token in before.intersection(&after) {
             let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
-            if !is_here && entries.get(token).is_some_and(|entry| entry.is_given()) {
+            // An id that comes back is noticed when something is to be deleted.
+            let is_plain = |entry: &crate::ledger::Entry| {
+                entry.is_given() && !entry.excuses.contains(&crate::ledger::Excuse::OtherId)
+            };
+            if !is_here && entries.get(token).is_some_and(is_plain) {
                 scene.ledger.blame(format!("fetch ended with 0, and {token} is on its server and not here"));
             }
         }
