@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::changes::{History, new_mail};
+use crate::clock;
 use crate::ledger::{Ledger, Way};
 use crate::mail::{self, Kind, Mail};
 use crate::plan::{Act, Begin, Change, Step};
@@ -24,7 +25,7 @@ struct Job {
 /// Starts all of them, waits for all of them.
 pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) -> Vec<Ended> {
     let jobs: Vec<Job> = step.beside.iter().map(|begin| job(history, step, begin, seed)).collect();
-    let before = on_servers(scene);
+    let (before, since) = (on_servers(scene), clock::now());
     let number = AtomicUsize::new(history.programs);
     let (ended, undelivered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -48,6 +49,9 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
             });
         }
     });
+    if step.clock != 0 && tools().clock.is_some() {
+        clock::keep(scene.home(), since, step.clock);
+    }
     history.programs = number.into_inner();
     history.undelivered.extend(undelivered.into_inner().unwrap());
     let ended = ended.into_inner().unwrap();
@@ -71,6 +75,7 @@ pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
 }
 
 fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
+    let since = clock::now();
     let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
         Act::Reader(_) | Act::RemoveLocks => Vec::new(),
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
@@ -84,6 +89,7 @@ fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Jo
         order.end = if is_injected && tools().injector.is_none() { End::Own } else { begin.end.clone() };
         order.stop = begin.stop;
         order.clock = if tools().clock.is_some() { step.clock } else { 0 };
+        order.since = since;
         order.through_link = step.through_link;
     }
     Job { begin: begin.clone(), orders }
@@ -150,6 +156,7 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         }
     }
     if ended.iter().any(|program| program.order.arguments == ["fetch"] && program.code == 0) {
+        history.knows_root = true;
         let (after, standing, entries) = (on_servers(scene), scene.ledger.standing(), scene.ledger.entries());
         for token in before.intersection(&after) {
             let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());

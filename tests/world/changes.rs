@@ -29,6 +29,10 @@ pub struct History {
     /// So many programs were started.
     pub programs: usize,
     pub kills: usize,
+    /// The account whose mail was swapped last.
+    swapped: usize,
+    /// The state knows the mail root: a fetch ended well since the state was lost.
+    pub knows_root: bool,
 }
 
 /// Makes one message that nobody has seen yet.
@@ -67,26 +71,30 @@ fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &m
         Change::Renumber => renumber(scene, seed),
         Change::ReuseId => return reuse_id(scene, history, seed),
         Change::Swap => return swap(scene, history, seed),
+        Change::SwapThenDelete => {
+            let text = swap(scene, history, seed)?;
+            return Some(format!("{text}; {}", keeps(scene, history.swapped, "delete")));
+        }
         Change::OtherClient => return other_client(scene, seed),
         Change::StateOlder => return state_older(scene, history, seed),
         Change::DatabaseGone => {
-            return damage(scene, "gone", |state| databases(state, |file| _ = fs::remove_file(file)));
+            return damage(scene, history, "gone", |state| databases(state, |file| _ = fs::remove_file(file)));
         }
         Change::DatabaseEmpty => {
-            return damage(scene, "empty", |state| {
+            return damage(scene, history, "empty", |state| {
                 databases(state, |file| _ = fs::remove_file(file));
                 let _ = fs::write(state.join("state.db"), "");
             });
         }
         Change::DatabaseGarbage => {
-            return damage(scene, "garbage", |state| {
+            return damage(scene, history, "garbage", |state| {
                 databases(state, |file| _ = fs::remove_file(file));
                 let _ = fs::write(state.join("state.db"), "this is no database\n".repeat(400));
             });
         }
-        Change::StateGone => return state_gone(scene),
-        Change::RootAway => return root_away(scene, false),
-        Change::RootEmpty => return root_away(scene, true),
+        Change::StateGone => return state_gone(scene, history),
+        Change::RootAway => return root_away(scene, history, false),
+        Change::RootEmpty => return root_away(scene, history, true),
         Change::Rename => rename(scene, seed),
         Change::Retention(salt) => return retention(scene, &mut Seed::of(*salt, 0)),
     }
@@ -216,6 +224,7 @@ fn reuse_id(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<Str
 /// The message goes, by another client's hand, and a new one has its id.
 fn swap(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
     let (number, uid, token) = one_there(scene, seed)?;
+    history.swapped = number;
     let new = new_mail(history, seed, &Kind::ALL);
     let bytes = Incoming::new(&new.bytes).bytes;
     scene.ledger.arrives(&new, Way::Server(number));
@@ -257,7 +266,7 @@ pub fn back_up(scene: &Scene, history: &mut History, step: usize) {
 fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
     let (step, copy) = history.copies.get(seed.below(history.copies.len()))?.clone();
     let what = format!("the one of before step {step}");
-    damage(scene, &what, |state| {
+    damage(scene, history, &what, |state| {
         databases(state, |file| {
             let _ = fs::remove_file(file);
             let _ = fs::copy(copy.join(file.file_name().unwrap_or_default()), file);
@@ -265,18 +274,19 @@ fn state_older(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<
     })
 }
 
-fn damage(scene: &Scene, what: &str, how: impl FnOnce(&Path)) -> Option<String> {
+fn damage(scene: &Scene, history: &mut History, what: &str, how: impl FnOnce(&Path)) -> Option<String> {
     let state = scene.home().join(STATE);
     if !state.join("state.db").exists() {
         return None;
     }
     scene.ledger.loses_state();
+    history.knows_root = false;
     how(&state);
     Some(format!("the database is {what}"))
 }
 
 /// With the spool: what stood there alone was the user's to throw away.
-fn state_gone(scene: &Scene) -> Option<String> {
+fn state_gone(scene: &Scene, history: &mut History) -> Option<String> {
     let state = scene.home().join(STATE);
     if !state.exists() {
         return None;
@@ -287,15 +297,16 @@ fn state_gone(scene: &Scene) -> Option<String> {
         }
     }
     scene.ledger.loses_state();
+    history.knows_root = false;
     let _ = fs::remove_dir_all(state);
     Some("the state folder is gone".to_owned())
 }
 
-/// Only a root that the program has used already: of another one it cannot know.
-fn root_away(scene: &Scene, leaves_empty: bool) -> Option<String> {
+/// Only a root that the state knows: of another one it cannot tell.
+fn root_away(scene: &Scene, history: &History, leaves_empty: bool) -> Option<String> {
     let (root, away) = (scene.home().join(ROOT), scene.home().join(AWAY));
     let has_mail = || scene.ledger.standing().values().any(|standing| standing.filed().next().is_some());
-    if away.exists() || !root.exists() || !has_mail() {
+    if !history.knows_root || away.exists() || !root.exists() || !has_mail() {
         return None;
     }
     fs::rename(&root, &away).unwrap();
@@ -315,10 +326,14 @@ fn rename(scene: &mut Scene, seed: &mut Seed) {
 fn retention(scene: &mut Scene, seed: &mut Seed) -> Option<String> {
     let number = seed.below(scene.accounts.len());
     let retention = RETENTIONS[seed.below(if scene.accounts[number].is_imap { 5 } else { 3 })];
+    Some(keeps(scene, number, retention))
+}
+
+fn keeps(scene: &mut Scene, number: usize, retention: &str) -> String {
     scene.accounts[number].retention = retention.to_owned();
     scene.ledger.may_delete(number, deletes(retention));
     scene.write_config();
-    Some(format!("account {number} has retention {retention}"))
+    format!("account {number} has retention {retention}")
 }
 
 /// What holds for one step only is over.

@@ -20,6 +20,7 @@ mod support;
 
 mod acts;
 mod changes;
+mod clock;
 mod ledger;
 mod mail;
 mod plan;

@@ -24,6 +24,8 @@ pub enum Change {
     ReuseId,
     /// Another message stands under the id of one that is there.
     Swap,
+    /// The same, and from now on what is fetched is deleted there.
+    SwapThenDelete,
     /// Another client deletes.
     OtherClient,
     /// The database is replaced by a copy from before.
@@ -137,6 +139,7 @@ fn change(seed: &mut Seed) -> Change {
         (focus("renumber", 5), Change::Renumber),
         (focus("reuse", 6), Change::ReuseId),
         (focus("swap", 5), Change::Swap),
+        (focus("swapped", 3), Change::SwapThenDelete),
         (focus("other", 5), Change::OtherClient),
         (focus("older", 5), Change::StateOlder),
         (focus("gone", 3), Change::DatabaseGone),

@@ -36,13 +36,15 @@ pub struct Order {
     pub stop: Option<Duration>,
     /// Seconds that the clock goes wrong.
     pub clock: i64,
+    /// When its step began: files written since then are as new as the clock says.
+    pub since: u64,
     pub through_link: bool,
 }
 
 impl Order {
     pub fn of(arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
-        Order { arguments, stdin: Vec::new(), end: End::Own, stop: None, clock: 0, through_link: false }
+        Order { arguments, stdin: Vec::new(), end: End::Own, stop: None, clock: 0, since: 0, through_link: false }
     }
 }
 
@@ -125,11 +127,12 @@ fn command(scene: &Scene, order: &Order) -> Command {
     if order.through_link {
         command.env("HOME", &scene.link);
     }
-    for name in ["MAILSLUICE_OFF"] {
-        std::env::var_os(name).map(|value| command.env(name, value));
+    if let Some(off) = std::env::var_os("MAILSLUICE_OFF") {
+        command.env("MAILSLUICE_OFF", off);
     }
     if let (true, Some(clock)) = (order.clock != 0, &tools().clock) {
         command.env("LD_PRELOAD", clock).env("WORLD_CLOCK", order.clock.to_string());
+        command.env("WORLD_SINCE", order.since.to_string());
     }
     command.stdin(Stdio::null());
     command
