@@ -137,7 +137,8 @@ fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
         1 => seed.pick(&[MessageFault::NotGiven, MessageFault::NotDescribed]),
         2 => MessageFault::Nil,
         3 => MessageFault::CutAt(seed.below(400)),
-        4 => MessageFault::AnnouncedLonger(100),
+        // Not longer than announced: whoever waits for the rest waits two minutes.
+        4 => MessageFault::ShortWindows(seed.between(1, 200)),
         5 => MessageFault::Size(seed.pick(&[0, 1, 99_999, 2_000_000_000])),
         6 => MessageFault::Placeholder,
         7 if account.is_imap => MessageFault::Unlisted,
