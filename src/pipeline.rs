@@ -22,6 +22,7 @@ use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin, head_hash, head_of};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
+use crate::safeguard::Safeguard;
 use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
 use crate::state::{Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
@@ -190,7 +191,7 @@ impl FolderPass<'_> {
         committer.begin_folder(&listing.origin)?;
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
-        match odd {
+        match odd.filter(|_| Safeguard::ShortListing.is_on()) {
             Some(odd) => {
                 let deletes = self.account.retention != Retention::Keep;
                 let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
@@ -383,7 +384,9 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     let (id, is_here) = unacknowledged(&world, &owned, digest)?;
     owned.lock().map_or(Ok(()), |lock| lock.note(&id))?;
     let key = stdin_key(&id);
-    committer.begin_stdin(&key.origin)?;
+    if Safeguard::DeliverGivesUp.is_on() {
+        committer.begin_stdin(&key.origin)?;
+    }
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
         committer.commit(vec![Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::Entry;
 use super::clock::{EARLIEST, is_possible};
-use crate::decision::{Fact, Read, Write};
+use crate::decision::{ANSWERED, Fact, Read, Write};
+use crate::safeguard::Safeguard;
 
 /// So many keys are noted under one handle; then those that stop being valid first go.
 pub(super) const MOST_KEYS: u64 = 100_000;
@@ -19,6 +20,8 @@ type Sql<T> = rusqlite::Result<T>;
 /// What the state says now.
 pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
     match fact {
+        Fact::Answered { .. } if !Safeguard::AnswerOnce.is_on() => Ok(false),
+        Fact::Seen { handle, .. } if handle == ANSWERED && !Safeguard::AnswerOnce.is_on() => Ok(false),
         Fact::Seen { handle, key } => db
             .prepare_cached("SELECT 1 FROM seen_key WHERE handle = ?1 AND key = ?2 AND until > ?3")?
             .exists(params![handle, key, now.as_second()]),

@@ -15,7 +15,7 @@ use super::set_aside::{self, begin_anew};
 use super::slots::Slots;
 use super::sqlite::SqliteStore;
 use super::water::{self, Water};
-use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
+use super::{Lock, Places, RealDisk, Registry, accounts, facts, is_possible, outbox, schema, sync_with_parents};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
@@ -178,13 +178,16 @@ impl SqliteStore {
         }
         let highest = self.highest_water();
         // The clock may be behind the one by which the state that is gone was written.
-        let now = Timestamp::now().max(water::last_written(self.places.state(), self.places.root()));
+        let written = water::last_written(self.places.state(), self.places.root());
+        let now = Timestamp::now().max(written);
         let known = Marker::read(self.places.root());
         self.write("taking up a state that was rebuilt or put back", |tx| {
             facts::set(tx, facts::IDENTITY, identity)?;
             facts::set_water(tx, highest.max(facts::water(tx)?))?;
             facts::set(tx, facts::REBUILT, &now.to_string())?;
-            facts::set(tx, facts::SEEN, &now.as_second().to_string())?;
+            if is_possible(written) {
+                facts::set(tx, facts::SEEN, &written.as_second().to_string())?;
+            }
             outbox::hold_all(tx, now, HELD)?;
             if let Some(marker) = &known {
                 if facts::get(tx, facts::ROOT)?.is_none() {

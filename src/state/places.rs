@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::safeguard::Safeguard;
+
 /// The folders that rows speak of. A state that was moved, or reached by another path, is the same state.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -27,7 +29,10 @@ impl Places {
 
     /// A file of the spool as it stands in a row: its name.
     pub(super) fn in_spool(path: &Path) -> String {
-        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        match Safeguard::SpoolByName.is_on() {
+            true => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            false => path.to_string_lossy().into_owned(),
+        }
     }
 
     /// The file of the spool with that name.
