@@ -99,12 +99,17 @@ fn write(world: &World, marker: &Marker) -> Result<()> {
 /// Puts the accounts of the state into the marker, where they outlive the state.
 pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
     let as_marked = |account: Registered| Registered { moved: None, is_new: false, ..account };
-    let accounts: Vec<Registered> = world.store.accounts()?.into_iter().map(as_marked).collect();
-    if marker(world)?.is_some_and(|marker| marker.accounts == accounts) {
+    let are_noted = || -> Result<bool> {
+        let accounts: Vec<Registered> = world.store.accounts()?.into_iter().map(as_marked).collect();
+        Ok(marker(world)?.is_some_and(|marker| marker.accounts == accounts))
+    };
+    if are_noted()? {
         return Ok(());
     }
     let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
     match marker(world)? {
+        // Whoever held the lock before wrote every account that was there, this one too.
+        Some(_) if are_noted()? => Ok(()),
         Some(marker) => write(world, &Marker { accounts: world.store.accounts()?, ..marker }),
         None => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
     }
