@@ -88,7 +88,8 @@ impl Recogniser<'_> {
             && !listing.ids.iter().any(|id| known.get(id).is_some())
     }
 
-    /// Messages are matched by header and size, each old one at most once. What matches is remembered under its new number,
+    /// Messages are matched by header and size, then by the fields that no server changes, as everywhere else: a server may
+    /// have told a false size before. Each old one is matched at most once. What matches is remembered under its new number,
     /// what does not is new mail. The result is how many matched.
     async fn by_content(&self, source: &mut Source, listing: &Listing, earlier: &[Arc<Origin>]) -> Result<usize> {
         let mut old: HashMap<Print, Vec<Remembered>> = HashMap::new();
@@ -104,12 +105,26 @@ impl Recogniser<'_> {
         }
         let described = source.describe(&listing.ids, Details { date: true, head: true }).await?;
         let mut marks = Vec::new();
+        let mut unmatched = Vec::new();
         for listed in described {
             let by_head = (listed.size(), listed.head_hash, None);
             let by_arrival = (listed.size(), None, listed.arrived);
-            let found = [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop());
-            if let Some(remembered) = found {
-                marks.push((Key::new(&listing.origin, listed.id), remembered));
+            match [by_head, by_arrival].iter().find_map(|print| old.get_mut(print)?.pop()) {
+                Some(remembered) => marks.push((Key::new(&listing.origin, listed.id), remembered)),
+                None => unmatched.push(listed),
+            }
+        }
+        let mut by_dress: HashMap<[u8; 16], Vec<Remembered>> = HashMap::new();
+        for remembered in old.into_values().flatten() {
+            if let Some(dress) = remembered.dress {
+                by_dress.entry(dress).or_default().push(remembered);
+            }
+        }
+        for listed in unmatched {
+            if let Some(old) = listed.dress.and_then(|dress| by_dress.get_mut(&dress)?.pop()) {
+                let (announced, head_hash) = (listed.size(), listed.head_hash);
+                let redressed = Remembered { mark: in_another_dress(old.mark), announced, head_hash, ..old };
+                marks.push((Key::new(&listing.origin, listed.id), redressed));
             }
         }
         if marks.is_empty() && earlier == [Arc::clone(&listing.origin)] {
@@ -176,6 +191,14 @@ impl Recogniser<'_> {
             self.world.store.mark(self.owned, &marks)?;
         }
         Ok(!marks.is_empty())
+    }
+}
+
+/// Mail with another header or size than the one that was fetched is never deleted on the server.
+fn in_another_dress(mark: Mark) -> Mark {
+    match mark {
+        Mark::Here => Mark::Redressed,
+        other => other,
     }
 }
 
