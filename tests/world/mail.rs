@@ -91,7 +91,7 @@ pub const SORT: [(&str, &str); 2] = [
     (
         "sort-b.yaml",
         "rules:\n  - {if: {subject: {regex: '\\[(keep|edit)\\]'}}, do: [{addheader: {X-Sorted: b}}, {fileinto: sorted/b}]}\n  \
-         - {if: {subject: {contains: '[file]'}}, do: {fileinto: {mbox: sorted}}}\n",
+         - {if: {subject: {contains: '[file]'}}, do: {fileinto: {mbox: sold}}}\n",
     ),
 ];
 

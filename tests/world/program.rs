@@ -11,8 +11,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::scene::Scene;
 use crate::tools::tools;
 
-/// What runs longer than this is killed, and that is a fault.
-const DEADLINE: Duration = Duration::from_secs(100);
+/// What runs longer than this is killed, and that is a fault. A server that says nothing, or the lock of an mbox whose holder was killed, is waited for two minutes.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// How it ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -80,7 +80,7 @@ fn throw_away(scene: &Scene) {
 }
 
 /// The lock of an mbox whose holder was killed would be waited for.
-fn remove_dead_locks(scene: &Scene) {
+pub fn remove_dead_locks(scene: &Scene) {
     for entry in fs::read_dir(scene.home().join(ROOT)).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().ends_with(".lock") {
             let _ = fs::remove_file(entry.path());

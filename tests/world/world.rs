@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::acts::play;
 use crate::changes::{History, apply, back_up, put_right};
 use crate::plan::{Act, Step, plan};
-use crate::rest::{rest, wait_for_children};
+use crate::rest::{remove_dead_locks, rest, wait_for_children};
 use crate::scene::Scene;
 use crate::seed::Seed;
 use crate::undone;
@@ -84,6 +84,7 @@ pub fn live(seed: u64) -> World {
         }
         put_right(&scene, &mut history);
         wait_for_children(&scene);
+        remove_dead_locks(&scene);
         wrong = verdict::nowhere(&scene.ledger)
             .iter()
             .map(|what| format!("NOWHERE after step {}: {what}", step.index))
