@@ -7,7 +7,6 @@
 //! The source fetches a batch while the one before it is being committed: network and disk work at the same
 //! time, and a bounded channel between them keeps the memory small.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -317,7 +316,7 @@ fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: 
             // Fetched again meanwhile, under another number: the server renumbered its messages.
             let is_here = world.store.is_here(space, &head_hash(head_of(&bytes)))?;
             if is_here {
-                remove_all(world, &paths)?;
+                Leftovers::remove(world, &paths)?;
                 continue;
             }
             committer.rescue(key, bytes)?;
@@ -329,14 +328,9 @@ fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: 
         );
         let account = committer.report.account.clone();
         committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
-        remove_all(world, &paths)?;
+        Leftovers::remove(world, &paths)?;
     }
     Ok(())
-}
-
-fn remove_all(world: &World, paths: &[PathBuf]) -> Result<()> {
-    let removed = paths.iter().try_for_each(|path| world.disk.remove(path));
-    removed.map_err(|e| Error::disk("removing staged files", e))
 }
 
 fn read(world: &World, path: &std::path::Path) -> Result<Vec<u8>> {

@@ -136,6 +136,11 @@ impl Leftovers {
         sync_dirs_of(world, &paths)
     }
 
+    /// Removes the files of a message that was filed from one of them, or that is here already.
+    pub fn remove(world: &World, paths: &[PathBuf]) -> Result<()> {
+        paths.iter().try_for_each(|path| remove(world, path))
+    }
+
     /// Whether there are any.
     pub fn is_empty(&self) -> bool {
         self.orphans.is_empty()
@@ -201,7 +206,12 @@ fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {
     sync_dirs(&*world.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
 }
 
+/// Removes what a crash left, unless a row names it by now: a message that was fetched since may have the same name in the
+/// spool.
 pub(super) fn remove(world: &World, path: &Path) -> Result<()> {
+    if path.starts_with(world.spool_folder()) && world.store.is_spooled(path)? {
+        return Ok(());
+    }
     match world.disk.remove(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::disk(format!("removing {}", path.display()), e))
