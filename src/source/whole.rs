@@ -37,6 +37,12 @@ pub(super) fn plausible(size: u64) -> Option<u64> {
     (size <= MOST || !Safeguard::BoundedNumbers.is_on()).then_some(size)
 }
 
+/// Whether what came as a header describes a message: a server that cannot read one answers with nothing, which is no proof
+/// that another message stands there.
+pub(super) fn is_described(head: &[u8]) -> bool {
+    !head.is_empty()
+}
+
 /// Judges a message whose framing has ended after `came` bytes, CRLF counted as two.
 pub(super) fn judge(announced: Option<u64>, came: u64) -> Result<Whole> {
     // A size of 0 with bytes behind it proves nothing.

@@ -14,7 +14,7 @@ use crate::config::Select;
 use crate::error::{Kind, Result};
 use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
 use crate::safeguard::Safeguard;
-use crate::source::whole::plausible;
+use crate::source::whole::{is_described, plausible};
 use crate::source::{Details, Listed};
 
 /// So many keywords of a message are carried over; servers set no bound.
@@ -127,7 +127,7 @@ fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> O
             }
             AttributeValue::Flags(flags) => listed.flags = flags_of(flags),
             AttributeValue::InternalDate(date) => (listed.arrived, is_answer) = (internal_date(date), true),
-            AttributeValue::BodySection { data: Some(head), .. } if details.head => {
+            AttributeValue::BodySection { data: Some(head), .. } if details.head && is_described(head) => {
                 let head = to_lf(head);
                 (listed.head_hash, listed.dress) = (Some(head_hash(head_of(&head))), Some(dress_hash(&head)));
             }

@@ -5,6 +5,7 @@ use super::wire::Reply;
 use crate::error::Result;
 use crate::message::{MAX_HEADER, head_of};
 use crate::net::deadline;
+use crate::source::whole::is_described;
 
 impl Pop3Source {
     /// Looks at the header blocks of messages, in their order. `None` where the server gives none. `at_all_costs` also reads
@@ -47,8 +48,8 @@ impl Pop3Source {
         let mut heads = Vec::with_capacity(numbers.len());
         for _ in numbers {
             let reply = Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
-            let is_ok = reply.is_ok();
-            heads.push(if is_ok { Some(look(head_of(&self.read_head().await?))) } else { None });
+            let head = if reply.is_ok() { self.read_head().await? } else { Vec::new() };
+            heads.push(is_described(&head).then(|| look(head_of(&head))));
         }
         Ok(heads)
     }
