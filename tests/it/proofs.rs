@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::stage::{Account, Client, complaints, filled, mailbox, message};
-use crate::support::faults::Faults;
+use crate::support::faults::{Faults, MessageFault};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::{Incoming, Mailbox};
 use crate::support::maildir::Maildirs;
@@ -410,6 +410,40 @@ fn mail_that_the_server_dressed_anew_stays_there_and_does_not_come_again() {
     assert!(complaints(&report).contains("stay on the server"), "{report:#?}");
     client.fetch_well();
     assert_eq!((mailbox.count("INBOX"), copies(&client, "plain")), (1, 1));
+}
+
+#[test]
+fn a_false_size_before_the_renumbering_doubles_nothing() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", message(1));
+    let faults = Faults::none();
+    faults.message(1, MessageFault::Size(1));
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let client = Account::imap(server.port()).client();
+    client.fetch();
+    faults.clear();
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    client.fetch_well();
+    assert_eq!(copies(&client, "number 1"), 1);
+}
+
+#[test]
+fn a_header_that_is_answered_with_nothing_is_no_other_message() {
+    let mailbox = mailbox();
+    mailbox.add("INBOX", message(1));
+    let faults = Faults::none();
+    let server = Pop3Server::start(&mailbox, Pop3Options::with_faults(&faults));
+    let client = Account::pop3(server.port()).with("retention: {delete_after: 1s}").client();
+    client.fetch_well();
+    std::thread::sleep(Duration::from_millis(1200));
+    faults.message(1, MessageFault::Nil);
+    client.fetch();
+    assert_eq!(mailbox.count("INBOX"), 1, "what could not be looked at is not deleted");
+    faults.clear();
+    client.fetch();
+    client.fetch_well();
+    assert_eq!(copies(&client, "number 1"), 1);
 }
 
 #[test]
