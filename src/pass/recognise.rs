@@ -46,11 +46,16 @@ impl Recogniser<'_> {
         };
         if !earlier.is_empty() {
             let found = self.by_content(source, listing, &earlier).await?;
+            // What a state that was put back does not know under the old numbers may stand here under the new ones.
+            if store.rebuilt().is_some() && !store.is_recognised(&listing.origin)? {
+                self.by_file_name(listing, &store.known(&listing.origin)?)?;
+                store.set_recognised(self.owned, &listing.origin, self.world.now())?;
+            }
             return Ok(Recognised::Renumbered(self.notice(listing, found)));
         }
         let since = store.rebuilt().max(self.registered.moved);
         let is_due = match since {
-            Some(since) => !store.is_recognised(&listing.origin, since)?,
+            Some(_) => !store.is_recognised(&listing.origin)?,
             None => known.is_first_time(),
         };
         if is_due {

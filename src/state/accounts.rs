@@ -49,7 +49,10 @@ pub(super) fn register(tx: &Transaction<'_>, label: &str, identity: &str, now: T
         Some(renamed) => renamed,
         None => match by(tx, "label", label)? {
             Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
-            Some(elsewhere) => Registered { moved: Some(now), ..elsewhere },
+            Some(elsewhere) => {
+                tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&elsewhere.space])?;
+                Registered { moved: Some(now), ..elsewhere }
+            }
             None => begin(tx, label, identity, now)?,
         },
     };

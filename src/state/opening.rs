@@ -185,6 +185,8 @@ impl SqliteStore {
             facts::set(tx, facts::IDENTITY, identity)?;
             facts::set_water(tx, highest.max(facts::water(tx)?))?;
             facts::set(tx, facts::REBUILT, &now.to_string())?;
+            // What an older copy compared, it compared with less mail.
+            tx.execute("UPDATE first_look SET recognised = 0", [])?;
             if is_possible(written) {
                 facts::set(tx, facts::SEEN, &written.as_second().to_string())?;
             }

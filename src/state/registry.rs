@@ -37,8 +37,8 @@ pub trait Registry {
     /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
     fn rebuilt(&self) -> Option<Timestamp>;
 
-    /// Whether an origin was compared with what stands in the Maildirs since then.
-    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool>;
+    /// Whether an origin was compared with what stands in the Maildirs since the state was rebuilt or its account moved.
+    fn is_recognised(&self, origin: &Origin) -> Result<bool>;
 
     /// Notes that it was.
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
@@ -109,13 +109,13 @@ impl Registry for SqliteStore {
         *self.rebuilt.get_or_init(ask)
     }
 
-    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool> {
+    fn is_recognised(&self, origin: &Origin) -> Result<bool> {
         let Origin { account, folder, generation } = origin;
         self.read("asking when a folder was compared", |db| {
             db.prepare_cached(
-                "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised >= ?4",
+                "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised > 0",
             )?
-            .exists(params![account, folder, generation, since.as_second()])
+            .exists(params![account, folder, generation])
         })
     }
 

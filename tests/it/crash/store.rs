@@ -111,8 +111,8 @@ impl Registry for MortalStore {
         self.inner.rebuilt()
     }
 
-    fn is_recognised(&self, origin: &Origin, since: Timestamp) -> Result<bool> {
-        self.look()?.is_recognised(origin, since)
+    fn is_recognised(&self, origin: &Origin) -> Result<bool> {
+        self.look()?.is_recognised(origin)
     }
 
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
