@@ -252,6 +252,53 @@ fn r_f2_an_older_database_costs_nothing_that_stood_in_the_spool() {
     }
 }
 
+/// What a mail reader does with what it showed.
+fn read_all(client: &Client) {
+    for found in client.mail().delivered() {
+        let folder = client.path("Mail").join(&found.folder);
+        fs::rename(folder.join("new").join(&found.name), folder.join("cur").join(format!("{}:2,S", found.name))).ok();
+    }
+}
+
+#[test]
+fn an_older_database_is_compared_whenever_it_was_compared_before() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    let first = back_up(&client);
+    mailbox.add("INBOX", message(2));
+    client.fetch_well();
+    read_all(&client);
+    put_back(&client, first);
+    client.fetch_well();
+    // A clock that was ahead, or the same second.
+    db(&client).execute("UPDATE first_look SET recognised = recognised + 86400", []).unwrap();
+    let second = back_up(&client);
+    mailbox.add("INBOX", message(3));
+    client.fetch_well();
+    read_all(&client);
+    put_back(&client, second);
+    client.fetch_well();
+    assert_eq!((copies(&client, "number 2"), copies(&client, "number 3")), (1, 1), "{:?}", client.subjects());
+}
+
+#[test]
+fn an_older_database_knows_what_was_fetched_after_a_renumbering() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    let backup = back_up(&client);
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    mailbox.add("INBOX", message(2));
+    client.fetch_well();
+    read_all(&client);
+    put_back(&client, backup);
+    client.fetch();
+    client.fetch_well();
+    assert_eq!((copies(&client, "number 1"), copies(&client, "number 2")), (1, 1), "{:?}", client.subjects());
+}
+
 #[test]
 fn r_f9_an_older_database_tells_nobody_again() {
     let (mailbox, _) = filled(0);
