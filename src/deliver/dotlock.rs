@@ -1,7 +1,7 @@
 //! Dot locks: `FILE.lock`, the lock that Dovecot and every other mail program understands.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -76,12 +76,10 @@ impl Drop for Reserved {
     }
 }
 
-/// As Dovecot writes it: `PID:HOST`. Nothing of it has to be durable.
+/// As Dovecot writes it: `PID:HOST`. One without a number, of a process that was killed before it wrote it, would hold
+/// everybody up until it is stale.
 fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    let mut file = disk.create(path)?;
-    let written = file.write_all(format!("{}:{}", std::process::id(), host()).as_bytes());
-    // One without a number would hold everybody up until it is stale.
-    written.inspect_err(|_| _ = disk.remove(path))
+    disk.create_whole(path, format!("{}:{}", std::process::id(), host()).as_bytes())
 }
 
 fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
@@ -141,6 +139,25 @@ mod tests {
             std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
             assert!(is_stale(&RealDisk, &path).unwrap());
         }
+    }
+
+    /// A process that is killed while it takes a lock would otherwise leave one that says nothing about its holder.
+    #[test]
+    fn a_lock_never_stands_there_without_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                (0..3_000).for_each(|_| drop(Dotlock::take(&RealDisk, &path).unwrap()));
+                done.store(true, std::sync::atomic::Ordering::Release);
+            });
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                if let Ok(text) = std::fs::read_to_string(&path) {
+                    assert!(text.contains(':'), "a lock with {text:?} in it");
+                }
+            }
+        });
     }
 
     #[test]

@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rustix::fs::{Access, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
 use rustix::io::Errno;
 
 use super::is_stopping;
@@ -20,6 +21,9 @@ use super::is_stopping;
 pub trait Disk: Send + Sync {
     /// Creates a file that must not exist yet, readable by its owner alone.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Creates a small file that must not exist yet, readable by its owner alone. It stands there with its content or not
+    /// at all, where the file system can do that. Nothing of it is durable.
+    fn create_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Gives a file a second name on the same device.
@@ -101,6 +105,23 @@ pub fn sync_with_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     })
 }
 
+/// Writes a file without a name and gives it one. NFS and some others cannot (`O_TMPFILE`, open(2)).
+fn link_nameless(path: &Path, content: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let nameless =
+        rustix::fs::open(dir, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))?;
+    let mut file = File::from(nameless);
+    file.write_all(content)?;
+    let by_number = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, by_number, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+fn create_and_write(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    // Ours, and half written.
+    file.write_all(content).inspect_err(|_| _ = std::fs::remove_file(path))
+}
+
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
@@ -108,6 +129,13 @@ pub struct RealDisk;
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?))
+    }
+
+    fn create_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        match link_nameless(path, content) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => create_and_write(path, content),
+            other => other,
+        }
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
