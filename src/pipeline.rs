@@ -23,7 +23,7 @@ use crate::message::{self, Bytes, Envelope, Flags, Key, Origin, head_hash, head_
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
 use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
-use crate::state::{Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
+use crate::state::{Clock, Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
 #[derive(Clone, Debug)]
@@ -128,6 +128,7 @@ async fn pass_over(
             Err(error) => return Err(error),
         }
     }
+    world.walk.let_go();
     let gone = source.close().await?;
     pass::remember_settled(world, &owned, &gone, &mut committer.report)?;
     if all_listed {
@@ -216,11 +217,13 @@ impl FolderPass<'_> {
     /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day.
     fn compare_clocks(&self, wanted: &[Listed], committer: &mut Committer) -> Result<()> {
         let (store, now) = (&self.world.store, self.world.now());
-        if store.observe(now, false)? {
+        let thought = store.observe(now, false)?;
+        if thought == Clock::Plausible {
             return Ok(());
         }
         let is_now = |at: Timestamp| now.duration_since(at).abs() <= SignedDuration::from_hours(24);
-        if wanted.iter().filter_map(|listed| listed.arrived).any(is_now) && store.observe(now, true)? {
+        let agrees = wanted.iter().filter_map(|listed| listed.arrived).any(is_now);
+        if agrees && store.observe(now, true)? == Clock::Plausible || thought == Clock::Unproven {
             return Ok(());
         }
         let text = format!(

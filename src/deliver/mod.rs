@@ -11,7 +11,7 @@ mod stage;
 
 pub use folders::{Folders, host_part};
 pub use keywords::Letters;
-pub use orphans::{Orphan, files_named, find_originals, find_published, find_staged};
+pub use orphans::{Orphan, Published, files_named, find_originals, find_published, find_staged};
 pub use publish::publish;
 pub use recover::{recover, recover_with};
 pub use stage::{Plan, Stager, files_of};

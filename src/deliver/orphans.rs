@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::message::{DeliveryName, MOVED, REFILTERED, lasting_name, space_tag, written_for};
@@ -71,13 +72,21 @@ pub fn find_staged(disk: &dyn Disk, root: &Path) -> Result<Vec<Orphan>> {
     Ok(found)
 }
 
-/// The names of the account's mail that stands below the mail root, whatever flags it has by now.
-pub fn find_published(disk: &dyn Disk, root: &Path, account: &str) -> Result<HashSet<DeliveryName>> {
-    let mut found = HashSet::new();
+/// The names of our mail below the mail root, by the tags of their accounts.
+pub type Published = HashMap<String, Arc<HashSet<DeliveryName>>>;
+
+/// The names of our mail that stands below the mail root, whatever flags it has by now: one walk for all accounts.
+pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<Published> {
+    let mut found: HashMap<String, HashSet<DeliveryName>> = HashMap::new();
     search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
-        found.extend(DeliveryName::in_file_name(file, account));
+        if let Some((name, tag)) = DeliveryName::of_anybody(file) {
+            match found.get_mut(tag) {
+                Some(names) => _ = names.insert(name),
+                None => _ = found.insert(tag.to_owned(), HashSet::from([name])),
+            }
+        }
     })?;
-    Ok(found)
+    Ok(found.into_iter().map(|(tag, names)| (tag, Arc::new(names))).collect())
 }
 
 /// Where our messages stand as they came, whatever flags they have and wherever they were moved: one file each.

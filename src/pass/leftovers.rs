@@ -6,23 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::deliver::{Orphan, find_originals, find_published, find_staged};
+use crate::deliver::{Orphan, Published, find_originals, find_published, find_staged};
 use crate::error::{Error, Result};
-use crate::message::{DeliveryName, Key};
+use crate::message::{DeliveryName, Key, space_tag};
 use crate::state::{Owned, sync_dirs};
 
-/// One walk serves every name space that is taken over within this time: after a power cut they all are.
+/// One walk serves every name space that is taken over, or seen for the first time, within this time: after a power cut all of
+/// them are.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The last walk over everything that is staged, for all accounts of the process.
+/// The last walks over everything that is staged, over what stands, and over what stands as it came, for all accounts of the
+/// process.
 #[derive(Clone, Debug, Default)]
-pub struct Walk(Arc<Mutex<Option<Walked>>>, Published, Originals);
+pub struct Walk(Arc<Mutex<Option<Walked>>>, Last<Published>, Last<HashMap<DeliveryName, PathBuf>>);
 
-/// Where messages stand as they came.
-type Originals = Arc<Mutex<Option<(Instant, HashMap<DeliveryName, PathBuf>)>>>;
-
-/// The names of the account that was compared last.
-type Published = Arc<Mutex<Option<(Instant, String, Arc<HashSet<DeliveryName>>)>>>;
+type Last<T> = Arc<Mutex<Option<(Instant, T)>>>;
 
 #[derive(Debug)]
 struct Walked {
@@ -52,18 +50,21 @@ impl Walk {
 }
 
 impl Walk {
-    /// The names of an account's mail that stands below the mail root.
+    /// The names of an account's mail that stands below the mail root. What anybody published there since the last walk has
+    /// rows that tell it, so that one walk serves all accounts.
     pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {
         let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, of, names)) = &*last
-            && at.elapsed() < FRESH
-            && of == space
-        {
-            return Ok(Arc::clone(names));
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
+            *last = Some((Instant::now(), find_published(&*world.disk, world.folders.root())?));
         }
-        let names = Arc::new(find_published(&*world.disk, world.folders.root(), space)?);
-        *last = Some((Instant::now(), space.to_owned(), Arc::clone(&names)));
-        Ok(names)
+        let names = last.as_ref().and_then(|(_, published)| published.get(&space_tag(space)));
+        Ok(names.cloned().unwrap_or_default())
+    }
+
+    /// Lets go of names that are too old to be used.
+    pub fn let_go(&self) {
+        let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        last.take_if(|(at, _)| at.elapsed() >= FRESH);
     }
 
     /// Whether a file of that message stands below the mail root.
@@ -186,7 +187,7 @@ fn spooled(world: &World, account: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for name in names {
         let path = folder.join(&name);
-        let is_ours = spooled_name(&path).is_some_and(|(_, tag)| tag == crate::message::space_tag(account));
+        let is_ours = spooled_name(&path).is_some_and(|(_, tag)| tag == space_tag(account));
         if is_ours && !world.store.is_spooled(&path)? {
             found.push(path);
         }

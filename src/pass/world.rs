@@ -13,7 +13,7 @@ use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
-use crate::state::{Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Store};
+use crate::state::{Clock, Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Store};
 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
@@ -167,7 +167,7 @@ impl World {
 
     /// Whether the time is plausible. Where it is not, nothing is pruned, given up, forgotten or deleted by its age.
     pub fn is_time_plausible(&self) -> Result<bool> {
-        self.store.observe(self.now(), false)
+        Ok(self.store.observe(self.now(), false)? == Clock::Plausible)
     }
 
     /// The writer of batches.

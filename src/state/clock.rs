@@ -1,7 +1,8 @@
 //! Whether the time is plausible: nothing irreversible happens by a clock that may be wrong.
 //!
 //! The state knows the last time it saw. A time behind it, or far ahead, is doubted until it has gone on evenly for a day,
-//! or a server's clock agrees. No program of this version ran before [`EARLIEST`].
+//! or a server's clock agrees. A state that is new, or was made anew, knows none, and believes its first time no sooner: the
+//! dates of files were made by the same clock, and prove nothing. No program of this version ran before [`EARLIEST`].
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,58 +16,77 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const NOTE: SignedDuration = SignedDuration::from_hours(1);
 /// 2026-01-01T00:00:00Z.
 pub(super) const EARLIEST: i64 = 1_767_225_600;
+/// Stands for no time.
+const NONE: &str = "-";
+
+/// What is to be thought of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// It follows the last time that was believed.
+    Plausible,
+    /// No time was believed yet, and this is the first, or follows it.
+    Unproven,
+    /// It does not follow what was seen before.
+    Doubted,
+}
 
 /// What the state knows of the time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The last time that was believed.
-    pub(super) last: Timestamp,
-    /// When a doubted time was seen first, and last.
-    pub(super) doubted: Option<(Timestamp, Timestamp)>,
+    last: Option<Timestamp>,
+    /// When a time that is not believed was seen first, and last.
+    waiting: Option<(Timestamp, Timestamp)>,
 }
 
 impl Seen {
-    /// What is known now, and whether the time is believed. `agrees`: a server's clock says the same within a day.
-    pub(super) fn observe(before: Option<Self>, now: Timestamp, agrees: bool) -> (Self, bool) {
-        let believed = (Self { last: now, doubted: None }, true);
-        let Some(before) = before.filter(|_| !agrees) else { return believed };
-        let Self { last, doubted } = before;
-        if now.duration_since(last) <= AHEAD && last.duration_since(now) <= SET_BACK && doubted.is_none() {
-            let is_due = now.duration_since(last) > NOTE;
-            return (if is_due { believed.0 } else { before }, true);
+    /// What is known now, and what is to be thought of the time. `agrees`: a server's clock says the same within a day.
+    pub(super) fn observe(before: Option<Self>, now: Timestamp, agrees: bool) -> (Self, Clock) {
+        let Self { last, waiting } = before.unwrap_or(Self { last: None, waiting: None });
+        let follows = last.is_some_and(|last| is_from_to(now, last, AHEAD));
+        if follows && waiting.is_none() && !agrees {
+            let is_due = last.is_none_or(|last| now.duration_since(last) > NOTE);
+            return (Self { last: if is_due { Some(now) } else { last }, waiting }, Clock::Plausible);
         }
-        let goes_on = |(_, latest): &(Timestamp, Timestamp)| {
-            latest.duration_since(now) <= SET_BACK && now.duration_since(*latest) <= DAY
-        };
-        match doubted.filter(goes_on) {
-            Some((first, _)) if now.duration_since(first) >= DAY => believed,
-            Some((first, latest)) => (Self { last, doubted: Some((first, latest.max(now))) }, false),
-            // The clock is right again.
-            None if doubted.is_some() && now.duration_since(last) <= AHEAD && last.duration_since(now) <= SET_BACK => {
-                believed
-            }
-            None => (Self { last, doubted: Some((now, now)) }, false),
+        // Without a time that was believed, nobody may have looked for as long as otherwise.
+        let pause = if last.is_some() { DAY } else { AHEAD };
+        let going_on = waiting.filter(|(_, latest)| is_from_to(now, *latest, pause));
+        let is_old = going_on.is_some_and(|(first, _)| now.duration_since(first) >= DAY);
+        let is_right_again = follows && going_on.is_none();
+        if agrees || is_old || is_right_again {
+            return (Self { last: Some(now), waiting: None }, Clock::Plausible);
         }
+        let (first, latest) = going_on.unwrap_or((now, now));
+        let latest = if now.duration_since(latest) > NOTE { now } else { latest };
+        let jumped = last.is_some() || waiting.is_some() && going_on.is_none();
+        let thought = if jumped { Clock::Doubted } else { Clock::Unproven };
+        (Self { last, waiting: Some((first, latest)) }, thought)
     }
 
-    /// `LAST` or `LAST FIRST LATEST`, in seconds.
+    /// `LAST` or `LAST FIRST LATEST`, in seconds, or `-` for a last time that there is not.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let mut seconds = text.split(' ').map(|word| Timestamp::from_second(word.parse().ok()?).ok());
-        let last = seconds.next()??;
-        let doubted = match (seconds.next(), seconds.next()) {
-            (Some(first), Some(latest)) => Some((first?, latest?)),
-            _ => None,
+        let time = |word: &str| Timestamp::from_second(word.parse().ok()?).ok();
+        let mut words = text.split(' ');
+        let last = match words.next()? {
+            NONE => None,
+            word => Some(time(word)?),
         };
-        Some(Self { last, doubted })
+        let waiting = words.next().zip(words.next()).and_then(|(first, latest)| Some((time(first)?, time(latest)?)));
+        Some(Self { last, waiting })
     }
 
     pub(super) fn text(&self) -> String {
-        let last = self.last.as_second();
-        match self.doubted {
+        let last = self.last.map_or_else(|| NONE.to_owned(), |last| last.as_second().to_string());
+        match self.waiting {
             Some((first, latest)) => format!("{last} {} {}", first.as_second(), latest.as_second()),
-            None => last.to_string(),
+            None => last,
         }
     }
+}
+
+/// Whether a time comes after another, but for what clocks are set back, and no further than that.
+fn is_from_to(now: Timestamp, earlier: Timestamp, furthest: SignedDuration) -> bool {
+    earlier.duration_since(now) <= SET_BACK && now.duration_since(earlier) <= furthest
 }
 
 /// Whether a time can be one that this program saw: a machine without a clock begins in 1970.
@@ -82,48 +102,60 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn believed(last: &str) -> Seen {
+        Seen { last: Some(at(last)), waiting: None }
+    }
+
+    fn observe(before: Seen, now: Timestamp) -> (Seen, Clock) {
+        let (seen, thought) = Seen::observe(Some(before), now, false);
+        assert_eq!(Seen::parse(&seen.text()), Some(seen));
+        (seen, thought)
+    }
+
     #[test]
     fn ordinary_time_is_believed_and_noted_once_an_hour() {
-        let (seen, believed) = Seen::observe(None, at("2026-11-01T12:00:00Z"), false);
-        assert!(believed);
         for (now, noted) in [
             ("2026-11-01T12:30:00Z", "2026-11-01T12:00:00Z"),
             ("2026-11-01T11:55:00Z", "2026-11-01T12:00:00Z"),
             ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
         ] {
-            assert_eq!(
-                Seen::observe(Some(seen), at(now), false),
-                (Seen { last: at(noted), doubted: None }, true),
-                "{now}"
-            );
+            let seen = observe(believed("2026-11-01T12:00:00Z"), at(now));
+            assert_eq!(seen, (believed(noted), Clock::Plausible), "{now}");
         }
     }
 
     #[test]
     fn a_jump_is_doubted_until_it_goes_on_for_a_day_or_a_server_agrees() {
-        let before = Seen { last: at("2026-11-01T12:00:00Z"), doubted: None };
         for jump in ["2036-11-01T12:00:00Z", "2026-11-01T10:00:00Z", "1970-01-01T00:00:10Z"] {
             let jump = at(jump);
-            let (mut seen, believed) = Seen::observe(Some(before), jump, false);
-            assert!(!believed, "{jump}");
-            assert!(Seen::observe(Some(seen), jump, true).1, "a server agrees");
+            let (mut seen, thought) = observe(believed("2026-11-01T12:00:00Z"), jump);
+            assert_eq!(thought, Clock::Doubted, "{jump}");
+            assert_eq!(Seen::observe(Some(seen), jump, true).1, Clock::Plausible, "a server agrees");
             for hours in [5, 12, 20] {
-                let (next, believed) = Seen::observe(Some(seen), jump + SignedDuration::from_hours(hours), false);
-                assert!(!believed, "{jump} {hours}");
+                let (next, thought) = observe(seen, jump + SignedDuration::from_hours(hours));
+                assert_eq!(thought, Clock::Doubted, "{jump} {hours}");
                 seen = next;
-                assert_eq!(Seen::parse(&seen.text()), Some(seen));
             }
-            assert!(Seen::observe(Some(seen), jump + DAY, false).1, "{jump}");
+            assert_eq!(observe(seen, jump + DAY).1, Clock::Plausible, "{jump}");
         }
     }
 
     #[test]
     fn a_clock_that_is_right_again_is_believed_at_once() {
-        let before = Seen { last: at("2026-11-01T12:00:00Z"), doubted: None };
-        let (wrong, _) = Seen::observe(Some(before), at("2036-11-01T12:00:00Z"), false);
-        assert_eq!(
-            Seen::observe(Some(wrong), at("2026-11-01T13:30:00Z"), false),
-            (Seen { last: at("2026-11-01T13:30:00Z"), doubted: None }, true)
-        );
+        let (wrong, _) = observe(believed("2026-11-01T12:00:00Z"), at("2036-11-01T12:00:00Z"));
+        assert_eq!(observe(wrong, at("2026-11-01T13:30:00Z")), (believed("2026-11-01T13:30:00Z"), Clock::Plausible));
+    }
+
+    #[test]
+    fn the_first_time_is_unproven_until_it_goes_on_for_a_day_or_a_server_agrees() {
+        let first = at("2036-11-01T12:00:00Z");
+        let (seen, thought) = Seen::observe(None, first, false);
+        assert_eq!(thought, Clock::Unproven);
+        assert_eq!(Seen::observe(Some(seen), first, true), (believed("2036-11-01T12:00:00Z"), Clock::Plausible));
+        let weekly = first + SignedDuration::from_hours(7 * 24);
+        assert_eq!(observe(seen, weekly), (believed("2036-11-08T12:00:00Z"), Clock::Plausible));
+        let (seen, thought) = observe(seen, at("2026-11-01T12:00:00Z"));
+        assert_eq!(thought, Clock::Doubted, "which of the two is right?");
+        assert_eq!(observe(seen, first).1, Clock::Doubted);
     }
 }

@@ -38,7 +38,7 @@ mod store;
 mod water;
 
 pub use before::{Before, Later, Original};
-pub use clock::is_possible;
+pub use clock::{Clock, is_possible};
 pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use facts::ROOT;
 pub use lock::Lock;

@@ -15,7 +15,7 @@ use super::set_aside::{self, begin_anew};
 use super::slots::Slots;
 use super::sqlite::SqliteStore;
 use super::water::{self, Water};
-use super::{Lock, Places, RealDisk, Registry, accounts, facts, is_possible, outbox, schema, sync_with_parents};
+use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
@@ -187,9 +187,6 @@ impl SqliteStore {
             facts::set(tx, facts::REBUILT, &now.to_string())?;
             // What an older copy compared, it compared with less mail.
             tx.execute("UPDATE first_look SET recognised = 0", [])?;
-            if is_possible(written) {
-                facts::set(tx, facts::SEEN, &written.as_second().to_string())?;
-            }
             outbox::hold_all(tx, now, HELD)?;
             if let Some(marker) = &known {
                 if facts::get(tx, facts::ROOT)?.is_none() {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::clock::{Seen, is_possible};
+use super::clock::{Clock, Seen, is_possible};
 use super::sqlite::SqliteStore;
 use super::{Owned, accounts, facts, owner};
 use crate::error::{Error, Result};
@@ -30,9 +30,9 @@ pub trait Registry {
     /// Notes one thing that the state knows of itself.
     fn set_fact(&self, name: &str, value: &str) -> Result<()>;
 
-    /// Whether the time is plausible, by the last time that was seen; `agrees`: a server's clock says the same within a day.
+    /// What is to be thought of the time, by the last time that was seen; `agrees`: a server's clock says the same within a day.
     /// Where it is not, nothing irreversible happens.
-    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool>;
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock>;
 
     /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
     fn rebuilt(&self) -> Option<Timestamp>;
@@ -95,13 +95,17 @@ impl Registry for SqliteStore {
         self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
     }
 
-    fn observe(&self, now: Timestamp, agrees: bool) -> Result<bool> {
+    fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock> {
         let before = self.fact(facts::SEEN)?.and_then(|text| Seen::parse(&text));
-        let (seen, believed) = Seen::observe(before, now, agrees);
+        let (seen, thought) = Seen::observe(before, now, agrees);
         if before != Some(seen) {
             self.set_fact(facts::SEEN, &seen.text())?;
         }
-        Ok(believed && is_possible(now) || !Safeguard::PlausibleTime.is_on())
+        Ok(match thought {
+            _ if !Safeguard::PlausibleTime.is_on() => Clock::Plausible,
+            _ if !is_possible(now) => Clock::Doubted,
+            thought => thought,
+        })
     }
 
     fn rebuilt(&self) -> Option<Timestamp> {

@@ -321,6 +321,7 @@ fn a_deferred_message_stays_and_is_kept_after_ten_times() {
 #[test]
 fn a_deferred_message_is_kept_after_a_day() {
     let mut home = Home::new();
+    home.world.is_time_plausible().unwrap();
     home.commit(&[MAIL], later);
     home.world.now = || Timestamp::now() + jiff::SignedDuration::from_hours(25);
     home.commit(&[MAIL], later);

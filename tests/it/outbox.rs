@@ -99,6 +99,12 @@ impl User {
         }
     }
 
+    /// The state has known the time for long.
+    pub fn the_time_is_known(&self) {
+        let db = rusqlite::Connection::open(self.sandbox.home().join("state/state.db")).unwrap();
+        db.execute("UPDATE fact SET value = strftime('%s') WHERE name = 'seen'", []).unwrap();
+    }
+
     /// Changes what is noted of the rows, behind the program's back.
     pub fn change_rows(&self, what: &str) {
         let db = rusqlite::Connection::open(self.sandbox.home().join("state/state.db")).unwrap();

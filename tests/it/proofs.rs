@@ -605,6 +605,44 @@ fn r_f10_a_clock_that_jumps_deletes_nothing_by_its_age() {
     assert_eq!(mailbox.count("INBOX"), 0, "fifteen days are ordinary");
 }
 
+/// Files are dated by the clock of whoever wrote them, so their dates say nothing about that clock.
+#[test]
+fn a_clock_in_the_future_is_not_believed_because_files_have_its_date() {
+    static SECONDS: AtomicI64 = AtomicI64::new(0);
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("retention: {delete_after: 14d}"));
+    let now = || Timestamp::now() + SignedDuration::from_secs(SECONDS.load(Ordering::SeqCst));
+    let client = Client { now, ..client };
+    let ahead = SystemTime::now() + Duration::from_secs(10 * 365 * 86_400);
+    let date_everything = || {
+        let beside = fs::read_dir(client.path("Mail")).unwrap().map(|entry| entry.unwrap().path());
+        for path in beside.chain([client.path("state/water")]).filter(|path| path.is_file()) {
+            fs::File::options().write(true).open(path).unwrap().set_modified(ahead).unwrap();
+        }
+    };
+    client.fetch_well();
+    let backup = back_up(&client);
+    mailbox.add("INBOX", message(2));
+    client.fetch_well();
+    for state in [Some(backup), None] {
+        match state {
+            Some(backup) => put_back(&client, backup),
+            None => fs::remove_file(client.path("state/state.db")).unwrap(),
+        }
+        date_everything();
+        client.fetch();
+        SECONDS.store(10 * 365 * 86_400, Ordering::SeqCst);
+        client.fetch();
+        SECONDS.store(0, Ordering::SeqCst);
+        client.fetch();
+        SECONDS.store(10 * 365 * 86_400, Ordering::SeqCst);
+        client.fetch();
+        SECONDS.store(0, Ordering::SeqCst);
+        assert_eq!(mailbox.count("INBOX"), 2);
+    }
+}
+
 // Walks.
 
 #[test]

@@ -445,6 +445,7 @@ fn a_file_that_nothing_names_goes_after_a_day_and_what_waits_stays() {
         std::fs::File::options().write(true).open(spool.join(name)).unwrap().set_modified(long_ago).unwrap();
     }
     std::fs::remove_file(user.sandbox.home().join("state/pruned")).ok();
+    user.the_time_is_known();
     user.deliver(mail(4, "ho"));
     let left = spooled(&user);
     assert!(left.contains(&waiting) && left.contains(&"young".to_owned()), "{left:?}");
