@@ -361,6 +361,8 @@ pub const DELIVER: &str = message::DELIVERED;
 
 /// How long a delivery waits for another one of the same bytes; then the MTA is asked to try again.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// So long whoever delivers a message goes on to give it (RFC 5321 4.5.4.1 says 4 to 5 days), and some more.
+const GIVEN_AGAIN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
 /// safe, and the caller has to be told at once: until the lock is released, the same bytes given again are the same
@@ -432,9 +434,11 @@ fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String,
     }
 }
 
-/// Where the state was rebuilt or put back, its memory of a delivery may be gone and the file stand here.
+/// Where the state was rebuilt or put back, its memory of a delivery may be gone and the file stand here. Nobody gives a
+/// message again after so many days as that is looked into.
 fn stands_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
-    if world.store.rebuilt().is_none() || !world.walk.is_published(world, key)? {
+    let is_recent = |rebuilt: Timestamp| world.now().duration_since(rebuilt) <= GIVEN_AGAIN;
+    if !world.store.rebuilt().is_some_and(is_recent) || !world.walk.is_published(world, key)? {
         return Ok(false);
     }
     world.store.mark(owned, &[(key.clone(), Remembered::unread(Mark::Here, 0, world.now()))])?;

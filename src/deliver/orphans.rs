@@ -12,6 +12,8 @@ use crate::state::{Disk, Stamp};
 
 /// How deep below the mail root folders are looked for.
 const DEEPEST: usize = 12;
+/// So often a tree is walked at most in which files move.
+const WALKS: usize = 5;
 
 /// A staged file without a journal row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,18 +77,33 @@ pub fn find_staged(disk: &dyn Disk, root: &Path) -> Result<Vec<Orphan>> {
 /// The names of our mail below the mail root, by the tags of their accounts.
 pub type Published = HashMap<String, Arc<HashSet<DeliveryName>>>;
 
-/// The names of our mail that stands below the mail root, whatever flags it has by now: one walk for all accounts.
+/// The names of our mail that stands below the mail root, whatever flags it has by now: for all accounts together.
 pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<Published> {
     let mut found: HashMap<String, HashSet<DeliveryName>> = HashMap::new();
-    search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
-        if let Some((name, tag)) = DeliveryName::of_anybody(file) {
-            match found.get_mut(tag) {
-                Some(names) => _ = names.insert(name),
-                None => _ = found.insert(tag.to_owned(), HashSet::from([name])),
-            }
-        }
+    until_nothing_is_new(|| {
+        let mut new = 0;
+        search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+            let Some((name, tag)) = DeliveryName::of_anybody(file) else { return };
+            let is_new = match found.get_mut(tag) {
+                Some(names) => names.insert(name),
+                None => found.insert(tag.to_owned(), HashSet::from([name])).is_none(),
+            };
+            new += usize::from(is_new);
+        })?;
+        Ok(new)
     })?;
     Ok(found.into_iter().map(|(tag, names)| (tag, Arc::new(names))).collect())
+}
+
+/// A mail reader may move a file out of a folder that was not read yet into one that was. So whoever concludes something
+/// from a name that is missing walks again, until a walk finds nothing that was not found before.
+fn until_nothing_is_new(mut walk: impl FnMut() -> Result<usize>) -> Result<()> {
+    for _ in 0..WALKS {
+        if walk()? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Where our messages stand as they came, whatever flags they have and wherever they were moved: one file each.
@@ -103,12 +120,16 @@ pub fn find_originals(disk: &dyn Disk, root: &Path) -> Result<HashMap<DeliveryNa
 /// The names of all our mail that stands below the mail root, without flags and without the ending of a move.
 pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
-    search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
-        if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
-            let name = file.split(":2,").next().unwrap_or(file);
-            // A moved file speaks for the name that it had before, too.
-            found.extend([name.to_owned(), lasting_name(file).to_owned()]);
-        }
+    until_nothing_is_new(|| {
+        let before = found.len();
+        search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+            if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
+                let name = file.split(":2,").next().unwrap_or(file);
+                // A moved file speaks for the name that it had before, too.
+                found.extend([name.to_owned(), lasting_name(file).to_owned()]);
+            }
+        })?;
+        Ok(found.len() - before)
     })?;
     Ok(found)
 }

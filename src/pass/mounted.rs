@@ -1,6 +1,7 @@
 //! The mail root is the one that the state knows, or nothing is written there: what is missing below another one, such as
 //! the empty mount point of a disk, says nothing about what was published.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -28,11 +29,26 @@ pub fn mounted(world: &World) -> Result<Mounted> {
     let known = world.store.fact(ROOT)?;
     let found = marker(world)?;
     match (known, found) {
-        (Some(known), Some(found)) if known == found.identity => Ok(Mounted(())),
+        (Some(known), Some(found)) if known == found.identity => {
+            adopt_forgotten(world, &found)?;
+            Ok(Mounted(()))
+        }
         (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
         (Some(_), Some(_)) => Err(refused(world, "another mail root stands there")),
         (Some(_), None) => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
         (None, _) => begin(world),
+    }
+}
+
+/// A state that was put back while the root was away learns of its accounts when it returns.
+fn adopt_forgotten(world: &World, marker: &Marker) -> Result<()> {
+    if world.store.rebuilt().is_none() {
+        return Ok(());
+    }
+    let known: HashSet<String> = world.store.accounts()?.into_iter().map(|account| account.space).collect();
+    match marker.accounts.iter().all(|account| known.contains(&account.space)) {
+        true => Ok(()),
+        false => world.store.adopt_accounts(&marker.accounts),
     }
 }
 
@@ -119,8 +135,7 @@ pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
 fn agrees(world: &World) -> Result<bool> {
     let rows = world.store.journal(None, ROWS)?;
     let dir_of = |file: PathBuf| file.parent().map(PathBuf::from);
-    let dirs: std::collections::BTreeSet<PathBuf> =
-        rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
+    let dirs: BTreeSet<PathBuf> = rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
     let below: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.starts_with(world.folders.root())).collect();
     if below.is_empty() {
         return Ok(true);

@@ -1,6 +1,6 @@
 //! Moving: what a refilter run has decided is done in batches, so that no more of it is in memory than one of them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -11,6 +11,7 @@ use super::plan::Decided;
 use super::relocate;
 use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
+use crate::state::Leaving;
 
 /// So many messages are moved in one transaction.
 const BATCH: usize = 100;
@@ -33,6 +34,11 @@ impl Identity {
         let Some(age) = world.disk.age(path).map_err(failed)? else { return Ok(None) };
         let changed = world.now().checked_sub(age).unwrap_or(Timestamp::UNIX_EPOCH);
         Ok(Some(Self { number: world.disk.number(path).map_err(failed)?, changed }))
+    }
+
+    /// The file at that path, which a message leaves.
+    pub(super) fn leaving(self, path: PathBuf) -> Leaving {
+        Leaving { path, number: self.number.map(|(_, inode)| inode) }
     }
 
     /// When the message arrived, as its file says.
@@ -100,7 +106,7 @@ impl<'w> Mover<'w> {
         for (decided, identity) in std::mem::take(&mut self.waiting) {
             match is_unchanged(self.world, &decided, identity)? {
                 true => batch.push(decided),
-                false => self.gone.extend(decided.leaves().iter().map(|file| name_of(file))),
+                false => self.gone.extend(decided.leaves().iter().map(|leaving| name_of(&leaving.path))),
             }
         }
         if batch.is_empty() {
@@ -121,8 +127,8 @@ impl<'w> Mover<'w> {
 
 /// Whether the files are still where they were looked at: a reader may have moved, read or replaced them since.
 fn is_unchanged(world: &World, decided: &Decided, identity: Identity) -> Result<bool> {
-    for file in decided.leaves() {
-        match Identity::of(world, file)? {
+    for leaving in decided.leaves() {
+        match Identity::of(world, &leaving.path)? {
             Some(now) if identity.is_still(now) => {}
             _ => return Ok(false),
         }

@@ -14,7 +14,7 @@ use crate::decision::{Action, Decision, Filing, Place, Version, Write};
 use crate::deliver::{Letters, Plan};
 use crate::error::Result;
 use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
-use crate::state::{About, Before, Entry, Mark, MboxTarget, Original, Owned, Target};
+use crate::state::{About, Before, Entry, Leaving, Mark, MboxTarget, Original, Owned, Target};
 
 /// Why a keyword has no letter.
 const TAKEN: &str = "all 26 keywords of that folder are taken";
@@ -35,12 +35,12 @@ pub(super) struct Here {
     /// The file name that it gets.
     pub(super) name: String,
     /// The files that it leaves.
-    pub(super) leaves: Vec<PathBuf>,
+    pub(super) leaves: Vec<Leaving>,
 }
 
 impl Decided {
     /// The files that it leaves.
-    pub(super) fn leaves(&self) -> &[PathBuf] {
+    pub(super) fn leaves(&self) -> &[Leaving] {
         self.base.as_ref().map_or(&[], |here| &here.leaves)
     }
 

@@ -239,7 +239,7 @@ impl Refilter<'_> {
             about: (field("From"), field("Subject")),
             rule: decided.decision.rule(),
             outcome: decided.decision.to_string(),
-            decided: Decided { base: Some(Here { name, leaves: vec![path] }), ..decided },
+            decided: Decided { base: Some(Here { name, leaves: vec![identity.leaving(path)] }), ..decided },
             identity,
         }
     }

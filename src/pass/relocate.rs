@@ -12,6 +12,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::commit::Committer;
+use super::original::name_of;
 use super::plan::Decided;
 use super::{Decide, Leftovers, World};
 use crate::config::template::Template;
@@ -19,7 +20,7 @@ use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
 use crate::filter::Engine;
 use crate::message::{Key, MOVED, REFILTERED, lasting_name};
-use crate::state::{Owned, Published, Unfinished, as_paths, sync_dirs};
+use crate::state::{Leaving, Owned, Published, Unfinished, as_paths, sync_dirs};
 
 /// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
 /// left half done.
@@ -50,13 +51,14 @@ pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
 const FROM: &str = "moved from ";
 
 /// The files that the message of an unfinished row was to leave.
-fn left_by(world: &World, row: &Unfinished) -> Result<Vec<PathBuf>> {
+fn left_by(world: &World, row: &Unfinished) -> Result<Vec<Leaving>> {
     if !row.leaves.is_empty() {
         return Ok(row.leaves.clone());
     }
     let entry = world.store.entry(row.id)?.filter(|entry| entry.row.run == 0);
     let notes = entry.map(|entry| entry.row.notes).unwrap_or_default();
-    Ok(notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from).collect())
+    let paths = notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from);
+    Ok(paths.map(|path| Leaving { path, number: None }).collect())
 }
 
 /// Where the files of a row are now: in their folders under whatever flags, or wherever a reader or `refilter` moved
@@ -77,7 +79,7 @@ pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Resul
 impl Committer {
     /// Moves a batch. `None`: what the rules read from the state changed meanwhile, and nothing was done.
     pub(super) fn relocate(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
-        let leaves: Vec<PathBuf> = decided.iter().flat_map(|one| one.leaves()).cloned().collect();
+        let leaves: Vec<Leaving> = decided.iter().flat_map(|one| one.leaves()).cloned().collect();
         let Some(published) = self.make_durable(decided)? else { return Ok(None) };
         remove(&self.world, &leaves)?;
         self.finish()?;
@@ -85,9 +87,41 @@ impl Committer {
     }
 }
 
-/// Removes files, durably. One that is gone was moved by a reader meanwhile: then the message is in both places.
-fn remove(world: &World, files: &[PathBuf]) -> Result<()> {
-    for file in files {
+/// Files that a message leaves, known by what they are.
+pub(super) fn leaving(world: &World, files: &[PathBuf]) -> Result<Vec<Leaving>> {
+    let leaving = |path: &PathBuf| {
+        let number = world.disk.number(path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+        Ok(Leaving { path: path.clone(), number: number.map(|(_, inode)| inode) })
+    };
+    files.iter().map(leaving).collect()
+}
+
+/// Where a file is now. A mail reader that marks or moves a message changes the folder and the flags, and keeps the rest of
+/// its name; the file that the message goes to has another ending.
+fn is_now(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
+    let Leaving { path, number: Some(number) } = leaving else { return Ok(vec![leaving.path.clone()]) };
+    let is_it = |path: &Path| matches!(world.disk.number(path), Ok(Some((_, inode))) if inode == *number);
+    if is_it(path) {
+        return Ok(vec![path.clone()]);
+    }
+    let name = name_of(path);
+    let folder = path.parent().and_then(Path::parent).unwrap_or(path);
+    let root = world.folders.root();
+    // Again, because it may move while it is looked for.
+    for (maildir, depth) in [(folder, 0), (root, usize::MAX), (root, usize::MAX)] {
+        let mut found = files_named(&*world.disk, maildir, &name, depth)?;
+        found.retain(|path| is_it(path) && name_of(path) == name);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Removes files, durably.
+fn remove(world: &World, leaves: &[Leaving]) -> Result<()> {
+    let files = leaves.iter().map(|leaving| is_now(world, leaving)).collect::<Result<Vec<_>>>()?.concat();
+    for file in &files {
         super::leftovers::remove(world, file)?;
     }
     let dirs: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
@@ -107,6 +141,32 @@ pub(super) fn moved_name(file_name: &str, key: &Key, now: jiff::Timestamp) -> St
 mod tests {
     use super::*;
     use crate::message::{DeliveryName, Origin};
+
+    /// A reader had the folder open while it was refiltered.
+    #[test]
+    fn a_file_that_its_reader_marks_or_moves_is_known_by_what_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let root = home.path().join("Mail");
+        for folder in ["INBOX", "read"] {
+            ["tmp", "new", "cur"].iter().for_each(|sub| std::fs::create_dir_all(root.join(folder).join(sub)).unwrap());
+        }
+        let store =
+            Arc::new(crate::state::SqliteStore::in_memory(crate::state::Places::new(home.path(), &root)).unwrap());
+        let mail_root = crate::config::MailRoot { path: root.clone(), layout: crate::config::Layout::Fs };
+        let world = World::new(store, Arc::new(crate::state::RealDisk), mail_root, home.path().join("state"));
+        let mut path = root.join("INBOX/new/1.a.host");
+        std::fs::write(&path, "mail").unwrap();
+        let leaving = leaving(&world, std::slice::from_ref(&path)).unwrap().remove(0);
+        std::fs::write(root.join("read/cur/1.a.host,R=0badcafe:2,"), "mail").unwrap();
+        std::fs::write(root.join("read/cur/1.a.host:2,"), "a copy of the user's").unwrap();
+        for to in ["INBOX/new/1.a.host", "INBOX/cur/1.a.host:2,S", "read/cur/1.a.host:2,FS"].map(|to| root.join(to)) {
+            std::fs::rename(&path, &to).unwrap();
+            path = to;
+            assert_eq!(is_now(&world, &leaving).unwrap(), std::slice::from_ref(&path));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(is_now(&world, &leaving).unwrap().is_empty());
+    }
 
     #[test]
     fn a_moved_file_is_still_recognised_and_its_name_does_not_grow() {

@@ -111,11 +111,12 @@ impl<'w> Undoing<'w> {
         let place = Filing { place: Place::Keep, flags: flags.before, version: 0 };
         let why = vec![format!("undo of entry {id}")];
         let decision = Decision { actions: vec![Action::File(place)], why, ..Decision::default() };
+        let leaves = relocate::leaving(self.world, &files)?;
         let here = files.first().map(|file| {
             let name = original::name_of(file);
             let is_ours = is_original && !entry.targets.iter().any(|target| target.staged.contains(MOVED));
             let name = if is_ours { without_version(&name) } else { &name };
-            Here { name: relocate::moved_name(name, &envelope.key, self.world.now()), leaves: files.clone() }
+            Here { name: relocate::moved_name(name, &envelope.key, self.world.now()), leaves }
         });
         let decided = Decided { envelope, message: Arc::new(message), decision, base: here };
         Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))

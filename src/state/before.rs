@@ -24,7 +24,16 @@ pub struct Before {
     /// Its bytes, as far as no folder has them.
     pub original: Original,
     /// The files that it leaves, below the mail root.
-    pub leaves: Vec<PathBuf>,
+    pub leaves: Vec<Leaving>,
+}
+
+/// A file that a message leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Where it was.
+    pub path: PathBuf,
+    /// Its inode, by which it is known when its reader marks or moves it; `None` where that is not known.
+    pub number: Option<u64>,
 }
 
 /// The bytes of a message before rules edited it.
@@ -68,10 +77,11 @@ pub(super) fn insert(tx: &Transaction<'_>, owned: &Owned, places: &Places, id: E
         before.flags.as_ref().map(Flags::to_text),
         run
     ])?;
-    let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO leaving (entry, file, base) VALUES (?1, ?2, ?3)")?;
-    for file in &before.leaves {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        insert.execute(params![id, places.in_root(file), lasting_name(&name)])?;
+    let mut insert =
+        tx.prepare_cached("INSERT OR IGNORE INTO leaving (entry, file, base, number) VALUES (?1, ?2, ?3, ?4)")?;
+    for Leaving { path, number } in &before.leaves {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        insert.execute(params![id, places.in_root(path), lasting_name(&name), number.map(u64::cast_signed)])?;
     }
     Ok(())
 }
@@ -92,9 +102,13 @@ pub(super) fn of(db: &Connection, places: &Places, id: EntryId) -> Sql<Before> {
     Ok(Before { leaves: leaves(db, places, id)?, ..before })
 }
 
-pub(super) fn leaves(db: &Connection, places: &Places, id: EntryId) -> Sql<Vec<PathBuf>> {
-    let mut query = db.prepare_cached("SELECT file FROM leaving WHERE entry = ?1")?;
-    query.query_map([id], |row| Ok(places.of_root(&row.get::<_, String>(0)?)))?.collect()
+pub(super) fn leaves(db: &Connection, places: &Places, id: EntryId) -> Sql<Vec<Leaving>> {
+    let mut query = db.prepare_cached("SELECT file, number FROM leaving WHERE entry = ?1")?;
+    let leaving = |row: &rusqlite::Row<'_>| {
+        let path = places.of_root(&row.get::<_, String>(0)?);
+        Ok(Leaving { path, number: row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned) })
+    };
+    query.query_map([id], leaving)?.collect()
 }
 
 /// The rows that had to do with the files of that name after this one, the oldest first.

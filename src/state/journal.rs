@@ -24,7 +24,7 @@ pub(super) fn newest(db: &Connection, places: &Places, account: Option<&str>, li
     for row in &mut rows {
         row.files.extend(targets(db, places, row.id)?.iter().map(Target::published_path));
         row.files.extend(mboxes(db, places, row.id)?.into_iter().map(|mbox| mbox.file));
-        row.left = before::leaves(db, places, row.id)?;
+        row.left = before::leaves(db, places, row.id)?.into_iter().map(|leaving| leaving.path).collect();
     }
     Ok(rows)
 }

@@ -37,7 +37,7 @@ mod stop;
 mod store;
 mod water;
 
-pub use before::{Before, Later, Original};
+pub use before::{Before, Later, Leaving, Original};
 pub use clock::{Clock, is_possible};
 pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
 pub use facts::ROOT;

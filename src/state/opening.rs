@@ -143,12 +143,19 @@ impl SqliteStore {
         let is_of_before = self.read("asking whether the state is new", facts::is_of_before)?;
         let had_another = !is_of_before && self.had_another()?;
         let identity = random_identity()?;
+        if had_another {
+            water::supersede(self.places.state(), self.places.root());
+        }
         // In one transaction with what follows from it: another process that sees the name takes the state for current.
         match had_another && Safeguard::StateIsCurrent.is_on() {
             true => self.take_up(&identity)?,
             false => self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?,
         }
         self.note_beside(&identity);
+        let level = self.read("asking how far the state is", facts::water)?;
+        if let Some(water) = self.water.get() {
+            water.note(level);
+        }
         Ok(())
     }
 
@@ -169,7 +176,8 @@ impl SqliteStore {
             return Ok(false);
         }
         let level = self.read("asking how far the state is", facts::water)?;
-        Ok(level < self.highest_water())
+        let is_anothers = self.water.get().is_some_and(|water| water.is_anothers(self.places.state()));
+        Ok(is_anothers || level < self.highest_water())
     }
 
     fn take_up(&self, identity: &str) -> Result<()> {

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -26,7 +26,7 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
 }
 
 /// What makes version 1 of nothing, version 2 of version 1, and so on.
-const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS];
+const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS, LEAVING];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -266,6 +266,11 @@ INSERT OR IGNORE INTO seen (origin, id, mark, announced, head_hash, at, missing_
     FROM seen JOIN origin AS spelled ON spelled.origin = seen.origin
     JOIN origin AS whole ON whole.account = spelled.account AND whole.generation = spelled.generation
     WHERE upper(spelled.folder) = 'INBOX' AND spelled.folder <> 'INBOX' AND whole.folder = 'INBOX';
+";
+
+const LEAVING: &str = "
+-- number: the inode of the file, by which it is known when its reader marks or moves it.
+ALTER TABLE leaving ADD COLUMN number INTEGER;
 ";
 
 #[cfg(test)]

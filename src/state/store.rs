@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Before, EntryId, Later, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
+use super::{Before, EntryId, Later, Leaving, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
@@ -222,7 +222,7 @@ pub struct Unfinished {
     /// The mbox files.
     pub mboxes: Vec<MboxTarget>,
     /// The files that it leaves.
-    pub leaves: Vec<PathBuf>,
+    pub leaves: Vec<Leaving>,
     /// The hash of its header block, as far as it is known.
     pub head_hash: Option<[u8; 16]>,
     /// From and Subject, for people.

@@ -56,15 +56,45 @@ impl Water {
 
     /// The number; `None` where another state noted its own, or none.
     fn read(&self, path: &Path) -> Option<u64> {
-        std::fs::read_to_string(path).ok()?.strip_prefix(&self.state)?.trim().parse().ok()
+        read(path).filter(|(state, _)| *state == self.state).map(|(_, level)| level)
     }
+
+    /// Whether another state was at work in the state folder last.
+    pub(super) fn is_anothers(&self, state: &Path) -> bool {
+        read(&beside(state)).is_some_and(|(another, _)| another != self.state)
+    }
+}
+
+/// The name of a state, and its number.
+fn read(path: &Path) -> Option<(String, u64)> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (state, level) = text.trim_end().split_once(' ')?;
+    Some((state.to_owned(), level.parse().ok()?))
+}
+
+/// Raises the number of the state that a new one follows: put back, even with its whole folder, it will be an older one. It
+/// is known by what stands beside the new one, or by being alone in the mail root.
+pub(super) fn supersede(state: &Path, root: &Path) {
+    let (in_root, beside) = (in_root(root), read(&beside(state)));
+    let noted = in_root.iter().filter_map(|path| Some((path, read(path)?)));
+    let before: Vec<_> = match &beside {
+        Some((before, _)) => noted.filter(|(_, (name, _))| name == before).collect(),
+        None => noted.collect(),
+    };
+    if let [(path, (name, level))] = &before[..] {
+        Water::new(name, vec![path.to_path_buf()]).note(level + 1);
+    }
+}
+
+/// What states noted in a mail root.
+fn in_root(root: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    paths.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(IN_ROOT))).collect()
 }
 
 /// When any state was written last, as far as what stands beside it tells.
 pub(super) fn last_written(state: &Path, root: &Path) -> Timestamp {
-    let in_root = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_water = |path: &PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(IN_ROOT));
-    let places = in_root.filter(is_water).chain([beside(state)]);
+    let places = in_root(root).into_iter().chain([beside(state)]);
     let written = places.filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
     written.filter_map(|time| Timestamp::try_from(time).ok()).max().unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -395,6 +395,61 @@ fn a_lost_database_and_a_new_label_are_no_reason_to_fetch_again() {
     let (_server, client) = imap(&mailbox);
     client.fetch_well();
     fs::remove_file(client.path("state/state.db")).unwrap();
+    fetch_as_work(&client);
+    client.mail().assert_holds(&messages);
+}
+
+/// The database was lost, another one was at work, and then the first was found again: alone, or with its folder.
+#[test]
+fn a_database_that_another_one_followed_is_an_older_one() {
+    for with_folder in [false, true] {
+        let (mailbox, _) = filled(1);
+        let (_server, client) = imap(&mailbox);
+        client.fetch_well();
+        let backup = back_up(&client);
+        let water = fs::read(client.path("state/water")).unwrap();
+        fs::remove_file(client.path("state/state.db")).unwrap();
+        if with_folder {
+            fs::remove_file(client.path("state/water")).unwrap();
+        }
+        mailbox.add("INBOX", message(2));
+        client.fetch_well();
+        read_all(&client);
+        put_back(&client, backup);
+        if with_folder {
+            fs::write(client.path("state/water"), water).unwrap();
+        }
+        client.fetch_well();
+        assert_eq!((copies(&client, "number 1"), copies(&client, "number 2")), (1, 1), "{:?}", client.subjects());
+    }
+}
+
+/// A database from before the account's first run, put back while the disk with the mail was not mounted.
+#[test]
+fn a_state_that_was_put_back_without_the_root_learns_of_its_accounts_when_that_returns() {
+    let (mailbox, messages) = filled(3);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    let backup = back_up(&client);
+    mailbox.add("INBOX", message(77));
+    client.fetch_well();
+    put_back(&client, backup);
+    let of_accounts = ["account", "origin", "seen", "first_look", "target", "journal"];
+    let forget = of_accounts.map(|table| format!("DELETE FROM {table};")).concat();
+    db(&client).execute_batch(&forget).unwrap();
+    let (root, away) = (client.path("Mail"), client.path("Away"));
+    fs::rename(&root, &away).unwrap();
+    fs::create_dir(&root).unwrap();
+    assert_eq!(client.fetch().errors.len(), 1);
+    fs::remove_dir(&root).unwrap();
+    fs::rename(&away, &root).unwrap();
+    fetch_as_work(&client);
+    let expected: Vec<String> = messages.into_iter().chain([message(77)]).collect();
+    client.mail().assert_holds(&expected);
+}
+
+/// With the account under another label.
+fn fetch_as_work(client: &Client) {
     let yaml = fs::read_to_string(client.path("config.yaml")).unwrap();
     let renamed = client.path("renamed.yaml");
     fs::write(&renamed, yaml.replace("\n  me:\n", "\n  work:\n")).unwrap();
@@ -402,7 +457,6 @@ fn a_lost_database_and_a_new_label_are_no_reason_to_fetch_again() {
     let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
     let output = sandbox.run(&["--allow-root", "-c", renamed.to_str().unwrap(), "fetch"]);
     assert_eq!(output.code, 0, "{output}");
-    client.mail().assert_holds(&messages);
 }
 
 // Identity.

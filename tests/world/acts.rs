@@ -36,7 +36,7 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
                     let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
                 }
                 if let Act::Reader(salt) = job.begin.act {
-                    reader::read(scene, &mut Seed::of(salt, 0), step.beside.iter().any(|begin| begin.act.moves()));
+                    reader::read(scene, &mut Seed::of(salt, 0));
                 }
                 for (order, mail) in &job.orders {
                     mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));

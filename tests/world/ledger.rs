@@ -33,8 +33,6 @@ pub enum Excuse {
     Faulty,
     /// All ids of its server changed, or it has the id of another one. Whoever lost the state knows it no more.
     OtherId,
-    /// Its reader moved it while the program may have been moving it too.
-    Moved,
 }
 
 #[derive(Clone, Debug)]
@@ -51,12 +49,12 @@ pub struct Entry {
 impl Entry {
     /// Its server gives it as it should, and nobody else had a hand in it.
     pub fn is_given(&self) -> bool {
-        self.excuses.iter().all(|excuse| matches!(excuse, Excuse::OtherId | Excuse::Moved))
+        self.excuses.iter().all(|excuse| matches!(excuse, Excuse::OtherId))
     }
 
     /// Others have seen to it that it need not be here.
     pub fn may_be_gone(&self) -> bool {
-        self.excuses.iter().any(|excuse| !matches!(excuse, Excuse::Faulty | Excuse::OtherId | Excuse::Moved))
+        self.excuses.iter().any(|excuse| !matches!(excuse, Excuse::Faulty | Excuse::OtherId))
     }
 }
 

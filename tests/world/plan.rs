@@ -74,13 +74,6 @@ pub enum Act {
     Reader(u64),
 }
 
-impl Act {
-    /// It may move mail from folder to folder; `fetch` and `run` do what `maintenance` says.
-    pub fn moves(&self) -> bool {
-        matches!(self, Act::Fetch | Act::Run(_) | Act::Refilter(_) | Act::Maintain | Act::Undo(_))
-    }
-}
-
 #[derive(Clone, Debug)]
 pub struct Begin {
     pub act: Act,

@@ -10,8 +10,7 @@ use crate::scene::Scene;
 use crate::seed::Seed;
 use crate::sight::{AWAY, ROOT};
 
-/// `moves_too`: the program may be moving mail at the same time.
-pub fn read(scene: &Scene, seed: &mut Seed, moves_too: bool) {
+pub fn read(scene: &Scene, seed: &mut Seed) {
     let root = scene.home().join(ROOT);
     for _ in 0..seed.between(3, 40) {
         if scene.home().join(AWAY).exists() {
@@ -19,13 +18,13 @@ pub fn read(scene: &Scene, seed: &mut Seed, moves_too: bool) {
         }
         let files = files(&root);
         if !files.is_empty() {
-            handle(scene, &root, &files[seed.below(files.len())], seed, moves_too);
+            handle(scene, &root, &files[seed.below(files.len())], seed);
         }
         std::thread::sleep(Duration::from_millis(seed.below(12) as u64));
     }
 }
 
-fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed, moves_too: bool) {
+fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed) {
     let Some(name) = file.file_name().and_then(|name| name.to_str()) else { return };
     let Some(folder) = file.parent().and_then(Path::parent) else { return };
     let unique = name.split(":2,").next().unwrap_or(name);
@@ -43,9 +42,6 @@ fn handle(scene: &Scene, root: &Path, file: &Path, seed: &mut Seed, moves_too: b
         }
         _ => folder.join("cur"),
     };
-    if moves_too {
-        scene.ledger.excuse(&token, Excuse::Moved);
-    }
     let _ = fs::rename(file, target.join(format!("{unique}:2,S")));
 }
 

@@ -74,13 +74,10 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
     let is_unknown =
         has_mbox || kind.is_only_told() || kind == Kind::Discard || entry.excuses.contains(&Excuse::OtherId);
-    // Who moves a message finds the original moved away by its reader: it is in both places (src/pass/relocate.rs).
-    let is_moved = entry.excuses.contains(&Excuse::Moved);
     // A move that was interrupted is finished from its record; with the state its record is lost, and both files stay.
     let is_half_moved = states > 0 && it.filed().any(|seen| seen.path.contains(",R="));
     let is_given_up = kind == Kind::ForwardCopy && ledger.has_given_up();
     let more = entry.more
-        + usize::from(is_moved)
         + usize::from(is_half_moved)
         + usize::from(is_given_up)
         + usize::from(is_redone)
