@@ -25,6 +25,7 @@ mod forwards;
 mod hostile;
 mod hostile_mail;
 mod imap;
+mod injected;
 mod injection;
 mod kill;
 mod layers;

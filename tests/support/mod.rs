@@ -14,6 +14,7 @@
 //! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
 //! | the binary | [`sandbox::Sandbox`] |
+//! | the binary on a disk that fails at the n-th call | [`injector::Injector`] |
 //! | what was delivered | [`maildir::Maildirs`] |
 
 // Two binaries include this folder (the integration tests and examples/demo.rs) and each uses only a part of it.
@@ -30,6 +31,7 @@ pub mod imap_folders;
 pub mod imap_search;
 pub mod imap_server;
 pub mod imap_syntax;
+pub mod injector;
 pub mod mailbox;
 pub mod maildir;
 pub mod pop3_server;

@@ -35,7 +35,16 @@ pub struct Sandbox {
 impl Sandbox {
     /// The path of the binary comes from the caller: only an integration test knows `CARGO_BIN_EXE_mailsluice`.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        let home = TempDir::with_prefix("mailsluice-test-").unwrap();
+        Self::at(program, TempDir::with_prefix("mailsluice-test-").unwrap())
+    }
+
+    /// In memory where the system has such a folder: a sync to a real disk would be most of the time of a test.
+    pub fn in_memory(program: impl Into<PathBuf>) -> Self {
+        let folder = tempfile::Builder::new().prefix("mailsluice-test-").tempdir_in("/dev/shm");
+        Self::at(program, folder.or_else(|_| TempDir::with_prefix("mailsluice-test-")).unwrap())
+    }
+
+    fn at(program: impl Into<PathBuf>, home: TempDir) -> Self {
         fs::set_permissions(home.path(), Permissions::from_mode(0o700)).unwrap();
         Sandbox { program: program.into(), home, environment: Vec::new(), deadline: DEADLINE }
     }
@@ -98,13 +107,7 @@ impl Sandbox {
 
     /// And leaves it running, with this standard input.
     pub fn spawn_with_stdin(&self, arguments: &[&str], input: impl AsRef<[u8]>) -> Running {
-        let mut running = self.start(arguments, Stdio::piped());
-        let mut stdin = running.child.stdin.take().unwrap();
-        let input = input.as_ref().to_vec();
-        // Beside the reading: a program that writes before it has read all must not block us both. It may also
-        // close its input early.
-        std::thread::spawn(move || _ = stdin.write_all(&input));
-        running
+        self.start(arguments, Stdio::piped()).fed(input)
     }
 
     /// And leaves it running: to kill it, or to run two at once.
@@ -124,17 +127,36 @@ impl Sandbox {
         command
     }
 
+    /// A command from [`Self::command`], changed as its caller likes, to its end.
+    pub fn run_command(&self, command: Command, input: impl AsRef<[u8]>) -> Output {
+        self.launch(command, Stdio::piped()).fed(input).wait()
+    }
+
     fn start(&self, arguments: &[&str], stdin: Stdio) -> Running {
-        let mut child = self
-            .command(arguments)
+        self.launch(self.command(arguments), stdin)
+    }
+
+    fn launch(&self, mut command: Command, stdin: Stdio) -> Running {
+        let program = command.get_program().to_owned();
+        let mut child = command
             .stdin(stdin)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display()));
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", program.display()));
         let stdout = Some(read_aside(child.stdout.take().unwrap()));
         let stderr = Some(read_aside(child.stderr.take().unwrap()));
-        let command = arguments.join(" ");
-        Running { child, stdout, stderr, command, end: Instant::now() + self.deadline }
+        let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        Running { child, stdout, stderr, command: arguments.join(" "), end: Instant::now() + self.deadline }
     }
+}
+
+/// Whether a program still runs that has one of these as its HOME: a child that outlives who started it.
+pub fn is_at_home(homes: &[&Path]) -> bool {
+    let homes: Vec<Vec<u8>> = homes.iter().map(|home| format!("HOME={}", home.display()).into_bytes()).collect();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.into_iter().any(|process| {
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| homes.iter().any(|home| home == variable))
+    })
 }
 
 fn read_aside(mut stream: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
@@ -155,6 +177,15 @@ pub struct Running {
 }
 
 impl Running {
+    fn fed(mut self, input: impl AsRef<[u8]>) -> Self {
+        let mut stdin = self.child.stdin.take().unwrap();
+        let input = input.as_ref().to_vec();
+        // Beside the reading: a program that writes before it has read all must not block us both. It may also
+        // close its input early.
+        std::thread::spawn(move || _ = stdin.write_all(&input));
+        self
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

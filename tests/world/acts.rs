@@ -14,6 +14,7 @@ use crate::reader;
 use crate::scene::Scene;
 use crate::seed::Seed;
 use crate::sight::STATE;
+use crate::support::injector::injector;
 use crate::tools::tools;
 
 /// One program, or several one after the other.
@@ -86,7 +87,7 @@ fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Jo
     };
     for (order, _) in &mut orders {
         let is_injected = matches!(begin.end, End::Inject { .. });
-        order.end = if is_injected && tools().injector.is_none() { End::Own } else { begin.end.clone() };
+        order.end = if is_injected && injector().is_none() { End::Own } else { begin.end.clone() };
         order.stop = begin.stop;
         order.clock = if tools().clock.is_some() { step.clock } else { 0 };
         order.since = since;

@@ -1,14 +1,15 @@
 //! Running the program: to its end, or to another one.
 
 use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::scene::Scene;
+use crate::support::injector::{Fault, injector};
 use crate::tools::tools;
 
 /// What runs longer than this is killed, and that is a fault. A server that says nothing, or the lock of an mbox whose holder was killed, is waited for two minutes.
@@ -113,14 +114,10 @@ pub fn start(scene: &Scene, order: Order, number: usize) -> Running {
 fn command(scene: &Scene, order: &Order) -> Command {
     let words: Vec<&str> = ["--allow-root"].into_iter().chain(order.arguments.iter().map(String::as_str)).collect();
     let plain = scene.sandbox.command(&words);
-    let mut command = match (&order.end, &tools().injector) {
+    let mut command = match (&order.end, injector()) {
         (End::Inject { calls, nth, what }, Some(injector)) => {
-            let mut command = Command::new(injector);
-            command.args(["-s", calls, "-n", &nth.to_string(), "-a", what, "-l", "/dev/null", "-p"]);
-            command.arg(scene.home()).arg("--").arg(plain.get_program()).args(plain.get_args());
-            let set = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
-            command.env_clear().envs(set).current_dir(scene.home()).process_group(0);
-            command
+            let fault = Fault { calls: (*calls).to_owned(), nth: *nth, what: (*what).to_owned() };
+            injector.around(&plain, &fault, scene.home(), Path::new("/dev/null"))
         }
         _ => plain,
     };

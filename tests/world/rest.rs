@@ -8,6 +8,7 @@ use crate::changes::{History, put_right};
 use crate::program::{Ended, Order, run};
 use crate::scene::Scene;
 use crate::sight::{ROOT, STATE};
+use crate::support::sandbox::is_at_home;
 
 const ROUNDS: usize = 14;
 /// What `deliver` and `sendmail` leave running has so long.
@@ -91,17 +92,7 @@ pub fn remove_dead_locks(scene: &Scene) {
 /// Programs of this world that still run: children that outlive who started them.
 pub fn wait_for_children(scene: &Scene) {
     let begun = Instant::now();
-    while has_children(scene) && begun.elapsed() < PATIENCE {
+    while is_at_home(&[scene.home(), &scene.link]) && begun.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-fn has_children(scene: &Scene) -> bool {
-    let home = format!("HOME={}\0", scene.home().display()).into_bytes();
-    let link = format!("HOME={}\0", scene.link.display()).into_bytes();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    processes.into_iter().any(|process| {
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        [&home, &link].iter().any(|wanted| environment.windows(wanted.len()).any(|part| part == &wanted[..]))
-    })
 }

@@ -1,14 +1,14 @@
-//! What the world needs of the machine: a C compiler, ptrace and preloaded libraries. What is refused is left out.
+//! What the world needs of the machine: a C compiler and preloaded libraries. What is refused is left out.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
+use crate::support::injector::compile;
+
 pub struct Tools {
-    /// Makes system calls fail, or kills at one of them.
-    pub injector: Option<PathBuf>,
     /// Moves the clock.
     pub clock: Option<PathBuf>,
     /// Goes with the test program, which never drops it.
@@ -20,33 +20,13 @@ pub fn tools() -> &'static Tools {
     static TOOLS: OnceLock<Tools> = OnceLock::new();
     TOOLS.get_or_init(|| {
         let folder = TempDir::with_prefix("mailsluice-tools-").unwrap();
-        let source = |name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools").join(name);
-        let injector = folder.path().join("fault-injector");
         let clock = folder.path().join("clock.so");
-        let injector = compile(&["-O1"], &source("fault-injector.c"), &injector).filter(|path| can_inject(path));
-        let clock = compile(&["-shared", "-fPIC", "-O1"], &source("clock.c"), &clock).filter(|path| can_move(path));
-        if injector.is_none() {
-            println!("world: no faults of the disk: there is no C compiler, or ptrace is refused");
-        }
+        let clock = compile(&["-shared", "-fPIC", "-O1"], "clock.c", &clock).filter(|path| can_move(path));
         if clock.is_none() {
             println!("world: the clock is not moved: there is no C compiler, or nothing can be preloaded");
         }
-        Tools { injector, clock, _folder: folder }
+        Tools { clock, _folder: folder }
     })
-}
-
-fn compile(options: &[&str], source: &Path, target: &Path) -> Option<PathBuf> {
-    let mut compiler = Command::new("cc");
-    compiler.args(options).arg("-o").arg(target).arg(source).arg("-ldl").stdout(Stdio::null()).stderr(Stdio::null());
-    compiler.status().ok()?.success().then(|| target.to_owned())
-}
-
-/// A `cat` whose read fails must fail.
-fn can_inject(injector: &Path) -> bool {
-    let mut command = Command::new(injector);
-    command.args(["-s", "openat", "-n", "1", "-a", "err:EIO", "-p", "/proc/version", "-l", "/dev/null", "--"]);
-    command.args(["cat", "/proc/version"]).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.code() == Some(1))
 }
 
 fn can_move(clock: &Path) -> bool {

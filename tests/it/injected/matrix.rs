@@ -1,0 +1,162 @@
+//! Every call, every fault, every point: one trial each, and the table of what came of them.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::judge;
+use super::scenario::Scenario;
+use super::stage::Stage;
+use crate::support::injector::Fault;
+use crate::support::sandbox::Output;
+
+/// A call, and all that the system has under this name.
+pub const CALLS: [(&str, &str); 8] = [
+    ("fsync", "fsync,fdatasync"),
+    ("rename", "rename,renameat,renameat2"),
+    ("link", "link,linkat"),
+    ("write", "write,writev"),
+    ("pwrite64", "pwrite64"),
+    ("openat", "openat,open"),
+    ("unlink", "unlink,unlinkat"),
+    ("mkdir", "mkdir,mkdirat"),
+];
+pub const FAULTS: [&str; 3] = ["EIO", "ENOSPC", "kill"];
+
+/// Which of the points are tried.
+#[derive(Clone, Debug)]
+pub enum Form {
+    Every,
+    /// Each so many-th, and at least one.
+    Some(usize),
+    /// `fsync EIO 17`.
+    One(String),
+}
+
+/// What was tried, and what is wrong.
+#[derive(Debug, Default)]
+pub struct Matrix {
+    pub table: String,
+    pub tried: usize,
+    pub hit: usize,
+    pub bad: Vec<String>,
+}
+
+pub struct Trial {
+    pub hit: Option<String>,
+    pub wrong: Vec<String>,
+    /// What ran, for whoever looks into it.
+    story: String,
+}
+
+pub fn matrix(scenario: &Scenario, form: &Form) -> Matrix {
+    let stage = scenario.prepare();
+    let mut matrix = Matrix::default();
+    let clean = try_without_fault(scenario, &stage);
+    let of = |names: &str| clean.iter().filter(|call| names.split(',').any(|name| name == *call)).count();
+    for (row, (call, names)) in CALLS.iter().enumerate() {
+        for (column, fault) in FAULTS.iter().enumerate() {
+            // Another offset in each place, so that over all of them many points have their turn.
+            let points = form.points(call, fault, of(names), row * 7 + column * 11);
+            let what = if *fault == "kill" { (*fault).to_owned() } else { format!("err:{fault}") };
+            let (mut hit, mut bad) = (0, 0);
+            for nth in &points {
+                let injected = Fault { calls: (*names).to_owned(), nth: *nth, what: what.clone() };
+                let trial = attempt(scenario, &stage, &injected);
+                hit += usize::from(trial.hit.is_some());
+                if !trial.wrong.is_empty() {
+                    bad += 1;
+                    let at = trial.hit.unwrap_or_default();
+                    let wrong = trial.wrong.join("\n    ");
+                    let name = scenario.name;
+                    let text = format!("{name}: {call} {fault} {nth} ({at})\n    {wrong}\n{}", trial.story);
+                    println!("{text}");
+                    matrix.bad.push(text);
+                }
+            }
+            matrix.tried += points.len();
+            matrix.hit += hit;
+            let never = if of(names) == 0 { "  never made" } else { "" };
+            let row = (scenario.name, call, fault, of(names), points.len(), hit, bad);
+            let (name, call, fault, made, tried, hit, bad) = row;
+            let line = format!("{name:<12} {call:<9} {fault:<7} {made:>5} {tried:>6} {hit:>5} {bad:>4}{never}");
+            let _ = writeln!(matrix.table, "{line}");
+        }
+    }
+    matrix
+}
+
+pub const HEAD: &str = "scenario     call      fault    made  tried   hit  bad";
+
+impl Form {
+    fn points(&self, call: &str, fault: &str, made: usize, offset: usize) -> Vec<usize> {
+        match self {
+            Self::Every => (1..=made).collect(),
+            Self::Some(stride) => (1 + offset % made.clamp(1, *stride)..=made).step_by(*stride).collect(),
+            Self::One(point) => {
+                let nth = point.strip_prefix(&format!("{call} {fault} ")).and_then(|nth| nth.parse().ok());
+                nth.into_iter().collect()
+            }
+        }
+    }
+}
+
+/// The names of the calls that it makes.
+fn try_without_fault(scenario: &Scenario, prepared: &Stage) -> Vec<String> {
+    let stage = prepared.copy();
+    let names: Vec<&str> = CALLS.iter().map(|(_, names)| *names).collect();
+    let made = stage.calls(&names.join(","), scenario.arguments, &scenario.input());
+    let (ran, rests) = scenario.rest(&stage, 0);
+    let wrong = judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), None);
+    assert!(rests && wrong.is_empty(), "{}, without a fault: {wrong:#?}\n{ran:#?}", scenario.name);
+    made
+}
+
+/// A trial that panics, such as one that does not end, is bad too.
+fn attempt(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
+    catch_unwind(AssertUnwindSafe(|| trial(scenario, prepared, fault))).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        Trial { hit: None, wrong: vec![format!("PANIC of the test: {said}")], story: String::new() }
+    })
+}
+
+/// A copy of the home, the run with the fault, runs without until they rest, and the verdict.
+pub fn trial(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
+    let stage = prepared.copy();
+    let (output, hit) = stage.run_with(fault, scenario.arguments, &scenario.input());
+    let mut wrong = promised(scenario, &stage, &output);
+    let told = stage.relay.mails();
+    let (ran, rests) = scenario.rest(&stage, output.code);
+    if !rests {
+        wrong.push("it does not come to rest".to_owned());
+    }
+    // Between the relay's yes and its record nobody knows: docs/durability.md, The outbox.
+    let is_killed = fault.what == "kill";
+    let excused = told.last().filter(|_| is_killed).and_then(|taken| super::mail::number(&taken.message()));
+    wrong.extend(judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), excused));
+    wrong.extend(stage.too_early().iter().map(|number| format!("DELETED TOO EARLY on the server: {number}")));
+    for output in std::iter::once(&output).chain(&ran) {
+        if output.code == 101 || output.stderr.contains("panicked at") {
+            wrong.push(format!("it panicked: {}", output.stderr));
+        }
+    }
+    let mut story = format!("  with the fault: {output}\n");
+    ran.iter().for_each(|output| story += &format!("  then: {output}\n"));
+    let _ = writeln!(story, "  notices: {:?}", judge::notices(stage.home()));
+    Trial { hit, wrong, story }
+}
+
+/// What an exit code of 0 promises.
+fn promised(scenario: &Scenario, stage: &Stage, output: &Output) -> Vec<String> {
+    if output.code != 0 {
+        return Vec::new();
+    }
+    let told = stage.relay.mails();
+    if scenario.takes_input() {
+        let numbers = scenario.wanted().into_keys().map(|(_, number)| number);
+        let nowhere = judge::nowhere(stage.home(), &told, numbers);
+        return nowhere.iter().map(|number| format!("0, and NOWHERE: {number}")).collect();
+    }
+    let found = judge::standing(stage.home(), &told);
+    let missing = scenario.wanted().into_keys().filter(|key| !found.contains_key(key));
+    missing.map(|(place, number)| format!("0, and not done: {number} in {place:?}")).collect()
+}
