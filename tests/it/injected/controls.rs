@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::judge;
+use super::judge::{self, Excuse};
 use super::mail::Place;
 use super::matrix::{CALLS, FAULTS, trial};
 use super::scenario::{SCENARIOS, Scenario};
@@ -24,7 +24,7 @@ fn a_loss_a_double_a_half_and_a_leftover_are_seen() {
         let (ran, rests) = scenario.rest(&stage, 0);
         assert!(rests, "{ran:#?}");
         change(stage.home());
-        let wrong = judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), None);
+        let wrong = judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), Excuse::default());
         wrong.iter().filter_map(|line| line.split(':').next().map(str::to_owned)).collect::<Vec<_>>()
     };
     let file = |home: &std::path::Path, folder: &str| {

@@ -45,7 +45,7 @@ fn parts(mbox: &[u8]) -> Vec<Vec<u8>> {
     parts.filter_map(|part| part.split_once('\n')).map(|(_, message)| message.as_bytes().to_vec()).collect()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).map(|entry| entry.path()).collect()
 }
@@ -64,16 +64,32 @@ pub fn standing(home: &Path, told: &[Taken]) -> Standing {
     })
 }
 
-/// Everything that is not as it is wanted, once nothing moves any more. One more copy of what is `excused` may stand
-/// at the relay.
-pub fn wrong(home: &Path, told: &[Taken], wanted: &Standing, excused: Option<usize>) -> Vec<String> {
+/// Copies more than are wanted that docs/durability.md allows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Excuse {
+    /// The relay had it, and nobody could note that any more: it may come once more.
+    pub told: Option<usize>,
+    /// Whoever gave it heard no answer and gave it again: both may have been taken.
+    pub given_twice: Option<usize>,
+}
+
+impl Excuse {
+    fn copies(self, place: &Place, number: usize) -> usize {
+        let is_told_again = *place == Place::Relay && self.told == Some(number);
+        let may_stand = matches!(place, Place::Relay | Place::Spool) || *place == Place::folder("Recovered");
+        usize::from(is_told_again) + usize::from(may_stand && self.given_twice == Some(number))
+    }
+}
+
+/// Everything that is not as it is wanted, once nothing moves any more.
+pub fn wrong(home: &Path, told: &[Taken], wanted: &Standing, excuse: Excuse) -> Vec<String> {
     let halves = look(home, told).into_iter().filter(|seen| !seen.is_whole);
     let mut wrong: Vec<String> = halves.map(|seen| format!("HALF: {} in {:?}", seen.number, seen.place)).collect();
     let found = standing(home, told);
     for (place, number) in wanted.keys().chain(found.keys()).collect::<BTreeSet<_>>() {
         let key = (place.clone(), *number);
         let (wants, has) = (wanted.get(&key).copied().unwrap_or(0), found.get(&key).copied().unwrap_or(0));
-        let may = wants + usize::from(*place == Place::Relay && Some(*number) == excused);
+        let may = wants + excuse.copies(place, *number);
         let what = match () {
             () if has < wants && !found.keys().any(|(_, other)| other == number) => "LOST",
             () if has < wants => "MISSING",

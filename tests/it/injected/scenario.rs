@@ -1,9 +1,10 @@
 //! What runs, over what home, and where all mail is to stand in the end.
 
 use std::fs;
+use std::time::{Duration, SystemTime};
 
 use super::judge;
-use super::mail::{Place, RULES, Standing, message, places, wanted};
+use super::mail::{Place, RULES, Standing, message, places, wanted, word};
 use super::stage::{Source, Stage};
 use crate::support::sandbox::Output;
 
@@ -26,7 +27,7 @@ pub struct Scenario {
     source: Source,
     prepare: fn(&Stage),
     pub arguments: &'static [&'static str],
-    input: Option<usize>,
+    pub input: Option<usize>,
     wanted: fn() -> Standing,
 }
 
@@ -88,7 +89,7 @@ pub const SCENARIOS: [Scenario; 8] = [
         prepare: refiltered,
         arguments: &["undo", "--run", "1"],
         input: None,
-        wanted: || wanted(MOVING[..4].iter().copied(), |_| vec![Place::folder("INBOX")]),
+        wanted: || wanted(MOVING[..4].iter().copied(), back),
     },
     Scenario {
         name: "queue run",
@@ -99,6 +100,12 @@ pub const SCENARIOS: [Scenario; 8] = [
         wanted: || wanted(WAITING, places),
     },
 ];
+
+/// All in the inbox again. What was discarded stays in the spool as long as its entry in the journal.
+fn back(number: usize) -> Vec<Place> {
+    let spool = (word(number) == "rubbish").then_some(Place::Spool);
+    [Place::folder("INBOX")].into_iter().chain(spool).collect()
+}
 
 fn fetched_earlier(stage: &Stage) {
     stage.config(RULES, "keep");
@@ -172,5 +179,21 @@ impl Scenario {
             }
         }
         (ran, false)
+    }
+
+    /// What nobody could remove from the spool any more is removed, or filed, by the daily pruning of files that were
+    /// written over a day ago: that day passes here. None when there is no such file.
+    pub fn a_day_later(&self, stage: &Stage) -> Option<Output> {
+        let (found, wanted) = (judge::standing(stage.home(), &stage.relay.mails()), self.wanted());
+        let is_left = |(key, has): (&(Place, usize), &usize)| key.0 == Place::Spool && wanted.get(key) != Some(has);
+        if !found.iter().any(is_left) {
+            return None;
+        }
+        let two_days_ago = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+        for file in judge::files(&stage.home().join("state/spool")) {
+            fs::File::options().write(true).open(file).unwrap().set_modified(two_days_ago).unwrap();
+        }
+        let _ = fs::remove_file(stage.home().join("state/pruned"));
+        Some(stage.run(&["deliver"], "Subject: another day\n\nIt prunes before it delivers.\n"))
     }
 }
