@@ -1,5 +1,5 @@
 # make test    install what the tests need and run every test
-# make crash   the long form of the crash tests: every pair of crash points, hundreds of kills
+# make crash   the long form of the crash tests: every pair of crash points, hundreds of kills, every fault of the disk
 # make world   half an hour of worlds from seeds; MAILSLUICE_WORLD=SECONDS and MAILSLUICE_WORLD_FROM=SEED set others
 # make mutants takes one safeguard away at a time and lets the world find it
 # make audit   licences, bans, advisories and sources of the dependencies (needs cargo-deny)
@@ -13,7 +13,7 @@ test: deps
 	@[ "$$(id -u)" != 0 ] || cargo test --quiet --locked --test it -- a_real_postfix
 
 crash: deps
-	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill::
+	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill:: injected::
 
 world: deps
 	@MAILSLUICE_WORLD=$${MAILSLUICE_WORLD:-1800} tests/run cargo test --locked --test world -- --nocapture no_mail_is_lost
