@@ -85,7 +85,10 @@ fn record(world: &World, message: Message, telling: Telling) -> Result<i64> {
     let mut committer = Committer::new(world, &owned, SUBMITTED, engine, Template::inbox());
     let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
     let published = committer.make_durable(vec![decided])?.unwrap_or_default();
-    committer.finish()?;
+    if let Err(e) = committer.finish() {
+        // It is in the outbox. Who heard of an error would give it again, and it would go out twice.
+        tracing::warn!("{e}");
+    }
     let first = published.ids().next();
     first.ok_or_else(|| Error::transient(Kind::State, "putting the message into the outbox"))
 }

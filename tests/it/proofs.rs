@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::stage::{Account, Client, complaints, filled, mailbox, message};
 use crate::support::faults::{Faults, MessageFault};
 use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::injector::{Fault, injector};
 use crate::support::mailbox::{Incoming, Mailbox};
 use crate::support::maildir::Maildirs;
 use crate::support::pop3_server::{Pop3Options, Pop3Server};
@@ -712,4 +713,26 @@ fn a_b17_a_folder_that_is_reached_twice_is_visited_once() {
     client.fetch_well();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(client.subjects().len(), messages.len());
+}
+
+// Exit codes.
+
+/// It said 75 when only the last note of the transaction failed: whoever gave the message again sent it twice.
+#[test]
+fn what_sendmail_refuses_does_not_wait_in_the_outbox() {
+    let Some(injector) = injector() else { return };
+    for nth in 1.. {
+        let sandbox = Sandbox::in_memory(env!("CARGO_BIN_EXE_mailsluice"));
+        sandbox.config("maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\n");
+        let fault = Fault { calls: "fsync,fdatasync".to_owned(), nth, what: "err:EIO".to_owned() };
+        let log = sandbox.home().join("hit");
+        let plain = sandbox.command(&["--allow-root", "sendmail", "you@far.example"]);
+        let output = sandbox.run_command(injector.around(&plain, &fault, sandbox.home(), &log), message(1));
+        let waits = sandbox.run(&["--allow-root", "--json", "queue", "list"]).stdout.lines().count();
+        assert_eq!(usize::from(output.code == 0), waits, "{}: {output}", sandbox.read("hit"));
+        if sandbox.read("hit").starts_with("count ") {
+            assert!(nth > 10, "{nth}");
+            break;
+        }
+    }
 }

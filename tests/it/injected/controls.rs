@@ -4,7 +4,7 @@ use std::fs;
 
 use super::judge::{self, Excuse};
 use super::mail::Place;
-use super::matrix::{CALLS, FAULTS, trial};
+use super::matrix::{CALLS, FAULTS, trial, what};
 use super::scenario::{SCENARIOS, Scenario};
 use crate::support::injector::{Fault, injector};
 use crate::support::maildir::Maildirs;
@@ -60,8 +60,7 @@ fn what_is_injected_is_hit() {
     for (name, calls) in CALLS.into_iter().filter(|(name, _)| *name != "link") {
         for fault in FAULTS {
             let stage = prepared.copy();
-            let what = if fault == "kill" { fault.to_owned() } else { format!("err:{fault}") };
-            let fault = Fault { calls: calls.to_owned(), nth: 1, what };
+            let fault = Fault { calls: calls.to_owned(), nth: 1, what: what(fault) };
             let (output, hit) = stage.run_with(&fault, scenario.arguments, "");
             assert!(hit.is_some(), "{name}: {fault:?}: {output}");
             assert_eq!(output.code == 137, fault.what == "kill", "{name}: {output}");

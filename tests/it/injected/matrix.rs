@@ -53,37 +53,57 @@ pub fn matrix(scenario: &Scenario, form: &Form) -> Matrix {
     let stage = scenario.prepare();
     let mut matrix = Matrix::default();
     let clean = try_without_fault(scenario, &stage);
-    let of = |names: &str| clean.iter().filter(|call| names.split(',').any(|name| name == *call)).count();
-    for (row, (call, names)) in CALLS.iter().enumerate() {
-        for (column, fault) in FAULTS.iter().enumerate() {
+    for (row, (call, names)) in CALLS.into_iter().enumerate() {
+        let variants = variants(names, &clean);
+        let made = variants.iter().map(|(_, made)| made).sum();
+        for (column, fault) in FAULTS.into_iter().enumerate() {
             // Another offset in each place, so that over all of them many points have their turn.
-            let points = form.points(call, fault, of(names), row * 7 + column * 11);
-            let what = if *fault == "kill" { (*fault).to_owned() } else { format!("err:{fault}") };
+            let points = form.points(call, fault, made, row * 7 + column * 11);
             let (mut hit, mut bad) = (0, 0);
             for nth in &points {
-                let injected = Fault { calls: (*names).to_owned(), nth: *nth, what: what.clone() };
+                let injected = Fault { calls: names.to_owned(), nth: *nth, what: what(fault) };
                 let trial = attempt(scenario, &stage, &injected);
                 hit += usize::from(trial.hit.is_some());
-                if !trial.wrong.is_empty() {
-                    bad += 1;
-                    let at = trial.hit.unwrap_or_default();
-                    let wrong = trial.wrong.join("\n    ");
-                    let name = scenario.name;
-                    let text = format!("{name}: {call} {fault} {nth} ({at})\n    {wrong}\n{}", trial.story);
-                    println!("{text}");
-                    matrix.bad.push(text);
-                }
+                bad += usize::from(!trial.wrong.is_empty());
+                matrix.bad.extend(trial.told(&format!("{}: {call} {fault} {nth}", scenario.name)));
             }
             matrix.tried += points.len();
             matrix.hit += hit;
-            let never = if of(names) == 0 { "  never made" } else { "" };
-            let row = (scenario.name, call, fault, of(names), points.len(), hit, bad);
-            let (name, call, fault, made, tried, hit, bad) = row;
-            let line = format!("{name:<12} {call:<9} {fault:<7} {made:>5} {tried:>6} {hit:>5} {bad:>4}{never}");
-            let _ = writeln!(matrix.table, "{line}");
+            let (name, tried) = (scenario.name, points.len());
+            let row = format!("{name:<12} {call:<9} {fault:<7} {made:>5} {tried:>6} {hit:>5} {bad:>4}");
+            let _ = writeln!(matrix.table, "{row}  {}", in_words(&variants));
         }
     }
     matrix
+}
+
+/// As the injector calls it.
+pub fn what(fault: &str) -> String {
+    if fault == "kill" { fault.to_owned() } else { format!("err:{fault}") }
+}
+
+/// How often each of these was made.
+fn variants<'n>(names: &'n str, made: &[String]) -> Vec<(&'n str, usize)> {
+    names.split(',').map(|name| (name, made.iter().filter(|call| *call == name).count())).collect()
+}
+
+fn in_words(variants: &[(&str, usize)]) -> String {
+    let made: Vec<String> =
+        variants.iter().filter(|(_, made)| *made > 0).map(|(name, made)| format!("{name} {made}")).collect();
+    if made.is_empty() { "never made".to_owned() } else { made.join(", ") }
+}
+
+impl Trial {
+    /// What is wrong, as it happens and for the end.
+    fn told(&self, point: &str) -> Option<String> {
+        let is_bad = !self.wrong.is_empty();
+        is_bad.then(|| {
+            let at = self.hit.as_deref().unwrap_or("not reached");
+            let text = format!("{point} ({at})\n    {}\n{}", self.wrong.join("\n    "), self.story);
+            println!("{text}");
+            text
+        })
+    }
 }
 
 pub const HEAD: &str = "scenario     call      fault    made  tried   hit  bad";
