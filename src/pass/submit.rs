@@ -86,7 +86,8 @@ fn record(world: &World, message: Message, telling: Telling) -> Result<i64> {
     let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
     let published = committer.make_durable(vec![decided])?.unwrap_or_default();
     if let Err(e) = committer.finish() {
-        // It is in the outbox. Who heard of an error would give it again, and it would go out twice.
+        // It is in the outbox, and whoever empties that marks it. Who heard of an error would give it again, and it would
+        // go out twice.
         tracing::warn!("{e}");
     }
     let first = published.ids().next();

@@ -45,6 +45,8 @@ pub struct Matrix {
 pub struct Trial {
     pub hit: Option<String>,
     pub wrong: Vec<String>,
+    /// Only the excuse made it right.
+    is_excused: bool,
     /// What ran, for whoever looks into it.
     story: String,
 }
@@ -59,18 +61,19 @@ pub fn matrix(scenario: &Scenario, form: &Form) -> Matrix {
         for (column, fault) in FAULTS.into_iter().enumerate() {
             // Another offset in each place, so that over all of them many points have their turn.
             let points = form.points(call, fault, made, row * 7 + column * 11);
-            let (mut hit, mut bad) = (0, 0);
+            let (mut hit, mut excused, mut bad) = (0, 0, 0);
             for nth in &points {
                 let injected = Fault { calls: names.to_owned(), nth: *nth, what: what(fault) };
                 let trial = attempt(scenario, &stage, &injected);
                 hit += usize::from(trial.hit.is_some());
+                excused += usize::from(trial.is_excused);
                 bad += usize::from(!trial.wrong.is_empty());
                 matrix.bad.extend(trial.told(&format!("{}: {call} {fault} {nth}", scenario.name)));
             }
             matrix.tried += points.len();
             matrix.hit += hit;
             let (name, tried) = (scenario.name, points.len());
-            let row = format!("{name:<12} {call:<9} {fault:<7} {made:>5} {tried:>6} {hit:>5} {bad:>4}");
+            let row = format!("{name:<12} {call:<9} {fault:<7} {made:>5} {tried:>6} {hit:>5} {excused:>7} {bad:>4}");
             let _ = writeln!(matrix.table, "{row}  {}", in_words(&variants));
         }
     }
@@ -106,7 +109,7 @@ impl Trial {
     }
 }
 
-pub const HEAD: &str = "scenario     call      fault    made  tried   hit  bad";
+pub const HEAD: &str = "scenario     call      fault    made  tried   hit excused  bad  calls";
 
 impl Form {
     fn points(&self, call: &str, fault: &str, made: usize, offset: usize) -> Vec<usize> {
@@ -136,7 +139,7 @@ fn try_without_fault(scenario: &Scenario, prepared: &Stage) -> Vec<String> {
 fn attempt(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
     catch_unwind(AssertUnwindSafe(|| trial(scenario, prepared, fault))).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-        Trial { hit: None, wrong: vec![format!("PANIC of the test: {said}")], story: String::new() }
+        Trial { hit: None, wrong: vec![format!("PANIC of the test: {said}")], is_excused: false, story: String::new() }
     })
 }
 
@@ -151,7 +154,10 @@ pub fn trial(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
         wrong.push("it does not come to rest".to_owned());
     }
     ran.extend(scenario.a_day_later(&stage));
-    wrong.extend(judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), excuse));
+    let judged = |excuse| judge::wrong(stage.home(), &stage.relay.mails(), &scenario.wanted(), excuse);
+    let found = judged(excuse);
+    let is_excused = found.is_empty() && !judged(Excuse::default()).is_empty();
+    wrong.extend(found);
     wrong.extend(stage.too_early().iter().map(|number| format!("DELETED TOO EARLY on the server: {number}")));
     for output in std::iter::once(&output).chain(&ran) {
         if output.code == 101 || output.stderr.contains("panicked at") {
@@ -161,7 +167,7 @@ pub fn trial(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
     let mut story = format!("  with the fault: {output}\n");
     ran.iter().for_each(|output| story += &format!("  then: {output}\n"));
     let _ = writeln!(story, "  notices: {:?}", judge::notices(stage.home()));
-    Trial { hit, wrong, story }
+    Trial { hit, wrong, is_excused, story }
 }
 
 /// The windows of docs/durability.md. They belong to the one message that was on its way in that moment.
