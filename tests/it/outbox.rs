@@ -99,10 +99,8 @@ impl User {
         }
     }
 
-    /// The state has known the time for long.
     pub fn the_time_is_known(&self) {
-        let db = rusqlite::Connection::open(self.sandbox.home().join("state/state.db")).unwrap();
-        db.execute("UPDATE fact SET value = strftime('%s') WHERE name = 'seen'", []).unwrap();
+        the_time_is_known(&self.sandbox);
     }
 
     /// Changes what is noted of the rows, behind the program's back.
@@ -115,6 +113,12 @@ impl User {
         let found = Maildirs::at(self.sandbox.maildir()).in_folder("INBOX");
         found.iter().map(|found| String::from_utf8_lossy(&found.bytes).into_owned()).collect()
     }
+}
+
+/// The state has known the time for long.
+pub fn the_time_is_known(sandbox: &Sandbox) {
+    let db = rusqlite::Connection::open(sandbox.home().join("state/state.db")).unwrap();
+    db.execute("UPDATE fact SET value = strftime('%s') WHERE name = 'seen'", []).unwrap();
 }
 
 pub fn mail(number: usize, subject: &str) -> String {

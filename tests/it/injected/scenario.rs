@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::judge;
 use super::mail::{Place, RULES, Standing, message, places, wanted, word};
 use super::stage::{Source, Stage};
+use crate::outbox::the_time_is_known;
 use crate::support::sandbox::Output;
 
 /// So many rounds it may take to come to rest.
@@ -195,6 +196,7 @@ impl Scenario {
             fs::File::options().write(true).open(file).unwrap().set_modified(two_days_ago).unwrap();
         }
         let _ = fs::remove_file(stage.home().join("state/pruned"));
+        the_time_is_known(&stage.sandbox);
         Some(stage.run(&["deliver"], "Subject: box\n\nA day later.\n"))
     }
 }
