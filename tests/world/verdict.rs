@@ -22,7 +22,7 @@ pub fn at_rest(ledger: &Ledger) -> Vec<String> {
     for entry in ledger.entries().values() {
         let nothing = Standing::default();
         let it = standing.get(&entry.mail.token).unwrap_or(&nothing);
-        wrong.extend(missing(entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(entry, it)));
+        wrong.extend(missing(ledger, entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(entry, it)));
     }
     let folders = standing.values().flat_map(Standing::filed).filter_map(|seen| match &seen.place {
         Place::Filed(folder) if folder.eq_ignore_ascii_case("INBOX") && folder != "INBOX" => Some(folder.clone()),
@@ -46,7 +46,7 @@ fn answered(ledger: &Ledger) -> Vec<String> {
     senders.chain(messages).map(|(whom, times)| format!("ANSWERED {times} times: {whom}")).collect()
 }
 
-fn missing(entry: &Entry, it: &Standing) -> Option<String> {
+fn missing(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     if !entry.is_taken || entry.may_be_gone() {
         return None;
     }
@@ -54,7 +54,9 @@ fn missing(entry: &Entry, it: &Standing) -> Option<String> {
     let is_well = it.told > 0 || it.filed().next().is_some() || (entry.mail.kind == Kind::Discard && in_spool);
     // What its server gave wrongly is left there after some attempts, and said.
     let is_left = it.on_server && entry.excuses.contains(&Excuse::Faulty);
-    if is_well || is_left {
+    // A lost state does not know what stood under that id before, where its file was edited or is gone.
+    let is_unknown = it.on_server && entry.excuses.contains(&Excuse::OtherId) && ledger.states_lost() > 0;
+    if is_well || is_left || is_unknown {
         return None;
     }
     let what = match (it.on_server, it.whole.is_empty()) {
