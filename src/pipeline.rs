@@ -109,7 +109,7 @@ async fn pass_over(
     let account = &*job.account;
     let TakenUp { owned, registered, mut recovered, mut leftovers, _turn } = taken;
     let mut lost = std::mem::take(&mut recovered.lost);
-    let mut source = Source::connect(account, owned.space(), world.spool()).await?;
+    let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
     let mut all_listed = true;
     for folder in source.folders().await? {
         if stop.is_cancelled() {
@@ -374,10 +374,13 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     if let Some(id) = owned.lock().and_then(Lock::interrupted) {
         expect_again(&world, &owned, &stdin_key(id))?;
     }
-    owned.is_cleared();
     let (id, is_here) = unacknowledged(&world, &owned, digest)?;
     owned.lock().map_or(Ok(()), |lock| lock.note(&id))?;
     let key = stdin_key(&id);
+    if owned.may_have_left() {
+        Leftovers::remove_spooled_of(&world, &key)?;
+        owned.is_cleared();
+    }
     if Safeguard::DeliverGivesUp.is_on() {
         committer.begin_stdin(&key.origin)?;
     }

@@ -341,6 +341,27 @@ fn a_deferred_delivery_is_tried_again_by_its_caller() {
 }
 
 #[test]
+fn who_was_taken_over_removes_nothing_of_the_new_owner() {
+    let home = Home::new();
+    let discard =
+        |_: &Arc<Message>, _: &dyn Facts| Ok(Decision { actions: vec![Action::Discard], ..Decision::default() });
+    let deliver = |world: &World, decide: Arc<dyn Decide>| {
+        pipeline::deliver(world.clone(), decide, Bytes::Memory(MAIL.into()), &"ab".repeat(32))
+    };
+    let (world, locks) = (home.world.clone(), home.folder.path().join("state/locks"));
+    // While it decides somebody removes the lock files, and another process delivers the same message.
+    let overtaken = move |message: &Arc<Message>, facts: &dyn Facts| {
+        fs::read_dir(&locks).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+        deliver(&world, Arc::new(By(discard))).unwrap();
+        discard(message, facts)
+    };
+    let error = deliver(&home.world, Arc::new(By(overtaken))).unwrap_err();
+    assert!(error.to_string().contains("over meanwhile"), "{error}");
+    let rows = home.world.store.journal(None, 1).unwrap();
+    assert_eq!(fs::read(&rows[0].files[0]).unwrap(), MAIL.as_bytes());
+}
+
+#[test]
 fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
     let home = Home::new();
     home.commit(&[MAIL, MAIL], |_, _| {

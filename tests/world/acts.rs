@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::changes::{History, new_mail};
+use crate::cleaner;
 use crate::clock;
 use crate::ledger::{Ledger, Way};
 use crate::mail::{self, Kind, Mail};
@@ -32,11 +33,12 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
         for job in &jobs {
             scope.spawn(|| {
                 std::thread::sleep(job.begin.delay);
-                if job.begin.act == Act::RemoveLocks {
-                    let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
-                }
-                if let Act::Reader(salt) = job.begin.act {
-                    reader::read(scene, &mut Seed::of(salt, 0), step.beside.iter().any(|begin| begin.act.moves()));
+                let moves_too = || step.beside.iter().any(|begin| begin.act.moves());
+                match job.begin.act {
+                    Act::RemoveLocks => _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks")),
+                    Act::Reader(salt) => reader::read(scene, &mut Seed::of(salt, 0), moves_too()),
+                    Act::CleanTmp(salt) => cleaner::clean(scene, &mut Seed::of(salt, 0)),
+                    _ => {}
                 }
                 for (order, mail) in &job.orders {
                     mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));
@@ -77,7 +79,8 @@ pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
 fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
     let since = clock::now();
     let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
-        Act::Reader(_) | Act::RemoveLocks => Vec::new(),
+        Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_) => Vec::new(),
+        Act::DeliverDeadly(salt) => vec![given(history, &mut Seed::of(*salt, 0), &["deliver"], &[Kind::Deadly])],
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
         Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
         // Nobody says yes to an empty root while the true one is away.
@@ -142,7 +145,7 @@ fn on_servers(scene: &Scene) -> BTreeSet<String> {
 fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended: &[Ended]) {
     for program in ended {
         history.kills += usize::from(program.was_cut_off());
-        if program.order.end != End::Own || program.order.stop.is_some() {
+        if program.order.end != End::Own || program.order.stop.is_some() || program.was_cut_off() {
             scene.ledger.is_unsure(6);
         }
         if program.order.arguments.starts_with(&["queue".to_owned(), "drop".to_owned()]) {

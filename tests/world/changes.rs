@@ -1,12 +1,13 @@
 //! What others do to the world: servers, users, disks. What holds for one step is put right after it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::ledger::{Excuse, Way};
 use crate::mail::{self, Kind, Mail, mail};
 use crate::plan::{Change, Step};
-use crate::scene::{RETENTIONS, Scene, deletes};
+use crate::scene::{Account, RETENTIONS, Scene, deletes};
 use crate::seed::Seed;
 use crate::sight::{AWAY, Place, ROOT, STATE};
 use crate::support::faults::{Fault, MessageFault};
@@ -23,6 +24,8 @@ pub struct History {
     copies: Vec<(usize, PathBuf)>,
     /// Ids of mail that is gone from a server.
     freed: Vec<(usize, String)>,
+    /// The POP3 accounts whose mailbox stands on another server by now.
+    moved: BTreeSet<usize>,
     hidden: usize,
     /// What `deliver` was given and has not taken yet.
     pub undelivered: Vec<Mail>,
@@ -68,7 +71,7 @@ fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &m
             return Some(format!("server {number} counts 4294967295 messages"));
         }
         Change::RelayMood(salt) => return relay_mood(scene, &mut Seed::of(*salt, 0)),
-        Change::Renumber => renumber(scene, seed),
+        Change::Renumber => renumber(scene, history, seed),
         Change::ReuseId => return reuse_id(scene, history, seed),
         Change::Swap => return swap(scene, history, seed),
         Change::SwapThenDelete => {
@@ -191,8 +194,10 @@ fn relay_mood(scene: &Scene, seed: &mut Seed) -> Option<String> {
     Some(format!("relay {which} says {mood:?}"))
 }
 
-fn renumber(scene: &Scene, seed: &mut Seed) {
-    let mailbox = &scene.accounts[seed.below(scene.accounts.len())].mailbox;
+/// Over IMAP by another UIDVALIDITY, over POP3 because the mailbox stands on another server now, which gives other UIDLs.
+fn renumber(scene: &Scene, history: &mut History, seed: &mut Seed) {
+    let number = seed.below(scene.accounts.len());
+    let Account { mailbox, is_imap, .. } = &scene.accounts[number];
     for stored in mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default() {
         if let Some((token, _)) = mail::read(&stored.bytes) {
             scene.ledger.excuse(&token, Excuse::OtherId);
@@ -200,6 +205,13 @@ fn renumber(scene: &Scene, seed: &mut Seed) {
     }
     let uidvalidity = 1000 + seed.below(1_000_000) as u32;
     mailbox.set_uidvalidity("INBOX", uidvalidity, true);
+    if !is_imap {
+        mailbox.change_folder("INBOX", |folder| {
+            folder.messages.iter_mut().for_each(|stored| stored.uidl = format!("{uidvalidity}-{}", stored.uid));
+        });
+        history.moved.insert(number);
+        history.freed.retain(|(owner, _)| *owner != number);
+    }
 }
 
 /// The next mail gets an id that had been given before.
@@ -215,7 +227,8 @@ fn reuse_id(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<Str
         .mailbox
         .read_folder("INBOX", |folder| folder.messages.iter().map(|stored| stored.uidl.clone()).collect::<Vec<_>>())?;
     let uidl = format!("uidl-{:06}", seed.between(1, 40));
-    if there.contains(&uidl) {
+    // The other server never gave that one.
+    if there.contains(&uidl) || history.moved.contains(&number) {
         return None;
     }
     history.freed.push((number, uidl.clone()));
