@@ -40,7 +40,7 @@ impl Recogniser<'_> {
     /// Marks what is recognised. `known` is to be read again after anything but [`Recognised::Not`].
     pub(super) async fn recognise(&self, source: &mut Source, listing: &Listing, known: &Known) -> Result<Recognised> {
         let store = &self.world.store;
-        let earlier = match known.is_empty() {
+        let earlier = match known.is_empty() && Safeguard::RecogniseRenumbered.is_on() {
             true => store.earlier_generations(&listing.origin)?,
             false => Vec::new(),
         };

@@ -331,7 +331,9 @@ impl Store for SqliteStore {
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
         self.read("looking a message up by its header", |db| {
             db.prepare_cached(
-                "SELECT 1 FROM seen JOIN origin USING (origin) WHERE account = ?1 AND mark = 0 AND head_hash = ?2",
+                // Also those whose copy on the server was deleted.
+                "SELECT 1 FROM seen JOIN origin USING (origin)
+                 WHERE account = ?1 AND mark IN (0, 3, 6, 9) AND head_hash = ?2",
             )?
             .exists(params![account, head_hash])
         })

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::changes::{History, new_mail};
+use crate::changes::{History, Wrong, new_mail};
 use crate::cleaner;
 use crate::clock;
-use crate::ledger::{Ledger, Way};
+use crate::ledger::{Entry, Excuse, Ledger, Way};
 use crate::mail::{self, Kind, Mail};
 use crate::plan::{Act, Begin, Change, Step};
 use crate::program::{End, Ended, Order, run};
@@ -164,12 +164,30 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         for token in before.intersection(&after) {
             let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
             // An id that comes back is noticed when something is to be deleted.
-            let is_plain = |entry: &crate::ledger::Entry| {
-                entry.is_given() && !entry.excuses.contains(&crate::ledger::Excuse::OtherId)
-            };
+            let is_plain = |entry: &Entry| entry.is_given() && !entry.excuses.contains(&Excuse::OtherId);
             if !is_here && entries.get(token).is_some_and(is_plain) {
                 scene.ledger.blame(format!("fetch ended with 0, and {token} is on its server and not here"));
             }
         }
+        silently_left(scene, history, ended).into_iter().for_each(|what| scene.ledger.blame(what));
     }
+}
+
+/// A fetch ended with 0 although a server did not give a message, for the first time. After five attempts it is set aside.
+fn silently_left(scene: &Scene, history: &History, ended: &[Ended]) -> Vec<String> {
+    let has_run = ended.iter().any(|program| program.order.arguments == ["run"]);
+    let fetches = ended.iter().filter(|program| program.order.arguments == ["fetch"]).count();
+    let (standing, entries) = (scene.ledger.standing(), scene.ledger.entries());
+    let is_left = |wrong: &&Wrong| {
+        let stands = scene.accounts[wrong.server].mailbox.bytes("INBOX", wrong.uid);
+        let is_it = stands.and_then(|bytes| mail::read(&bytes)).is_some_and(|(token, _)| token == wrong.token);
+        let is_here = standing.get(&wrong.token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
+        let has_faults_alone =
+            |entry: &Entry| entry.excuses.iter().all(|excuse| matches!(excuse, Excuse::Faulty | Excuse::Moved));
+        let must_be_said = wrong.is_hidden || (!has_run && fetches < 5);
+        must_be_said && is_it && !is_here && entries.get(&wrong.token).is_some_and(has_faults_alone)
+    };
+    let left: Vec<&Wrong> = history.wrong.iter().filter(is_left).collect();
+    let blame = |wrong: &Wrong| format!("fetch ended with 0, and server {} did not give {}", wrong.server, wrong.token);
+    left.into_iter().map(blame).collect()
 }

@@ -34,8 +34,19 @@ pub struct History {
     pub kills: usize,
     /// The account whose mail was swapped last.
     swapped: usize,
+    /// What servers do not give as they should, in this step.
+    pub wrong: Vec<Wrong>,
     /// The state knows the mail root: a fetch ended well since the state was lost.
     pub knows_root: bool,
+}
+
+/// A message that its server does not give, and says so or not.
+pub struct Wrong {
+    pub server: usize,
+    pub uid: u32,
+    pub token: String,
+    /// Counted and not named: that is said each time. What is named and not given is set aside after some attempts.
+    pub is_hidden: bool,
 }
 
 /// Makes one message that nobody has seen yet.
@@ -63,7 +74,7 @@ pub fn apply(scene: &mut Scene, history: &mut History, step: &Step, seed: &mut S
 fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &mut Seed) -> Option<String> {
     match change {
         Change::Arrive(count) => (0..*count).for_each(|_| arrive(scene, history, seed)),
-        Change::MessageFault(salt) => return message_fault(scene, &mut Seed::of(*salt, 0)),
+        Change::MessageFault(salt) => return message_fault(scene, history, &mut Seed::of(*salt, 0)),
         Change::LineFault(salt) => return line_fault(scene, &mut Seed::of(*salt, 0)),
         Change::Numbers => {
             let number = seed.below(scene.accounts.len());
@@ -132,7 +143,7 @@ fn one_there(scene: &Scene, seed: &mut Seed) -> Option<(usize, u32, String)> {
     Some((number, uid, token))
 }
 
-fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
+fn message_fault(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
     let (number, uid, token) = one_there(scene, seed)?;
     let account = &scene.accounts[number];
     let fault = match seed.below(9) {
@@ -148,6 +159,21 @@ fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
         7 => MessageFault::NoUidl,
         _ => MessageFault::Unlisted,
     };
+    let is_hidden = if account.is_imap { MessageFault::Unlisted } else { MessageFault::NoUidl } == fault;
+    let is_not_given = match fault {
+        MessageFault::Refused | MessageFault::Nil => true,
+        MessageFault::NotGiven => account.is_imap,
+        _ => false,
+    };
+    // What was wrong before may have been set aside; what is wrong in two ways may come all the same.
+    history.wrong.retain(|wrong| wrong.token != token);
+    let was_right = scene.ledger.entries().get(&token).is_some_and(|entry| !entry.excuses.contains(&Excuse::Faulty));
+    if was_right && (is_hidden || is_not_given) {
+        history.wrong.push(Wrong { server: number, uid, token: token.clone(), is_hidden });
+    }
+    if is_hidden {
+        scene.ledger.hides(number, &token);
+    }
     scene.ledger.excuse(&token, Excuse::Faulty);
     account.faults.message(uid, fault.clone());
     Some(format!("{token} on server {number} is {fault:?}"))
@@ -352,6 +378,8 @@ fn keeps(scene: &mut Scene, number: usize, retention: &str) -> String {
 
 /// What holds for one step only is over.
 pub fn put_right(scene: &Scene, history: &mut History) {
+    history.wrong.clear();
+    scene.ledger.hides_nothing();
     for account in &scene.accounts {
         account.faults.clear();
         let asked = account.faults.commands_seen();
