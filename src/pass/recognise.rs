@@ -135,8 +135,7 @@ impl Recogniser<'_> {
         if marks.is_empty() && earlier == [Arc::clone(&listing.origin)] {
             return Ok(0);
         }
-        self.world.store.forget(self.owned, &old_keys)?;
-        self.world.store.mark(self.owned, &marks)?;
+        self.world.store.renumber(self.owned, &old_keys, &marks)?;
         self.world.store.listed(self.owned, &listing.origin, &[], self.world.now())?;
         Ok(marks.len())
     }

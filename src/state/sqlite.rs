@@ -166,10 +166,11 @@ impl Store for SqliteStore {
         })
     }
 
-    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()> {
-        self.write_for(owned, "forgetting messages", |tx| {
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()> {
+        self.write_for(owned, "remembering messages under new numbers", |tx| {
             let mut origins = Origins::default();
-            keys.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))
+            old.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))?;
+            new.iter().try_for_each(|(key, what)| remember(tx, origins.id(tx, &key.origin)?, &key.id, what))
         })
     }
 

@@ -18,6 +18,7 @@ mod disk;
 mod fate;
 mod found;
 mod refilter;
+mod renumbered;
 mod rescue;
 mod store;
 mod world;
