@@ -426,6 +426,8 @@ fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String,
         let id = format!("{digest}.{ordinal}");
         match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
             Some(Mark::Settled) => ordinal += 1,
+            // Recorded, and its files are nowhere.
+            Some(Mark::Again) => return Ok((id, false)),
             Some(_) => return Ok((id, true)),
             None => return Ok((id.clone(), stands_here(world, owned, &stdin_key(&id))?)),
         }

@@ -341,6 +341,28 @@ fn a_deferred_delivery_is_tried_again_by_its_caller() {
 }
 
 #[test]
+fn what_was_told_and_never_filed_is_filed_when_its_caller_tries_again() {
+    let home = Home::new();
+    let deliver = || {
+        let copied = |_: &Arc<Message>, _: &dyn Facts| {
+            let Decision { mut actions, .. } = Decision::keep("");
+            actions.push(redirect(0));
+            Ok(Decision { actions, ..Decision::default() })
+        };
+        pipeline::deliver(home.world.clone(), Arc::new(By(copied)), Bytes::Memory(MAIL.into()), &"ab".repeat(32))
+    };
+    deliver().unwrap();
+    // Killed between recording and filing, and what it had staged was removed from `tmp/`.
+    let db = rusqlite::Connection::open(home.folder.path().join("state/state.db")).unwrap();
+    db.execute_batch("UPDATE journal SET done = 0; UPDATE seen SET mark = 0").unwrap();
+    fs::remove_dir_all(home.folder.path().join("Mail/INBOX/new")).unwrap();
+    fs::create_dir(home.folder.path().join("Mail/INBOX/new")).unwrap();
+    deliver().unwrap();
+    assert_eq!(home.in_inbox("body\n"), 1);
+    assert_eq!(home.world.store.outbox(None, 10).unwrap().len(), 1, "and not told twice");
+}
+
+#[test]
 fn who_was_taken_over_removes_nothing_of_the_new_owner() {
     let home = Home::new();
     let discard =
