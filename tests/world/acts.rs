@@ -58,6 +58,9 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
     history.undelivered.extend(undelivered.into_inner().unwrap());
     let ended = ended.into_inner().unwrap();
     judge(scene, history, &before, &ended);
+    if !step.beside.iter().any(|begin| matches!(begin.act, Act::CleanTmp(_) | Act::RemoveLocks)) {
+        ended.iter().for_each(|program| judge_staged(scene, program));
+    }
     ended
 }
 
@@ -117,6 +120,7 @@ fn command(act: &Act) -> Order {
             ]);
             Order::of(&[&["refilter", "--yes", "-r", rules], folders].concat())
         }
+        Act::SortInbox => Order::of(&["refilter", "--yes", "-r", "sort-b.yaml", "INBOX"]),
         Act::Maintain => Order::of(&["maintain"]),
         Act::Undo(salt) => {
             let seed = &mut Seed::of(*salt, 0);
@@ -170,6 +174,13 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
             }
         }
         silently_left(scene, history, ended).into_iter().for_each(|what| scene.ledger.blame(what));
+    }
+}
+
+/// What a program has staged nobody removes but the world, which did not.
+fn judge_staged(scene: &Scene, program: &Ended) {
+    if program.stderr.contains("had just staged") {
+        scene.ledger.blame(format!("another program took what it had staged: {}", program.line()));
     }
 }
 

@@ -95,7 +95,7 @@ pub const SORT: [(&str, &str); 2] = [
     ("sort-a.yaml", "rules:\n  - {if: {subject: {regex: '\\[(keep|away|copied)\\]'}}, do: {fileinto: sorted/a}}\n"),
     (
         "sort-b.yaml",
-        "rules:\n  - {if: {subject: {regex: '\\[(keep|edit)\\]'}}, do: [{addheader: {X-Sorted: b}}, {fileinto: sorted/b}]}\n  \
+        "rules:\n  - {if: {subject: {regex: '\\[(keep|edit|inbox|blocked)\\]'}}, do: [{addheader: {X-Sorted: b}}, {fileinto: sorted/b}]}\n  \
          - {if: {subject: {contains: '[file]'}}, do: {fileinto: {mbox: sold}}}\n",
     ),
 ];

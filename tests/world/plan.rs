@@ -64,6 +64,8 @@ pub enum Act {
     Deliver(usize),
     Sendmail,
     Refilter(u64),
+    /// A refilter that edits what it moves out of the inbox.
+    SortInbox,
     Maintain,
     Undo(u64),
     Queue(u64),
@@ -86,7 +88,7 @@ impl Act {
 
     /// It may move mail from folder to folder; `fetch` and `run` do what `maintenance` says.
     pub fn moves(&self) -> bool {
-        matches!(self, Act::Fetch | Act::Run(_) | Act::Refilter(_) | Act::Maintain | Act::Undo(_))
+        matches!(self, Act::Fetch | Act::Run(_) | Act::Refilter(_) | Act::SortInbox | Act::Maintain | Act::Undo(_))
     }
 }
 
@@ -131,6 +133,13 @@ fn add_rare(step: &mut Step, seed: &mut Seed) {
     }
     if seed.percent(focus("deadly", 2)) {
         step.beside.push(begin(Act::DeliverDeadly(salt), 0));
+    }
+    // Both leave files that they had not recorded yet, of the same messages.
+    if seed.percent(focus("staged", 2)) {
+        let killed = End::Inject { calls: "fsync", nth: seed.magnitude(30), what: "kill" };
+        let soon = End::Kill(Duration::from_millis(seed.between(20, 200) as u64));
+        step.beside.push(Begin { end: killed, ..begin(Act::SortInbox, 0) });
+        step.beside.push(Begin { end: soon, ..begin(Act::Fetch, seed.magnitude(60)) });
     }
     // The locks go between the beginnings of two.
     if seed.percent(focus("locks", 2)) {
