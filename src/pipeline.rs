@@ -109,7 +109,7 @@ async fn pass_over(
     let account = &*job.account;
     let TakenUp { owned, registered, mut recovered, mut leftovers, _turn } = taken;
     let mut lost = std::mem::take(&mut recovered.lost);
-    let mut source = Source::connect(account, owned.space(), world.spool()).await?;
+    let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
     let mut all_listed = true;
     for folder in source.folders().await? {
         if stop.is_cancelled() {
@@ -379,10 +379,13 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     if let Some(id) = owned.lock().and_then(Lock::interrupted) {
         expect_again(&world, &owned, &stdin_key(id))?;
     }
-    owned.is_cleared();
     let (id, is_here) = unacknowledged(&world, &owned, digest)?;
     owned.lock().map_or(Ok(()), |lock| lock.note(&id))?;
     let key = stdin_key(&id);
+    if owned.may_have_left() {
+        Leftovers::remove_spooled_of(&world, &key)?;
+        owned.is_cleared();
+    }
     if Safeguard::DeliverGivesUp.is_on() {
         committer.begin_stdin(&key.origin)?;
     }
@@ -428,6 +431,8 @@ fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String,
         let id = format!("{digest}.{ordinal}");
         match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
             Some(Mark::Settled) => ordinal += 1,
+            // Recorded, and its files are nowhere.
+            Some(Mark::Again) => return Ok((id, false)),
             Some(_) => return Ok((id, true)),
             None => return Ok((id.clone(), stands_here(world, owned, &stdin_key(&id))?)),
         }

@@ -12,6 +12,7 @@ use crate::message::{Bytes, ToLf};
 use crate::pass::World;
 use crate::pipeline;
 use crate::source::WINDOW;
+use crate::state::Stamp;
 
 /// EX_TEMPFAIL: the MTA keeps the message and tries again.
 const TRY_AGAIN: u8 = 75;
@@ -70,7 +71,7 @@ fn read_message(world: &World, input: &mut dyn Read) -> Result<(Bytes, String)> 
             break;
         }
         if writer.is_none() {
-            writer = Some(world.spool().begin_incoming()?);
+            writer = Some(world.spool(Stamp::default()).begin_incoming()?);
         }
         if let Some(writer) = &mut writer {
             hash.update(&piece);

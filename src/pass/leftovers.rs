@@ -119,15 +119,19 @@ impl Leftovers {
 
     /// Removes what a dead process left of one message that will come again, staged for this name space.
     pub fn remove_of(world: &World, owned: &Owned, key: &Key) -> Result<()> {
+        Self::remove_spooled_of(world, key)?;
         let ours = DeliveryName::of(key);
-        for path in spooled(world, &key.origin.account)? {
-            if spooled_name(&path).is_some_and(|(name, _)| name == ours) {
-                remove(world, &path)?;
-            }
-        }
         let staged = world.walk.staged(world, owned.space())?;
         let of_it = staged.iter().filter(|orphan| orphan.was_staged_for(owned.space()) && orphan.name == ours);
         of_it.filter(|orphan| !orphan.was_written_for(owned.space())).try_for_each(|orphan| remove(world, &orphan.path))
+    }
+
+    /// The same for the spool alone.
+    pub fn remove_spooled_of(world: &World, key: &Key) -> Result<()> {
+        let ours = DeliveryName::of(key);
+        let spooled = spooled(world, &key.origin.account)?;
+        let of_it = spooled.iter().filter(|path| spooled_name(path).is_some_and(|(name, _)| name == ours));
+        of_it.map(PathBuf::as_path).try_for_each(|path| remove(world, path))
     }
 
     /// Removes them: everything that they are of is written again from what is recorded.
@@ -195,7 +199,7 @@ fn spooled(world: &World, account: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// `NAME` or `NAME.v2`: the message and the tag of its account.
+/// `NAME`, or `NAME.v2` with the stamp of who staged it: the message and the tag of its account.
 fn spooled_name(path: &Path) -> Option<(DeliveryName, String)> {
     let file = format!("0.{}", path.file_name()?.to_str()?);
     let (name, tag) = DeliveryName::of_anybody(&file)?;

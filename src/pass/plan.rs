@@ -137,7 +137,8 @@ impl Planner<'_> {
         }
         let Files { targets, mboxes, words, dropped, .. } = files;
         remarks.extend(dropped.into_iter().map(|dropped| format!("{}: {dropped}", envelope.key)));
-        let spool = |version| spool_path(self.world, &name, version);
+        // What is told has its bytes there: the message as it came, or an edited one.
+        let spool = |version| self.world.spool(self.owned.stamp()).path(&name, version);
         let tellings = decision.tellings().map(|telling| (telling.clone(), spool(telling.version))).collect();
         let spooled = (targets.is_empty() && mboxes.is_empty()).then(|| spool(0));
         let original = match self.world.originals {
@@ -172,12 +173,6 @@ impl Planner<'_> {
         let versions = std::iter::once(message).chain(decision.edited).collect();
         Plan { arrived: envelope.arrived, versions, entry }
     }
-}
-
-/// What is told has its bytes here: the message as it came, or an edited one.
-fn spool_path(world: &World, name: &DeliveryName, version: Version) -> PathBuf {
-    let file = if version == 0 { name.as_str().to_owned() } else { format!("{}.v{version}", name.as_str()) };
-    world.spool_folder().join(file)
 }
 
 /// A decision that neither files nor discards nor hands the message to anybody would be a mistake of whoever made it.

@@ -40,7 +40,7 @@ impl Recogniser<'_> {
     /// Marks what is recognised. `known` is to be read again after anything but [`Recognised::Not`].
     pub(super) async fn recognise(&self, source: &mut Source, listing: &Listing, known: &Known) -> Result<Recognised> {
         let store = &self.world.store;
-        let earlier = match known.is_empty() {
+        let earlier = match known.is_empty() && Safeguard::RecogniseRenumbered.is_on() {
             true => store.earlier_generations(&listing.origin)?,
             false => Vec::new(),
         };
@@ -135,8 +135,7 @@ impl Recogniser<'_> {
         if marks.is_empty() && earlier == [Arc::clone(&listing.origin)] {
             return Ok(0);
         }
-        self.world.store.forget(self.owned, &old_keys)?;
-        self.world.store.mark(self.owned, &marks)?;
+        self.world.store.renumber(self.owned, &old_keys, &marks)?;
         self.world.store.listed(self.owned, &listing.origin, &[], self.world.now())?;
         Ok(marks.len())
     }

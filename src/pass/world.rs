@@ -13,7 +13,7 @@ use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
-use crate::state::{Clock, Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Store};
+use crate::state::{Clock, Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Stamp, Store};
 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
@@ -135,9 +135,9 @@ impl World {
         self.disk.names(&self.set_aside()).is_ok_and(|names| !names.is_empty())
     }
 
-    /// The spool as a source uses it.
-    pub fn spool(&self) -> Spool {
-        Spool::new(Arc::clone(&self.disk), self.spool_folder())
+    /// The spool, for one who writes with that stamp.
+    pub fn spool(&self, stamp: Stamp) -> Spool {
+        Spool::new(Arc::clone(&self.disk), self.spool_folder(), stamp)
     }
 
     /// A message whose body can be read even where it is a file in the spool.

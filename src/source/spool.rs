@@ -4,15 +4,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::decision::Version;
 use crate::error::{Error, Result};
 use crate::message::{Bytes, DeliveryName, Key, MAX_HEADER, ToLf};
-use crate::state::{Disk, DiskFile};
+use crate::state::{Disk, DiskFile, Stamp};
 
 /// The folder of big messages.
 #[derive(Clone)]
 pub struct Spool {
     disk: Arc<dyn Disk>,
     folder: PathBuf,
+    stamp: Stamp,
 }
 
 impl std::fmt::Debug for Spool {
@@ -22,14 +24,15 @@ impl std::fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Files go below `folder`, which exists.
-    pub fn new(disk: Arc<dyn Disk>, folder: PathBuf) -> Self {
-        Self { disk, folder }
+    /// Files go below `folder`, which exists, with the stamp of who writes them.
+    pub fn new(disk: Arc<dyn Disk>, folder: PathBuf, stamp: Stamp) -> Self {
+        Self { disk, folder, stamp }
     }
 
-    /// Where the bytes of a message would be.
-    pub fn path(&self, key: &Key) -> PathBuf {
-        self.folder.join(DeliveryName::of(key).as_str())
+    /// Where the bytes of a message would be, as it came or edited. Nobody else writes a file of that name: whoever was taken
+    /// over, and notices it when it records, removes what it staged and nothing of the new owner's.
+    pub fn path(&self, name: &DeliveryName, version: Version) -> PathBuf {
+        self.folder.join(format!("{}.v{version}{}", name.as_str(), self.stamp.as_str()))
     }
 
     /// Begins the file of a message whose key is not known before its last byte.
@@ -39,7 +42,7 @@ impl Spool {
 
     /// Begins the file of a message; what an interrupted fetch left is replaced.
     pub fn begin(&self, key: &Key) -> Result<SpoolWriter> {
-        self.begin_at(self.path(key))
+        self.begin_at(self.path(&DeliveryName::of(key), 0))
     }
 
     fn begin_at(&self, path: PathBuf) -> Result<SpoolWriter> {

@@ -49,7 +49,9 @@ fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     if !Safeguard::PlausibleTime.is_on() || !is_possible(now) {
         return Ok(());
     }
-    for (table, column) in [("journal", "at"), ("seen", "missing_since"), ("attempt", "at"), ("answered", "at")] {
+    let columns =
+        [("journal", "at"), ("seen", "missing_since"), ("attempt", "at"), ("answered", "at"), ("outbox", "at")];
+    for (table, column) in columns {
         let date = format!("UPDATE {table} SET {column} = ?1 WHERE {column} < ?2");
         tx.execute(&date, [now.as_second(), EARLIEST])?;
     }

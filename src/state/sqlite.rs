@@ -166,10 +166,11 @@ impl Store for SqliteStore {
         })
     }
 
-    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()> {
-        self.write_for(owned, "forgetting messages", |tx| {
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()> {
+        self.write_for(owned, "remembering messages under new numbers", |tx| {
             let mut origins = Origins::default();
-            keys.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))
+            old.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))?;
+            new.iter().try_for_each(|(key, what)| remember(tx, origins.id(tx, &key.origin)?, &key.id, what))
         })
     }
 
@@ -331,7 +332,9 @@ impl Store for SqliteStore {
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
         self.read("looking a message up by its header", |db| {
             db.prepare_cached(
-                "SELECT 1 FROM seen JOIN origin USING (origin) WHERE account = ?1 AND mark = 0 AND head_hash = ?2",
+                // Also those whose copy on the server was deleted.
+                "SELECT 1 FROM seen JOIN origin USING (origin)
+                 WHERE account = ?1 AND mark IN (0, 3, 6, 9) AND head_hash = ?2",
             )?
             .exists(params![account, head_hash])
         })

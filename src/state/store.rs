@@ -29,8 +29,8 @@ pub trait Store: Registry + Outbox + Send + Sync {
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
     fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()>;
 
-    /// Forgets keys, so that their messages count as new.
-    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()>;
+    /// Forgets keys and remembers others in their place, in one transaction: in between every message would count as new.
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()>;
 
     /// Records decided and staged messages with what they write and tell, and marks earlier rows done, in one
     /// transaction. That asks again what the decisions read: where another answer came out, nothing is recorded.

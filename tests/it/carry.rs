@@ -342,6 +342,49 @@ fn a_deferred_delivery_is_tried_again_by_its_caller() {
 }
 
 #[test]
+fn what_was_told_and_never_filed_is_filed_when_its_caller_tries_again() {
+    let home = Home::new();
+    let deliver = || {
+        let copied = |_: &Arc<Message>, _: &dyn Facts| {
+            let Decision { mut actions, .. } = Decision::keep("");
+            actions.push(redirect(0));
+            Ok(Decision { actions, ..Decision::default() })
+        };
+        pipeline::deliver(home.world.clone(), Arc::new(By(copied)), Bytes::Memory(MAIL.into()), &"ab".repeat(32))
+    };
+    deliver().unwrap();
+    // Killed between recording and filing, and what it had staged was removed from `tmp/`.
+    let db = rusqlite::Connection::open(home.folder.path().join("state/state.db")).unwrap();
+    db.execute_batch("UPDATE journal SET done = 0; UPDATE seen SET mark = 0").unwrap();
+    fs::remove_dir_all(home.folder.path().join("Mail/INBOX/new")).unwrap();
+    fs::create_dir(home.folder.path().join("Mail/INBOX/new")).unwrap();
+    deliver().unwrap();
+    assert_eq!(home.in_inbox("body\n"), 1);
+    assert_eq!(home.world.store.outbox(None, 10).unwrap().len(), 1, "and not told twice");
+}
+
+#[test]
+fn who_was_taken_over_removes_nothing_of_the_new_owner() {
+    let home = Home::new();
+    let discard =
+        |_: &Arc<Message>, _: &dyn Facts| Ok(Decision { actions: vec![Action::Discard], ..Decision::default() });
+    let deliver = |world: &World, decide: Arc<dyn Decide>| {
+        pipeline::deliver(world.clone(), decide, Bytes::Memory(MAIL.into()), &"ab".repeat(32))
+    };
+    let (world, locks) = (home.world.clone(), home.folder.path().join("state/locks"));
+    // While it decides somebody removes the lock files, and another process delivers the same message.
+    let overtaken = move |message: &Arc<Message>, facts: &dyn Facts| {
+        fs::read_dir(&locks).unwrap().for_each(|entry| fs::remove_file(entry.unwrap().path()).unwrap());
+        deliver(&world, Arc::new(By(discard))).unwrap();
+        discard(message, facts)
+    };
+    let error = deliver(&home.world, Arc::new(By(overtaken))).unwrap_err();
+    assert!(error.to_string().contains("over meanwhile"), "{error}");
+    let rows = home.world.store.journal(None, 1).unwrap();
+    assert_eq!(fs::read(&rows[0].files[0]).unwrap(), MAIL.as_bytes());
+}
+
+#[test]
 fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
     let home = Home::new();
     home.commit(&[MAIL, MAIL], |_, _| {

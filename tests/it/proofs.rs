@@ -223,6 +223,37 @@ fn r_f2_an_empty_database_costs_nothing_that_stood_in_the_spool() {
     }
 }
 
+#[test]
+fn what_was_to_be_told_before_the_clock_was_set_is_not_too_old() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let mut client = with(client, |account| account.top(TOLD));
+    client.now = || Timestamp::from_second(60).unwrap();
+    client.fetch_well();
+    client.now = Timestamp::now;
+    mailbox.add("INBOX", message(3));
+    client.fetch_well();
+    tell(&client);
+    let waiting = |row: &str| db(&client).query_row(row, [], |row| row.get::<_, u32>(0)).unwrap();
+    assert_eq!(waiting("SELECT count(*) FROM outbox WHERE state IN (0, 4)"), 1, "{:?}", client.subjects());
+}
+
+#[test]
+fn what_was_told_and_its_file_not_removed_is_no_only_copy() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let rules = "rules: [{do: [{redirect: {to: you@far.example, copy: true}}]}]";
+    let client = with(client, |account| account.with("retention: delete").top(rules));
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0);
+    // It was sent, and the program was killed before it could remove the file that it was sent from; so was the next one,
+    // while it fetched.
+    db(&client).execute("UPDATE outbox SET state = 2", []).unwrap();
+    fs::remove_dir_all(client.path("state/locks")).unwrap();
+    client.fetch_well();
+    assert_eq!(client.subjects(), ["number 1"]);
+}
+
 /// Keeps a copy of the state, as a backup does.
 fn back_up(client: &Client) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     db(client).query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::changes::{History, new_mail};
+use crate::changes::{History, Wrong, new_mail};
+use crate::cleaner;
 use crate::clock;
-use crate::ledger::{Ledger, Way};
+use crate::ledger::{Entry, Excuse, Ledger, Way};
 use crate::mail::{self, Kind, Mail};
 use crate::plan::{Act, Begin, Change, Step};
 use crate::program::{End, Ended, Order, run};
@@ -33,11 +34,11 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
         for job in &jobs {
             scope.spawn(|| {
                 std::thread::sleep(job.begin.delay);
-                if job.begin.act == Act::RemoveLocks {
-                    let _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks"));
-                }
-                if let Act::Reader(salt) = job.begin.act {
-                    reader::read(scene, &mut Seed::of(salt, 0));
+                match job.begin.act {
+                    Act::RemoveLocks => _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks")),
+                    Act::Reader(salt) => reader::read(scene, &mut Seed::of(salt, 0)),
+                    Act::CleanTmp(salt) => cleaner::clean(scene, &mut Seed::of(salt, 0)),
+                    _ => {}
                 }
                 for (order, mail) in &job.orders {
                     mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));
@@ -57,6 +58,9 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
     history.undelivered.extend(undelivered.into_inner().unwrap());
     let ended = ended.into_inner().unwrap();
     judge(scene, history, &before, &ended);
+    if !step.beside.iter().any(|begin| matches!(begin.act, Act::CleanTmp(_) | Act::RemoveLocks)) {
+        ended.iter().for_each(|program| judge_staged(scene, program));
+    }
     ended
 }
 
@@ -78,7 +82,8 @@ pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
 fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
     let since = clock::now();
     let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
-        Act::Reader(_) | Act::RemoveLocks => Vec::new(),
+        Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_) => Vec::new(),
+        Act::DeliverDeadly(salt) => vec![given(history, &mut Seed::of(*salt, 0), &["deliver"], &[Kind::Deadly])],
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
         Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
         // Nobody says yes to an empty root while the true one is away.
@@ -115,6 +120,7 @@ fn command(act: &Act) -> Order {
             ]);
             Order::of(&[&["refilter", "--yes", "-r", rules], folders].concat())
         }
+        Act::SortInbox => Order::of(&["refilter", "--yes", "-r", "sort-b.yaml", "INBOX"]),
         Act::Maintain => Order::of(&["maintain"]),
         Act::Undo(salt) => {
             let seed = &mut Seed::of(*salt, 0);
@@ -143,7 +149,7 @@ fn on_servers(scene: &Scene) -> BTreeSet<String> {
 fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended: &[Ended]) {
     for program in ended {
         history.kills += usize::from(program.was_cut_off());
-        if program.order.end != End::Own || program.order.stop.is_some() {
+        if program.order.end != End::Own || program.order.stop.is_some() || program.was_cut_off() {
             scene.ledger.is_unsure(6);
         }
         if program.order.arguments.starts_with(&["queue".to_owned(), "drop".to_owned()]) {
@@ -162,12 +168,36 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
         for token in before.intersection(&after) {
             let is_here = standing.get(token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
             // An id that comes back is noticed when something is to be deleted.
-            let is_plain = |entry: &crate::ledger::Entry| {
-                entry.is_given() && !entry.excuses.contains(&crate::ledger::Excuse::OtherId)
-            };
+            let is_plain = |entry: &Entry| entry.is_given() && !entry.excuses.contains(&Excuse::OtherId);
             if !is_here && entries.get(token).is_some_and(is_plain) {
                 scene.ledger.blame(format!("fetch ended with 0, and {token} is on its server and not here"));
             }
         }
+        silently_left(scene, history, ended).into_iter().for_each(|what| scene.ledger.blame(what));
     }
+}
+
+/// What a program has staged nobody removes but the world, which did not.
+fn judge_staged(scene: &Scene, program: &Ended) {
+    if program.stderr.contains("had just staged") {
+        scene.ledger.blame(format!("another program took what it had staged: {}", program.line()));
+    }
+}
+
+/// A fetch ended with 0 although a server did not give a message, for the first time. After five attempts it is set aside.
+fn silently_left(scene: &Scene, history: &History, ended: &[Ended]) -> Vec<String> {
+    let has_run = ended.iter().any(|program| program.order.arguments == ["run"]);
+    let fetches = ended.iter().filter(|program| program.order.arguments == ["fetch"]).count();
+    let (standing, entries) = (scene.ledger.standing(), scene.ledger.entries());
+    let is_left = |wrong: &&Wrong| {
+        let stands = scene.accounts[wrong.server].mailbox.bytes("INBOX", wrong.uid);
+        let is_it = stands.and_then(|bytes| mail::read(&bytes)).is_some_and(|(token, _)| token == wrong.token);
+        let is_here = standing.get(&wrong.token).is_some_and(|it| it.told > 0 || !it.whole.is_empty());
+        let has_faults_alone = |entry: &Entry| entry.excuses.iter().all(|excuse| matches!(excuse, Excuse::Faulty));
+        let must_be_said = wrong.is_hidden || (!has_run && fetches < 5);
+        must_be_said && is_it && !is_here && entries.get(&wrong.token).is_some_and(has_faults_alone)
+    };
+    let left: Vec<&Wrong> = history.wrong.iter().filter(is_left).collect();
+    let blame = |wrong: &Wrong| format!("fetch ended with 0, and server {} did not give {}", wrong.server, wrong.token);
+    left.into_iter().map(blame).collect()
 }

@@ -1,12 +1,13 @@
 //! What others do to the world: servers, users, disks. What holds for one step is put right after it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::ledger::{Excuse, Way};
 use crate::mail::{self, Kind, Mail, mail};
 use crate::plan::{Change, Step};
-use crate::scene::{RETENTIONS, Scene, deletes};
+use crate::scene::{Account, RETENTIONS, Scene, deletes};
 use crate::seed::Seed;
 use crate::sight::{AWAY, Place, ROOT, STATE};
 use crate::support::faults::{Fault, MessageFault};
@@ -23,6 +24,8 @@ pub struct History {
     copies: Vec<(usize, PathBuf)>,
     /// Ids of mail that is gone from a server.
     freed: Vec<(usize, String)>,
+    /// The POP3 accounts whose mailbox stands on another server by now.
+    moved: BTreeSet<usize>,
     hidden: usize,
     /// What `deliver` was given and has not taken yet.
     pub undelivered: Vec<Mail>,
@@ -31,8 +34,19 @@ pub struct History {
     pub kills: usize,
     /// The account whose mail was swapped last.
     swapped: usize,
+    /// What servers do not give as they should, in this step.
+    pub wrong: Vec<Wrong>,
     /// The state knows the mail root: a fetch ended well since the state was lost.
     pub knows_root: bool,
+}
+
+/// A message that its server does not give, and says so or not.
+pub struct Wrong {
+    pub server: usize,
+    pub uid: u32,
+    pub token: String,
+    /// Counted and not named: that is said each time. What is named and not given is set aside after some attempts.
+    pub is_hidden: bool,
 }
 
 /// Makes one message that nobody has seen yet.
@@ -60,7 +74,7 @@ pub fn apply(scene: &mut Scene, history: &mut History, step: &Step, seed: &mut S
 fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &mut Seed) -> Option<String> {
     match change {
         Change::Arrive(count) => (0..*count).for_each(|_| arrive(scene, history, seed)),
-        Change::MessageFault(salt) => return message_fault(scene, &mut Seed::of(*salt, 0)),
+        Change::MessageFault(salt) => return message_fault(scene, history, &mut Seed::of(*salt, 0)),
         Change::LineFault(salt) => return line_fault(scene, &mut Seed::of(*salt, 0)),
         Change::Numbers => {
             let number = seed.below(scene.accounts.len());
@@ -68,7 +82,7 @@ fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &m
             return Some(format!("server {number} counts 4294967295 messages"));
         }
         Change::RelayMood(salt) => return relay_mood(scene, &mut Seed::of(*salt, 0)),
-        Change::Renumber => renumber(scene, seed),
+        Change::Renumber => renumber(scene, history, seed),
         Change::ReuseId => return reuse_id(scene, history, seed),
         Change::Swap => return swap(scene, history, seed),
         Change::SwapThenDelete => {
@@ -129,7 +143,7 @@ fn one_there(scene: &Scene, seed: &mut Seed) -> Option<(usize, u32, String)> {
     Some((number, uid, token))
 }
 
-fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
+fn message_fault(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
     let (number, uid, token) = one_there(scene, seed)?;
     let account = &scene.accounts[number];
     let fault = match seed.below(9) {
@@ -146,6 +160,21 @@ fn message_fault(scene: &Scene, seed: &mut Seed) -> Option<String> {
         7 => MessageFault::NoUidl,
         _ => MessageFault::Unlisted,
     };
+    let is_hidden = if account.is_imap { MessageFault::Unlisted } else { MessageFault::NoUidl } == fault;
+    let is_not_given = match fault {
+        MessageFault::Refused | MessageFault::Nil => true,
+        MessageFault::NotGiven => account.is_imap,
+        _ => false,
+    };
+    // What was wrong before may have been set aside; what is wrong in two ways may come all the same.
+    history.wrong.retain(|wrong| wrong.token != token);
+    let was_right = scene.ledger.entries().get(&token).is_some_and(|entry| !entry.excuses.contains(&Excuse::Faulty));
+    if was_right && (is_hidden || is_not_given) {
+        history.wrong.push(Wrong { server: number, uid, token: token.clone(), is_hidden });
+    }
+    if is_hidden {
+        scene.ledger.hides(number, &token);
+    }
     scene.ledger.excuse(&token, Excuse::Faulty);
     account.faults.message(uid, fault.clone());
     Some(format!("{token} on server {number} is {fault:?}"))
@@ -192,8 +221,10 @@ fn relay_mood(scene: &Scene, seed: &mut Seed) -> Option<String> {
     Some(format!("relay {which} says {mood:?}"))
 }
 
-fn renumber(scene: &Scene, seed: &mut Seed) {
-    let mailbox = &scene.accounts[seed.below(scene.accounts.len())].mailbox;
+/// Over IMAP by another UIDVALIDITY, over POP3 because the mailbox stands on another server now, which gives other UIDLs.
+fn renumber(scene: &Scene, history: &mut History, seed: &mut Seed) {
+    let number = seed.below(scene.accounts.len());
+    let Account { mailbox, is_imap, .. } = &scene.accounts[number];
     for stored in mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default() {
         if let Some((token, _)) = mail::read(&stored.bytes) {
             scene.ledger.excuse(&token, Excuse::OtherId);
@@ -201,6 +232,13 @@ fn renumber(scene: &Scene, seed: &mut Seed) {
     }
     let uidvalidity = 1000 + seed.below(1_000_000) as u32;
     mailbox.set_uidvalidity("INBOX", uidvalidity, true);
+    if !is_imap {
+        mailbox.change_folder("INBOX", |folder| {
+            folder.messages.iter_mut().for_each(|stored| stored.uidl = format!("{uidvalidity}-{}", stored.uid));
+        });
+        history.moved.insert(number);
+        history.freed.retain(|(owner, _)| *owner != number);
+    }
 }
 
 /// The next mail gets an id that had been given before.
@@ -216,7 +254,8 @@ fn reuse_id(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<Str
         .mailbox
         .read_folder("INBOX", |folder| folder.messages.iter().map(|stored| stored.uidl.clone()).collect::<Vec<_>>())?;
     let uidl = format!("uidl-{:06}", seed.between(1, 40));
-    if there.contains(&uidl) {
+    // The other server never gave that one.
+    if there.contains(&uidl) || history.moved.contains(&number) {
         return None;
     }
     history.freed.push((number, uidl.clone()));
@@ -340,6 +379,8 @@ fn keeps(scene: &mut Scene, number: usize, retention: &str) -> String {
 
 /// What holds for one step only is over.
 pub fn put_right(scene: &Scene, history: &mut History) {
+    history.wrong.clear();
+    scene.ledger.hides_nothing();
     for account in &scene.accounts {
         account.faults.clear();
         let asked = account.faults.commands_seen();

@@ -107,6 +107,8 @@ struct Inner {
     unsure: usize,
     states_lost: usize,
     given_up: bool,
+    /// Messages that their servers count and do not name.
+    hidden: Vec<(usize, String)>,
 }
 
 impl Ledger {
@@ -184,6 +186,26 @@ impl Ledger {
         self.lock().given_up
     }
 
+    /// As long as that message stands there, whoever lists that server knows that the list is too short.
+    pub fn hides(&self, server: usize, token: &str) {
+        self.lock().hidden.push((server, token.to_owned()));
+    }
+
+    pub fn hides_nothing(&self) {
+        self.lock().hidden.clear();
+    }
+
+    /// A message that this server counts and does not name.
+    fn hidden_by(&self, server: usize) -> Option<String> {
+        let (hidden, mailbox) = {
+            let inner = self.lock();
+            (inner.hidden.clone(), inner.servers[server].clone())
+        };
+        let inbox = mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default();
+        let there: BTreeSet<String> = inbox.iter().filter_map(|stored| Some(mail::read(&stored.bytes)?.0)).collect();
+        hidden.into_iter().find(|(owner, token)| *owner == server && there.contains(token)).map(|(_, token)| token)
+    }
+
     pub fn loses_state(&self) {
         self.lock().states_lost += 1;
     }
@@ -197,6 +219,9 @@ impl Ledger {
         let tokens: BTreeSet<String> = gone.iter().filter_map(|stored| Some(mail::read(&stored.bytes)?.0)).collect();
         if !self.lock().deleting[server] {
             self.blame(format!("deleted although mail is to be kept there: {tokens:?} on server {server}"));
+        }
+        if let Some(hidden) = self.hidden_by(server) {
+            self.blame(format!("deleted on server {server}, which counts {hidden} and does not name it: {tokens:?}"));
         }
         let entries = self.entries();
         let is_ours = |token: &String| entries.get(token).is_some_and(|entry| !entry.may_be_gone());

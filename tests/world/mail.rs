@@ -19,6 +19,9 @@ pub enum Kind {
     Inbox,
     /// Into a folder that cannot be made.
     Blocked,
+    /// A rule asks a program about it, and that kills who asks: as the system does when the memory is full. `deliver` alone
+    /// is given such.
+    Deadly,
 }
 
 impl Kind {
@@ -55,6 +58,7 @@ impl Kind {
             Kind::Lmtp => "lmtp",
             Kind::Inbox => "inbox",
             Kind::Blocked => "blocked",
+            Kind::Deadly => "deadly",
         }
     }
 
@@ -83,6 +87,7 @@ pub const RULES: &str = r#"  - {name: file, if: {subject: {contains: "[file]"}},
   - {name: lmtp, if: {subject: {contains: "[lmtp]"}}, do: {lmtp: {to: me, relay: store}}}
   - {name: inbox, if: {subject: {contains: "[inbox]"}}, do: {fileinto: inbox}}
   - {name: blocked, if: {subject: {contains: "[blocked]"}}, do: {fileinto: blocked/by/a/file}}
+  - {name: deadly, if: {subject: {contains: "[deadly]"}, run: [~/kill]}, do: {fileinto: work/a}}
 "#;
 
 /// Rules for `refilter`: they move what lies in a folder, back and forth.
@@ -90,7 +95,7 @@ pub const SORT: [(&str, &str); 2] = [
     ("sort-a.yaml", "rules:\n  - {if: {subject: {regex: '\\[(keep|away|copied)\\]'}}, do: {fileinto: sorted/a}}\n"),
     (
         "sort-b.yaml",
-        "rules:\n  - {if: {subject: {regex: '\\[(keep|edit)\\]'}}, do: [{addheader: {X-Sorted: b}}, {fileinto: sorted/b}]}\n  \
+        "rules:\n  - {if: {subject: {regex: '\\[(keep|edit|inbox|blocked)\\]'}}, do: [{addheader: {X-Sorted: b}}, {fileinto: sorted/b}]}\n  \
          - {if: {subject: {contains: '[file]'}}, do: {fileinto: {mbox: sold}}}\n",
     ),
 ];

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`plan`] | what happens in a world, drawn from its seed |
 //! | [`scene`] | its servers, its config, its home |
-//! | [`changes`], [`acts`], [`reader`] | what others do, what runs, what a mail reader does meanwhile |
+//! | [`changes`], [`acts`], [`reader`], [`cleaner`] | what others do, what runs, what a mail reader and a clean-up do meanwhile |
 //! | [`rest`] | the world is made whole, and the program runs until nothing changes |
 //! | [`ledger`], [`sight`], [`verdict`] | what is known of every message, where it stands, and what is wrong |
 //! | [`undone`] | what `undo` gives back |
@@ -20,6 +20,7 @@ mod support;
 
 mod acts;
 mod changes;
+mod cleaner;
 mod clock;
 mod ledger;
 mod mail;

@@ -64,6 +64,8 @@ pub enum Act {
     Deliver(usize),
     Sendmail,
     Refilter(u64),
+    /// A refilter that edits what it moves out of the inbox.
+    SortInbox,
     Maintain,
     Undo(u64),
     Queue(u64),
@@ -72,6 +74,17 @@ pub enum Act {
     RemoveLocks,
     /// A mail reader: moves files about.
     Reader(u64),
+    /// Somebody who removes what stands under `tmp/`, however new it is.
+    CleanTmp(u64),
+    /// A delivery of a message that kills the program whenever it decides about it.
+    DeliverDeadly(u64),
+}
+
+impl Act {
+    /// No program of ours does it.
+    pub fn is_by_hand(&self) -> bool {
+        matches!(self, Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +108,41 @@ pub struct Step {
 /// The steps of a seed. Each has its own numbers: leaving one out changes no other.
 pub fn plan(seed: u64) -> Vec<Step> {
     let count = Seed::of(seed, 1).between(4, 9);
-    (0..count).map(|index| step(index, &mut Seed::of(seed, 100 + index as u64))).collect()
+    let with_rare = |index| {
+        let mut step = step(index, &mut Seed::of(seed, 100 + index as u64));
+        add_rare(&mut step, &mut Seed::of(seed, 20_000 + index as u64));
+        step
+    };
+    (0..count).map(with_rare).collect()
+}
+
+/// What came to the worlds later than the rest has numbers of its own: a seed still means what it meant, with this added.
+fn add_rare(step: &mut Step, seed: &mut Seed) {
+    let salt = seed.next();
+    let begin = |act, delay: usize| {
+        let delay = Duration::from_millis(delay as u64);
+        Begin { act, end: End::Own, stop: None, delay }
+    };
+    if seed.percent(focus("cleaner", 3)) {
+        step.beside.push(begin(Act::CleanTmp(salt), seed.magnitude(60)));
+    }
+    if seed.percent(focus("deadly", 2)) {
+        step.beside.push(begin(Act::DeliverDeadly(salt), 0));
+    }
+    // Both leave files that they had not recorded yet, of the same messages.
+    if seed.percent(focus("staged", 2)) {
+        let killed = End::Inject { calls: "fsync", nth: seed.magnitude(30), what: "kill" };
+        let soon = End::Kill(Duration::from_millis(seed.between(20, 200) as u64));
+        step.beside.push(Begin { end: killed, ..begin(Act::SortInbox, 0) });
+        step.beside.push(Begin { end: soon, ..begin(Act::Fetch, seed.magnitude(60)) });
+    }
+    // The locks go between the beginnings of two.
+    if seed.percent(focus("locks", 2)) {
+        let removed = seed.between(20, 150);
+        let second = removed + seed.between(1, 30);
+        let acts = [(Act::Fetch, 0), (Act::RemoveLocks, removed), (Act::Fetch, second)];
+        step.beside.extend(acts.map(|(act, delay)| begin(act, delay)));
+    }
 }
 
 fn step(index: usize, seed: &mut Seed) -> Step {

@@ -112,6 +112,7 @@ impl Scene {
 
     fn write_files(&self) {
         self.sandbox.script("note", "#!/bin/sh\ngrep '^X-World: ' >>\"$HOME/piped\"\n");
+        self.sandbox.script("kill", "#!/bin/sh\nkill -9 $PPID\n");
         for (name, rules) in SORT {
             self.sandbox.write(name, rules);
         }
@@ -127,7 +128,6 @@ impl Scene {
             "  archive: {{imap: {{host: 127.0.0.1, port: {}, tls: none}}, user: archive, password: secret, poll: 1h}}\n",
             self.archive_port
         );
-        let note = self.home().join("note");
         self.sandbox.config(&format!(
             "maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\nrelays:\n  \
              default: {{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}\n  \
@@ -138,7 +138,7 @@ impl Scene {
              do: {{fileinto: kept}}}}\n",
             relay.port(),
             store.port(),
-            RULES.replace("~/note", &note.display().to_string()),
+            RULES.replace("~/", &format!("{}/", self.home().display())),
         ));
     }
 }

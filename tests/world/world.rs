@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::acts::play;
 use crate::changes::{History, apply, back_up, put_right};
-use crate::plan::{Act, Step, plan};
+use crate::plan::{Step, plan};
 use crate::rest::{remove_dead_locks, rest, wait_for_children};
 use crate::scene::Scene;
 use crate::seed::Seed;
@@ -76,7 +76,7 @@ pub fn live(seed: u64) -> World {
         let numbers = &mut Seed::of(seed, 10_000 + step.index as u64);
         let changed = apply(&mut scene, &mut history, step, numbers);
         let _ = writeln!(story, "  step {}: {}", step.index, changed.join("; "));
-        for begin in step.beside.iter().filter(|begin| matches!(begin.act, Act::Reader(_) | Act::RemoveLocks)) {
+        for begin in step.beside.iter().filter(|begin| begin.act.is_by_hand()) {
             let _ = writeln!(story, "      {:?} after {:?}", begin.act, begin.delay);
         }
         for ended in play(&scene, &mut history, step, numbers) {

@@ -22,7 +22,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use self::handover::Handover;
@@ -33,7 +33,7 @@ use crate::message::{Message, OUTBOX};
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
-use crate::state::{OutboxRow, OutboxState, Owned, Rest};
+use crate::state::{OutboxRow, OutboxState, Owned, Rest, is_possible};
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
@@ -174,7 +174,7 @@ impl Pass<'_> {
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-        if now.duration_since(row.at) > lifetime && self.world.is_time_plausible()? {
+        if now.duration_since(waits_since(&row, now)) > lifetime && self.world.is_time_plausible()? {
             let cause = format!("it could not be told in time; the last answer was: {}", row.said);
             return self.give_up_unsent(row, &cause);
         }
@@ -248,4 +248,9 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
         Err(e) => return Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
     }
     Ok(None)
+}
+
+/// Since when a row waits. One from before the clock of the machine was set is as old as now, until it gets a date.
+fn waits_since(row: &OutboxRow, now: Timestamp) -> Timestamp {
+    if is_possible(row.at) { row.at } else { now }
 }

@@ -11,7 +11,7 @@ use mailsluice::filter::Engine;
 use mailsluice::message::{Bytes, Key, Origin, STDIN};
 use mailsluice::pass::{Report, World};
 use mailsluice::pipeline;
-use mailsluice::state::{Mark, SqliteStore, Store};
+use mailsluice::state::{Mark, SqliteStore, Stamp, Store};
 use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Rename};
@@ -72,6 +72,8 @@ impl Machine {
             Death::PowerCut => {
                 let space = format!("deliver-{}", &digest[..2]);
                 self.store.deciding(&owner(&self.store, self.state.path(), &space), None).unwrap();
+                // The machine was started since.
+                fs::write(lock, "released before\n").unwrap();
             }
         }
         (steps, None)
@@ -82,7 +84,7 @@ impl Machine {
         if self.size == Size::Small {
             return Ok(Bytes::Memory(text.as_bytes().to_vec()));
         }
-        let mut writer = self.world().spool().begin_incoming()?;
+        let mut writer = self.world().spool(Stamp::default()).begin_incoming()?;
         writer.write_lf(text.as_bytes())?;
         writer.finish()
     }

@@ -18,6 +18,7 @@ mod disk;
 mod fate;
 mod found;
 mod refilter;
+mod renumbered;
 mod rescue;
 mod store;
 mod world;
@@ -50,9 +51,12 @@ const NEVER: usize = usize::MAX;
 
 /// A crash at every step of the first run, and after its last one. Returns how many there were.
 fn every_crash(stage: &Stage, machine: Machine, death: Death) -> Result<usize, Failure> {
-    let steps = survive(stage, machine, &[(NEVER, death)])?;
+    let counted = |story: usize, outcome: Result<usize, Failure>| {
+        outcome.inspect_err(|_| println!("crash: found in story {story}"))
+    };
+    let steps = counted(1, survive(stage, machine, &[(NEVER, death)]))?;
     for n in 1..=steps {
-        survive(stage, machine, &[(n, death)])?;
+        counted(n + 1, survive(stage, machine, &[(n, death)]))?;
     }
     Ok(steps)
 }

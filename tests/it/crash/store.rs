@@ -202,8 +202,8 @@ impl Store for MortalStore {
         self.step("marked").map(drop)
     }
 
-    fn forget(&self, owned: &Owned, keys: &[Key]) -> Result<()> {
-        self.step("forget")?.forget(owned, keys)
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()> {
+        self.step("renumber")?.renumber(owned, old, new)
     }
 
     fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
