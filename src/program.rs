@@ -37,12 +37,21 @@ pub struct Program<'a> {
     pub run: &'a [String],
     /// Its process group is ended after this.
     pub timeout: Duration,
-    /// The most bytes it may write to its standard output; more ends it, and is a failure.
-    pub most: usize,
+    /// What its standard output is for.
+    pub output: Output,
     /// Variables beside PATH, HOME, LANG and USER.
     pub environment: &'a [(&'static str, String)],
     /// Whether it may be run as root.
     pub allow_root: bool,
+}
+
+/// What the standard output of a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// It is read, up to so many bytes. More ends the program, and is a failure.
+    Read(usize),
+    /// Nobody reads it, and there may be as much as there will.
+    Nobody,
 }
 
 /// What a program that ended by itself left.
@@ -88,12 +97,25 @@ pub enum Failure {
     Pipes(String, io::Error),
 }
 
+impl Failure {
+    /// Whether the system had no room for one more program just now.
+    pub fn is_for_want_of_room(&self) -> bool {
+        use rustix::io::Errno;
+        let want = [Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        matches!(self, Self::Start(_, e) | Self::Pipes(_, e) if e.raw_os_error().is_some_and(|error| want.contains(&error)))
+    }
+}
+
 impl Program<'_> {
     /// Runs it to its end. `input` is what it reads; it need not read all of it.
     pub fn run(&self, input: Option<&mut dyn Read>) -> Result<Ended, Failure> {
         let name = self.name();
         let mut running = self.start(input.is_some())?;
-        let mut talk = Talk::new(&mut running.child, input, self.most).map_err(|e| Failure::Pipes(name.clone(), e))?;
+        let most = match self.output {
+            Output::Read(most) => most,
+            Output::Nobody => 0,
+        };
+        let mut talk = Talk::new(&mut running.child, input, most).map_err(|e| Failure::Pipes(name.clone(), e))?;
         let end = running.until_end(&mut talk, self.timeout).map_err(|e| Failure::Pipes(name.clone(), e))?;
         let Talk { out, err, input_failed, .. } = talk;
         let complaint = one_line(&err.kept);
@@ -102,7 +124,7 @@ impl Program<'_> {
         running.is_over = true;
         match (end, input_failed, status.code()) {
             (End::TooSlow, ..) => Err(Failure::TooSlow(name, self.timeout.as_secs(), because)),
-            (End::TooMuch, ..) => Err(Failure::TooMuch(name, self.most)),
+            (End::TooMuch, ..) => Err(Failure::TooMuch(name, most)),
             (End::ByItself, Some(e), _) => Err(Failure::Pipes(name, e)),
             (End::ByItself, None, Some(code)) => Ok(Ended { code, out: out.kept, complaint }),
             (End::ByItself, None, None) => Err(Failure::Killed(name, status.signal().unwrap_or_default(), because)),
@@ -130,7 +152,7 @@ impl Program<'_> {
         command.current_dir(home()).process_group(0);
         command
             .stdin(if has_input { Stdio::piped() } else { Stdio::null() })
-            .stdout(Stdio::piped())
+            .stdout(if self.output == Output::Nobody { Stdio::null() } else { Stdio::piped() })
             .stderr(Stdio::piped());
         match command.spawn() {
             Ok(child) => Running::new(child, self.timeout).map_err(|e| Failure::Start(self.name(), e)),

@@ -93,7 +93,7 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
             clean::short(&row.said, 80)
         ));
     }
-    for rest in world.store.rests()?.iter().filter(|rest| rest.until > world.now()) {
+    for rest in world.store.rests()?.iter().filter(|rest| rest.is_at(world.now())) {
         output.talk(format_args!(
             "the relay {} rests until {}: {}",
             rest.relay,

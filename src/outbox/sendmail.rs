@@ -22,7 +22,7 @@ use super::address::Mailbox;
 use super::relay::{Mail, Trouble, Verdict};
 use crate::clean;
 use crate::error::{Error, Kind};
-use crate::program::{Ended, Failure, Program};
+use crate::program::{Ended, Failure, Output, Program};
 
 /// How long it may take for one recipient.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -71,7 +71,13 @@ impl Sendmail {
         };
         let own = ["-i", "-f", from, "--", to].map(str::to_owned);
         let run: Vec<String> = self.program.iter().cloned().chain(own).collect();
-        let program = Program { run: &run, timeout: DEADLINE, most: MAX_OUTPUT, environment: &[], allow_root: true };
+        let program = Program {
+            run: &run,
+            timeout: DEADLINE,
+            output: Output::Read(MAX_OUTPUT),
+            environment: &[],
+            allow_root: true,
+        };
         let mut message = mail.message.reader().map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;
         match program.run(Some(&mut message)) {
             Ok(ended) => self.verdict(&ended, to),

@@ -11,7 +11,7 @@ use super::World;
 use crate::decision::{Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Unanswered};
 use crate::message::Message;
-use crate::program::Program;
+use crate::program::{Output, Program};
 
 /// Answers from clock, state and programs.
 pub(super) struct WorldFacts<'a> {
@@ -56,7 +56,8 @@ impl Facts for WorldFacts<'_> {
             return Answer::NotAsked;
         }
         let Ask { run, input, timeout, most, environment } = *question;
-        let program = Program { run, timeout, most, environment, allow_root: self.world.allow_root };
+        let program =
+            Program { run, timeout, output: Output::Read(most), environment, allow_root: self.world.allow_root };
         let ended = match input.map(Message::reader) {
             None => program.run(None),
             Some(Ok(mut input)) => program.run(Some(&mut *input)),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::sqlite::SqliteStore;
@@ -128,7 +128,7 @@ impl Outbox for SqliteStore {
 pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
 
 const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
-     COALESCE(label, origin.account), folder";
+     COALESCE(label, origin.account), folder, COALESCE(since, outbox.at)";
 const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)
      LEFT JOIN account ON account.space = origin.account";
 
@@ -165,6 +165,9 @@ fn still_to_tell(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     query.query_map([], |row| row_of(row, places))?.collect()
 }
 
+/// No row waits for longer than this, and no relay rests longer: what says so was noted by a clock that was ahead.
+pub(super) const FURTHEST: SignedDuration = SignedDuration::from_hours(4);
+
 fn due(
     db: &Connection,
     places: &Places,
@@ -174,10 +177,11 @@ fn due(
 ) -> Sql<Vec<OutboxRow>> {
     let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND due <= ?1 AND (due, outbox.id) > (?3, ?4)
+        "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND (due <= ?1 OR due > ?5) AND (due, outbox.id) > (?3, ?4)
          ORDER BY due, outbox.id LIMIT ?2"
     ))?;
-    query.query_map(params![now.as_second(), limit, due, id], |row| row_of(row, places))?.collect()
+    let furthest = now.saturating_add(FURTHEST).unwrap_or(now).as_second();
+    query.query_map(params![now.as_second(), limit, due, id, furthest], |row| row_of(row, places))?.collect()
 }
 
 /// What an earlier owner of the outbox was sending. Whoever holds it now knows that none of them lives.
@@ -220,12 +224,13 @@ fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
 fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()> {
     let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
     if ids.is_empty() {
-        tx.execute("UPDATE outbox SET due = ?1 WHERE state = ?2 AND due > ?1", params![now.as_second(), waiting])?;
+        let hurry = "UPDATE outbox SET due = MIN(due, ?1), since = ?1 WHERE state = ?2";
+        tx.execute(hurry, params![now.as_second(), waiting])?;
     }
     // Whatever rested is tried.
     tx.execute("UPDATE rest SET until = 0, failures = 0", [])?;
     for id in ids {
-        tx.prepare_cached("UPDATE outbox SET due = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
+        tx.prepare_cached("UPDATE outbox SET due = ?1, since = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
             .execute(params![now.as_second(), waiting, held, id])?;
     }
     Ok(())
@@ -310,5 +315,6 @@ fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
         changed: super::rows::time(row.get(10)?),
         account: row.get(11)?,
         folder: row.get(12)?,
+        since: super::rows::time(row.get(13)?),
     })
 }

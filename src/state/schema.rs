@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -26,7 +26,7 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
 }
 
 /// What makes version 1 of nothing, version 2 of version 1, and so on.
-const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS, LEAVING];
+const STEPS: [&str; VERSION as usize] = [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS, LEAVING, LANES];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -271,6 +271,11 @@ INSERT OR IGNORE INTO seen (origin, id, mark, announced, head_hash, at, missing_
 const LEAVING: &str = "
 -- number: the inode of the file, by which it is known when its reader marks or moves it.
 ALTER TABLE leaving ADD COLUMN number INTEGER;
+";
+
+const LANES: &str = "
+-- since: since when a row waits, where its user tried it again.
+ALTER TABLE outbox ADD COLUMN since INTEGER;
 ";
 
 #[cfg(test)]

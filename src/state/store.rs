@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::outbox::FURTHEST;
 use super::{Before, EntryId, Later, Leaving, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
@@ -265,6 +266,8 @@ pub struct OutboxRow {
     pub due: Timestamp,
     /// When it was decided.
     pub at: Timestamp,
+    /// Since when it waits: it was decided then, or the user tried it again.
+    pub since: Timestamp,
     /// What the relay or the program said last.
     pub said: String,
     /// When that was.
@@ -287,6 +290,11 @@ pub struct Rest {
 }
 
 impl Rest {
+    /// Whether it lasts at this time. One that ends further ahead than any was noted by a clock that was ahead.
+    pub fn is_at(&self, now: Timestamp) -> bool {
+        self.until > now && self.until.duration_since(now) <= FURTHEST
+    }
+
     /// Whether it is this relay that rests, for this sender or for all.
     pub fn concerns(&self, relay: &str, sender: &str) -> bool {
         self.relay == relay && (self.sender.is_empty() || self.sender == sender)

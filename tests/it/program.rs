@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use mailsluice::program::{Ended, Failure, Program};
+use mailsluice::program::{Ended, Failure, Output, Program};
 use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ impl Case {
 
     fn program(&self) -> Program<'_> {
         let Self { run, timeout, most, environment, .. } = self;
-        Program { run, timeout: *timeout, most: *most, environment, allow_root: true }
+        Program { run, timeout: *timeout, output: Output::Read(*most), environment, allow_root: true }
     }
 
     #[track_caller]

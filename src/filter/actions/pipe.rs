@@ -76,6 +76,13 @@ fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
 
 impl Verb for Pipe {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        // A program that would see nothing of the message has not taken it.
+        if self.input == Input::Attachments
+            && !run.asking.message().parts().iter().any(crate::message::Part::is_attachment)
+        {
+            run.note("not piped: the message has no attachment".to_owned());
+            return Ok(());
+        }
         let argv = self.argv.expand(&run.asking)?;
         let way = Way::Pipe(Piped { run: argv, input: self.input, timeout: self.timeout });
         run.tell(Telling { version: run.asking.version(), relay: None, way }, self.copy)

@@ -8,7 +8,7 @@ use crate::error::{Error, Kind};
 use crate::message::Message;
 use crate::outbox::relay::Verdict;
 use crate::outbox::webhook;
-use crate::program;
+use crate::program::{self, Output};
 
 /// What a notification may take.
 const NOTIFY: Duration = Duration::from_secs(30);
@@ -132,7 +132,7 @@ impl Program {
         let program = program::Program {
             run: &self.run,
             timeout: self.timeout,
-            most: 64 * 1024,
+            output: Output::Nobody,
             environment: &environment,
             allow_root,
         };
@@ -143,6 +143,9 @@ impl Program {
                 Verdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
             }
             Ok(ended) => failed(format!("{name} ended with {}: {}", ended.code, ended.complaint)),
+            Err(failure) if failure.is_for_want_of_room() => {
+                Verdict::Later(Error::transient(Kind::Busy, format!("{name}: {failure}")))
+            }
             Err(failure) => failed(format!("{name}: {failure}")),
         }
     }

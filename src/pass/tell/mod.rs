@@ -173,11 +173,6 @@ impl Pass<'_> {
     /// One row. Whether anything about it changed.
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
-        let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-        if now.duration_since(waits_since(&row, now)) > lifetime && self.world.is_time_plausible()? {
-            let cause = format!("it could not be told in time; the last answer was: {}", row.said);
-            return self.give_up_unsent(row, &cause);
-        }
         if let Some(cause) = self.is_one_too_many(&row, now)? {
             self.told.remarks.push(format!("{} is not sent: {cause}", row.telling));
             return self.give_up_unsent(row, &cause);
@@ -250,7 +245,15 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     Ok(None)
 }
 
-/// Since when a row waits. One from before the clock of the machine was set is as old as now, until it gets a date.
+/// Since when a row waits: one that the user tried again waits since then. One from before the clock of the machine was set is
+/// as old as now, until it gets a date.
 fn waits_since(row: &OutboxRow, now: Timestamp) -> Timestamp {
-    if is_possible(row.at) { row.at } else { now }
+    if is_possible(row.since) { row.since } else { now }
+}
+
+/// Whether a row has waited for longer than it may. It is asked after an attempt, never instead of one: a machine that was
+/// asleep for a week has tried nothing meanwhile.
+fn is_too_old(row: &OutboxRow, now: Timestamp) -> bool {
+    let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
+    now.duration_since(waits_since(row, now)) > lifetime
 }

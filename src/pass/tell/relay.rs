@@ -1,7 +1,7 @@
 //! What goes through a relay, and a relay that does not take it.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::{for_each, recipients};
 use super::stop::{stopped, unless_stopped};
@@ -15,6 +15,12 @@ use crate::outbox::compose::{self, Desk};
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
 use crate::state::{OutboxRow, OutboxState, Rest};
+
+/// After so many failures of a relay in a row what has waited for too long is given up. That is about an hour: a machine
+/// that wakes up has no network at first.
+const GIVEN_UP: u32 = 5;
+/// Failures that lie further apart are not in a row: the machine was asleep.
+const IN_A_ROW: SignedDuration = SignedDuration::from_hours(12);
 
 impl Pass<'_> {
     /// A row that goes through a relay. Whether anything about it changed.
@@ -132,7 +138,7 @@ impl Pass<'_> {
     /// Whether a relay rests for a sender of one's own.
     pub(super) fn rests(&self, relay: &str, own: &str) -> bool {
         let now = self.world.now();
-        self.rests.iter().any(|rest| rest.concerns(relay, own) && rest.until > now)
+        self.rests.iter().any(|rest| rest.concerns(relay, own) && rest.is_at(now))
     }
 
     /// What broke the sending of one row, and whom it concerns.
@@ -161,7 +167,11 @@ impl Pass<'_> {
     /// be with this very mail, all that were due before have their turn first.
     pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
-        row.due = self.let_rest(relay, sender.to_owned(), &cause)?;
+        let (until, failures) = self.let_rest(relay, sender.to_owned(), &cause)?;
+        if failures >= GIVEN_UP && super::is_too_old(&row, self.world.now()) && self.world.is_time_plausible()? {
+            return self.give_up_unsent(row, &format!("it could not be told in time; the last answer was: {cause}"));
+        }
+        row.due = until;
         undelivered::tell_of_relay(self.world, &self.owned, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
@@ -172,17 +182,18 @@ impl Pass<'_> {
         Ok(false)
     }
 
-    /// Until when it rests.
-    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<Timestamp> {
-        let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender);
-        let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
+    /// Until when it rests, and how often in a row it failed by now.
+    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<(Timestamp, u32)> {
         let now = self.world.now();
+        let is_in_a_row = |rest: &&Rest| now.duration_since(rest.until) < IN_A_ROW;
+        let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender).filter(is_in_a_row);
+        let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
         let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
         self.world.store.rest(&self.owned, &rest)?;
         self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
         self.rests.push(rest);
-        Ok(until)
+        Ok((until, failures))
     }
 
     /// It works again.

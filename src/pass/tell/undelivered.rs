@@ -21,28 +21,40 @@ pub(super) struct GivenUp<'a> {
     pub(super) cause: &'a str,
 }
 
-/// Files the message once, and a notice beside it. Nobody outside is told: a bounce to whoever wrote it would hit the
-/// wrong one.
+/// Files the message once, unless its decision filed it already, and a notice beside it. Nobody outside is told: a bounce to
+/// whoever wrote it would hit the wrong one.
 pub(super) fn file(world: &World, owned: &Arc<Owned>, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
     let GivenUp { item, to, left, cause } = given_up;
     let mut committer = committer(world, owned);
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
-    // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already.
-    let key = Key::new(&Arc::new(origin), item.id.to_string());
-    if world.store.remembered(&key)?.is_none() {
+    // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already. Nor by the row: another
+    // one of the same message may have been given up before.
+    let key = Key::new(&Arc::new(origin), format!("entry {}", item.entry));
+    let was_filed = was_filed(world, item)?;
+    if !was_filed && world.store.remembered(&key)?.is_none() {
         // The same bytes, but not the file of the row, which is needed until the row is closed.
         committer.keep(key, original.edited(&[]), &format!("could not be told: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
+    let place = match was_filed {
+        true => format!("It was filed when it came (entry {} of `mailsluice log`)", item.entry),
+        false => "It is in the inbox".to_owned(),
+    };
     let text = format!(
-        "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\nIt is in the inbox. Nobody else was told; \
+        "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\n{place}. Nobody else was told; \
          `mailsluice queue show {}` has the history.",
         item.telling.way.word(),
         item.id
     );
     committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
     committer.finish()
+}
+
+/// Whether the decision that the row comes from filed the message as well.
+fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
+    let entry = world.store.entry(row.entry)?;
+    Ok(entry.is_some_and(|entry| !entry.targets.is_empty() || !entry.mboxes.is_empty()))
 }
 
 /// The message of a row cannot be read any more, so there is nothing to file.
