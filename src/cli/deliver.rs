@@ -18,20 +18,19 @@ use crate::state::Stamp;
 const TRY_AGAIN: u8 = 75;
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
-    if rustix::process::geteuid().is_root() && !allow_root {
-        return Err(Error::permanent(Kind::Auth, "deliver refuses to run as root; --allow-root allows it"));
-    }
-    // Whatever is wrong here, the message is not: the MTA is asked to keep it.
-    match deliver(config, allow_root, output) {
-        Ok(()) => Ok(0),
-        Err(e) => {
-            output.error(&e);
-            Ok(TRY_AGAIN)
-        }
-    }
+    deliver(config, allow_root, output).map(|()| 0)
+}
+
+/// The exit code of a delivery that failed, whatever the error: something is wrong here, and not with the message. An MTA
+/// sends a message back for any other code (EX_USAGE, EX_CONFIG …), and keeps it for this one.
+pub(super) fn exit_code(usual: u8) -> u8 {
+    if usual == 0 { 0 } else { TRY_AGAIN }
 }
 
 fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
+    if rustix::process::geteuid().is_root() && !allow_root {
+        return Err(Error::permanent(Kind::Auth, "deliver refuses to run as root; --allow-root allows it"));
+    }
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World { allow_root, ..World::open(&setup.config)? };
     if let Err(e) = crate::pass::prune(&world) {

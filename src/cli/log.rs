@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::output::Output;
-use super::setup::Setup;
+use super::setup::{self, Setup};
 use crate::clean;
 use crate::error::Result;
 use crate::pass::World;
@@ -19,8 +19,13 @@ pub(super) fn run(config: &Path, account: Option<&str>, number: u32, output: &Ou
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
     let rows = world.store.journal(account, number)?;
+    if let Some(name) = account.filter(|_| rows.is_empty())
+        && !setup.jobs.iter().any(|job| job.account.name == name)
+    {
+        return Err(setup::unknown_account(name, &setup.jobs));
+    }
     if rows.is_empty() && !output.json {
-        output.talk("the journal is empty");
+        output.talk(if account.is_some() { "nothing is noted of that account" } else { "the journal is empty" });
     }
     // The newest stands last, where a terminal shows it.
     for row in rows.iter().rev() {

@@ -118,7 +118,7 @@ pub fn run() -> ExitCode {
         Err(e) => {
             // Help and version are answers, anything else is wrong use (EX_USAGE).
             e.print().ok();
-            return if e.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+            return if e.use_stderr() { ExitCode::from(of_command(is_delivery(), 64)) } else { ExitCode::SUCCESS };
         }
     };
     let output = Output { json: cli.json, quiet: cli.quiet };
@@ -126,13 +126,23 @@ pub fn run() -> ExitCode {
     // Whatever the caller's umask: mail and state are the user's own.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     crate::descriptors::raise();
+    let is_delivery = matches!(cli.command, Command::Deliver);
     match dispatch(cli, &output) {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             output.error(&e);
-            ExitCode::from(e.exit_code())
+            ExitCode::from(of_command(is_delivery, e.exit_code()))
         }
     }
+}
+
+fn of_command(is_delivery: bool, code: u8) -> u8 {
+    if is_delivery { deliver::exit_code(code) } else { code }
+}
+
+/// Whether a command line that cannot be read was meant for `deliver`.
+fn is_delivery() -> bool {
+    std::env::args_os().skip(1).any(|argument| argument == "deliver")
 }
 
 /// Called as `sendmail` or `mailq`, through a link of that name, the program is that command.

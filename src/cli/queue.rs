@@ -65,7 +65,7 @@ pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Outpu
         Queue::Show { id } => show(&world, *id, output),
         Queue::Run => send(&world, &setup, output),
         Queue::Retry { ids } => {
-            retry(&world, ids)?;
+            retry(&world, ids, output)?;
             send(&world, &setup, output)
         }
         Queue::Hold { ids } => hold(&world, ids, output),
@@ -158,7 +158,7 @@ pub(super) fn report(told: &Told, output: &Output) {
     told.remarks.iter().for_each(|remark| output.talk(format_args!("outbox: {}", clean::line(remark.as_bytes()))));
 }
 
-fn retry(world: &World, ids: &[i64]) -> Result<()> {
+fn retry(world: &World, ids: &[i64], output: &Output) -> Result<()> {
     for id in ids {
         let state = find(world, *id)?.state;
         if !matches!(state, OutboxState::Waiting | OutboxState::Held) {
@@ -167,7 +167,14 @@ fn retry(world: &World, ids: &[i64]) -> Result<()> {
         }
     }
     // Not as the rows were read: another process may be sending them by now.
-    world.store.hurry(ids, world.now())
+    world.store.hurry(ids, world.now())?;
+    let held = world.store.still_to_tell()?.iter().filter(|row| row.state == OutboxState::Held).count();
+    if ids.is_empty() && held > 0 {
+        output.talk(format_args!(
+            "{held} put aside; `queue retry NUMBER` sends one of them, `queue drop NUMBER` gives it up"
+        ));
+    }
+    Ok(())
 }
 
 fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {

@@ -56,7 +56,8 @@ pub fn recover_with(
 
 /// Publishes what is staged of a row. Whether any of its files is known to stand, in its folder or in an mbox.
 fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) -> Result<bool> {
-    let mut stands = false;
+    // What is discarded or told only has nothing to be published; it leaves the place where it stood.
+    let mut stands = row.targets.is_empty() && row.mboxes.is_empty();
     for target in &row.targets {
         if standing.holds(target)? {
             remove_staged(disk, target)?;

@@ -193,7 +193,11 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -
     if is_own(sender) {
         return refusal("A17", "it comes from an own address");
     }
-    by_local_part(&address.local_part().to_lowercase(), is_known)
+    by_local_part(&address.local_part().to_lowercase(), is_known).or_else(|| {
+        // Forged, or sent by a service in one's own name: whoever reads the answer is not the one who wrote.
+        let is_own = message.addresses("From").any(|from| is_own(&from.address));
+        is_own.then(|| refusal("A17", "it says that it comes from an own address")).flatten()
+    })
 }
 
 /// RFC 3834 2 encourages to check that the domain can exist.

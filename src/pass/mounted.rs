@@ -34,7 +34,7 @@ pub fn mounted(world: &World) -> Result<Mounted> {
             Ok(Mounted(()))
         }
         (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
-        (Some(_), Some(_)) => Err(refused(world, "another mail root stands there")),
+        (Some(_), Some(_)) => Err(refused(world, "another mail root stands there.")),
         (Some(_), None) => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
         (None, _) => begin(world),
     }
@@ -61,7 +61,7 @@ fn marker(world: &World) -> Result<Option<Marker>> {
 fn refused(world: &World, why: &str) -> Error {
     let root = world.folders.root().display();
     let text = format!(
-        "the mail root {root} is not the one that mail was filed in: {why}. Nothing is fetched or filed; \
+        "the mail root {root} is not the one that mail was filed in: {why} Nothing is fetched or filed; \
          `mailsluice rebuild` takes {root} as it is now"
     );
     Error::transient(Kind::Disk, text)

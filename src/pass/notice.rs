@@ -46,6 +46,8 @@ pub enum Cause {
     Renumbered,
     /// The database was gone or older, and with it what waited in the outbox.
     StateLost,
+    /// The state is an older copy, and what it had waiting is put aside.
+    StateOlder,
     /// A message was recorded, and neither its file nor the message on the server is there.
     NeverPublished,
 }
@@ -67,6 +69,7 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
             Self::StateLost => "state-lost",
+            Self::StateOlder => "state-older",
             Self::NeverPublished => "never-published",
         };
         word.to_owned()
@@ -93,6 +96,7 @@ impl Cause {
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
+            Self::StateOlder => "the state is an older copy",
             Self::NeverPublished => "a message is nowhere",
         }
     }

@@ -51,7 +51,7 @@ pub(super) fn insert_entry(
     tx.prepare_cached("DELETE FROM attempt WHERE origin = ?1 AND id = ?2")?.execute(params![origin, entry.key.id])?;
     let About { from, subject, message_id } = &entry.about;
     let spooled = entry.spooled.as_deref().map(Places::in_spool);
-    let done = entry.targets.is_empty() && entry.mboxes.is_empty();
+    let done = entry.targets.is_empty() && entry.mboxes.is_empty() && entry.before.leaves.is_empty();
     tx.prepare_cached(
         "INSERT INTO journal (at, origin, id, sender, subject, message_id, size, rule, outcome, spooled, done, why,
          notes, owner, noted)

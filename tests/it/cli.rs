@@ -55,6 +55,21 @@ fn exit_75_when_trying_again_helps() {
     assert!(output.code == 75 && output.stdout.contains("1 could not be fetched this time"), "{output}");
 }
 
+/// An MTA that is told anything but 0 and 75 sends the message back to whoever wrote it.
+#[test]
+fn deliver_says_75_whatever_is_wrong() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    for (config, arguments) in [
+        ("rules: [", &["deliver"][..]),
+        ("maildir: ~/Mail\n", &["deliver", "-d", "me"]),
+        ("maildir: ~/Mail\n", &["-c", "gone", "deliver"]),
+    ] {
+        sandbox.config(config);
+        let output = sandbox.run_with_stdin(arguments, "Subject: hi\n\nbody\n");
+        assert_eq!(output.code, 75, "{arguments:?}: {output}");
+    }
+}
+
 #[test]
 fn exit_77_for_a_refused_password() {
     let (_server, sandbox) = serve(1, &Faults::of([Fault::RefuseLogin("[AUTHENTICATIONFAILED] no".into())]));

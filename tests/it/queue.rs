@@ -53,6 +53,28 @@ fn a_row_whose_file_is_gone_holds_up_no_other() {
     assert!(inbox.iter().any(|mail| mail.contains("could not be told")), "{inbox:#?}");
 }
 
+/// Nothing of it is sent without a word from the user, who has to hear of it.
+#[test]
+fn what_an_older_copy_had_waiting_is_named_in_a_notice() {
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let file = user.sandbox.home().join("state/state.db");
+    rusqlite::Connection::open(&file).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let backup = std::fs::read(&file).unwrap();
+    user.deliver(mail(2, "ho"));
+    user.settled();
+    ["state.db-wal", "state.db-shm"].iter().for_each(|name| _ = std::fs::remove_file(file.with_file_name(name)));
+    std::fs::write(&file, backup).unwrap();
+    let output = user.queue(&["retry"]);
+    assert!(output.stderr.contains("1 put aside; `queue retry NUMBER`"), "{output}");
+    let notices: Vec<String> = user.inbox().into_iter().filter(|mail| mail.contains("is an older copy")).collect();
+    assert!(notices.len() == 1 && notices[0].contains("redirect you@far.example"), "{notices:#?}");
+    user.queue(&["run"]);
+    let again = user.inbox().into_iter().filter(|mail| mail.contains("is an older copy")).count();
+    assert_eq!(again, 1, "it is said once");
+}
+
 #[test]
 fn what_waits_when_the_state_is_lost_is_kept_and_not_sent() {
     let server = SmtpServer::start(SmtpOptions::default());

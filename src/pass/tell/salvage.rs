@@ -6,19 +6,22 @@
 use std::sync::Arc;
 
 use super::undelivered::committer;
+use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::error::{Error, Result};
 use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
 use crate::pass::leftovers::remove;
 use crate::pass::{Cause, Notice, World};
-use crate::state::Owned;
+use crate::state::{OutboxState, Owned};
 
 /// The local folder that they go to.
 const FOLDER: &str = "Recovered";
 
-/// Files what was set aside when the database was made anew, each message once. Call it under the outbox's lock.
+/// Files what was set aside when the database was made anew, each message once, and says what an older copy had waiting. Call
+/// it under the outbox's lock.
 pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
+    tell_of_held(world, owned)?;
     let folder = world.set_aside();
     let names = world.disk.names(&folder).map_err(|e| Error::disk(format!("reading {}", folder.display()), e))?;
     if names.is_empty() {
@@ -44,6 +47,34 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     committer.notify(&Notice { cause: Cause::StateLost, account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
+
+/// Says once what was put aside because the state is an older copy.
+fn tell_of_held(world: &World, owned: &Arc<Owned>) -> Result<()> {
+    let Some(rebuilt) = world.store.rebuilt().map(|at| at.to_string()) else { return Ok(()) };
+    if world.store.fact(HELD_TOLD)?.is_some_and(|told| told == rebuilt) {
+        return Ok(());
+    }
+    let held = world.store.still_to_tell()?.into_iter().filter(|row| row.state == OutboxState::Held).take(MOST_NAMED);
+    let held: Vec<String> =
+        held.map(|row| format!("{:>5}  {}", row.id, clean::short(&row.telling.to_string(), 100))).collect();
+    if !held.is_empty() {
+        let text = format!(
+            "The state is an older copy of itself: somebody put a backup back. Mail that stands here is recognised and does not \
+             come again. What waited to be sent when the copy was made is put aside, for nobody knows whether it went out \
+             since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an entry, `mailsluice queue drop NUMBER` gives it up.",
+            held.join("\n")
+        );
+        let mut committer = committer(world, owned);
+        committer.notify(&Notice { cause: Cause::StateOlder, account: OUTBOX.to_owned(), text })?;
+        committer.finish()?;
+    }
+    world.store.set_fact(HELD_TOLD, &rebuilt)
+}
+
+/// So many entries a notice names.
+const MOST_NAMED: usize = 50;
+/// Of which taking up it was said what is put aside.
+const HELD_TOLD: &str = "held";
 
 fn filed() -> Decision {
     let place = Place::Folder(FolderName::parse_safe(FOLDER, None));
