@@ -13,7 +13,7 @@ use crate::clean;
 use crate::safeguard::Safeguard;
 
 /// What the system says when one folder or file cannot be used, and others can.
-const OF_A_TARGET: [Errno; 8] = [
+const OF_A_TARGET: [Errno; 12] = [
     Errno::NAMETOOLONG,
     Errno::NOTDIR,
     Errno::ISDIR,
@@ -22,7 +22,17 @@ const OF_A_TARGET: [Errno; 8] = [
     Errno::PERM,
     Errno::LOOP,
     Errno::INVAL,
+    // On another disk, on one that is mounted for reading, on one that is away.
+    Errno::XDEV,
+    Errno::ROFS,
+    Errno::STALE,
+    Errno::NODEV,
 ];
+
+/// What SQLite says of a file that is damaged.
+pub(crate) const DAMAGE: [&str; 3] = ["not a database", "malformed", "corrupt"];
+/// What helps then.
+const REBUILD: &str = "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
 
 /// Can the same attempt succeed later without anybody changing anything?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +167,12 @@ impl Error {
 
     /// A failure of the state database. Transient for the same reason as [`Error::disk`].
     pub fn state(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let source = source.into();
+        let text = source.to_string();
+        let doing = match DAMAGE.iter().any(|sign| text.contains(sign)) {
+            true => format!("{}: {}", doing.into(), REBUILD),
+            false => doing.into(),
+        };
         Self::transient(Kind::State, doing).because(source)
     }
 

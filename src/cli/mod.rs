@@ -111,6 +111,9 @@ enum Command {
     },
 }
 
+/// EX_IOERR: what was to be shown is not shown as a whole.
+const CUT: u8 = 74;
+
 /// Runs the command line. The result is the exit code.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse_from(arguments()) {
@@ -127,7 +130,9 @@ pub fn run() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     crate::descriptors::raise();
     let is_delivery = matches!(cli.command, Command::Deliver);
+    setup::outlive_a_file_limit();
     match dispatch(cli, &output) {
+        Ok(0) if Output::is_cut() => ExitCode::from(CUT),
         Ok(code) => ExitCode::from(code),
         Err(e) => {
             output.error(&e);

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,9 @@ use crate::clean;
 use crate::config::problem::{Problem, Severity};
 use crate::error::Error;
 use crate::pass::Report;
+
+/// Whether some data could not be written.
+static IS_CUT: AtomicBool = AtomicBool::new(false);
 
 /// How to speak.
 #[derive(Clone, Copy, Debug)]
@@ -18,9 +22,19 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// A line of data. A reader that went away (`| head`) is no failure.
+    /// A line of data. A reader that went away (`| head`) is no failure; a disk that is full is.
     pub(super) fn data(&self, line: impl Display) {
-        writeln!(std::io::stdout(), "{line}").ok();
+        if let Err(e) = writeln!(std::io::stdout(), "{line}")
+            && e.kind() != std::io::ErrorKind::BrokenPipe
+            && !IS_CUT.swap(true, Ordering::SeqCst)
+        {
+            self.talk(format_args!("mailsluice: writing to standard output: {e}"));
+        }
+    }
+
+    /// Whether some data could not be written.
+    pub(super) fn is_cut() -> bool {
+        IS_CUT.load(Ordering::SeqCst)
     }
 
     /// A line of talk.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -159,6 +160,18 @@ pub(super) fn without_mbox_line(bytes: &[u8]) -> &[u8] {
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     built.map_err(|e| Error::transient(Kind::Busy, "starting").because(e))
+}
+
+/// A file that would pass a limit (`ulimit -f`, and Postfix's `mailbox_size_limit`) ends a program by SIGXFSZ, without a word.
+/// Where somebody listens to the signal, it is an error of the write, like a disk that is full.
+pub(super) fn outlive_a_file_limit() {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+    let listening = runtime.block_on(async {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(Signal::XFSZ.as_raw()))
+    });
+    if let Err(e) = listening {
+        tracing::debug!("listening to SIGXFSZ: {e}");
+    }
 }
 
 /// Running a mail program as root is seldom meant.

@@ -16,7 +16,7 @@ use super::slots::Slots;
 use super::sqlite::SqliteStore;
 use super::water::{self, Water};
 use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
-use crate::error::{Error, Kind, Result};
+use crate::error::{DAMAGE, Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
 /// So long one process waits for others.
@@ -41,12 +41,12 @@ impl SqliteStore {
             begin_anew(&state, &file, PATIENCE).map_err(|e| e.while_doing(doing()))?;
         }
         let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
-        let store = Self::with(db, Slots::Folder(slots), places).map_err(|e| damaged_or(e, &state))?;
+        let store = Self::with(db, Slots::Folder(slots), places).map_err(|e| in_state(e, &state))?;
         if is_new {
             // SQLite syncs what is in the file; that there is a file is ours to keep.
             sync_with_parents(&RealDisk, &state).map_err(|e| Error::state(doing(), e))?;
         }
-        store.compare().map_err(|e| damaged_or(e, &state))?;
+        store.compare().map_err(|e| in_state(e, &state))?;
         Ok(store)
     }
 
@@ -239,19 +239,10 @@ fn refuse_foreign(dir: &Path) -> Result<()> {
 }
 
 fn is_damage(text: &str) -> bool {
-    ["not a database", "malformed", "corrupt"].iter().any(|sign| text.contains(sign))
+    DAMAGE.iter().any(|sign| text.contains(sign))
 }
 
-/// What is no database any more says so, and what to do.
-fn damaged_or(error: Error, state: &Path) -> Error {
-    let doing = format!("opening the state in {}", state.display());
-    let text = error.to_string();
-    match is_damage(&text) {
-        true => {
-            let hint =
-                "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
-            Error::transient(Kind::State, format!("{doing}: {hint}")).because(error)
-        }
-        false => error.while_doing(doing),
-    }
+/// Which database it is.
+fn in_state(error: Error, state: &Path) -> Error {
+    error.while_doing(format!("opening the state in {}", state.display()))
 }
