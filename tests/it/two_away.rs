@@ -1,8 +1,8 @@
 //! Two of ours that answer each other, for a day of a clock that is moved by hand: no loop, and where a server in
 //! between takes off everything that tells an answer from a letter, a bounded one.
 
-use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -25,13 +25,17 @@ const DAY: i64 = 24 * HOUR;
 /// When the stories begin.
 const BEGIN: i64 = 1_800_000_000;
 
-thread_local! {
-    /// The time, for everything that this thread does.
-    static CLOCK: Cell<i64> = const { Cell::new(BEGIN) };
+/// The time of the story that is being told.
+static CLOCK: AtomicI64 = AtomicI64::new(BEGIN);
+/// One story at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn now() -> Timestamp {
-    Timestamp::from_second(CLOCK.get()).unwrap()
+    Timestamp::from_second(CLOCK.load(Ordering::SeqCst)).unwrap()
 }
 
 /// One of the two: an own address, one rule, an own state.
@@ -122,7 +126,7 @@ struct Story {
 
 impl Story {
     fn new(action: &str, on_the_way: OnTheWay) -> Self {
-        CLOCK.set(BEGIN);
+        CLOCK.store(BEGIN, Ordering::SeqCst);
         let server = SmtpServer::start(SmtpOptions::default());
         let home = |address| Home::new(address, action, server.port());
         let homes = [home("ann@a.example"), home("bob@b.example")];
@@ -146,7 +150,7 @@ impl Story {
 
     /// Both send what is due, and what the server took is delivered to the other.
     fn step(&mut self, seconds: i64) {
-        CLOCK.set(CLOCK.get() + seconds);
+        CLOCK.store(CLOCK.load(Ordering::SeqCst) + seconds, Ordering::SeqCst);
         self.homes.iter().for_each(Home::tell);
         if self.server.count() == self.carried {
             return;
@@ -195,6 +199,7 @@ const SERVICE: &str = "reply: {text: We got your mail, envelope_from: own}";
 
 #[test]
 fn two_who_are_away_answer_each_other_once_a_day() {
+    let _turn = turn();
     assert_eq!(Story::new(AWAY, as_it_is).day(60, once), [0, 1], "the answer itself is not answered");
     assert_eq!(Story::new(AWAY, as_it_is).day(60, every_half_hour), [1, 1]);
 }
@@ -202,6 +207,7 @@ fn two_who_are_away_answer_each_other_once_a_day() {
 /// The answer looks like a letter, so it is answered; but each sender only once.
 #[test]
 fn two_who_are_away_and_cannot_be_told_from_people_answer_each_other_once_a_day() {
+    let _turn = turn();
     assert_eq!(Story::new(AWAY_AS_A_PERSON, as_it_is).day(60, once), [0, 1]);
     assert_eq!(Story::new(AWAY_AS_A_PERSON, stripped).day(60, once), [1, 1]);
     assert_eq!(Story::new(AWAY_AS_A_PERSON, stripped).day(60, every_half_hour), [1, 1]);
@@ -209,6 +215,7 @@ fn two_who_are_away_and_cannot_be_told_from_people_answer_each_other_once_a_day(
 
 #[test]
 fn two_services_do_not_answer_answers() {
+    let _turn = turn();
     let mut story = Story::new(SERVICE, as_it_is);
     assert_eq!(story.day(60, every_half_hour), [20, 20], "twenty a day for each sender, and all for letters");
     let mut story = Story::new(SERVICE, as_it_is);
@@ -219,6 +226,7 @@ fn two_services_do_not_answer_answers() {
 /// rule says otherwise.
 #[test]
 fn two_services_that_cannot_be_told_from_people_stop_after_twenty() {
+    let _turn = turn();
     let sent = Story::new(SERVICE, stripped).day(60, once);
     assert_eq!(sent, [20, 20]);
     let most = "reply: {text: We got your mail, envelope_from: own, max_per_sender: 5/hour}";
@@ -233,6 +241,7 @@ fn two_services_that_cannot_be_told_from_people_stop_after_twenty() {
 /// before, so three stand for the day.
 #[test]
 fn two_services_without_a_limit_of_their_own_send_fifty_an_hour() {
+    let _turn = turn();
     let action = "reply: {text: We got your mail, envelope_from: own, max_per_sender: 100000/day}";
     let mut story = Story::new(action, stripped);
     for hour in 0..3 {
@@ -258,10 +267,11 @@ fn most_within(times: &[i64], seconds: i64) -> usize {
 /// The server that strips does so, and the clock moves time: else the tests above would prove nothing.
 #[test]
 fn a_day_later_they_answer_again() {
+    let _turn = turn();
     let mut story = Story::new(AWAY_AS_A_PERSON, stripped);
     assert_eq!(story.day(600, once), [1, 1]);
-    CLOCK.set(BEGIN + DAY + 2 * HOUR);
-    assert_eq!(SignedDuration::from_secs(CLOCK.get() - BEGIN).as_hours(), 26);
+    CLOCK.store(BEGIN + DAY + 2 * HOUR, Ordering::SeqCst);
+    assert_eq!(SignedDuration::from_secs(CLOCK.load(Ordering::SeqCst) - BEGIN).as_hours(), 26);
     story.write(0);
     (0..5).for_each(|_| story.step(60));
     assert_eq!(story.homes.each_ref().map(|home| home.sent().len()), [2, 2]);

@@ -23,7 +23,7 @@ enum Appended {
     Not,
 }
 
-impl Pass<'_> {
+impl Pass {
     /// A row that goes to an IMAP account. Whether anything about it changed.
     pub(super) async fn by_account(&mut self, row: OutboxRow) -> Result<bool> {
         let Way::Imap(append) = row.telling.way.clone() else { return Ok(false) };

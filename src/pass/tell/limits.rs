@@ -1,5 +1,7 @@
 //! How much goes out within a time: a loop that nobody saw ends here.
 
+use std::sync::PoisonError;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Pass, undelivered};
@@ -9,7 +11,7 @@ use crate::decision::{RedirectMode, Reply, Way};
 use crate::error::Result;
 use crate::state::OutboxRow;
 
-impl Pass<'_> {
+impl Pass {
     /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
     /// writes so often would have all his answers in the end.
     pub(super) fn is_one_too_many(&self, row: &OutboxRow, now: Timestamp) -> Result<Option<String>> {
@@ -25,13 +27,16 @@ impl Pass<'_> {
     /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
         let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return Ok(false) };
-        let sent = match self.counts.get(limit.what) {
-            Some(sent) => *sent,
-            None => {
-                let since = now.checked_sub(SignedDuration::from_hours(limit.hours)).unwrap_or(Timestamp::MIN);
-                let sent = self.world.store.sent_since(limit.kinds, since)?;
-                self.counts.insert(limit.what, sent);
-                sent
+        let sent = {
+            let mut counts = self.job.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            match counts.get(limit.what) {
+                Some(sent) => *sent,
+                None => {
+                    let since = now.checked_sub(SignedDuration::from_hours(limit.hours)).unwrap_or(Timestamp::MIN);
+                    let sent = self.world.store.sent_since(limit.kinds, since)?;
+                    counts.insert(limit.what, sent);
+                    sent
+                }
             }
         };
         if sent < limit.most {
@@ -41,7 +46,7 @@ impl Pass<'_> {
         let text =
             format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
-            undelivered::tell_of_limit(self.world, &self.owned, &text)?;
+            undelivered::tell_of_limit(&self.job, &text)?;
             self.told.remark(text);
         }
         Ok(true)
@@ -49,9 +54,9 @@ impl Pass<'_> {
 
     /// One more was sent. What falls out of its time while the pass lasts is counted on: it is for the next one.
     pub(super) fn count(&mut self, row: &OutboxRow) {
-        if let Some(sent) =
-            Limit::of(&row.telling.way, self.relays.limits()).and_then(|limit| self.counts.get_mut(limit.what))
-        {
+        let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return };
+        let mut counts = self.job.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sent) = counts.get_mut(limit.what) {
             *sent += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! Tell: empty the outbox through the relays, as far as it is due.
 //!
-//! One process at a time does it. A row is marked as being sent, durably, before anything goes out; what became of an
+//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before anything goes out; what became of an
 //! answer is noted right after, of a forward together with the mark on the next row, which halves the syncs. A relay
 //! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later, and one that
 //! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
@@ -9,6 +9,7 @@
 mod append;
 mod fcc;
 mod handover;
+mod lanes;
 mod limits;
 mod outcome;
 mod relay;
@@ -19,13 +20,14 @@ mod undelivered;
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use self::handover::Handover;
+use self::lanes::{Ended, Lane, Load};
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
@@ -52,6 +54,15 @@ pub struct Told {
 }
 
 impl Told {
+    /// What another lane did.
+    fn add(&mut self, other: Self) {
+        let Self { sent, later, failed, remarks } = other;
+        self.sent += sent;
+        self.later += later;
+        self.failed += failed;
+        remarks.into_iter().for_each(|remark| self.remark(remark));
+    }
+
     /// Says something once, however many rows it is true of.
     fn remark(&mut self, text: String) {
         if !self.remarks.contains(&text) {
@@ -68,27 +79,62 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
     let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
     undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
-    let mut pass = Pass::begin(world, &owned, relays, stop.clone())?;
-    pass.settle_interrupted()?;
-    let emptied = pass.empty(&is_over).await;
-    // Also after an error: what was sent must not go out again.
-    pass.write_outcomes().and(emptied)?;
-    Ok(pass.end().await)
+    let job = Job::new(world, owned, relays, until, stop.clone());
+    let mut told = Pass::begin(job.clone())?.before_anything_is_sent()?;
+    told.add(lanes::work(&job).await?);
+    Ok(told)
 }
 
-struct Pass<'a> {
-    world: &'a World,
+/// What all lanes of one pass over the outbox share.
+#[derive(Clone)]
+struct Job {
+    world: World,
     owned: Arc<Owned>,
-    relays: &'a Relays,
+    relays: Arc<Relays>,
+    until: Instant,
+    stop: CancellationToken,
+    /// How much was sent within the time of each limit.
+    counts: Arc<Mutex<HashMap<&'static str, u64>>>,
+    /// One lane at a time files something: two may give up the same message.
+    filing: Arc<Mutex<()>>,
+}
+
+impl Job {
+    fn new(world: &World, owned: Arc<Owned>, relays: &Relays, until: Instant, stop: CancellationToken) -> Self {
+        Self {
+            world: world.clone(),
+            owned,
+            relays: Arc::new(relays.clone()),
+            until,
+            stop,
+            counts: Arc::default(),
+            filing: Arc::default(),
+        }
+    }
+
+    /// Holds up the other lanes while something is filed.
+    fn filing(&self) -> MutexGuard<'_, ()> {
+        self.filing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || Instant::now() > self.until
+    }
+}
+
+/// The work of one lane.
+struct Pass {
+    world: World,
+    owned: Arc<Owned>,
+    relays: Arc<Relays>,
+    job: Job,
     told: Told,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
     /// Rows whose outcome is not written yet: it goes with the next claim.
     noted: Vec<OutboxRow>,
-    /// The relays that rest. Only who holds the lock on the outbox lets one rest.
+    /// The relays that rest. Only the lane of a relay lets it rest.
     rests: Vec<Rest>,
-    /// How much was sent within the time of each limit.
-    counts: HashMap<&'static str, u64>,
     stop: CancellationToken,
 }
 
@@ -98,34 +144,50 @@ struct Item {
     original: Message,
 }
 
-impl<'a> Pass<'a> {
-    fn begin(world: &'a World, owned: &Arc<Owned>, relays: &'a Relays, stop: CancellationToken) -> Result<Self> {
+impl Pass {
+    fn begin(job: Job) -> Result<Self> {
+        let Job { world, owned, relays, stop, .. } = job.clone();
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        let owned = Arc::clone(owned);
-        Ok(Self { world, owned, relays, told, open, appenders, noted: Vec::new(), rests, counts: HashMap::new(), stop })
+        Ok(Self { world, owned, relays, job, told, open, appenders, noted: Vec::new(), rests, stop })
     }
-}
 
-impl Pass<'_> {
-    /// Round after round over everything that is due, until a round changes nothing.
-    async fn empty(&mut self, is_over: &(dyn Fn() -> bool + Sync)) -> Result<()> {
-        let mut moved = true;
-        while std::mem::take(&mut moved) {
-            let mut after = None;
+    fn before_anything_is_sent(mut self) -> Result<Told> {
+        self.settle_interrupted()?;
+        self.write_outcomes()?;
+        Ok(self.told)
+    }
+
+    /// Everything that is due in a lane.
+    async fn along(mut self, lane: &Lane) -> Result<Ended> {
+        let emptied = self.empty(lane).await;
+        // Also after an error: what was sent must not go out again.
+        self.write_outcomes()?;
+        let left = emptied?;
+        Ok(Ended { told: self.end().await, left })
+    }
+
+    /// Round after round over everything that is due, until a round changes nothing. The result is what is left.
+    async fn empty(&mut self, lane: &Lane) -> Result<Load> {
+        let relays = Arc::clone(&self.relays);
+        loop {
+            let (mut moved, mut after, mut left) = (false, None, Load::default());
             loop {
                 let due = self.world.store.due(self.world.now(), after, ROUND)?;
                 let Some(last) = due.last() else { break };
                 after = Some((last.due, last.id));
-                for row in due {
-                    if is_over() {
-                        return Ok(());
+                for row in due.into_iter().filter(|row| Lane::of(row, &relays) == *lane) {
+                    if self.job.is_over() {
+                        return Ok(left);
                     }
+                    left.add(&row);
                     moved |= self.one(row).await.or_else(|e| self.unfiled(e))?;
                 }
             }
+            if !moved {
+                return Ok(left);
+            }
         }
-        Ok(())
     }
 
     /// A folder that cannot be written holds up no row but the one that has to go there: that one is as it would be after a
@@ -153,7 +215,7 @@ impl Pass<'_> {
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for mut row in self.world.store.being_sent(&self.owned)? {
-            if fcc::is_filed(self.world, &row)? {
+            if fcc::is_filed(&self.world, &row)? {
                 row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
                 self.finish(row, OutboxState::Sent)?;
             } else if row.telling.way.is_answer() {
@@ -234,8 +296,8 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
         return Ok(Some(row.state));
     }
-    let relays = Relays::default();
-    let mut pass = Pass::begin(world, &owned, &relays, CancellationToken::new())?;
+    let job = Job::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
+    let mut pass = Pass::begin(job)?;
     match world.read(&row.bytes) {
         Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
         Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,

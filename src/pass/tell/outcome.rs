@@ -16,7 +16,7 @@ use crate::state::{OutboxRow, OutboxState};
 /// So long a row waits that would be given up by a clock that may be wrong.
 const DOUBTED: SignedDuration = SignedDuration::from_hours(1);
 
-impl Pass<'_> {
+impl Pass {
     /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
     pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
         self.told.remark(format!("{} waits: {cause}", row.telling));
@@ -40,7 +40,7 @@ impl Pass<'_> {
         }
         row.said = format!("given up: {place} is gone, and the message with it");
         self.told.remarks.push(format!("{}: {}", row.telling, row.said));
-        undelivered::tell_of_loss(self.world, &self.owned, &row)?;
+        undelivered::tell_of_loss(&self.job, &row)?;
         self.finish(row, OutboxState::Failed)
     }
 
@@ -90,7 +90,7 @@ impl Pass<'_> {
             self.world.store.resolve(&self.owned, std::slice::from_ref(&item.row))?;
         }
         let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause };
-        undelivered::file(self.world, &self.owned, &given_up, &item.original)
+        undelivered::file(&self.job, &given_up, &item.original)
     }
 
     /// Tries again later, or gives up when it would be too late.
@@ -121,7 +121,7 @@ impl Pass<'_> {
             }
             (None, Some(original)) => self.give_up(Item { row, original }, cause),
             (None, None) => {
-                undelivered::tell_of_loss(self.world, &self.owned, &row)?;
+                undelivered::tell_of_loss(&self.job, &row)?;
                 self.finish(row, OutboxState::Failed)
             }
         }
@@ -132,7 +132,7 @@ impl Pass<'_> {
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
             let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
-            undelivered::file(self.world, &self.owned, &given_up, &item.original)?;
+            undelivered::file(&self.job, &given_up, &item.original)?;
         }
         item.row.said = cause.to_owned();
         self.finish(item.row, OutboxState::Failed)
@@ -168,7 +168,7 @@ impl Pass<'_> {
     pub(super) fn drop_bytes_of_noted(&mut self) -> Result<()> {
         for row in std::mem::take(&mut self.noted) {
             if !self.world.store.is_spooled(&row.bytes)? {
-                leftovers::remove(self.world, &row.bytes)?;
+                leftovers::remove(&self.world, &row.bytes)?;
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind};
 
 /// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
-const LAST_ANSWER: Duration = Duration::from_secs(20);
+const LAST_ANSWER: Duration = Duration::from_secs(4);
 
 /// What a server was asked, unless the program has to stop before it answers.
 pub(super) async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Job;
 use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::recover;
@@ -23,9 +24,11 @@ pub(super) struct GivenUp<'a> {
 
 /// Files the message once, unless its decision filed it already, and a notice beside it. Nobody outside is told: a bounce to
 /// whoever wrote it would hit the wrong one.
-pub(super) fn file(world: &World, owned: &Arc<Owned>, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
+pub(super) fn file(job: &Job, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
     let GivenUp { item, to, left, cause } = given_up;
-    let mut committer = committer(world, owned);
+    let _alone = job.filing();
+    let world = &job.world;
+    let mut committer = committer(world, &job.owned);
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
     // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already. Nor by the row: another
     // one of the same message may have been given up before.
@@ -58,7 +61,7 @@ fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
 }
 
 /// The message of a row cannot be read any more, so there is nothing to file.
-pub(super) fn tell_of_loss(world: &World, owned: &Arc<Owned>, row: &OutboxRow) -> Result<()> {
+pub(super) fn tell_of_loss(job: &Job, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
@@ -66,29 +69,30 @@ pub(super) fn tell_of_loss(world: &World, owned: &Arc<Owned>, row: &OutboxRow) -
         row.said,
         row.entry
     );
-    notify(world, owned, Cause::Undelivered(row.id, 0), text)
+    notify(job, Cause::Undelivered(row.id, 0), text)
 }
 
 /// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
-pub(super) fn tell_of_limit(world: &World, owned: &Arc<Owned>, text: &str) -> Result<()> {
+pub(super) fn tell_of_limit(job: &Job, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
-    notify(world, owned, Cause::LimitReached, text)
+    notify(job, Cause::LimitReached, text)
 }
 
 /// A relay that only the user can help, once a day.
-pub(super) fn tell_of_relay(world: &World, owned: &Arc<Owned>, relay: &str, error: &Error) -> Result<()> {
+pub(super) fn tell_of_relay(job: &Job, relay: &str, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
     }
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    notify(world, owned, Cause::RelayRefuses(relay.to_owned()), text)
+    notify(job, Cause::RelayRefuses(relay.to_owned()), text)
 }
 
 /// A notice with no message beside it.
-fn notify(world: &World, owned: &Arc<Owned>, cause: Cause, text: String) -> Result<()> {
-    let mut committer = committer(world, owned);
+fn notify(job: &Job, cause: Cause, text: String) -> Result<()> {
+    let _alone = job.filing();
+    let mut committer = committer(&job.world, &job.owned);
     committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }
