@@ -66,9 +66,10 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
     let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
-    undelivered::resume(world, &owned)?;
+    let remarks = undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
     let mut pass = Pass::begin(world, &owned, relays, stop.clone())?;
+    pass.told.remarks = remarks;
     pass.settle_interrupted()?;
     let emptied = pass.empty(&is_over).await;
     // Also after an error: what was sent must not go out again.
