@@ -160,6 +160,12 @@ impl Error {
         Self { target, ..Self::disk(doing, source) }
     }
 
+    /// The same error where it cannot be kept apart: what is recorded is finished by recovery, and not decided anew.
+    #[must_use]
+    pub fn of_everything(self) -> Self {
+        Self { target: None, ..self }
+    }
+
     /// The folder or mbox file that it is about, if it is about one alone.
     pub fn target(&self) -> Option<&Path> {
         self.target.as_deref()

@@ -63,18 +63,21 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     if !output.json && !output.quiet {
         output.talk(summary(&looked, arguments.yes));
     }
-    Ok(0)
+    let all_is_done = looked.failed + looked.held + looked.left == 0;
+    Ok(if all_is_done { 0 } else { 75 })
 }
 
 fn summary(looked: &Looked, is_done: bool) -> String {
-    let Looked { moves, moved, stay, run, .. } = *looked;
+    let Looked { moves, moved, stay, held, left, run, .. } = *looked;
     if !is_done {
         let hint = if moves > 0 { "; add --yes to do it" } else { "" };
         return format!("{moves} would move or change, {stay} stay{hint}");
     }
     let gone = if moved < moves { format!(", {} were gone meanwhile", moves - moved) } else { String::new() };
+    let held = if held > 0 { format!(" ({held} because of a folder)") } else { String::new() };
+    let left = if left > 0 { format!(", {left} of them cannot leave their old folder yet") } else { String::new() };
     let back = run.map(|run| format!("; `mailsluice undo --run {run}` takes it back")).unwrap_or_default();
-    format!("{moved} moved or changed, {stay} stay{gone}{back}")
+    format!("{moved} moved or changed{left}, {stay} stay{held}{gone}{back}")
 }
 
 fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {

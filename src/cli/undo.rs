@@ -37,10 +37,14 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     if ids.is_empty() && !output.json {
         output.talk("everything of that run was brought back already");
     }
+    undoing.remarks().iter().for_each(|remark| note(remark, output));
     let mut code = 0;
     for id in ids {
         match undoing.undo(id) {
-            Ok(undone) => show(id, &undone, output),
+            Ok(undone) => {
+                show(id, &undone, output);
+                code = fetch::worse(code, if undone.is_left { 75 } else { 0 });
+            }
             Err(error) => {
                 show_error(id, &error, output);
                 code = fetch::worse(code, error.exit_code());
@@ -57,6 +61,13 @@ fn show(id: i64, undone: &Undone, output: &Output) {
     }
     output.data(format_args!("{id} is in {} again: {}", undone.folder, clean::short(&undone.subject, 80)));
     undone.remarks.iter().for_each(|remark| output.talk(format_args!("{id}: {remark}")));
+}
+
+fn note(remark: &str, output: &Output) {
+    match output.json {
+        true => output.data(json!({"remark": remark})),
+        false => output.talk(remark),
+    }
 }
 
 fn show_error(id: i64, error: &Error, output: &Output) {

@@ -72,12 +72,16 @@ impl Folders {
     /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
     /// directory above it is synced even if it was there: an earlier process may have died before doing so.
     pub fn ensure(&self, disk: &dyn Disk, maildir: &Path) -> Result<()> {
+        let failed = |e| Error::of_target(maildir, format!("creating the folder {}", maildir.display()), e);
         if self.durable().contains(maildir) {
-            return Ok(());
+            match usable(disk, maildir) {
+                // Somebody removed it while we were running.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.doubt(maildir),
+                usable => return usable.map_err(failed),
+            }
         }
         self.need_root(disk)?;
-        let made = create(disk, maildir).and_then(|()| usable(disk, maildir));
-        made.map_err(|e| Error::of_target(maildir, format!("creating the folder {}", maildir.display()), e))?;
+        create(disk, maildir).and_then(|()| usable(disk, maildir)).map_err(failed)?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
     }

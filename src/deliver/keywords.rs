@@ -35,7 +35,7 @@ impl Letters {
         if keywords.is_empty() {
             return Ok(Self::default());
         }
-        let failed = |e| Error::disk(format!("giving keywords letters in {}", maildir.display()), e);
+        let failed = |e| Error::of_target(maildir, format!("giving keywords letters in {}", maildir.display()), e);
         let known = Self::parse(&read(disk, maildir).map_err(failed)?);
         let letters = if known.lacks(keywords) { add(disk, maildir, keywords).map_err(failed)? } else { known };
         // A process before us may have died between writing the file and this.

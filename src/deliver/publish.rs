@@ -12,7 +12,9 @@ use crate::state::{Disk, Owned, Published, Recorded, Target, as_paths, sync_dirs
 /// directories of both. The owner staged these files itself: one that is gone was taken away, and is not published.
 pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Published> {
     for target in recorded.targets() {
-        if publish_one(disk, target)? == Outcome::NotStaged && Safeguard::GoneIsNotPublished.is_on() {
+        if publish_one(disk, target).map_err(Error::of_everything)? == Outcome::NotStaged
+            && Safeguard::GoneIsNotPublished.is_on()
+        {
             let text = format!("{} is gone, which {} had just staged", target.tmp_path().display(), owned.space());
             return Err(Error::transient(Kind::Disk, text));
         }

@@ -19,29 +19,38 @@ use super::orphans::find_all_published;
 use super::publish::{Outcome, publish_one};
 use crate::error::{Error, Result};
 use crate::safeguard::Safeguard;
-use crate::state::{Disk, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
+use crate::state::{Disk, EntryId, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
 
-/// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished.
+/// A row that cannot be finished now because of one folder, with what the system says of it.
+pub type Held = (Unfinished, Error);
+
+/// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished, and so does
+/// what stands in a folder that cannot be read, which is an error.
 pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -> Result<Recovered> {
-    recover_with(disk, store, root, owned, &|_| Ok(()))
+    let all = |rows: &[Unfinished]| Ok(rows.iter().map(|row| row.id).collect());
+    let (recovered, held) = recover_with(disk, store, root, owned, &mut { all })?;
+    held.into_iter().next().map_or(Ok(recovered), |(_, error)| Err(error))
 }
 
 /// [`recover`], with something that must be done between publishing the rows and forgetting that they were unfinished.
+/// `settle` says for which of them it was. A folder that cannot be read holds up its own rows alone.
 pub fn recover_with(
     disk: &dyn Disk,
     store: &dyn Store,
     root: &Path,
     owned: &Owned,
-    settle: &dyn Fn(&[Unfinished]) -> Result<()>,
-) -> Result<Recovered> {
+    settle: &mut dyn FnMut(&[Unfinished]) -> Result<Vec<EntryId>>,
+) -> Result<(Recovered, Vec<Held>)> {
     let rows = store.unfinished(owned.space())?;
     let odd = !rows.is_empty();
     let mut standing = Standing { disk, names: HashMap::new() };
-    let (mut published, mut absent) = (Vec::new(), Vec::new());
+    let (mut published, mut absent, mut held) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
-        match is_published(disk, &mut standing, &row)? {
-            true => published.push(row),
-            false => absent.push(row),
+        match is_published(disk, &mut standing, &row) {
+            Ok(true) => published.push(row),
+            Ok(false) => absent.push(row),
+            Err(error) if error.target().is_some() => held.push((row, error)),
+            Err(error) => return Err(error),
         }
     }
     let lost = still_absent(disk, root, absent, &mut published)?;
@@ -49,9 +58,8 @@ pub fn recover_with(
     dirs.extend(mbox::touched_dirs(published.iter().flat_map(|row| &row.mboxes)));
     let dirs: Vec<_> = dirs.into_iter().filter(|dir| disk.exists(dir).unwrap_or(true)).collect();
     let proof = sync_dirs(disk, as_paths(&dirs)).map_err(|e| Error::disk("syncing the folders", e))?;
-    settle(&published)?;
-    store.finish(owned, &published.iter().map(|row| row.id).collect::<Vec<_>>())?;
-    Ok(Recovered::new(odd, lost, proof))
+    store.finish(owned, &settle(&published)?)?;
+    Ok((Recovered::new(odd, lost, proof), held))
 }
 
 /// Publishes what is staged of a row. Whether any of its files is known to stand, in its folder or in an mbox.
@@ -126,7 +134,8 @@ fn read_names(disk: &dyn Disk, maildir: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for sub in ["new", "cur"] {
         let dir = maildir.join(sub);
-        names.extend(disk.names(&dir).map_err(|e| Error::disk(format!("reading {}", dir.display()), e))?);
+        let found = disk.names(&dir);
+        names.extend(found.map_err(|e| Error::of_target(maildir, format!("reading {}", dir.display()), e))?);
     }
     Ok(names)
 }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Planner};
+use super::stuck::Stuck;
 use super::targets::Refused;
 use super::{Cause, Notice, Report, World, mounted};
 use crate::clean;
@@ -16,7 +17,7 @@ use crate::config::template::Template;
 use crate::decision::Decision;
 use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, Origin, REFILTERED};
+use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, OUTBOX, Origin, REFILTERED};
 use crate::source::Item;
 use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
@@ -85,9 +86,18 @@ impl Committer {
         Ok(())
     }
 
-    /// The account that the keys of notices name: its slots share the one of `deliver`.
+    /// The account that the keys of notices name. The slots of `deliver` share one, and so do the outbox and whoever moves
+    /// mail: either finishes what is left half done, and says what cannot be.
     fn keys_of(&self) -> &str {
-        if self.account == DELIVERED { DELIVERED } else { self.owned.space() }
+        match self.owned.space() {
+            _ if self.account == DELIVERED => DELIVERED,
+            REFILTERED => OUTBOX,
+            space => space,
+        }
+    }
+
+    pub(super) fn planner(&self) -> Planner<'_> {
+        Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into }
     }
 
     /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
@@ -129,6 +139,12 @@ impl Committer {
     /// Marks what is published as done.
     pub fn finish(&mut self) -> Result<()> {
         self.world.store.finish(&self.owned, &std::mem::take(&mut self.done))
+    }
+
+    /// The same, but for what waits for a folder.
+    pub(super) fn finish_but(&mut self, stuck: &Stuck) -> Result<()> {
+        self.done.retain(|id| !stuck.has(*id));
+        self.finish()
     }
 
     /// Files a message of our own, once for each key.

@@ -134,11 +134,19 @@ impl Leftovers {
         of_it.map(PathBuf::as_path).try_for_each(|path| remove(world, path))
     }
 
-    /// Removes them: everything that they are of is written again from what is recorded.
-    pub(super) fn remove_all(self, world: &World) -> Result<()> {
-        let paths: Vec<PathBuf> = self.orphans.into_values().flatten().collect();
-        paths.iter().try_for_each(|path| remove(world, path))?;
-        sync_dirs_of(world, &paths)
+    /// Removes them: everything that they are of is written again from what is recorded. What stands in a folder that
+    /// cannot be written harms nobody and is left for the next run. Whether all of them are gone.
+    pub(super) fn remove_all(self, world: &World) -> Result<bool> {
+        let (mut removed, mut all) = (Vec::new(), true);
+        for path in self.orphans.into_values().flatten() {
+            match remove(world, &path) {
+                Ok(()) => removed.push(path),
+                Err(error) if error.target().is_some() => all = false,
+                Err(error) => return Err(error),
+            }
+        }
+        sync_dirs_of(world, &removed)?;
+        Ok(all)
     }
 
     /// Removes the files of a message that was filed from one of them, or that is here already.
@@ -217,10 +225,10 @@ pub(super) fn remove(world: &World, path: &Path) -> Result<()> {
     if path.starts_with(world.spool_folder()) && world.store.is_spooled(path)? {
         return Ok(());
     }
+    let doing = || format!("removing {}", path.display());
     match world.disk.remove(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::disk(format!("removing {}", path.display()), e))
-        }
-        _ => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) if path.starts_with(&world.state) => Err(Error::disk(doing(), e)),
+        removed => removed.map_err(|e| Error::of_target(path.parent().unwrap_or(path), doing(), e)),
     }
 }

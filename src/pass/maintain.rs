@@ -119,6 +119,7 @@ fn run(
                 maintained.moved += if act { looked.moved } else { looked.moves };
                 maintained.stay += looked.stay;
                 failed += looked.failed;
+                maintained.errors.extend(unfinished(&looked).map(|error| error.while_doing(&folder)));
             }
             Err(e) => maintained.errors.push(e.while_doing(&folder)),
         }
@@ -132,6 +133,17 @@ fn run(
         maintained.errors.push(Error::transient(Kind::Refused, text));
     }
     maintained
+}
+
+/// What a folder held up is tried again by the next run, whatever `every` says.
+fn unfinished(looked: &Looked) -> Option<Error> {
+    let text = match (looked.held, looked.left) {
+        (0, 0) => return None,
+        (held, 0) => format!("{held} stay because of a folder"),
+        (0, left) => format!("{left} moved and cannot leave it yet"),
+        (held, left) => format!("{held} stay because of a folder, and {left} moved and cannot leave it yet"),
+    };
+    Some(Error::transient(Kind::Disk, text))
 }
 
 fn one_folder(

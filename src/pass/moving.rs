@@ -9,6 +9,8 @@ use super::commit::Committer;
 use super::original::name_of;
 use super::plan::Decided;
 use super::relocate;
+use super::stuck::Stuck;
+use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
 use crate::state::Leaving;
@@ -19,6 +21,8 @@ const BATCH: usize = 100;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// The time of a file is known as exactly as this, in seconds.
 const EXACT: i64 = 1;
+
+const CHANGED: &str = "another process changed what the rules had read; run it again for the rest";
 
 /// By what a file is known as the one that was read: the decision is about it and about no other.
 #[derive(Clone, Copy, Debug)]
@@ -64,16 +68,55 @@ pub(super) struct Mover<'w> {
     pub(super) moved: u64,
     /// The files that were gone or changed when their turn came.
     pub(super) gone: Vec<String>,
+    /// What moved and cannot leave its old folder yet.
+    stuck: Stuck,
+    /// How many of these this run moved.
+    pub(super) left: u64,
+    /// The files that stay because of a folder, with the cause.
+    pub(super) held: Vec<(String, String)>,
+    /// What else is to be said.
+    pub(super) remarks: Vec<String>,
 }
 
 impl<'w> Mover<'w> {
     pub(super) fn new(world: &'w World) -> Self {
-        Self { world, committer: None, waiting: Vec::new(), bytes: 0, run: None, moved: 0, gone: Vec::new() }
+        let (waiting, gone, held, remarks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let stuck = Stuck::default();
+        Self { world, committer: None, waiting, bytes: 0, run: None, moved: 0, gone, stuck, left: 0, held, remarks }
     }
 
     /// Takes the name space at once, and finishes what an interrupted run left half done.
     pub(super) fn begin(world: &'w World) -> Result<Self> {
-        Ok(Self { committer: Some(relocate::begin(world, REFILTERED)?), ..Self::new(world) })
+        let mut mover = Self::new(world);
+        mover.committer = Some(mover.take_space()?);
+        Ok(mover)
+    }
+
+    /// The name space, and what is stuck there. After an error it is taken anew, and what that left is finished first.
+    fn take_space(&mut self) -> Result<Committer> {
+        if let Some(committer) = self.committer.take() {
+            return Ok(committer);
+        }
+        let (committer, stuck) = relocate::begin(self.world, REFILTERED)?;
+        // It knows of all that is stuck by now.
+        self.stuck = stuck;
+        for remark in self.stuck.remarks() {
+            if !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+        Ok(committer)
+    }
+
+    /// Why this message stays, if a folder is the reason: it is as if no rule had been asked about it.
+    pub(super) fn hindrance(&mut self, decided: &Decided) -> Result<Option<String>> {
+        let committer = self.take_space()?;
+        let why = match self.stuck.holds(decided.leaves()) {
+            Some(why) => Some(why),
+            None => committer.hindrance(decided)?.map(|error| clean::line(error.to_string().as_bytes())),
+        };
+        self.committer = Some(committer);
+        Ok(why)
     }
 
     /// Whether all that it took is done.
@@ -112,16 +155,42 @@ impl<'w> Mover<'w> {
         if batch.is_empty() {
             return Ok(());
         }
-        // After an error the next batch begins anew, and finishes first what this one left.
-        let mut committer = self.committer.take().map_or_else(|| relocate::begin(self.world, REFILTERED), Ok)?;
-        let Some(published) = committer.relocate(batch)? else {
-            let text = "another process changed what the rules had read; run it again for the rest";
-            return Err(Error::transient(Kind::Busy, text));
-        };
+        match self.relocate(batch.clone()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::transient(Kind::Busy, CHANGED)),
+            // What no look at the folder had shown, such as a file name that becomes too long.
+            Err(error) if error.target().is_some() => self.one_by_one(batch),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves a batch of which a folder does not take something: whatever it takes.
+    fn one_by_one(&mut self, batch: Vec<Decided>) -> Result<()> {
+        for one in batch {
+            let files: Vec<String> = one.leaves().iter().map(|leaving| name_of(&leaving.path)).collect();
+            let why = match self.relocate(vec![one]) {
+                Ok(true) => continue,
+                // It had been decided about in the light of one that stays.
+                Ok(false) => CHANGED.to_owned(),
+                Err(error) if error.target().is_some() => clean::line(error.to_string().as_bytes()),
+                Err(error) => return Err(error),
+            };
+            self.held.extend(files.into_iter().map(|file| (file, why.clone())));
+        }
+        Ok(())
+    }
+
+    /// Whether it was done: not where another process changed what the rules had read.
+    fn relocate(&mut self, batch: Vec<Decided>) -> Result<bool> {
+        let mut committer = self.take_space()?;
+        let Some((published, stuck)) = committer.relocate(batch)? else { return Ok(false) };
         self.run = Some(committer.owned.generation());
         self.moved += published.entries().count() as u64;
+        self.left += stuck.count();
+        self.remarks.extend(stuck.remarks());
+        self.stuck.extend(stuck);
         self.committer = Some(committer);
-        Ok(())
+        Ok(true)
     }
 }
 

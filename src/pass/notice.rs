@@ -36,6 +36,8 @@ pub enum Cause {
     ClockDoubted,
     /// A folder or mbox file cannot take messages.
     TargetRefuses(String),
+    /// Mail that moved cannot be finished because of this folder.
+    CannotLeave(String),
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -58,6 +60,7 @@ impl Cause {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
+            Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
             Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
             Self::Doubtful => "doubtful",
@@ -85,6 +88,7 @@ impl Cause {
             Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses(_) => "a relay does not take mail",
             Self::TargetRefuses(_) => "a folder cannot take mail",
+            Self::CannotLeave(_) => "mail that moved stands in two folders",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
             Self::Doubtful => "a message did not come whole",

@@ -94,6 +94,19 @@ impl Planner<'_> {
         Ok(letters)
     }
 
+    /// Makes sure that every place where a message goes can take it.
+    pub(super) fn ensure(self, decided: &Decided) -> Result<()> {
+        let World { disk, folders, .. } = self.world;
+        for filing in decided.decision.filings() {
+            match (&filing.place, self.maildir(filing, &decided.envelope)) {
+                (Place::Mbox(folder), _) => folders.ensure_mbox(&**disk, &folders.mbox(folder))?,
+                (_, Some(maildir)) => folders.ensure(&**disk, &maildir)?,
+                _ => {}
+            }
+        }
+        self.letters(std::slice::from_ref(decided)).map(drop)
+    }
+
     /// Where a filing goes, unless that is an mbox.
     fn maildir(self, filing: &Filing, envelope: &Envelope) -> Option<PathBuf> {
         let folder = match &filing.place {

@@ -33,6 +33,10 @@ pub struct Looked {
     pub stay: u64,
     /// How many of these do so because a rule failed or asked for later.
     pub failed: u64,
+    /// How many of these do so because their folder, or the one where they should go, cannot be used.
+    pub held: u64,
+    /// How many moved and could not leave their old folder.
+    pub left: u64,
 }
 
 /// What is said about a message as soon as the rules were asked about it.
@@ -91,12 +95,14 @@ impl Refilter<'_> {
         shown: &mut dyn FnMut(Shown<'_>),
     ) -> Result<Looked> {
         let listed = folders.iter().map(|folder| self.list(folder)).collect::<Result<Vec<_>>>()?;
-        let before = mover.as_ref().map_or(0, |mover| mover.moved);
+        let counts = |mover: &Option<Mover<'_>>| mover.as_ref().map_or((0, 0), |mover| (mover.moved, mover.left));
+        let before = counts(mover);
         let mut looked = Looked::default();
         for listed in listed {
             self.run_over(listed, mover.as_mut(), shown, &mut looked)?;
         }
-        looked.moved = mover.as_ref().map_or(0, |mover| mover.moved) - before;
+        let now = counts(mover);
+        (looked.moved, looked.left) = (now.0 - before.0, now.1 - before.1);
         looked.run = mover.as_ref().and_then(|mover| mover.run);
         Ok(looked)
     }
@@ -136,21 +142,33 @@ impl Refilter<'_> {
                 looked.stay += u64::from(!found.gone);
                 continue;
             };
+            if let Some(mover) = &mut mover
+                && let Some(why) = mover.hindrance(&one.decided)?
+            {
+                stays(file, &why, shown, looked);
+                continue;
+            }
+            self.coming.note(&one.decided.decision.writes);
             looked.moves += 1;
             shown(Shown::Move(&one));
             if let Some(mover) = &mut mover {
-                self.settled(mover.push(one.decided, one.identity)?, mover, shown);
+                self.settled(mover.push(one.decided, one.identity)?, mover, shown, looked);
             }
         }
         if let Some(mover) = &mut mover {
             mover.flush()?;
-            self.settled(true, mover, shown);
+            self.settled(true, mover, shown, looked);
         }
         Ok(())
     }
 
     /// After a batch the state knows what its messages wrote.
-    fn settled(&self, is_flushed: bool, mover: &mut Mover<'_>, shown: &mut dyn FnMut(Shown<'_>)) {
+    fn settled(&self, is_flushed: bool, mover: &mut Mover<'_>, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+        std::mem::take(&mut mover.remarks).into_iter().for_each(|remark| shown(Shown::Remark(remark)));
+        for (file, why) in std::mem::take(&mut mover.held) {
+            looked.moves -= 1;
+            stays(&file, &why, shown, looked);
+        }
         if is_flushed && mover.is_empty() {
             self.coming.clear();
         }
@@ -223,7 +241,6 @@ impl Refilter<'_> {
         let mut found = Found { failed: !decision.failures.is_empty(), ..Found::default() };
         let decision = self.fit(decision, folder, file, &mut found.remarks);
         if !is_as_it_is(&decision, folder, &envelope.flags) {
-            self.coming.note(&decision.writes);
             found.moves =
                 Some(self.would_move(listed, path, Decided { envelope, message, decision, base: None }, identity));
         }
@@ -292,6 +309,13 @@ impl Refilter<'_> {
             Err(e) => Err(Error::disk(format!("reading {}", path.display()), e)),
         }
     }
+}
+
+/// A message stays where it is because of a folder.
+fn stays(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+    looked.stay += 1;
+    looked.held += 1;
+    shown(Shown::Remark(format!("{}: stays, {why}", clean::short(file, 200))));
 }
 
 /// A folder before anything moves.

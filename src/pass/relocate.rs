@@ -4,7 +4,8 @@
 //! published, and only then is the old file removed. The row is marked done last, so that after a crash the next run
 //! knows which old files to remove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,37 +15,44 @@ use sha2::{Digest, Sha256};
 use super::commit::Committer;
 use super::original::name_of;
 use super::plan::Decided;
+use super::stuck::Stuck;
 use super::{Decide, Leftovers, World};
 use crate::config::template::Template;
 use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
 use crate::filter::Engine;
 use crate::message::{Key, MOVED, REFILTERED, lasting_name};
-use crate::state::{Leaving, Owned, Published, Unfinished, as_paths, sync_dirs};
+use crate::state::{EntryId, Leaving, Owned, Published, Unfinished};
 
 /// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
-/// left half done.
-pub(super) fn begin(world: &World, account: &str) -> Result<Committer> {
+/// left half done; what cannot be finished yet waits, and its owner is told.
+pub(super) fn begin(world: &World, account: &str) -> Result<(Committer, Stuck)> {
     let owned = world.own(REFILTERED, Duration::ZERO)?;
-    resume(world, &owned)?;
+    let stuck = resume(world, &owned)?;
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    Ok(Committer::new(world, &owned, account, engine, Template::whole_folder()))
+    let mut committer = Committer::new(world, &owned, account, engine, Template::whole_folder());
+    stuck.tell(&mut committer)?;
+    Ok((committer, stuck))
 }
 
 /// What was recorded and published leaves its old place; what was not published stays there, and what was only staged
 /// is removed.
-pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
-    let recovered = recover_with(&*world.disk, &*world.store, world.folders.root(), owned, &|rows| {
-        let mut leaves = Vec::new();
-        for row in rows {
-            leaves.extend(left_by(world, row)?);
-        }
-        remove(world, &leaves)
-    })?;
+pub(super) fn resume(world: &World, owned: &Owned) -> Result<Stuck> {
+    let mut stuck = Stuck::default();
+    let mut settle = |rows: &[Unfinished]| {
+        let rows = rows.iter().map(|row| Ok((row.id, left_by(world, row)?))).collect::<Result<Vec<_>>>()?;
+        remove(world, &rows, &mut stuck)?;
+        Ok(rows.into_iter().map(|(id, _)| id).filter(|id| !stuck.has(*id)).collect())
+    };
+    let (recovered, held) = recover_with(&*world.disk, &*world.store, world.folders.root(), owned, &mut settle)?;
+    for (row, error) in held {
+        stuck.note(Some(row.id), &left_by(world, &row)?, error)?;
+    }
     recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
-    Leftovers::find(world, owned)?.remove_all(world)?;
-    owned.is_cleared();
-    Ok(())
+    if Leftovers::find(world, owned)?.remove_all(world)? {
+        owned.is_cleared();
+    }
+    Ok(stuck)
 }
 
 /// How versions before this one noted a file that a message leaves.
@@ -77,14 +85,34 @@ pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Resul
 }
 
 impl Committer {
-    /// Moves a batch. `None`: what the rules read from the state changed meanwhile, and nothing was done.
-    pub(super) fn relocate(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
-        let leaves: Vec<Leaving> = decided.iter().flat_map(|one| one.leaves()).cloned().collect();
-        let Some(published) = self.make_durable(decided)? else { return Ok(None) };
-        remove(&self.world, &leaves)?;
-        self.finish()?;
-        Ok(Some(published))
+    /// Why a message cannot be moved now, if it cannot: a folder that does not take it, or one that it cannot leave. Seen
+    /// before anything is done, so that it is never in both.
+    pub(super) fn hindrance(&self, decided: &Decided) -> Result<Option<Error>> {
+        let leaving = decided.leaves().iter().try_for_each(|leaving| may_leave(&self.world, &leaving.path));
+        match leaving.and_then(|()| self.planner().ensure(decided)) {
+            Err(error) if error.target().is_none() => Err(error),
+            tried => Ok(tried.err()),
+        }
     }
+
+    /// Moves a batch, and notes what cannot leave its old place. `None`: what the rules read from the state changed
+    /// meanwhile, and nothing was done.
+    pub(super) fn relocate(&mut self, decided: Vec<Decided>) -> Result<Option<(Published, Stuck)>> {
+        let Some(published) = self.make_durable(decided)? else { return Ok(None) };
+        let leaves = published.entries().map(|entry| entry.before.leaves.clone());
+        let rows: Vec<_> = published.ids().zip(leaves).collect();
+        let mut stuck = Stuck::default();
+        remove(&self.world, &rows, &mut stuck)?;
+        self.finish_but(&stuck)?;
+        stuck.tell(self)?;
+        Ok(Some((published, stuck)))
+    }
+}
+
+fn may_leave(world: &World, path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(path);
+    let writable = world.disk.writable(dir);
+    writable.map_err(|e| Error::of_target(dir, format!("removing mail from {}", dir.display()), e))
 }
 
 /// Files that a message leaves, known by what they are.
@@ -101,8 +129,11 @@ pub(super) fn leaving(world: &World, files: &[PathBuf]) -> Result<Vec<Leaving>> 
 fn is_now(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
     let Leaving { path, number: Some(number) } = leaving else { return Ok(vec![leaving.path.clone()]) };
     let is_it = |path: &Path| matches!(world.disk.number(path), Ok(Some((_, inode))) if inode == *number);
-    if is_it(path) {
-        return Ok(vec![path.clone()]);
+    match world.disk.number(path) {
+        Ok(Some((_, inode))) if inode == *number => return Ok(vec![path.clone()]),
+        // Nothing is known of what stands in a folder that may not be looked into.
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(cannot_leave(path, e)),
+        _ => {}
     }
     let name = name_of(path);
     let folder = path.parent().and_then(Path::parent).unwrap_or(path);
@@ -118,15 +149,46 @@ fn is_now(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
     Ok(Vec::new())
 }
 
-/// Removes files, durably.
-fn remove(world: &World, leaves: &[Leaving]) -> Result<()> {
-    let files = leaves.iter().map(|leaving| is_now(world, leaving)).collect::<Result<Vec<_>>>()?.concat();
-    for file in &files {
-        super::leftovers::remove(world, file)?;
+fn cannot_leave(path: &Path, error: std::io::Error) -> Error {
+    Error::of_target(path.parent().unwrap_or(path), format!("removing {}", path.display()), error)
+}
+
+/// Removes the files that rows leave, durably. A row whose file cannot be removed is noted, and the others go on.
+fn remove(world: &World, rows: &[(EntryId, Vec<Leaving>)], stuck: &mut Stuck) -> Result<()> {
+    let mut dirs: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
+    for (n, (id, leaves)) in rows.iter().enumerate() {
+        match remove_one(world, leaves) {
+            Ok(touched) => touched.into_iter().for_each(|dir| dirs.entry(dir).or_default().push(n)),
+            Err(error) => stuck.note(Some(*id), leaves, error)?,
+        }
     }
-    let dirs: BTreeSet<PathBuf> = files.iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
-    let dirs: Vec<PathBuf> = dirs.into_iter().filter(|dir| world.disk.exists(dir).unwrap_or(true)).collect();
-    sync_dirs(&*world.disk, as_paths(&dirs)).map(drop).map_err(|e| Error::disk("syncing the folders", e))
+    for (dir, touched_by) in dirs.iter().filter(|(dir, _)| world.disk.exists(dir).unwrap_or(true)) {
+        let Err(e) = world.disk.sync_dir(dir) else { continue };
+        let error = Error::of_target(dir, format!("syncing {}", dir.display()), e);
+        let Some(folder) = error.target() else { return Err(error) };
+        touched_by
+            .iter()
+            .filter_map(|n| rows.get(*n))
+            .for_each(|(id, leaves)| stuck.add(Some(*id), leaves, folder, &error));
+    }
+    Ok(())
+}
+
+/// Removes the files that one message leaves. Returns the directories that are to be synced: also where a file is gone
+/// already, since whoever removed it may have died before that.
+fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
+    let mut dirs = BTreeSet::new();
+    for leaving in leaves {
+        let files = is_now(world, leaving)?;
+        for file in &files {
+            match world.disk.remove(file) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(cannot_leave(file, e)),
+                _ => {}
+            }
+        }
+        dirs.extend(files.iter().chain([&leaving.path]).filter_map(|file| file.parent()).map(Path::to_path_buf));
+    }
+    Ok(dirs)
 }
 
 /// The name that a moved file gets: the unique part stays, by which a lost state recognises it, and a new ending keeps

@@ -3,13 +3,17 @@
 
 use std::time::Duration;
 
+use super::stuck::Stuck;
 use super::{World, relocate};
 use crate::deliver::recover;
 use crate::error::{Kind, Result};
 use crate::message::{DELIVERED, OUTBOX, REFILTERED};
+use crate::state::Owned;
 
-/// Publishes what was recorded for name spaces that nobody owns now. What is alive stays as it is.
-pub(super) fn resume_others(world: &World) -> Result<()> {
+/// Publishes what was recorded for name spaces that nobody owns now. What is alive stays as it is. Returns what cannot be
+/// finished yet: one folder holds up neither the other name spaces nor the outbox.
+pub(super) fn resume_others(world: &World) -> Result<Stuck> {
+    let mut stuck = Stuck::default();
     for space in world.store.unfinished_spaces()? {
         if space == OUTBOX {
             continue;
@@ -18,15 +22,22 @@ pub(super) fn resume_others(world: &World) -> Result<()> {
             Err(e) if e.kind() == Kind::Busy => continue,
             owned => owned?,
         };
-        if space == REFILTERED {
-            relocate::resume(world, &owned)?;
-            continue;
-        }
-        let recovered = recover(&*world.disk, &*world.store, world.folders.root(), &owned)?;
-        if space.starts_with(DELIVERED) {
-            // Its caller was told nothing, and gives it again.
-            recovered.lost.iter().try_for_each(|row| world.store.again(&owned, row))?;
+        match resume_one(world, &owned) {
+            Ok(more) => stuck.extend(more),
+            Err(error) => stuck.note(None, &[], error)?,
         }
     }
-    Ok(())
+    Ok(stuck)
+}
+
+fn resume_one(world: &World, owned: &Owned) -> Result<Stuck> {
+    if owned.space() == REFILTERED {
+        return relocate::resume(world, owned);
+    }
+    let recovered = recover(&*world.disk, &*world.store, world.folders.root(), owned)?;
+    if owned.space().starts_with(DELIVERED) {
+        // Its caller was told nothing, and gives it again.
+        recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
+    }
+    Ok(Stuck::default())
 }

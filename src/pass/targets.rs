@@ -8,7 +8,6 @@ use super::{Cause, Notice};
 use crate::clean;
 use crate::decision::{Action, Filing, Place};
 use crate::error::Error;
-use crate::message::{REFILTERED, UNDONE};
 
 /// The targets that refused a batch, each with the cause and how many messages are kept because of it.
 #[derive(Debug, Default)]
@@ -19,9 +18,7 @@ impl Refused {
     /// error: of the disk, or of the inbox, without which nothing can go on.
     pub(super) fn note(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
         let Some(target) = error.target().map(Path::to_path_buf) else { return Err(error) };
-        // Mail that is here already stays where it is.
-        let is_moved = [REFILTERED, UNDONE].contains(&planner.account);
-        if is_moved || planner.is_inbox(&target) || self.0.contains_key(&target) {
+        if planner.is_inbox(&target) || self.0.contains_key(&target) {
             return Err(error);
         }
         self.0.insert(target, (clean::line(error.to_string().as_bytes()), 0));

@@ -25,6 +25,8 @@ pub struct Undone {
     pub folder: String,
     /// What cannot be taken back.
     pub remarks: Vec<String>,
+    /// Whether its old file could not be removed: it waits until its folder can be written.
+    pub is_left: bool,
 }
 
 /// Where the message of a journal row belongs, from the row's account and folder at its source.
@@ -40,12 +42,20 @@ pub struct Undoing<'w> {
     world: &'w World,
     home: Home<'w>,
     committer: Option<Committer>,
+    /// What the user should know besides.
+    remarks: Vec<String>,
 }
 
 impl<'w> Undoing<'w> {
     /// Finishes first what an interrupted run left half done.
     pub fn begin(world: &'w World, home: Home<'w>) -> Result<Self> {
-        Ok(Self { world, home, committer: Some(relocate::begin(world, UNDONE)?) })
+        let (committer, stuck) = relocate::begin(world, UNDONE)?;
+        Ok(Self { world, home, committer: Some(committer), remarks: stuck.remarks() })
+    }
+
+    /// What is to be said about mail that moved earlier and cannot be finished yet.
+    pub fn remarks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.remarks)
     }
 
     /// The rows of a run of `refilter` or `maintain` that were not brought back yet, the newest first.
@@ -76,11 +86,17 @@ impl<'w> Undoing<'w> {
         // After an error the next one begins anew, and finishes first what this one left.
         let mut committer = match self.committer.take() {
             Some(committer) => committer,
-            None => relocate::begin(self.world, UNDONE)?,
+            None => relocate::begin(self.world, UNDONE)?.0,
         };
-        committer.relocate(vec![decided])?;
+        if let Some(error) = committer.hindrance(&decided)? {
+            self.committer = Some(committer);
+            return Err(error);
+        }
+        let stuck = committer.relocate(vec![decided])?.map(|(_, stuck)| stuck).unwrap_or_default();
         self.committer = Some(committer);
-        Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks })
+        let is_left = stuck.count() > 0;
+        remarks.extend(stuck.remarks());
+        Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks, is_left })
     }
 
     fn key(&self, id: EntryId, folder: &FolderName) -> Key {

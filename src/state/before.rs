@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::{EntryId, Owned, Places};
-use crate::message::{Flags, REFILTERED, UNDONE, lasting_name};
+use super::{Entry, EntryId, Owned, Places};
+use crate::message::{Flags, NOTICES, REFILTERED, UNDONE, lasting_name};
 
 /// Originals are kept for so long.
 const FORGET_ORIGINALS: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -59,13 +59,16 @@ pub struct Later {
     pub undid: Option<EntryId>,
 }
 
-pub(super) fn insert(tx: &Transaction<'_>, owned: &Owned, places: &Places, id: EntryId, before: &Before) -> Sql<()> {
+pub(super) fn insert(tx: &Transaction<'_>, owned: &Owned, places: &Places, id: EntryId, entry: &Entry) -> Sql<()> {
+    let before = &entry.before;
     let (original, kept) = match &before.original {
         Original::Filed => (None, None),
         Original::Head(head) => (Some(head), None),
         Original::Whole(path) => (None, Some(Places::in_spool(path))),
     };
-    let run = if owned.space() == REFILTERED { owned.generation() } else { 0 };
+    // A notice that is filed meanwhile is nothing that the run did.
+    let is_moved = owned.space() == REFILTERED && entry.key.origin.folder != NOTICES;
+    let run = if is_moved { owned.generation() } else { 0 };
     tx.prepare_cached(
         "UPDATE journal SET original = ?2, kept = ?3, arrived = ?4, flags = ?5, run = ?6 WHERE entry = ?1",
     )?

@@ -85,7 +85,7 @@ pub(super) fn insert_entry(
     for MboxTarget { file, staged, line, stamp, .. } in &entry.mboxes {
         insert.execute(params![id, places.in_root(file), staged, line, stamp.as_str()])?;
     }
-    before::insert(tx, owned, places, id, &entry.before)?;
+    before::insert(tx, owned, places, id, entry)?;
     outbox::insert(tx, id, entry)?;
     Ok(id)
 }

@@ -212,6 +212,25 @@ fn a_folder_that_cannot_be_written_is_tried_again() {
 }
 
 #[test]
+fn a_target_that_cannot_be_made_holds_up_its_own_mail_alone() {
+    let sandbox = home("  - {name: sort, folder: a, uses: sort.yaml}\n");
+    sandbox.write(
+        ".config/mailsluice/sort.yaml",
+        "rules:\n  - {if: {subject: one}, do: {fileinto: X/Y}}\n  - {do: {fileinto: Z}}\n",
+    );
+    ["one", "two", "three"].iter().for_each(|subject| put(&sandbox, "a", subject, 1, ""));
+    sandbox.write("Mail/X/Y", "in the way");
+    for command in ["maintain", "fetch"] {
+        let output = sandbox.run(&[command]);
+        assert_eq!(output.code, 75, "{output}");
+        assert!(output.stderr.contains("maintenance of sort: a: 1 stay because of a folder"), "{output}");
+        assert!(output.stderr.contains("17000.one.host:2,: stays, creating the folder "), "{output}");
+        assert_in(&sandbox, "a", &["one"]);
+        assert_in(&sandbox, "Z", &["two", "three"]);
+    }
+}
+
+#[test]
 fn a_script_tells_nobody_either() {
     let sandbox = home("  - {name: script, folder: a, uses: tell.lua}");
     sandbox.write(

@@ -1,6 +1,7 @@
 //! `undo` with the binary: mail comes back as it was, byte for byte, with its flags and its time.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
@@ -203,6 +204,23 @@ fn one_entry_that_fails_does_not_stop_the_others() {
     assert_eq!((output.code, output.stdout.lines().count()), (64, 3), "{output}");
     assert_eq!(output.stderr, "99: there is no entry 99 in the journal; `mailsluice log` shows their numbers\n");
     assert_eq!(user.inbox().len(), 3);
+}
+
+/// Neither the folder that a message should leave nor the one where it belongs; it is never in both.
+#[test]
+fn an_entry_of_a_folder_that_cannot_be_written_does_not_stop_the_others() {
+    let user = User::without_relay("  - {if: {subject: hi}, do: {fileinto: x}}\n  - {do: {fileinto: y}}");
+    user.deliver(mail(1, "hi"));
+    user.deliver(mail(2, "other"));
+    let closed = user.sandbox.maildir().join("x/new");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    let output = undo(&user, &["1", "2"]);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(output.code == 75 && output.stderr.starts_with("1: removing mail from "), "{output}");
+    assert_eq!(user.inbox(), [mail(2, "other")]);
+    assert_eq!(in_folder(&user, "x"), [mail(1, "hi")]);
+    let output = undo(&user, &["1"]);
+    assert_eq!((output.code, user.inbox().len(), in_folder(&user, "x").len()), (0, 2, 0), "{output}");
 }
 
 #[test]

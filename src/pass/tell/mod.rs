@@ -77,10 +77,11 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
     let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
-    undelivered::resume(world, &owned)?;
+    let remarks = undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
     let job = Job::new(world, owned, relays, until, stop.clone());
-    let mut told = Pass::begin(job.clone())?.before_anything_is_sent()?;
+    let mut told = Told { remarks, ..Told::default() };
+    told.add(Pass::begin(job.clone())?.before_anything_is_sent()?);
     told.add(lanes::work(&job).await?);
     Ok(told)
 }

@@ -103,12 +103,16 @@ pub(super) fn committer(world: &World, owned: &Arc<Owned>) -> Committer {
     Committer::new(world, owned, OUTBOX, engine, Template::inbox())
 }
 
-/// What an interrupted process was filing is finished before anything is sent.
-pub(super) fn resume(world: &World, owned: &Owned) -> Result<()> {
+/// What an interrupted process was filing is finished before anything is sent. Returns what is to be said about what cannot
+/// be finished yet.
+pub(super) fn resume(world: &World, owned: &Arc<Owned>) -> Result<Vec<String>> {
     let recovered = recover(&*world.disk, &*world.store, world.folders.root(), owned)?;
     // What was recorded and stands nowhere, or was staged and not recorded, is filed again from the row that it is about.
     recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
-    Leftovers::find(world, owned)?.remove_all(world)?;
-    owned.is_cleared();
-    resume_others(world)
+    if Leftovers::find(world, owned)?.remove_all(world)? {
+        owned.is_cleared();
+    }
+    let stuck = resume_others(world)?;
+    stuck.tell(&mut committer(world, owned))?;
+    Ok(stuck.remarks())
 }

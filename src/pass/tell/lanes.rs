@@ -1,0 +1,162 @@
+//! Lanes: each relay, program, webhook and account has one of its own, so that one that hangs holds up no other.
+//!
+//! A lane is a [`Pass`](super::Pass) over the rows that are its own, on a thread of its own. While some are at work, it is
+//! looked again and again whether there is something due for another one: for what came meanwhile, and for what the user
+//! wants tried now.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+
+use super::{Job, Pass, ROUND, Told};
+use crate::decision::{Notify, Pipe, Way};
+use crate::error::{Error, Kind, Result};
+use crate::pass::{Relays, on_own_thread};
+use crate::state::OutboxRow;
+
+/// So many lanes are at work at the same time.
+const AT_WORK: usize = 8;
+/// So many of them run programs.
+const PROGRAMS: usize = 4;
+/// So often it is looked for something due while lanes are at work.
+const LOOK: Duration = Duration::from_millis(250);
+/// Looking takes a tenth of the time at most, however much waits.
+const SHARE: u32 = 10;
+
+/// Where rows go out.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Lane {
+    /// Through a relay.
+    Relay(String),
+    /// Into an IMAP account.
+    Account(String),
+    /// To a program.
+    Program(String),
+    /// To a webhook.
+    Webhook(String),
+}
+
+impl Lane {
+    /// The one of a row.
+    pub(super) fn of(row: &OutboxRow, relays: &Relays) -> Self {
+        match &row.telling.way {
+            Way::Imap(append) => Self::Account(append.account.clone()),
+            Way::Pipe(Pipe { run, .. }) | Way::Notify(Notify { run: Some(run), .. }) => {
+                Self::Program(run.first().cloned().unwrap_or_default())
+            }
+            Way::Notify(Notify { webhook: Some(address), .. }) => Self::Webhook(address.clone()),
+            Way::Notify(Notify { desktop: true, .. }) => Self::Program("notify-send".to_owned()),
+            _ => {
+                let named = relays.relay_named(&row.telling, &row.account);
+                let name = relays.relay(named).map(|relay| relay.name.as_str()).or(named);
+                Self::Relay(name.unwrap_or_default().to_owned())
+            }
+        }
+    }
+
+    fn is_of_programs(&self) -> bool {
+        matches!(self, Self::Program(_))
+    }
+}
+
+/// What is due in a lane, by which it is seen whether that changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    rows: u64,
+    ids: i64,
+    due: i64,
+}
+
+impl Load {
+    /// One row more.
+    pub(super) fn add(&mut self, row: &OutboxRow) {
+        self.rows += 1;
+        self.ids = self.ids.wrapping_add(row.id);
+        self.due = self.due.wrapping_add(row.due.as_second());
+    }
+}
+
+/// How a lane ended.
+pub(super) struct Ended {
+    pub(super) told: Told,
+    /// What was due and could not go out.
+    pub(super) left: Load,
+}
+
+/// Lets the lanes work until nothing is due that can go out.
+pub(super) async fn work(job: &Job) -> Result<Told> {
+    let mut lanes = Lanes { job: job.clone(), running: JoinSet::new(), at_work: HashSet::new(), done: HashMap::new() };
+    let (mut told, mut outcome) = (Told::default(), Ok(()));
+    loop {
+        let looked = Instant::now();
+        if !job.is_over() && outcome.is_ok() {
+            lanes.start()?;
+        }
+        let pause = LOOK.max(looked.elapsed() * SHARE);
+        tokio::select! {
+            ended = lanes.running.join_next() => match ended {
+                Some(ended) => match lanes.ended(ended) {
+                    Ok(more) => told.add(more),
+                    Err(error) => outcome = outcome.and(Err(error)),
+                },
+                None => return outcome.map(|()| told),
+            },
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+struct Lanes {
+    job: Job,
+    running: JoinSet<(Lane, Result<Ended>)>,
+    at_work: HashSet<Lane>,
+    /// What was due in lanes that were at work, when they began and when they ended: there is nothing to be done about it.
+    done: HashMap<Lane, [Load; 2]>,
+}
+
+impl Lanes {
+    /// Starts lanes for what is due, unless it is what they left before.
+    fn start(&mut self) -> Result<()> {
+        for (lane, load) in due(&self.job)? {
+            let programs = self.at_work.iter().filter(|lane| lane.is_of_programs()).count();
+            let has_room = self.at_work.len() < AT_WORK && !(lane.is_of_programs() && programs >= PROGRAMS);
+            if !has_room
+                || self.at_work.contains(&lane)
+                || self.done.get(&lane).is_some_and(|done| done.contains(&load))
+            {
+                continue;
+            }
+            self.done.insert(lane.clone(), [load; 2]);
+            self.at_work.insert(lane.clone());
+            let job = self.job.clone();
+            self.running.spawn(async move {
+                let of_thread = lane.clone();
+                let work = on_own_thread(async move { Pass::begin(job)?.along(&of_thread).await });
+                let broke_off = |e| Error::transient(Kind::Busy, "sending broke off").because(e);
+                (lane, work.await.unwrap_or_else(|e| Err(broke_off(e))))
+            });
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: std::result::Result<(Lane, Result<Ended>), tokio::task::JoinError>) -> Result<Told> {
+        let (lane, ended) = ended.map_err(|e| Error::transient(Kind::Busy, "sending broke off").because(e))?;
+        self.at_work.remove(&lane);
+        let Ended { told, left } = ended?;
+        self.done.entry(lane).or_default()[1] = left;
+        Ok(told)
+    }
+}
+
+/// What is due, by lanes.
+fn due(job: &Job) -> Result<HashMap<Lane, Load>> {
+    let mut lanes: HashMap<Lane, Load> = HashMap::new();
+    let mut after = None;
+    loop {
+        let rows = job.world.store.due(job.world.now(), after, ROUND)?;
+        let Some(last) = rows.last() else { return Ok(lanes) };
+        after = Some((last.due, last.id));
+        rows.iter().for_each(|row| lanes.entry(Lane::of(row, &job.relays)).or_default().add(row));
+    }
+}
