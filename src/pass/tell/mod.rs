@@ -6,9 +6,12 @@
 //! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
 //! the message, that one is filed in the inbox with a notice.
 
+mod age;
 mod append;
+mod dropped;
 mod fcc;
 mod handover;
+mod job;
 mod lanes;
 mod limits;
 mod outcome;
@@ -19,23 +22,24 @@ mod turn;
 mod undelivered;
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use self::handover::Handover;
+use self::job::Job;
 use self::lanes::{Ended, Lane, Load};
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Message, OUTBOX};
+use crate::message::Message;
 use crate::outbox::relay::Connection;
 use crate::outbox::retry;
 use crate::source::imap::append::Appender;
-use crate::state::{OutboxRow, OutboxState, Owned, Rest, is_possible};
+use crate::state::{OutboxRow, OutboxState, Owned, Rest};
+
+pub use self::dropped::drop_row;
 
 /// So many rows are taken at once.
 const ROUND: u32 = 200;
@@ -84,43 +88,6 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
     told.add(Pass::begin(job.clone())?.before_anything_is_sent()?);
     told.add(lanes::work(&job).await?);
     Ok(told)
-}
-
-/// What all lanes of one pass over the outbox share.
-#[derive(Clone)]
-struct Job {
-    world: World,
-    owned: Arc<Owned>,
-    relays: Arc<Relays>,
-    until: Instant,
-    stop: CancellationToken,
-    /// How much was sent within the time of each limit.
-    counts: Arc<Mutex<HashMap<&'static str, u64>>>,
-    /// One lane at a time files something: two may give up the same message.
-    filing: Arc<Mutex<()>>,
-}
-
-impl Job {
-    fn new(world: &World, owned: Arc<Owned>, relays: &Relays, until: Instant, stop: CancellationToken) -> Self {
-        Self {
-            world: world.clone(),
-            owned,
-            relays: Arc::new(relays.clone()),
-            until,
-            stop,
-            counts: Arc::default(),
-            filing: Arc::default(),
-        }
-    }
-
-    /// Holds up the other lanes while something is filed.
-    fn filing(&self) -> MutexGuard<'_, ()> {
-        self.filing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_over(&self) -> bool {
-        self.stop.is_cancelled() || Instant::now() > self.until
-    }
 }
 
 /// The work of one lane.
@@ -286,37 +253,4 @@ impl Pass {
         self.note(item, vec![verdict])?;
         Ok(true)
     }
-}
-
-/// Gives a row up because the user says so; a message that stands nowhere else goes to the inbox. A state comes back when
-/// it does not wait.
-pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
-    // Read under the lock: nobody sends it meanwhile.
-    let owned = world.own(OUTBOX, Duration::ZERO)?;
-    let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
-    if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
-        return Ok(Some(row.state));
-    }
-    let job = Job::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
-    let mut pass = Pass::begin(job)?;
-    match world.read(&row.bytes) {
-        Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
-        Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,
-        // The only copy may be there yet: the row stays as it is.
-        Err(e) => return Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
-    }
-    Ok(None)
-}
-
-/// Since when a row waits: one that the user tried again waits since then. One from before the clock of the machine was set is
-/// as old as now, until it gets a date.
-fn waits_since(row: &OutboxRow, now: Timestamp) -> Timestamp {
-    if is_possible(row.since) { row.since } else { now }
-}
-
-/// Whether a row has waited for longer than it may. It is asked after an attempt, never instead of one: a machine that was
-/// asleep for a week has tried nothing meanwhile.
-fn is_too_old(row: &OutboxRow, now: Timestamp) -> bool {
-    let lifetime = SignedDuration::try_from(retry::lifetime(&row.telling.way)).unwrap_or(SignedDuration::MAX);
-    now.duration_since(waits_since(row, now)) > lifetime
 }

@@ -107,7 +107,7 @@ impl Pass {
         let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
         row.said = cause.to_owned();
         row.changed = now;
-        let next = match retry::next(row.attempts + 1, super::waits_since(&row, now), now, lifetime, chance) {
+        let next = match retry::next(row.attempts + 1, super::age::waits_since(&row, now), now, lifetime, chance) {
             // By a clock that may be wrong nothing is given up.
             None if !self.world.is_time_plausible()? => Some(now.saturating_add(DOUBTED).unwrap_or(now)),
             next => next,

@@ -168,7 +168,7 @@ impl Pass {
     pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
         let (until, failures) = self.let_rest(relay, sender.to_owned(), &cause)?;
-        if failures >= GIVEN_UP && super::is_too_old(&row, self.world.now()) && self.world.is_time_plausible()? {
+        if failures >= GIVEN_UP && super::age::is_too_old(&row, self.world.now()) && self.world.is_time_plausible()? {
             return self.give_up_unsent(row, &format!("it could not be told in time; the last answer was: {cause}"));
         }
         row.due = until;
