@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::fingerprint::fingerprint;
+use super::returned::is_about_a_forward;
 use super::run::Run;
 use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
@@ -117,6 +118,9 @@ pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>,
 /// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
 const MOST_HOPS: usize = 50;
 
+/// The fields by which programs know what they have forwarded: ours, Pigeonhole's, Cyrus', and that of procmail's recipes.
+const REDIRECTED: [&str; 4] = [REDIRECTED_FROM, "X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"];
+
 /// A forward that wants to go out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forwarding<'a> {
@@ -133,8 +137,11 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     let message = run.asking.original();
     let refused = |why: &str| Some(format!("not forwarded: {why}"));
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
-    if message.all(REDIRECTED_FROM).any(|field| is_own(field.value())) {
+    if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
         return refused("it was forwarded from here before (a loop)");
+    }
+    if is_about_a_forward(message, &is_own, to) {
+        return refused("it is a report about a message that was forwarded from here");
     }
     let was_there = |field: &Field| to.iter().any(|to| to.eq_ignore_ascii_case(field.value().trim_matches(['<', '>'])));
     if message.all("Delivered-To").any(was_there) {

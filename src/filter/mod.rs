@@ -21,6 +21,7 @@ mod lua;
 mod names;
 mod reachable;
 mod relay;
+mod returned;
 mod rule;
 mod run;
 mod scope;

@@ -88,6 +88,41 @@ fn a33_the_limits_of_the_config_hold() {
     }
 }
 
+/// Whoever made the forward would send the report after it, and nobody would see either (sending N-2).
+#[test]
+fn sending_n_2_a_report_about_a_forward_stays_here() {
+    let user = User::without_relay("  - {name: all, do: {redirect: r@far.example}}");
+    let report = |part: &str| {
+        format!(
+            "Return-Path: <>\nFrom: Mailer <mailer-daemon@far.example>\nTo: me@home.example\nSubject: failed\nDate: {}\n\
+             MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
+             --b\n\nIt did not arrive.\n--b\n{part}\n--b--\n",
+            jiff::fmt::rfc2822::to_string(&jiff::Zoned::now()).unwrap()
+        )
+    };
+    user.deliver(report(
+        "Content-Type: text/rfc822-headers\n\nX-Mailsluice-Redirected-From: me@home.example\nSubject: hi\n",
+    ));
+    user.deliver(report(
+        "Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; R@far.example\nAction: failed\n",
+    ));
+    assert_eq!((user.rows().len(), user.inbox().len()), (0, 2));
+    user.deliver(report(
+        "Content-Type: message/delivery-status\n\nFinal-Recipient: rfc822; other@x.example\nAction: failed\n",
+    ));
+    assert_eq!((user.rows().len(), user.inbox().len()), (1, 2), "about something else: forwarded like all mail");
+}
+
+/// Other programs have fields of their own for it.
+#[test]
+fn a_loop_through_another_program_is_known() {
+    let user = User::without_relay("  - {name: all, do: {redirect: r@far.example}}");
+    for field in ["X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"] {
+        user.deliver(format!("{field}: me@home.example\n{}", mail(1, field)));
+    }
+    assert_eq!((user.rows().len(), user.inbox().len()), (0, 3));
+}
+
 #[test]
 fn f16_spam_is_kept_and_not_forwarded() {
     let rule = |how: &str| format!("rules: [{{name: r, do: {{redirect: {{to: a@x.example{how}}}}}}}]");

@@ -71,6 +71,20 @@ fn sending_r_8_a_relay_that_hangs_holds_up_no_other() {
     assert_eq!((rows.len(), server.count()), (5, 4), "both rules for the slow one");
 }
 
+/// RFC 5321 4.5.3.1.10: the server takes two at a time, and says so with 452, or with 552 as of old (sending R-4, F-1).
+#[test]
+fn sending_r_4_more_recipients_than_the_server_takes_go_at_once() {
+    for reply in ["452 4.5.3 too many recipients", "552 5.5.3 too many recipients"] {
+        let server = SmtpServer::start(SmtpOptions { recipients_per_mail: Some((2, reply)), ..Default::default() });
+        let to = "[a@far.example, b@far.example, A@FAR.example, c@far.example, d@far.example, a@far.example]";
+        let user =
+            User::with_relay(&format!("  - {{name: forward, do: {{redirect: {{to: {to}, copy: true}}}}}}"), &server);
+        user.deliver(mail(1, "hi"));
+        user.until("all have it", |rows| rows.iter().all(|row| row["state"] == "sent"));
+        assert_eq!((server.count(), user.inbox().len()), (2, 1), "two mails with two recipients, and no notice");
+    }
+}
+
 /// A laptop that slept for a week has tried nothing meanwhile (sending O-1).
 #[test]
 fn sending_o_1_nothing_is_given_up_before_it_was_tried() {

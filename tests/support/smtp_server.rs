@@ -65,6 +65,8 @@ pub struct SmtpOptions {
     pub delay: Duration,
     /// The connection is closed after so many mails.
     pub mails_per_connection: Option<usize>,
+    /// So many recipients are taken for one mail; the next ones get this reply.
+    pub recipients_per_mail: Option<(usize, &'static str)>,
 }
 
 impl Default for SmtpOptions {
@@ -84,6 +86,7 @@ impl Default for SmtpOptions {
             injection: String::new(),
             delay: Duration::ZERO,
             mails_per_connection: None,
+            recipients_per_mail: None,
         }
     }
 }

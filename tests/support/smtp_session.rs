@@ -73,6 +73,10 @@ impl<'s> Session<'s> {
                 }
             }
             "RCPT" if self.taken.is_none() => _ = self.answer(line, "503 MAIL first")?,
+            "RCPT" if self.has_enough_recipients() => {
+                let (_, reply) = self.shared.options.recipients_per_mail.unwrap_or_default();
+                _ = self.answer(line, reply)?;
+            }
             "RCPT" => {
                 if self.answer(line, "250 recipient ok")? {
                     let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
@@ -83,6 +87,11 @@ impl<'s> Session<'s> {
             _ => _ = self.answer(line, "500 what?")?,
         };
         Ok(true)
+    }
+
+    fn has_enough_recipients(&self) -> bool {
+        let taken = self.taken.as_ref().map_or(0, |taken| taken.to.len());
+        self.shared.options.recipients_per_mail.is_some_and(|(most, _)| taken >= most)
     }
 
     fn hello(&mut self, line: &str) -> io::Result<bool> {

@@ -220,7 +220,18 @@ pub(super) fn written(
             return None;
         }
     }
-    Some(texts)
+    Some(each_once(texts))
+}
+
+/// Whoever is named three times is told once.
+fn each_once(addresses: Vec<String>) -> Vec<String> {
+    let mut once: Vec<String> = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        if !once.iter().any(|known| known.eq_ignore_ascii_case(&address)) {
+            once.push(address);
+        }
+    }
+    once
 }
 
 impl Verb for Redirect {

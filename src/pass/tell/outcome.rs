@@ -75,7 +75,18 @@ impl Pass {
             keep_recipients(&mut item.row.telling, later.iter().map(|(to, _)| to.clone()).collect());
         }
         let cause = clean::line(cause.as_bytes());
+        if !said.is_empty() && later.iter().all(|(_, cause)| is_one_too_many(cause)) {
+            return self.rest_at_once(item, &cause);
+        }
         self.later(item, &cause)
+    }
+
+    /// The server takes only so many recipients at a time, and has taken those: the others have their turn at once (RFC 5321
+    /// 4.5.3.1.10).
+    fn rest_at_once(&mut self, item: Item, cause: &str) -> Result<()> {
+        let now = self.world.now();
+        let row = OutboxRow { said: cause.to_owned(), changed: now, due: now, state: OutboxState::Waiting, ..item.row };
+        self.world.store.resolve(&self.owned, &[row])
     }
 
     /// Some recipients are given up while others have the message or wait for it.
@@ -197,6 +208,11 @@ impl Outcome {
                 Verdict::Never(error) => outcome.never.push((recipient, error.to_string())),
             }
         }
+        // 552 in place of 452, as RFC 821 had it: RFC 5321 4.5.3.1.10 asks to take it for that.
+        if !outcome.said.is_empty() {
+            let too_many = outcome.never.extract_if(.., |(_, cause)| is_one_too_many(cause));
+            outcome.later.extend(too_many);
+        }
         outcome
     }
 
@@ -205,6 +221,13 @@ impl Outcome {
         let causes: Vec<String> = self.never.iter().map(|(to, cause)| format!("{to}: {cause}")).collect();
         clean::line(causes.join("; ").trim_start_matches(": ").as_bytes())
     }
+}
+
+/// Whether a recipient was refused for being one more than the server takes at a time.
+fn is_one_too_many(cause: &str) -> bool {
+    let cause = cause.to_lowercase();
+    ["452", "552"].iter().any(|code| cause.contains(code))
+        && ["4.5.3", "5.5.3", "too many"].iter().any(|words| cause.contains(words))
 }
 
 /// One verdict for each recipient, when the whole mail met it.

@@ -1,0 +1,27 @@
+//! Reports about what was forwarded from here. Sent on by the rule that made the forward, they would go where that did not
+//! arrive, and nobody would see them.
+
+use crate::message::{Message, REDIRECTED_FROM};
+
+/// So much of a report is looked at, in bytes.
+const MOST: usize = 256 * 1024;
+/// The fields of a delivery report that name a recipient (RFC 3464 2.3.1 and 2.3.2; the last is Exchange's).
+const RECIPIENTS: [&str; 3] = ["Final-Recipient", "Original-Recipient", "X-Actual-Recipient"];
+
+/// Whether it is a report about a forward: what it returns has our field with an own address, or it is about one of these
+/// recipients.
+pub(super) fn is_about_a_forward(message: &Message, is_own: &dyn Fn(&str) -> bool, to: &[String]) -> bool {
+    if !message.is_bounce() && !message.is_report() {
+        return false;
+    }
+    let body = message.raw_body(MOST);
+    let is_to = |value: &str| {
+        let address = value.rsplit(';').next().unwrap_or(value).trim().trim_matches(['<', '>']);
+        to.iter().any(|to| to.eq_ignore_ascii_case(address))
+    };
+    let text = String::from_utf8_lossy(&body);
+    text.lines().filter_map(|line| line.trim_start_matches(['>', ' ']).split_once(':')).any(|(name, value)| {
+        name.eq_ignore_ascii_case(REDIRECTED_FROM) && is_own(value)
+            || RECIPIENTS.iter().any(|field| name.eq_ignore_ascii_case(field)) && is_to(value)
+    })
+}
