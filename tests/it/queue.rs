@@ -85,6 +85,23 @@ fn sending_r_4_more_recipients_than_the_server_takes_go_at_once() {
     }
 }
 
+/// procmail ignores what a program writes to its standard output, too (sending P-2).
+#[test]
+fn sending_p_2_a_program_that_writes_much_has_not_failed() {
+    let user = User::without_relay("  - {name: pipe, do: {pipe: [sh, -c, \"cat > /dev/null; yes | head -c 300000\"]}}");
+    user.deliver(mail(1, "hi"));
+    user.until("it ran", |rows| rows.iter().all(|row| row["state"] == "sent"));
+    assert_eq!(user.inbox().len(), 0);
+}
+
+/// A mail of which no program saw anything was not handed over (sending P-1).
+#[test]
+fn sending_p_1_a_pipe_of_attachments_without_any_leaves_the_message_here() {
+    let user = User::without_relay("  - {name: pipe, do: {pipe: {run: [cat], input: attachments}}}");
+    user.deliver(mail(1, "hi"));
+    assert_eq!((user.rows().len(), user.inbox().len()), (0, 1));
+}
+
 /// A laptop that slept for a week has tried nothing meanwhile (sending O-1).
 #[test]
 fn sending_o_1_nothing_is_given_up_before_it_was_tried() {
