@@ -45,6 +45,12 @@ pub trait Outbox {
     /// Puts a row aside, if it still waits. Whether it did.
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
 
+    /// Asks whoever sends to give a row up, if it still waits or is put aside. Whether it did.
+    fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool>;
+
+    /// What is to be given up.
+    fn to_drop(&self) -> Result<Vec<OutboxRow>>;
+
     /// How many rows of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
 
@@ -101,6 +107,14 @@ impl Outbox for SqliteStore {
         self.write("putting a row aside", |tx| hold(tx, id, now))
     }
 
+    fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.write("giving a row up", |tx| ask_to_drop(tx, id, now))
+    }
+
+    fn to_drop(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| to_drop(db, &self.places))
+    }
+
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
         self.read("counting what was sent", |db| sent_since(db, kinds, since))
     }
@@ -125,7 +139,7 @@ impl Outbox for SqliteStore {
 }
 
 /// Rows that still need their bytes.
-pub(super) const UNFINISHED: &str = "state IN (0, 1, 4)";
+pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5)";
 
 const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
      COALESCE(label, origin.account), folder, COALESCE(since, outbox.at)";
@@ -205,7 +219,7 @@ fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bo
 fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(
-        "UPDATE outbox SET state = CASE WHEN state = ?8 AND ?2 = ?7 THEN state ELSE ?2 END,
+        "UPDATE outbox SET state = CASE WHEN state IN (?8, ?9) AND ?2 = ?7 THEN state ELSE ?2 END,
          telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1",
     )?
     .execute(params![
@@ -217,6 +231,7 @@ fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
         row.changed.as_second(),
         number(OutboxState::Waiting),
         number(OutboxState::Held),
+        number(OutboxState::Dropped),
     ])?;
     Ok(())
 }
@@ -241,6 +256,18 @@ fn hold(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
     tx.prepare_cached("UPDATE outbox SET state = ?1, changed = ?2 WHERE id = ?3 AND state = ?4")?
         .execute(params![held, now.as_second(), id, waiting])
         .map(|changed| changed == 1)
+}
+
+fn ask_to_drop(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
+    let states = [OutboxState::Dropped, OutboxState::Waiting, OutboxState::Held].map(number);
+    tx.prepare_cached("UPDATE outbox SET state = ?1, changed = ?4 WHERE id = ?5 AND state IN (?2, ?3)")?
+        .execute(params![states[0], states[1], states[2], now.as_second(), id])
+        .map(|changed| changed == 1)
+}
+
+fn to_drop(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state = ?1 ORDER BY outbox.id"))?;
+    query.query_map([number(OutboxState::Dropped)], |row| row_of(row, places))?.collect()
 }
 
 /// Puts everything aside that waits or was being sent: in an older state nobody knows what of it went out since.
@@ -290,8 +317,14 @@ fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     Ok(())
 }
 
-const STATES: [OutboxState; 5] =
-    [OutboxState::Waiting, OutboxState::Sending, OutboxState::Sent, OutboxState::Failed, OutboxState::Held];
+const STATES: [OutboxState; 6] = [
+    OutboxState::Waiting,
+    OutboxState::Sending,
+    OutboxState::Sent,
+    OutboxState::Failed,
+    OutboxState::Held,
+    OutboxState::Dropped,
+];
 
 fn number(state: OutboxState) -> usize {
     STATES.iter().position(|known| *known == state).unwrap_or(0)

@@ -314,6 +314,8 @@ pub enum OutboxState {
     Failed,
     /// The user put it aside.
     Held,
+    /// The user gave it up while another process was sending: that one carries it out.
+    Dropped,
 }
 
 impl OutboxState {
@@ -325,6 +327,7 @@ impl OutboxState {
             Self::Sent => "sent",
             Self::Failed => "failed",
             Self::Held => "held",
+            Self::Dropped => "dropped",
         }
     }
 }

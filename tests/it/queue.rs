@@ -69,6 +69,10 @@ fn sending_r_8_a_relay_that_hangs_holds_up_no_other() {
     (2..=4).for_each(|n| user.deliver(mail(n, "fast")));
     let rows = user.until("what can go goes", |rows| rows.iter().filter(|row| row["state"] == "sent").count() == 4);
     assert_eq!((rows.len(), server.count()), (5, 4), "both rules for the slow one");
+    // And the user goes on with what waits.
+    assert_eq!(user.queue(&["drop", "1"]).code, 0);
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] != "waiting" && row["state"] != "dropped"));
+    assert_eq!(user.inbox().len(), 5, "four messages, and a notice");
 }
 
 /// RFC 5321 4.5.3.1.10: the server takes two at a time, and says so with 452, or with 552 as of old (sending R-4, F-1).

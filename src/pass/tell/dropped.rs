@@ -6,28 +6,58 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::job::Job;
-use super::{Item, Pass};
-use crate::error::{Error, Result};
+use super::{Item, Pass, Told};
+use crate::error::{Error, Kind, Result};
 use crate::message::OUTBOX;
 use crate::pass::{Relays, World};
-use crate::state::OutboxState;
+use crate::state::{OutboxRow, OutboxState};
 
-/// Gives a row up because the user says so; a message that stands nowhere else goes to the inbox. A state comes back when
-/// it does not wait.
+/// Gives a row up because the user says so; a message that stands nowhere else goes to the inbox. While another process
+/// sends, that one is asked to do it. A state comes back when the row does not wait.
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
+    let owned = match world.own(OUTBOX, Duration::ZERO) {
+        Err(e) if e.kind() == Kind::Busy => return ask(world, id),
+        owned => owned?,
+    };
     // Read under the lock: nobody sends it meanwhile.
-    let owned = world.own(OUTBOX, Duration::ZERO)?;
     let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
-    if !matches!(row.state, OutboxState::Waiting | OutboxState::Held) {
+    if !matches!(row.state, OutboxState::Waiting | OutboxState::Held | OutboxState::Dropped) {
         return Ok(Some(row.state));
     }
     let job = Job::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
-    let mut pass = Pass::begin(job)?;
-    match world.read(&row.bytes) {
-        Ok(original) => pass.give_up(Item { row, original }, "dropped by the user")?,
-        Err(e) if e.kind() == ErrorKind::NotFound => pass.unreadable(row, &e)?,
-        // The only copy may be there yet: the row stays as it is.
-        Err(e) => return Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
+    Pass::begin(job)?.drop_now(row).map(|()| None)
+}
+
+fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
+    match world.store.ask_to_drop(id, world.now())? {
+        true => Ok(None),
+        false => Ok(world.store.outbox_row(id)?.map(|row| row.state)),
     }
-    Ok(None)
+}
+
+/// Gives up what users asked for while this process sends. What cannot be given up stays as it is, and is said.
+pub(super) fn carry_out(job: &Job) -> Result<Told> {
+    let rows = job.world.store.to_drop()?;
+    if rows.is_empty() {
+        return Ok(Told::default());
+    }
+    let mut pass = Pass::begin(job.clone())?;
+    for row in rows {
+        if let Err(error) = pass.drop_now(row) {
+            pass.told.remark(error.to_string());
+        }
+    }
+    Ok(pass.told)
+}
+
+impl Pass {
+    fn drop_now(&mut self, row: OutboxRow) -> Result<()> {
+        let id = row.id;
+        match self.world.read(&row.bytes) {
+            Ok(original) => self.give_up(Item { row, original }, "dropped by the user"),
+            Err(e) if e.kind() == ErrorKind::NotFound => self.unreadable(row, &e),
+            // The only copy may be there yet: the row stays as it is.
+            Err(e) => Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Job, Pass, ROUND, Told};
+use super::{Job, Pass, ROUND, Told, dropped};
 use crate::decision::{Notify, Pipe, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
@@ -91,7 +91,7 @@ pub(super) async fn work(job: &Job) -> Result<Told> {
     loop {
         let looked = Instant::now();
         if !job.is_over() && outcome.is_ok() {
-            lanes.start()?;
+            outcome = dropped::carry_out(job).map(|dropped| told.add(dropped)).and_then(|()| lanes.start());
         }
         let pause = LOOK.max(looked.elapsed() * SHARE);
         tokio::select! {

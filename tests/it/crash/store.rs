@@ -157,6 +157,14 @@ impl Outbox for MortalStore {
         self.step("hold")?.hold(id, now)
     }
 
+    fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool> {
+        self.step("ask to drop")?.ask_to_drop(id, now)
+    }
+
+    fn to_drop(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.to_drop()
+    }
+
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
         self.look()?.sent_since(kinds, since)
     }
