@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clean;
 use crate::config::template::Template;
-use crate::config::{Account, Retention};
+use crate::config::{Account, Protocol, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin, head_hash, head_of};
@@ -233,10 +233,18 @@ impl FolderPass<'_> {
         committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
     }
 
-    /// Messages that were recorded and stand nowhere count as new again, where the server lists them still.
+    /// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
+    /// folder whose numbers changed since: recognised under a new number, they would count as being here.
     fn fetch_again(&self, listing: &Listing, lost: &mut Vec<Unfinished>) -> Result<()> {
         let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
-        lost.extract_if(.., is_listed).try_for_each(|row| self.world.store.again(self.owned, &row))
+        lost.extract_if(.., is_listed).try_for_each(|row| self.world.store.again(self.owned, &row))?;
+        // It is said of these as well that they are nowhere: perhaps the server has them no more.
+        let may_be_renumbered = |row: &&Unfinished| {
+            let (origin, listed) = (&row.key.origin, &listing.origin);
+            let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;
+            is_of_folder && (origin != listed || self.account.protocol == Protocol::Pop3)
+        };
+        lost.iter().filter(may_be_renumbered).try_for_each(|row| self.world.store.again(self.owned, row))
     }
 
     /// The source sends batches, a thread commits them.

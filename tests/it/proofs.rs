@@ -491,6 +491,23 @@ fn fetch_as_work(client: &Client) {
     assert_eq!(output.code, 0, "{output}");
 }
 
+/// Recorded, its file taken from `tmp/`, and then the server renumbered its messages: under its new number it is not here.
+#[test]
+fn what_was_recorded_and_stands_nowhere_is_fetched_again_under_a_new_number() {
+    let (mailbox, messages) = filled(3);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    db(&client).execute("UPDATE journal SET done = 0 WHERE subject = 'number 1'", []).unwrap();
+    let found = client.mail().delivered();
+    let gone = found.iter().find(|found| String::from_utf8_lossy(&found.bytes).contains("number 1")).unwrap();
+    fs::remove_file(client.path("Mail").join(&gone.folder).join("new").join(&gone.name)).unwrap();
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    client.fetch();
+    assert_eq!((1..=messages.len()).map(|n| copies(&client, &format!("number {n}"))).max(), Some(1));
+    assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
+}
+
 // Identity.
 
 #[test]
