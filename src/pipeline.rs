@@ -178,7 +178,7 @@ impl FolderPass<'_> {
         let mut listing = source.open(folder).await?;
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
-        self.fetch_again(&listing, lost)?;
+        self.fetch_again(&listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
         let Choice { wanted, known, odd, left, notices, remarks } =
@@ -235,16 +235,16 @@ impl FolderPass<'_> {
 
     /// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
     /// folder whose numbers changed since: recognised under a new number, they would count as being here.
-    fn fetch_again(&self, listing: &Listing, lost: &mut Vec<Unfinished>) -> Result<()> {
+    fn fetch_again(&self, listing: &Listing, lost: &mut Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
         let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
         lost.extract_if(.., is_listed).try_for_each(|row| self.world.store.again(self.owned, &row))?;
-        // It is said of these as well that they are nowhere: perhaps the server has them no more.
-        let may_be_renumbered = |row: &&Unfinished| {
+        let may_be_renumbered = |row: &mut Unfinished| {
             let (origin, listed) = (&row.key.origin, &listing.origin);
             let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;
             is_of_folder && (origin != listed || self.account.protocol == Protocol::Pop3)
         };
-        lost.iter().filter(may_be_renumbered).try_for_each(|row| self.world.store.again(self.owned, row))
+        // Perhaps the server has them no more, so it is said first that they are nowhere.
+        tell_of_lost(self.world, self.owned, lost.extract_if(.., may_be_renumbered).collect(), committer)
     }
 
     /// The source sends batches, a thread commits them.
@@ -305,8 +305,8 @@ fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: 
         let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
         let text = format!(
             "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
-             server list it any more. If you deleted it just after it came, all is well; else somebody removed its file \
-             from `tmp/` after a crash.",
+             server list it under that number any more. If it lists the message under another one, that is fetched. If you \
+             deleted it just after it came, all is well; else somebody removed its file from `tmp/` after a crash.",
             row.key, row.id
         );
         committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
