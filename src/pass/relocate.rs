@@ -126,7 +126,7 @@ pub(super) fn leaving(world: &World, files: &[PathBuf]) -> Result<Vec<Leaving>> 
 
 /// Where a file is now. A mail reader that marks or moves a message changes the folder and the flags, and keeps the rest of
 /// its name; the file that the message goes to has another ending.
-fn is_now(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
+fn whereabouts(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
     let Leaving { path, number: Some(number) } = leaving else { return Ok(vec![leaving.path.clone()]) };
     let is_it = |path: &Path| matches!(world.disk.number(path), Ok(Some((_, inode))) if inode == *number);
     match world.disk.number(path) {
@@ -179,7 +179,7 @@ fn remove(world: &World, rows: &[(EntryId, Vec<Leaving>)], stuck: &mut Stuck) ->
 fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
     let mut dirs = BTreeSet::new();
     for leaving in leaves {
-        let files = is_now(world, leaving)?;
+        let files = whereabouts(world, leaving)?;
         for file in &files {
             match world.disk.remove(file) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(cannot_leave(file, e)),
@@ -224,10 +224,10 @@ mod tests {
         for to in ["INBOX/new/1.a.host", "INBOX/cur/1.a.host:2,S", "read/cur/1.a.host:2,FS"].map(|to| root.join(to)) {
             std::fs::rename(&path, &to).unwrap();
             path = to;
-            assert_eq!(is_now(&world, &leaving).unwrap(), std::slice::from_ref(&path));
+            assert_eq!(whereabouts(&world, &leaving).unwrap(), std::slice::from_ref(&path));
         }
         std::fs::remove_file(&path).unwrap();
-        assert!(is_now(&world, &leaving).unwrap().is_empty());
+        assert!(whereabouts(&world, &leaving).unwrap().is_empty());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::job::Job;
+use super::shared::Shared;
 use super::{Item, Pass, Told};
 use crate::error::{Error, Kind, Result};
 use crate::message::OUTBOX;
@@ -24,8 +24,8 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held | OutboxState::Dropped) {
         return Ok(Some(row.state));
     }
-    let job = Job::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
-    Pass::begin(job)?.drop_now(row).map(|()| None)
+    let shared = Shared::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
+    Pass::begin(shared)?.drop_now(row).map(|()| None)
 }
 
 fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
@@ -36,12 +36,12 @@ fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
 }
 
 /// Gives up what users asked for while this process sends. What cannot be given up stays as it is, and is said.
-pub(super) fn carry_out(job: &Job) -> Result<Told> {
-    let rows = job.world.store.to_drop()?;
+pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
+    let rows = shared.world.store.to_drop()?;
     if rows.is_empty() {
         return Ok(Told::default());
     }
-    let mut pass = Pass::begin(job.clone())?;
+    let mut pass = Pass::begin(shared.clone())?;
     for row in rows {
         if let Err(error) = pass.drop_now(row) {
             pass.told.remark(error.to_string());

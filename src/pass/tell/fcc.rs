@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::Job;
+use super::Shared;
 use super::undelivered::committer;
 use crate::decision::Decision;
 use crate::error::{Error, Result};
@@ -15,17 +15,17 @@ use crate::pass::World;
 use crate::state::OutboxRow;
 
 /// Files what was sent where the rule wants a copy.
-pub(super) fn file(job: &Job, row: &OutboxRow, sent: &Message) -> Result<()> {
+pub(super) fn file(shared: &Shared, row: &OutboxRow, sent: &Message) -> Result<()> {
     let Some(folder) = row.telling.way.form().and_then(|form| form.fcc.clone()) else { return Ok(()) };
-    let _alone = job.filing();
-    if is_filed(&job.world, row)? {
+    let _alone = shared.filing();
+    if is_filed(&shared.world, row)? {
         return Ok(());
     }
     let mut bytes = Vec::new();
     sent.reader()
         .and_then(|mut reader| reader.read_to_end(&mut bytes))
         .map_err(|e| Error::disk("reading an answer that was sent", e))?;
-    let mut committer = committer(&job.world, &job.owned);
+    let mut committer = committer(&shared.world, &shared.owned);
     let decision = Decision::copy(folder, format!("a copy of what was sent: {}", row.telling));
     committer.carry_out(key(row), Message::new(Bytes::Memory(bytes)), decision)?;
     committer.finish()

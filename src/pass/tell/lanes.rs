@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Job, Pass, ROUND, Told, dropped};
+use super::{Pass, ROUND, Shared, Told, dropped};
 use crate::decision::{Notify, Pipe, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
@@ -85,13 +85,14 @@ pub(super) struct Ended {
 }
 
 /// Lets the lanes work until nothing is due that can go out.
-pub(super) async fn work(job: &Job) -> Result<Told> {
-    let mut lanes = Lanes { job: job.clone(), running: JoinSet::new(), at_work: HashSet::new(), done: HashMap::new() };
+pub(super) async fn work(shared: &Shared) -> Result<Told> {
+    let mut lanes =
+        Lanes { shared: shared.clone(), running: JoinSet::new(), at_work: HashSet::new(), done: HashMap::new() };
     let (mut told, mut outcome) = (Told::default(), Ok(()));
     loop {
         let looked = Instant::now();
-        if !job.is_over() && outcome.is_ok() {
-            outcome = dropped::carry_out(job).map(|dropped| told.add(dropped)).and_then(|()| lanes.start());
+        if !shared.is_over() && outcome.is_ok() {
+            outcome = dropped::carry_out(shared).map(|dropped| told.add(dropped)).and_then(|()| lanes.start());
         }
         let pause = LOOK.max(looked.elapsed() * SHARE);
         tokio::select! {
@@ -108,7 +109,7 @@ pub(super) async fn work(job: &Job) -> Result<Told> {
 }
 
 struct Lanes {
-    job: Job,
+    shared: Shared,
     running: JoinSet<(Lane, Result<Ended>)>,
     at_work: HashSet<Lane>,
     /// What was due in lanes that were at work, when they began and when they ended: there is nothing to be done about it.
@@ -118,7 +119,7 @@ struct Lanes {
 impl Lanes {
     /// Starts lanes for what is due, unless it is what they left before.
     fn start(&mut self) -> Result<()> {
-        for (lane, load) in due(&self.job)? {
+        for (lane, load) in due(&self.shared)? {
             let programs = self.at_work.iter().filter(|lane| lane.is_of_programs()).count();
             let has_room = self.at_work.len() < AT_WORK && !(lane.is_of_programs() && programs >= PROGRAMS);
             if !has_room
@@ -129,10 +130,10 @@ impl Lanes {
             }
             self.done.insert(lane.clone(), [load; 2]);
             self.at_work.insert(lane.clone());
-            let job = self.job.clone();
+            let shared = self.shared.clone();
             self.running.spawn(async move {
                 let of_thread = lane.clone();
-                let work = on_own_thread(async move { Pass::begin(job)?.along(&of_thread).await });
+                let work = on_own_thread(async move { Pass::begin(shared)?.along(&of_thread).await });
                 let broke_off = |e| Error::transient(Kind::Busy, "sending broke off").because(e);
                 (lane, work.await.unwrap_or_else(|e| Err(broke_off(e))))
             });
@@ -150,13 +151,13 @@ impl Lanes {
 }
 
 /// What is due, by lanes.
-fn due(job: &Job) -> Result<HashMap<Lane, Load>> {
+fn due(shared: &Shared) -> Result<HashMap<Lane, Load>> {
     let mut lanes: HashMap<Lane, Load> = HashMap::new();
     let mut after = None;
     loop {
-        let rows = job.world.store.due(job.world.now(), after, ROUND)?;
+        let rows = shared.world.store.due(shared.world.now(), after, ROUND)?;
         let Some(last) = rows.last() else { return Ok(lanes) };
         after = Some((last.due, last.id));
-        rows.iter().for_each(|row| lanes.entry(Lane::of(row, &job.relays)).or_default().add(row));
+        rows.iter().for_each(|row| lanes.entry(Lane::of(row, &shared.relays)).or_default().add(row));
     }
 }

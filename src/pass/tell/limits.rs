@@ -28,7 +28,7 @@ impl Pass {
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
         let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return Ok(false) };
         let sent = {
-            let mut counts = self.job.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
             match counts.get(limit.what) {
                 Some(sent) => *sent,
                 None => {
@@ -46,7 +46,7 @@ impl Pass {
         let text =
             format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
-            undelivered::tell_of_limit(&self.job, &text)?;
+            undelivered::tell_of_limit(&self.shared, &text)?;
             self.told.remark(text);
         }
         Ok(true)
@@ -55,7 +55,7 @@ impl Pass {
     /// One more was sent. What falls out of its time while the pass lasts is counted on: it is for the next one.
     pub(super) fn count(&mut self, row: &OutboxRow) {
         let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return };
-        let mut counts = self.job.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sent) = counts.get_mut(limit.what) {
             *sent += 1;
         }

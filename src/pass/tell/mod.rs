@@ -11,12 +11,12 @@ mod append;
 mod dropped;
 mod fcc;
 mod handover;
-mod job;
 mod lanes;
 mod limits;
 mod outcome;
 mod relay;
 mod salvage;
+mod shared;
 mod stop;
 mod turn;
 mod undelivered;
@@ -28,8 +28,8 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::handover::Handover;
-use self::job::Job;
 use self::lanes::{Ended, Lane, Load};
+use self::shared::Shared;
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
@@ -83,10 +83,10 @@ pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &Cancel
     let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
     let remarks = undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
-    let job = Job::new(world, owned, relays, until, stop.clone());
+    let shared = Shared::new(world, owned, relays, until, stop.clone());
     let mut told = Told { remarks, ..Told::default() };
-    told.add(Pass::begin(job.clone())?.before_anything_is_sent()?);
-    told.add(lanes::work(&job).await?);
+    told.add(Pass::begin(shared.clone())?.before_anything_is_sent()?);
+    told.add(lanes::work(&shared).await?);
     Ok(told)
 }
 
@@ -95,7 +95,7 @@ struct Pass {
     world: World,
     owned: Arc<Owned>,
     relays: Arc<Relays>,
-    job: Job,
+    shared: Shared,
     told: Told,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
@@ -113,11 +113,11 @@ struct Item {
 }
 
 impl Pass {
-    fn begin(job: Job) -> Result<Self> {
-        let Job { world, owned, relays, stop, .. } = job.clone();
+    fn begin(shared: Shared) -> Result<Self> {
+        let Shared { world, owned, relays, stop, .. } = shared.clone();
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, owned, relays, job, told, open, appenders, noted: Vec::new(), rests, stop })
+        Ok(Self { world, owned, relays, shared, told, open, appenders, noted: Vec::new(), rests, stop })
     }
 
     fn before_anything_is_sent(mut self) -> Result<Told> {
@@ -145,7 +145,7 @@ impl Pass {
                 let Some(last) = due.last() else { break };
                 after = Some((last.due, last.id));
                 for row in due.into_iter().filter(|row| Lane::of(row, &relays) == *lane) {
-                    if self.job.is_over() {
+                    if self.shared.is_over() {
                         return Ok(left);
                     }
                     left.add(&row);

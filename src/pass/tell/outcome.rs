@@ -40,7 +40,7 @@ impl Pass {
         }
         row.said = format!("given up: {place} is gone, and the message with it");
         self.told.remarks.push(format!("{}: {}", row.telling, row.said));
-        undelivered::tell_of_loss(&self.job, &row)?;
+        undelivered::tell_of_loss(&self.shared, &row)?;
         self.finish(row, OutboxState::Failed)
     }
 
@@ -101,7 +101,7 @@ impl Pass {
             self.world.store.resolve(&self.owned, std::slice::from_ref(&item.row))?;
         }
         let given_up = GivenUp { item: &item.row, to: refused, left: left_before, cause };
-        undelivered::file(&self.job, &given_up, &item.original)
+        undelivered::file(&self.shared, &given_up, &item.original)
     }
 
     /// Tries again later, or gives up when it would be too late.
@@ -132,7 +132,7 @@ impl Pass {
             }
             (None, Some(original)) => self.give_up(Item { row, original }, cause),
             (None, None) => {
-                undelivered::tell_of_loss(&self.job, &row)?;
+                undelivered::tell_of_loss(&self.shared, &row)?;
                 self.finish(row, OutboxState::Failed)
             }
         }
@@ -143,7 +143,7 @@ impl Pass {
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
             let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
-            undelivered::file(&self.job, &given_up, &item.original)?;
+            undelivered::file(&self.shared, &given_up, &item.original)?;
         }
         item.row.said = cause.to_owned();
         self.finish(item.row, OutboxState::Failed)

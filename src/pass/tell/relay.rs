@@ -98,7 +98,7 @@ impl Pass {
     /// `fcc`. The answer is out, also when its copy cannot be filed.
     fn keep_copy(&mut self, item: &Item, sent: &Message, verdicts: &[Verdict]) {
         let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
-        if is_out && let Err(error) = fcc::file(&self.job, &item.row, sent) {
+        if is_out && let Err(error) = fcc::file(&self.shared, &item.row, sent) {
             let telling = clean::line(item.row.telling.to_string().as_bytes());
             self.told.remarks.push(format!("no copy of {telling} was filed: {error}"));
         }
@@ -157,7 +157,7 @@ impl Pass {
 
     /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
     fn sender_refused(&mut self, item: Item, relay: &str, error: &Error) -> Result<bool> {
-        undelivered::tell_of_relay(&self.job, relay, error)?;
+        undelivered::tell_of_relay(&self.shared, relay, error)?;
         let cause = clean::line(error.to_string().as_bytes());
         self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
         self.later(item, &cause).map(|()| true)
@@ -172,7 +172,7 @@ impl Pass {
             return self.give_up_unsent(row, &format!("it could not be told in time; the last answer was: {cause}"));
         }
         row.due = until;
-        undelivered::tell_of_relay(&self.job, relay, error)?;
+        undelivered::tell_of_relay(&self.shared, relay, error)?;
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
         row.said = cause;

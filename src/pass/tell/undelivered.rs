@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Job;
+use super::Shared;
 use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::recover;
@@ -24,11 +24,11 @@ pub(super) struct GivenUp<'a> {
 
 /// Files the message once, unless its decision filed it already, and a notice beside it. Nobody outside is told: a bounce to
 /// whoever wrote it would hit the wrong one.
-pub(super) fn file(job: &Job, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
+pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
     let GivenUp { item, to, left, cause } = given_up;
-    let _alone = job.filing();
-    let world = &job.world;
-    let mut committer = committer(world, &job.owned);
+    let _alone = shared.filing();
+    let world = &shared.world;
+    let mut committer = committer(world, &shared.owned);
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
     // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already. Nor by the row: another
     // one of the same message may have been given up before.
@@ -61,7 +61,7 @@ fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
 }
 
 /// The message of a row cannot be read any more, so there is nothing to file.
-pub(super) fn tell_of_loss(job: &Job, row: &OutboxRow) -> Result<()> {
+pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
@@ -69,30 +69,30 @@ pub(super) fn tell_of_loss(job: &Job, row: &OutboxRow) -> Result<()> {
         row.said,
         row.entry
     );
-    notify(job, Cause::Undelivered(row.id, 0), text)
+    notify(shared, Cause::Undelivered(row.id, 0), text)
 }
 
 /// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
-pub(super) fn tell_of_limit(job: &Job, text: &str) -> Result<()> {
+pub(super) fn tell_of_limit(shared: &Shared, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
-    notify(job, Cause::LimitReached, text)
+    notify(shared, Cause::LimitReached, text)
 }
 
 /// A relay that only the user can help, once a day.
-pub(super) fn tell_of_relay(job: &Job, relay: &str, error: &Error) -> Result<()> {
+pub(super) fn tell_of_relay(shared: &Shared, relay: &str, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
     }
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
     let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
-    notify(job, Cause::RelayRefuses(relay.to_owned()), text)
+    notify(shared, Cause::RelayRefuses(relay.to_owned()), text)
 }
 
 /// A notice with no message beside it.
-fn notify(job: &Job, cause: Cause, text: String) -> Result<()> {
-    let _alone = job.filing();
-    let mut committer = committer(&job.world, &job.owned);
+fn notify(shared: &Shared, cause: Cause, text: String) -> Result<()> {
+    let _alone = shared.filing();
+    let mut committer = committer(&shared.world, &shared.owned);
     committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
     committer.finish()
 }

@@ -11,7 +11,7 @@ use crate::state::Owned;
 
 /// What all lanes of one pass over the outbox share.
 #[derive(Clone)]
-pub(super) struct Job {
+pub(super) struct Shared {
     pub(super) world: World,
     pub(super) owned: Arc<Owned>,
     pub(super) relays: Arc<Relays>,
@@ -23,7 +23,7 @@ pub(super) struct Job {
     filing: Arc<Mutex<()>>,
 }
 
-impl Job {
+impl Shared {
     pub(super) fn new(
         world: &World,
         owned: Arc<Owned>,
