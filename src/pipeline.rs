@@ -14,15 +14,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::clean;
 use crate::config::template::Template;
-use crate::config::{Account, Protocol, Retention};
+use crate::config::{Account, Retention};
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
-use crate::message::{self, Bytes, Envelope, Flags, Key, Origin, head_hash, head_of};
+use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
-use crate::source::{Batch, Fetched, Item, Listed, Listing, Outlet, Source, Whole};
+use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source, Whole};
 use crate::state::{Clock, Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
@@ -132,8 +131,8 @@ async fn pass_over(
     let gone = source.close().await?;
     pass::remember_settled(world, &owned, &gone, &mut committer.report)?;
     if all_listed {
-        tell_of_lost(world, &owned, lost, committer)?;
-        rescue_unlisted(world, owned.space(), leftovers, committer)?;
+        pass::tell_of_lost(world, &owned, lost, committer)?;
+        pass::rescue_unlisted(world, owned.space(), leftovers, committer)?;
         owned.is_cleared();
     }
     committer.finish()
@@ -178,7 +177,7 @@ impl FolderPass<'_> {
         let mut listing = source.open(folder).await?;
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
-        self.fetch_again(&listing, lost, committer)?;
+        pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
         let Choice { wanted, known, odd, left, notices, remarks } =
@@ -233,20 +232,6 @@ impl FolderPass<'_> {
         committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
     }
 
-    /// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
-    /// folder whose numbers changed since: recognised under a new number, they would count as being here.
-    fn fetch_again(&self, listing: &Listing, lost: &mut Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
-        let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
-        lost.extract_if(.., is_listed).try_for_each(|row| self.world.store.again(self.owned, &row))?;
-        let may_be_renumbered = |row: &mut Unfinished| {
-            let (origin, listed) = (&row.key.origin, &listing.origin);
-            let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;
-            is_of_folder && (origin != listed || self.account.protocol == Protocol::Pop3)
-        };
-        // Perhaps the server has them no more, so it is said first that they are nowhere.
-        tell_of_lost(self.world, self.owned, lost.extract_if(.., may_be_renumbered).collect(), committer)
-    }
-
     /// The source sends batches, a thread commits them.
     async fn fetch_and_commit(
         &self,
@@ -297,58 +282,6 @@ fn commit_all(
         all.extend(published.settlements());
     }
     Ok(all)
-}
-
-/// What was recorded, stands nowhere and is listed nowhere: it is said, and not more can be done.
-fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
-    for row in lost {
-        let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
-        let text = format!(
-            "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
-             server list it under that number any more. If it lists the message under another one, that is fetched. If you \
-             deleted it just after it came, all is well; else somebody removed its file from `tmp/` after a crash.",
-            row.key, row.id
-        );
-        committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
-        world.store.again(owned, &row)?;
-    }
-    Ok(())
-}
-
-/// Staged files whose messages no folder lists any more: they may be the only copies.
-fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
-    let origin = Arc::new(Origin { account: space.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
-    for (name, paths) in leftovers.unlisted(world)? {
-        let Some(path) = paths.first() else { continue };
-        let key = Key::new(&origin, name.as_str());
-        // Known already: the run that filed it died before it could remove what it had found.
-        if world.store.remembered(&key)?.is_none() {
-            let bytes = read(world, path)?;
-            // Fetched again meanwhile, under another number: the server renumbered its messages.
-            let is_here = world.store.is_here(space, &head_hash(head_of(&bytes)))?;
-            if is_here {
-                Leftovers::remove(world, &paths)?;
-                continue;
-            }
-            committer.rescue(key, bytes)?;
-        }
-        let text = format!(
-            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
-             is in the inbox now.",
-            name.as_str()
-        );
-        let account = committer.report.account.clone();
-        committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
-        Leftovers::remove(world, &paths)?;
-    }
-    Ok(())
-}
-
-fn read(world: &World, path: &std::path::Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = world.disk.open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-    read.map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
-    Ok(bytes)
 }
 
 /// A wrong password is something that a daemon's user would never see otherwise.

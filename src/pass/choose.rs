@@ -137,6 +137,8 @@ impl Chooser<'_> {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             let key = known.key(&listed.id);
             match (before.mark, stands(self.world, &key, before, &listed)?) {
+                // What stood there in between was a placeholder, or came and went.
+                (Mark::Replaced, Stands::Same) => marks.push((key, Remembered { mark: Mark::Here, ..*before })),
                 (Mark::Replaced, _) | (_, Stands::Another) => {
                     renamed.insert(listed.id.clone(), reused(&listed.id, head_hash));
                 }

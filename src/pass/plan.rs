@@ -302,7 +302,7 @@ fn sender(message: &Message) -> String {
     address_in("Return-Path").or_else(|| address_in("From")).unwrap_or_else(|| "MAILER-DAEMON".to_owned())
 }
 
-fn about(message: &Message) -> About {
+pub(super) fn about(message: &Message) -> About {
     let field = |name: &str| clean::short(message.first(name).unwrap_or_default(), 200);
     About { from: field("From"), subject: field("Subject"), message_id: field("Message-ID") }
 }

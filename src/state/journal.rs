@@ -29,6 +29,15 @@ pub(super) fn newest(db: &Connection, places: &Places, account: Option<&str>, li
     Ok(rows)
 }
 
+/// The rows of an account's messages with that Message-ID.
+pub(super) fn filed_as(db: &Connection, account: &str, message_id: &str) -> Sql<Vec<EntryId>> {
+    let mut query = db.prepare_cached(
+        "SELECT entry FROM journal JOIN origin USING (origin)
+         WHERE account = ?1 AND message_id = ?2 ORDER BY entry DESC LIMIT 8",
+    )?;
+    query.query_map(params![account, message_id], |row| row.get(0))?.collect()
+}
+
 /// One row with everything that it led to.
 pub(super) fn entry(db: &Connection, places: &Places, id: EntryId) -> Sql<Option<JournalEntry>> {
     let mut query = db.prepare_cached(&format!("{ROWS} WHERE entry = ?1"))?;

@@ -340,6 +340,10 @@ impl Store for SqliteStore {
         })
     }
 
+    fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>> {
+        self.read("reading the journal", |db| journal::filed_as(db, account, message_id))
+    }
+
     fn is_recorded(&self, staged: &str) -> Result<bool> {
         self.read("looking up a staged file", |db| {
             db.prepare_cached("SELECT 1 FROM target WHERE staged = ?1 UNION SELECT 1 FROM mbox WHERE staged = ?1")?

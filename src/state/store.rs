@@ -77,6 +77,9 @@ pub trait Store: Registry + Outbox + Send + Sync {
     /// Whether a message with this header came from that account and is here.
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool>;
 
+    /// The rows of messages with that Message-ID that came from an account, the newest first, at most eight.
+    fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>>;
+
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 

@@ -511,6 +511,41 @@ fn what_was_recorded_and_stands_nowhere_is_fetched_again_under_a_new_number() {
 // Identity.
 
 #[test]
+fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under_a_new_number() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
+    let client = with(client, |account| account.top(rules));
+    client.fetch_well();
+    let folder = client.path("Mail/edited");
+    let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
+    // Killed between staging and recording.
+    let staged = edited.file_name().into_string().unwrap();
+    fs::rename(edited.path(), folder.join("tmp").join(staged)).unwrap();
+    fs::remove_dir_all(client.path("state")).unwrap();
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    client.fetch();
+    assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
+}
+
+#[test]
+fn a_placeholder_in_the_stead_of_a_message_that_is_here_doubles_nothing() {
+    let (mailbox, _) = filled(2);
+    let faults = Faults::none();
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let client = Account::imap(server.port()).with("retention: {delete_after: 1s}").client();
+    client.fetch_well();
+    std::thread::sleep(Duration::from_millis(1200));
+    faults.message(1, MessageFault::Placeholder);
+    client.fetch();
+    faults.clear();
+    client.fetch();
+    client.fetch();
+    assert_eq!((copies(&client, "number 1"), copies(&client, "number 2")), (1, 1), "{:?}", client.subjects());
+}
+
+#[test]
 fn a_b4_a_uid_that_comes_back_with_another_message_is_new_mail() {
     let mailbox = mailbox();
     mailbox.add("INBOX", message(1));

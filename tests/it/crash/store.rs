@@ -287,6 +287,10 @@ impl Store for MortalStore {
         self.step("listed")?.listed(owned, origin, missing, now)
     }
 
+    fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>> {
+        self.look()?.filed_as(account, message_id)
+    }
+
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
         self.look()?.is_here(account, head_hash)
     }

@@ -1,0 +1,107 @@
+//! What a crash made doubtful: messages that were recorded and stand nowhere, and staged files whose messages the server
+//! lists no more.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::plan::about;
+use super::relocate::files_of;
+use super::{Cause, Committer, Leftovers, Notice, World};
+use crate::clean;
+use crate::config::Protocol;
+use crate::error::{Error, Result};
+use crate::message::{self, Bytes, Key, Message, Origin, head_hash, head_of};
+use crate::source::Listing;
+use crate::state::{Owned, Unfinished};
+
+/// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
+/// folder whose numbers may have changed since: recognised under a new number, they would count as being here.
+pub fn fetch_again(
+    world: &World,
+    owned: &Owned,
+    protocol: Protocol,
+    listing: &Listing,
+    lost: &mut Vec<Unfinished>,
+    committer: &mut Committer,
+) -> Result<()> {
+    let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
+    lost.extract_if(.., is_listed).try_for_each(|row| world.store.again(owned, &row))?;
+    let may_be_renumbered = |row: &mut Unfinished| {
+        let (origin, listed) = (&row.key.origin, &listing.origin);
+        let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;
+        is_of_folder && (origin != listed || protocol == Protocol::Pop3)
+    };
+    // Perhaps the server has them no more, so it is said first that they are nowhere.
+    tell_of_lost(world, owned, lost.extract_if(.., may_be_renumbered).collect(), committer)
+}
+
+/// What was recorded, stands nowhere and is listed nowhere: it is said, and not more can be done.
+pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
+    for row in lost {
+        let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
+        let text = format!(
+            "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
+             server list it under that number any more. If it lists the message under another one, that is fetched. If you \
+             deleted it just after it came, all is well; else somebody removed its file from `tmp/` after a crash.",
+            row.key, row.id
+        );
+        committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
+        world.store.again(owned, &row)?;
+    }
+    Ok(())
+}
+
+/// Staged files whose messages no folder lists any more: they may be the only copies.
+pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
+    let origin = Arc::new(Origin { account: space.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
+    for (name, paths) in leftovers.unlisted(world)? {
+        let Some(path) = paths.first() else { continue };
+        let key = Key::new(&origin, name.as_str());
+        // Known already: the run that filed it died before it could remove what it had found.
+        if world.store.remembered(&key)?.is_none() {
+            let bytes = read(world, path)?;
+            if came_again(world, space, &bytes)? {
+                Leftovers::remove(world, &paths)?;
+                continue;
+            }
+            committer.rescue(key, bytes)?;
+        }
+        let text = format!(
+            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
+             is in the inbox now.",
+            name.as_str()
+        );
+        let account = committer.report.account.clone();
+        committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
+        Leftovers::remove(world, &paths)?;
+    }
+    Ok(())
+}
+
+/// Whether the message was fetched again meanwhile, under another number: the server renumbered its messages. Its header as
+/// it came tells that, or, where rules edited it, a file with the same bytes.
+fn came_again(world: &World, space: &str, bytes: &[u8]) -> Result<bool> {
+    if world.store.is_here(space, &head_hash(head_of(bytes)))? {
+        return Ok(true);
+    }
+    let message_id = about(&Message::new(Bytes::Memory(bytes.to_vec()))).message_id;
+    if message_id.is_empty() {
+        return Ok(false);
+    }
+    for id in world.store.filed_as(space, &message_id)? {
+        let targets = world.store.entry(id)?.map(|entry| entry.targets).unwrap_or_default();
+        for path in files_of(world, &targets)? {
+            if read(world, &path)? == bytes {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn read(world: &World, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = world.disk.open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+    read.map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+    Ok(bytes)
+}
