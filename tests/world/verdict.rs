@@ -79,7 +79,7 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     // A move that was interrupted is finished from its record; with the state its record is lost, and both files stay.
     let is_half_moved = states > 0 && it.filed().any(|seen| seen.path.contains(",R="));
     let is_given_up = kind == Kind::ForwardCopy && ledger.has_given_up();
-    let more = entry.more
+    let more = entry.more * kind.copies()
         + usize::from(is_half_moved)
         + usize::from(is_given_up)
         + usize::from(is_redone)
