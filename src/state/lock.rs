@@ -131,7 +131,8 @@ impl Drop for Lock {
     }
 }
 
-fn open(locks: &Path, name: &str) -> Result<(File, String)> {
+/// Opens a lock's file. The text says what is being done, for errors.
+pub(super) fn open(locks: &Path, name: &str) -> Result<(File, String)> {
     let path = locks.join(format!("{name}.lock"));
     let doing = format!("locking {}", path.display());
     let mut options = OpenOptions::new();

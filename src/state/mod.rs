@@ -16,6 +16,7 @@ mod before;
 mod clock;
 mod disk;
 mod facts;
+mod in_use;
 mod journal;
 mod lock;
 mod marker;

@@ -9,7 +9,9 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use ring::rand::SecureRandom;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
+use super::in_use::InUse;
 use super::marker::Marker;
 use super::set_aside::{self, begin_anew};
 use super::slots::Slots;
@@ -40,8 +42,10 @@ impl SqliteStore {
         if is_new {
             begin_anew(&state, &file, PATIENCE).map_err(|e| e.while_doing(doing()))?;
         }
+        let in_use = InUse::join(&state, PATIENCE, || has_log(&state), || refuse_damaged(&state))
+            .map_err(|e| in_state(e, &state))?;
         let db = Connection::open(&file).map_err(|e| Error::state(doing(), e))?;
-        let store = Self::with(db, Slots::Folder(slots), places).map_err(|e| in_state(e, &state))?;
+        let store = Self::with(db, Some(in_use), Slots::Folder(slots), places).map_err(|e| in_state(e, &state))?;
         if is_new {
             // SQLite syncs what is in the file; that there is a file is ours to keep.
             sync_with_parents(&RealDisk, &state).map_err(|e| Error::state(doing(), e))?;
@@ -59,11 +63,13 @@ impl SqliteStore {
         let check = || -> rusqlite::Result<String> {
             let db = Connection::open(&file)?;
             db.busy_timeout(PATIENCE)?;
+            // A log that does not belong to the file is not written into it.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             db.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         };
         match check() {
             Ok(verdict) if verdict == "ok" => Ok(None),
-            Ok(verdict) => Ok(Some(Error::transient(Kind::State, "the database is damaged").said(verdict))),
+            Ok(verdict) => Ok(Some(Error::state("the database is damaged", format!("malformed: {verdict}")))),
             Err(e) if is_damage(&e.to_string()) => Ok(Some(Error::state("the database is damaged", e))),
             Err(e) => Err(Error::state("looking at the database", e)),
         }
@@ -93,10 +99,10 @@ impl SqliteStore {
     /// A database that lives as long as this value: for tests and dry runs.
     pub fn in_memory(places: Places) -> Result<Self> {
         let db = Connection::open_in_memory().map_err(|e| Error::state("opening a database in memory", e))?;
-        Self::with(db, Slots::Memory(Mutex::default()), places)
+        Self::with(db, None, Slots::Memory(Mutex::default()), places)
     }
 
-    fn with(db: Connection, slots: Slots, places: Places) -> Result<Self> {
+    fn with(db: Connection, in_use: Option<InUse>, slots: Slots, places: Places) -> Result<Self> {
         let prepare = || -> Result<(), schema::UpgradeError> {
             db.busy_timeout(PATIENCE)?;
             db.pragma_update(None, "journal_mode", "WAL")?;
@@ -116,7 +122,7 @@ impl SqliteStore {
             e => Error::state("preparing the state", e),
         })?;
         db.set_prepared_statement_cache_capacity(48);
-        Ok(Self::new(db, slots, places))
+        Ok(Self::new(db, in_use, slots, places))
     }
 
     /// Compares the database with what was left beside it. A new one where there was another, or one that is behind, is
@@ -236,6 +242,20 @@ fn refuse_foreign(dir: &Path) -> Result<()> {
         return Ok(());
     };
     Err(Error::permanent(Kind::State, format!("the state folder {} is not used: {problem}", dir.display())))
+}
+
+/// Whoever closes a database as the last one removes its log.
+fn has_log(state: &Path) -> bool {
+    std::fs::metadata(state.join("state.db-wal")).is_ok_and(|log| log.len() > 0)
+}
+
+/// After a crash the log may be that of another database: somebody put a copy of the file back and left the log. The two
+/// together are no state at all, and SQLite sees that only where it looks.
+fn refuse_damaged(state: &Path) -> Result<()> {
+    match SqliteStore::damage(state)? {
+        Some(error) if Safeguard::StateIsCurrent.is_on() => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn is_damage(text: &str) -> bool {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
+use super::in_use::InUse;
 use super::rows::{
     Origins, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets, time,
     trouble_number,
@@ -25,6 +26,8 @@ use crate::message::{Key, Origin};
 #[derive(Debug)]
 pub struct SqliteStore {
     db: Mutex<Connection>,
+    /// Given back after the connection is closed. `None` for a database in memory.
+    _in_use: Option<InUse>,
     slots: Slots,
     pub(super) places: Places,
     /// How far the state is, beside the state.
@@ -36,8 +39,8 @@ pub struct SqliteStore {
 type Sql<T> = rusqlite::Result<T>;
 
 impl SqliteStore {
-    pub(super) fn new(db: Connection, slots: Slots, places: Places) -> Self {
-        Self { db: Mutex::new(db), slots, places, water: OnceLock::new(), rebuilt: OnceLock::new() }
+    pub(super) fn new(db: Connection, in_use: Option<InUse>, slots: Slots, places: Places) -> Self {
+        Self { db: Mutex::new(db), _in_use: in_use, slots, places, water: OnceLock::new(), rebuilt: OnceLock::new() }
     }
 
     pub(super) fn db(&self) -> MutexGuard<'_, Connection> {

@@ -332,6 +332,40 @@ fn an_older_database_knows_what_was_fetched_after_a_renumbering() {
 }
 
 #[test]
+fn a_database_that_is_put_back_beside_the_log_of_a_newer_one_is_not_used() {
+    let (mailbox, _) = filled(300);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).sandbox();
+    let fetch = || sandbox.run(&["--allow-root", "fetch"]);
+    let file = |name: &str| sandbox.home().join("state").join(name);
+    assert_eq!(fetch().code, 0);
+    let older = fs::read(file("state.db")).unwrap();
+    // Whoever has it open keeps the log from going when the program ends, as when that is killed.
+    let other = rusqlite::Connection::open(file("state.db")).unwrap();
+    other.query_row("SELECT count(*) FROM seen", [], |row| row.get::<_, i64>(0)).unwrap();
+    let add = |numbers: std::ops::Range<usize>| {
+        numbers.for_each(|n| _ = mailbox.add("INBOX", message(n)));
+        assert_eq!(fetch().code, 0);
+    };
+    add(301..320);
+    other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    add(320..325);
+    let log = fs::read(file("state.db-wal")).unwrap();
+    drop(other);
+    fs::write(file("state.db"), older).unwrap();
+    fs::write(file("state.db-wal"), log).unwrap();
+    fs::remove_file(file("state.db-shm")).ok();
+    for _ in 0..2 {
+        let output = fetch();
+        assert!(output.code == 75 && output.stderr.contains("mailsluice rebuild"), "{output}");
+    }
+    let output = sandbox.run(&["rebuild", "--yes"]);
+    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(fetch().code, 0);
+    assert_eq!(Maildirs::at(sandbox.maildir()).delivered().len(), 324);
+}
+
+#[test]
 fn r_f9_an_older_database_tells_nobody_again() {
     let (mailbox, _) = filled(0);
     let (_server, client) = imap(&mailbox);
