@@ -9,20 +9,22 @@ use super::{mbox, orphans};
 use crate::config::template::FolderName;
 use crate::config::{Layout, MailRoot};
 use crate::error::{Error, Result};
-use crate::state::{Disk, sync_with_parents};
+use crate::state::{Disk, sync_parent};
 
 /// The folders of a mail root.
 #[derive(Debug)]
 pub struct Folders {
     root: MailRoot,
-    /// Maildirs whose whole chain of directories this process has synced.
+    /// Maildirs, mbox files and others that this process has made sure of.
     durable: Mutex<BTreeSet<PathBuf>>,
+    /// Directories that are durable in the ones above them, all the way up, as this process has seen to.
+    entries: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Folders {
     /// Nothing is created yet.
     pub fn new(root: MailRoot) -> Self {
-        Self { root, durable: Mutex::default() }
+        Self { root, durable: Mutex::default(), entries: Mutex::default() }
     }
 
     /// The root directory.
@@ -81,7 +83,7 @@ impl Folders {
             }
         }
         self.need_root(disk)?;
-        create(disk, maildir).and_then(|()| usable(disk, maildir)).map_err(failed)?;
+        self.create(disk, maildir).and_then(|()| usable(disk, maildir)).map_err(failed)?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
     }
@@ -100,9 +102,9 @@ impl Folders {
         self.need_root(disk)?;
         let dir = file.parent().unwrap_or(file);
         let create = || {
-            create_dir(disk, dir)?;
+            self.create_dir(disk, dir)?;
             mbox::create(disk, file)?;
-            sync_with_parents(disk, dir)
+            self.sync(disk, dir)
         };
         create().map_err(|e| Error::of_target(file, format!("creating the mbox {}", file.display()), e))?;
         self.durable().insert(file.to_path_buf());
@@ -119,7 +121,7 @@ impl Folders {
         if self.durable().contains(dir) {
             return Ok(());
         }
-        let made = create_dir(disk, dir).and_then(|()| sync_with_parents(disk, dir));
+        let made = self.create_dir(disk, dir).and_then(|()| self.sync(disk, dir));
         made.map_err(|e| Error::disk(format!("creating the folder {}", dir.display()), e))?;
         self.durable().insert(dir.to_path_buf());
         Ok(())
@@ -137,9 +139,47 @@ impl Folders {
         }
     }
 
+    /// Syncs a directory and those above it, so that the whole path to it survives a power cut, up to one of which that is
+    /// known.
+    pub fn sync(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        disk.sync_dir(dir)?;
+        for entry in dir.ancestors() {
+            if self.entries().contains(entry) || !sync_parent(disk, entry)? {
+                break;
+            }
+        }
+        self.entries().extend(dir.ancestors().map(Path::to_path_buf));
+        Ok(())
+    }
+
+    fn create(&self, disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
+        self.create_dir(disk, maildir)?;
+        for sub in ["cur", "new", "tmp"] {
+            disk.make_dir(&maildir.join(sub))?;
+        }
+        self.sync(disk, maildir)
+    }
+
+    fn create_dir(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+        let mut missing: Vec<&Path> = Vec::new();
+        for dir in dir.ancestors() {
+            if disk.exists(dir)? {
+                break;
+            }
+            missing.push(dir);
+        }
+        // What somebody removed is new again.
+        self.entries().retain(|entry| !missing.contains(&entry.as_path()));
+        missing.iter().rev().try_for_each(|dir| disk.make_dir(dir).map(drop))
+    }
+
     /// Forgets that a Maildir was there: somebody removed it.
     pub fn doubt(&self, maildir: &Path) {
         self.durable().remove(maildir);
+    }
+
+    fn entries(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn durable(&self) -> std::sync::MutexGuard<'_, BTreeSet<PathBuf>> {
@@ -152,31 +192,9 @@ fn maildir_plus_plus(folder: &FolderName) -> String {
     folder.components().iter().map(|c| format!(".{}", c.replace('.', "%2E"))).collect()
 }
 
-fn create(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
-    create_dir(disk, maildir)?;
-    for sub in ["cur", "new", "tmp"] {
-        disk.make_dir(&maildir.join(sub))?;
-    }
-    sync_with_parents(disk, maildir)
-}
-
 /// A folder that was taken away from us is noticed before anything is recorded for it.
 fn usable(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
     ["cur", "new", "tmp"].iter().try_for_each(|sub| disk.writable(&maildir.join(sub)))
-}
-
-fn create_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
-    let mut missing: Vec<&Path> = Vec::new();
-    for dir in dir.ancestors() {
-        if disk.exists(dir)? {
-            break;
-        }
-        missing.push(dir);
-    }
-    for dir in missing.iter().rev() {
-        disk.make_dir(dir)?;
-    }
-    Ok(())
 }
 
 /// The last part of a Maildir file name: this machine, with the two characters that would confuse a Maildir

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::World;
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
-use crate::state::{Lock, Marker, ROOT, Registered, sync_with_parents};
+use crate::state::{Lock, Marker, ROOT, Registered};
 
 /// So long one process waits while another one makes the marker.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,7 +91,7 @@ pub(super) fn accept(world: &World) -> Result<Mounted> {
     let found = match marker(world)? {
         Some(found) => {
             // Whoever made it may have died before it was durable.
-            let synced = sync_with_parents(&*world.disk, world.folders.root());
+            let synced = world.folders.sync(&*world.disk, world.folders.root());
             synced.map_err(|e| Error::disk("syncing the mail root", e))?;
             found
         }
@@ -109,7 +109,8 @@ pub(super) fn accept(world: &World) -> Result<Mounted> {
 fn write(world: &World, marker: &Marker) -> Result<()> {
     let root = world.folders.root();
     world.folders.ensure_root(&*world.disk)?;
-    marker.write(&*world.disk, root).map_err(|e| Error::disk(format!("writing the marker of {}", root.display()), e))
+    let written = marker.write(&*world.disk, root).and_then(|()| world.folders.sync(&*world.disk, root));
+    written.map_err(|e| Error::disk(format!("writing the marker of {}", root.display()), e))
 }
 
 /// Puts the accounts of the state into the marker, where they outlive the state.

@@ -98,11 +98,22 @@ pub fn sync_dirs<'a>(disk: &dyn Disk, dirs: impl IntoIterator<Item = &'a Path>) 
 /// Syncs a directory and everything above it, so that the whole path to it survives a power cut.
 pub fn sync_with_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     disk.sync_dir(dir)?;
-    dir.ancestors().skip(1).take_while(|dir| dir.parent().is_some()).try_for_each(|dir| match disk.sync_dir(dir) {
+    for entry in dir.ancestors() {
+        if !sync_parent(disk, entry)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs the directory that a directory stands in. False at the top, where nobody makes anything.
+pub fn sync_parent(disk: &dyn Disk, entry: &Path) -> io::Result<bool> {
+    let Some(parent) = entry.parent().filter(|parent| parent.parent().is_some()) else { return Ok(false) };
+    match disk.sync_dir(parent) {
         // Above the user's own directories there is nothing we made, and some may not be readable.
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other,
-    })
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
+        synced => synced.map(|()| true),
+    }
 }
 
 /// Writes a file without a name and gives it one. NFS and some others cannot (`O_TMPFILE`, open(2)).

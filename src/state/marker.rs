@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::opening::random_identity;
-use super::{Disk, Registered, sync_with_parents};
+use super::{Disk, Registered};
 use crate::error::Result;
 
 /// The file.
@@ -49,15 +49,14 @@ impl Marker {
         }
     }
 
-    /// Writes it durably, as a whole.
+    /// Writes it as a whole. It is durable when the root is synced.
     pub fn write(&self, disk: &dyn Disk, root: &Path) -> std::io::Result<()> {
         let (new, file) = (root.join(NEW), root.join(FILE));
         disk.remove(&new).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
         let mut out = disk.create(&new)?;
         out.write_all(self.text().as_bytes())?;
         out.finish(None)?;
-        disk.replace(&new, &file)?;
-        sync_with_parents(disk, root)
+        disk.replace(&new, &file)
     }
 
     /// Where the root says how far a state is.

@@ -40,7 +40,9 @@ mod water;
 
 pub use before::{Before, Later, Leaving, Original};
 pub use clock::{Clock, is_possible};
-pub use disk::{Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_with_parents};
+pub use disk::{
+    Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
+};
 pub use facts::ROOT;
 pub use lock::Lock;
 pub use marker::Marker;

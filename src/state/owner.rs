@@ -3,16 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::Owned;
+use super::sqlite::without_sync;
 use crate::safeguard::Safeguard;
 
 type Sql<T> = rusqlite::Result<T>;
 
 /// Raises the generation. It need not survive a power cut, for no process does; so nothing is synced for it.
 pub(super) fn take_over(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {
-    db.pragma_update(None, "synchronous", "NORMAL")?;
-    let taken = raise(db, space, incarnation);
-    db.pragma_update(None, "synchronous", "FULL")?;
-    taken
+    without_sync(db, |db| raise(db, space, incarnation))
 }
 
 fn raise(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {

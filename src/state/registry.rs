@@ -125,7 +125,7 @@ impl Registry for SqliteStore {
 
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
         let Origin { account, folder, generation } = origin;
-        self.write_for(owned, "noting that a folder was compared", |tx| {
+        self.note_for(owned, "noting that a folder was compared", |tx| {
             tx.execute(
                 "INSERT INTO first_look (account, folder, generation, at, recognised) VALUES (?1, ?2, ?3, ?4, ?4)
                  ON CONFLICT DO UPDATE SET recognised = excluded.recognised",

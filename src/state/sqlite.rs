@@ -71,7 +71,8 @@ impl SqliteStore {
 
     /// A transaction for no name space.
     pub(super) fn write<T>(&self, doing: &str, work: impl FnOnce(&Transaction<'_>) -> Sql<T>) -> Result<T> {
-        self.transaction(doing, |tx| work(tx).map(Some))?.ok_or_else(|| Error::state(doing, "nothing was written"))
+        let done = self.transaction(doing, Durable::Now, |tx| work(tx).map(Some))?;
+        done.ok_or_else(|| Error::state(doing, "nothing was written"))
     }
 
     /// A transaction of the owner of a name space: refused when another process took it over.
@@ -81,7 +82,27 @@ impl SqliteStore {
         doing: &str,
         work: impl FnOnce(&Transaction<'_>) -> Sql<T>,
     ) -> Result<T> {
-        let done = self.transaction(doing, |tx| match owner::holds(tx, owned)? {
+        self.write_as_owner(owned, doing, Durable::Now, work)
+    }
+
+    /// The same for what would only be done once more if a power cut took it back.
+    pub(super) fn note_for<T>(
+        &self,
+        owned: &Owned,
+        doing: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Sql<T>,
+    ) -> Result<T> {
+        self.write_as_owner(owned, doing, Durable::WithTheNext, work)
+    }
+
+    fn write_as_owner<T>(
+        &self,
+        owned: &Owned,
+        doing: &str,
+        durable: Durable,
+        work: impl FnOnce(&Transaction<'_>) -> Sql<T>,
+    ) -> Result<T> {
+        let done = self.transaction(doing, durable, |tx| match owner::holds(tx, owned)? {
             true => work(tx).map(Some),
             false => Ok(None),
         })?;
@@ -92,9 +113,14 @@ impl SqliteStore {
     }
 
     /// `None` rolls back.
-    fn transaction<T>(&self, doing: &str, work: impl FnOnce(&Transaction<'_>) -> Sql<Option<T>>) -> Result<Option<T>> {
+    fn transaction<T>(
+        &self,
+        doing: &str,
+        durable: Durable,
+        work: impl FnOnce(&Transaction<'_>) -> Sql<Option<T>>,
+    ) -> Result<Option<T>> {
         let mut db = self.db();
-        let run = || {
+        let run = |db: &mut Connection| {
             // Immediate: a writer that has to wait waits at the start, where nothing is lost by waiting.
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(value) = work(&tx)? else { return Ok(None) };
@@ -102,14 +128,36 @@ impl SqliteStore {
             tx.commit()?;
             Ok(Some((value, level)))
         };
-        let done = run().map_err(|e: rusqlite::Error| Error::state(doing, e))?;
+        let done = match durable {
+            Durable::Now => run(&mut db),
+            Durable::WithTheNext => without_sync(&mut db, run),
+        };
+        let done = done.map_err(|e: rusqlite::Error| Error::state(doing, e))?;
         Ok(done.map(|(value, level)| {
-            if let Some(water) = self.water.get() {
+            // What a power cut may take back is not noted: the state would be behind its own number.
+            if let Some(water) = self.water.get().filter(|_| durable == Durable::Now) {
                 water.note(level);
             }
             value
         }))
     }
+}
+
+/// When a transaction survives a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durable {
+    /// When it is committed.
+    Now,
+    /// When the next one is that does, or the database is closed: it would only be done once more.
+    WithTheNext,
+}
+
+/// Transactions that need not survive a power cut.
+pub(super) fn without_sync<T>(db: &mut Connection, run: impl FnOnce(&mut Connection) -> Sql<T>) -> Sql<T> {
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    let done = run(db);
+    db.pragma_update(None, "synchronous", "FULL")?;
+    done
 }
 
 impl Store for SqliteStore {
@@ -291,7 +339,7 @@ impl Store for SqliteStore {
         if let Some(noted) = noted {
             return Ok(time(noted));
         }
-        self.write_for(owned, "noting that a folder is looked at", |tx| {
+        self.note_for(owned, "noting that a folder is looked at", |tx| {
             tx.execute(
                 "INSERT OR IGNORE INTO first_look (account, folder, generation, at) VALUES (?1, ?2, ?3, ?4)",
                 params![account, folder, generation, now.as_second()],
@@ -314,7 +362,7 @@ impl Store for SqliteStore {
     }
 
     fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
-        self.write_for(owned, "noting which messages are gone", |tx| {
+        self.note_for(owned, "noting which messages are gone", |tx| {
             let origin = Origins::default().id(tx, origin)?;
             let noted: HashSet<Vec<u8>> = tx
                 .prepare_cached("SELECT id FROM seen WHERE origin = ?1 AND missing_since IS NOT NULL")?

@@ -326,10 +326,11 @@ fn damage(scene: &Scene, history: &mut History, what: &str, how: impl FnOnce(&Pa
     Some(format!("the database is {what}"))
 }
 
-/// With the spool: what stood there alone was the user's to throw away.
+/// With the spool: what stood there alone was the user's to throw away. Lost together with the mail root, it would know
+/// nothing of that, as the manual says.
 fn state_gone(scene: &Scene, history: &mut History) -> Option<String> {
     let state = scene.home().join(STATE);
-    if !state.exists() {
+    if !state.exists() || scene.home().join(AWAY).exists() {
         return None;
     }
     for (token, standing) in scene.ledger.standing() {
