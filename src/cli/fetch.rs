@@ -27,6 +27,7 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     let jobs = choose(setup.jobs, accounts)?;
     setup::warn_of_root(output);
     let world = World { allow_root, ..World::open(&setup.config)? };
+    pipeline::enrol(&world, &jobs);
     let relays = Relays::of(&setup.config);
     let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
     pass::prune(&world)?;

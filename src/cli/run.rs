@@ -10,11 +10,13 @@ use super::signals;
 use crate::daemon;
 use crate::error::Result;
 use crate::pass::{Maintained, Relays, Told, World};
+use crate::pipeline;
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
     setup::warn_of_root(output);
     let world = World { allow_root, ..World::open(&setup.config)? };
+    pipeline::enrol(&world, &setup.jobs);
     let output = *output;
     setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ListFiles, Turns, Walk, mounted};
+use super::{ListFiles, Newcomers, Turns, Walk, mounted};
 use crate::config::{Config, MailRoot, ORIGINALS};
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
@@ -42,6 +42,8 @@ pub struct World {
     pub lists: Arc<ListFiles>,
     /// What was found staged.
     pub walk: Walk,
+    /// Accounts that this process fetches from for the first time.
+    pub newcomers: Newcomers,
     /// Whose turn it is among accounts that are one mailbox.
     pub turns: Turns,
     /// Whether programs are started as root.
@@ -85,6 +87,7 @@ impl World {
             host: host_part(),
             lists: Arc::default(),
             walk: Walk::default(),
+            newcomers: Newcomers::default(),
             turns: Turns::default(),
             allow_root: false,
             originals: ORIGINALS,

@@ -15,8 +15,8 @@ pub trait Registry {
     /// Raises the generation of a name space for its new owner. Durable with the next transaction.
     fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
 
-    /// The account with this label or this identity, as it is from now on.
-    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered>;
+    /// The accounts with these labels or these identities, as they are from now on.
+    fn register(&self, accounts: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>>;
 
     /// Takes over what a mail root knows of accounts that the state does not know.
     fn adopt_accounts(&self, accounts: &[Registered]) -> Result<()>;
@@ -67,11 +67,17 @@ impl Registry for SqliteStore {
         owner::take_over(&mut db, space, incarnation).map_err(|e| Error::state("taking a name space over", e))
     }
 
-    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered> {
-        if let Some(known) = self.read("looking an account up", |db| accounts::unchanged(db, label, identity))? {
-            return Ok(known);
+    fn register(&self, wanted: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>> {
+        let known = self.read("looking accounts up", |db| {
+            wanted.iter().map(|(label, identity)| accounts::unchanged(db, label, identity)).collect()
+        })?;
+        let known: Option<Vec<Registered>> = known;
+        match known {
+            Some(known) => Ok(known),
+            None => self.write("noting accounts", |tx| {
+                wanted.iter().map(|(label, identity)| accounts::register(tx, label, identity, now)).collect()
+            }),
         }
-        self.write("noting an account", |tx| accounts::register(tx, label, identity, now))
     }
 
     fn adopt_accounts(&self, known: &[Registered]) -> Result<()> {

@@ -79,10 +79,14 @@ impl Registry for MortalStore {
         self.look()?.take_over(space, incarnation)
     }
 
-    fn account(&self, label: &str, identity: &str, now: Timestamp) -> Result<Registered> {
-        match self.look()?.accounts()?.iter().any(|known| known.label == label && known.identity == identity) {
-            true => self.look()?.account(label, identity, now),
-            false => self.step("account")?.account(label, identity, now),
+    fn register(&self, accounts: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>> {
+        let known = self.look()?.accounts()?;
+        let is_known = |(label, identity): &(String, String)| {
+            known.iter().any(|known| known.label == *label && known.identity == *identity)
+        };
+        match accounts.iter().all(is_known) {
+            true => self.look()?.register(accounts, now),
+            false => self.step("account")?.register(accounts, now),
         }
     }
 

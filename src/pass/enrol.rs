@@ -1,0 +1,43 @@
+//! Enrol: the accounts of the config are noted in the state and in the mail root, all in one step, before any of them is
+//! fetched from.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::mounted::{mounted, note_accounts};
+use super::{Mounted, World};
+use crate::config::Account;
+use crate::error::{Error, Kind, Result};
+use crate::state::Registered;
+
+/// The name spaces of accounts that were enrolled for the first time and not taken up yet.
+#[derive(Clone, Debug, Default)]
+pub struct Newcomers(Arc<Mutex<HashSet<String>>>);
+
+impl Newcomers {
+    fn add(&self, registered: &[Registered]) {
+        let new = registered.iter().filter(|account| account.is_new).map(|account| account.space.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(new);
+    }
+
+    fn take(&self, space: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(space)
+    }
+}
+
+/// Notes all accounts. Where that fails, each of them says so when it is taken up.
+pub fn enrol<'a>(world: &World, accounts: impl Iterator<Item = &'a Account>) -> Result<()> {
+    // The root first: what it knows of the accounts counts, where the state was lost.
+    let root = mounted(world)?;
+    let accounts: Vec<(String, String)> = accounts.map(|account| (account.name.clone(), account.mailbox())).collect();
+    world.newcomers.add(&world.store.register(&accounts, world.now())?);
+    note_accounts(world, &root)
+}
+
+/// One account, as it is from now on.
+pub fn enrolled(world: &World, _root: &Mounted, label: String, mailbox: String) -> Result<Registered> {
+    let registered = world.store.register(&[(label, mailbox)], world.now())?.pop();
+    let account = registered.ok_or_else(|| Error::permanent(Kind::State, "the account was not noted"))?;
+    let is_new = world.newcomers.take(&account.space) || account.is_new;
+    Ok(Registered { is_new, ..account })
+}
