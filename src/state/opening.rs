@@ -138,7 +138,7 @@ impl SqliteStore {
         let _lock = Lock::take(&self.places.state().join("locks"), "(state)", PATIENCE)?;
         // Another process may have been faster.
         match self.fact(facts::IDENTITY)? {
-            Some(identity) if self.is_behind()? => self.take_up(&identity),
+            Some(identity) if self.is_behind()? => self.take_up(&identity, self.last_written()),
             Some(_) => Ok(()),
             None => self.begin_identity(),
         }
@@ -149,12 +149,14 @@ impl SqliteStore {
         let is_of_before = self.read("asking whether the state is new", facts::is_of_before)?;
         let had_another = !is_of_before && self.had_another()?;
         let identity = random_identity()?;
+        // Before anything is written beside the state that is gone.
+        let written = self.last_written();
         if had_another {
             water::supersede(self.places.state(), self.places.root());
         }
         // In one transaction with what follows from it: another process that sees the name takes the state for current.
         match had_another && Safeguard::StateIsCurrent.is_on() {
-            true => self.take_up(&identity)?,
+            true => self.take_up(&identity, written)?,
             false => self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?,
         }
         self.note_beside(&identity);
@@ -186,13 +188,16 @@ impl SqliteStore {
         Ok(is_anothers || level < self.highest_water())
     }
 
-    fn take_up(&self, identity: &str) -> Result<()> {
+    fn last_written(&self) -> Timestamp {
+        water::last_written(self.places.state(), self.places.root())
+    }
+
+    /// `written`: when the state that is gone was written last. The clock may be behind the one by which it was.
+    fn take_up(&self, identity: &str, written: Timestamp) -> Result<()> {
         if Safeguard::UnknownSpoolIsKept.is_on() {
             set_aside::set_aside(self.places.state(), &|name| self.is_named(name))?;
         }
         let highest = self.highest_water();
-        // The clock may be behind the one by which the state that is gone was written.
-        let written = water::last_written(self.places.state(), self.places.root());
         let now = Timestamp::now().max(written);
         let known = Marker::read(self.places.root());
         self.write("taking up a state that was rebuilt or put back", |tx| {

@@ -815,6 +815,23 @@ fn a_clock_in_the_future_is_not_believed_because_files_have_its_date() {
     }
 }
 
+#[test]
+fn by_a_clock_that_went_back_a_lost_state_is_as_young_as_it_was_written() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    let ahead = Duration::from_secs(3600);
+    for entry in fs::read_dir(client.path("Mail")).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        fs::File::options().write(true).open(entry.path()).unwrap().set_modified(SystemTime::now() + ahead).unwrap();
+    }
+    fs::remove_dir_all(client.path("state")).unwrap();
+    let rebuilt = client.open().0.store.rebuilt().unwrap();
+    assert!(
+        rebuilt > Timestamp::now() + SignedDuration::from_mins(30),
+        "mail of that hour would be told again: {rebuilt}"
+    );
+}
+
 // Walks.
 
 #[test]
