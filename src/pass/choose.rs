@@ -109,6 +109,7 @@ impl Chooser<'_> {
             None => true,
             Some(r) => match r.mark {
                 Mark::Here
+                | Mark::Copied
                 | Mark::Settled
                 | Mark::Skipped
                 | Mark::Redressed

@@ -124,6 +124,8 @@ pub enum Mark {
     NotLetGo,
     /// Another server's dress of a message that is here: it stays on the server.
     Redressed,
+    /// It is here, and on the server a copy of it stands where it is to be moved to.
+    Copied,
 }
 
 /// One remembered key.
@@ -200,7 +202,7 @@ impl Known {
 
     /// The messages that are here.
     pub fn here(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
-        self.iter().filter(|(_, r)| r.mark == Mark::Here)
+        self.iter().filter(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied))
     }
 
     /// The key of an id.
