@@ -57,6 +57,6 @@ pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use stop::{ask_to_stop, is_stopping};
 pub use store::{
-    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
+    Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
     Unfinished,
 };

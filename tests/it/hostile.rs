@@ -181,7 +181,10 @@ fn p3_control_bytes_in_folder_names() {
         let text = output.stderr.clone() + &output.stdout;
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{name}: {text:?}");
         let mail = crate::support::maildir::Maildirs::at(sandbox.maildir()).messages();
-        assert!(mail.iter().all(|mail| String::from_utf8_lossy(&mail.bytes).contains("\nX-Mailsluice-Notice:")), "{name}");
+        assert!(
+            mail.iter().all(|mail| String::from_utf8_lossy(&mail.bytes).contains("\nX-Mailsluice-Notice:")),
+            "{name}"
+        );
     }
 }
 
