@@ -187,10 +187,9 @@ impl FolderPass<'_> {
         self.fetch_again(&listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices, remarks } =
+        let Choice { wanted, known, odd, left, notices } =
             pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
         committer.report.left += left;
-        committer.report.remarks.extend(remarks);
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
         self.compare_clocks(&wanted, committer)?;

@@ -150,6 +150,11 @@ fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut 
         let message = format!("`{}` and `{}` are the same user on the same server", other.name, account.name);
         problems.warn(at, message).hint("mail that both fetch is filed twice; one account can fetch several folders");
     }
+    let moves_back = |other: &&Account| is_twin(other) && retention::is_moved_back(account, other);
+    if let Some(other) = others.iter().find(moves_back) {
+        let message = format!("`{}` and `{}` move the same mail to and fro without end", other.name, account.name);
+        problems.error(at, message).hint("one must not fetch the folder that the other moves its mail to");
+    }
 }
 
 fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
@@ -315,7 +320,7 @@ fn read_poll(node: &Node, problems: &mut Problems) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -325,7 +330,7 @@ mod tests {
     use crate::config::{Tls, When};
 
     /// Reads `text` as the value of `accounts`, and returns the problems as `message | hint`.
-    fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
+    pub(in crate::config) fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
         let source = Arc::new(Source::new("config.yaml", text));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;

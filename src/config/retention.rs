@@ -5,7 +5,7 @@ use super::problem::Problems;
 use super::reader::{self, MapReader, Shape, Takes};
 use super::wildcard::{has_wildcard, matches};
 use super::yaml::{Node, Span, Value};
-use super::{Folders, Protocol, Retention};
+use super::{Account, Folders, Protocol, Retention};
 use crate::clean;
 
 /// The long form of `retention`.
@@ -91,4 +91,39 @@ pub(super) fn target_among(
     }
     let at = map.key_span("retention")?;
     Some((at, format!("`move_to` puts mail into {}, which is fetched", clean::short(named, 80))))
+}
+
+/// Whether each of two accounts that are one mailbox fetches what the other one moves.
+pub(super) fn is_moved_back(one: &Account, other: &Account) -> bool {
+    let is_fetched_by = |folder: &str, account: &Account| {
+        let is_wanted = match &account.folders {
+            Folders::All => true,
+            Folders::Patterns(patterns) => patterns.iter().any(|pattern| matches(pattern, folder)),
+        };
+        is_wanted && !account.except.iter().any(|pattern| matches(pattern, folder))
+    };
+    match (&one.retention, &other.retention) {
+        (Retention::MoveTo(first), Retention::MoveTo(second)) => {
+            fold_inbox(first) != fold_inbox(second) && is_fetched_by(first, other) && is_fetched_by(second, one)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::accounts::tests::accounts;
+
+    #[test]
+    fn two_accounts_do_not_move_mail_to_and_fro() {
+        let told = |first: &str, second: &str| {
+            let server = "imap: mail.example.com, user: me, password: {env: X}";
+            accounts(&format!("{{a: {{{server}, {first}}}, b: {{{server}, {second}}}}}")).1.join("; ")
+        };
+        let to_old = "retention: {move_to: Old}";
+        assert!(told(to_old, "folders: [Old], retention: {move_to: Inbox}").contains("to and fro"));
+        assert!(!told(to_old, "folders: [Old], retention: {move_to: Older}").contains("to and fro"));
+        assert!(!told(to_old, "folders: all, retention: {move_to: Old}").contains("to and fro"));
+        assert!(!told(to_old, "folders: [Old]").contains("to and fro"));
+    }
 }

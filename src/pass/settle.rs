@@ -51,8 +51,9 @@ impl Settling<'_> {
         let mut messages = self.proven(world, source, earlier, report).await?;
         messages.extend(new);
         sort(&mut messages);
+        let not_let_go = self.not_let_go();
         if messages.is_empty() {
-            return Ok(Vec::new());
+            return Ok(not_let_go);
         }
         let Settled { gone, copied, mut errors } = source.settle(&messages, self.retention).await;
         remember_settled(world, self.owned, &gone, report)?;
@@ -64,6 +65,7 @@ impl Settling<'_> {
             remember_settled(world, self.owned, &taken.gone, report)?;
             errors.extend(taken.errors);
         }
+        errors.extend(not_let_go);
         match errors.iter().position(ends_the_pass) {
             Some(broken) => Err(errors.swap_remove(broken)),
             None => Ok(errors),
@@ -88,6 +90,22 @@ impl Settling<'_> {
         let marks: Vec<(Key, Remembered)> =
             impossible.map(|(id, r)| (self.known.key(id), Remembered { at: now, ..*r })).collect();
         if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
+    }
+
+    /// What was to be gone long ago, where it is not. Whether another attempt helps is seen in the next pass.
+    fn not_let_go(&self) -> Vec<Error> {
+        let listed = self.listing.ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
+        let count = listed.count();
+        let folder = &self.listing.origin.folder;
+        let text = || {
+            format!(
+                "{folder}: {count} messages were deleted or moved and are listed again; that is tried again once a day"
+            )
+        };
+        (count > 0 && *self.retention != Retention::MarkSeen)
+            .then(|| Error::transient(Kind::Refused, text()))
+            .into_iter()
+            .collect()
     }
 
     /// What an earlier session fetched and the server still lists.

@@ -171,6 +171,24 @@ fn what_was_copied_and_stands_there_still_is_not_copied_again() {
 }
 
 #[test]
+fn a_move_that_only_copied_is_finished() {
+    let (report, _client) = play_to("move-that-copies", |account| account.with("retention: {move_to: Done}"));
+    assert_eq!((report.exit_code(), report.settled), (0, 1), "{report:#?}");
+}
+
+/// Providers have a switch for it: DELE and QUIT are answered with +OK, and the mail stays.
+#[test]
+fn reliability_f13_what_is_deleted_and_listed_again_is_said() {
+    let (report, client) = play_to("pop3-deletes-nothing", |account| account.with("retention: delete"));
+    assert_eq!((report.exit_code(), report.settled), (75, 0), "{report:#?}");
+    assert!(
+        complaints(&report).contains("INBOX: 1 messages were deleted or moved and are listed again"),
+        "{report:#?}"
+    );
+    assert_eq!(client.subjects(), ["a"]);
+}
+
+#[test]
 fn a_missing_folder_is_made_although_the_server_does_not_ask_for_it() {
     let (report, client) = play_to("move-without-trycreate", |account| account.with("retention: {move_to: Done}"));
     assert_eq!((report.exit_code(), report.settled), (0, 1), "{report:#?}");

@@ -1,7 +1,8 @@
 //! `move_to`: messages go to another folder of the server.
 //!
 //! With MOVE (RFC 6851) that is one step. Without it a message is copied, which is noted, and then deleted where it stood: an
-//! interrupted move is finished and makes no second copy. Only what the server says it moved or copied counts.
+//! interrupted move is finished and makes no second copy; so is one whose MOVE only copied. Only what the server says it copied, or
+//! lists no more, counts.
 
 use super::ImapSource;
 use super::session::refused;
@@ -20,13 +21,21 @@ impl ImapSource {
         let (verb, moves) = if self.session.can("MOVE") { ("UID MOVE", true) } else { ("UID COPY", false) };
         for chunk in pieces(&open, |s| s.key().as_uid()) {
             self.session.forget_copied();
-            self.into_folder(verb, &uid_set(uids_of(chunk)), &target).await?;
-            let (done, rest) = self.proven(chunk, moves).await?;
-            match moves {
-                true => settled.gone.extend(done.into_iter().map(|s| s.key().clone())),
-                false => settled.copied.extend(done),
-            }
-            let left = self.those("", &rest).await?.len();
+            self.put_into(verb, &uid_set(uids_of(chunk)), &target).await?;
+            let named = self.session.copied();
+            let is_named = |s: &Settlement| {
+                let uid = s.key().as_uid();
+                named.as_ref().map(|named| named.iter().any(|range| uid.is_some_and(|uid| range.contains(&uid))))
+            };
+            // RFC 3501 6.4.7: COPY copies all or nothing. COPYUID says more, and what MOVE did is seen by what it left.
+            let (there, gone): (Vec<_>, Vec<_>) = match moves {
+                true => self.still_there(chunk).await?,
+                false => (chunk.to_vec(), Vec::new()),
+            };
+            let (copied, rest): (Vec<_>, Vec<_>) = there.into_iter().partition(|s| is_named(s).unwrap_or(!moves));
+            settled.gone.extend(gone.into_iter().map(|s| s.key().clone()));
+            settled.copied.extend(copied);
+            let left = self.still_there(&rest).await?.0.len();
             if left > 0 {
                 let folder = clean::short(folder, 100);
                 let text =
@@ -37,23 +46,14 @@ impl ImapSource {
         Ok(())
     }
 
-    /// Those that COPYUID names, and the others. Where it is not said, COPY copies all or nothing (RFC 3501 6.4.7), and what
-    /// MOVE did is seen by what is left.
-    async fn proven(&mut self, asked: &[Settlement], moves: bool) -> Result<(Vec<Settlement>, Vec<Settlement>)> {
-        let named = self.session.copied();
-        let left = match (&named, moves) {
-            (None, true) => self.those("", asked).await?,
-            _ => Vec::new(),
-        };
-        let is_done = |s: &Settlement| {
-            let Some(uid) = s.key().as_uid() else { return false };
-            named.as_ref().is_none_or(|named| named.iter().any(|range| range.contains(&uid))) && !left.contains(&uid)
-        };
-        Ok(asked.iter().cloned().partition(is_done))
+    /// Those that the server lists still, and those that it does not.
+    async fn still_there(&mut self, asked: &[Settlement]) -> Result<(Vec<Settlement>, Vec<Settlement>)> {
+        let listed = self.those("", asked).await?;
+        Ok(asked.iter().cloned().partition(|s| s.key().as_uid().is_some_and(|uid| listed.contains(&uid))))
     }
 
     /// MOVE or COPY. A missing folder is made, also where the server does not ask for it by TRYCREATE.
-    async fn into_folder(&mut self, verb: &str, set: &str, target: &str) -> Result<()> {
+    async fn put_into(&mut self, verb: &str, set: &str, target: &str) -> Result<()> {
         self.session.check_generation()?;
         let command = format!("{verb} {set} {target}");
         let tag = self.session.send(&command).await?;
