@@ -21,7 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
-use crate::source::{Batch, Fetched, Item, Listed, Outlet, Source, Whole};
+use crate::source::{Batch, Chosen, Fetched, Item, Listed, Outlet, Source, Whole};
 use crate::state::{Clock, Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
@@ -113,8 +113,13 @@ async fn pass_over(
     let TakenUp { owned, registered, mut recovered, mut leftovers, _turn } = taken;
     let mut lost = std::mem::take(&mut recovered.lost);
     let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
-    let mut all_listed = true;
-    for folder in source.folders().await? {
+    let chosen = source.folders().await?;
+    pass::stand_for_folders(world, &owned, &chosen, committer)?;
+    let Chosen { folders, errors } = chosen;
+    // Mail that is looked for may be in a folder that was meant and has another name.
+    let mut all_listed = errors.is_empty();
+    committer.report.errors.extend(errors);
+    for folder in folders {
         if stop.is_cancelled() {
             all_listed = false;
             break;
@@ -126,6 +131,7 @@ async fn pass_over(
             // A folder that cannot be opened does not keep the others from being fetched.
             Err(error) if error.kind() == Kind::Refused => {
                 all_listed = false;
+                pass::stand(world, &owned, &folder, std::slice::from_ref(&error), committer)?;
                 committer.report.errors.push(error);
             }
             Err(error) => return Err(error),
@@ -184,10 +190,9 @@ impl FolderPass<'_> {
         pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices, remarks } =
+        let Choice { wanted, known, odd, left, notices } =
             pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
         committer.report.left += left;
-        committer.report.remarks.extend(remarks);
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
 
         self.compare_clocks(&wanted, committer)?;
@@ -210,7 +215,10 @@ impl FolderPass<'_> {
                 if !self.recovered.is_odd() && !self.stop.is_cancelled() {
                     let (retention, owned) = (&self.account.retention, self.owned);
                     let folder = pass::Settling { retention, listing: &listing, known: &known, owned };
-                    folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
+                    let not_done =
+                        folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
+                    pass::stand(self.world, self.owned, &listing.origin.folder, &not_done, committer)?;
+                    committer.report.errors.extend(not_done);
                 }
             }
         }

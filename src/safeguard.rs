@@ -56,6 +56,10 @@ pub enum Safeguard {
     DeliverGivesUp,
     /// A file is synced before its name is recorded.
     SyncBeforeRecord,
+    /// EXPUNGE is sent only when nothing else goes with what is ours.
+    ExpungeOnlyOurs,
+    /// Mail that was moved on the server is not fetched from where it was moved to.
+    TargetIsNotFetched,
     /// The sender is answered once.
     AnswerOnce,
 }

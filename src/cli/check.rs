@@ -1,11 +1,18 @@
-//! `check`: every problem in the config and the rules, at once.
+//! `check`: every problem in the config and the rules, at once, and what servers did not do in the last pass.
 
 use std::path::Path;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
 use super::output::{Output, count};
 use super::setup::Setup;
+use crate::config::Config;
 use crate::config::problem::Severity;
 use crate::error::Result;
+use crate::pass::World;
+use crate::state::Standing;
 
 /// EX_CONFIG.
 const WRONG: u8 = 78;
@@ -17,8 +24,18 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
     };
     output.problems(&problems, true);
     let wrong = problems.iter().any(|p| p.severity == Severity::Error);
+    let not_done = setup.as_ref().map_or_else(Vec::new, |setup| not_done(&setup.config));
+    for (account, it) in &not_done {
+        match output.json {
+            true => output.data(json!({"account": account, "not_done": it.text, "since": it.since.to_string()})),
+            false => output.data(format_args!("{account}: {} (not done since {})", it.text, day(it.since))),
+        }
+    }
     if !output.json && !output.quiet {
         match &setup {
+            Some(_) if problems.is_empty() && !not_done.is_empty() => {
+                output.talk("\nthe config is in order; what stands above is not done on the servers");
+            }
             Some(setup) if problems.is_empty() => {
                 let accounts = setup.config.accounts.len();
                 output.talk(format_args!(
@@ -32,4 +49,19 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
         }
     }
     Ok(if wrong { WRONG } else { 0 })
+}
+
+/// What is noted of the accounts of the config. A state that cannot be opened is no matter of the config.
+fn not_done(config: &Config) -> Vec<(String, Standing)> {
+    let found = World::look(config).and_then(|world| Ok((world.store.standing()?, world.store.accounts()?)));
+    let Ok((standing, accounts)) = found else { return Vec::new() };
+    let of_account = |it: Standing| {
+        let label = accounts.iter().find(|account| account.space == it.space).map(|account| account.label.clone())?;
+        config.accounts.iter().any(|account| account.name == label).then_some((label, it))
+    };
+    standing.into_iter().filter_map(of_account).collect()
+}
+
+fn day(at: Timestamp) -> String {
+    at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string()
 }

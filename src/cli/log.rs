@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::output::Output;
+use super::queue;
 use super::setup::{self, Setup};
 use crate::clean;
 use crate::error::Result;
@@ -52,7 +53,10 @@ fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
         text += &format!(": {}", clean::line(row.why.as_bytes()));
     }
     for row in told.iter().rev() {
-        text += &format!("\n    {}: {}", row.state.word(), clean::line(row.telling.to_string().as_bytes()));
+        text += &format!("\n    {}: {}", row.state_in_words(), clean::line(row.telling.to_string().as_bytes()));
+        for refused in row.refused() {
+            text += &clean::line(format!("; refused: {}: {}", refused.to, refused.said).as_bytes());
+        }
     }
     if row.run > 0 {
         text += &format!("\n    run {}", row.run);
@@ -98,5 +102,6 @@ fn told_as_json(row: &OutboxRow) -> serde_json::Value {
         "what": clean::line(row.telling.to_string().as_bytes()),
         "state": row.state.word(),
         "attempts": row.attempts,
+        "recipients": queue::ended_as_json(row),
     })
 }

@@ -14,7 +14,7 @@ use super::signals;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::pass::{self, Relays, Told, World};
-use crate::state::{OutboxRow, OutboxState};
+use crate::state::{Ended, OutboxRow, OutboxState};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -84,13 +84,14 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
             output.data(as_json(row));
             continue;
         }
-        let due = if row.state == OutboxState::Waiting { when(row.due) } else { row.state.word().to_owned() };
+        let due = if row.state == OutboxState::Waiting { when(row.due) } else { row.state_in_words().to_owned() };
         output.data(format_args!(
-            "{:>5}  {:<19}  {:<40} {}",
+            "{:>5}  {:<19}  {:<40} {}{}",
             row.id,
             due,
             clean::short(&row.telling.to_string(), 60),
-            clean::short(&row.said, 80)
+            clean::short(&row.said, 80),
+            refused(row)
         ));
     }
     for rest in world.store.rests()?.iter().filter(|rest| rest.is_at(world.now())) {
@@ -107,6 +108,12 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
     Ok(0)
 }
 
+/// Those whom it does not reach, although it reaches others or may do so.
+fn refused(row: &OutboxRow) -> String {
+    let refused: Vec<&str> = row.refused().map(|ended| ended.to.as_str()).collect();
+    if refused.is_empty() { String::new() } else { format!(" (refused: {})", clean::short(&refused.join(" "), 200)) }
+}
+
 fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     let row = find(world, id)?;
     if output.json {
@@ -115,7 +122,11 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     }
     output.data(format_args!("number    {}", row.id));
     output.data(format_args!("what      {}", clean::line(row.telling.to_string().as_bytes())));
-    output.data(format_args!("state     {}", row.state.word()));
+    output.data(format_args!("state     {}", row.state_in_words()));
+    for ended in &row.ended {
+        let (to, said) = (clean::line(ended.to.as_bytes()), clean::line(ended.said.as_bytes()));
+        output.data(format_args!("to        {to}  {}: {said}", word_of(ended)));
+    }
     output.data(format_args!("decided   {}  (entry {} of the log)", when(row.at), row.entry));
     output.data(format_args!("attempts  {}", row.attempts));
     if row.state == OutboxState::Waiting {
@@ -222,6 +233,17 @@ fn as_json(row: &OutboxRow) -> serde_json::Value {
         "due": row.due.to_string(),
         "decided": row.at.to_string(),
         "said": row.said,
+        "recipients": ended_as_json(row),
         "bytes": row.bytes,
     })
+}
+
+/// Of several recipients those for whom it is over.
+pub(super) fn ended_as_json(row: &OutboxRow) -> serde_json::Value {
+    let ended = row.ended.iter();
+    ended.map(|ended| json!({"to": ended.to, "state": word_of(ended), "said": ended.said})).collect()
+}
+
+fn word_of(ended: &Ended) -> &'static str {
+    if ended.is_refused { "refused" } else { OutboxState::Sent.word() }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
+use super::retention;
 use super::secret::{self, Password};
 use super::server::{self, Ports};
 use super::template::Template;
@@ -49,7 +50,7 @@ pub(super) static SHAPE: Shape = Shape {
         (
             "retention",
             "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}.",
-            Takes::Either(&[Takes::Word(&["keep", "delete", "mark_seen"]), Takes::Section(&RETENTION)]),
+            Takes::Either(&[Takes::Word(&["keep", "delete", "mark_seen"]), Takes::Section(&retention::SHAPE)]),
         ),
         ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m.", Takes::Duration),
         (
@@ -82,15 +83,6 @@ pub(super) static SHAPE: Shape = Shape {
 pub(super) static FIRST: Shape = Shape {
     what: "the first run",
     keys: &[("since", "Fetch what arrived after this date (`2026-01-31`) or within this time (`30d`).", Takes::Text)],
-};
-
-/// The long form of `retention`.
-pub(super) static RETENTION: Shape = Shape {
-    what: "the retention",
-    keys: &[
-        ("delete_after", "Delete a message so long after it was fetched, like `14d`.", Takes::Duration),
-        ("move_to", "IMAP: move a message to this folder of the server.", Takes::Text),
-    ],
 };
 
 const DEFAULT_POLL: Duration = Duration::from_secs(300);
@@ -158,6 +150,11 @@ fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut 
         let message = format!("`{}` and `{}` are the same user on the same server", other.name, account.name);
         problems.warn(at, message).hint("mail that both fetch is filed twice; one account can fetch several folders");
     }
+    let moves_back = |other: &&Account| is_twin(other) && retention::is_moved_back(account, other);
+    if let Some(other) = others.iter().find(moves_back) {
+        let message = format!("`{}` and `{}` move the same mail to and fro without end", other.name, account.name);
+        problems.error(at, message).hint("one must not fetch the folder that the other moves its mail to");
+    }
 }
 
 fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
@@ -176,7 +173,10 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let folders = map.read("folders", read_folders).unwrap_or_else(|| Folders::Patterns(vec!["INBOX".to_owned()]));
     let except = map.read("except", |n, p| reader::texts(n, "a list of folder names", p)).unwrap_or_default();
     let first = map.read("first", read_first).unwrap_or(First::All);
-    let retention = map.read("retention", |n, p| read_retention(n, protocol, p)).unwrap_or(Retention::Keep);
+    let retention = map.read("retention", |n, p| retention::read(n, protocol, p)).unwrap_or(Retention::Keep);
+    if let Some((at, problem)) = retention::target_among(&mut map, &folders, &except, &retention) {
+        map.problems().error(at, problem).hint("leave it out of `folders`; a pattern leaves it out by itself");
+    }
     let select = read_select(&mut map);
     let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
@@ -280,61 +280,6 @@ fn read_first(node: &Node, problems: &mut Problems) -> Option<First> {
     reader::choice(node, &[("all", First::All), ("new", First::New)], problems)
 }
 
-/// A word of `retention`.
-#[derive(Clone, Copy)]
-enum Word {
-    Keep,
-    Delete,
-    MarkSeen,
-}
-
-const RETENTION_WORDS: &[(&str, Word)] =
-    &[("keep", Word::Keep), ("delete", Word::Delete), ("mark_seen", Word::MarkSeen)];
-
-fn read_retention(node: &Node, protocol: Option<Protocol>, problems: &mut Problems) -> Option<Retention> {
-    let retention = match &node.value {
-        Value::Map(_) => read_long_retention(node, problems)?,
-        _ => match read_retention_word(node, problems)? {
-            Word::Keep => Retention::Keep,
-            Word::Delete => Retention::Delete,
-            Word::MarkSeen => Retention::MarkSeen,
-        },
-    };
-    if protocol == Some(Protocol::Pop3) && matches!(retention, Retention::MoveTo(_) | Retention::MarkSeen) {
-        let hint = "POP3 can only keep and delete: use `keep`, `delete` or {delete_after: 14d}, or use `imap`";
-        problems.error(node.span, "this retention is for IMAP only").hint(hint);
-        return None;
-    }
-    Some(retention)
-}
-
-fn read_retention_word(node: &Node, problems: &mut Problems) -> Option<Word> {
-    if let Some(key @ ("delete_after" | "move_to")) = node.as_text() {
-        let value = if key == "move_to" { "Archive" } else { "14d" };
-        let message = format!("`{key}` needs a value");
-        problems.error(node.span, message).hint(format!("write {{{key}: {value}}}"));
-        return None;
-    }
-    reader::choice(node, RETENTION_WORDS, problems)
-}
-
-fn read_long_retention(node: &Node, problems: &mut Problems) -> Option<Retention> {
-    let mut map = MapReader::new(node, &RETENTION, problems);
-    let after = map.read("delete_after", reader::duration).map(Retention::DeleteAfter);
-    let folder = map.read("move_to", |n, p| reader::text(n, "a folder of the server", p));
-    match (map.key_span("delete_after"), map.key_span("move_to"), &node.value) {
-        (Some(_), Some(at), _) => {
-            map.problems().error(at, "a message is either deleted or moved, not both");
-            return None;
-        }
-        (None, None, Value::Map(entries)) if entries.is_empty() => {
-            reader::mismatch(node, "{delete_after: …} or {move_to: …}", map.problems());
-        }
-        _ => {}
-    }
-    after.or_else(|| folder.map(|folder| Retention::MoveTo(folder.to_owned())))
-}
-
 fn read_select(map: &mut MapReader<'_, '_>) -> Select {
     Select {
         since: map.read("since", reader::when),
@@ -375,7 +320,7 @@ fn read_poll(node: &Node, problems: &mut Problems) -> Option<Duration> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
@@ -385,7 +330,7 @@ mod tests {
     use crate::config::{Tls, When};
 
     /// Reads `text` as the value of `accounts`, and returns the problems as `message | hint`.
-    fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
+    pub(in crate::config) fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
         let source = Arc::new(Source::new("config.yaml", text));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;

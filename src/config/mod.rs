@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod maintenance;
 mod relays;
+mod retention;
 mod server;
 mod settings;
 mod suggest;
@@ -58,7 +59,7 @@ pub fn sections() -> [&'static Shape; 14] {
         &server::SHAPE,
         &secret::SHAPE,
         &accounts::FIRST,
-        &accounts::RETENTION,
+        &retention::SHAPE,
         &relays::SHAPE,
         &limits::SHAPE,
         &maintenance::SHAPE,

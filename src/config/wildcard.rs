@@ -1,6 +1,6 @@
 //! Patterns for folder names: `*` and `%`, as IMAP has them.
 
-use super::inbox::fold_inbox;
+use super::inbox::{INBOX, fold_inbox};
 
 /// Whether it is a pattern and no plain name.
 pub fn has_wildcard(pattern: &str) -> bool {
@@ -11,6 +11,8 @@ pub fn has_wildcard(pattern: &str) -> bool {
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (fold_inbox(pattern), fold_inbox(name));
     let pattern: Vec<char> = pattern.chars().collect();
+    // Also where the pattern has its wildcard within that word.
+    let of_inbox = if name == INBOX || name.starts_with("INBOX/") { INBOX.len() } else { 0 };
     let name: Vec<char> = name.chars().collect();
     // Each cell of the table is computed once, so no pattern is slow. reach[j]: the pattern so far matches the
     // first j characters.
@@ -22,7 +24,9 @@ pub fn matches(pattern: &str, name: &str) -> bool {
             next[j] = match p {
                 '*' => reach[j] || (j > 0 && next[j - 1]),
                 '%' => reach[j] || (j > 0 && next[j - 1] && name[j - 1] != '/'),
-                c => j > 0 && reach[j - 1] && name[j - 1] == c,
+                c => {
+                    j > 0 && reach[j - 1] && (name[j - 1] == c || j <= of_inbox && name[j - 1].eq_ignore_ascii_case(&c))
+                }
             };
         }
         reach = next;
@@ -41,6 +45,7 @@ mod tests {
         assert!(matches("Lists/%", "Lists/rust"));
         assert!(matches("inbox", "INBOX"));
         assert!(matches("Inbox/*", "INBOX/Sub") && matches("INBOX/%", "inbox/Sub"));
+        assert!(matches("inb*", "INBOX") && matches("i%/sub", "INBOX/sub") && !matches("inb*", "INBOXES"));
         assert!(matches("*", "anything/at/all"));
         assert!(!matches("Lists", "Lists/rust"));
         assert!(matches(&"*a".repeat(30), &"a".repeat(60)));

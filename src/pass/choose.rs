@@ -33,8 +33,6 @@ pub struct Choice {
     pub left: u64,
     /// What the user has to be told.
     pub notices: Vec<Notice>,
-    /// What the user should know.
-    pub remarks: Vec<String>,
 }
 
 /// Compares a listing with what is remembered and applies `first` and the selection. `room` is what is left of the
@@ -48,8 +46,7 @@ pub async fn choose(
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser =
-        Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
+    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
     let mut known = world.store.known(&listing.origin)?;
     let first_run = FirstRun { world, owned, account, registered };
     let recogniser = Recogniser { world, owned, account, registered };
@@ -80,15 +77,9 @@ pub async fn choose(
     let all = wanted.len() as u64;
     let room = room.unwrap_or(u64::MAX).min(all);
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
-    let Chooser { notices, odd, not_let_go, .. } = chooser;
-    let remarks = (not_let_go > 0).then(|| {
-        format!(
-            "{}: {not_let_go} deleted messages are listed again; they are deleted again once a day",
-            listing.origin.folder
-        )
-    });
+    let Chooser { notices, odd, .. } = chooser;
     // `known` as it was read: what changed since is not here yet.
-    Ok(Choice { wanted, known, odd, left: all - room, notices, remarks: remarks.into_iter().collect() })
+    Ok(Choice { wanted, known, odd, left: all - room, notices })
 }
 
 struct Chooser<'a> {
@@ -98,8 +89,6 @@ struct Chooser<'a> {
     source: &'a mut Source,
     notices: Vec<Notice>,
     odd: Option<String>,
-    /// Messages that were deleted and are listed again.
-    not_let_go: usize,
 }
 
 impl Chooser<'_> {
@@ -109,6 +98,7 @@ impl Chooser<'_> {
             None => true,
             Some(r) => match r.mark {
                 Mark::Here
+                | Mark::Copied
                 | Mark::Settled
                 | Mark::Skipped
                 | Mark::Redressed
@@ -144,7 +134,6 @@ impl Chooser<'_> {
                 }
                 (Mark::Settled, Stands::Same | Stands::Redressed) => {
                     marks.push((key, Remembered { mark: Mark::NotLetGo, at: self.world.now(), ..*before }));
-                    self.not_let_go += 1;
                 }
                 // Another size of the same message.
                 (Mark::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {

@@ -38,6 +38,8 @@ pub enum Cause {
     TargetRefuses(String),
     /// Mail that moved cannot be finished because of this folder.
     CannotLeave(String),
+    /// What the account asks for is not done on the server.
+    NotDone,
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -61,6 +63,7 @@ impl Cause {
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
             Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
+            Self::NotDone => "not-done",
             Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
             Self::Doubtful => "doubtful",
@@ -89,6 +92,7 @@ impl Cause {
             Self::RelayRefuses(_) => "a relay does not take mail",
             Self::TargetRefuses(_) => "a folder cannot take mail",
             Self::CannotLeave(_) => "mail that moved stands in two folders",
+            Self::NotDone => "something is not done on the server",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
             Self::Doubtful => "a message did not come whole",

@@ -88,7 +88,7 @@ impl Recogniser<'_> {
     /// POP3 servers that were moved give every message another UIDL.
     fn all_ids_changed(&self, listing: &Listing, known: &Known) -> bool {
         self.account.protocol == Protocol::Pop3
-            && known.iter().any(|(_, r)| matches!(r.mark, Mark::Here | Mark::Redressed | Mark::Doubtful))
+            && known.iter().any(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied | Mark::Redressed | Mark::Doubtful))
             && listing.ids.len() > 1
             && !listing.ids.iter().any(|id| known.get(id).is_some())
     }
@@ -201,7 +201,7 @@ impl Recogniser<'_> {
 /// Mail with another header or size than the one that was fetched is never deleted on the server.
 fn in_another_dress(mark: Mark) -> Mark {
     match mark {
-        Mark::Here => Mark::Redressed,
+        Mark::Here | Mark::Copied => Mark::Redressed,
         other => other,
     }
 }

@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::identity::{Stands, stands};
 use super::{Report, World};
 use crate::config::Retention;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::message::Key;
 use crate::safeguard::Safeguard;
-use crate::source::{Details, Listing, Source};
+use crate::source::{Details, Listing, Settled, Source};
 use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_possible};
 
 /// A folder whose messages are to be settled.
@@ -27,7 +27,8 @@ pub struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// Applies the retention to what was published just now and to earlier messages that the server still lists.
+    /// Applies the retention to what was published just now and to earlier messages that the server still lists. Returns what
+    /// the server did not do.
     pub async fn settle(
         &self,
         world: &World,
@@ -35,11 +36,11 @@ impl Settling<'_> {
         recovered: &Recovered,
         new: Vec<Settlement>,
         report: &mut Report,
-    ) -> Result<()> {
+    ) -> Result<Vec<Error>> {
         let now = world.now();
         let (before, new) = match self.retention {
-            Retention::Keep => return Ok(()),
-            Retention::DeleteAfter(_) if !world.is_time_plausible()? => return Ok(()),
+            Retention::Keep => return Ok(Vec::new()),
+            Retention::DeleteAfter(_) if !world.is_time_plausible()? => return Ok(Vec::new()),
             Retention::DeleteAfter(age) => {
                 self.begin_anew(world, now)?;
                 (now.checked_sub(*age).unwrap_or(Timestamp::MIN), Vec::new())
@@ -50,12 +51,31 @@ impl Settling<'_> {
         let mut messages = self.proven(world, source, earlier, report).await?;
         messages.extend(new);
         sort(&mut messages);
+        let not_let_go = self.not_let_go();
         if messages.is_empty() {
-            return Ok(());
+            return Ok(not_let_go);
         }
-        let gone = source.settle(&messages, self.retention).await?;
-        remember_settled(world, self.owned, &gone, report)
+        let Settled { gone, copied, mut errors } = source.settle(&messages, self.retention).await;
+        remember_settled(world, self.owned, &gone, report)?;
+        // Before they are taken away: what dies in between must not copy them again.
+        let fresh: Vec<Key> = copied.iter().filter(|s| !s.is_copied()).map(|s| s.key().clone()).collect();
+        remember(world, self.owned, &fresh, Mark::Copied)?;
+        if !copied.is_empty() && !errors.iter().any(ends_the_pass) {
+            let taken = source.take_away(&copied).await;
+            remember_settled(world, self.owned, &taken.gone, report)?;
+            errors.extend(taken.errors);
+        }
+        errors.extend(not_let_go);
+        match errors.iter().position(ends_the_pass) {
+            Some(broken) => Err(errors.swap_remove(broken)),
+            None => Ok(errors),
+        }
     }
+}
+
+/// A refusal is about this folder; after anything else nothing more can be asked.
+fn ends_the_pass(error: &Error) -> bool {
+    error.kind() != Kind::Refused
 }
 
 /// So many are asked about at once.
@@ -70,6 +90,22 @@ impl Settling<'_> {
         let marks: Vec<(Key, Remembered)> =
             impossible.map(|(id, r)| (self.known.key(id), Remembered { at: now, ..*r })).collect();
         if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
+    }
+
+    /// What was to be gone long ago, where it is not. Whether another attempt helps is seen in the next pass.
+    fn not_let_go(&self) -> Vec<Error> {
+        let listed = self.listing.ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
+        let count = listed.count();
+        let folder = &self.listing.origin.folder;
+        let text = || {
+            format!(
+                "{folder}: {count} messages were deleted or moved and are listed again; that is tried again once a day"
+            )
+        };
+        (count > 0 && *self.retention != Retention::MarkSeen)
+            .then(|| Error::transient(Kind::Refused, text()))
+            .into_iter()
+            .collect()
     }
 
     /// What an earlier session fetched and the server still lists.
@@ -163,18 +199,15 @@ fn sort(messages: &mut [Settlement]) {
 
 /// Notes messages as gone from the server.
 pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut Report) -> Result<()> {
-    let mut marks = Vec::with_capacity(gone.len());
-    if let Some(first) = gone.first() {
-        let known = world.store.known(&first.origin)?;
-        for key in gone {
-            if let Some(remembered) = known.get(&key.id) {
-                marks.push((key.clone(), Remembered { mark: Mark::Settled, ..*remembered }));
-            }
-        }
-    }
-    if !marks.is_empty() {
-        world.store.mark(owned, &marks)?;
-    }
+    remember(world, owned, gone, Mark::Settled)?;
     report.settled += gone.len() as u64;
     Ok(())
+}
+
+fn remember(world: &World, owned: &Owned, keys: &[Key], mark: Mark) -> Result<()> {
+    let Some(first) = keys.first() else { return Ok(()) };
+    let known = world.store.known(&first.origin)?;
+    let marked = |key: &Key| known.get(&key.id).map(|before| (key.clone(), Remembered { mark, ..*before }));
+    let marks: Vec<(Key, Remembered)> = keys.iter().filter_map(marked).collect();
+    if marks.is_empty() { Ok(()) } else { world.store.mark(owned, &marks) }
 }

@@ -11,11 +11,13 @@ pub mod imap;
 mod login;
 mod outlet;
 pub mod pop3;
+mod settled;
 mod spool;
 mod whole;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
 pub use outlet::{Batch, Memory, Outlet, Room};
+pub use settled::{Chosen, Settled};
 pub use spool::Spool;
 pub use whole::Whole;
 
@@ -151,11 +153,11 @@ impl Source {
         })
     }
 
-    /// The names of the folders that the account's config asks for, as they exist now.
-    pub async fn folders(&mut self) -> Result<Vec<String>> {
+    /// The folders that the account's config asks for, as they exist now.
+    pub async fn folders(&mut self) -> Result<Chosen> {
         match self {
             Self::Imap(imap) => imap.folders().await,
-            Self::Pop3(_) => Ok(vec!["INBOX".to_owned()]),
+            Self::Pop3(_) => Ok(Chosen { folders: vec!["INBOX".to_owned()], errors: Vec::new() }),
         }
     }
 
@@ -208,11 +210,20 @@ impl Source {
         }
     }
 
-    /// Does on the server what the retention asks for, in the open folder. Returns what is settled by now.
-    pub async fn settle(&mut self, messages: &[Settlement], retention: &Retention) -> Result<Vec<Key>> {
+    /// Does on the server what the retention asks for, in the open folder. What was copied only is to be noted and then given
+    /// to [`Self::take_away`].
+    pub async fn settle(&mut self, messages: &[Settlement], retention: &Retention) -> Settled {
         match self {
             Self::Imap(imap) => imap.settle(messages, retention).await,
-            Self::Pop3(pop3) => pop3.mark_deleted(messages, retention).await.map(|()| Vec::new()),
+            Self::Pop3(pop3) => pop3.mark_deleted(messages, retention).await,
+        }
+    }
+
+    /// Takes messages out of the open folder of which copies stand in another one.
+    pub async fn take_away(&mut self, copied: &[Settlement]) -> Settled {
+        match self {
+            Self::Imap(imap) => imap.settle(copied, &Retention::Delete).await,
+            Self::Pop3(_) => Settled::default(),
         }
     }
 

@@ -34,6 +34,7 @@ mod schema;
 mod set_aside;
 mod slots;
 mod sqlite;
+mod standing;
 mod stop;
 mod store;
 mod water;
@@ -56,8 +57,9 @@ pub use progress::{
 pub use registry::{Registered, Registry};
 pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
+pub use standing::Standing;
 pub use stop::{ask_to_stop, is_stopping};
 pub use store::{
-    Attempt, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
+    Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
     Unfinished,
 };

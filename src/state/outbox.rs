@@ -1,12 +1,14 @@
 //! The outbox's rows.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use super::sqlite::SqliteStore;
-use super::{Entry, EntryId, OutboxRow, OutboxState, Owned, Places, Rest};
+use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, Owned, Places, Rest};
 use crate::decision::Telling;
 use crate::error::Result;
 
@@ -215,9 +217,20 @@ fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bo
     Ok(changed == 1)
 }
 
+/// What the column `telling` holds: what is left to be told, and what became of those who are not in it any more.
+#[derive(Serialize, Deserialize)]
+struct Stored<'r> {
+    #[serde(flatten)]
+    telling: Cow<'r, Telling>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    ended: Cow<'r, [Ended]>,
+}
+
 /// What the user put aside while somebody found that it has to wait stays aside.
 fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
-    let json = serde_json::to_string(&row.telling).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let json =
+        serde_json::to_string(&Stored { telling: Cow::Borrowed(&row.telling), ended: Cow::Borrowed(&row.ended) });
+    let json = json.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(
         "UPDATE outbox SET state = CASE WHEN state IN (?8, ?9) AND ?2 = ?7 THEN state ELSE ?2 END,
          telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1",
@@ -332,13 +345,14 @@ fn number(state: OutboxState) -> usize {
 
 fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
     let telling: String = row.get(3)?;
-    let telling: Telling = serde_json::from_str(&telling)
+    let Stored { telling, ended } = serde_json::from_str(&telling)
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, e.into()))?;
     Ok(OutboxRow {
         id: row.get(0)?,
         entry: row.get(1)?,
         n: row.get(2)?,
-        telling,
+        telling: telling.into_owned(),
+        ended: ended.into_owned(),
         bytes: places.of_spool(&row.get::<_, String>(4)?),
         state: STATES.get(row.get::<_, usize>(5)?).copied().unwrap_or(OutboxState::Failed),
         attempts: row.get(6)?,

@@ -237,7 +237,8 @@ impl Published {
     pub fn settlements(&self) -> impl Iterator<Item = Settlement> {
         // Where no size was announced nothing proves that this is all of it; the next pass looks at it once more.
         let is_proven = |entry: &&Entry| entry.announced > 0 || entry.size == 0;
-        self.entries.iter().map(|(_, entry)| entry).filter(is_proven).map(|entry| Settlement { key: entry.key.clone() })
+        let proven = self.entries.iter().map(|(_, entry)| entry).filter(is_proven);
+        proven.map(|entry| Settlement { key: entry.key.clone(), is_copied: false })
     }
 }
 
@@ -266,23 +267,30 @@ impl Recovered {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     key: Key,
+    is_copied: bool,
 }
 
 impl Settlement {
     /// For messages of earlier runs that the server still has, fetched before `before`.
     pub fn of_earlier(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
-        known.here().filter(|(_, r)| r.at <= before).map(|(id, _)| Self { key: known.key(id) }).collect()
+        let earlier = known.here().filter(|(_, r)| r.at <= before);
+        earlier.map(|(id, r)| Self { key: known.key(id), is_copied: r.mark == super::Mark::Copied }).collect()
     }
 
     /// For messages that were deleted before, the last time before `before`, and that the server lists still.
     pub fn not_let_go(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
         let again = known.iter().filter(|(_, r)| r.mark == super::Mark::NotLetGo && r.at <= before);
-        again.map(|(id, _)| Self { key: known.key(id) }).collect()
+        again.map(|(id, _)| Self { key: known.key(id), is_copied: false }).collect()
     }
 
     /// Which message.
     pub fn key(&self) -> &Key {
         &self.key
+    }
+
+    /// Whether a copy stands where it is to be moved to: what is left is to take it away where it stands.
+    pub fn is_copied(&self) -> bool {
+        self.is_copied
     }
 }
 

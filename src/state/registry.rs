@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::clock::{Clock, Seen, is_possible};
 use super::sqlite::SqliteStore;
-use super::{Owned, accounts, facts, owner};
+use super::{Owned, Standing, accounts, facts, owner, standing};
 use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::safeguard::Safeguard;
@@ -29,6 +29,15 @@ pub trait Registry {
 
     /// Notes one thing that the state knows of itself.
     fn set_fact(&self, name: &str, value: &str) -> Result<()>;
+
+    /// What accounts are asked for and their servers do not do.
+    fn standing(&self) -> Result<Vec<Standing>>;
+
+    /// Notes such a thing, in place of what was known about the same.
+    fn set_standing(&self, owned: &Owned, standing: &Standing) -> Result<()>;
+
+    /// It is done.
+    fn end_standing(&self, owned: &Owned, about: &str) -> Result<()>;
 
     /// What is to be thought of the time, by the last time that was seen; `agrees`: a server's clock says the same within a day.
     /// Where it is not, nothing irreversible happens.
@@ -99,6 +108,18 @@ impl Registry for SqliteStore {
 
     fn set_fact(&self, name: &str, value: &str) -> Result<()> {
         self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
+    }
+
+    fn standing(&self) -> Result<Vec<Standing>> {
+        self.read("reading what is not done", standing::all)
+    }
+
+    fn set_standing(&self, owned: &Owned, it: &Standing) -> Result<()> {
+        self.write_for(owned, "noting what is not done", |tx| standing::set(tx, it))
+    }
+
+    fn end_standing(&self, owned: &Owned, about: &str) -> Result<()> {
+        self.write_for(owned, "noting what is done", |tx| standing::clear(tx, owned.space(), about))
     }
 
     fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock> {

@@ -229,6 +229,7 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::NotLetGo => 9,
         Mark::Redressed => 6,
         Mark::Doubtful => 7,
+        Mark::Copied => 10,
     }
 }
 
@@ -242,6 +243,7 @@ fn mark_of(number: i64) -> Mark {
         8 => Mark::Replaced,
         9 => Mark::NotLetGo,
         6 => Mark::Redressed,
+        10 => Mark::Copied,
         7 => Mark::Doubtful,
         _ => Mark::Here,
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::outbox::FURTHEST;
 use super::{Before, EntryId, Later, Leaving, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
@@ -127,6 +128,8 @@ pub enum Mark {
     NotLetGo,
     /// Another server's dress of a message that is here: it stays on the server.
     Redressed,
+    /// It is here, and on the server a copy of it stands where it is to be moved to.
+    Copied,
 }
 
 /// One remembered key.
@@ -203,7 +206,7 @@ impl Known {
 
     /// The messages that are here.
     pub fn here(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
-        self.iter().filter(|(_, r)| r.mark == Mark::Here)
+        self.iter().filter(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied))
     }
 
     /// The key of an id.
@@ -257,8 +260,10 @@ pub struct OutboxRow {
     pub folder: String,
     /// Its place among the tellings of that row.
     pub n: u32,
-    /// What, and to whom.
+    /// What, and to whom still.
     pub telling: Telling,
+    /// Of several recipients those for whom it is over, in the order in which it was.
+    pub ended: Vec<Ended>,
     /// The file in the spool with the bytes.
     pub bytes: PathBuf,
     /// How far it is.
@@ -275,6 +280,38 @@ pub struct OutboxRow {
     pub said: String,
     /// When that was.
     pub changed: Timestamp,
+}
+
+/// What became of one of several recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The address.
+    pub to: String,
+    /// Whether it was refused for good; else it was sent.
+    pub is_refused: bool,
+    /// What the relay said.
+    pub said: String,
+}
+
+impl OutboxRow {
+    /// Notes what became of a recipient.
+    pub fn end(&mut self, to: &str, is_refused: bool, said: &str) {
+        self.ended.retain(|ended| ended.to != to);
+        self.ended.push(Ended { to: to.to_owned(), is_refused, said: said.to_owned() });
+    }
+
+    /// The recipients that were refused while others were not.
+    pub fn refused(&self) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().filter(|ended| ended.is_refused)
+    }
+
+    /// How far it is, in words: for some recipients perhaps otherwise than for others.
+    pub fn state_in_words(&self) -> &'static str {
+        match self.state {
+            OutboxState::Sent if self.refused().next().is_some() => "sent in part",
+            state => state.word(),
+        }
+    }
 }
 
 /// A relay that is left alone for a while.

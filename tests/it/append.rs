@@ -2,6 +2,7 @@
 
 use crate::outbox::{User, mail};
 use crate::stage::{PASSWORD, mailbox};
+use crate::support::faults::{Fault, Faults};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 
 #[test]
@@ -31,4 +32,88 @@ fn two_accounts_that_append_to_each_other_do_not_go_on_for_ever() {
     assert!(inbox.len() == 1 && inbox[0].contains("X-Was-In: a"), "it is kept here: {inbox:#?}");
     let log = user.sandbox.run(&["log"]);
     assert!(log.stdout.contains("not appended: it was in a/INBOX before (a loop)"), "{log}");
+}
+
+/// A user whose mail is appended to a folder of that server.
+fn appending(port: u16, folder: &str) -> User {
+    let user = User::without_relay(&format!("  - {{name: all, do: {{imap: {{account: far, folder: {folder}}}}}}}"));
+    user.config(&format!(
+        "accounts:\n  far: {{imap: {{host: 127.0.0.1, port: {port}, tls: none}}, user: me, password: {PASSWORD}}}\n"
+    ));
+    user
+}
+
+/// R F4: without a mark of the folder before the attempt nothing was looked for, and the message came twice.
+#[test]
+fn reliability_f4_a_line_cut_anywhere_appends_once_into_a_folder_that_has_to_be_made() {
+    for n in 1.. {
+        let mailbox = mailbox();
+        let faults = Faults::of([Fault::CutAfter(n)]);
+        let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+        let user = appending(server.port(), "New/Mail");
+        user.deliver(mail(1, "hi"));
+        user.settled();
+        let seen = faults.commands_seen();
+        user.retried("sent");
+        assert_eq!((mailbox.count("New/Mail"), user.inbox().len()), (1, 0), "command {n}: {:#?}", faults.commands());
+        if seen < n {
+            break;
+        }
+    }
+}
+
+/// The folder is removed between the look at it and the message, and the line is cut after the second attempt.
+#[test]
+fn reliability_f4_a_folder_that_goes_meanwhile_is_made_again_and_looked_into() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    mailbox.add_folder("Mail", &[]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let user = appending(server.port(), "Mail");
+    user.deliver(mail(1, "hi"));
+    user.retried("sent");
+    let at = 1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap();
+    for cut in 1..=4 {
+        let (mailbox, faults) = (crate::stage::mailbox(), Faults::none());
+        mailbox.add_folder("Mail", &[]);
+        let (removing, renewed) = (mailbox.clone(), mailbox.clone());
+        faults.at_command(at, move || removing.remove_folder("Mail"));
+        // A new folder has another UIDVALIDITY than the one before.
+        faults.at_command(at + 2, move || renewed.set_uidvalidity("Mail", 99, false));
+        faults.set(Fault::CutAfter(at + cut));
+        let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+        let user = appending(server.port(), "Mail");
+        user.deliver(mail(1, "hi"));
+        user.settled();
+        user.retried("sent");
+        assert_eq!((mailbox.count("Mail"), user.inbox().len()), (1, 0), "{cut}: {:#?}", faults.commands());
+    }
+}
+
+/// Where the server says nothing of UIDNEXT, the message is looked for among all of the folder.
+#[test]
+fn reliability_f4_a_server_that_does_not_say_what_comes_next_is_asked_for_the_message() {
+    let (mailbox, faults) = (mailbox(), Faults::of([Fault::Refuse("STATUS", "no such command".into())]));
+    mailbox.add("Mail", mail(9, "old"));
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let user = appending(server.port(), "Mail");
+    user.deliver(mail(1, "hi"));
+    user.retried("sent");
+    let at = 1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap();
+    faults.set(Fault::CutAfter(faults.commands_seen() + at));
+    user.deliver(mail(2, "ho"));
+    user.settled();
+    user.retried("sent");
+    assert_eq!(mailbox.count("Mail"), 3, "{:#?}", faults.commands());
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_said() {
+    let (mailbox, faults) = (mailbox(), Faults::of([Fault::Refuse("CREATE", "[NOPERM] not for you".into())]));
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let user = appending(server.port(), "New");
+    user.deliver(mail(1, "hi"));
+    let rows = user.settled();
+    assert_eq!(rows[0]["state"], "failed", "{rows:#?}");
+    assert!(rows[0]["said"].as_str().unwrap().contains("not for you"), "{rows:#?}");
+    assert_eq!(user.inbox().len(), 2, "the message and a notice");
 }

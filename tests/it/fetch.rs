@@ -246,33 +246,6 @@ fn move_to_creates_the_folder() {
 }
 
 #[test]
-fn move_to_without_move_and_uidplus_copies_once_and_expunges_never() {
-    let (mailbox, _) = filled(3);
-    let faults = Faults::none();
-    let options = ImapOptions::with_faults(&faults).without("MOVE").without("UIDPLUS");
-    let server = ImapServer::start(&mailbox, options);
-    let client = Account::imap(server.port()).with("retention: {move_to: Old}").client();
-    client.fetch_well();
-    client.fetch_well();
-    assert_eq!((mailbox.count("INBOX"), mailbox.count("Old")), (3, 3));
-    assert_eq!(mailbox.flags("INBOX", 1), Some(vec!["\\Deleted".to_owned()]));
-    assert!(!faults.commands().iter().any(|command| command.contains("EXPUNGE") || command.ends_with("CLOSE")));
-}
-
-#[test]
-fn delete_without_uidplus_never_expunges() {
-    let (mailbox, _) = filled(3);
-    let faults = Faults::none();
-    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults).without("UIDPLUS"));
-    let client = Account::imap(server.port()).with("retention: delete").client();
-    client.fetch_well();
-    client.fetch_well();
-    assert_eq!(mailbox.count("INBOX"), 3);
-    assert_eq!(mailbox.flags("INBOX", 3), Some(vec!["\\Deleted".to_owned()]));
-    assert!(!faults.commands().iter().any(|command| command.contains("EXPUNGE") || command.ends_with("CLOSE")));
-}
-
-#[test]
 fn delete_after_waits() {
     use std::sync::atomic::{AtomicI64, Ordering};
     static DAYS: AtomicI64 = AtomicI64::new(0);

@@ -426,21 +426,6 @@ fn f21_what_another_client_marked_is_not_expunged() {
 }
 
 #[test]
-fn f21_without_uidplus_nothing_is_ever_expunged() {
-    for (retention, left) in [("delete", 3), ("{move_to: Archive}", 0)] {
-        let (mailbox, messages) = filled(3);
-        let faults = Faults::none();
-        let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults).without("UIDPLUS"));
-        let client = Account::imap(server.port()).with(&format!("retention: {retention}")).client();
-        client.fetch_well();
-        client.fetch_well();
-        client.mail().assert_holds(&messages);
-        assert_eq!(mailbox.count("INBOX"), left, "MOVE takes away what was moved and nothing else");
-        assert!(!faults.commands().iter().any(|command| command.contains("EXPUNGE")), "{retention}");
-    }
-}
-
-#[test]
 fn f25_fetching_leaves_every_flag_as_it_was() {
     let (mailbox, _) = filled(3);
     mailbox.set_flags("INBOX", 2, &["\\Flagged"]);

@@ -41,6 +41,7 @@ mod proofs;
 mod queue;
 mod refilter;
 mod replies;
+mod retention;
 mod rule_files;
 mod rules;
 mod scripts;

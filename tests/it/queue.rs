@@ -89,6 +89,39 @@ fn sending_r_4_more_recipients_than_the_server_takes_go_at_once() {
     }
 }
 
+/// Sending R-5: `sent: redirect a@ b@` though b was refused.
+#[test]
+fn sending_r_5_a_partial_refusal_is_shown_as_what_it_is() {
+    let options = || SmtpOptions::default().reply("RCPT TO:<b@x", "550 5.1.1 nobody here");
+    let (first, second) =
+        (SmtpServer::start(options().reply("RCPT TO:<c@x", "450 4.2.1 greylisted")), SmtpServer::start(options()));
+    let to = "[a@x.example, b@x.example, c@x.example]";
+    let user = User::with_relay(&format!("  - {{name: forward, do: {{redirect: {to}}}}}"), &first);
+    let shown = |arguments: &[&str]| user.sandbox.run(&[&["--allow-root"], arguments].concat()).stdout;
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let list = shown(&["queue", "list"]);
+    assert!(list.contains("redirect c@x.example") && list.contains("greylisted"), "{list}");
+    assert!(list.contains("refused: b@x.example"), "{list}");
+    user.relay(second.port());
+    user.retried("sent");
+    let list = shown(&["queue", "list", "--all"]);
+    assert!(list.contains("sent in part") && list.contains("redirect a@x.example c@x.example"), "{list}");
+    assert!(list.contains("refused: b@x.example"), "{list}");
+    let show = shown(&["queue", "show", "1"]);
+    assert!(show.contains("a@x.example  sent: 2") && show.contains("c@x.example  sent: 2"), "{show}");
+    assert!(show.contains("b@x.example  refused: ") && show.contains("550 5.1.1 nobody here"), "{show}");
+    let log = shown(&["log"]);
+    let expected = "sent in part: redirect a@x.example c@x.example; refused: b@x.example: ";
+    assert!(log.contains(expected) && log.contains("nobody here"), "{log}");
+    let row = &user.rows()[0];
+    assert_eq!((&row["state"], row["recipients"].as_array().unwrap().len()), (&"sent".into(), 3), "{row}");
+    let log: serde_json::Value = serde_json::from_str(shown(&["--json", "log"]).lines().next().unwrap()).unwrap();
+    let refused = log.to_string().contains("\"state\":\"refused\"");
+    assert!(refused, "{log:#}");
+    assert_eq!((first.count(), second.count()), (1, 1));
+}
+
 /// procmail ignores what a program writes to its standard output, too (sending P-2).
 #[test]
 fn sending_p_2_a_program_that_writes_much_has_not_failed() {

@@ -75,6 +75,7 @@ fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &m
     match change {
         Change::Arrive(count) => (0..*count).for_each(|_| arrive(scene, history, seed)),
         Change::MessageFault(salt) => return message_fault(scene, history, &mut Seed::of(*salt, 0)),
+        Change::Marked(salt) => return marked(scene, history, &mut Seed::of(*salt, 0)),
         Change::LineFault(salt) => return line_fault(scene, &mut Seed::of(*salt, 0)),
         Change::Numbers => {
             let number = seed.below(scene.accounts.len());
@@ -141,6 +142,33 @@ fn one_there(scene: &Scene, seed: &mut Seed) -> Option<(usize, u32, String)> {
     let uid = *uids.get(seed.below(uids.len()))?;
     let (token, _) = mail::read(&mailbox.bytes("INBOX", uid)?)?;
     Some((number, uid, token))
+}
+
+/// An EXPUNGE would take it away, and it is nowhere else.
+fn marked(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
+    let (number, uid, token) = one_there(scene, seed)?;
+    let account = &scene.accounts[number];
+    if !account.is_imap {
+        return None;
+    }
+    let flags = account.mailbox.flags("INBOX", uid).unwrap_or_default();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).chain(["\\Deleted"]).collect();
+    account.mailbox.set_flags("INBOX", uid, &flags);
+    account.faults.message(uid, MessageFault::Refused);
+    history.wrong.retain(|wrong| wrong.token != token);
+    scene.ledger.excuse(&token, Excuse::Faulty);
+    Some(format!("{token} on server {number} is marked as deleted and cannot be fetched"))
+}
+
+/// What others or the program marked and did not expunge.
+fn unmark(account: &Account) {
+    for uid in account.mailbox.uids("INBOX") {
+        let flags = account.mailbox.flags("INBOX", uid).unwrap_or_default();
+        if flags.iter().any(|flag| flag == "\\Deleted") {
+            let others: Vec<&str> = flags.iter().map(String::as_str).filter(|flag| *flag != "\\Deleted").collect();
+            account.mailbox.set_flags("INBOX", uid, &others);
+        }
+    }
 }
 
 fn message_fault(scene: &Scene, history: &mut History, seed: &mut Seed) -> Option<String> {
@@ -384,6 +412,7 @@ pub fn put_right(scene: &Scene, history: &mut History) {
     scene.ledger.hides_nothing();
     for account in &scene.accounts {
         account.faults.clear();
+        unmark(account);
         let asked = account.faults.commands_seen();
         if asked > MOST_COMMANDS {
             scene.ledger.blame(format!("{} was asked {asked} commands", account.label));

@@ -28,6 +28,8 @@ pub enum Change {
     SwapThenDelete,
     /// Another client deletes.
     OtherClient,
+    /// Another client marks as deleted what cannot be fetched, for this step.
+    Marked(u64),
     /// The database is replaced by a copy from before.
     StateOlder,
     /// The database is gone; the spool is there.
@@ -135,6 +137,9 @@ fn add_rare(step: &mut Step, seed: &mut Seed) {
         let soon = End::Kill(Duration::from_millis(seed.between(20, 200) as u64));
         step.beside.push(Begin { end: killed, ..begin(Act::SortInbox, 0) });
         step.beside.push(Begin { end: soon, ..begin(Act::Fetch, seed.magnitude(60)) });
+    }
+    if seed.percent(focus("marked", 4)) {
+        step.changes.push(Change::Marked(salt));
     }
     // The locks go between the beginnings of two.
     if seed.percent(focus("locks", 2)) {

@@ -44,6 +44,8 @@ pub fn deletes(retention: &str) -> bool {
 
 impl Account {
     fn new(number: usize, seed: &mut Seed) -> Self {
+        // Numbers of its own, so that older seeds mean what they meant.
+        let mut lacks = Seed::of(seed.clone().next(), 1000 + number as u64);
         let mailbox = Mailbox::new(&format!("me{number}"), "secret");
         let faults = Faults::none();
         let is_imap = seed.percent(60);
@@ -61,7 +63,11 @@ impl Account {
         };
         mailbox.add_folder("Done", &[]);
         let (port, server) = if is_imap {
-            let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+            let options =
+                ["UIDPLUS", "MOVE"].into_iter().fold(ImapOptions::with_faults(&faults), |options, capability| {
+                    if lacks.percent(25) { options.without(capability) } else { options }
+                });
+            let server = ImapServer::start(&mailbox, options);
             (server.port(), (Some(server), None))
         } else {
             let options = Pop3Options::with_faults(&faults);
@@ -74,9 +80,11 @@ impl Account {
 
     fn config(&self) -> String {
         let protocol = if self.is_imap { "imap" } else { "pop3" };
+        // The folder that mail is moved to is among them, and is never fetched.
+        let folders = if self.retention.contains("move_to") { "folders: all, " } else { "" };
         format!(
             "  {}: {{{protocol}: {{host: 127.0.0.1, port: {}, tls: none}}, user: {}, password: secret, \
-             retention: {}, poll: 1s}}\n",
+             {folders}retention: {}, poll: 1s}}\n",
             self.label,
             self.port,
             self.mailbox.user(),

@@ -1,7 +1,7 @@
 //! `imap`: a message is appended to a folder of an account.
 //!
-//! What the folder looked like is noted, durably, before the first attempt: after an unknown outcome the message is looked
-//! for among what came since, and appended again only when it is not there.
+//! What the folder looks like is noted, durably, before each attempt, and a folder that is not there is made first: after an
+//! unknown outcome the message is looked for among what came since, and appended again only when it is not there.
 
 use jiff::Timestamp;
 
@@ -9,7 +9,7 @@ use super::stop::{stopped, unless_stopped};
 use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Append, Way};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::message::Flags;
 use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
@@ -62,7 +62,7 @@ impl Pass {
                 self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
             }
             Ok(Appended::Not) => return Ok(true),
-            Err(NotAppended::Refused(error)) => {
+            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
                 self.note(item, vec![verdict])?;
             }
@@ -80,14 +80,13 @@ impl Pass {
         Ok(true)
     }
 
-    /// Looks whether it has come before, if an attempt was made; else notes what the folder looks like, and appends.
+    /// Looks whether it has come before, if an attempt was made; else appends it.
     async fn append(
         &mut self,
         name: &str,
         item: &mut Item,
-        mut append: Append,
+        append: Append,
     ) -> Result<std::result::Result<Appended, NotAppended>> {
-        let now = self.world.now();
         let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         if let Some((generation, next)) = append.noted {
             match appender.has_come(&append.folder, Mark { generation, next }, &item.original).await {
@@ -96,11 +95,31 @@ impl Pass {
                 Err(error) => return Ok(Err(NotAppended::Broken(error))),
             }
         }
-        match appender.mark(&append.folder).await {
-            Ok(mark) => append.noted = mark.map(|mark| (mark.generation, mark.next)),
-            Err(error) => return Ok(Err(NotAppended::Broken(error))),
+        match self.attempt(name, item, append.clone(), false).await? {
+            // It was there when it was looked at.
+            Err(NotAppended::NoFolder(_)) => self.attempt(name, item, append, true).await,
+            appended => Ok(appended),
         }
-        if !self.claim(&item.row)? {
+    }
+
+    /// Notes what the folder looks like, and appends. The row may be claimed already.
+    async fn attempt(
+        &mut self,
+        name: &str,
+        item: &mut Item,
+        mut append: Append,
+        is_claimed: bool,
+    ) -> Result<std::result::Result<Appended, NotAppended>> {
+        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
+        let not_made = match appender.prepare(&append.folder).await {
+            Ok((mark, not_made)) => {
+                append.noted = Some((mark.generation, mark.next));
+                not_made
+            }
+            Err(error) if error.kind() == Kind::Refused => return Ok(Err(NotAppended::Refused(error))),
+            Err(error) => return Ok(Err(NotAppended::Broken(error))),
+        };
+        if !is_claimed && !self.claim(&item.row)? {
             return Ok(Ok(Appended::Not));
         }
         item.row.telling.way = Way::Imap(append.clone());
@@ -111,10 +130,17 @@ impl Pass {
             // A word that is no flag was refused when the rule was read.
             flags.parse_word(word).ok();
         }
-        let arrived = Timestamp::from_second(append.arrived).unwrap_or(now);
+        let arrived = Timestamp::from_second(append.arrived).unwrap_or_else(|_| self.world.now());
         let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
-        Ok(appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))).map(Appended::Now))
+        Ok(match appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))) {
+            // Why it could not be made says more.
+            Err(NotAppended::NoFolder(error)) => match not_made {
+                Some(refused) => Err(NotAppended::Refused(refused)),
+                None => Err(NotAppended::NoFolder(error)),
+            },
+            appended => appended.map(Appended::Now),
+        })
     }
 }
 

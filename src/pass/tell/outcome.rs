@@ -56,19 +56,28 @@ impl Pass {
     /// Notes what became of each recipient.
     pub(super) fn note(&mut self, mut item: Item, verdicts: Vec<Verdict>) -> Result<()> {
         let to = recipients(&item.row.telling);
-        let whole = item.row.telling.clone();
         let outcome = Outcome::of(&to, verdicts);
+        let is_one_of_several = to.len() > 1 || !item.row.ended.is_empty();
+        if is_one_of_several {
+            outcome.said.iter().for_each(|(to, words)| item.row.end(to, false, &clean::line(words.as_bytes())));
+        }
         if !outcome.never.is_empty() {
             let cause = outcome.refusal();
             if outcome.later.is_empty() && outcome.said.is_empty() {
                 return self.give_up(item, &cause);
             }
             self.file_refused(&mut item, &outcome, &cause)?;
+            outcome.never.iter().for_each(|(to, cause)| item.row.end(to, true, &clean::line(cause.as_bytes())));
         }
         let Outcome { said, later, .. } = outcome;
         let Some((_, cause)) = later.first() else {
+            let said: Vec<&str> = said.iter().map(|(_, words)| words.as_str()).collect();
             item.row.said = clean::line(said.join("; ").as_bytes());
-            item.row.telling = whole;
+            if is_one_of_several {
+                let has_it = item.row.ended.iter().filter(|ended| !ended.is_refused).map(|ended| ended.to.clone());
+                let has_it = has_it.collect();
+                keep_recipients(&mut item.row.telling, has_it);
+            }
             return self.finish(item.row, OutboxState::Sent);
         };
         if to.len() > 1 {
@@ -189,8 +198,8 @@ impl Pass {
 /// What became of the recipients of one row.
 #[derive(Default)]
 struct Outcome {
-    /// What the server said about those who have it.
-    said: Vec<String>,
+    /// Who has it, and what the server said about that.
+    said: Vec<(String, String)>,
     /// Who is tried again, and why.
     later: Vec<(String, String)>,
     /// Who is given up, and why.
@@ -203,7 +212,7 @@ impl Outcome {
         for (i, verdict) in verdicts.into_iter().enumerate() {
             let recipient = recipients.get(i).cloned().unwrap_or_default();
             match verdict {
-                Verdict::Sent(words) => outcome.said.push(words),
+                Verdict::Sent(words) => outcome.said.push((recipient, words)),
                 Verdict::Later(error) => outcome.later.push((recipient, error.to_string())),
                 Verdict::Never(error) => outcome.never.push((recipient, error.to_string())),
             }

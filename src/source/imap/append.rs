@@ -21,9 +21,9 @@ const PIECE: usize = 32 * 1024;
 /// A folder before something was appended: what has this UID or a higher one, in this generation, came later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// UIDVALIDITY.
+    /// UIDVALIDITY; 0 where the server does not say.
     pub generation: u32,
-    /// UIDNEXT.
+    /// UIDNEXT; the same.
     pub next: u32,
 }
 
@@ -39,6 +39,8 @@ pub struct Appender {
 pub enum NotAppended {
     /// The server refused this message, or its folder.
     Refused(Error),
+    /// There is no such folder (any more).
+    NoFolder(Error),
     /// The connection broke before the whole message was sent.
     Broken(Error),
     /// The connection broke when the message was there: it may stand in the folder.
@@ -72,8 +74,22 @@ impl Appender {
         mailbox(&self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4]))))
     }
 
-    /// What the next message in the folder will be. `None`: there is no such folder, or the server does not say.
-    pub async fn mark(&mut self, folder: &str) -> Result<Option<Mark>> {
+    /// What the next message in the folder will be. A folder that is not there is made. Second: why it was not, if it was to be.
+    pub async fn prepare(&mut self, folder: &str) -> Result<(Mark, Option<Error>)> {
+        if let Some(mark) = self.mark(folder).await? {
+            return Ok((mark, None));
+        }
+        let create = format!("CREATE {}", self.on_server(folder)?);
+        // Perhaps it is there, and the server does not say what comes next.
+        let refused = match self.session.run(&create, |_| Ok(())).await {
+            Err(error) if error.kind() != Kind::Refused => return Err(error),
+            made => made.err(),
+        };
+        Ok((self.mark(folder).await?.unwrap_or(Mark { generation: 0, next: 0 }), refused))
+    }
+
+    /// `None`: there is no such folder, or the server does not say.
+    async fn mark(&mut self, folder: &str) -> Result<Option<Mark>> {
         let command = format!("STATUS {} (UIDVALIDITY UIDNEXT)", self.on_server(folder)?);
         let (mut generation, mut next) = (None, None);
         let tag = self.session.send(&command).await?;
@@ -96,24 +112,38 @@ impl Appender {
     }
 
     /// Whether the message came into the folder since: the same Message-ID, and the same size. One without a Message-ID
-    /// is told by its size alone.
+    /// is told by its size alone, unless the folder has been renumbered or made anew: then all of it is looked at, where old
+    /// mail may have that size.
     pub async fn has_come(&mut self, folder: &str, since: Mark, message: &Message) -> Result<bool> {
-        if self.mark(folder).await?.is_none_or(|now| now.generation != since.generation || now.next <= since.next) {
+        let now = self.mark(folder).await?;
+        let from = match now {
+            Some(now) if now.generation == since.generation && now.next <= since.next => return Ok(false),
+            Some(now) if now.generation == since.generation => since.next,
+            _ => 1,
+        };
+        let id = message.first("Message-ID").and_then(|id| quoted(id.trim()));
+        if id.is_none() && from != since.next {
             return Ok(false);
         }
-        let size = wire_size(message)?;
-        let mut criteria = format!("UID {}:* LARGER {} SMALLER {}", since.next, size.saturating_sub(1), size + 1);
-        if let Some(id) = message.first("Message-ID").and_then(|id| quoted(id.trim())) {
+        let tag = self.session.send(&format!("EXAMINE {}", self.on_server(folder)?)).await?;
+        if let Err(refusal) = self.session.finish(&tag, |_| Ok(())).await? {
+            // A folder that is not there holds nothing.
+            return if now.is_none() { Ok(false) } else { Err(refused("EXAMINE", &refusal.line)) };
+        }
+        self.search(from, id, wire_size(message)?).await
+    }
+
+    async fn search(&mut self, from: u32, id: Option<String>, size: u64) -> Result<bool> {
+        let mut criteria = format!("UID {from}:* LARGER {} SMALLER {}", size.saturating_sub(1), size + 1);
+        if let Some(id) = id {
             criteria.push_str(&format!(" HEADER Message-ID {id}"));
         }
         let mut found = false;
-        let folder = self.on_server(folder)?;
-        self.session.run(&format!("EXAMINE {folder}"), |_| Ok(())).await?;
         self.session
             .run(&format!("UID SEARCH {criteria}"), |reply| {
                 if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
                     // `n:*` names the last message even when its UID is lower (RFC 3501 6.4.8).
-                    found |= uids.iter().any(|uid| *uid >= since.next);
+                    found |= uids.iter().any(|uid| *uid >= from);
                 }
                 Ok(())
             })
@@ -121,7 +151,7 @@ impl Appender {
         Ok(found)
     }
 
-    /// Appends the message. A missing folder is created.
+    /// Appends the message.
     pub async fn append(
         &mut self,
         folder: &str,
@@ -134,16 +164,10 @@ impl Appender {
         let date = strtime::format("%d-%b-%Y %H:%M:%S +0000", &arrived.to_zoned(TimeZone::UTC))
             .map_err(|e| NotAppended::Refused(Error::permanent(Kind::Refused, "writing a date").because(e)))?;
         let command = format!("APPEND {folder} ({}) \"{date}\" {{{size}}}", flags_for(flags));
-        match self.once(&command, message, size).await? {
-            Ok(answer) => Ok(answer),
-            Err(refusal) if refusal.line.contains("TRYCREATE") => {
-                let create = format!("CREATE {folder}");
-                self.session.run(&create, |_| Ok(())).await.map_err(sorted)?;
-                let again = self.once(&command, message, size).await?;
-                again.map_err(|refusal| NotAppended::Refused(refused("APPEND", &refusal.line)))
-            }
-            Err(refusal) => Err(NotAppended::Refused(refused("APPEND", &refusal.line))),
-        }
+        self.once(&command, message, size).await?.map_err(|refusal| {
+            let error = refused("APPEND", &refusal.line);
+            if refusal.line.contains("TRYCREATE") { NotAppended::NoFolder(error) } else { NotAppended::Refused(error) }
+        })
     }
 
     async fn once(
@@ -179,14 +203,6 @@ impl Appender {
     /// Says goodbye.
     pub async fn logout(mut self) {
         self.session.logout().await;
-    }
-}
-
-/// A refusal concerns the message; anything else the connection.
-fn sorted(error: Error) -> NotAppended {
-    match error.kind() {
-        Kind::Refused => NotAppended::Refused(error),
-        _ => NotAppended::Broken(error),
     }
 }
 

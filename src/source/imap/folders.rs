@@ -7,18 +7,23 @@ use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{mailbox, quoted_name};
 use super::{ImapSource, mutf7};
+use crate::clean;
 use crate::config::Folders;
 use crate::config::inbox::{INBOX, fold_inbox};
 use crate::config::wildcard::{has_wildcard, matches};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::safeguard::Safeguard;
+use crate::source::Chosen;
 
 /// The most folders taken from a listing.
 const MAX_FOLDERS: usize = 100_000;
+/// So many are named where a pattern fits none of them.
+const SHOWN: usize = 8;
 
 impl ImapSource {
     /// The folders to fetch, with `/` between levels. Plain names are taken without asking; a missing one shows
     /// when it is opened.
-    pub async fn folders(&mut self) -> Result<Vec<String>> {
+    pub async fn folders(&mut self) -> Result<Chosen> {
         let patterns = match &self.folders {
             Folders::All => vec!["*".to_owned()],
             Folders::Patterns(patterns) => patterns.clone(),
@@ -26,13 +31,15 @@ impl ImapSource {
         let listed = if patterns.iter().any(|p| has_wildcard(p)) {
             self.list("*").await?
         } else {
-            if self.moves_below || patterns.iter().any(|p| p.contains('/')) {
+            if self.target.is_some() || patterns.iter().any(|p| p.contains('/')) {
                 // An empty name asks for the delimiter alone (RFC 3501 6.3.8).
                 self.list("").await?;
             }
             Vec::new()
         };
-        let chosen = choose(&patterns, &self.except, &listed);
+        let target = self.target.as_deref().filter(|_| Safeguard::TargetIsNotFetched.is_on());
+        let target = target.map(|folder| Target::of(folder, self.delimiter, &listed));
+        let chosen = choose(&patterns, &self.except, &listed, target.as_ref());
         self.note_spelling(patterns);
         Ok(chosen)
     }
@@ -108,22 +115,81 @@ fn with_slashes(name: String, delimiter: Option<char>) -> Option<String> {
     }
 }
 
+/// The folder that `move_to` puts mail into: fetched, that mail would be moved onto itself again and again.
+struct Target {
+    name: String,
+    delimiter: Option<char>,
+    /// Whether the server lists a folder of just this name. Where it does not and lists one that differs in its case alone, it
+    /// may be a server to which they are the same.
+    is_listed: bool,
+}
+
+impl Target {
+    fn of(folder: &str, delimiter: Option<char>, listed: &[String]) -> Self {
+        let name = slashed(folder, delimiter);
+        Self { is_listed: listed.contains(&name), name, delimiter }
+    }
+
+    fn is(&self, folder: &str) -> bool {
+        let folder = slashed(folder, self.delimiter);
+        folder == self.name || !self.is_listed && folder.to_lowercase() == self.name.to_lowercase()
+    }
+}
+
+/// A folder by the one name of its many.
+fn slashed(folder: &str, delimiter: Option<char>) -> String {
+    let name = delimiter.map_or_else(|| folder.to_owned(), |delimiter| folder.replace(delimiter, "/"));
+    fold_inbox(&name).into_owned()
+}
+
 /// Names stand in the order of the config, what a pattern finds in the order of the server; each once.
-fn choose(patterns: &[String], except: &[String], listed: &[String]) -> Vec<String> {
-    let mut wanted = Vec::new();
+fn choose(patterns: &[String], except: &[String], listed: &[String], target: Option<&Target>) -> Chosen {
+    let mut chosen = Chosen { folders: Vec::new(), errors: Vec::new() };
     let mut taken = BTreeSet::new();
+    let is_target = |name: &str| target.is_some_and(|target| target.is(name));
     for pattern in patterns {
-        let found: Vec<Cow<'_, str>> = match has_wildcard(pattern) {
+        let is_pattern = has_wildcard(pattern);
+        let found: Vec<Cow<'_, str>> = match is_pattern {
             true => listed.iter().filter(|name| matches(pattern, name)).map(Cow::from).collect(),
             false => vec![fold_inbox(pattern)],
         };
+        let (target, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|name| is_target(name));
+        if !target.is_empty() && !is_pattern {
+            chosen.errors.push(is_the_target(pattern));
+        } else if found.is_empty() && is_pattern {
+            chosen.errors.push(unmatched(pattern, listed, &target));
+        }
         for name in found {
             if !except.iter().any(|p| matches(p, &name)) && taken.insert(name.to_string()) {
-                wanted.push(name.into_owned());
+                chosen.folders.push(name.into_owned());
             }
         }
     }
-    wanted
+    chosen
+}
+
+fn is_the_target(folder: &str) -> Error {
+    let folder = clean::short(folder, 100);
+    let text = format!("the folder {folder} is not fetched: `move_to` puts mail there. Leave it out of `folders`");
+    Error::permanent(Kind::Config, text)
+}
+
+/// A pattern for which there is nothing, with what was perhaps meant.
+fn unmatched(pattern: &str, listed: &[String], target: &[Cow<'_, str>]) -> Error {
+    let below = format!("{INBOX}/{pattern}");
+    let hint = if !target.is_empty() {
+        "it fits the target of `move_to` alone, which is never fetched".to_owned()
+    } else if listed.iter().any(|name| matches(&below, name)) {
+        format!("did you mean `{}`?", clean::short(&below, 100))
+    } else if let Some(name) = listed.iter().find(|name| matches(&pattern.to_lowercase(), &name.to_lowercase())) {
+        format!("did you mean `{}`?", clean::short(name, 100))
+    } else {
+        let shown: Vec<String> = listed.iter().take(SHOWN).map(|name| clean::short(name, 60)).collect();
+        let more = if listed.len() > SHOWN { ", …" } else { "" };
+        format!("it has {}{more}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") })
+    };
+    let text = format!("no folder of the server fits `{}`; {hint}", clean::short(pattern, 100));
+    Error::permanent(Kind::Refused, text)
 }
 
 #[cfg(test)]
@@ -134,9 +200,26 @@ mod tests {
     fn exceptions_win_and_nothing_comes_twice() {
         let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let listed = words(&["INBOX", "Lists/noise", "Lists/rust", "Trash"]);
-        let chosen = choose(&words(&["INBOX", "Lists/*", "*"]), &words(&["Lists/noise", "Trash"]), &listed);
-        assert_eq!(chosen, ["INBOX", "Lists/rust"]);
+        let chosen = choose(&words(&["INBOX", "Lists/*", "*"]), &words(&["Lists/noise", "Trash"]), &listed, None);
+        assert_eq!(chosen.folders, ["INBOX", "Lists/rust"]);
         let inboxes = words(&["Inbox", "inbox", "INBOX", "Inbox/*"]);
-        assert_eq!(choose(&inboxes, &words(&["inBox/no"]), &words(&["INBOX/a", "INBOX/no"])), ["INBOX", "INBOX/a"]);
+        let chosen = choose(&inboxes, &words(&["inBox/no"]), &words(&["INBOX/a", "INBOX/no"]), None);
+        assert_eq!((chosen.folders, chosen.errors.len()), (words(&["INBOX", "INBOX/a"]), 0));
+    }
+
+    #[test]
+    fn a_target_has_many_names() {
+        let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+        let chosen = |target: &str, delimiter, listed: &[&str]| {
+            let listed = words(listed);
+            let target = Target::of(target, delimiter, &listed);
+            choose(&words(&["*"]), &[], &listed, Some(&target)).folders
+        };
+        assert_eq!(chosen("inbox.Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);
+        assert_eq!(chosen("Inbox/Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);
+        assert_eq!(chosen("inbox.Done", Some('/'), &["INBOX", "INBOX/Done"]), ["INBOX", "INBOX/Done"]);
+        // Exchange does not tell case apart, and most others do.
+        assert_eq!(chosen("archive", Some('/'), &["INBOX", "Archive"]), ["INBOX"]);
+        assert_eq!(chosen("archive", Some('/'), &["INBOX", "Archive", "archive"]), ["INBOX", "Archive"]);
     }
 }

@@ -5,11 +5,13 @@
 //! other words what the parser would misread.
 
 pub mod append;
+mod expunge;
 mod fetch;
 mod folders;
 mod guard;
 mod listing;
 mod mend;
+mod moving;
 mod mutf7;
 mod names;
 mod replies;
@@ -41,8 +43,8 @@ pub struct ImapSource {
     delimiter: Option<char>,
     /// Names as the server spells them, where they differ or were listed.
     spelled: HashMap<String, String>,
-    /// Whether `move_to` names a folder below another.
-    moves_below: bool,
+    /// Where `move_to` puts mail, as the config has it.
+    target: Option<String>,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
@@ -61,7 +63,10 @@ impl ImapSource {
             except: account.except.clone(),
             delimiter: None,
             spelled: HashMap::new(),
-            moves_below: matches!(&account.retention, Retention::MoveTo(folder) if folder.contains('/')),
+            target: match &account.retention {
+                Retention::MoveTo(folder) => Some(folder.clone()),
+                _ => None,
+            },
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
         })

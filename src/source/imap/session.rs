@@ -1,7 +1,9 @@
 //! The command loop: one command at a time or several in flight, each read to its tagged line.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use imap_proto::rfc4315::UidSetMember;
 use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
@@ -29,8 +31,13 @@ pub(super) struct Session {
     is_greeted: bool,
     /// UIDVALIDITY of the open folder, and whether the server named another one since.
     generation: (Option<u32>, bool),
+    /// The UIDs that COPYUID named last (RFC 4315).
+    copied: Option<Copied>,
     capabilities: Vec<String>,
 }
+
+/// UIDs that a server says it copied or moved.
+pub(super) type Copied = Vec<RangeInclusive<u32>>;
 
 /// What SELECT or EXAMINE said.
 #[derive(Debug, Default)]
@@ -78,6 +85,7 @@ impl Session {
             unreadable: 0,
             is_greeted: false,
             generation: (None, false),
+            copied: None,
             capabilities: Vec::new(),
         }
     }
@@ -118,8 +126,9 @@ impl Session {
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Result<String, Refusal>> {
         for _ in 0..MAX_REPLIES {
-            let look = |reply: &Response<'_>| (step_of(reply, tag, &mut each), generation_in(reply));
-            let (step, generation) = self.read(deadline::REPLY, look).await?;
+            let look = |reply: &Response<'_>| (step_of(reply, tag, &mut each), generation_in(reply), copied_in(reply));
+            let (step, generation, copied) = self.read(deadline::REPLY, look).await?;
+            self.copied = copied.or(self.copied.take());
             let (selected, is_other) = &mut self.generation;
             *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
             match step? {
@@ -318,6 +327,16 @@ impl Session {
         if is_other { Err(Error::transient(Kind::Protocol, cause)) } else { Ok(()) }
     }
 
+    /// Forgets what COPYUID said before.
+    pub(super) fn forget_copied(&mut self) {
+        self.copied = None;
+    }
+
+    /// What COPYUID has said since, if it was said.
+    pub(super) fn copied(&mut self) -> Option<Copied> {
+        self.copied.take()
+    }
+
     /// Says LOGOUT and gives the server a moment.
     pub(super) async fn logout(&mut self) {
         if let Ok(tag) = self.send("LOGOUT").await {
@@ -361,6 +380,18 @@ fn generation_in(reply: &Response<'_>) -> Option<u32> {
         Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => Some(*n),
         _ => None,
     }
+}
+
+/// COPYUID stands in the tagged reply to COPY, and mostly before that to MOVE (RFC 6851 4.3).
+fn copied_in(reply: &Response<'_>) -> Option<Copied> {
+    let (Response::Data { outcome, .. } | Response::Done { outcome, .. }) = reply else { return None };
+    let Some(ResponseCode::CopyUid(_, from, _)) = &outcome.code else { return None };
+    let range = |member: &UidSetMember| match member {
+        UidSetMember::Uid(uid) => *uid..=*uid,
+        // "4:2" means the same as "2:4" (RFC 3501 9).
+        UidSetMember::UidRange(range) => *range.start().min(range.end())..=*range.start().max(range.end()),
+    };
+    Some(from.iter().map(range).collect())
 }
 
 fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {

@@ -13,12 +13,13 @@ mod wire;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Spool;
+use super::{Settled, Spool};
 use crate::config::{Account, Identity, Retention};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 use crate::state::Settlement;
 use session::Session;
+use wire::{Reply, refused_for};
 
 /// A logged-in POP3 session.
 #[derive(Debug)]
@@ -58,24 +59,25 @@ impl Pop3Source {
     }
 
     /// Sends DELE for messages that are safe here. Nothing is deleted before [`Self::quit`].
-    pub(super) async fn mark_deleted(&mut self, messages: &[Settlement], retention: &Retention) -> Result<()> {
+    pub(super) async fn mark_deleted(&mut self, messages: &[Settlement], retention: &Retention) -> Settled {
         if !matches!(retention, Retention::Delete | Retention::DeleteAfter(_)) {
-            return Ok(());
+            return Settled::default();
         }
         let numbered = messages.iter().filter_map(|s| Some((s.key().clone(), self.messages.get(&s.key().id)?.number)));
         let (keys, commands): (Vec<_>, Vec<_>) = numbered.map(|(key, n)| (key, format!("DELE {n}\r\n"))).unzip();
-        let mut accepted = Vec::new();
-        self.session
-            .pipeline(&commands, |i, reply| {
-                // A refused DELE leaves the message where it is, to be asked for again next time.
-                if reply.is_ok() {
-                    accepted.push(keys[i].clone());
-                }
-                Ok(())
-            })
-            .await?;
+        let (mut accepted, mut refusals) = (Vec::new(), Vec::new());
+        let note = |i: usize, reply: Reply| {
+            match reply {
+                // It leaves the message where it is, to be asked for again next time.
+                Reply::Err(line) => refusals.push(line),
+                reply => reply.accepted("DELE").map(|_| accepted.push(keys[i].clone()))?,
+            }
+            Ok(())
+        };
+        let ended = self.session.pipeline(&commands, note).await;
         self.marked.extend(accepted);
-        Ok(())
+        let refused = refusals.first().map(|line| refused_for("DELE", refusals.len(), commands.len(), line));
+        Settled { errors: refused.into_iter().collect(), ..Settled::default() }.ended(ended, &self.origin.folder)
     }
 
     /// Says QUIT. Only its `+OK` means that the marked messages are gone (RFC 1939 section 6).

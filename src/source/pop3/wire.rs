@@ -47,7 +47,15 @@ impl Reply {
 
 /// `-ERR` to a command other than a login: with `[SYS/PERM]` final, otherwise worth another try.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
-    let doing = format!("{verb} was refused");
+    not_done(format!("{verb} was refused"), line)
+}
+
+/// The same to some of many; the first of the replies stands for all.
+pub(super) fn refused_for(verb: &str, refused: usize, of: usize, line: &str) -> Error {
+    not_done(format!("{verb} was refused for {refused} of {of} messages"), line)
+}
+
+fn not_done(doing: String, line: &str) -> Error {
     if line.to_ascii_uppercase().contains("[SYS/PERM]") {
         return Error::permanent(Kind::Refused, doing).said(line);
     }

@@ -12,7 +12,8 @@ use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
     Attempt, Clock, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Outbox, OutboxRow, Owned, Places,
-    Recording, Registered, Registry, Remembered, Rest, SqliteStore, Staged, Store, Trouble, Unfinished, sync_dirs,
+    Recording, Registered, Registry, Remembered, Rest, SqliteStore, Staged, Standing, Store, Trouble, Unfinished,
+    sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -104,6 +105,18 @@ impl Registry for MortalStore {
 
     fn set_fact(&self, name: &str, value: &str) -> Result<()> {
         self.step("fact")?.set_fact(name, value)
+    }
+
+    fn standing(&self) -> Result<Vec<Standing>> {
+        self.look()?.standing()
+    }
+
+    fn set_standing(&self, owned: &Owned, standing: &Standing) -> Result<()> {
+        self.step("standing")?.set_standing(owned, standing)
+    }
+
+    fn end_standing(&self, owned: &Owned, about: &str) -> Result<()> {
+        self.step("end of standing")?.end_standing(owned, about)
     }
 
     /// The clocks of these tests stand still in the past.

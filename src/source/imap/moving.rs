@@ -1,0 +1,73 @@
+//! `move_to`: messages go to another folder of the server.
+//!
+//! With MOVE (RFC 6851) that is one step. Without it a message is copied, which is noted, and then deleted where it stood: an
+//! interrupted move is finished and makes no second copy; so is one whose MOVE only copied. Only what the server says it copied, or
+//! lists no more, counts.
+
+use super::ImapSource;
+use super::session::refused;
+use super::sets::{pieces, uid_set};
+use super::settle::uids_of;
+use crate::clean;
+use crate::error::{Error, Kind, Result};
+use crate::source::Settled;
+use crate::state::Settlement;
+
+impl ImapSource {
+    pub(super) async fn move_to(&mut self, messages: &[Settlement], folder: &str, settled: &mut Settled) -> Result<()> {
+        let target = self.on_server(folder)?;
+        let (copied, open): (Vec<_>, Vec<_>) = messages.iter().cloned().partition(Settlement::is_copied);
+        settled.copied = copied;
+        let (verb, moves) = if self.session.can("MOVE") { ("UID MOVE", true) } else { ("UID COPY", false) };
+        for chunk in pieces(&open, |s| s.key().as_uid()) {
+            self.session.forget_copied();
+            self.put_into(verb, &uid_set(uids_of(chunk)), &target).await?;
+            let named = self.session.copied();
+            let is_named = |s: &Settlement| {
+                let uid = s.key().as_uid();
+                named.as_ref().map(|named| named.iter().any(|range| uid.is_some_and(|uid| range.contains(&uid))))
+            };
+            // RFC 3501 6.4.7: COPY copies all or nothing. COPYUID says more, and what MOVE did is seen by what it left.
+            let (there, gone): (Vec<_>, Vec<_>) = match moves {
+                true => self.still_there(chunk).await?,
+                false => (chunk.to_vec(), Vec::new()),
+            };
+            let (copied, rest): (Vec<_>, Vec<_>) = there.into_iter().partition(|s| is_named(s).unwrap_or(!moves));
+            settled.gone.extend(gone.into_iter().map(|s| s.key().clone()));
+            settled.copied.extend(copied);
+            let left = self.still_there(&rest).await?.0.len();
+            if left > 0 {
+                let folder = clean::short(folder, 100);
+                let text =
+                    format!("{left} of {} messages did not get into {folder}, though the server says OK", chunk.len());
+                settled.errors.push(Error::transient(Kind::Refused, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those that the server lists still, and those that it does not.
+    async fn still_there(&mut self, asked: &[Settlement]) -> Result<(Vec<Settlement>, Vec<Settlement>)> {
+        let listed = self.those("", asked).await?;
+        Ok(asked.iter().cloned().partition(|s| s.key().as_uid().is_some_and(|uid| listed.contains(&uid))))
+    }
+
+    /// MOVE or COPY. A missing folder is made, also where the server does not ask for it by TRYCREATE.
+    async fn put_into(&mut self, verb: &str, set: &str, target: &str) -> Result<()> {
+        self.session.check_generation()?;
+        let command = format!("{verb} {set} {target}");
+        let tag = self.session.send(&command).await?;
+        let Err(refusal) = self.session.finish(&tag, |_| Ok(())).await? else { return Ok(()) };
+        if !refusal.line.contains("TRYCREATE") && self.is_there(target).await? {
+            return Err(refused(verb, &refusal.line));
+        }
+        self.session.run(&format!("CREATE {target}"), |_| Ok(())).await?;
+        self.session.check_generation()?;
+        self.session.run(&command, |_| Ok(())).await.map(drop)
+    }
+
+    async fn is_there(&mut self, target: &str) -> Result<bool> {
+        let tag = self.session.send(&format!("STATUS {target} (UIDVALIDITY)")).await?;
+        Ok(self.session.finish(&tag, |_| Ok(())).await?.is_ok())
+    }
+}
