@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::fingerprint::fingerprint;
+use super::old;
 use super::returned::is_about_a_forward;
 use super::run::Run;
 use crate::config::mailbox::is_address;
@@ -30,6 +31,8 @@ pub(super) struct Answering<'a> {
     pub(super) even: &'a [String],
     /// Older mail is not answered.
     pub(super) max_age: Duration,
+    /// Also mail that stood on the server before the first run.
+    pub(super) even_old: bool,
     /// The same sender is answered again after this; `None`: always.
     pub(super) again_after: Option<Duration>,
     /// A personal responder must be addressed by name (RFC 5230 4.5); a service answers what arrives.
@@ -51,7 +54,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
+pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
     Some(Refusal { row, why: why.into() })
 }
 
@@ -70,8 +73,11 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     let refused = by_sender(&message, &is_self, is_known)
         .or_else(|| by_header(&message, is_known))
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
-        .or_else(|| by_age(run, answering.max_age))
-        .or_else(|| by_first_look(run));
+        .or_else(|| old::by_age(run, answering.max_age));
+    let refused = match refused {
+        None if !answering.even_old => old::by_first_look(run)?,
+        refused => refused,
+    };
     if let Some(refused) = refused {
         return Ok(Err(refused));
     }
@@ -110,8 +116,15 @@ fn identity(message: &Message, sender: &str) -> String {
 
 /// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
 pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
-    let answering =
-        Answering { handle: "", addresses: &[], even: &[], max_age: MAX_AGE, again_after: None, personal: true };
+    let answering = Answering {
+        handle: "",
+        addresses: &[],
+        even: &[],
+        max_age: MAX_AGE,
+        even_old: false,
+        again_after: None,
+        personal: true,
+    };
     check(run, &answering)
 }
 
@@ -127,15 +140,30 @@ pub(super) struct Forwarding<'a> {
     pub(super) to: &'a [String],
     /// Older mail is not forwarded.
     pub(super) max_age: Duration,
+    /// Mail that stood on the server before the first run is forwarded too.
+    pub(super) even_old: bool,
     /// Spam is forwarded too.
     pub(super) even_spam: bool,
 }
 
-/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail.
-pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
-    let Forwarding { to, max_age, even_spam } = *forwarding;
+/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail (row A32 as well).
+pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Result<Option<String>, Break> {
+    if let Some(why) = forbidden(run, forwarding) {
+        return Ok(Some(format!("not forwarded: {why}")));
+    }
+    if !forwarding.even_old && run.asking.stood()? {
+        let why = old::stood();
+        return Ok(Some(format!("not forwarded: {}, {}; `even_old: true` forwards such mail too", why.row, why.why)));
+    }
+    let by_age = old::by_age(run, forwarding.max_age);
+    Ok(by_age.map(|refusal| format!("not forwarded: {}, it is older than `max_age`", refusal.row)))
+}
+
+/// What forbids a forward of whatever age.
+fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
+    let Forwarding { to, even_spam, .. } = *forwarding;
     let message = run.asking.original();
-    let refused = |why: &str| Some(format!("not forwarded: {why}"));
+    let refused = |why: &str| Some(why.to_owned());
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
     if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
         return refused("it was forwarded from here before (a loop)");
@@ -160,23 +188,20 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
     // own may have looked at it.
     let spam = if even_spam { None } else { spam_verdict(run.asking.message()) };
-    if let Some(why) = spam {
-        return refused(&format!("{why}; `even_spam: true` forwards such mail too"));
-    }
-    by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
+    spam.map(|why| format!("{why}; `even_spam: true` forwards such mail too"))
 }
 
-/// A notification is about what is new.
-const NEW_FOR: Duration = Duration::from_secs(86_400);
-
-/// Why no notification goes out: about old mail, or the thousands of the first fetch; and by mail about a mail of a program,
-/// which may be another notification: that makes a loop (RFC 5436 2.7).
-pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Option<String> {
-    let by_loop = if by_mail { automatic(run.asking.original()) } else { None };
-    let by_time = || by_age(run, NEW_FOR).or_else(|| by_first_look(run)).map(|refusal| refusal.why);
-    by_loop
-        .map(|why| format!("not notified by mail: {why}"))
-        .or_else(|| by_time().map(|why| format!("not notified: {why}")))
+/// Why no notification goes out: about old mail; and by mail about a mail of a program, which may be another notification:
+/// that makes a loop (RFC 5436 2.7).
+pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Result<Option<String>, Break> {
+    if let Some(why) = automatic(run.asking.original()).filter(|_| by_mail) {
+        return Ok(Some(format!("not notified by mail: {why}")));
+    }
+    let refused = match old::by_age(run, old::NEW_FOR) {
+        Some(refusal) => Some(refusal),
+        None => old::by_first_look(run)?,
+    };
+    Ok(refused.map(|Refusal { row, why }| format!("not notified: {row}, {why}")))
 }
 
 /// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
@@ -327,20 +352,6 @@ fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refu
     let by_delivery =
         !delivered.is_empty() && message.recipients().iter().any(|address| address.address.to_lowercase() == delivered);
     if named || by_delivery { None } else { refusal("A14", "none of your addresses is in To, Cc or Bcc") }
-}
-
-fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
-    let now = run.asking.now().timestamp();
-    let age = now.duration_since(run.asking.envelope.arrived);
-    let is_old = age > jiff::SignedDuration::try_from(max_age).unwrap_or(jiff::SignedDuration::MAX);
-    if is_old { refusal("A32", "the message is old") } else { None }
-}
-
-/// Whoever begins to use the program has answered his old mail, or does not want to any more.
-fn by_first_look(run: &Run<'_>) -> Option<Refusal> {
-    let first = run.asking.first_look()?;
-    let was_there = run.asking.envelope.arrived <= first;
-    if was_there { refusal("A32", "the message was there before the folder was first looked at") } else { None }
 }
 
 /// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::first::FirstRun;
 use super::identity::{Stands, stands};
 use super::recognise::{Recognised, Recogniser};
-use super::{Notice, World};
+use super::{Notice, World, stood};
 use crate::config::{Account, Protocol};
 use crate::error::Result;
 use crate::message::{Key, Origin};
@@ -75,6 +75,7 @@ pub async fn choose(
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
+    stood::note(world, owned, registered, &known, &listing.origin, &new)?;
     let new = first_run.wanted(chooser.source, &listing.origin, &known, new).await?;
     let wanted = chooser.select(&listing.origin, new).await?;
     let all = wanted.len() as u64;
@@ -115,7 +116,7 @@ impl Chooser<'_> {
                 | Mark::Doubtful
                 | Mark::Replaced
                 | Mark::NotLetGo => false,
-                Mark::Again => true,
+                Mark::Again | Mark::Stood => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },

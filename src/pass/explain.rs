@@ -6,6 +6,7 @@ use jiff::Zoned;
 
 use super::World;
 use super::facts::WorldFacts;
+use super::stood::{self, Came};
 use crate::decision::{Decision, Deferral};
 use crate::filter::{Engine, Refusal, Trace};
 use crate::message::{Envelope, Message};
@@ -31,7 +32,11 @@ pub fn explain(
     run_programs: bool,
     at: Option<Zoned>,
 ) -> Explanation {
-    let facts = WorldFacts { world, earlier: &[], first_look: None, programs: run_programs, at };
+    let (key, arrived) = (&envelope.key, envelope.arrived);
+    // Where the state cannot be read now, the rules are shown all the same.
+    let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
+    let came = first_run.map(|first_run| Came { key, arrived, first_run });
+    let facts = WorldFacts { world, earlier: &[], first_look: None, came, programs: run_programs, at };
     let (decision, trace) = engine.explain(message, envelope, &facts);
     let answer = engine.would_answer(message, envelope, &facts);
     Explanation { decision, trace, answer }

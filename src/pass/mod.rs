@@ -27,6 +27,7 @@ mod relocate;
 mod report;
 mod resume;
 mod settle;
+mod stood;
 mod stuck;
 mod submit;
 mod targets;

@@ -217,6 +217,9 @@ fn trouble_of(number: i64) -> Trouble {
     }
 }
 
+/// [`Mark::Stood`].
+pub(super) const STOOD: i64 = 10;
+
 fn mark_number(mark: Mark) -> i64 {
     match mark {
         Mark::Here => 0,
@@ -229,6 +232,7 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::NotLetGo => 9,
         Mark::Redressed => 6,
         Mark::Doubtful => 7,
+        Mark::Stood => STOOD,
     }
 }
 
@@ -243,6 +247,7 @@ fn mark_of(number: i64) -> Mark {
         9 => Mark::NotLetGo,
         6 => Mark::Redressed,
         7 => Mark::Doubtful,
+        STOOD => Mark::Stood,
         _ => Mark::Here,
     }
 }

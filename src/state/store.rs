@@ -124,6 +124,8 @@ pub enum Mark {
     NotLetGo,
     /// Another server's dress of a message that is here: it stays on the server.
     Redressed,
+    /// It stood on the server at the account's first run and was not fetched yet. It is new, and no [`Known`] holds it.
+    Stood,
 }
 
 /// One remembered key.

@@ -33,6 +33,7 @@ mod lua;
 mod maintenance;
 mod notifications;
 mod numbers;
+mod old_mail;
 mod oracle;
 mod outbox;
 mod pop3;

@@ -24,6 +24,11 @@ use crate::message::{Entity, NoEntity, parse_addresses};
 const FROM_KEY: KeyDoc =
     ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text);
 const MAX_AGE_KEY: KeyDoc = ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration);
+const EVEN_OLD_KEY: KeyDoc = (
+    "even_old",
+    "`true`: also what stood on the server before the account's first run, as far as `max_age` allows.",
+    Takes::Flag,
+);
 const ENVELOPE_FROM_KEY: KeyDoc =
     ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text);
 const MIME_KEY: KeyDoc = (
@@ -78,6 +83,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("addresses", "More addresses that are yours.", TEXTS),
         EVEN_KEY,
         MAX_AGE_KEY,
+        EVEN_OLD_KEY,
         ENVELOPE_FROM_KEY,
         ("relay", "The relay that carries it.", Takes::Text),
         MIME_KEY,
@@ -129,6 +135,7 @@ struct Common {
     addresses: Vec<String>,
     even: Vec<String>,
     max_age: Duration,
+    even_old: bool,
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
     form: Form,
@@ -151,7 +158,9 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let mime = map.read("mime", reader::flag).unwrap_or(false);
     let relay = map.take("relay");
     let (text, subject) = (map.take("text"), map.take("subject"));
-    let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
+    let is_service = std::ptr::eq(shape, &REPLY_KEYS);
+    let template = if is_service { map.take("template") } else { None };
+    let even_old = is_service && map.read("even_old", reader::flag).unwrap_or(false);
     if text.is_none() && template.is_none() {
         map.require("text");
         return None;
@@ -169,7 +178,20 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let is_html = mime && check_entity(said, &text, &mut compiler.problems)?;
     let handle = handle.unwrap_or_else(|| made_handle(subject.as_ref(), from.as_deref(), &text, mime));
     let form = Form { fcc, addresses: addresses.clone(), mime };
-    Some(Common { text, subject, handle, from, addresses, even, max_age, envelope_from, relay, form, is_html })
+    Some(Common {
+        text,
+        subject,
+        handle,
+        from,
+        addresses,
+        even,
+        max_age,
+        even_old,
+        envelope_from,
+        relay,
+        form,
+        is_html,
+    })
 }
 
 /// Made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2).
@@ -277,6 +299,7 @@ impl Common {
             addresses: &self.addresses,
             even: &self.even,
             max_age: self.max_age,
+            even_old: self.even_old,
             again_after,
             personal,
         };
@@ -404,6 +427,7 @@ impl Verb for Reject {
             addresses: &[],
             even: &[],
             max_age: MAX_AGE,
+            even_old: false,
             again_after: None,
             personal: false,
         };
