@@ -80,6 +80,8 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The folder or mbox file that it is about, and nothing else.
     target: Option<PathBuf>,
+    /// What the user can do about it.
+    helps: Option<String>,
 }
 
 /// The result of nearly everything here.
@@ -88,7 +90,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure that may go away by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
-        Self { kind, permanence: Permanence::Transient, doing: doing.into(), said: None, source: None, target: None }
+        let (doing, permanence) = (doing.into(), Permanence::Transient);
+        Self { kind, permanence, doing, said: None, source: None, target: None, helps: None }
     }
 
     /// A failure that stays until somebody acts.
@@ -107,6 +110,13 @@ impl Error {
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn helped_by(mut self, what: impl Into<String>) -> Self {
+        self.helps = Some(what.into());
         self
     }
 
@@ -199,7 +209,10 @@ impl fmt::Display for Error {
             write!(f, ": {}", clean::line(e.to_string().as_bytes()))?;
             cause = e.source();
         }
-        Ok(())
+        match &self.helps {
+            Some(helps) => write!(f, " ({helps})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "null_sender",
-            "`ok` (default) or `own`: for relays that refuse `MAIL FROM:<>`, answers go out from your own address.",
+            "`ok` (default): answers go out with `MAIL FROM:<>`, and from your own address where the relay refuses that; `own`: always from your own address, and forwarded reports too.",
             Takes::Word(&["ok", "own"]),
         ),
     ],

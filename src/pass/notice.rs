@@ -32,6 +32,8 @@ pub enum Cause {
     Undelivered(i64, usize),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
+    /// What is to go by this relay, program or account has waited for a day.
+    Waits(String),
     /// The clock of this machine may be wrong.
     ClockDoubted,
     /// A folder or mbox file cannot take messages.
@@ -59,6 +61,7 @@ impl Cause {
         let word = match self {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
+            Self::Waits(whose) => return format!("waits-{}", short_hash(whose)),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
             Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
             Self::ClockDoubted => "clock-doubted",
@@ -87,6 +90,7 @@ impl Cause {
         match self {
             Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses(_) => "a relay does not take mail",
+            Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
             Self::CannotLeave(_) => "mail that moved stands in two folders",
             Self::ClockDoubted => "the clock may be wrong",

@@ -41,6 +41,7 @@ mod program;
 mod proofs;
 mod queue;
 mod refilter;
+mod refusals;
 mod replies;
 mod rule_files;
 mod rules;

@@ -16,6 +16,7 @@ mod limits;
 mod outcome;
 mod relay;
 mod salvage;
+mod sender;
 mod shared;
 mod stop;
 mod turn;

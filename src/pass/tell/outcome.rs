@@ -21,6 +21,7 @@ impl Pass {
     pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
         self.told.remark(format!("{} waits: {cause}", row.telling));
         self.told.later += 1;
+        self.tell_of_wait(&row, &cause)?;
         if row.said != cause {
             row.said = cause;
             row.changed = self.world.now();
@@ -123,6 +124,7 @@ impl Pass {
             None if !self.world.is_time_plausible()? => Some(now.saturating_add(DOUBTED).unwrap_or(now)),
             next => next,
         };
+        self.tell_of_wait(&row, cause)?;
         match (next, original) {
             (Some(due), _) => {
                 row.due = due;
