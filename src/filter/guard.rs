@@ -13,7 +13,7 @@ use super::returned::is_about_a_forward;
 use super::run::Run;
 use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
-use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program};
+use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program, is_robot, unwrapped};
 
 /// An answered message is remembered for so long: no copy of it is under way longer.
 const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
@@ -69,9 +69,11 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
     let is_self = |address: &str| is_own(address) || address.to_lowercase() == delivered;
     let sender = message.envelope_sender().unwrap_or_default();
-    let is_known = answering.even.iter().any(|even| even.eq_ignore_ascii_case(sender));
+    let plain = unwrapped(sender);
+    let is_known = answering.even.iter().any(|even| even.eq_ignore_ascii_case(sender) || even.to_lowercase() == plain);
     let refused = by_sender(&message, &is_self, is_known)
         .or_else(|| by_header(&message, is_known))
+        .or_else(|| if is_known { None } else { by_reply_to(&message, &is_self) })
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
         .or_else(|| old::by_age(run, answering.max_age));
     let refused = match refused {
@@ -82,14 +84,14 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
         return Ok(Err(refused));
     }
     let to = message.envelope_sender().unwrap_or_default().to_owned();
-    let key = identity(&message, &canonical(&to));
+    let key = identity(&message, &unwrapped(&to));
     if run.asking.holds(Fact::Seen { handle: ANSWERED.to_owned(), key: key.clone() })? {
         return Ok(Err(Refusal { row: "A26", why: "this message was answered already".into() }));
     }
     if let Some(again_after) = answering.again_after {
         let now = run.asking.now().timestamp();
         let since = now.checked_sub(again_after).unwrap_or(jiff::Timestamp::MIN);
-        let fact = Fact::Answered { handle: answering.handle.to_owned(), sender: canonical(&to), since };
+        let fact = Fact::Answered { handle: answering.handle.to_owned(), sender: unwrapped(&to), since };
         if run.asking.holds(fact)? {
             return Ok(Err(Refusal { row: "A18", why: format!("{to} was answered already") }));
         }
@@ -114,8 +116,9 @@ fn identity(message: &Message, sender: &str) -> String {
     data_encoding::HEXLOWER.encode(&fingerprint(told_by))
 }
 
-/// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
-pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
+/// What would be said to an ordinary answer: the address that would be answered, or why none would. `personal`: by `vacation`,
+/// else by `reply`.
+pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<String, Refusal>, Break> {
     let answering = Answering {
         handle: "",
         addresses: &[],
@@ -123,7 +126,7 @@ pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>,
         max_age: MAX_AGE,
         even_old: false,
         again_after: None,
-        personal: true,
+        personal,
     };
     check(run, &answering)
 }
@@ -222,10 +225,12 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -
     if !is_address(sender) || !has_real_domain(address.domain()) {
         return refusal("A36", format!("the envelope sender {} cannot be answered", crate::clean::short(sender, 80)));
     }
-    if is_own(sender) {
+    // What forwarders and senders put around an address says nothing about whose it is.
+    let plain = Address { name: None, address: unwrapped(sender) };
+    if is_own(sender) || is_own(&plain.address) {
         return refusal("A17", "it comes from an own address");
     }
-    by_local_part(&address.local_part().to_lowercase(), is_known).or_else(|| {
+    by_local_part(plain.local_part(), is_known).or_else(|| {
         // Forged, or sent by a service in one's own name: whoever reads the answer is not the one who wrote.
         let is_own = message.addresses("From").any(|from| is_own(&from.address));
         is_own.then(|| refusal("A17", "it says that it comes from an own address")).flatten()
@@ -258,8 +263,31 @@ fn by_local_part(local: &str, is_known: bool) -> Option<Refusal> {
     None
 }
 
+/// Whoever wants answers somewhere else than at his own address says where: an answer to a robot or to a list is none to him.
+fn by_reply_to(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
+    let wanted: Vec<Address> = message.addresses("Reply-To").cloned().collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let is_robot =
+        |address: &Address| is_robot(address) || by_local_part(&address.local_part().to_lowercase(), false).is_some();
+    if wanted.iter().all(is_robot) {
+        return refusal("A12", format!("Reply-To is a program: {}", crate::clean::short(&wanted[0].address, 80)));
+    }
+    let is_sender = |address: &str| {
+        let envelope = message.envelope_sender().into_iter().map(str::to_owned);
+        let mut senders = message.addresses("From").map(|from| from.address.clone()).chain(envelope);
+        senders.any(|sender| sender.eq_ignore_ascii_case(address))
+    };
+    let is_list = |reply_to: &Address| {
+        let is_named = message.addresses("To").any(|to| to.address.eq_ignore_ascii_case(&reply_to.address));
+        is_named && !is_own(&reply_to.address) && !is_sender(&reply_to.address)
+    };
+    if wanted.iter().all(is_list) { refusal("A7", "Reply-To is where it was sent to, a list") } else { None }
+}
+
 /// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
-const LIST: [&str; 9] = [
+const LIST: [&str; 12] = [
     "List-Id",
     "List-Help",
     "List-Subscribe",
@@ -269,10 +297,13 @@ const LIST: [&str; 9] = [
     "List-Archive",
     "Mailing-List",
     "X-Mailing-List",
+    "X-BeenThere",
+    "X-Mailman-Version",
+    "X-ML-Name",
 ];
 
 /// Fields by which programs know their own answers.
-const LOOPS: [&str; 8] = [
+const LOOPS: [&str; 11] = [
     "X-Loop",
     "X-No-Loop",
     "X-Autoreply",
@@ -281,6 +312,9 @@ const LOOPS: [&str; 8] = [
     "X-Mail-Autoreply",
     "X-AutoReply-From",
     "X-Mailsluice-Notice",
+    "X-Autogenerated",
+    "X-FC-MachineGenerated",
+    "X-Cron-Env",
 ];
 
 /// Rows about what the header says.
@@ -354,49 +388,9 @@ fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refu
     if named || by_delivery { None } else { refusal("A14", "none of your addresses is in To, Cc or Bcc") }
 }
 
-/// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look
-/// like a new one: SRS0, SRS1 (libsrs; no RFC has them), BATV `prvs=`, `btv1==`.
-pub(super) fn canonical(sender: &str) -> String {
-    let lower = sender.to_lowercase();
-    let Some((local, domain)) = lower.rsplit_once('@') else { return lower };
-    if let Some(rest) = local.strip_prefix("srs0").and_then(|rest| rest.strip_prefix(['=', '+', '-'])) {
-        // hash=time=domain=local
-        let mut parts = rest.splitn(4, '=').skip(2);
-        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
-            return format!("{local}@{domain}");
-        }
-    }
-    if let Some((_, inner)) = local.strip_prefix("srs1").and_then(|rest| rest.split_once("==")) {
-        let mut parts = inner.splitn(4, '=').skip(2);
-        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
-            return format!("{local}@{domain}");
-        }
-    }
-    if let Some((_, local)) = local.strip_prefix("prvs=").and_then(|rest| rest.split_once('=')) {
-        return format!("{local}@{domain}");
-    }
-    if let Some((_, local)) = local.strip_prefix("btv1==").and_then(|rest| rest.split_once("==")) {
-        return format!("{local}@{domain}");
-    }
-    lower
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a25_tags_of_the_sender_are_unwrapped() {
-        for (tagged, plain) in [
-            ("Ann@X.example", "ann@x.example"),
-            ("SRS0=HHH=TT=x.example=ann@forwarder.example", "ann@x.example"),
-            ("SRS1=HHH=first.example==HHH=TT=x.example=ann@second.example", "ann@x.example"),
-            ("prvs=1234567890=ann@x.example", "ann@x.example"),
-            ("btv1==abc123==ann@x.example", "ann@x.example"),
-        ] {
-            assert_eq!(canonical(tagged), plain, "{tagged}");
-        }
-    }
 
     #[test]
     fn a4_a5_the_keyword_of_auto_submitted() {

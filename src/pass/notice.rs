@@ -34,6 +34,8 @@ pub enum Cause {
     RelayRefuses(String),
     /// What is to go by this relay, program or account has waited for a day.
     Waits(String),
+    /// A notification could not be shown on the desktop.
+    NoDesktop,
     /// The clock of this machine may be wrong.
     ClockDoubted,
     /// A folder or mbox file cannot take messages.
@@ -64,6 +66,7 @@ impl Cause {
             Self::Waits(whose) => return format!("waits-{}", short_hash(whose)),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
             Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
+            Self::NoDesktop => "no-desktop",
             Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
             Self::Doubtful => "doubtful",
@@ -93,6 +96,7 @@ impl Cause {
             Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
             Self::CannotLeave(_) => "mail that moved stands in two folders",
+            Self::NoDesktop => "a notification could not be shown",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
             Self::Doubtful => "a message did not come whole",

@@ -18,7 +18,7 @@ use crate::config::yaml::{Node, Value};
 use crate::decision::{
     EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
 };
-use crate::message::{Entity, NoEntity, parse_addresses};
+use crate::message::{Entity, NoEntity, parse_addresses, unwrapped};
 
 // What `vacation` and `reply` have in common.
 const FROM_KEY: KeyDoc =
@@ -95,7 +95,7 @@ const VACATION_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&VACAT
 pub(super) const VACATION: Word = Word::telling(
     (
         "vacation",
-        "Answer that you are away, each sender once in 7 days, never lists or robots: the text, or {text:, subject:, days:, …}. Filtering goes on.",
+        "Answer that you are away, each sender once in 7 days, never lists or robots; only what is addressed to an own address: the text, or {text:, subject:, days:, …}. Filtering goes on.",
         VACATION_TAKES,
     ),
     read_vacation,
@@ -105,7 +105,7 @@ const REPLY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KE
 pub(super) const REPLY: Word = Word::telling(
     (
         "reply",
-        "Answer from a template, never lists or robots: {text:, subject:, per:, …}. Filtering goes on.",
+        "Answer from a template, never lists or robots; whatever its rule matched: {text:, subject:, per:, …}. Filtering goes on.",
         REPLY_TAKES,
     ),
     read_reply,
@@ -325,7 +325,7 @@ impl Common {
 
     fn note_answer(&self, run: &mut Run<'_>, to: &str) -> Result<(), Break> {
         let at = run.asking.now().timestamp();
-        run.asking.write(Write::Answered { handle: self.handle.clone(), sender: guard::canonical(to), at })
+        run.asking.write(Write::Answered { handle: self.handle.clone(), sender: unwrapped(to), at })
     }
 }
 
@@ -406,7 +406,7 @@ impl Verb for Reply {
             subject,
             text,
             from: self.common.from.clone(),
-            sender: guard::canonical(&to),
+            sender: unwrapped(&to),
             to,
             envelope_from: self.common.envelope_from.clone(),
             form: self.common.form.clone(),

@@ -7,7 +7,7 @@ use super::outcome::{for_each, recipients};
 use super::stop::{stopped, unless_stopped};
 use super::{Item, Pass, fcc, sender, undelivered};
 use crate::clean;
-use crate::config::Relay;
+use crate::config::{Relay, RelayKind};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
@@ -34,6 +34,13 @@ impl Pass {
             };
             return self.wait(row, cause);
         };
+        if matches!(row.telling.way, Way::Lmtp(_)) != matches!(relay.kind, RelayKind::Lmtp(_)) {
+            let (name, way) = (clean::short(&relay.name, 40), row.telling.way.word());
+            return self.wait(
+                row,
+                format!("the relay `{name}` cannot carry `{way}`: LMTP servers take what `lmtp` hands over"),
+            );
+        }
         let relay = relay.clone();
         let Some(own) = self.relays.from(Some(&relay), &row.account).map(str::to_owned) else {
             return self.wait(row, "no address of your own is known; add `me:` to the config".to_owned());

@@ -105,6 +105,17 @@ pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow, cause:
     notify(shared, Cause::Waits(whose.to_owned()), text)
 }
 
+/// A notification that no desktop showed, once a day.
+pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &str) -> Result<()> {
+    let (title, said) = (clean::short(title, 200), clean::short(text, 500));
+    let cause = cause.trim_end_matches('.');
+    let text = format!(
+        "A notification could not be shown on the desktop: {cause}.\n\n{title}: {said}\n\nOther notifications of today are not \
+         named here. `notify: {{mail:}}`, `{{run:}}` and `{{webhook:}}` need no desktop."
+    );
+    notify(shared, Cause::NoDesktop, text)
+}
+
 /// A notice with no message beside it.
 fn notify(shared: &Shared, cause: Cause, text: String) -> Result<()> {
     let _alone = shared.filing();
