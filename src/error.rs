@@ -5,7 +5,7 @@
 //! operating system, of a config file) that caused it, already cleaned for a terminal.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -79,9 +79,9 @@ pub struct Error {
     said: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The folder or mbox file that it is about, and nothing else.
-    target: Option<PathBuf>,
+    target: Option<Box<Path>>,
     /// What the user can do about it.
-    helps: Option<String>,
+    helps: Option<Box<str>>,
 }
 
 /// The result of nearly everything here.
@@ -116,7 +116,7 @@ impl Error {
     /// Adds what the user can do about it.
     #[must_use]
     pub fn helped_by(mut self, what: impl Into<String>) -> Self {
-        self.helps = Some(what.into());
+        self.helps = Some(what.into().into_boxed_str());
         self
     }
 
@@ -166,7 +166,7 @@ impl Error {
     pub fn of_target(target: &Path, doing: impl Into<String>, source: std::io::Error) -> Self {
         let is_its_own = source.raw_os_error().is_some_and(|code| OF_A_TARGET.iter().any(|e| e.raw_os_error() == code));
         let is_its_own = is_its_own || source.kind() == std::io::ErrorKind::InvalidInput;
-        let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| target.to_owned());
+        let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| Box::from(target));
         Self { target, ..Self::disk(doing, source) }
     }
 

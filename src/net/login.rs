@@ -179,7 +179,7 @@ fn cure(text: &str, host: &str, token: bool, is_auth: bool) -> Option<&'static s
         return Some("an access token is good for about an hour, and for one mailbox and purpose");
     }
     let is_its = |end: &&str| host == **end || host.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
-    let by_host = BY_HOST.iter().find(|cure| cure.hosts.iter().any(|end| is_its(&end)));
+    let by_host = BY_HOST.iter().find(|cure| cure.hosts.iter().any(is_its));
     Some(by_host.map_or(ANY, |cure| cure.helps))
 }
 

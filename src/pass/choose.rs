@@ -51,6 +51,7 @@ pub async fn choose(
     let mut chooser =
         Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), not_let_go: 0 };
     let mut known = world.store.known(&listing.origin)?;
+    stood::note(world, owned, registered, &known, listing)?;
     let first_run = FirstRun { world, owned, account, registered };
     let recogniser = Recogniser { world, owned, account, registered };
     match recogniser.recognise(chooser.source, listing, &known).await? {
@@ -75,7 +76,6 @@ pub async fn choose(
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
     }
-    stood::note(world, owned, registered, &known, &listing.origin, &new)?;
     let new = first_run.wanted(chooser.source, &listing.origin, &known, new).await?;
     let wanted = chooser.select(&listing.origin, new).await?;
     let all = wanted.len() as u64;

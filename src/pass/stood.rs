@@ -4,14 +4,13 @@
 //! What the first run lists is noted by its number, whatever clocks and servers say of its date. What shows up later, in a
 //! folder that was not there then, is told by its date.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::World;
 use crate::error::Result;
-use crate::message::{Key, Origin};
+use crate::message::Key;
 use crate::safeguard::Safeguard;
+use crate::source::Listing;
 use crate::state::{Known, Mark, Owned, Registered, Registry, Remembered, is_possible};
 
 /// The clocks of servers are not ours: mail of the last hour before the first run is not old.
@@ -19,21 +18,22 @@ pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 /// So far a clock may be set back in the ordinary course of things.
 const SET_BACK: SignedDuration = SignedDuration::from_mins(10);
 
-/// Notes what a folder lists at the account's first run. A state that was made anew tells nobody of what is older than itself
+/// Notes what a folder lists at the account's first run, before anything else is noted of it: a crash must not make it look as
+/// if it had been looked at. A state that was made anew tells nobody of what is older than itself
 /// anyway, and what came since is new.
 pub(super) fn note(
     world: &World,
     owned: &Owned,
     registered: &Registered,
     known: &Known,
-    origin: &Arc<Origin>,
-    new: &[Vec<u8>],
+    listing: &Listing,
 ) -> Result<()> {
     if registered.was_looked_at || !known.is_first_time() || world.store.rebuilt().is_some() {
         return Ok(());
     }
     let stood = Remembered::unread(Mark::Stood, 0, world.now());
-    let marks: Vec<(Key, Remembered)> = new.iter().map(|id| (Key::new(origin, id.clone()), stood)).collect();
+    let ids = listing.ids.iter().cloned();
+    let marks: Vec<(Key, Remembered)> = ids.map(|id| (Key::new(&listing.origin, id), stood)).collect();
     world.store.mark(owned, &marks)
 }
 
