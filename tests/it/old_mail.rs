@@ -201,3 +201,19 @@ fn a32_a_first_run_that_could_not_log_in_is_none() {
     let rows = journal(&client);
     assert!(rows.len() == 1 && !rows[0].outcome.contains("redirect"), "{rows:#?}");
 }
+
+#[test]
+fn a32_explain_names_it_for_mail_of_an_account() {
+    let at = Timestamp::now().as_second() - 2 * 3600;
+    let (_mailbox, server) = with_mail(&[("INBOX", at)]);
+    let account = Account::imap(server.port()).top(&format!("{HEAD}  - {{do: {{redirect: phone@y.example}}}}\n"));
+    let (output, sandbox) = account.run();
+    assert_eq!(output.code, 0, "{output}");
+    let found = crate::support::maildir::Maildirs::at(sandbox.maildir()).delivered();
+    let file = sandbox.maildir().join("INBOX/new").join(&found[0].name);
+    let file = file.to_str().unwrap();
+    let explained = sandbox.run(&["--allow-root", "explain", "--account", "me", file]);
+    assert!(explained.stdout.contains("not forwarded: A32, the message stood on the server"), "{explained}");
+    let without = sandbox.run(&["--allow-root", "explain", file]);
+    assert!(without.stdout.contains("decision  redirect phone@y.example"), "{without}");
+}
