@@ -5,7 +5,7 @@
 //! operating system, of a config file) that caused it, already cleaned for a terminal.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::io::Errno;
 
@@ -79,7 +79,9 @@ pub struct Error {
     said: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     /// The folder or mbox file that it is about, and nothing else.
-    target: Option<PathBuf>,
+    target: Option<Box<Path>>,
+    /// What the user can do about it.
+    helps: Option<Box<str>>,
 }
 
 /// The result of nearly everything here.
@@ -88,7 +90,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure that may go away by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
-        Self { kind, permanence: Permanence::Transient, doing: doing.into(), said: None, source: None, target: None }
+        let (doing, permanence) = (doing.into(), Permanence::Transient);
+        Self { kind, permanence, doing, said: None, source: None, target: None, helps: None }
     }
 
     /// A failure that stays until somebody acts.
@@ -107,6 +110,13 @@ impl Error {
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn helped_by(mut self, what: impl Into<String>) -> Self {
+        self.helps = Some(what.into().into_boxed_str());
         self
     }
 
@@ -156,7 +166,7 @@ impl Error {
     pub fn of_target(target: &Path, doing: impl Into<String>, source: std::io::Error) -> Self {
         let is_its_own = source.raw_os_error().is_some_and(|code| OF_A_TARGET.iter().any(|e| e.raw_os_error() == code));
         let is_its_own = is_its_own || source.kind() == std::io::ErrorKind::InvalidInput;
-        let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| target.to_owned());
+        let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| Box::from(target));
         Self { target, ..Self::disk(doing, source) }
     }
 
@@ -199,7 +209,10 @@ impl fmt::Display for Error {
             write!(f, ": {}", clean::line(e.to_string().as_bytes()))?;
             cause = e.source();
         }
-        Ok(())
+        match &self.helps {
+            Some(helps) => write!(f, " ({helps})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -61,7 +61,8 @@ async fn fetch_owned(
     stop: &CancellationToken,
 ) -> Report {
     let (name, into) = (&job.account.name, job.account.into.clone());
-    let mut committer = Committer::new(world, &taken.owned, name, Arc::clone(&job.engine), into);
+    let first_run = taken.registered.first_run;
+    let mut committer = Committer::new(world, &taken.owned, name, Arc::clone(&job.engine), into).since(first_run);
     if let Err(error) = pass_over(world, job, taken, &mut committer, watch, stop).await {
         tell_if_only_the_user_can_help(&mut committer, &error);
         committer.report.errors.push(error);

@@ -62,6 +62,8 @@ pub enum Safeguard {
     TargetIsNotFetched,
     /// The sender is answered once.
     AnswerOnce,
+    /// Nobody is told of what stood on the server before the account's first run.
+    OldIsNotTold,
 }
 
 impl Safeguard {

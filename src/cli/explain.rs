@@ -13,7 +13,7 @@ use super::output::Output;
 use super::setup::{self, Setup};
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
+use crate::filter::{Engine, Refusal};
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 use crate::pass::{self, Explanation, World};
 
@@ -142,14 +142,32 @@ fn as_text(file: &Path, message: &Message, explained: &Explanation) -> String {
             );
         }
     }
-    text += &match &explained.answer {
-        Ok(to) => format!("  answers   an automatic reply would go to {}\n", clean::short(to, 100)),
-        Err(refusal) => format!("  answers   {}\n", clean::line(refusal.to_string().as_bytes())),
-    };
+    text += &format!("  answers   {}\n", clean::line(answers(explained).as_bytes()));
     for violation in message.violations() {
         text += &format!("  broken    {violation}\n");
     }
     text
+}
+
+/// What becomes of an answer: what was decided, or else what would be.
+fn answers(explained: &Explanation) -> String {
+    if let Ok(decision) = &explained.decision {
+        let told =
+            decision.tellings().find(|telling| telling.way.is_answer()).map(|telling| format!("as decided: {telling}"));
+        let refused = decision.notes.iter().find(|note| note.starts_with("no reply:"));
+        if let Some(decided) = told.or_else(|| refused.map(|note| format!("as decided: {note}"))) {
+            return decided;
+        }
+    }
+    match (&explained.vacation, &explained.reply) {
+        (Ok(to), _) => format!("an automatic reply would go to {}", clean::short(to, 100)),
+        (Err(refusal), Ok(to)) => format!(
+            "`reply` would go to {}, for it answers whatever its rule matched; `vacation` answers only what is addressed to an \
+             own address: {refusal}",
+            clean::short(to, 100)
+        ),
+        (Err(_), Err(refusal)) => refusal.to_string(),
+    }
 }
 
 fn as_json(file: &Path, message: &Message, explained: &Explanation) -> Value {
@@ -169,7 +187,15 @@ fn as_json(file: &Path, message: &Message, explained: &Explanation) -> Value {
         "subject": message.first("Subject"),
         "decision": decision,
         "trace": explained.trace.to_json(),
-        "answer": match &explained.answer { Ok(to) => json!({"to": to}), Err(refusal) => json!({"no_reply": refusal.row, "why": refusal.why}) },
+        "answer": answer(&explained.vacation),
+        "answers": {"vacation": answer(&explained.vacation), "reply": answer(&explained.reply)},
         "violations": message.violations().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
+}
+
+fn answer(asked: &std::result::Result<String, Refusal>) -> Value {
+    match asked {
+        Ok(to) => json!({"to": to}),
+        Err(refusal) => json!({"no_reply": refusal.row, "why": refusal.why}),
+    }
 }

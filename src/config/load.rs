@@ -222,6 +222,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
         relays: Some(names(document, "relays")),
+        lmtp_relays: lmtp_relays(document),
         has_default_relay: has_default_relay(document),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
@@ -244,10 +245,16 @@ fn has_default_relay(document: &Document) -> bool {
 }
 
 fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {
-    let known = names(document, "relays");
+    let (known, lmtp) = (names(document, "relays"), lmtp_relays(document));
     for node in entries(document, "accounts").iter().filter_map(|(_, section)| section.get("relay")) {
         reader::check_named(node, Named::RELAY, &known, problems);
+        relays::check_is_no_lmtp(node, &lmtp, problems);
     }
+}
+
+fn lmtp_relays(document: &Document) -> Vec<String> {
+    let relays = entries(document, "relays").iter();
+    relays.filter(|(_, section)| section.get("lmtp").is_some()).map(|(key, _)| key.text.clone()).collect()
 }
 
 fn names(document: &Document, section: &str) -> Vec<String> {

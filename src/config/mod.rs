@@ -37,6 +37,7 @@ pub use self::limits::Limits;
 pub use self::load::Examined;
 pub use self::maintenance::Maintenance;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
+pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
 pub use self::settings::Settings;
 
 use std::path::PathBuf;

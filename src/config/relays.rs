@@ -43,7 +43,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "null_sender",
-            "`ok` (default) or `own`: for relays that refuse `MAIL FROM:<>`, answers go out from your own address.",
+            "`ok` (default): answers go out with `MAIL FROM:<>`, and from your own address where the relay refuses that; `own`: always from your own address, and forwarded reports too.",
             Takes::Word(&["ok", "own"]),
         ),
     ],
@@ -144,6 +144,26 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     }
     let from = from.or_else(|| user.filter(|user| user.contains('@')));
     Some(Relay { name: key.text.clone(), kind, from, null_sender: null_sender.unwrap_or(true) })
+}
+
+/// An LMTP server takes mail for its own users: what is forwarded or answered cannot go there.
+pub(crate) fn check_is_no_lmtp(node: &Node, lmtp: &[String], problems: &mut Problems) {
+    if let Some(name) = node.as_text().filter(|name| lmtp.iter().any(|known| known == name)) {
+        let message =
+            format!("the relay `{}` is an LMTP server, which takes mail for its own users", clean::short(name, 60));
+        problems
+            .error(node.span, message)
+            .hint("name a relay with `smtp` or `sendmail`; an `lmtp` action hands mail to this one");
+    }
+}
+
+/// The reverse, for an `lmtp` action.
+pub(crate) fn check_is_lmtp(node: &Node, known: &[String], lmtp: &[String], problems: &mut Problems) {
+    let is_other = |name: &&str| known.iter().any(|one| one == name) && !lmtp.iter().any(|one| one == name);
+    if let Some(name) = node.as_text().filter(is_other) {
+        let message = format!("the relay `{}` is no LMTP server", clean::short(name, 60));
+        problems.error(node.span, message).hint("name a relay with `lmtp`, like `dovecot: {lmtp: /run/dovecot/lmtp}`");
+    }
 }
 
 /// `None` after a report; `Some(None)`: no login.

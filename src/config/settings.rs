@@ -19,6 +19,8 @@ pub struct Settings {
     pub lists: Vec<List>,
     /// The names of the relays; `None` where there is no config to name them.
     pub relays: Option<Vec<String>>,
+    /// The names of those relays that are LMTP servers.
+    pub lmtp_relays: Vec<String>,
     /// Whether a relay is taken where nobody names one: for some account at least.
     pub has_default_relay: bool,
     /// The names of the accounts that mail can be appended to; `None` as above.
@@ -27,6 +29,17 @@ pub struct Settings {
     pub limits: Limits,
     /// How long a script may run; the time in which a program answers it does not count. No key of the config.
     pub script_time: Duration,
+}
+
+impl Settings {
+    /// Whether the relay called `default`, or the only one, is an LMTP server.
+    pub fn is_default_lmtp(&self) -> bool {
+        let taken = match self.relays.as_deref() {
+            Some([only]) => only,
+            _ => "default",
+        };
+        self.lmtp_relays.iter().any(|name| name == taken)
+    }
 }
 
 impl Default for Settings {
@@ -38,6 +51,7 @@ impl Default for Settings {
             delimiters: "+".to_owned(),
             lists: Vec::new(),
             relays: None,
+            lmtp_relays: Vec::new(),
             has_default_relay: true,
             mailboxes: None,
             limits: Limits::default(),

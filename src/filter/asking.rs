@@ -173,6 +173,11 @@ impl<'a> Asking<'a> {
         self.facts.first_look()
     }
 
+    /// Whether the message stood on the server before the first run of its account.
+    pub(super) fn stood(&self) -> Result<bool, Break> {
+        Ok(self.facts.stood()?)
+    }
+
     /// Something the decision writes into the state.
     pub(super) fn write(&mut self, write: Write) -> Result<(), Break> {
         if self.writes.len() >= MAX_WRITES {

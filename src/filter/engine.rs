@@ -80,15 +80,17 @@ impl Engine {
         (decision, trace.unwrap_or_default())
     }
 
-    /// Whether an automatic answer to the message could go out: to whom, or why not. For explanations.
+    /// Whether an automatic answer to the message could go out, of `vacation` (`personal`) or of `reply`: to whom, or why
+    /// not. For explanations.
     pub fn would_answer(
         &self,
         message: &Arc<Message>,
         envelope: &Envelope,
         facts: &dyn Facts,
+        personal: bool,
     ) -> Result<String, Refusal> {
         let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, false));
-        guard::would_answer(&mut run)
+        guard::would_answer(&mut run, personal)
             .unwrap_or_else(|_| Err(Refusal { row: "state", why: "the state could not be read".into() }))
     }
 

@@ -30,6 +30,11 @@ pub trait Facts: Send + Sync {
         None
     }
 
+    /// Whether the message stood on the server before the first run of its account.
+    fn stood(&self) -> Result<bool, Unanswered> {
+        Ok(false)
+    }
+
     /// The entries of a list's file, lower-case; read again when it changed. `None` when it cannot be read now: then
     /// the entries read with the rules count.
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>>;

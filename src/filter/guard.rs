@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::asking::Break;
 use super::conditions::spam_verdict;
 use super::fingerprint::fingerprint;
+use super::old;
 use super::returned::is_about_a_forward;
 use super::run::Run;
 use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
-use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program};
+use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program, is_robot, unwrapped};
 
 /// An answered message is remembered for so long: no copy of it is under way longer.
 const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
@@ -30,6 +31,8 @@ pub(super) struct Answering<'a> {
     pub(super) even: &'a [String],
     /// Older mail is not answered.
     pub(super) max_age: Duration,
+    /// Also mail that stood on the server before the first run.
+    pub(super) even_old: bool,
     /// The same sender is answered again after this; `None`: always.
     pub(super) again_after: Option<Duration>,
     /// A personal responder must be addressed by name (RFC 5230 4.5); a service answers what arrives.
@@ -51,7 +54,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
+pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refusal> {
     Some(Refusal { row, why: why.into() })
 }
 
@@ -66,24 +69,29 @@ pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Resu
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
     let is_self = |address: &str| is_own(address) || address.to_lowercase() == delivered;
     let sender = message.envelope_sender().unwrap_or_default();
-    let is_known = answering.even.iter().any(|even| even.eq_ignore_ascii_case(sender));
+    let plain = unwrapped(sender);
+    let is_known = answering.even.iter().any(|even| even.eq_ignore_ascii_case(sender) || even.to_lowercase() == plain);
     let refused = by_sender(&message, &is_self, is_known)
         .or_else(|| by_header(&message, is_known))
+        .or_else(|| if is_known { None } else { by_reply_to(&message, &is_self) })
         .or_else(|| if answering.personal { by_recipient(&message, &is_own) } else { None })
-        .or_else(|| by_age(run, answering.max_age))
-        .or_else(|| by_first_look(run));
+        .or_else(|| old::by_age(run, answering.max_age));
+    let refused = match refused {
+        None if !answering.even_old => old::by_first_look(run)?,
+        refused => refused,
+    };
     if let Some(refused) = refused {
         return Ok(Err(refused));
     }
     let to = message.envelope_sender().unwrap_or_default().to_owned();
-    let key = identity(&message, &canonical(&to));
+    let key = identity(&message, &unwrapped(&to));
     if run.asking.holds(Fact::Seen { handle: ANSWERED.to_owned(), key: key.clone() })? {
         return Ok(Err(Refusal { row: "A26", why: "this message was answered already".into() }));
     }
     if let Some(again_after) = answering.again_after {
         let now = run.asking.now().timestamp();
         let since = now.checked_sub(again_after).unwrap_or(jiff::Timestamp::MIN);
-        let fact = Fact::Answered { handle: answering.handle.to_owned(), sender: canonical(&to), since };
+        let fact = Fact::Answered { handle: answering.handle.to_owned(), sender: unwrapped(&to), since };
         if run.asking.holds(fact)? {
             return Ok(Err(Refusal { row: "A18", why: format!("{to} was answered already") }));
         }
@@ -108,10 +116,18 @@ fn identity(message: &Message, sender: &str) -> String {
     data_encoding::HEXLOWER.encode(&fingerprint(told_by))
 }
 
-/// What would be said to an ordinary vacation answer: the address that would be answered, or why none would.
-pub(super) fn would_answer(run: &mut Run<'_>) -> Result<Result<String, Refusal>, Break> {
-    let answering =
-        Answering { handle: "", addresses: &[], even: &[], max_age: MAX_AGE, again_after: None, personal: true };
+/// What would be said to an ordinary answer: the address that would be answered, or why none would. `personal`: by `vacation`,
+/// else by `reply`.
+pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<String, Refusal>, Break> {
+    let answering = Answering {
+        handle: "",
+        addresses: &[],
+        even: &[],
+        max_age: MAX_AGE,
+        even_old: false,
+        again_after: None,
+        personal,
+    };
     check(run, &answering)
 }
 
@@ -127,15 +143,30 @@ pub(super) struct Forwarding<'a> {
     pub(super) to: &'a [String],
     /// Older mail is not forwarded.
     pub(super) max_age: Duration,
+    /// Mail that stood on the server before the first run is forwarded too.
+    pub(super) even_old: bool,
     /// Spam is forwarded too.
     pub(super) even_spam: bool,
 }
 
-/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail.
-pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
-    let Forwarding { to, max_age, even_spam } = *forwarding;
+/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail (row A32 as well).
+pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Result<Option<String>, Break> {
+    if let Some(why) = forbidden(run, forwarding) {
+        return Ok(Some(format!("not forwarded: {why}")));
+    }
+    if !forwarding.even_old && run.asking.stood()? {
+        let why = old::stood();
+        return Ok(Some(format!("not forwarded: {}, {}; `even_old: true` forwards such mail too", why.row, why.why)));
+    }
+    let by_age = old::by_age(run, forwarding.max_age);
+    Ok(by_age.map(|refusal| format!("not forwarded: {}, it is older than `max_age`", refusal.row)))
+}
+
+/// What forbids a forward of whatever age.
+fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
+    let Forwarding { to, even_spam, .. } = *forwarding;
     let message = run.asking.original();
-    let refused = |why: &str| Some(format!("not forwarded: {why}"));
+    let refused = |why: &str| Some(why.to_owned());
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
     if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
         return refused("it was forwarded from here before (a loop)");
@@ -160,23 +191,20 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Opt
     // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
     // own may have looked at it.
     let spam = if even_spam { None } else { spam_verdict(run.asking.message()) };
-    if let Some(why) = spam {
-        return refused(&format!("{why}; `even_spam: true` forwards such mail too"));
-    }
-    by_age(run, max_age).map(|_| "not forwarded: it is older than `max_age`".to_owned())
+    spam.map(|why| format!("{why}; `even_spam: true` forwards such mail too"))
 }
 
-/// A notification is about what is new.
-const NEW_FOR: Duration = Duration::from_secs(86_400);
-
-/// Why no notification goes out: about old mail, or the thousands of the first fetch; and by mail about a mail of a program,
-/// which may be another notification: that makes a loop (RFC 5436 2.7).
-pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Option<String> {
-    let by_loop = if by_mail { automatic(run.asking.original()) } else { None };
-    let by_time = || by_age(run, NEW_FOR).or_else(|| by_first_look(run)).map(|refusal| refusal.why);
-    by_loop
-        .map(|why| format!("not notified by mail: {why}"))
-        .or_else(|| by_time().map(|why| format!("not notified: {why}")))
+/// Why no notification goes out: about old mail; and by mail about a mail of a program, which may be another notification:
+/// that makes a loop (RFC 5436 2.7).
+pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Result<Option<String>, Break> {
+    if let Some(why) = automatic(run.asking.original()).filter(|_| by_mail) {
+        return Ok(Some(format!("not notified by mail: {why}")));
+    }
+    let refused = match old::by_age(run, old::NEW_FOR) {
+        Some(refusal) => Some(refusal),
+        None => old::by_first_look(run)?,
+    };
+    Ok(refused.map(|Refusal { row, why }| format!("not notified: {row}, {why}")))
 }
 
 /// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
@@ -197,10 +225,12 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -
     if !is_address(sender) || !has_real_domain(address.domain()) {
         return refusal("A36", format!("the envelope sender {} cannot be answered", crate::clean::short(sender, 80)));
     }
-    if is_own(sender) {
+    // What forwarders and senders put around an address says nothing about whose it is.
+    let plain = Address { name: None, address: unwrapped(sender) };
+    if is_own(sender) || is_own(&plain.address) {
         return refusal("A17", "it comes from an own address");
     }
-    by_local_part(&address.local_part().to_lowercase(), is_known).or_else(|| {
+    by_local_part(plain.local_part(), is_known).or_else(|| {
         // Forged, or sent by a service in one's own name: whoever reads the answer is not the one who wrote.
         let is_own = message.addresses("From").any(|from| is_own(&from.address));
         is_own.then(|| refusal("A17", "it says that it comes from an own address")).flatten()
@@ -233,8 +263,31 @@ fn by_local_part(local: &str, is_known: bool) -> Option<Refusal> {
     None
 }
 
+/// Whoever wants answers somewhere else than at his own address says where: an answer to a robot or to a list is none to him.
+fn by_reply_to(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
+    let wanted: Vec<Address> = message.addresses("Reply-To").cloned().collect();
+    if wanted.is_empty() {
+        return None;
+    }
+    let is_robot =
+        |address: &Address| is_robot(address) || by_local_part(&address.local_part().to_lowercase(), false).is_some();
+    if wanted.iter().all(is_robot) {
+        return refusal("A12", format!("Reply-To is a program: {}", crate::clean::short(&wanted[0].address, 80)));
+    }
+    let is_sender = |address: &str| {
+        let envelope = message.envelope_sender().into_iter().map(str::to_owned);
+        let mut senders = message.addresses("From").map(|from| from.address.clone()).chain(envelope);
+        senders.any(|sender| sender.eq_ignore_ascii_case(address))
+    };
+    let is_list = |reply_to: &Address| {
+        let is_named = message.addresses("To").any(|to| to.address.eq_ignore_ascii_case(&reply_to.address));
+        is_named && !is_own(&reply_to.address) && !is_sender(&reply_to.address)
+    };
+    if wanted.iter().all(is_list) { refusal("A7", "Reply-To is where it was sent to, a list") } else { None }
+}
+
 /// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
-const LIST: [&str; 9] = [
+const LIST: [&str; 12] = [
     "List-Id",
     "List-Help",
     "List-Subscribe",
@@ -244,10 +297,13 @@ const LIST: [&str; 9] = [
     "List-Archive",
     "Mailing-List",
     "X-Mailing-List",
+    "X-BeenThere",
+    "X-Mailman-Version",
+    "X-ML-Name",
 ];
 
 /// Fields by which programs know their own answers.
-const LOOPS: [&str; 8] = [
+const LOOPS: [&str; 11] = [
     "X-Loop",
     "X-No-Loop",
     "X-Autoreply",
@@ -256,6 +312,9 @@ const LOOPS: [&str; 8] = [
     "X-Mail-Autoreply",
     "X-AutoReply-From",
     "X-Mailsluice-Notice",
+    "X-Autogenerated",
+    "X-FC-MachineGenerated",
+    "X-Cron-Env",
 ];
 
 /// Rows about what the header says.
@@ -329,63 +388,9 @@ fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refu
     if named || by_delivery { None } else { refusal("A14", "none of your addresses is in To, Cc or Bcc") }
 }
 
-fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
-    let now = run.asking.now().timestamp();
-    let age = now.duration_since(run.asking.envelope.arrived);
-    let is_old = age > jiff::SignedDuration::try_from(max_age).unwrap_or(jiff::SignedDuration::MAX);
-    if is_old { refusal("A32", "the message is old") } else { None }
-}
-
-/// Whoever begins to use the program has answered his old mail, or does not want to any more.
-fn by_first_look(run: &Run<'_>) -> Option<Refusal> {
-    let first = run.asking.first_look()?;
-    let was_there = run.asking.envelope.arrived <= first;
-    if was_there { refusal("A32", "the message was there before the folder was first looked at") } else { None }
-}
-
-/// The sender as the history keeps it: lower-case, and with the tags unwrapped that make each message of one sender look
-/// like a new one: SRS0, SRS1 (libsrs; no RFC has them), BATV `prvs=`, `btv1==`.
-pub(super) fn canonical(sender: &str) -> String {
-    let lower = sender.to_lowercase();
-    let Some((local, domain)) = lower.rsplit_once('@') else { return lower };
-    if let Some(rest) = local.strip_prefix("srs0").and_then(|rest| rest.strip_prefix(['=', '+', '-'])) {
-        // hash=time=domain=local
-        let mut parts = rest.splitn(4, '=').skip(2);
-        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
-            return format!("{local}@{domain}");
-        }
-    }
-    if let Some((_, inner)) = local.strip_prefix("srs1").and_then(|rest| rest.split_once("==")) {
-        let mut parts = inner.splitn(4, '=').skip(2);
-        if let (Some(domain), Some(local)) = (parts.next(), parts.next()) {
-            return format!("{local}@{domain}");
-        }
-    }
-    if let Some((_, local)) = local.strip_prefix("prvs=").and_then(|rest| rest.split_once('=')) {
-        return format!("{local}@{domain}");
-    }
-    if let Some((_, local)) = local.strip_prefix("btv1==").and_then(|rest| rest.split_once("==")) {
-        return format!("{local}@{domain}");
-    }
-    lower
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a25_tags_of_the_sender_are_unwrapped() {
-        for (tagged, plain) in [
-            ("Ann@X.example", "ann@x.example"),
-            ("SRS0=HHH=TT=x.example=ann@forwarder.example", "ann@x.example"),
-            ("SRS1=HHH=first.example==HHH=TT=x.example=ann@second.example", "ann@x.example"),
-            ("prvs=1234567890=ann@x.example", "ann@x.example"),
-            ("btv1==abc123==ann@x.example", "ann@x.example"),
-        ] {
-            assert_eq!(canonical(tagged), plain, "{tagged}");
-        }
-    }
 
     #[test]
     fn a4_a5_the_keyword_of_auto_submitted() {

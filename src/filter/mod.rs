@@ -19,6 +19,7 @@ mod fingerprint;
 mod guard;
 mod lua;
 mod names;
+mod old;
 mod reachable;
 mod relay;
 mod returned;

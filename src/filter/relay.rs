@@ -3,12 +3,24 @@
 use super::compile::Compiler;
 use crate::config::reader::Named;
 use crate::config::yaml::{Node, Span};
+use crate::config::{check_is_lmtp, check_is_no_lmtp};
 
 impl Compiler<'_, '_> {
     /// The relay that an action names, which stands at `action`.
     pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
         self.check_relays(node.is_some(), action);
+        if let Some(node) = node {
+            check_is_no_lmtp(node, &self.shared.settings.lmtp_relays, &mut self.problems);
+        }
         self.relay(node)
+    }
+
+    /// The relay that an `lmtp` action names.
+    pub(super) fn lmtp_carrier(&mut self, node: &Node) -> Option<String> {
+        let settings = self.shared.settings;
+        let known = settings.relays.as_deref().unwrap_or_default();
+        check_is_lmtp(node, known, &settings.lmtp_relays, &mut self.problems);
+        self.relay(Some(node))
     }
 
     /// Says once what else the config needs before anything can leave: without it the outbox only fills.
@@ -27,6 +39,11 @@ impl Compiler<'_, '_> {
             (
                 "none of the relays is taken where nobody names one",
                 "call one `default`, or name one where an action takes `relay:`",
+            )
+        } else if !is_named && settings.is_default_lmtp() {
+            (
+                "the relay that is taken where nobody names one is an LMTP server, which takes mail for its own users",
+                "add one with `smtp` or `sendmail`, and call it `default`",
             )
         } else if settings.me.is_empty() {
             ("no address of yours is known to send this from", "add `me:` with your addresses to the config")

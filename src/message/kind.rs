@@ -1,6 +1,6 @@
 //! Whether a person wrote the message to people, or a program did.
 
-use super::{Field, Message};
+use super::{Address, Field, Message, unwrapped};
 
 /// What a message is, by its header alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,8 +64,52 @@ const ROBOTS: [&str; 15] = [
     "wwwdata",
 ];
 
-/// What stands anywhere in the local parts of programs that say so: `do-not-reply`, `drive-noreply`, `noreply-42`.
-const NO_REPLY: [&str; 2] = ["noreply", "donotreply"];
+/// What stands anywhere in the local parts of programs that say so, and in their names: `do-not-reply`, `drive-noreply`,
+/// `Bitte nicht antworten`. In English, German, French, Spanish, Chinese and Japanese; without what divides the words.
+const NO_REPLY: [&str; 42] = [
+    "noreply",
+    "donotreply",
+    "dontreply",
+    "sendonly",
+    "keineantwort",
+    "nichtantworten",
+    "nichtbeantworten",
+    "antwortunmöglich",
+    "nepasrepondre",
+    "nepasrépondre",
+    "nerepondezpas",
+    "nerépondezpas",
+    "pasdereponse",
+    "pasderéponse",
+    "sansreponse",
+    "sansréponse",
+    "noresponder",
+    "noresponda",
+    "norespondas",
+    "nocontestar",
+    "noconteste",
+    "sinrespuesta",
+    "qingwuhuifu",
+    "wuxuhuifu",
+    "buyaohuifu",
+    "请勿回复",
+    "請勿回覆",
+    "勿回复",
+    "请勿直接回复",
+    "無需回覆",
+    "无需回复",
+    "不要回复",
+    "自动回复",
+    "系统邮件",
+    "henshinfuyo",
+    "henshinfuka",
+    "soushinsenyo",
+    "返信不要",
+    "返信不可",
+    "返信しないで",
+    "送信専用",
+    "自動送信",
+];
 
 /// Beginnings and ends of local parts of programs: `owner-list`, `list-request`, `bounce+x`.
 const ROBOT_STARTS: [&str; 5] = ["owner-", "bounce-", "bounces-", "bounce+", "bounces+"];
@@ -122,9 +166,10 @@ impl Message {
             || self.is_from_program()
     }
 
-    /// Whether the local part of a sender, in the envelope or in From and Sender, is that of a program.
+    /// Whether the local part of a sender, in the envelope or in From and Sender, is that of a program, or the name says so.
     pub fn is_from_program(&self) -> bool {
         self.senders().any(|local| is_program(&local))
+            || ["From", "Sender"].iter().flat_map(|name| self.addresses(name)).any(says_so)
     }
 
     /// A report by a program about another message (RFC 6522), in whichever of several Content-Type fields.
@@ -165,9 +210,13 @@ impl Message {
 
     /// The local parts of those who say they sent it, in lower case.
     fn senders(&self) -> impl Iterator<Item = String> {
-        let envelope = self.envelope_sender().map(|sender| sender.rsplit_once('@').map_or(sender, |(local, _)| local));
+        let envelope = self.envelope_sender().map(unwrapped);
+        let envelope = envelope.map(|sender| match sender.rsplit_once('@') {
+            Some((local, _)) => local.to_owned(),
+            None => sender,
+        });
         let written = ["From", "Sender"].iter().flat_map(|name| self.addresses(name)).map(|a| a.local_part());
-        written.chain(envelope).map(str::to_lowercase)
+        written.map(str::to_lowercase).chain(envelope)
     }
 }
 
@@ -192,6 +241,18 @@ pub fn is_program(local: &str) -> bool {
         || ROBOT_ENDS.iter().any(|end| local.ends_with(end))
         || ROBOTS.contains(&plain.as_str())
         || NO_REPLY.iter().any(|word| plain.contains(word))
+}
+
+/// Whether an address is that of a program, by its local part or its name.
+pub fn is_robot(address: &Address) -> bool {
+    is_program(&address.local_part().to_lowercase()) || says_so(address)
+}
+
+/// Whether the name beside an address says that nobody reads answers.
+fn says_so(address: &Address) -> bool {
+    let name = address.name.as_deref().unwrap_or_default().to_lowercase();
+    let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    NO_REPLY.iter().any(|words| letters.contains(words))
 }
 
 fn is_bouncer(local: String) -> bool {
@@ -226,6 +287,8 @@ mod tests {
             "X-Auto-Response-Suppress: None",
             "From: postmaster@example.org\nSubject: lunch?",
             "From: Noreen <noreen@example.org>\nReturn-Path: <noreen@example.org>",
+            "From: Wu Huifu <wuhuifu@example.org>",
+            "Return-Path: <prvs=1234567890=ann@example.org>",
             "Precedence: first-class",
         ] {
             assert_eq!(kind(head), Kind::Personal, "{head}");
@@ -245,6 +308,15 @@ mod tests {
             "X-Loop: x",
             "From: do_not-reply@example.org",
             "From: \"Cron Daemon\" <root@host.example>",
+            "From: Bitte nicht antworten <service@example.org>",
+            "From: keine.antwort@example.org",
+            "From: ne-pas-repondre@example.org",
+            "From: =?utf-8?Q?Ne_pas_r=C3=A9pondre?= <service@example.org>",
+            "From: no_responder@example.org",
+            "From: =?utf-8?B?6K+35Yu/5Zue5aSN?= <service@example.org>",
+            "From: =?utf-8?B?77yI6YCB5L+h5bCC55So77yJ?= <info@example.org>",
+            "From: soushin-senyo@example.org",
+            "Return-Path: <SRS0=HH=TT=example.org=no-reply@forwarder.example>",
             "From: ann@example.org\nReturn-Path: <list-request@example.org>",
             "Sender: owner-list@example.org",
             "Return-Path: <>\nAuto-Submitted: auto-replied\nFrom: ann@example.org",

@@ -21,6 +21,7 @@ mod mime;
 mod params;
 mod part;
 mod route;
+mod sender;
 mod text;
 mod transfer;
 mod utf7;
@@ -40,12 +41,13 @@ pub use key::{
     DELIVERED, DeliveryName, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN,
     SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
 };
-pub use kind::{Kind, is_program};
+pub use kind::{Kind, is_program, is_robot};
 pub use line_ends::{ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;
 pub use route::MAX_THREAD_IDS;
+pub use sender::unwrapped;
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 

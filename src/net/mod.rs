@@ -3,6 +3,7 @@
 
 mod connect;
 mod lines;
+pub mod login;
 mod pace;
 pub mod sasl;
 mod scram;

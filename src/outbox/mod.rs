@@ -19,6 +19,7 @@
 
 pub mod address;
 pub mod compose;
+pub mod refusal;
 pub mod relay;
 pub mod retry;
 pub mod sendmail;

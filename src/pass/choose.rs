@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::first::FirstRun;
 use super::identity::{Stands, stands};
 use super::recognise::{Recognised, Recogniser};
-use super::{Notice, World};
+use super::{Notice, World, stood};
 use crate::config::{Account, Protocol};
 use crate::error::Result;
 use crate::message::{Key, Origin};
@@ -48,6 +48,7 @@ pub async fn choose(
 ) -> Result<Choice> {
     let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
     let mut known = world.store.known(&listing.origin)?;
+    stood::note(world, owned, registered, &known, listing)?;
     let first_run = FirstRun { world, owned, account, registered };
     let recogniser = Recogniser { world, owned, account, registered };
     match recogniser.recognise(chooser.source, listing, &known).await? {
@@ -105,7 +106,7 @@ impl Chooser<'_> {
                 | Mark::Doubtful
                 | Mark::Replaced
                 | Mark::NotLetGo => false,
-                Mark::Again => true,
+                Mark::Again | Mark::Stood => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },

@@ -39,6 +39,8 @@ pub struct Committer {
     into: Template,
     /// When the open folder was looked at for the first time.
     pub(super) first_look: Option<Timestamp>,
+    /// The first run of the account; `None`: its messages come from no server.
+    pub(super) first_run: Option<Timestamp>,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
@@ -59,11 +61,18 @@ impl Committer {
             engine,
             into,
             first_look: None,
+            first_run: None,
             attempts: HashMap::new(),
             done: Vec::new(),
             refused: Refused::default(),
             report: Report::of(account),
         }
+    }
+
+    /// Messages come from an account that began then.
+    #[must_use]
+    pub fn since(self, first_run: Timestamp) -> Self {
+        Self { first_run: Some(first_run), ..self }
     }
 
     /// Hands everything over to the thread that commits; what stays is empty.

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use super::commit::Committer;
 use super::facts::WorldFacts;
 use super::plan::{Decided, writes};
+use super::stood::Came;
 use super::untold::untold;
 use super::{Cause, Notice, World};
 use crate::clean;
@@ -99,7 +100,10 @@ impl Committer {
             return Ok(Verdict::Decided(decision));
         }
         self.world.store.deciding(&self.owned, Some(&envelope.key))?;
-        let facts = WorldFacts { world: &self.world, earlier, first_look: self.first_look, programs: true, at: None };
+        let (key, arrived) = (&envelope.key, envelope.arrived);
+        let came = self.first_run.map(|first_run| Came { key, arrived, first_run });
+        let first_look = self.first_look;
+        let facts = WorldFacts { world: &self.world, earlier, first_look, came, programs: true, at: None };
         // A rule cannot panic by itself; a library under it might.
         let seen = self.as_seen(envelope);
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));

@@ -6,6 +6,7 @@ use jiff::Zoned;
 
 use super::World;
 use super::facts::WorldFacts;
+use super::stood::{self, Came};
 use crate::decision::{Decision, Deferral};
 use crate::filter::{Engine, Refusal, Trace};
 use crate::message::{Envelope, Message};
@@ -17,8 +18,10 @@ pub struct Explanation {
     pub decision: Result<Decision, Deferral>,
     /// Every step.
     pub trace: Trace,
-    /// The address that an automatic answer would go to, or why none would go out.
-    pub answer: Result<String, Refusal>,
+    /// The address that a `vacation` would answer, or why it would not: it answers only what is addressed to an own address.
+    pub vacation: Result<String, Refusal>,
+    /// The same of a `reply`, which answers whatever its rule matched.
+    pub reply: Result<String, Refusal>,
 }
 
 /// Asks the rules, at another time than now if one is given. Programs are started only with `run_programs`; else the
@@ -31,8 +34,13 @@ pub fn explain(
     run_programs: bool,
     at: Option<Zoned>,
 ) -> Explanation {
-    let facts = WorldFacts { world, earlier: &[], first_look: None, programs: run_programs, at };
+    let (key, arrived) = (&envelope.key, envelope.arrived);
+    // Where the state cannot be read now, the rules are shown all the same.
+    let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
+    let came = first_run.map(|first_run| Came { key, arrived, first_run });
+    let facts = WorldFacts { world, earlier: &[], first_look: None, came, programs: run_programs, at };
     let (decision, trace) = engine.explain(message, envelope, &facts);
-    let answer = engine.would_answer(message, envelope, &facts);
-    Explanation { decision, trace, answer }
+    let vacation = engine.would_answer(message, envelope, &facts, true);
+    let reply = engine.would_answer(message, envelope, &facts, false);
+    Explanation { decision, trace, vacation, reply }
 }

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::World;
+use super::stood::{Came, is_believed};
 use crate::decision::{Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Unanswered};
 use crate::message::Message;
@@ -20,6 +21,8 @@ pub(super) struct WorldFacts<'a> {
     pub(super) earlier: &'a [Write],
     /// When the folder was looked at for the first time.
     pub(super) first_look: Option<Timestamp>,
+    /// The message, where it comes from an account.
+    pub(super) came: Option<Came<'a>>,
     /// Whether programs are started.
     pub(super) programs: bool,
     /// Another time than the present.
@@ -44,7 +47,13 @@ impl Facts for WorldFacts<'_> {
     }
 
     fn first_look(&self) -> Option<Timestamp> {
-        self.first_look
+        // A clock that was ahead then must not make all mail old now.
+        self.first_look.filter(|at| is_believed(self.world, *at).unwrap_or(true))
+    }
+
+    fn stood(&self) -> Result<bool, Unanswered> {
+        let stood = self.came.map_or(Ok(false), |came| came.stood(self.world));
+        stood.map_err(|e| Unanswered(e.to_string()))
     }
 
     fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::World;
+use super::stood::CLOCKS_DIFFER;
 use crate::config::{Account, First, Protocol};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 use crate::source::{Details, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
-
-/// The clocks of servers are not ours: mail of the last hour before the first run is not old.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
 
 /// Leaves out what is older than the account's `first` says.
 pub(super) struct FirstRun<'a> {

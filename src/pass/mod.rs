@@ -30,6 +30,7 @@ mod rescue;
 mod resume;
 mod settle;
 mod standing;
+mod stood;
 mod stuck;
 mod submit;
 mod targets;

@@ -115,7 +115,7 @@ fn write(world: &World, marker: &Marker) -> Result<()> {
 
 /// Puts the accounts of the state into the marker, where they outlive the state.
 pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
-    let as_marked = |account: Registered| Registered { moved: None, is_new: false, ..account };
+    let as_marked = |account: Registered| Registered { moved: None, is_new: false, was_looked_at: false, ..account };
     let are_noted = || -> Result<bool> {
         let accounts: Vec<Registered> = world.store.accounts()?.into_iter().map(as_marked).collect();
         Ok(marker(world)?.is_some_and(|marker| marker.accounts == accounts))

@@ -32,6 +32,10 @@ pub enum Cause {
     Undelivered(i64, usize),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
+    /// What is to go by this relay, program or account has waited for a day.
+    Waits(String),
+    /// A notification could not be shown on the desktop.
+    NoDesktop,
     /// The clock of this machine may be wrong.
     ClockDoubted,
     /// A folder or mbox file cannot take messages.
@@ -61,9 +65,11 @@ impl Cause {
         let word = match self {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
+            Self::Waits(whose) => return format!("waits-{}", short_hash(whose)),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
             Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
             Self::NotDone => "not-done",
+            Self::NoDesktop => "no-desktop",
             Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
             Self::Doubtful => "doubtful",
@@ -90,9 +96,11 @@ impl Cause {
         match self {
             Self::Undelivered(..) => "a message could not be sent on",
             Self::RelayRefuses(_) => "a relay does not take mail",
+            Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
             Self::CannotLeave(_) => "mail that moved stands in two folders",
             Self::NotDone => "something is not done on the server",
+            Self::NoDesktop => "a notification could not be shown",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
             Self::Doubtful => "a message did not come whole",

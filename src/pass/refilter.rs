@@ -213,7 +213,8 @@ impl Refilter<'_> {
     }
 
     fn facts(&self) -> WorldFacts<'_> {
-        WorldFacts { world: self.world, earlier: &[], first_look: None, programs: self.run_programs, at: None }
+        let programs = self.run_programs;
+        WorldFacts { world: self.world, earlier: &[], first_look: None, came: None, programs, at: None }
     }
 
     fn look_at(&self, listed: &Listed, file: &str, facts: &Memory<'_>) -> Result<Found> {

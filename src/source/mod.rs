@@ -8,7 +8,6 @@
 mod arrival;
 mod batch;
 pub mod imap;
-mod login;
 mod outlet;
 pub mod pop3;
 mod settled;
@@ -28,7 +27,6 @@ use jiff::Timestamp;
 use self::arrival::arrival;
 use self::batch::{announced, batches, most_of};
 use self::imap::ImapSource;
-use self::login::login_refused;
 use self::pop3::Pop3Source;
 use crate::config::{Account, Protocol, Retention, Select};
 use crate::error::{Error, Result};

@@ -10,6 +10,9 @@ use crate::safeguard::Safeguard;
 type Sql<T> = rusqlite::Result<T>;
 
 const COLUMNS: &str = "space, label, identity, first_run, moved";
+/// The last column is asked of the folders.
+const WITH_FOLDERS: &str = "space, label, identity, first_run, moved,
+    EXISTS (SELECT 1 FROM first_look WHERE first_look.account = account.space)";
 
 fn registered(row: &Row<'_>) -> Sql<Registered> {
     let first_run = time(row.get(3)?);
@@ -20,19 +23,20 @@ fn registered(row: &Row<'_>) -> Sql<Registered> {
         first_run,
         moved: row.get::<_, Option<i64>>(4)?.map(time),
         is_new: false,
+        was_looked_at: row.get(5)?,
     })
 }
 
 /// The account with this label and this identity.
 pub(super) fn unchanged(db: &Connection, label: &str, identity: &str) -> Sql<Option<Registered>> {
-    db.prepare_cached(&format!("SELECT {COLUMNS} FROM account WHERE label = ?1 AND identity = ?2"))?
+    db.prepare_cached(&format!("SELECT {WITH_FOLDERS} FROM account WHERE label = ?1 AND identity = ?2"))?
         .query_row([label, identity], registered)
         .optional()
 }
 
 /// All of them.
 pub(super) fn all(db: &Connection) -> Sql<Vec<Registered>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM account ORDER BY space"))?;
+    let mut query = db.prepare_cached(&format!("SELECT {WITH_FOLDERS} FROM account ORDER BY space"))?;
     query.query_map([], registered)?.collect()
 }
 
@@ -62,7 +66,7 @@ pub(super) fn register(tx: &Transaction<'_>, label: &str, identity: &str, now: T
 }
 
 fn by(tx: &Transaction<'_>, column: &str, value: &str) -> Sql<Option<Registered>> {
-    tx.query_row(&format!("SELECT {COLUMNS} FROM account WHERE {column} = ?1"), [value], registered).optional()
+    tx.query_row(&format!("SELECT {WITH_FOLDERS} FROM account WHERE {column} = ?1"), [value], registered).optional()
 }
 
 /// The port is part of an identity only where another account needs it.
@@ -99,6 +103,7 @@ fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> S
         first_run,
         moved: None,
         is_new: earlier.is_none(),
+        was_looked_at: earlier.is_some(),
     })
 }
 

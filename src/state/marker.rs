@@ -92,6 +92,7 @@ fn account_line(line: &str) -> Option<Registered> {
         label: unescape(words.next()?),
         moved: None,
         is_new: false,
+        was_looked_at: false,
     })
 }
 
@@ -126,6 +127,7 @@ mod tests {
             first_run: Timestamp::from_second(1_700_000_000).unwrap(),
             moved: None,
             is_new: false,
+            was_looked_at: false,
         });
         assert_eq!(Marker::parse(&marker.text()), Some(marker.clone()));
         assert_eq!(Marker::parse("root short\n"), None);

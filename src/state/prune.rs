@@ -55,7 +55,7 @@ fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
         let date = format!("UPDATE {table} SET {column} = ?1 WHERE {column} < ?2");
         tx.execute(&date, [now.as_second(), EARLIEST])?;
     }
-    tx.execute("UPDATE seen SET at = ?1 WHERE at < ?2 AND mark IN (0, 3)", [now.as_second(), EARLIEST]).map(drop)
+    tx.execute("UPDATE seen SET at = ?1 WHERE at < ?2 AND mark IN (0, 3, 10)", [now.as_second(), EARLIEST]).map(drop)
 }
 
 /// Discarded mail that is too old or too much. What still has to be told keeps its bytes.

@@ -68,6 +68,8 @@ pub struct Registered {
     pub moved: Option<Timestamp>,
     /// It was not known until just now.
     pub is_new: bool,
+    /// A folder of it was looked at before.
+    pub was_looked_at: bool,
 }
 
 impl Registry for SqliteStore {

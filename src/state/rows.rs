@@ -217,6 +217,9 @@ fn trouble_of(number: i64) -> Trouble {
     }
 }
 
+/// [`Mark::Stood`].
+pub(super) const STOOD: i64 = 11;
+
 fn mark_number(mark: Mark) -> i64 {
     match mark {
         Mark::Here => 0,
@@ -230,6 +233,7 @@ fn mark_number(mark: Mark) -> i64 {
         Mark::Redressed => 6,
         Mark::Doubtful => 7,
         Mark::Copied => 10,
+        Mark::Stood => STOOD,
     }
 }
 
@@ -245,6 +249,7 @@ fn mark_of(number: i64) -> Mark {
         6 => Mark::Redressed,
         10 => Mark::Copied,
         7 => Mark::Doubtful,
+        STOOD => Mark::Stood,
         _ => Mark::Here,
     }
 }

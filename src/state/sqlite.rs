@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use super::in_use::InUse;
 use super::rows::{
-    Origins, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets, time,
-    trouble_number,
+    Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
+    time, trouble_number,
 };
 use super::slots::Slots;
 use super::water::Water;
@@ -172,9 +172,9 @@ impl Store for SqliteStore {
         let (keys, first_time) = self.read("reading which messages are known", |db| {
             let mut query = db.prepare_cached(
                 "SELECT id, mark, announced, head_hash, at, dress FROM seen JOIN origin USING (origin)
-                 WHERE account = ?1 AND folder = ?2 AND generation = ?3",
+                 WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND mark <> ?4",
             )?;
-            let rows = query.query_map(params![origin.account, origin.folder, origin.generation], |row| {
+            let rows = query.query_map(params![origin.account, origin.folder, origin.generation, STOOD], |row| {
                 Ok((row.get(0)?, remembered(row, 1)?))
             })?;
             let keys = rows.collect::<Sql<HashMap<_, _>>>()?;
@@ -202,9 +202,10 @@ impl Store for SqliteStore {
         let generations = self.read("reading earlier generations", |db| {
             let mut query = db.prepare_cached(
                 "SELECT generation FROM origin WHERE account = ?1 AND folder = ?2 AND generation <> ?3
-                 AND EXISTS (SELECT 1 FROM seen WHERE seen.origin = origin.origin) ORDER BY origin DESC",
+                 AND EXISTS (SELECT 1 FROM seen WHERE seen.origin = origin.origin AND mark <> ?4) ORDER BY origin DESC",
             )?;
-            let rows = query.query_map(params![origin.account, origin.folder, origin.generation], |row| row.get(0))?;
+            let asked = params![origin.account, origin.folder, origin.generation, STOOD];
+            let rows = query.query_map(asked, |row| row.get(0))?;
             rows.collect::<Sql<Vec<u32>>>()
         })?;
         Ok(generations.into_iter().map(|generation| Arc::new(Origin { generation, ..origin.clone() })).collect())
@@ -385,7 +386,7 @@ impl Store for SqliteStore {
             db.prepare_cached(
                 // Also those whose copy on the server was deleted.
                 "SELECT 1 FROM seen JOIN origin USING (origin)
-                 WHERE account = ?1 AND mark IN (0, 3, 6, 9) AND head_hash = ?2",
+                 WHERE account = ?1 AND mark IN (0, 3, 6, 9, 10) AND head_hash = ?2",
             )?
             .exists(params![account, head_hash])
         })

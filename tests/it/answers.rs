@@ -706,3 +706,33 @@ fn a_limit_is_given_as_a_rate() {
         assert!(yaml_with(&rule(bad), &settings()).is_err(), "{bad}");
     }
 }
+
+/// `explain` contradicted itself: "no reply: A14" below a decision that replies.
+#[test]
+fn n_8_r12_what_explain_says_of_answers_is_what_was_decided() {
+    let to_another = mail(1, "hi").replace("To: me@home.example", "To: other@y.example");
+    let to_me = mail(1, "hi");
+    let words = [
+        "`reply` would go to ann@far.example, for it answers whatever its rule matched",
+        "`vacation` answers only what is addressed to an own address: no reply: A14",
+    ];
+    for (action, message, says) in [
+        ("{reply: thanks}", &to_another, vec!["answers   as decided: reply ann@far.example"]),
+        ("{vacation: away}", &to_another, vec!["answers   as decided: no reply: A14"]),
+        ("{vacation: away}", &to_me, vec!["answers   as decided: vacation ann@far.example"]),
+        ("keep", &to_another, words.to_vec()),
+        ("keep", &to_me, vec!["answers   an automatic reply would go to ann@far.example"]),
+    ] {
+        let user = User::without_relay(&format!("  - {{name: answer, do: {action}}}"));
+        let file = user.sandbox.write("one.eml", message);
+        let output = user.sandbox.run(&["--allow-root", "explain", file.to_str().unwrap()]);
+        assert!(says.iter().all(|words| output.stdout.contains(words)), "{action}: {output}");
+    }
+    // The same words in the documentation.
+    for file in ["docs/sending.md", "docs/rules.md"] {
+        let text = std::fs::read_to_string(file).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        for words in ["answers whatever its rule matched", "answers only what is addressed to an own address"] {
+            assert!(text.contains(words), "{file}: {words}");
+        }
+    }
+}

@@ -147,6 +147,22 @@ fn collect_references(value: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
+/// `log` and `explain` name the rows; whoever looks one up finds it.
+#[test]
+fn every_reason_against_an_answer_is_explained() {
+    let table = fs::read_to_string("docs/sending.md").unwrap();
+    let rows: String = table.lines().filter(|line| line.starts_with("| A")).collect();
+    let mut reasons = 0;
+    for file in ["src/filter/guard.rs", "src/filter/old.rs"] {
+        for word in fs::read_to_string(file).unwrap().split('"') {
+            let is_row = word.strip_prefix('A').is_some_and(|rest| rest.parse::<u8>().is_ok());
+            reasons += usize::from(is_row);
+            assert!(!is_row || rows.contains(&format!(" {word} ")) || rows.contains(&format!(" {word},")), "{word}");
+        }
+    }
+    assert!(reasons > 15, "{reasons}");
+}
+
 /// The last column of `docs/claims.md` names tests: `module::name`.
 #[test]
 fn every_claim_names_tests_that_exist() {

@@ -163,8 +163,8 @@ fn telling() {
     decides("act.notify('hello')", "notify desktop, keep");
     decides("act.notify('hello', {mail = 'me@phone.example'})", "notify me@phone.example, keep");
     fails("act.notify('hello', {mail = m.from.addr})", "a message cannot choose where it goes");
-    decides("act.lmtp{to = 'me@example.com'}", "lmtp me@example.com");
-    fails("act.lmtp{to = 'me'}", "me has no domain, and is no parameter of this script");
+    decides("act.lmtp{to = 'me@example.com', relay = 'dovecot'}", "lmtp me@example.com");
+    fails("act.lmtp{to = 'me', relay = 'dovecot'}", "me has no domain, and is no parameter of this script");
     fails("act.redirect(m.from.addr)", "a message cannot choose where it goes");
     fails("act.reply{template = 'x.txt'}", "a script has no templates");
 }

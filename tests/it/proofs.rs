@@ -189,7 +189,7 @@ fn rebuild_takes_a_root_that_was_emptied_on_purpose() {
 
 const TOLD: &str = "me: [me@example.com]
 rules:
-  - {if: {subject: number 1}, do: [{redirect: you@far.example}]}
+  - {if: {subject: number 1}, do: [{redirect: {to: you@far.example, even_old: true}}]}
   - {if: {subject: number 2}, do: discard}";
 
 fn told_and_discarded() -> (Mailbox, ImapServer, Client) {
@@ -242,7 +242,7 @@ fn what_was_to_be_told_before_the_clock_was_set_is_not_too_old() {
 fn what_was_told_and_its_file_not_removed_is_no_only_copy() {
     let (mailbox, _) = filled(1);
     let (_server, client) = imap(&mailbox);
-    let rules = "rules: [{do: [{redirect: {to: you@far.example, copy: true}}]}]";
+    let rules = "rules: [{do: [{redirect: {to: you@far.example, copy: true, even_old: true}}]}]";
     let client = with(client, |account| account.with("retention: delete").top(rules));
     client.fetch_well();
     assert_eq!(mailbox.count("INBOX"), 0);
@@ -369,7 +369,7 @@ fn a_database_that_is_put_back_beside_the_log_of_a_newer_one_is_not_used() {
 fn r_f9_an_older_database_tells_nobody_again() {
     let (mailbox, _) = filled(0);
     let (_server, client) = imap(&mailbox);
-    let rules = "me: [me@example.com]\nrules: [{do: [{redirect: {to: you@far.example, copy: true}}]}]";
+    let rules = "me: [me@example.com]\nrules: [{do: [{redirect: {to: you@far.example, copy: true, even_old: true}}]}]";
     let client = with(client, |account| account.top(rules));
     client.fetch_well();
     let backup = back_up(&client);

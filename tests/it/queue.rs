@@ -226,7 +226,7 @@ fn what_was_fetched_and_waits_survives_the_loss_of_the_state() {
     let mailbox = mailbox();
     mailbox.add("INBOX", mail(1, "hi"));
     let server = ImapServer::start(&mailbox, ImapOptions::default());
-    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let user = User::without_relay("  - {name: forward, do: {redirect: {to: you@far.example, even_old: true}}}");
     let account = Account::imap(server.port()).with("retention: delete");
     user.config(&format!("accounts:\n{}", account.entry("me")));
     (0..2).for_each(|_| _ = user.sandbox.run(&["--allow-root", "fetch"]));
@@ -245,8 +245,8 @@ fn rows_of_a_relay_that_rests_hold_up_no_other_relay() {
     let dead = SmtpServer::start(SmtpOptions::default().reply("MAIL", "421 later"));
     let alive = SmtpServer::start(SmtpOptions::default());
     let user = User::without_relay(
-        "  - {name: dead, if: {subject: dead}, do: {redirect: {to: you@far.example, relay: dead}}}\n  \
-         - {name: alive, do: {redirect: you@far.example}}",
+        "  - {name: dead, if: {subject: dead}, do: {redirect: {to: you@far.example, relay: dead, even_old: true}}}\n  \
+         - {name: alive, do: {redirect: {to: you@far.example, even_old: true}}}",
     );
     let mailbox = mailbox();
     (1..=MANY).for_each(|n| _ = mailbox.add("INBOX", mail(n, "dead")));
@@ -318,8 +318,8 @@ fn what_comes_while_a_pass_ends_is_sent_by_the_next_one() {
 fn what_comes_from_an_account_goes_by_its_relay_unless_the_rule_names_one() {
     let servers = [(); 3].map(|()| SmtpServer::start(SmtpOptions::default()));
     let user = User::without_relay(
-        "  - {name: named, if: {subject: named}, do: {redirect: {to: you@far.example, relay: named}}}\n  \
-         - {name: forward, do: {redirect: you@far.example}}",
+        "  - {name: named, if: {subject: named}, do: {redirect: {to: you@far.example, relay: named, even_old: true}}}\n  \
+         - {name: forward, do: {redirect: {to: you@far.example, even_old: true}}}",
     );
     let mailbox = mailbox();
     mailbox.add("INBOX", mail(1, "hi"));

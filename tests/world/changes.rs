@@ -134,6 +134,16 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
     }
 }
 
+/// Messages that stand on the servers before the first run.
+pub fn stand_there(scene: &Scene, history: &mut History, seed: &mut Seed) {
+    for _ in 0..seed.between(0, 4) {
+        let number = seed.below(scene.accounts.len());
+        let mail = new_mail(history, seed, &[Kind::Stood]);
+        scene.ledger.arrives(&mail, Way::Server(number));
+        scene.accounts[number].mailbox.add("INBOX", &mail.bytes);
+    }
+}
+
 /// A message of some account that stands in its INBOX now: account, UID, token.
 fn one_there(scene: &Scene, seed: &mut Seed) -> Option<(usize, u32, String)> {
     let number = seed.below(scene.accounts.len());

@@ -15,6 +15,8 @@ pub enum Kind {
     Edit,
     Append,
     Lmtp,
+    /// Forwarded and filed, if it comes after the first run. Such stand on the servers before it alone.
+    Stood,
     /// Into `inbox`, which is INBOX.
     Inbox,
     /// Into a folder that cannot be made.
@@ -56,6 +58,7 @@ impl Kind {
             Kind::Edit => "edit",
             Kind::Append => "append",
             Kind::Lmtp => "lmtp",
+            Kind::Stood => "stood",
             Kind::Inbox => "inbox",
             Kind::Blocked => "blocked",
             Kind::Deadly => "deadly",
@@ -78,8 +81,9 @@ pub const RULES: &str = r#"  - {name: file, if: {subject: {contains: "[file]"}},
   - {name: both, if: {subject: {contains: "[both]"}}, do: {fileinto: [lists/a, lists/b]}}
   - {name: mbox, if: {subject: {contains: "[mbox]"}}, do: {fileinto: {mbox: old}}}
   - {name: discard, if: {subject: {contains: "[discard]"}}, do: discard}
-  - {name: forward, if: {subject: {contains: "[forward]"}}, do: {redirect: far@far.example}}
-  - {name: copied, if: {subject: {contains: "[copied]"}}, do: {redirect: {to: far@far.example, copy: true}}}
+  - {name: forward, if: {subject: {contains: "[forward]"}}, do: {redirect: {to: far@far.example, even_old: true}}}
+  - {name: copied, if: {subject: {contains: "[copied]"}}, do: {redirect: {to: far@far.example, copy: true, even_old: true}}}
+  - {name: stood, if: {subject: {contains: "[stood]"}}, do: {redirect: {to: far@far.example, copy: true}}}
   - {name: away, if: {subject: {contains: "[away]"}}, do: {vacation: {text: "I am away.", days: 365}}}
   - {name: pipe, if: {subject: {contains: "[pipe]"}}, do: {pipe: [~/note]}}
   - {name: edit, if: {subject: {contains: "[edit]"}}, do: [{addheader: {X-Edited: "yes"}}, {fileinto: edited}]}

@@ -88,6 +88,10 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     if it.filed_once() > (kind.copies() + more).max(kind.copies()) {
         return Some(format!("DOUBLED here: {}", describe(entry, Some(it))));
     }
+    // By its number it is known as long as nobody touches that, by its date for longer.
+    if kind == Kind::Stood && it.told > 0 && entry.excuses.is_empty() && states == 0 {
+        return Some(format!("TOLD although it stood there before the first run: {}", describe(entry, Some(it))));
+    }
     // Told at least once: a program that was cut off may have been telling. What a lost state knew is told again only
     // when it stands in no Maildir.
     let again = if kind == Kind::ForwardCopy { 0 } else { states };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 use crate::acts::play;
-use crate::changes::{History, apply, back_up, put_right};
+use crate::changes::{History, apply, back_up, put_right, stand_there};
 use crate::plan::{Step, plan};
 use crate::rest::{remove_dead_locks, rest, wait_for_children};
 use crate::scene::Scene;
@@ -64,6 +64,7 @@ fn wanted(step: &Step) -> bool {
 pub fn live(seed: u64) -> World {
     let mut scene = Scene::new(&mut Seed::of(seed, 0));
     let mut history = History::default();
+    stand_there(&scene, &mut history, &mut Seed::of(seed, 30_000));
     let mut story = format!("world of MAILSLUICE_WORLD_SEED={seed}\n");
     for account in &scene.accounts {
         let protocol = if account.is_imap { "imap" } else { "pop3" };

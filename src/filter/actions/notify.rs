@@ -120,7 +120,7 @@ fn is_on_this_machine(url: &str) -> bool {
 
 impl Verb for Notify {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        if let Some(why) = guard::notification_refused(run, self.mail.is_some()) {
+        if let Some(why) = guard::notification_refused(run, self.mail.is_some())? {
             run.note(why);
             return Ok(());
         }

@@ -39,10 +39,11 @@ pub(super) static KEYS: Shape = Shape {
             Takes::Text,
         ),
         ("relay", "The relay that carries it.", Takes::Text),
+        ("max_age", "Older mail is not forwarded but kept. Default: 14d.", Takes::Duration),
         (
-            "max_age",
-            "Older mail is not forwarded but kept: the first fetch of an old mailbox sends nothing. Default: 14d.",
-            Takes::Duration,
+            "even_old",
+            "`true`: also what stood on the server before the account's first run, which is kept otherwise, of whatever age unless `max_age` is named.",
+            Takes::Flag,
         ),
         ("even_spam", "`true`: also what a spam filter called spam, which is kept otherwise.", Takes::Flag),
         (
@@ -72,6 +73,7 @@ struct Redirect {
     copy: bool,
     original: bool,
     max_age: Duration,
+    even_old: bool,
     even_spam: bool,
 }
 
@@ -154,6 +156,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
             copy: false,
             original: false,
             max_age: MAX_AGE,
+            even_old: false,
             even_spam: false,
         }));
     }
@@ -167,7 +170,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mode = map.read("mode", |n, p| reader::choice(n, &modes, p)).unwrap_or_default();
     let envelope_from = map.read("envelope_from", envelope_from);
     let relay = map.take("relay");
-    let max_age = map.read("max_age", reader::duration).unwrap_or(MAX_AGE);
+    let even_old = map.read("even_old", reader::flag).unwrap_or(false);
+    let max_age = map.read("max_age", reader::duration).unwrap_or(if even_old { Duration::MAX } else { MAX_AGE });
     let even_spam = map.read("even_spam", reader::flag).unwrap_or(false);
     let original = map.read("of", |n, p| reader::choice(n, &[("edited", false), ("original", true)], p));
     let relay = compiler.carrier(relay, node.span);
@@ -176,7 +180,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     }
     let to = to.and_then(|node| Recipients::read(node, only, compiler))?;
     let (envelope_from, original) = (envelope_from.unwrap_or_default(), original.unwrap_or(false));
-    Some(Box::new(Redirect { to, mode, envelope_from, relay, copy, original, max_age, even_spam }))
+    Some(Box::new(Redirect { to, mode, envelope_from, relay, copy, original, max_age, even_old, even_spam }))
 }
 
 /// `own`, `original`, `null`, or an address.
@@ -243,8 +247,9 @@ impl Verb for Redirect {
                 return Ok(());
             }
         };
-        let forwarding = Forwarding { to: &to, max_age: self.max_age, even_spam: self.even_spam };
-        if let Some(why) = guard::forward_refused(run, &forwarding) {
+        let Self { max_age, even_old, even_spam, .. } = *self;
+        let forwarding = Forwarding { to: &to, max_age, even_old, even_spam };
+        if let Some(why) = guard::forward_refused(run, &forwarding)? {
             // What is not forwarded is kept (RFC 5228 4.2).
             run.note(why);
             return Ok(());

@@ -26,7 +26,7 @@ pub(super) static LMTP_KEYS: Shape = Shape {
     what: "an lmtp action",
     keys: &[
         ("to", "The recipient, or a list of them: an address, or a user of that server, like `me`.", TEXTS),
-        ("relay", "The relay: one with `lmtp`.", Takes::Text),
+        ("relay", "The relay, one with `lmtp`. It has to be named.", Takes::Text),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
     ],
 };
@@ -127,13 +127,13 @@ struct Lmtp {
 fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let mut map = MapReader::new(node, &LMTP_KEYS, &mut compiler.problems);
     let to = map.require("to");
-    let relay = map.take("relay");
+    let relay = map.require("relay");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
-    let relay = compiler.carrier(relay, node.span);
+    let relay = relay.and_then(|node| compiler.lmtp_carrier(node));
     let is_one = |text: &str| is_user_name(text) || is_address(text);
     let hint = "write it like `me@example.com` or `me`";
     let to = to.and_then(|node| redirect::written(node, compiler, &is_one, hint))?;
-    Some(Box::new(Lmtp { to, relay, copy }))
+    Some(Box::new(Lmtp { to, relay: Some(relay?), copy }))
 }
 
 impl Verb for Lmtp {

@@ -18,12 +18,17 @@ use crate::config::yaml::{Node, Value};
 use crate::decision::{
     EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
 };
-use crate::message::{Entity, NoEntity, parse_addresses};
+use crate::message::{Entity, NoEntity, parse_addresses, unwrapped};
 
 // What `vacation` and `reply` have in common.
 const FROM_KEY: KeyDoc =
     ("from", "The sender of the answer. Default: your address that the message was sent to.", Takes::Text);
 const MAX_AGE_KEY: KeyDoc = ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration);
+const EVEN_OLD_KEY: KeyDoc = (
+    "even_old",
+    "`true`: also what stood on the server before the account's first run, as far as `max_age` allows.",
+    Takes::Flag,
+);
 const ENVELOPE_FROM_KEY: KeyDoc =
     ("envelope_from", "The envelope sender: `null` (default), `own`, or an address.", Takes::Text);
 const MIME_KEY: KeyDoc = (
@@ -78,6 +83,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("addresses", "More addresses that are yours.", TEXTS),
         EVEN_KEY,
         MAX_AGE_KEY,
+        EVEN_OLD_KEY,
         ENVELOPE_FROM_KEY,
         ("relay", "The relay that carries it.", Takes::Text),
         MIME_KEY,
@@ -89,7 +95,7 @@ const VACATION_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&VACAT
 pub(super) const VACATION: Word = Word::telling(
     (
         "vacation",
-        "Answer that you are away, each sender once in 7 days, never lists or robots: the text, or {text:, subject:, days:, …}. Filtering goes on.",
+        "Answer that you are away, each sender once in 7 days, never lists or robots; only what is addressed to an own address: the text, or {text:, subject:, days:, …}. Filtering goes on.",
         VACATION_TAKES,
     ),
     read_vacation,
@@ -99,7 +105,7 @@ const REPLY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KE
 pub(super) const REPLY: Word = Word::telling(
     (
         "reply",
-        "Answer from a template, never lists or robots: {text:, subject:, per:, …}. Filtering goes on.",
+        "Answer from a template, never lists or robots; whatever its rule matched: {text:, subject:, per:, …}. Filtering goes on.",
         REPLY_TAKES,
     ),
     read_reply,
@@ -129,6 +135,7 @@ struct Common {
     addresses: Vec<String>,
     even: Vec<String>,
     max_age: Duration,
+    even_old: bool,
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
     form: Form,
@@ -151,7 +158,9 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let mime = map.read("mime", reader::flag).unwrap_or(false);
     let relay = map.take("relay");
     let (text, subject) = (map.take("text"), map.take("subject"));
-    let template = if std::ptr::eq(shape, &REPLY_KEYS) { map.take("template") } else { None };
+    let is_service = std::ptr::eq(shape, &REPLY_KEYS);
+    let template = if is_service { map.take("template") } else { None };
+    let even_old = is_service && map.read("even_old", reader::flag).unwrap_or(false);
     if text.is_none() && template.is_none() {
         map.require("text");
         return None;
@@ -169,7 +178,20 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let is_html = mime && check_entity(said, &text, &mut compiler.problems)?;
     let handle = handle.unwrap_or_else(|| made_handle(subject.as_ref(), from.as_deref(), &text, mime));
     let form = Form { fcc, addresses: addresses.clone(), mime };
-    Some(Common { text, subject, handle, from, addresses, even, max_age, envelope_from, relay, form, is_html })
+    Some(Common {
+        text,
+        subject,
+        handle,
+        from,
+        addresses,
+        even,
+        max_age,
+        even_old,
+        envelope_from,
+        relay,
+        form,
+        is_html,
+    })
 }
 
 /// Made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2).
@@ -277,6 +299,7 @@ impl Common {
             addresses: &self.addresses,
             even: &self.even,
             max_age: self.max_age,
+            even_old: self.even_old,
             again_after,
             personal,
         };
@@ -302,7 +325,7 @@ impl Common {
 
     fn note_answer(&self, run: &mut Run<'_>, to: &str) -> Result<(), Break> {
         let at = run.asking.now().timestamp();
-        run.asking.write(Write::Answered { handle: self.handle.clone(), sender: guard::canonical(to), at })
+        run.asking.write(Write::Answered { handle: self.handle.clone(), sender: unwrapped(to), at })
     }
 }
 
@@ -383,7 +406,7 @@ impl Verb for Reply {
             subject,
             text,
             from: self.common.from.clone(),
-            sender: guard::canonical(&to),
+            sender: unwrapped(&to),
             to,
             envelope_from: self.common.envelope_from.clone(),
             form: self.common.form.clone(),
@@ -404,6 +427,7 @@ impl Verb for Reject {
             addresses: &[],
             even: &[],
             max_age: MAX_AGE,
+            even_old: false,
             again_after: None,
             personal: false,
         };

@@ -189,7 +189,10 @@ pub(super) fn verdict(reply: &Reply, address: &str) -> Verdict {
 pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
     let error = reply.refusal(&format!("the sender <{from}>"));
     match reply.code {
-        530 => Trouble::Relay(Error::permanent(Kind::Auth, "the server wants a login").said(reply.text())),
+        530 => {
+            let error = Error::permanent(Kind::Auth, "the server wants a login").said(reply.text());
+            Trouble::Relay(error.helped_by("give the relay a `user` and a `password`"))
+        }
         552 => Trouble::Mail(Verdict::Never(error)),
         _ if error.is_transient() => Trouble::Mail(Verdict::Later(error)),
         _ => Trouble::Sender(error),

@@ -112,12 +112,13 @@ impl Session {
         let mechanism = Mechanism::best(login.token, |name| self.can.offers_login(name)).ok_or_else(|| {
             let what = if login.token { "an access token" } else { "a password" };
             let none = Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with {what}"));
-            none.said(format!("AUTH {}", self.can.auth.join(" ")))
+            net::login::cured(none.said(format!("AUTH {}", self.can.auth.join(" "))), &server.host, login.token)
         })?;
         let secret = login.password.reveal().await?;
         let who = Credentials { user: &login.user, secret: &secret, host: &server.host, port: server.port };
         let outcome = self.exchange(mechanism, &who).await;
-        outcome.map_err(|error| hushed(error.while_doing(&doing), &who))
+        let cured = |error: Error| net::login::cured(error.while_doing(&doing), &server.host, login.token);
+        outcome.map_err(|error| hushed(cured(error), &who))
     }
 
     async fn exchange(&mut self, mechanism: Mechanism, who: &Credentials<'_>) -> Result<()> {
@@ -143,7 +144,7 @@ impl Session {
         }
         match reply.code {
             200..300 => exchange.done(),
-            500.. => Err(Error::permanent(Kind::Auth, "the login was refused").said(reply.text())),
+            500.. => Err(net::login::told_apart("the login was refused", &reply.text())),
             400.. => Err(reply.refusal("the login")),
             _ => Err(reply.out_of_place("the login")),
         }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
+use super::desktop;
 use crate::decision::{Importance, Input, Notify, Pipe, Way};
 use crate::error::{Error, Kind};
 use crate::message::Message;
@@ -50,6 +51,8 @@ pub(super) struct Program {
     run: Vec<String>,
     input: What,
     timeout: Duration,
+    /// It shows something on the desktop, and needs the bus of the session.
+    on_desktop: bool,
 }
 
 enum What {
@@ -61,10 +64,10 @@ enum What {
 fn program(way: &Way) -> Option<Program> {
     match way {
         Way::Pipe(Pipe { run, input, timeout }) => {
-            Some(Program { run: run.clone(), input: What::OfMessage(*input), timeout: *timeout })
+            Some(Program { run: run.clone(), input: What::OfMessage(*input), timeout: *timeout, on_desktop: false })
         }
         Way::Notify(Notify { run: Some(run), text, .. }) => {
-            Some(Program { run: run.clone(), input: What::Text(text.clone()), timeout: NOTIFY })
+            Some(Program { run: run.clone(), input: What::Text(text.clone()), timeout: NOTIFY, on_desktop: false })
         }
         Way::Notify(notify) if notify.desktop => Some(desktop(notify)),
         _ => None,
@@ -80,7 +83,7 @@ fn desktop(notify: &Notify) -> Program {
     };
     let words = ["notify-send", "--app-name=mailsluice", "--urgency", urgency, "--", &notify.title, &notify.text];
     let run = words.iter().map(|word| word.replace('\0', "")).collect();
-    Program { run, input: What::Text(String::new()), timeout: NOTIFY }
+    Program { run, input: What::Text(String::new()), timeout: NOTIFY, on_desktop: true }
 }
 
 impl Program {
@@ -124,11 +127,17 @@ impl Program {
             Err(e) => return Verdict::Later(Error::disk("reading the message", e)),
         };
         let value = |value: Option<&str>| value.unwrap_or_default().replace('\0', "");
-        let environment = [
+        let mut environment = vec![
             ("MAILSLUICE_SENDER", value(message.envelope_sender())),
             ("MAILSLUICE_RECIPIENT", value(message.delivered_to())),
             ("MAILSLUICE_MESSAGE_ID", value(message.message_id())),
         ];
+        if self.on_desktop {
+            match desktop::session() {
+                Ok(session) => environment.extend(session),
+                Err(e) => return Verdict::Never(e),
+            }
+        }
         let program = program::Program {
             run: &self.run,
             timeout: self.timeout,

@@ -8,6 +8,7 @@
 
 mod age;
 mod append;
+mod desktop;
 mod dropped;
 mod fcc;
 mod handover;
@@ -16,6 +17,7 @@ mod limits;
 mod outcome;
 mod relay;
 mod salvage;
+mod sender;
 mod shared;
 mod stop;
 mod turn;
@@ -223,13 +225,6 @@ impl Pass {
             Ok(original) => Ok(Some(Item { row, original })),
             Err(e) => self.unreadable(row, &e).map(|()| None),
         }
-    }
-
-    fn give_up_unsent(&mut self, row: OutboxRow, cause: &str) -> Result<bool> {
-        if let Some(item) = self.with_message(row)? {
-            self.give_up(item, cause)?;
-        }
-        Ok(true)
     }
 
     /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.

@@ -21,6 +21,7 @@ impl Pass {
     pub(super) fn wait(&mut self, mut row: OutboxRow, cause: String) -> Result<bool> {
         self.told.remark(format!("{} waits: {cause}", row.telling));
         self.told.later += 1;
+        self.tell_of_wait(&row, &cause)?;
         if row.said != cause {
             row.said = cause;
             row.changed = self.world.now();
@@ -132,6 +133,7 @@ impl Pass {
             None if !self.world.is_time_plausible()? => Some(now.saturating_add(DOUBTED).unwrap_or(now)),
             next => next,
         };
+        self.tell_of_wait(&row, cause)?;
         match (next, original) {
             (Some(due), _) => {
                 row.due = due;
@@ -147,8 +149,14 @@ impl Pass {
         }
     }
 
-    /// Final failure: the message goes to the inbox with a notice; an answer is only logged (never a bounce).
+    /// Final failure: the message goes to the inbox with a notice; an answer is only logged (never a bounce). What could not
+    /// be shown on the desktop is said in the inbox.
     pub(super) fn give_up(&mut self, mut item: Item, cause: &str) -> Result<()> {
+        if let Way::Notify(notify) = &item.row.telling.way
+            && notify.desktop
+        {
+            undelivered::tell_of_desktop(&self.shared, &notify.title, &notify.text, cause)?;
+        }
         if item.row.telling.way.delivers() {
             let to = recipients(&item.row.telling);
             let given_up = GivenUp { item: &item.row, left: to.len(), to, cause };
@@ -156,6 +164,14 @@ impl Pass {
         }
         item.row.said = cause.to_owned();
         self.finish(item.row, OutboxState::Failed)
+    }
+
+    /// The same where the message is not at hand.
+    pub(super) fn give_up_unsent(&mut self, row: OutboxRow, cause: &str) -> Result<bool> {
+        if let Some(item) = self.with_message(row)? {
+            self.give_up(item, cause)?;
+        }
+        Ok(true)
     }
 
     /// The row is done, one way or the other.

@@ -5,13 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::outcome::{for_each, recipients};
 use super::stop::{stopped, unless_stopped};
-use super::{Item, Pass, fcc, undelivered};
+use super::{Item, Pass, fcc, sender, undelivered};
 use crate::clean;
-use crate::config::Relay;
+use crate::config::{Relay, RelayKind};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
+use crate::outbox::refusal::help_with_sender;
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
 use crate::state::{OutboxRow, OutboxState, Rest};
@@ -33,6 +34,13 @@ impl Pass {
             };
             return self.wait(row, cause);
         };
+        if matches!(row.telling.way, Way::Lmtp(_)) != matches!(relay.kind, RelayKind::Lmtp(_)) {
+            let (name, way) = (clean::short(&relay.name, 40), row.telling.way.word());
+            return self.wait(
+                row,
+                format!("the relay `{name}` cannot carry `{way}`: LMTP servers take what `lmtp` hands over"),
+            );
+        }
         let relay = relay.clone();
         let Some(own) = self.relays.from(Some(&relay), &row.account).map(str::to_owned) else {
             return self.wait(row, "no address of your own is known; add `me:` to the config".to_owned());
@@ -78,20 +86,26 @@ impl Pass {
             Err(e) => return self.unreadable(item.row, &e).map(|()| true),
         };
         let original = item.original.envelope_sender();
-        let from = self.relays.reverse_path(&item.row.telling, relay, own, original).to_owned();
+        let from = self.sender(&item.row.telling, relay, own, original)?;
         let mail = Mail { from: &from, to: &to, message: &message, no_reports: item.row.telling.way.is_answer() };
-        let stop = self.stop.clone();
-        let sent = unless_stopped(&stop, self.send_over(relay, &mail, was_open)).await;
+        let sent = self.send_or_as_own(relay, &mail, &item.row.telling.way, own, was_open).await?;
         match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
             Ok(verdicts) => {
+                // An answer that was refused for the null sender went out from the own one.
+                let is_own = from.is_empty() && sender::may_be_own(&item.row.telling.way);
+                let verdicts = sender::with_help(verdicts, relay, if is_own { own } else { &from }, own);
                 self.wake(&relay.name, own)?;
                 self.keep_copy(&item, &message, &verdicts);
                 self.note(item, verdicts)?;
                 Ok(true)
             }
             // Another sender than the usual one says nothing about the rest of the mail.
-            Err(Trouble::Sender(error)) if from != own => self.sender_refused(item, &relay.name, &error),
-            Err(trouble) => self.troubled(item, &relay.name, own, trouble),
+            Err(Trouble::Sender(error))
+                if from != own && (!from.is_empty() || !sender::may_be_own(&item.row.telling.way)) =>
+            {
+                self.sender_refused(item, relay, &from, own, error)
+            }
+            Err(trouble) => self.troubled(item, relay, own, trouble),
         }
     }
 
@@ -104,7 +118,7 @@ impl Pass {
         }
     }
 
-    async fn send_over(
+    pub(super) async fn send_over(
         &mut self,
         relay: &Relay,
         mail: &Mail<'_>,
@@ -142,25 +156,20 @@ impl Pass {
     }
 
     /// What broke the sending of one row, and whom it concerns.
-    fn troubled(&mut self, item: Item, relay: &str, own: &str, trouble: Trouble) -> Result<bool> {
-        self.open.remove(relay);
+    fn troubled(&mut self, item: Item, relay: &Relay, own: &str, trouble: Trouble) -> Result<bool> {
+        self.open.remove(&relay.name);
         match trouble {
             Trouble::Mail(verdict) => {
                 let recipients = recipients(&item.row.telling).len().max(1);
                 self.note(item, for_each(verdict, recipients)).map(|()| true)
             }
             Trouble::Unknown(error) => self.unknown(item, &error).map(|()| true),
-            Trouble::Relay(error) => self.put_off(item.row, relay, "", &error),
-            Trouble::Sender(error) => self.put_off(item.row, relay, own, &error),
+            Trouble::Relay(error) => self.put_off(item.row, &relay.name, "", &error),
+            Trouble::Sender(error) => {
+                let error = error.helped_by(help_with_sender(relay, own, own));
+                self.put_off(item.row, &relay.name, own, &error)
+            }
         }
-    }
-
-    /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
-    fn sender_refused(&mut self, item: Item, relay: &str, error: &Error) -> Result<bool> {
-        undelivered::tell_of_relay(&self.shared, relay, error)?;
-        let cause = clean::line(error.to_string().as_bytes());
-        self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
-        self.later(item, &cause).map(|()| true)
     }
 
     /// A row waits for a relay that rests now: for this sender, or for all. It is due when the rest ends: should the trouble
@@ -169,10 +178,17 @@ impl Pass {
         let cause = clean::line(error.to_string().as_bytes());
         let (until, failures) = self.let_rest(relay, sender.to_owned(), &cause)?;
         if failures >= GIVEN_UP && super::age::is_too_old(&row, self.world.now()) && self.world.is_time_plausible()? {
+            if error.kind() != Kind::Network {
+                self.tell_of_wait(&row, &cause)?;
+            }
             return self.give_up_unsent(row, &format!("it could not be told in time; the last answer was: {cause}"));
         }
         row.due = until;
-        undelivered::tell_of_relay(&self.shared, relay, error)?;
+        let from = if sender.is_empty() { None } else { Some(sender) };
+        undelivered::tell_of_relay(&self.shared, relay, from, error)?;
+        if error.kind() != Kind::Network {
+            self.tell_of_wait(&row, &cause)?;
+        }
         self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
         row.state = OutboxState::Waiting;
         row.said = cause;

@@ -79,14 +79,41 @@ pub(super) fn tell_of_limit(shared: &Shared, text: &str) -> Result<()> {
 }
 
 /// A relay that only the user can help, once a day.
-pub(super) fn tell_of_relay(shared: &Shared, relay: &str, error: &Error) -> Result<()> {
+/// `from`: the one sender from whom it does not take any.
+pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
     }
     let cause = clean::line(error.to_string().as_bytes());
     let cause = cause.trim_end_matches('.');
-    let text = format!("The relay `{relay}` does not take mail: {cause}.\n\nWhat is to be sent waits until it does.");
+    let from = from.map(|from| format!(" from <{}>", clean::short(from, 100))).unwrap_or_default();
+    let text =
+        format!("The relay `{relay}` does not take mail{from}: {cause}.\n\nWhat is to be sent waits until it does.");
     notify(shared, Cause::RelayRefuses(relay.to_owned()), text)
+}
+
+/// What has waited for a day or is given up after it, one notice a day for each relay, program or account.
+pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow, cause: &str) -> Result<()> {
+    let text = format!(
+        "Number {} of the outbox ({}) has waited since {}: {}.\n\nWhatever else waits for the same reason is not named \
+         here: `mailsluice queue list` shows it. `mailsluice queue retry` tries it again at once.",
+        row.id,
+        clean::line(row.telling.to_string().as_bytes()),
+        row.since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M"),
+        cause.trim_end_matches('.'),
+    );
+    notify(shared, Cause::Waits(whose.to_owned()), text)
+}
+
+/// A notification that no desktop showed, once a day.
+pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &str) -> Result<()> {
+    let (title, said) = (clean::short(title, 200), clean::short(text, 500));
+    let cause = cause.trim_end_matches('.');
+    let text = format!(
+        "A notification could not be shown on the desktop: {cause}.\n\n{title}: {said}\n\nOther notifications of today are not \
+         named here. `notify: {{mail:}}`, `{{run:}}` and `{{webhook:}}` need no desktop."
+    );
+    notify(shared, Cause::NoDesktop, text)
 }
 
 /// A notice with no message beside it.

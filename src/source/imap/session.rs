@@ -14,7 +14,6 @@ use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::{self, Stream, deadline, sasl, within};
-use crate::source::login_refused;
 
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
@@ -231,7 +230,7 @@ impl Session {
         };
         // The capabilities of a logged-in session are others; a server that does not say them is asked.
         if let Err(Refusal { line }) = answer {
-            return Err(login_refused(&doing, &line));
+            return Err(net::login::refused(&doing, &self.host, false, &line));
         }
         Ok(())
     }
@@ -403,7 +402,7 @@ fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
 
 /// NO or BAD to a command, as an error. Refusals that pass by themselves say so in their code or their words.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
-    let like_login = login_refused(&format!("{verb} was refused"), line);
+    let like_login = net::login::told_apart(&format!("{verb} was refused"), line);
     match like_login.kind() {
         Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
         _ => like_login,

@@ -8,7 +8,6 @@ use super::wire::Reply;
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::{self, LineStream, deadline, sasl};
-use crate::source::login_refused;
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const IN_FLIGHT: usize = 64;
@@ -108,7 +107,7 @@ impl Session {
             self.auth_plain(&account.user, password.expose_secret()).await?
         };
         match reply {
-            Reply::Err(line) => Err(login_refused(&doing, &line)),
+            Reply::Err(line) => Err(net::login::refused(&doing, &self.host, false, &line)),
             reply => reply.accepted("PASS").map(drop),
         }
     }

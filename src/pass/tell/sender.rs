@@ -1,0 +1,124 @@
+//! From whom a mail goes out, and a relay that refuses a sender.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::stop::unless_stopped;
+use super::{Item, Pass, undelivered};
+use crate::clean;
+use crate::config::{LmtpPlace, Relay, RelayKind, Server};
+use crate::decision::{Telling, Way};
+use crate::error::{Error, Kind, Result};
+use crate::outbox::refusal::{help_with_sender, is_about_sender};
+use crate::outbox::relay::{Mail, Trouble, Verdict};
+
+/// So long it is remembered that a relay refuses the null sender; then it is asked again, for that is the right one.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+type Sent = Option<std::result::Result<Vec<Verdict>, Trouble>>;
+
+impl Pass {
+    /// The sender of a mail: what the telling says, but for answers through a relay that refused the null one.
+    pub(super) fn sender(&self, telling: &Telling, relay: &Relay, own: &str, original: Option<&str>) -> Result<String> {
+        let from = self.relays.reverse_path(telling, relay, own, original);
+        let is_refused = from.is_empty() && may_be_own(&telling.way) && self.refuses_null(relay)?;
+        Ok(if is_refused { own.to_owned() } else { from.to_owned() })
+    }
+
+    /// Sends it. Where the relay refuses the null sender an answer goes out with the own address in the same session: it was
+    /// not taken, so it does not go out twice. `None`: the program has to stop.
+    pub(super) async fn send_or_as_own(
+        &mut self,
+        relay: &Relay,
+        mail: &Mail<'_>,
+        way: &Way,
+        own: &str,
+        was_open: bool,
+    ) -> Result<Sent> {
+        let stop = self.stop.clone();
+        let sent = unless_stopped(&stop, self.send_over(relay, mail, was_open)).await;
+        let is_refused = mail.from.is_empty() && may_be_own(way) && sent.as_ref().is_some_and(refuses_sender);
+        if !is_refused {
+            return Ok(sent);
+        }
+        self.remember_refusal(relay)?;
+        self.told.remark(format!("the relay {} refuses the null sender; answers go out from {own}", relay.name));
+        let mail = Mail { from: own, ..*mail };
+        Ok(unless_stopped(&stop, self.send_over(relay, &mail, true)).await)
+    }
+
+    fn refuses_null(&self, relay: &Relay) -> Result<bool> {
+        let Some(noted) = self.world.store.fact(&fact(relay))? else { return Ok(false) };
+        let Some((at, place)) = noted.split_once(' ') else { return Ok(false) };
+        let at = at.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
+        let is_fresh = at.is_some_and(|at| self.world.now().duration_since(at) <= REMEMBERED);
+        Ok(is_fresh && place == place_of(relay))
+    }
+
+    fn remember_refusal(&self, relay: &Relay) -> Result<()> {
+        let noted = format!("{} {}", self.world.now().as_second(), place_of(relay));
+        self.world.store.set_fact(&fact(relay), &noted)
+    }
+
+    /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
+    pub(super) fn sender_refused(
+        &mut self,
+        item: Item,
+        relay: &Relay,
+        from: &str,
+        own: &str,
+        error: Error,
+    ) -> Result<bool> {
+        let error = error.helped_by(help_with_sender(relay, from, own));
+        let cause = clean::line(error.to_string().as_bytes());
+        if from.is_empty() && matches!(item.row.telling.way, Way::Redirect(_)) {
+            // Sent on from an own address, a report would come back here as a report about itself.
+            return self.give_up(item, &cause).map(|()| true);
+        }
+        undelivered::tell_of_relay(&self.shared, &relay.name, Some(from), &error)?;
+        self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
+        self.later(item, &cause).map(|()| true)
+    }
+}
+
+/// What is ours to sign: an answer or a notification. A forward with the null sender is a report of somebody else.
+pub(super) fn may_be_own(way: &Way) -> bool {
+    match way {
+        Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) | Way::Notify(_) => true,
+        Way::Redirect(_) | Way::Pipe(_) | Way::Imap(_) | Way::Lmtp(_) => false,
+    }
+}
+
+/// Whether nobody has the mail because of its sender. Some servers say so only when they know the recipients.
+fn refuses_sender(sent: &std::result::Result<Vec<Verdict>, Trouble>) -> bool {
+    let is_about_it = |verdict: &Verdict| matches!(verdict, Verdict::Never(e) if is_about_sender(&e.to_string()));
+    match sent {
+        Err(Trouble::Sender(_)) => true,
+        Ok(verdicts) => !verdicts.is_empty() && verdicts.iter().all(is_about_it),
+        Err(_) => false,
+    }
+}
+
+/// Verdicts about a sender, with what helps.
+pub(super) fn with_help(verdicts: Vec<Verdict>, relay: &Relay, from: &str, own: &str) -> Vec<Verdict> {
+    let helped = |verdict| match verdict {
+        Verdict::Never(e) if e.kind() == Kind::Refused && is_about_sender(&e.to_string()) => {
+            Verdict::Never(e.helped_by(help_with_sender(relay, from, own)))
+        }
+        verdict => verdict,
+    };
+    verdicts.into_iter().map(helped).collect()
+}
+
+fn fact(relay: &Relay) -> String {
+    format!("null sender {}", relay.name)
+}
+
+/// Another server under the same name is another relay.
+fn place_of(relay: &Relay) -> String {
+    let of = |server: &Server| format!("{}:{}", server.host, server.port);
+    match &relay.kind {
+        RelayKind::Smtp { server, .. } | RelayKind::Lmtp(LmtpPlace::Server(server)) => of(server),
+        RelayKind::Lmtp(LmtpPlace::Socket(path)) => path.display().to_string(),
+        RelayKind::Sendmail(program) => program.join(" "),
+    }
+}
