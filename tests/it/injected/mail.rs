@@ -29,10 +29,10 @@ pub const RULES: &str = "rules:
   - {if: {subject: both}, do: [{fileinto: [lists/a, lists/b]}]}
   - {if: {subject: rubbish}, do: discard}
   - {if: {subject: box}, do: [{fileinto: {mbox: old}}]}
-  - {if: {subject: forward}, do: [{redirect: {to: you@far.example, copy: true}}]}
-  - {if: {subject: tell}, do: [{redirect: you@far.example}]}
+  - {if: {subject: forward}, do: [{redirect: {to: you@far.example, copy: true, even_old: true}}]}
+  - {if: {subject: tell}, do: [{redirect: {to: you@far.example, even_old: true}}]}
   - {if: {subject: edit}, do: [{setheader: {X-Edited: 'yes'}}, {fileinto: edited}]}
-  - {if: {subject: all}, do: [{fileinto: [lists/a, lists/b]}, {fileinto: {mbox: old}}, {redirect: {to: you@far.example, copy: true}}]}
+  - {if: {subject: all}, do: [{fileinto: [lists/a, lists/b]}, {fileinto: {mbox: old}}, {redirect: {to: you@far.example, copy: true, even_old: true}}]}
 ";
 
 pub fn word(number: usize) -> &'static str {
