@@ -16,9 +16,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::clean;
+use crate::state::is_stopping;
 
 /// Between SIGTERM and SIGKILL.
 const MERCY: Duration = Duration::from_secs(5);
+/// So long a program may go on when mailsluice itself is to stop, which has five seconds,
+const GRACE: Duration = Duration::from_secs(3);
+/// and so long then between SIGTERM and SIGKILL.
+const MERCY_AT_STOP: Duration = Duration::from_secs(1);
 /// How long after the program's end its output may still flow: somebody outside its group may hold the pipe.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How much of a program's complaint is kept, in bytes.
@@ -86,6 +91,9 @@ pub enum Failure {
     /// Its time was over.
     #[error("{0} did not end within {1} s{2}")]
     TooSlow(String, u64, String),
+    /// Mailsluice was asked to stop.
+    #[error("{0} was ended, for mailsluice is to stop{1}")]
+    Stopped(String, String),
     /// It wrote too much.
     #[error("{0} wrote more than {1} bytes")]
     TooMuch(String, usize),
@@ -103,6 +111,11 @@ impl Failure {
         use rustix::io::Errno;
         let want = [Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
         matches!(self, Self::Start(_, e) | Self::Pipes(_, e) if e.raw_os_error().is_some_and(|error| want.contains(&error)))
+    }
+
+    /// Whether it says nothing about the program: mailsluice is to stop.
+    pub fn is_by_stop(&self) -> bool {
+        matches!(self, Self::Stopped(..))
     }
 }
 
@@ -124,6 +137,7 @@ impl Program<'_> {
         running.is_over = true;
         match (end, input_failed, status.code()) {
             (End::TooSlow, ..) => Err(Failure::TooSlow(name, self.timeout.as_secs(), because)),
+            (End::Stopped, ..) => Err(Failure::Stopped(name, because)),
             (End::TooMuch, ..) => Err(Failure::TooMuch(name, most)),
             (End::ByItself, Some(e), _) => Err(Failure::Pipes(name, e)),
             (End::ByItself, None, Some(code)) => Ok(Ended { code, out: out.kept, complaint }),
@@ -143,7 +157,7 @@ impl Program<'_> {
         if self.run.iter().chain(self.environment.iter().map(|(_, value)| value)).any(|text| text.contains('\0')) {
             return Err(Failure::Nul(self.name()));
         }
-        let mut command = Command::new(program);
+        let mut command = Command::new(below_home(program));
         command
             .args(arguments)
             .env_clear()
@@ -173,6 +187,11 @@ fn home() -> PathBuf {
     env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_dir()).unwrap_or_else(|| Path::new("/").to_owned())
 }
 
+/// `~/bin/sort-it` is a program of one's own; no shell is asked what that means.
+fn below_home(program: &str) -> PathBuf {
+    program.strip_prefix("~/").map_or_else(|| PathBuf::from(program), |rest| home().join(rest))
+}
+
 fn one_line(text: &[u8]) -> String {
     let lines = text.split(|byte| *byte == b'\n').map(clean::line).filter(|line| !line.is_empty());
     clean::short(&lines.collect::<Vec<_>>().join("; "), 500)
@@ -184,6 +203,7 @@ enum End {
     ByItself,
     TooSlow,
     TooMuch,
+    Stopped,
 }
 
 /// A started program. Dropping it ends its group and leaves no zombie.
@@ -205,17 +225,26 @@ impl Running {
     fn until_end(&self, talk: &mut Talk<'_>, timeout: Duration) -> io::Result<End> {
         let begun = Instant::now();
         let mut end = End::ByItself;
+        let mut stop_at = None;
         let mut kill_at = None;
         while !self.has_ended()? {
             let now = Instant::now();
-            let is_slow = now.duration_since(begun) >= timeout;
-            match kill_at {
-                None if talk.out.is_over || is_slow => {
-                    end = if talk.out.is_over { End::TooMuch } else { End::TooSlow };
+            if stop_at.is_none() && is_stopping() {
+                stop_at = Some(now + GRACE);
+            }
+            let why = match () {
+                () if talk.out.is_over => Some((End::TooMuch, MERCY)),
+                () if now.duration_since(begun) >= timeout => Some((End::TooSlow, MERCY)),
+                () if stop_at.is_some_and(|at| now >= at) => Some((End::Stopped, MERCY_AT_STOP)),
+                () => None,
+            };
+            match (kill_at, why) {
+                (None, Some((why, mercy))) => {
+                    end = why;
                     self.signal(Signal::TERM);
-                    kill_at = Some(now + MERCY);
+                    kill_at = Some(now + mercy);
                 }
-                Some(at) if now >= at => self.signal(Signal::KILL),
+                (Some(at), _) if now >= at => self.signal(Signal::KILL),
                 _ => {}
             }
             talk.go_on(LOOK_AGAIN)?;

@@ -131,7 +131,11 @@ fn trouble(failure: Failure) -> Trouble {
         Failure::TooLong(_) => {
             Trouble::Mail(Verdict::Never(Error::permanent(Kind::Refused, "the relay's program").because(failure)))
         }
-        Failure::TooSlow(..) | Failure::TooMuch(..) | Failure::Killed(..) | Failure::Pipes(..) => {
+        Failure::TooSlow(..)
+        | Failure::Stopped(..)
+        | Failure::TooMuch(..)
+        | Failure::Killed(..)
+        | Failure::Pipes(..) => {
             Trouble::Unknown(Error::transient(Kind::Refused, "the relay's program").because(failure))
         }
     }

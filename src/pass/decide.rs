@@ -14,7 +14,7 @@ use super::untold::untold;
 use super::{Cause, Notice, World};
 use crate::clean;
 use crate::decision::{Decision, Deferral, Write};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::filter::{Engine, Facts};
 use crate::message::{Bytes, Envelope, Key, Message, Origin};
 use crate::source::Fetched;
@@ -103,10 +103,14 @@ impl Committer {
         let (key, arrived) = (&envelope.key, envelope.arrived);
         let came = self.first_run.map(|first_run| Came { key, arrived, first_run });
         let first_look = self.first_look;
-        let facts = WorldFacts { world: &self.world, earlier, first_look, came, programs: true, at: None };
+        let facts = WorldFacts { earlier, first_look, came, programs: true, ..WorldFacts::new(&self.world) };
         // A rule cannot panic by itself; a library under it might.
         let seen = self.as_seen(envelope);
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));
+        if facts.is_broken_off.into_inner() {
+            let text = format!("{key}: a program that was asked about it was ended, for mailsluice is to stop");
+            return Err(Error::transient(Kind::Busy, text));
+        }
         Ok(match asked {
             Ok(Ok(decision)) if decision.failures.is_empty() => Verdict::Decided(decision),
             Ok(Ok(decision)) => Verdict::Decided(self.kept_after_failures(one, decision, notices)),

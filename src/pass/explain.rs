@@ -38,7 +38,7 @@ pub fn explain(
     // Where the state cannot be read now, the rules are shown all the same.
     let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
     let came = first_run.map(|first_run| Came { key, arrived, first_run });
-    let facts = WorldFacts { world, earlier: &[], first_look: None, came, programs: run_programs, at };
+    let facts = WorldFacts { came, programs: run_programs, at, ..WorldFacts::new(world) };
     let (decision, trace) = engine.explain(message, envelope, &facts);
     let vacation = engine.would_answer(message, envelope, &facts, true);
     let reply = engine.would_answer(message, envelope, &facts, false);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -27,6 +28,16 @@ pub(super) struct WorldFacts<'a> {
     pub(super) programs: bool,
     /// Another time than the present.
     pub(super) at: Option<Zoned>,
+    /// A program that was asked was ended because mailsluice is to stop: what is decided is worth nothing.
+    pub(super) is_broken_off: AtomicBool,
+}
+
+impl<'a> WorldFacts<'a> {
+    /// Without programs and without anything that is known of one message.
+    pub(super) fn new(world: &'a World) -> Self {
+        let is_broken_off = AtomicBool::default();
+        Self { world, earlier: &[], first_look: None, came: None, programs: false, at: None, is_broken_off }
+    }
 }
 
 impl Facts for WorldFacts<'_> {
@@ -79,7 +90,10 @@ impl Facts for WorldFacts<'_> {
                 }
                 Answer::Ended { code: ended.code, out: ended.out }
             }
-            Err(failure) => Answer::Failed(failure.to_string()),
+            Err(failure) => {
+                self.is_broken_off.fetch_or(failure.is_by_stop(), Ordering::SeqCst);
+                Answer::Failed(failure.to_string())
+            }
         }
     }
 }

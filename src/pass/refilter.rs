@@ -214,7 +214,7 @@ impl Refilter<'_> {
 
     fn facts(&self) -> WorldFacts<'_> {
         let programs = self.run_programs;
-        WorldFacts { world: self.world, earlier: &[], first_look: None, came: None, programs, at: None }
+        WorldFacts { programs, ..WorldFacts::new(self.world) }
     }
 
     fn look_at(&self, listed: &Listed, file: &str, facts: &Memory<'_>) -> Result<Found> {

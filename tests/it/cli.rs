@@ -246,6 +246,27 @@ fn sigterm_during_a_fetch_loses_nothing() {
 }
 
 #[test]
+fn sigterm_while_a_program_is_asked_decides_nothing() {
+    let (mailbox, messages) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let rules = "rules: [{do: [{filter: [~/slow]}]}]";
+    let sandbox = Account::imap(server.port()).with("retention: delete").top(rules).sandbox();
+    let begun = sandbox.home().join("begun");
+    sandbox.script("slow", "#!/bin/sh\ntouch ~/begun\nexec sleep 50\n");
+    let running = sandbox.spawn(&["--allow-root", "fetch"]);
+    while !begun.exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    running.signal(Signal::TERM);
+    let output = running.wait();
+    assert_eq!((output.code, Maildirs::at(sandbox.maildir()).delivered().len()), (75, 0), "{output}");
+    sandbox.script("slow", "#!/bin/sh\nexec cat\n");
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(output.code, 0, "{output}");
+    Maildirs::at(sandbox.maildir()).assert_holds(&messages);
+}
+
+#[test]
 fn files_and_folders_belong_to_their_owner_alone() {
     use std::os::unix::fs::PermissionsExt;
     let (_server, sandbox) = serve(1, &Faults::none());

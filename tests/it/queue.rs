@@ -535,6 +535,23 @@ fn stops_at(hangs: &str, last: &str) {
 }
 
 #[test]
+fn a_program_that_runs_is_ended_when_the_sender_is_to_stop() {
+    let user = User::without_relay("  - {name: print, do: {pipe: [~/slow]}}");
+    user.sandbox.script("slow", "#!/bin/sh\nexit 75\n");
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let begun = user.sandbox.home().join("begun");
+    user.sandbox.script("slow", "#!/bin/sh\ntrap '' TERM\ntouch ~/begun\nsleep 50\nsleep 50\n");
+    let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+    user.until("it runs", |_| begun.exists());
+    let asked = std::time::Instant::now();
+    running.signal(Signal::TERM);
+    let output = running.wait();
+    assert!(asked.elapsed() < Duration::from_secs(30), "{output}");
+    assert_eq!(user.states(), ["waiting"], "{output}");
+}
+
+#[test]
 fn an_answer_that_was_interrupted_leaves_no_file_behind() {
     let user = User::without_relay("  - {name: away, do: {vacation: I am away}}");
     user.deliver(mail(1, "hi"));

@@ -152,7 +152,7 @@ impl Program {
                 Verdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
             }
             Ok(ended) => failed(format!("{name} ended with {}: {}", ended.code, ended.complaint)),
-            Err(failure) if failure.is_for_want_of_room() => {
+            Err(failure) if failure.is_for_want_of_room() || failure.is_by_stop() => {
                 Verdict::Later(Error::transient(Kind::Busy, format!("{name}: {failure}")))
             }
             Err(failure) => failed(format!("{name}: {failure}")),
