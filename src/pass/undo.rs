@@ -9,6 +9,7 @@ use super::commit::Committer;
 use super::original::{self, Found};
 use super::plan::{Decided, Here};
 use super::relocate;
+use super::tell::given_up_key;
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::deliver::Letters;
@@ -112,6 +113,9 @@ impl<'w> Undoing<'w> {
         let key = self.key(id, &folder);
         if self.world.store.remembered(&key)?.is_some() {
             return refuse(format!("entry {id} was brought back already"));
+        }
+        if self.world.walk.is_published(self.world, &given_up_key(id))? {
+            return refuse(format!("the message of entry {id} could not be told and was filed in the inbox for that"));
         }
         let later = self.later(id, entry)?;
         if let Some(undid) = later.iter().filter_map(|later| later.undid).find(|undid| *undid < id) {

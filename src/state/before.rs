@@ -136,6 +136,12 @@ pub(super) fn run(db: &Connection, run: u64) -> Sql<Vec<EntryId>> {
     query.query_map([run], |row| row.get(0))?.collect()
 }
 
+/// Whether `undo` brought the message of a row back, to whatever folder.
+pub(super) fn was_brought_back(db: &Connection, id: EntryId) -> Sql<bool> {
+    db.prepare_cached("SELECT 1 FROM seen JOIN origin USING (origin) WHERE account = ?1 AND id = ?2")?
+        .exists(params![UNDONE, id.to_string().into_bytes()])
+}
+
 /// Lets go what is too old or too much, the oldest first. The result: files of the spool that these rows named.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: u64) -> Sql<Vec<String>> {
     let oldest = now.checked_sub(FORGET_ORIGINALS).unwrap_or(Timestamp::MIN).as_second();

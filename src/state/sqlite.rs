@@ -419,6 +419,10 @@ impl Store for SqliteStore {
         self.read("reading the journal", |db| before::run(db, run))
     }
 
+    fn was_brought_back(&self, id: EntryId) -> Result<bool> {
+        self.read("reading the journal", |db| before::was_brought_back(db, id))
+    }
+
     fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>> {
         self.read("reading the journal", |db| before::later(db, &self.places, id, name))
     }

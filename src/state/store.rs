@@ -97,6 +97,9 @@ pub trait Store: Registry + Outbox + Send + Sync {
     /// The rows of a run of `refilter`, `maintain` or `undo`, the newest first.
     fn run(&self, run: u64) -> Result<Vec<EntryId>>;
 
+    /// Whether `undo` brought the message of a journal row back.
+    fn was_brought_back(&self, id: EntryId) -> Result<bool>;
+
     /// What was done with the files of that name after this row, the oldest first.
     fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>>;
 

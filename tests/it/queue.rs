@@ -163,6 +163,31 @@ fn sending_n_1_giving_up_files_nothing_twice() {
     assert_eq!(user.inbox().len(), 2, "the message and a notice: {:#?}", user.inbox());
 }
 
+#[test]
+fn what_is_given_up_and_what_undo_brings_back_is_one_message() {
+    let refuses = || SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 nobody here"));
+    let given_up = |rows: &[serde_json::Value]| rows.iter().all(|row| row["state"] == "failed");
+    let only = "  - {name: forward, do: {redirect: you@far.example}}";
+    let undo = |user: &User| user.sandbox.run(&["--allow-root", "undo", "1"]);
+
+    let server = refuses();
+    let user = User::with_relay(only, &server);
+    user.deliver(mail(1, "hi"));
+    user.until("it is given up", given_up);
+    let output = undo(&user);
+    assert!(output.code == 64 && output.stderr.contains("filed in the inbox"), "{output}");
+    assert_eq!(user.inbox().len(), 2, "the message and a notice: {:#?}", user.inbox());
+
+    let user = User::without_relay(only);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    assert_eq!(undo(&user).code, 0);
+    user.relay(server.port());
+    user.queue(&["retry"]);
+    user.until("it is given up", given_up);
+    assert_eq!(user.inbox().len(), 2, "the message and a notice: {:#?}", user.inbox());
+}
+
 /// Nothing of it is sent without a word from the user, who has to hear of it.
 #[test]
 fn what_an_older_copy_had_waiting_is_named_in_a_notice() {

@@ -11,7 +11,7 @@ use crate::filter::Engine;
 use crate::message::{Key, Message, OUTBOX, Origin};
 use crate::pass::resume::resume_others;
 use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
-use crate::state::{OutboxRow, Owned};
+use crate::state::{EntryId, OutboxRow, Owned};
 
 /// A row that was given up, for these recipients.
 pub(super) struct GivenUp<'a> {
@@ -29,20 +29,19 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     let _alone = shared.filing();
     let world = &shared.world;
     let mut committer = committer(world, &shared.owned);
-    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
-    // Not by the attempt: after a crash there is one more, and its copy stands in the inbox already. Nor by the row: another
-    // one of the same message may have been given up before.
-    let key = Key::new(&Arc::new(origin), format!("entry {}", item.entry));
+    let key = given_up_key(item.entry);
     let was_filed = was_filed(world, item)?;
-    if !was_filed && world.store.remembered(&key)?.is_none() {
+    let is_back = world.store.was_brought_back(item.entry)?;
+    if !was_filed && !is_back && world.store.remembered(&key)?.is_none() {
         // The same bytes, but not the file of the row, which is needed until the row is closed.
         committer.keep(key, original.edited(&[]), &format!("could not be told: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
-    let place = match was_filed {
-        true => format!("It was filed when it came (entry {} of `mailsluice log`)", item.entry),
-        false => "It is in the inbox".to_owned(),
+    let place = match (was_filed, is_back) {
+        (true, _) => format!("It was filed when it came (entry {} of `mailsluice log`)", item.entry),
+        (false, true) => "`mailsluice undo` brought it back before".to_owned(),
+        (false, false) => "It is in the inbox".to_owned(),
     };
     let text = format!(
         "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\n{place}. Nobody else was told; \
@@ -52,6 +51,14 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     );
     committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
     committer.finish()
+}
+
+/// The key of a message that is filed because it could not be told. Not by the attempt: after a crash there is one more, and
+/// its copy stands in the inbox already. Nor by the row of the outbox: another one of the same message may have been given up
+/// before.
+pub(in crate::pass) fn given_up_key(entry: EntryId) -> Key {
+    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
+    Key::new(&Arc::new(origin), format!("entry {entry}"))
 }
 
 /// Whether the decision that the row comes from filed the message as well.

@@ -332,6 +332,10 @@ impl Store for MortalStore {
         self.look()?.run(run)
     }
 
+    fn was_brought_back(&self, id: EntryId) -> Result<bool> {
+        self.look()?.was_brought_back(id)
+    }
+
     fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>> {
         self.look()?.later(id, name)
     }
