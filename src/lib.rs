@@ -62,4 +62,6 @@ pub mod config;
 pub mod clean;
 mod descriptors;
 pub mod error;
+mod ourselves;
 pub mod safeguard;
+mod stop;

@@ -16,7 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use crate::clean;
-use crate::state::is_stopping;
+use crate::stop::is_stopping;
 
 /// Between SIGTERM and SIGKILL.
 const MERCY: Duration = Duration::from_secs(5);

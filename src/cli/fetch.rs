@@ -68,7 +68,9 @@ async fn fetch_all(
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {
-        queue::report(&pass::tell(world, relays, SENDING, &stop).await?, output);
+        let told = pass::tell(world, relays, SENDING, &stop).await?;
+        queue::report(&told, output);
+        code = worse(code, if told.later > 0 { 75 } else { 0 });
         code = worse(code, maintain::due(world, upkeeps, &stop, output).await?);
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })

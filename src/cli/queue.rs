@@ -149,6 +149,9 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
         pass::tell(world, &relays, LONGEST, &stop).await
     })?;
     report(&told, output);
+    if told.by_another {
+        output.talk("another mailsluice process is sending; what is due goes out with it");
+    }
     Ok(if told.later > 0 { 75 } else { 0 })
 }
 

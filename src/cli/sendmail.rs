@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message, to_lf};
+use crate::ourselves::is_a_relay;
 use crate::pass::{self, Outgoing, Relays, World};
 
 /// The largest message that is taken, in bytes.
@@ -44,6 +45,11 @@ enum Mode {
 pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let options = parse(arguments)?;
     match options.mode {
+        Mode::Take if is_a_relay() => {
+            let text = "the program of the relay is mailsluice again, through a link or a script: it would send to itself \
+                        for ever. Name the system's own sendmail in `relays:`, or a server";
+            return Err(Error::permanent(Kind::Config, text));
+        }
         Mode::Take => {}
         Mode::ListQueue => return super::queue::run(config, &Queue::List { all: false }, allow_root, output),
         Mode::SendQueue => return super::queue::run(config, &Queue::Run, allow_root, output),

@@ -19,7 +19,7 @@ pub(super) fn stop_token() -> Result<CancellationToken> {
                 // Nothing is lost by ending here: the next run goes on from what is durable.
                 std::process::exit(75);
             }
-            crate::state::ask_to_stop();
+            crate::stop::ask_to_stop();
             stopping.cancel();
         }
     });

@@ -9,6 +9,7 @@ use super::server::{self, Ports};
 use super::yaml::{Key, Node, Value};
 use super::{Server, Tls};
 use crate::clean;
+use crate::ourselves::is_this_program;
 
 /// One entry of `relays`.
 pub(super) static SHAPE: Shape = Shape {
@@ -224,5 +225,12 @@ fn sendmail(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
         problem.hint(format!("write [{}]", text.split_whitespace().collect::<Vec<_>>().join(", ")));
         return None;
     }
-    reader::texts(node, "a program and its arguments", problems)
+    let run = reader::texts(node, "a program and its arguments", problems)?;
+    if run.first().is_some_and(|program| is_this_program(program)) {
+        let problem =
+            problems.error(node.span, "this program is mailsluice itself, which would send to itself for ever");
+        problem.hint("name the system's own sendmail by its path, or a server with `smtp`");
+        return None;
+    }
+    Some(run)
 }

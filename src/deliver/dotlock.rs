@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::state::{Disk, LOCK_PATIENCE, is_stopping};
+use crate::state::{Disk, LOCK_PATIENCE};
+use crate::stop::is_stopping;
 
 /// A lock that nobody touched for so long belongs to a program that died. Dovecot says two minutes too, and touches
 /// its own more often.

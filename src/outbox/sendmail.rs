@@ -22,6 +22,7 @@ use super::address::Mailbox;
 use super::relay::{Mail, Trouble, Verdict};
 use crate::clean;
 use crate::error::{Error, Kind};
+use crate::ourselves::STARTED_AS_RELAY;
 use crate::program::{Ended, Failure, Output, Program};
 
 /// How long it may take for one recipient.
@@ -75,7 +76,7 @@ impl Sendmail {
             run: &run,
             timeout: DEADLINE,
             output: Output::Read(MAX_OUTPUT),
-            environment: &[],
+            environment: &[(STARTED_AS_RELAY, "1".to_owned())],
             allow_root: true,
         };
         let mut message = mail.message.reader().map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;

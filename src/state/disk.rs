@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags, RawDir, RenameFlags, fcntl_lock, renameat_with};
 use rustix::io::Errno;
 
-use super::is_stopping;
+use crate::stop::is_stopping;
 
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {

@@ -4,8 +4,9 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{is_stopping, lock};
+use super::lock;
 use crate::error::{Error, Kind, Result};
+use crate::stop::is_stopping;
 
 /// The time between two looks at what another process does.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

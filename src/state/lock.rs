@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::is_stopping;
 use crate::error::{Error, Kind, Result};
+use crate::stop::is_stopping;
 
 /// What stands there under our name must be ours.
 const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;

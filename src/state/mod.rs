@@ -35,7 +35,6 @@ mod set_aside;
 mod slots;
 mod sqlite;
 mod standing;
-mod stop;
 mod store;
 mod water;
 
@@ -58,7 +57,6 @@ pub use registry::{Registered, Registry};
 pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
-pub use stop::{ask_to_stop, is_stopping};
 pub use store::{
     Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
     Unfinished,

@@ -446,6 +446,27 @@ fn without_an_address_of_ones_own_nothing_is_sent_from_nobody() {
     }
 }
 
+#[test]
+fn sending_r_7_a_relay_that_is_this_program_is_refused_and_a_loop_through_a_script_ends() {
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    let home = user.sandbox.home().to_owned();
+    let link = home.join("sendmail");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_mailsluice"), &link).unwrap();
+    let relay = |program: &std::path::Path| {
+        user.config(&format!("relays: {{default: {{sendmail: [{}]}}}}\n", program.display()));
+    };
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    relay(&link);
+    let output = user.sandbox.run(&["check"]);
+    assert!(output.code == 78 && output.stdout.contains("mailsluice itself"), "{output}");
+    let script = format!("#!/bin/sh\nexec {} --allow-root sendmail \"$@\"\n", env!("CARGO_BIN_EXE_mailsluice"));
+    relay(&user.sandbox.script("relay", &script));
+    let output = user.queue(&["retry"]);
+    assert!(output.stderr.contains("mailsluice again"), "{output}");
+    assert_eq!(user.states(), ["waiting"], "{output}");
+}
+
 /// The options of a link named `sendmail` are that program's, not ours: `-q` means the queue.
 #[test]
 fn links_named_sendmail_and_mailq_are_those_programs() {

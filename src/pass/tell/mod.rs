@@ -58,15 +58,18 @@ pub struct Told {
     pub failed: u64,
     /// What the user should know.
     pub remarks: Vec<String>,
+    /// Another process sends: what is due goes out with it.
+    pub by_another: bool,
 }
 
 impl Told {
     /// What another lane did.
     fn add(&mut self, other: Self) {
-        let Self { sent, later, failed, remarks } = other;
+        let Self { sent, later, failed, remarks, by_another } = other;
         self.sent += sent;
         self.later += later;
         self.failed += failed;
+        self.by_another |= by_another;
         remarks.into_iter().for_each(|remark| self.remark(remark));
     }
 
@@ -83,7 +86,9 @@ impl Told {
 pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<Told> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
-    let Some(owned) = turn::turn(world, &is_over).await? else { return Ok(Told::default()) };
+    let Some(owned) = turn::turn(world, &is_over).await? else {
+        return Ok(Told { by_another: true, ..Told::default() });
+    };
     let remarks = undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
     let shared = Shared::new(world, owned, relays, until, stop.clone());

@@ -203,8 +203,11 @@ impl Pass {
     /// Their outcome is written: the bytes are needed no more, unless another row or a discard names them.
     pub(super) fn drop_bytes_of_noted(&mut self) -> Result<()> {
         for row in std::mem::take(&mut self.noted) {
-            if !self.world.store.is_spooled(&row.bytes)? {
-                leftovers::remove(&self.world, &row.bytes)?;
+            // A file that cannot be removed ends nothing: it is nobody's, and goes a day later.
+            if !self.world.store.is_spooled(&row.bytes)?
+                && let Err(error) = leftovers::remove(&self.world, &row.bytes)
+            {
+                self.told.remark(error.to_string());
             }
         }
         Ok(())

@@ -1,15 +1,15 @@
-//! Whether the program was asked to stop: waits for locks that other programs hold hear it too, where no token reaches.
+//! Whether the program was asked to stop: waits for locks of others and for programs hear it too, where no token reaches.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Lets every wait for a lock end.
-pub fn ask_to_stop() {
+pub(crate) fn ask_to_stop() {
     ASKED.store(true, Ordering::SeqCst);
 }
 
 /// Whether it was asked.
-pub fn is_stopping() -> bool {
+pub(crate) fn is_stopping() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
