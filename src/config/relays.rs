@@ -47,8 +47,16 @@ pub(super) static SHAPE: Shape = Shape {
             "`ok` (default): answers go out with `MAIL FROM:<>`, and from your own address where the relay refuses that; `own`: always from your own address, and forwarded reports too.",
             Takes::Word(&["ok", "own"]),
         ),
+        (
+            "connections",
+            "How many connections it has at the same time, 1 to 8. Default: 1. Many relays of providers allow few.",
+            Takes::Number,
+        ),
     ],
 };
+
+/// As many lanes of the outbox are at work at the same time.
+const MOST_CONNECTIONS: u64 = 8;
 
 const SERVER: Takes = Takes::Either(&[Takes::Text, Takes::Section(&server::SHAPE)]);
 
@@ -63,6 +71,8 @@ pub struct Relay {
     pub from: Option<String>,
     /// Whether it takes the null reverse-path.
     pub null_sender: bool,
+    /// How many connections it has at the same time.
+    pub connections: u8,
 }
 
 /// The kinds of relays.
@@ -120,6 +130,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let token = map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
+    let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
     let ways = [map.take("smtp"), map.take("lmtp"), map.take("sendmail")];
     let kind = match ways {
         [Some(node), None, None] => {
@@ -144,7 +155,8 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
     let from = from.or_else(|| user.filter(|user| user.contains('@')));
-    Some(Relay { name: key.text.clone(), kind, from, null_sender: null_sender.unwrap_or(true) })
+    let connections = connections.and_then(|number| u8::try_from(number).ok()).unwrap_or(1);
+    Some(Relay { name: key.text.clone(), kind, from, null_sender: null_sender.unwrap_or(true), connections })
 }
 
 /// An LMTP server takes mail for its own users: what is forwarded or answered cannot go there.

@@ -28,6 +28,7 @@ mod imap;
 mod injected;
 mod injection;
 mod kill;
+mod lanes;
 mod layers;
 mod lua;
 mod maintenance;

@@ -75,6 +75,20 @@ fn sending_r_8_a_relay_that_hangs_holds_up_no_other() {
     assert_eq!(user.inbox().len(), 5, "four messages, and a notice");
 }
 
+#[test]
+fn a_relay_has_one_connection_or_as_many_as_it_is_given() {
+    for (key, connections) in [("", 1), (", connections: 3", 3)] {
+        let server = SmtpServer::start(SmtpOptions::default());
+        let user = User::without_relay("  - {name: forward, do: {redirect: {to: you@far.example, copy: true}}}");
+        (1..=6).for_each(|n| user.deliver(mail(n, "hi")));
+        user.settled();
+        let port = server.port();
+        user.config(&format!("relays: {{default: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none}}{key}}}}}\n"));
+        user.queue(&["retry"]);
+        assert_eq!((server.count(), server.connections()), (6, connections));
+    }
+}
+
 /// RFC 5321 4.5.3.1.10: the server takes two at a time, and says so with 452, or with 552 as of old (sending R-4, F-1).
 #[test]
 fn sending_r_4_more_recipients_than_the_server_takes_go_at_once() {

@@ -27,8 +27,8 @@ const SHARE: u32 = 10;
 /// Where rows go out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
-    /// Through a relay.
-    Relay(String),
+    /// Through a relay, over one of its connections.
+    Relay(String, u8),
     /// Into an IMAP account.
     Account(String),
     /// To a program.
@@ -49,8 +49,14 @@ impl Lane {
             Way::Notify(Notify { desktop: true, .. }) => Self::Program("notify-send".to_owned()),
             _ => {
                 let named = relays.relay_named(&row.telling, &row.account);
-                let name = relays.relay(named).map(|relay| relay.name.as_str()).or(named);
-                Self::Relay(name.unwrap_or_default().to_owned())
+                match relays.relay(named) {
+                    // The same row goes over the same connection each time.
+                    Some(relay) => {
+                        let connection = row.id.rem_euclid(i64::from(relay.connections));
+                        Self::Relay(relay.name.clone(), u8::try_from(connection).unwrap_or_default())
+                    }
+                    None => Self::Relay(named.unwrap_or_default().to_owned(), 0),
+                }
             }
         }
     }
