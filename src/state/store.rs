@@ -133,7 +133,8 @@ pub enum Mark {
     Redressed,
     /// It is here, and on the server a copy of it stands where it is to be moved to.
     Copied,
-    /// It stood on the server at the account's first run and was not fetched yet. It is new, and no [`Known`] holds it.
+    /// It stood on the server at the account's first run and was not fetched yet, or was recorded without telling anybody
+    /// and is fetched again. It is new, and no [`Known`] holds it.
     Stood,
 }
 

@@ -422,7 +422,8 @@ fn a_b2_a_spool_file_is_its_name_however_its_path_is_spelled() {
     let account = Account::imap(server.port()).with("retention: delete").top(TOLD);
     let yaml = account.yaml(std::path::Path::new("~"));
     sandbox.config(&yaml);
-    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 0);
+    // There is no relay, so what is to be told waits.
+    assert_eq!(sandbox.run(&["--allow-root", "fetch"]).code, 75);
     let spooled = || fs::read_dir(sandbox.home().join("state/spool")).unwrap().count();
     let before = spooled();
     let link = sandbox.home().join("link");
@@ -431,7 +432,7 @@ fn a_b2_a_spool_file_is_its_name_however_its_path_is_spelled() {
     assert!(before >= 2);
     sandbox.env("HOME", &home);
     let output = sandbox.run(&["--allow-root", "fetch"]);
-    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(output.code, 75, "{output}");
     assert_eq!(fs::read_dir(sandbox.home().join("state/spool")).unwrap().count(), before);
 }
 
@@ -540,6 +541,19 @@ fn what_was_recorded_and_stands_nowhere_is_fetched_again_under_a_new_number() {
     client.fetch();
     assert_eq!((1..=messages.len()).map(|n| copies(&client, &format!("number {n}"))).max(), Some(1));
     assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
+}
+
+#[test]
+fn what_is_fetched_again_is_as_old_as_it_was() {
+    let (mailbox, _) = filled(2);
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.top("rules: [{do: [{redirect: {to: you@far.example, copy: true}}]}]"));
+    client.fetch_well();
+    unpublish(&client);
+    client.fetch();
+    client.fetch_well();
+    assert_eq!(client.subjects().len(), 2);
+    assert_eq!(client.open().0.store.still_to_tell().unwrap().len(), 0, "it stood there before the first run");
 }
 
 // Identity.
