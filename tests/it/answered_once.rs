@@ -76,7 +76,7 @@ fn one_mail_in_twenty_accounts_is_answered_once() {
         mailbox.add_message("INBOX", Incoming::new(copy(n, ID)).arrived(at));
     }
     let output = sandbox.run(&["--allow-root", "fetch"]);
-    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(output.code, 75, "without a relay the answer waits: {output}");
     assert_eq!(answers(&sandbox), (1, MANY - 1), "{output}");
 }
 
