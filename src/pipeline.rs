@@ -128,7 +128,8 @@ async fn pass_over(
         let (recovered, registered) = (&recovered, &registered);
         let mut pass = FolderPass { world, owned: &owned, account, registered, recovered, watch, stop };
         match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
-            Ok(()) => {}
+            // What a listing lacks may stand there all the same.
+            Ok(is_short) => all_listed &= !is_short,
             // A folder that cannot be opened does not keep the others from being fetched.
             Err(error) if error.kind() == Kind::Refused => {
                 all_listed = false;
@@ -177,6 +178,7 @@ struct FolderPass<'a> {
 }
 
 impl FolderPass<'_> {
+    /// Whether the server counts more messages than it lists.
     async fn run(
         &mut self,
         source: &mut Source,
@@ -184,7 +186,7 @@ impl FolderPass<'_> {
         committer: &mut Committer,
         leftovers: &mut Leftovers,
         lost: &mut Vec<Unfinished>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let mut listing = source.open(folder).await?;
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
@@ -223,7 +225,7 @@ impl FolderPass<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(listing.is_short)
     }
 
     /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day.

@@ -578,6 +578,27 @@ fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under
 }
 
 #[test]
+fn what_a_crash_left_is_no_only_copy_because_a_listing_was_too_short() {
+    let (mailbox, _) = filled(2);
+    let faults = Faults::none();
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let client = Account::imap(server.port()).client();
+    client.fetch_well();
+    // Killed between staging and recording.
+    let found = client.mail().delivered();
+    let one = found.iter().find(|found| String::from_utf8_lossy(&found.bytes).contains("number 1")).unwrap();
+    let folder = client.path("Mail").join(&one.folder);
+    fs::rename(folder.join("new").join(&one.name), folder.join("tmp").join(&one.name)).unwrap();
+    fs::remove_dir_all(client.path("state")).unwrap();
+    faults.message(1, MessageFault::Unlisted);
+    client.fetch();
+    faults.clear();
+    client.fetch();
+    client.fetch();
+    assert_eq!((copies(&client, "number 1"), copies(&client, "number 2")), (1, 1), "{:?}", client.subjects());
+}
+
+#[test]
 fn a_placeholder_in_the_stead_of_a_message_that_is_here_doubles_nothing() {
     let (mailbox, _) = filled(2);
     let faults = Faults::none();

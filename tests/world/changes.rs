@@ -24,6 +24,8 @@ pub struct History {
     copies: Vec<(usize, PathBuf)>,
     /// Ids of mail that is gone from a server.
     freed: Vec<(usize, String)>,
+    /// Every UID that was given.
+    used: BTreeSet<(usize, u32)>,
     /// The POP3 accounts whose mailbox stands on another server by now.
     moved: BTreeSet<usize>,
     hidden: usize,
@@ -125,6 +127,10 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
     let incoming = if old { incoming.arrived(1_590_000_000) } else { incoming };
     scene.ledger.arrives(&mail, Way::Server(number));
     let uid = account.mailbox.add_message("INBOX", incoming);
+    // An id that was given before, which a lost state cannot know.
+    if account.is_imap && !history.used.insert((number, uid)) {
+        scene.ledger.excuse(&mail.token, Excuse::OtherId);
+    }
     // An id that is free again, as some servers give it.
     let free = history.freed.iter().position(|(owner, _)| *owner == number);
     if let Some(at) = free.filter(|_| seed.percent(50)) {
