@@ -12,7 +12,7 @@ use crate::config::Protocol;
 use crate::error::{Error, Result};
 use crate::message::{self, Bytes, Key, Message, Origin, head_hash, head_of};
 use crate::source::Listing;
-use crate::state::{Owned, Unfinished};
+use crate::state::{Mark, Owned, Remembered, Unfinished};
 
 /// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
 /// folder whose numbers may have changed since: recognised under a new number, they would count as being here.
@@ -25,7 +25,13 @@ pub fn fetch_again(
     committer: &mut Committer,
 ) -> Result<()> {
     let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
-    lost.extract_if(.., is_listed).try_for_each(|row| world.store.again(owned, &row))?;
+    for row in lost.extract_if(.., is_listed) {
+        world.store.again(owned, &row)?;
+        // Nobody was told, so nobody will be: perhaps it stood there before the first run, which nothing says any more.
+        if world.store.remembered(&row.key)?.is_none() {
+            world.store.mark(owned, &[(row.key, Remembered::unread(Mark::Stood, 0, world.now()))])?;
+        }
+    }
     let may_be_renumbered = |row: &mut Unfinished| {
         let (origin, listed) = (&row.key.origin, &listing.origin);
         let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;

@@ -293,10 +293,9 @@ impl Store for SqliteStore {
                 .prepare_cached("SELECT mark, announced, head_hash, at, dress FROM seen WHERE origin = ?1 AND id = ?2")?
                 .query_row(params![origin, row.key.id], |row| remembered(row, 0))
                 .optional()?;
-            // Nobody was told, so nobody will be: perhaps it stood there before the first run, which its mark no longer says.
-            let mark = if told { Mark::Again } else { Mark::Stood };
-            if let Some(known) = known {
-                remember(tx, origin, &row.key.id, &Remembered { mark, ..known })?;
+            match known.filter(|_| told) {
+                Some(known) => remember(tx, origin, &row.key.id, &Remembered { mark: Mark::Again, ..known })?,
+                None => forget(tx, origin, &row.key.id)?,
             }
             take_back_noted(tx, row.id)?;
             tx.execute(
