@@ -178,7 +178,10 @@ impl Dovecot {
         let mut master = command.spawn().map_err(|error| format!("dovecot does not start: {error}"))?;
         let end = Instant::now() + DEADLINE;
         let mut ended = false;
-        while !ended && TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.pop3s)).is_err() {
+        // It listens at one port after the other.
+        let Ports { imap, imaps, pop3, pop3s } = self.ports;
+        let listens = |port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        while !ended && ![imap, imaps, pop3, pop3s].into_iter().all(listens) {
             std::thread::sleep(Duration::from_millis(20));
             ended = master.try_wait().unwrap().is_some() || Instant::now() > end;
         }
