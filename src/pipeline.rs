@@ -193,10 +193,11 @@ impl FolderPass<'_> {
         pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices } =
+        let Choice { wanted, known, odd, left, notices, withheld } =
             pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
         committer.report.left += left;
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
+        committer.report.errors.extend(withheld);
 
         self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;

@@ -30,6 +30,8 @@ pub enum Safeguard {
     SettledIsLookedAt,
     /// Messages are recognised when all ids of a mailbox change.
     RecogniseRenumbered,
+    /// Old numbers are kept until all that a server has was compared with them.
+    ComparedInFull,
     /// A message far smaller than announced is not filed as whole.
     Whole,
     /// A message that is listed and not given is a failed attempt.

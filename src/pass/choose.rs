@@ -11,7 +11,7 @@ use super::identity::{Stands, stands};
 use super::recognise::{Recognised, Recogniser};
 use super::{Notice, World, stood};
 use crate::config::{Account, Protocol};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::message::{Key, Origin};
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
@@ -33,6 +33,8 @@ pub struct Choice {
     pub left: u64,
     /// What the user has to be told.
     pub notices: Vec<Notice>,
+    /// Why messages that may be new are not fetched in this pass.
+    pub withheld: Option<Error>,
 }
 
 /// Compares a listing with what is remembered and applies `first` and the selection. `room` is what is left of the
@@ -51,12 +53,13 @@ pub async fn choose(
     stood::note(world, owned, registered, &known, listing)?;
     let first_run = FirstRun { world, owned, account, registered };
     let recogniser = Recogniser { world, owned, account, registered };
-    match recogniser.recognise(chooser.source, listing, &known).await? {
+    let (recognised, compared) = recogniser.recognise(chooser.source, listing, &known).await?;
+    match recognised {
         Recognised::Not => {}
         Recognised::Renumbered(notice) => {
             let what = if account.protocol == Protocol::Imap { "UIDVALIDITY" } else { "every UIDL" };
             chooser.odd = Some(format!("{}: {what} changed", listing.origin.folder));
-            chooser.notices.push(notice);
+            chooser.notices.extend(notice);
             known = world.store.known(&listing.origin)?;
         }
         Recognised::Rebuilt => {
@@ -68,7 +71,8 @@ pub async fn choose(
     if chooser.reused_ids(&known, listing).await? {
         known = world.store.known(&listing.origin)?;
     }
-    let is_wanted = |id: &&Vec<u8>| changed.contains(*id) || chooser.is_new(&known, id);
+    let is_wanted =
+        |id: &&Vec<u8>| !compared.withheld.contains(*id) && (changed.contains(*id) || chooser.is_new(&known, id));
     let new: Vec<Vec<u8>> = listing.ids.iter().filter(is_wanted).cloned().collect();
     if listing.doubled.iter().any(|id| known.get(id).is_none()) {
         chooser.odd.get_or_insert_with(|| "the server gives several messages the same id".to_owned());
@@ -80,7 +84,7 @@ pub async fn choose(
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
     let Chooser { notices, odd, .. } = chooser;
     // `known` as it was read: what changed since is not here yet.
-    Ok(Choice { wanted, known, odd, left: all - room, notices })
+    Ok(Choice { wanted, known, odd, left: all - room, notices, withheld: compared.error(&listing.origin.folder) })
 }
 
 struct Chooser<'a> {

@@ -3,6 +3,7 @@
 mod choose;
 mod coming;
 mod commit;
+mod compare;
 mod decide;
 mod doubtful;
 mod enrol;

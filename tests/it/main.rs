@@ -43,6 +43,7 @@ mod proofs;
 mod queue;
 mod refilter;
 mod refusals;
+mod renumbered;
 mod replies;
 mod retention;
 mod rule_files;

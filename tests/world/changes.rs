@@ -24,8 +24,8 @@ pub struct History {
     copies: Vec<(usize, PathBuf)>,
     /// Ids of mail that is gone from a server.
     freed: Vec<(usize, String)>,
-    /// Every UID that was given.
-    used: BTreeSet<(usize, u32)>,
+    /// Every UID or UIDL that was given.
+    used: BTreeSet<(usize, String)>,
     /// The POP3 accounts whose mailbox stands on another server by now.
     moved: BTreeSet<usize>,
     hidden: usize,
@@ -127,10 +127,6 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
     let incoming = if old { incoming.arrived(1_590_000_000) } else { incoming };
     scene.ledger.arrives(&mail, Way::Server(number));
     let uid = account.mailbox.add_message("INBOX", incoming);
-    // An id that was given before, which a lost state cannot know.
-    if account.is_imap && !history.used.insert((number, uid)) {
-        scene.ledger.excuse(&mail.token, Excuse::OtherId);
-    }
     // An id that is free again, as some servers give it.
     let free = history.freed.iter().position(|(owner, _)| *owner == number);
     if let Some(at) = free.filter(|_| seed.percent(50)) {
@@ -138,6 +134,16 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
         account.mailbox.set_uidl("INBOX", uid, &uidl);
         scene.ledger.excuse(&mail.token, Excuse::OtherId);
     }
+    // An id that was given before, which a lost state cannot know.
+    if !gives(account, history, number, uid) {
+        scene.ledger.excuse(&mail.token, Excuse::OtherId);
+    }
+}
+
+/// Whether the server gives this id for the first time.
+fn gives(account: &Account, history: &mut History, number: usize, uid: u32) -> bool {
+    let uidl = account.mailbox.read_message("INBOX", uid, |stored| stored.uidl.clone()).unwrap_or_default();
+    history.used.insert((number, if account.is_imap { uid.to_string() } else { uidl }))
 }
 
 /// Messages that stand on the servers before the first run.
@@ -146,7 +152,9 @@ pub fn stand_there(scene: &Scene, history: &mut History, seed: &mut Seed) {
         let number = seed.below(scene.accounts.len());
         let mail = new_mail(history, seed, &[Kind::Stood]);
         scene.ledger.arrives(&mail, Way::Server(number));
-        scene.accounts[number].mailbox.add("INBOX", &mail.bytes);
+        let account = &scene.accounts[number];
+        let uid = account.mailbox.add("INBOX", &mail.bytes);
+        gives(account, history, number, uid);
     }
 }
 

@@ -1,0 +1,197 @@
+//! Compare: which of the messages that a server lists under new numbers are remembered under old ones.
+//!
+//! Messages are matched by header and size, then by the fields that no server changes, as everywhere else: a server may have
+//! told a false size before. Each old one is matched at most once. What matches is remembered under its new number, what
+//! does not is new mail.
+//!
+//! A server that has just changed its numbers may list too little, or not tell a header. Until all was compared, the old
+//! numbers that no message matched stay remembered, in a generation of their own, and a message that cannot be compared is
+//! not fetched.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::World;
+use crate::error::{Error, Kind, Result};
+use crate::message::{Key, Origin};
+use crate::safeguard::Safeguard;
+use crate::source::{Details, Listed, Listing, Source};
+use crate::state::{Known, Mark, Owned, Remembered};
+
+/// What is compared: size, header hash, and for what was never read its arrival.
+type Print = (u64, Option<[u8; 16]>, Option<Timestamp>);
+
+/// A message that is remembered under an old number.
+type Old = (Key, Remembered);
+
+/// What came of comparing.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    /// How many messages are here already.
+    pub(super) found: usize,
+    /// Those that may be, and of which the server does not tell enough to know.
+    pub(super) withheld: Vec<Vec<u8>>,
+    /// Whether there is something left to be compared in a later pass.
+    pub(super) is_partial: bool,
+}
+
+impl Compared {
+    /// What the user has to know of messages that are not fetched for now.
+    pub(super) fn error(&self, folder: &str) -> Option<Error> {
+        let count = self.withheld.len();
+        (count > 0).then(|| {
+            let said = format!(
+                "{folder}: the server changed its numbers, and {count} of its messages cannot be compared with what is here, \
+                 for it does not tell their headers; they are fetched when it does"
+            );
+            Error::transient(Kind::Protocol, said)
+        })
+    }
+}
+
+/// A folder whose numbers changed.
+pub(super) struct Comparison<'a> {
+    pub(super) world: &'a World,
+    pub(super) owned: &'a Owned,
+    pub(super) listing: &'a Listing,
+    pub(super) known: &'a Known,
+    /// Generations of the folder that still hold old numbers.
+    pub(super) earlier: &'a [Arc<Origin>],
+    /// Whether what is known of this generation has old numbers too.
+    pub(super) is_own_old: bool,
+}
+
+impl Comparison<'_> {
+    pub(super) async fn compare(&self, source: &mut Source) -> Result<Compared> {
+        let old = self.old()?;
+        let asked: Vec<Vec<u8>> = self.listing.ids.iter().filter(|id| self.is_asked_about(id)).cloned().collect();
+        let described = source.describe(&asked, Details { date: true, head: true }).await?;
+        let Pairs { same, rest, left } = pair(old, described);
+        let withheld = match left.is_empty() || !Safeguard::ComparedInFull.is_on() {
+            true => Vec::new(),
+            false => uncompared(&asked, &same, &rest),
+        };
+        let may_come = self.listing.is_short || !withheld.is_empty();
+        let is_partial = !left.is_empty() && may_come && Safeguard::ComparedInFull.is_on();
+        let compared = Compared { found: same.len(), withheld, is_partial };
+        // Nothing is here still: the mailbox was emptied by somebody, and this is new mail.
+        if same.is_empty() && self.earlier.is_empty() && !is_partial {
+            return Ok(compared);
+        }
+        self.remember(same, left, is_partial)?;
+        Ok(compared)
+    }
+
+    /// Everything that is remembered under old numbers.
+    fn old(&self) -> Result<Vec<Old>> {
+        let mut old = Vec::new();
+        for origin in self.earlier {
+            let known = self.world.store.known(origin)?;
+            old.extend(known.iter().map(|(id, remembered)| (known.key(id), *remembered)));
+        }
+        if self.is_own_old {
+            old.extend(self.known.iter().map(|(id, remembered)| (self.known.key(id), *remembered)));
+        }
+        Ok(old)
+    }
+
+    fn is_asked_about(&self, id: &[u8]) -> bool {
+        self.is_own_old || self.known.get(id).is_none_or(|known| known.mark == Mark::SetAside)
+    }
+
+    fn remember(&self, same: Vec<(Vec<u8>, Old)>, left: Vec<Old>, is_partial: bool) -> Result<()> {
+        let origin = &self.listing.origin;
+        let mut forgotten: Vec<Key> = same.iter().map(|(_, (key, _))| key.clone()).collect();
+        let mut marks: Vec<(Key, Remembered)> =
+            same.into_iter().map(|(id, (_, remembered))| (Key::new(origin, id), remembered)).collect();
+        let kept = Arc::new(Origin { generation: before(origin.generation), ..(**origin).clone() });
+        let mut kept_ids = Vec::new();
+        for (key, remembered) in left {
+            if is_partial {
+                marks.push((Key::new(&kept, key.id.clone()), remembered));
+                kept_ids.push(key.id.clone());
+            }
+            if !is_partial || key.origin != kept {
+                forgotten.push(key);
+            }
+        }
+        let (store, now) = (&self.world.store, self.world.now());
+        store.renumber(self.owned, &forgotten, &marks)?;
+        // They are let go as what is missing from complete listings is.
+        if is_partial {
+            store.listed(self.owned, &kept, &kept_ids, now)?;
+        }
+        store.listed(self.owned, origin, &[], now)
+    }
+}
+
+/// The generation under which old numbers are kept that belong to this one.
+fn before(generation: u32) -> u32 {
+    !generation
+}
+
+/// Old and new numbers of the same messages, and what has no partner.
+struct Pairs {
+    same: Vec<(Vec<u8>, Old)>,
+    rest: Vec<Listed>,
+    left: Vec<Old>,
+}
+
+fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
+    let mut by_print: HashMap<Print, Vec<Old>> = HashMap::new();
+    for one in old {
+        let remembered = &one.1;
+        // What was skipped was never read; it is known by size and arrival.
+        let arrival = remembered.head_hash.is_none().then_some(remembered.at);
+        by_print.entry((remembered.announced, remembered.head_hash, arrival)).or_default().push(one);
+    }
+    let mut same = Vec::new();
+    let mut undressed = Vec::new();
+    for listed in listed {
+        let by_head = (listed.size(), listed.head_hash, None);
+        let by_arrival = (listed.size(), None, listed.arrived);
+        match [by_head, by_arrival].iter().find_map(|print| by_print.get_mut(print)?.pop()) {
+            Some(old) => same.push((listed.id, old)),
+            None => undressed.push(listed),
+        }
+    }
+    let mut by_dress: HashMap<[u8; 16], Vec<Old>> = HashMap::new();
+    let mut left = Vec::new();
+    for old in by_print.into_values().flatten() {
+        match old.1.dress {
+            Some(dress) => by_dress.entry(dress).or_default().push(old),
+            None => left.push(old),
+        }
+    }
+    let mut rest = Vec::new();
+    for listed in undressed {
+        match listed.dress.and_then(|dress| by_dress.get_mut(&dress)?.pop()) {
+            Some((key, old)) => {
+                let (announced, head_hash) = (listed.size(), listed.head_hash);
+                let redressed = Remembered { mark: in_another_dress(old.mark), announced, head_hash, ..old };
+                same.push((listed.id, (key, redressed)));
+            }
+            None => rest.push(listed),
+        }
+    }
+    left.extend(by_dress.into_values().flatten());
+    Pairs { same, rest, left }
+}
+
+/// Of the messages that were asked about, those of which too little was told.
+fn uncompared(asked: &[Vec<u8>], same: &[(Vec<u8>, Old)], rest: &[Listed]) -> Vec<Vec<u8>> {
+    let matched = same.iter().map(|(id, _)| id.as_slice());
+    let told = rest.iter().filter(|listed| listed.head_hash.is_some()).map(|listed| listed.id.as_slice());
+    let compared: HashSet<&[u8]> = matched.chain(told).collect();
+    asked.iter().filter(|id| !compared.contains(id.as_slice())).cloned().collect()
+}
+
+/// Mail with another header or size than the one that was fetched is never deleted on the server.
+fn in_another_dress(mark: Mark) -> Mark {
+    match mark {
+        Mark::Here | Mark::Copied => Mark::Redressed,
+        other => other,
+    }
+}
