@@ -32,6 +32,8 @@ pub enum Safeguard {
     RecogniseRenumbered,
     /// Old numbers are kept until all that a server has was compared with them.
     ComparedInFull,
+    /// After a lost state, what is given to `deliver` again is not taken for mail that came since.
+    GivenAgainIsNotNew,
     /// A message far smaller than announced is not filed as whole.
     Whole,
     /// A message that is listed and not given is a failed attempt.

@@ -78,7 +78,7 @@ impl Committer {
                     None => continue,
                 },
             };
-            let decision = untold(&self.world, decision, &one.envelope)?;
+            let decision = untold(&self.world, decision, &one.envelope, &one.message)?;
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
             decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());

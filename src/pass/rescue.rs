@@ -85,7 +85,7 @@ pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committ
 }
 
 /// Whether the message was fetched again meanwhile, under another number: the server renumbered its messages. Its header as
-/// it came tells that, or, where rules edited it, a file with the same bytes.
+/// it came tells that, or, where rules edited it, a file that begins with the same bytes.
 fn came_again(world: &World, space: &str, bytes: &[u8]) -> Result<bool> {
     if world.store.is_here(space, &head_hash(head_of(bytes)))? {
         return Ok(true);
@@ -97,7 +97,8 @@ fn came_again(world: &World, space: &str, bytes: &[u8]) -> Result<bool> {
     for id in world.store.filed_as(space, &message_id)? {
         let targets = world.store.entry(id)?.map(|entry| entry.targets).unwrap_or_default();
         for path in files_of(world, &targets)? {
-            if read(world, &path)? == bytes {
+            // What was half written when its process was killed is the beginning of it.
+            if read(world, &path)?.starts_with(bytes) {
                 return Ok(true);
             }
         }

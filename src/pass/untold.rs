@@ -6,17 +6,27 @@ use jiff::Timestamp;
 use super::World;
 use crate::decision::{ANSWERED, APPENDED, Action, Decision, Filing, Place, Write};
 use crate::error::Result;
-use crate::message::Envelope;
+use crate::message::{DELIVERED, Envelope, Message};
+use crate::safeguard::Safeguard;
+use crate::source::arrival_of;
 use crate::state::Mark;
 
 /// Why nothing is told about a message; `None`: it may be.
-fn why(world: &World, envelope: &Envelope) -> Result<Option<String>> {
+fn why(world: &World, envelope: &Envelope, message: &Message) -> Result<Option<String>> {
     if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == Mark::Again) {
         return Ok(Some("it was told when it was recorded for the first time".to_owned()));
     }
     let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };
-    Ok((envelope.arrived <= rebuilt)
+    Ok((arrived(envelope, message) <= rebuilt)
         .then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
+}
+
+/// What is delivered may be given again long after it came, and then its own fields tell when that was.
+fn arrived(envelope: &Envelope, message: &Message) -> Timestamp {
+    match envelope.key.origin.account == DELIVERED && Safeguard::GivenAgainIsNotNew.is_on() {
+        true => arrival_of(message, envelope.arrived).unwrap_or(envelope.arrived),
+        false => envelope.arrived,
+    }
 }
 
 fn seconds(at: Timestamp) -> String {
@@ -24,12 +34,17 @@ fn seconds(at: Timestamp) -> String {
 }
 
 /// The decision without what it must not tell. A message that stands nowhere else then is kept.
-pub(super) fn untold(world: &World, mut decision: Decision, envelope: &Envelope) -> Result<Decision> {
+pub(super) fn untold(
+    world: &World,
+    mut decision: Decision,
+    envelope: &Envelope,
+    message: &Message,
+) -> Result<Decision> {
     let told: Vec<String> = decision.tellings().map(ToString::to_string).collect();
     if told.is_empty() {
         return Ok(decision);
     }
-    let Some(why) = why(world, envelope)? else { return Ok(decision) };
+    let Some(why) = why(world, envelope, message)? else { return Ok(decision) };
     decision.notes.push(format!("nobody is told ({}): {why}", told.join(", ")));
     decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
     decision.writes.retain(|write| match write {

@@ -7,7 +7,11 @@ use crate::message::{Bytes, Message, head_of};
 /// The date of the topmost Received field, which the server itself wrote; else of the Date field. A time that is to come
 /// is now: some senders' clocks are wrong.
 pub(super) fn arrival(message: &[u8], now: Timestamp) -> Option<Timestamp> {
-    let message = Message::new(Bytes::Memory(head_of(message).to_vec()));
+    arrival_of(&Message::new(Bytes::Memory(head_of(message).to_vec())), now)
+}
+
+/// The same of a message that was read already.
+pub(crate) fn arrival_of(message: &Message, now: Timestamp) -> Option<Timestamp> {
     let received = message.first("Received").and_then(|value| value.rsplit_once(';')).map(|(_, date)| date);
     let seconds = |date: &str| mailparse::dateparse(date.trim()).ok();
     let second = received.and_then(seconds).or_else(|| message.first("Date").and_then(seconds))?;

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use self::arrival::arrival;
+pub(crate) use self::arrival::arrival_of;
 use self::batch::{announced, batches, most_of};
 use self::imap::ImapSource;
 use self::pop3::Pop3Source;

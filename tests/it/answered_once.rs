@@ -177,3 +177,18 @@ fn a_delivery_that_is_killed_and_tried_again_is_answered_once() {
     let given_up = user.inbox().iter().filter(|mail| mail.contains("\nX-Mailsluice-Notice: crashed")).count();
     assert_eq!((answers(&user.sandbox).0 + given_up) as u64, messages);
 }
+
+/// An MTA was told to try again, the answer went out all the same, and then the state was lost.
+#[test]
+fn what_is_given_again_after_a_lost_state_is_no_new_mail() {
+    let user = User::without_relay(REPLY);
+    user.deliver(copy(1, ID));
+    assert_eq!(answers(&user.sandbox), (1, 0));
+    std::fs::remove_dir_all(user.sandbox.home().join("state")).unwrap();
+    user.deliver(copy(2, ID));
+    assert_eq!(answers(&user.sandbox), (0, 0), "it came before the state was lost");
+    std::thread::sleep(Duration::from_millis(1100));
+    let later = jiff::Zoned::now().strftime("%a, %d %b %Y %H:%M:%S %z").to_string();
+    user.deliver(copy(3, "Message-ID: <2@far.example>\n").replace("Mon, 23 Nov 2026 12:00:03 +0000", &later));
+    assert_eq!(answers(&user.sandbox), (1, 0), "this is new");
+}

@@ -593,6 +593,26 @@ fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under
 }
 
 #[test]
+fn half_of_an_edited_file_is_no_only_copy_where_the_message_came_under_a_new_number() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
+    let client = with(client, |account| account.top(rules));
+    client.fetch_well();
+    let folder = client.path("Mail/edited");
+    let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
+    // Killed while staging.
+    let whole = fs::read(edited.path()).unwrap();
+    fs::write(folder.join("tmp").join(edited.file_name()), &whole[..whole.len() - 5]).unwrap();
+    fs::remove_file(edited.path()).unwrap();
+    fs::remove_dir_all(client.path("state")).unwrap();
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    client.fetch();
+    assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
+}
+
+#[test]
 fn what_a_crash_left_is_no_only_copy_because_a_listing_was_too_short() {
     let (mailbox, _) = filled(2);
     let faults = Faults::none();

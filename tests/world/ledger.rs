@@ -235,9 +235,15 @@ impl Ledger {
             }
             std::thread::sleep(Duration::from_millis(3));
         }
+        // What stands here a moment later was published too late, or two readers moved it while we looked, which its path tells.
+        std::thread::sleep(Duration::from_millis(200));
+        let later = self.standing();
         for token in missing {
             let kind = entries.get(&token).map(|entry| entry.mail.kind);
-            self.blame(format!("deleted on server {server} before it was safe here: {token} {kind:?}"));
+            let places: Vec<&str> =
+                later.get(&token).into_iter().flat_map(|it| &it.whole).map(|it| &*it.path).collect();
+            let then = format!("200 ms later it stands at {places:?}");
+            self.blame(format!("deleted on server {server} before it was safe here: {token} {kind:?}; {then}"));
         }
     }
 
