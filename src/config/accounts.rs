@@ -28,8 +28,13 @@ pub(super) static SHAPE: Shape = Shape {
         ("user", "The login name. Required.", Takes::Text),
         (
             "password",
-            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. Required.",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. This or `token` is required.",
             Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
+        ),
+        (
+            "token",
+            "In the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft take it (OAUTHBEARER, XOAUTH2).",
+            Takes::Section(&secret::SHAPE),
         ),
         (
             "folders",
@@ -165,7 +170,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     }
     let server = read_server(&mut map, protocol, base);
     let user = map.need("user", |n, p| reader::text(n, "a login name", p));
-    let password = map.need("password", |n, p| Password::read(n, base, p));
+    let secret = read_secret(&mut map, base);
     let into = match map.take("into") {
         Some(node) => read_into(node, map.problems()),
         None => Template::parse("INBOX").ok(),
@@ -182,12 +187,14 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let filters = map.read("filters", |n, p| files.read(n, p));
+    let (password, token) = secret?;
     Some(Account {
         name: key.text.clone(),
         protocol: protocol?,
         server: server?,
         user: user?.to_owned(),
-        password: password?,
+        password,
+        token,
         folders,
         except,
         into: into?,
@@ -200,6 +207,14 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         filters,
         port_counts: false,
     })
+}
+
+/// `need` says that a password is missing where neither it nor a token is written.
+fn read_secret(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bool)> {
+    if map.key_span("token").is_none() {
+        return map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false));
+    }
+    secret::read_either(map, base)
 }
 
 const IDENTITIES: &[(&str, Identity)] = &[("uidl", Identity::Uidl), ("content", Identity::Content)];

@@ -138,6 +138,8 @@ pub struct Account {
     pub user: String,
     /// Where the password comes from. It is asked for when a connection needs it, never before.
     pub password: Password,
+    /// Whether that is an OAuth2 access token.
+    pub token: bool,
     /// IMAP: which folders. POP3 has only INBOX.
     pub folders: Folders,
     /// IMAP: patterns of folders to leave out, even when `folders` names them.

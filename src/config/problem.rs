@@ -201,7 +201,7 @@ fn shown(c: &char) -> String {
     clean::line(c.encode_utf8(&mut [0; 4]).as_bytes())
 }
 
-/// The characters of a line, with `*` for what stands after a key that looks like `password`.
+/// The characters of a line, with `*` for what stands after a key that looks like `password` or `token`.
 ///
 /// Problems end up in logs and in questions to other people. This looks at the text and not at the tree, because
 /// a file with a mistake in it may have no tree, and the mistake may be in the name of the key.
@@ -241,7 +241,7 @@ fn is_word_char(c: char) -> bool {
 }
 
 fn looks_secret(key: &str) -> bool {
-    key.contains("pass") || key.contains("pwd") || strsim::damerau_levenshtein(key, "password") <= 2
+    ["pass", "pwd", "token"].iter().any(|part| key.contains(part)) || strsim::damerau_levenshtein(key, "password") <= 2
 }
 
 /// Collects the problems of one file, and takes over those of other files.

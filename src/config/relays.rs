@@ -33,6 +33,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
         ),
         (
+            "token",
+            "SMTP, in the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]} (OAUTHBEARER, XOAUTH2).",
+            Takes::Section(&secret::SHAPE),
+        ),
+        (
             "auth",
             "SMTP: `password` (default: the best of SCRAM-SHA-256, PLAIN, LOGIN that the server has) or `token` (OAUTHBEARER, XOAUTH2: the password is an access token).",
             Takes::Word(&["password", "token"]),
@@ -126,8 +131,10 @@ pub(super) fn read_all(node: &Node, base: &Base, problems: &mut Problems) -> Vec
 fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
-    let password = map.read("password", |n, p| Password::read(n, base, p));
-    let token = map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
+    let secret = secret::read_either(&mut map, base);
+    let is_token =
+        map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
+    let (password, token) = secret.map_or((None, false), |(secret, token)| (Some(secret), token || is_token));
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
     let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
@@ -150,7 +157,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         }
     };
     if !matches!(kind, RelayKind::Smtp { .. })
-        && let Some(at) = map.key_span("user").or_else(|| map.key_span("password"))
+        && let Some(at) = map.key_span("user").or_else(|| map.key_span("password")).or_else(|| map.key_span("token"))
     {
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
@@ -191,7 +198,7 @@ fn login(
     match (user, password) {
         (Some(user), Some(password)) if server.tls == Tls::None && !server.is_loopback() => {
             // `allow_plaintext` is for mail; a password in the clear is given away.
-            let at = map.key_span("password").unwrap_or(map.place());
+            let at = map.key_span("password").or_else(|| map.key_span("token")).unwrap_or(map.place());
             let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
             map.problems()
                 .error(at, message)

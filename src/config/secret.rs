@@ -109,6 +109,32 @@ impl Password {
     }
 }
 
+/// What is said to log in: `password`, or `token` in its place. The second part: whether it is an access token.
+pub(super) fn read_either(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bool)> {
+    let password = map.read("password", |n, p| Password::read(n, base, p));
+    let token_at = map.key_span("token");
+    let token = map.read("token", |n, p| read_token(n, base, p));
+    match (password, token_at) {
+        (Some(_), Some(at)) => {
+            map.problems().error(at, "a login has either `password` or `token`, not both");
+            None
+        }
+        (password, None) => password.map(|password| (password, false)),
+        (None, Some(_)) => token.map(|token| (token, true)),
+    }
+}
+
+/// Tokens are made anew every hour, so none is written down.
+fn read_token(node: &Node, base: &Base, problems: &mut Problems) -> Option<Password> {
+    if node.as_text().is_some() {
+        problems
+            .error(node.span, "an access token lives for about an hour")
+            .hint("name the program that gives one: {command: [oama, access, me@example.com]}");
+        return None;
+    }
+    Password::read(node, base, problems)
+}
+
 fn read_plain(node: &Node, text: &str, problems: &mut Problems) -> Option<Password> {
     if text.is_empty() {
         problems.error(node.span, "the password is empty");

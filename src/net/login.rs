@@ -76,12 +76,12 @@ const BY_TEXT: &[Cure] = &[
         says: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
         hosts: &[],
         helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
-                password works until the end of December 2026 where it is on, `auth: token` after that",
+                password works until the end of December 2026 where it is on, `token` in its place after that",
     },
     Cure {
         says: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
         hosts: &[],
-        helps: "Microsoft takes no password here any more: the relay needs `auth: token`",
+        helps: "Microsoft takes no password here any more: the relay needs `token` in the place of `password`",
     },
     Cure {
         says: &[NOT_CONNECTED],
@@ -112,11 +112,12 @@ const BY_HOST: &[Cure] = &[
     ),
     at(
         &["outlook.office365.com", "outlook.com"],
-        "Microsoft takes no password over IMAP and POP3 any more, an app password neither: it wants OAuth2",
+        "Microsoft takes no password over IMAP and POP3 any more, an app password neither: it wants OAuth2, which is `token: \
+         {command: [PROGRAM, …]}` in the place of `password`",
     ),
     at(
         &["smtp.office365.com"],
-        "Microsoft: an administrator has to switch SMTP AUTH on for a password, which works until the end of December 2026; `auth: token` after that",
+        "Microsoft: an administrator has to switch SMTP AUTH on for a password, which works until the end of December 2026; `token` in its place after that",
     ),
     at(&["exmail.qq.com"], "Tencent exmail wants the client password where \"secure login\" is on"),
     at(&["qq.com", "foxmail.com", "163.com", "126.com", "yeah.net"], CODE),
@@ -227,7 +228,7 @@ mod tests {
                 "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
                 "administrator can switch it on",
             ),
-            ("localhost", "550 5.7.30 Basic authentication is not supported for Client Submission.", "auth: token"),
+            ("localhost", "550 5.7.30 Basic authentication is not supported for Client Submission.", "needs `token`"),
             ("outlook.office365.com", "NO LOGIN failed.", "OAuth2"),
             ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication Failed", "iCloud wants an app password"),
             ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "what stands before the @"),

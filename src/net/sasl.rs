@@ -47,12 +47,11 @@ impl Mechanism {
         }
     }
 
-    /// The strongest one that the server offers for a password or a token. A refused login is never tried again with
-    /// a weaker one.
-    pub fn best(token: bool, offers: impl Fn(&str) -> bool) -> Option<Self> {
+    /// Those that the server offers for a password or a token, the strongest first.
+    pub fn offered(token: bool, offers: impl Fn(&str) -> bool) -> Vec<Self> {
         let candidates: &[Self] =
             if token { &[Self::OauthBearer, Self::Xoauth2] } else { &[Self::ScramSha256, Self::Plain, Self::Login] };
-        candidates.iter().copied().find(|mechanism| offers(mechanism.name()))
+        candidates.iter().copied().filter(|mechanism| offers(mechanism.name())).collect()
     }
 }
 
@@ -186,10 +185,11 @@ mod tests {
     #[test]
     fn the_strongest_first() {
         let offers = |list: &'static [&str]| move |name: &str| list.contains(&name);
-        assert_eq!(Mechanism::best(false, offers(&["LOGIN", "PLAIN", "SCRAM-SHA-256"])), Some(Mechanism::ScramSha256));
-        assert_eq!(Mechanism::best(false, offers(&["LOGIN", "XOAUTH2"])), Some(Mechanism::Login));
-        assert_eq!(Mechanism::best(true, offers(&["PLAIN", "XOAUTH2"])), Some(Mechanism::Xoauth2));
-        assert_eq!(Mechanism::best(true, offers(&["PLAIN", "LOGIN"])), None);
+        let first = |token, list| Mechanism::offered(token, offers(list)).first().copied();
+        assert_eq!(first(false, &["LOGIN", "PLAIN", "SCRAM-SHA-256"]), Some(Mechanism::ScramSha256));
+        assert_eq!(first(false, &["LOGIN", "XOAUTH2"]), Some(Mechanism::Login));
+        assert_eq!(first(true, &["PLAIN", "XOAUTH2"]), Some(Mechanism::Xoauth2));
+        assert_eq!(first(true, &["PLAIN", "LOGIN"]), None);
     }
 
     #[test]

@@ -475,9 +475,8 @@ fn f36_refused_logins_are_told_apart() {
 fn f36_the_dialog_of_a_refused_login() {
     let (report, client) = play("login-refused");
     assert_eq!(report.exit_code(), 77, "{report:#?}");
-    assert!(
-        complaints(&report).contains("logging in to 127.0.0.1 as me: NO [AUTHENTICATIONFAILED] Invalid credentials")
-    );
+    let said = "logging in to 127.0.0.1 as me: the login was refused: NO [AUTHENTICATIONFAILED] Invalid credentials";
+    assert!(complaints(&report).contains(said), "{report:#?}");
     assert_eq!(client.notices().len(), 1, "a daemon's user learns it from the inbox");
 }
 

@@ -30,6 +30,7 @@ mod injection;
 mod kill;
 mod lanes;
 mod layers;
+mod logins;
 mod lua;
 mod maintenance;
 mod notifications;

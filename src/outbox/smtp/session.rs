@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use data_encoding::BASE64;
-use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use tokio::time::timeout;
 
@@ -13,13 +11,12 @@ use super::wire::{self, Capabilities, Gathering, Reply};
 use crate::clean;
 use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::sasl::{Credentials, Exchange, Mechanism};
+use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::sasl::{Credentials, Mechanism};
 use crate::net::{self, LineStream, Stream, deadline};
 
 /// The service is closing the connection (RFC 5321 3.8): may come at any time.
 const CLOSING: u16 = 421;
-/// More questions than any login has.
-const MAX_QUESTIONS: usize = 5;
 /// A command line with its CRLF (RFC 5321 4.5.3.1.4): first words that are longer wait for a question (RFC 4954 4).
 const LONGEST_COMMAND: usize = 512;
 
@@ -109,45 +106,19 @@ impl Session {
         if !self.lines.stream().is_tls() && !server.is_loopback() {
             return Err(Error::permanent(Kind::Config, format!("{doing}: the password would go out unprotected")));
         }
-        let mechanism = Mechanism::best(login.token, |name| self.can.offers_login(name)).ok_or_else(|| {
+        let mechanisms = Mechanism::offered(login.token, |name| self.can.offers_login(name));
+        if mechanisms.is_empty() {
             let what = if login.token { "an access token" } else { "a password" };
             let none = Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with {what}"));
-            net::login::cured(none.said(format!("AUTH {}", self.can.auth.join(" "))), &server.host, login.token)
-        })?;
+            let none = none.said(format!("AUTH {}", self.can.auth.join(" ")));
+            return Err(net::login::cured(none, &server.host, login.token));
+        }
         let secret = login.password.reveal().await?;
         let who = Credentials { user: &login.user, secret: &secret, host: &server.host, port: server.port };
-        let outcome = self.exchange(mechanism, &who).await;
-        let cured = |error: Error| net::login::cured(error.while_doing(&doing), &server.host, login.token);
-        outcome.map_err(|error| hushed(cured(error), &who))
-    }
-
-    async fn exchange(&mut self, mechanism: Mechanism, who: &Credentials<'_>) -> Result<()> {
-        let mut exchange = Exchange::begin(mechanism, who)?;
-        let mut unsaid = exchange.first_words();
-        let mut command = Zeroizing::new(format!("AUTH {}", mechanism.name()));
-        let initial = unsaid.as_ref().map(|words| Zeroizing::new(BASE64.encode(words)));
-        if let Some(words) = initial.filter(|words| command.len() + words.len() + 3 <= LONGEST_COMMAND) {
-            *command += " ";
-            *command += &words;
-            unsaid = None;
-        }
-        let mut reply = self.secret_command(&command).await?;
-        for _ in 0..MAX_QUESTIONS {
-            if reply.code != 334 {
-                break;
-            }
-            let words = match unsaid.take() {
-                Some(words) => words,
-                None => exchange.answer(&question(&reply)?)?,
-            };
-            reply = self.secret_command(&Zeroizing::new(BASE64.encode(&words))).await?;
-        }
-        match reply.code {
-            200..300 => exchange.done(),
-            500.. => Err(net::login::told_apart("the login was refused", &reply.text())),
-            400.. => Err(reply.refusal("the login")),
-            _ => Err(reply.out_of_place("the login")),
-        }
+        let is_private = self.lines.stream().is_tls() || server.is_loopback();
+        let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND), is_private };
+        let outcome = authenticate::log_in(self, manner, &mechanisms, &who).await;
+        outcome.map_err(|error| net::login::cured(error.while_doing(&doing), &server.host, login.token))
     }
 
     /// Sends one command and reads its reply.
@@ -208,36 +179,28 @@ impl Session {
     }
 }
 
+impl Speaker for Session {
+    async fn say(&mut self, line: &str) -> Result<Said> {
+        let reply = self.secret_command(line).await?;
+        Ok(match reply.code {
+            334 => match reply.lines.as_slice() {
+                [question] => Said::Question(question.clone()),
+                _ => return Err(reply.out_of_place("the login")),
+            },
+            200..300 => Said::Accepted,
+            500.. => Said::Refused(net::login::told_apart("the login was refused", &reply.text())),
+            400.. => Said::Refused(reply.refusal("the login")),
+            _ => return Err(reply.out_of_place("the login")),
+        })
+    }
+}
+
 async fn gather(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
     let mut gathering = Gathering::default();
     loop {
         if let Some(reply) = gathering.line(lines.line_up_to(wire::MAX_LINE, limit).await?)? {
             return Ok(reply);
         }
-    }
-}
-
-/// What the server asks in a 334 (RFC 4954 section 4).
-fn question(reply: &Reply) -> Result<Vec<u8>> {
-    let text = match reply.lines.as_slice() {
-        [line] => line.trim(),
-        _ => return Err(reply.out_of_place("the login")),
-    };
-    BASE64.decode(text.as_bytes()).map_err(|e| reply.out_of_place("the login").because(e))
-}
-
-/// Takes the secret out of what a server may have repeated.
-fn hushed(error: Error, who: &Credentials<'_>) -> Error {
-    let secret = who.secret.expose_secret();
-    let forms = [secret.to_owned(), BASE64.encode(secret.as_bytes()), net::sasl::plain(who.user, secret).to_string()];
-    let text = error.to_string();
-    if secret.is_empty() || !forms.iter().any(|form| text.contains(form)) {
-        return error;
-    }
-    let text = forms.iter().rev().fold(text, |text, form| text.replace(form, "(secret)"));
-    match error.is_transient() {
-        true => Error::transient(error.kind(), text),
-        false => Error::permanent(error.kind(), text),
     }
 }
 
@@ -269,16 +232,6 @@ mod tests {
         assert!(is_full_name("box.example.com"));
         for name in ["box", "box.", "a b.c", "10.0.0.1", "", "-a.b", "a..b", "(none)"] {
             assert!(!is_full_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_repeated_secret_is_taken_out() {
-        let secret = "open sesame".into();
-        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1 };
-        for said in ["535 no: open sesame", "535 no: b3BlbiBzZXNhbWU=", "535 no: AG1lAG9wZW4gc2VzYW1l"] {
-            let error = hushed(Error::permanent(Kind::Auth, "x").said(said), &who);
-            assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Auth, "x: 535 no: (secret)"));
         }
     }
 }

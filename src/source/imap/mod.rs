@@ -10,6 +10,7 @@ mod fetch;
 mod folders;
 mod guard;
 mod listing;
+mod login;
 mod mend;
 mod moving;
 mod mutf7;

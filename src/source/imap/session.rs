@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use imap_proto::rfc4315::UidSetMember;
 use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
-use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 
 use super::mend::mend;
-use super::names::quoted;
 use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::{self, Stream, deadline, sasl, within};
+use crate::net::{self, Stream, deadline, within};
 
+/// The most replies before a server asks for the rest of a command.
+const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
 /// So many replies of a session may be in words that nobody knows.
@@ -24,7 +24,7 @@ const MAX_UNREADABLE: u32 = 1_000;
 #[derive(Debug)]
 pub(super) struct Session {
     replies: Replies<Stream>,
-    host: String,
+    pub(super) host: String,
     tag: u32,
     unreadable: u32,
     is_greeted: bool,
@@ -32,7 +32,7 @@ pub(super) struct Session {
     generation: (Option<u32>, bool),
     /// The UIDs that COPYUID named last (RFC 4315).
     copied: Option<Copied>,
-    capabilities: Vec<String>,
+    pub(super) capabilities: Vec<String>,
 }
 
 /// UIDs that a server says it copied or moved.
@@ -125,21 +125,26 @@ impl Session {
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Result<String, Refusal>> {
         for _ in 0..MAX_REPLIES {
-            let look = |reply: &Response<'_>| (step_of(reply, tag, &mut each), generation_in(reply), copied_in(reply));
-            let (step, generation, copied) = self.read(deadline::REPLY, look).await?;
-            self.copied = copied.or(self.copied.take());
-            let (selected, is_other) = &mut self.generation;
-            *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
-            match step? {
-                Step::More => {}
-                Step::Capabilities(list) => self.capabilities = list,
-                Step::Done(result, capabilities) => {
-                    self.capabilities = capabilities.unwrap_or_else(|| std::mem::take(&mut self.capabilities));
-                    return Ok(result);
-                }
+            if let Step::Done(result) = self.step(tag, &mut each).await? {
+                return Ok(result);
             }
         }
         Err(Error::permanent(Kind::Protocol, "the server's reply does not end"))
+    }
+
+    /// Reads one reply and takes in what it says about the session.
+    async fn step(&mut self, tag: &RequestId, mut each: impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+        let look = |reply: &Response<'_>| {
+            (step_of(reply, tag, &mut each), generation_in(reply), copied_in(reply), listed_capabilities(reply))
+        };
+        let (step, generation, copied, capabilities) = self.read(deadline::REPLY, look).await?;
+        self.copied = copied.or(self.copied.take());
+        let (selected, is_other) = &mut self.generation;
+        *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
+        if let Some(capabilities) = capabilities {
+            self.capabilities = capabilities;
+        }
+        step
     }
 
     /// Sends a command and waits for its OK.
@@ -218,71 +223,24 @@ impl Session {
         Ok(())
     }
 
-    async fn login(&mut self, account: &Account) -> Result<()> {
-        let password = account.password.reveal().await?;
-        let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
-        let answer = if self.can("AUTH=PLAIN") {
-            self.authenticate_plain(&account.user, password.expose_secret()).await?
-        } else if self.can("LOGINDISABLED") {
-            return Err(Error::permanent(Kind::Refused, format!("{doing}: the server offers no way to log in")));
-        } else {
-            self.log_in(&account.user, password.expose_secret()).await?
-        };
-        // The capabilities of a logged-in session are others; a server that does not say them is asked.
-        if let Err(Refusal { line }) = answer {
-            return Err(net::login::refused(&doing, &self.host, false, &line));
-        }
-        Ok(())
-    }
-
-    /// AUTHENTICATE PLAIN (RFC 4616), with the initial response where the server takes it (RFC 4959).
-    async fn authenticate_plain(&mut self, user: &str, password: &str) -> Result<Result<String, Refusal>> {
-        let secret = sasl::plain(user, password);
-        let initial = self.can("SASL-IR");
-        self.capabilities.clear();
-        if initial {
-            let tag = self.send(&format!("AUTHENTICATE PLAIN {}", *secret)).await?;
-            return self.finish(&tag, |_| Ok(())).await;
-        }
-        let tag = self.send("AUTHENTICATE PLAIN").await?;
-        self.answer_continuation(&tag, &secret).await
-    }
-
-    /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.
-    async fn log_in(&mut self, user: &str, password: &str) -> Result<Result<String, Refusal>> {
-        self.capabilities.clear();
-        if let (Some(user), Some(password)) = (quoted(user), quoted(password)) {
-            let tag = self.send(&format!("LOGIN {user} {password}")).await?;
-            return self.finish(&tag, |_| Ok(())).await;
-        }
-        let tag = self.send(&format!("LOGIN {{{}}}", user.len())).await?;
-        if let Some(refusal) = self.wait_continuation(&tag).await? {
-            return Ok(Err(refusal));
-        }
-        self.write(format!("{user} {{{}}}\r\n", password.len()).as_bytes()).await?;
-        self.answer_continuation(&tag, password).await
-    }
-
-    async fn answer_continuation(&mut self, tag: &RequestId, answer: &str) -> Result<Result<String, Refusal>> {
-        if let Some(refusal) = self.wait_continuation(tag).await? {
-            return Ok(Err(refusal));
-        }
-        self.write(format!("{answer}\r\n").as_bytes()).await?;
-        self.finish(tag, |_| Ok(())).await
-    }
-
     /// Waits for `+`, or for the refusal instead of it.
     pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
-        for _ in 0..100 {
-            let answer = self.read(deadline::REPLY, |reply| match reply {
-                Response::Continue(_) => Some(None),
-                Response::Done { tag: of, status, outcome } if of == tag => {
-                    Some(Some(Refusal { line: line_of(status, outcome) }))
-                }
-                _ => None,
-            });
-            if let Some(answer) = answer.await? {
-                return Ok(answer);
+        Ok(match self.until_asked(tag).await? {
+            Reached::Question(_) => None,
+            Reached::Done(Err(refusal)) => Some(refusal),
+            Reached::Done(Ok(_)) => {
+                return Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"));
+            }
+        })
+    }
+
+    /// Reads to a `+` or to the tagged line of `tag`.
+    pub(super) async fn until_asked(&mut self, tag: &RequestId) -> Result<Reached> {
+        for _ in 0..MAX_REPLIES_BEFORE_QUESTION {
+            match self.step(tag, |_| Ok(())).await? {
+                Step::More => {}
+                Step::Asked(question) => return Ok(Reached::Question(question)),
+                Step::Done(result) => return Ok(Reached::Done(result)),
             }
         }
         Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
@@ -351,8 +309,17 @@ impl Session {
 /// What a reply means to the command loop.
 enum Step {
     More,
-    Capabilities(Vec<String>),
-    Done(Result<String, Refusal>, Option<Vec<String>>),
+    /// `+`, and what stands behind it.
+    Asked(String),
+    Done(Result<String, Refusal>),
+}
+
+/// Where a command has got to that has more than one line.
+pub(super) enum Reached {
+    /// The server waits for more, and asks this.
+    Question(String),
+    /// It has answered.
+    Done(Result<String, Refusal>),
 }
 
 fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
@@ -360,7 +327,7 @@ fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Respons
         Response::Done { tag: of, status, outcome } if of == tag => {
             let line = line_of(status, outcome);
             let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
-            Ok(Step::Done(result, capabilities_in(outcome)))
+            Ok(Step::Done(result))
         }
         Response::Done { status, outcome, .. } => {
             Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
@@ -369,7 +336,7 @@ fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Respons
         Response::Data { status: Status::Bye, outcome } => {
             Err(Error::transient(Kind::Network, "the server ended the session").said(line_of(&Status::Bye, outcome)))
         }
-        Response::Capabilities(list) => Ok(Step::Capabilities(names_of(list))),
+        Response::Continue(outcome) => Ok(Step::Asked(outcome.information.as_deref().unwrap_or_default().to_owned())),
         untagged => each(untagged).map(|()| Step::More),
     }
 }
@@ -391,6 +358,15 @@ fn copied_in(reply: &Response<'_>) -> Option<Copied> {
         UidSetMember::UidRange(range) => *range.start().min(range.end())..=*range.start().max(range.end()),
     };
     Some(from.iter().map(range).collect())
+}
+
+/// What the server says it can do, in an untagged reply or in the tagged one of a login.
+fn listed_capabilities(reply: &Response<'_>) -> Option<Vec<String>> {
+    match reply {
+        Response::Capabilities(list) => Some(names_of(list)),
+        Response::Done { outcome, .. } => capabilities_in(outcome),
+        _ => None,
+    }
 }
 
 fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {

@@ -7,7 +7,9 @@ use secrecy::ExposeSecret;
 use super::wire::Reply;
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::{self, LineStream, deadline, sasl};
+use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::sasl::{Credentials, Mechanism};
+use crate::net::{self, LineStream, deadline};
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const IN_FLIGHT: usize = 64;
@@ -56,7 +58,7 @@ impl Session {
         match Reply::parse(line)? {
             Reply::Ok(_) => Ok(()),
             Reply::Err(line) => Err(Error::transient(Kind::Refused, "the server turned us away").said(line)),
-            Reply::Continue => {
+            Reply::Continue(_) => {
                 Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
             }
         }
@@ -98,35 +100,44 @@ impl Session {
         Ok(())
     }
 
+    /// With a token by SASL; with a password by SCRAM, else by USER and PASS, which every server takes, else by PLAIN.
     async fn login(&mut self, account: &Account) -> Result<()> {
-        let password = account.password.reveal().await?;
         let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
-        let reply = if self.can("USER") || !self.can_with("SASL", "PLAIN") {
-            self.user_and_pass(&account.user, password.expose_secret()).await?
-        } else {
-            self.auth_plain(&account.user, password.expose_secret()).await?
-        };
-        match reply {
-            Reply::Err(line) => Err(net::login::refused(&doing, &self.host, false, &line)),
-            reply => reply.accepted("PASS").map(drop),
+        let offered = Mechanism::offered(account.token, |name| self.can_with("SASL", name));
+        let is_scram = offered.first() == Some(&Mechanism::ScramSha256);
+        let with_pass = !account.token && !is_scram && (self.can("USER") || offered.is_empty());
+        if offered.is_empty() && account.token {
+            let none =
+                Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with an access token"));
+            return Err(net::login::cured(none, &self.host, true));
         }
+        let secret = account.password.reveal().await?;
+        let (host, port) = (account.server.host.as_str(), account.server.port);
+        let who = Credentials { user: &account.user, secret: &secret, host, port };
+        let outcome = match with_pass {
+            true => self.user_and_pass(&account.user, secret.expose_secret()).await,
+            false => {
+                let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
+                // The initial response of RFC 5034 saves a round trip, and some servers do not take it.
+                let manner = Manner { verb: "AUTH", initial: None, is_private };
+                authenticate::log_in(self, manner, &offered, &who).await
+            }
+        };
+        let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
+        outcome.map_err(|error| authenticate::hushed(cured(error), &who))
     }
 
-    async fn user_and_pass(&mut self, user: &str, password: &str) -> Result<Reply> {
+    async fn user_and_pass(&mut self, user: &str, password: &str) -> Result<()> {
         let Some(user) = one_word(user) else {
             return Err(Error::permanent(Kind::Config, "the user name cannot be sent to a POP3 server"));
         };
-        if let Reply::Err(line) = self.command(&format!("USER {user}")).await? {
-            return Ok(Reply::Err(line));
+        let mut reply = self.command(&format!("USER {user}")).await?;
+        if reply.is_ok() {
+            reply = self.command(&format!("PASS {password}")).await?;
         }
-        self.command(&format!("PASS {password}")).await
-    }
-
-    /// AUTH PLAIN (RFC 5034), in two steps, which every server takes.
-    async fn auth_plain(&mut self, user: &str, password: &str) -> Result<Reply> {
-        match self.command("AUTH PLAIN").await? {
-            Reply::Continue => self.command(&sasl::plain(user, password)).await,
-            other => Ok(other),
+        match reply {
+            Reply::Err(line) => Err(net::login::told_apart("the login was refused", &line)),
+            reply => reply.accepted("PASS").map(drop),
         }
     }
 
@@ -183,6 +194,16 @@ impl Session {
             each(i, reply)?;
         }
         Ok(())
+    }
+}
+
+impl Speaker for Session {
+    async fn say(&mut self, line: &str) -> Result<Said> {
+        Ok(match self.command(line).await? {
+            Reply::Continue(question) => Said::Question(question),
+            Reply::Ok(_) => Said::Accepted,
+            Reply::Err(line) => Said::Refused(net::login::told_apart("the login was refused", &line)),
+        })
     }
 }
 

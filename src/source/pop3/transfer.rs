@@ -112,7 +112,7 @@ impl Pop3Source {
         match Reply::parse(self.session.lines.line(deadline::REPLY).await?)? {
             Reply::Ok(_) => Ok(None),
             Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
-            Reply::Continue => Err(Error::permanent(Kind::Protocol, "RETR: the server asks for more")),
+            Reply::Continue(_) => Err(Error::permanent(Kind::Protocol, "RETR: the server asks for more")),
         }
     }
 

@@ -14,7 +14,7 @@ pub(super) enum Reply {
     /// `-ERR text`, with its response code where there is one (RFC 2449, RFC 3206).
     Err(String),
     /// `+ text`: the server waits for more of an AUTH.
-    Continue,
+    Continue(String),
 }
 
 impl Reply {
@@ -25,7 +25,7 @@ impl Reply {
         } else if line.starts_with(b"-ERR") {
             Ok(Self::Err(text(line)))
         } else if line == b"+" || line.starts_with(b"+ ") {
-            Ok(Self::Continue)
+            Ok(Self::Continue(text(&line[1..])))
         } else {
             Err(Error::permanent(Kind::Protocol, "the server does not answer like a POP3 server").said(line))
         }
@@ -40,7 +40,7 @@ impl Reply {
         match self {
             Self::Ok(text) => Ok(text),
             Self::Err(line) => Err(refused(verb, &line)),
-            Self::Continue => Err(Error::permanent(Kind::Protocol, format!("{verb}: the server asks for more"))),
+            Self::Continue(_) => Err(Error::permanent(Kind::Protocol, format!("{verb}: the server asks for more"))),
         }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     fn replies() {
         assert_eq!(Reply::parse(b"+OK ready").unwrap(), Reply::Ok("ready".into()));
         assert_eq!(Reply::parse(b"-ERR [AUTH] no").unwrap(), Reply::Err("-ERR [AUTH] no".into()));
-        assert_eq!(Reply::parse(b"+ ").unwrap(), Reply::Continue);
+        assert_eq!(Reply::parse(b"+ ").unwrap(), Reply::Continue(String::new()));
         assert!(Reply::parse(b"* OK IMAP4rev1").is_err());
     }
 

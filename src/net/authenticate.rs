@@ -1,0 +1,201 @@
+//! Logging in (RFC 4422): one flow for IMAP, POP3 and SMTP. What is said, and in which order, stands here; a protocol knows
+//! how its lines look.
+
+use std::future::Future;
+
+use data_encoding::BASE64;
+use secrecy::ExposeSecret;
+use secrecy::zeroize::Zeroizing;
+
+use super::sasl::{self, Credentials, Exchange, Mechanism};
+use crate::error::{Error, Kind, Result};
+
+/// The most questions of one login.
+const MAX_QUESTIONS: usize = 8;
+
+/// What a server says to a line of a login.
+#[derive(Debug)]
+pub enum Said {
+    /// It waits for more. What it asks is in base64.
+    Question(String),
+    /// The login is done.
+    Accepted,
+    /// It is refused.
+    Refused(Error),
+    /// The line is not understood.
+    NotUnderstood(Error),
+}
+
+/// Who says the lines of a login in a protocol's way.
+pub trait Speaker {
+    /// Sends a line that no log may show, and reads what the server says to it.
+    fn say(&mut self, line: &str) -> impl Future<Output = Result<Said>> + Send;
+}
+
+/// How a protocol logs in.
+#[derive(Clone, Copy, Debug)]
+pub struct Manner {
+    /// The command before the mechanism.
+    pub verb: &'static str,
+    /// The longest line in which the first words go with the command, where the server takes them there.
+    pub initial: Option<usize>,
+    /// Whether nobody else hears what is said.
+    pub is_private: bool,
+}
+
+/// Logs in by the first of the mechanisms. A refused login is never tried again with a weaker one, but for
+/// [`has_no_verifier`].
+pub async fn log_in(
+    speaker: &mut (impl Speaker + Send),
+    manner: Manner,
+    mechanisms: &[Mechanism],
+    who: &Credentials<'_>,
+) -> Result<()> {
+    let mut refused = Error::permanent(Kind::Auth, "the server offers no login that is known here");
+    for mechanism in mechanisms {
+        let outcome = exchange(speaker, manner, *mechanism, who).await.map_err(|error| hushed(error, who))?;
+        let Outcome::Refused { error, asked } = outcome else { return Ok(()) };
+        refused = hushed(error, who);
+        if !(manner.is_private && has_no_verifier(*mechanism, asked, &refused)) {
+            break;
+        }
+    }
+    Err(refused)
+}
+
+/// Cyrus with saslauthd, and Dovecot with passwords hashed in another way, offer SCRAM-SHA-256 and cannot do it: they refuse
+/// before they have asked for a proof. The password was not tried then.
+fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
+    mechanism == Mechanism::ScramSha256 && !asked && refused.kind() == Kind::Auth
+}
+
+enum Outcome {
+    Accepted,
+    /// `asked`: the server had asked for something that only the first words can have led to.
+    Refused {
+        error: Error,
+        asked: bool,
+    },
+}
+
+async fn exchange(
+    speaker: &mut (impl Speaker + Send),
+    manner: Manner,
+    mechanism: Mechanism,
+    who: &Credentials<'_>,
+) -> Result<Outcome> {
+    let mut exchange = Exchange::begin(mechanism, who)?;
+    let mut unsaid = exchange.first_words().map(|words| Zeroizing::new(BASE64.encode(&words)));
+    let command = format!("{} {}", manner.verb, mechanism.name());
+    let fits = |words: &Zeroizing<String>| manner.initial.is_some_and(|most| command.len() + words.len() + 3 <= most);
+    let mut said = match unsaid.take_if(|words| fits(words)) {
+        Some(words) => match speaker.say(&Zeroizing::new(format!("{command} {}", *words))).await? {
+            // 163.com announces SASL-IR and does not take it.
+            Said::NotUnderstood(_) => {
+                unsaid = Some(words);
+                speaker.say(&command).await?
+            }
+            said => said,
+        },
+        None => speaker.say(&command).await?,
+    };
+    let mut asked = false;
+    for _ in 0..MAX_QUESTIONS {
+        let Said::Question(question) = &said else { break };
+        let line = match unsaid.take() {
+            Some(words) => words,
+            None => {
+                asked = true;
+                Zeroizing::new(BASE64.encode(&exchange.answer(&decoded(question)?)?))
+            }
+        };
+        said = speaker.say(&line).await?;
+    }
+    match said {
+        Said::Accepted => exchange.done().map(|()| Outcome::Accepted),
+        Said::Refused(error) | Said::NotUnderstood(error) => Ok(Outcome::Refused { error, asked }),
+        Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server asks for more than the login has")),
+    }
+}
+
+fn decoded(question: &str) -> Result<Vec<u8>> {
+    let cause = "what the server asks in the login is no base64";
+    BASE64.decode(question.trim().as_bytes()).map_err(|e| Error::permanent(Kind::Protocol, cause).because(e))
+}
+
+/// Takes the secret out of what a server may have repeated.
+pub fn hushed(error: Error, who: &Credentials<'_>) -> Error {
+    let secret = who.secret.expose_secret();
+    let forms = [secret.to_owned(), BASE64.encode(secret.as_bytes()), sasl::plain(who.user, secret).to_string()];
+    let text = error.to_string();
+    if secret.is_empty() || !forms.iter().any(|form| text.contains(form)) {
+        return error;
+    }
+    let text = forms.iter().rev().fold(text, |text, form| text.replace(form, "(secret)"));
+    match error.is_transient() {
+        true => Error::transient(error.kind(), text),
+        false => Error::permanent(error.kind(), text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers as the script says, and notes what it was told.
+    struct Scripted {
+        answers: Vec<Said>,
+        lines: Vec<String>,
+    }
+
+    impl Speaker for Scripted {
+        async fn say(&mut self, line: &str) -> Result<Said> {
+            self.lines.push(line.to_owned());
+            Ok(self.answers.remove(0))
+        }
+    }
+
+    fn no() -> Said {
+        Said::Refused(Error::permanent(Kind::Auth, "no"))
+    }
+
+    async fn tried(answers: Vec<Said>, mechanisms: &[Mechanism], is_private: bool) -> (bool, Vec<String>) {
+        let secret = "open sesame".into();
+        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1 };
+        let manner = Manner { verb: "AUTH", initial: Some(500), is_private };
+        let mut speaker = Scripted { answers, lines: Vec::new() };
+        let result = log_in(&mut speaker, manner, mechanisms, &who).await;
+        let verbs = speaker.lines.iter().map(|line| line.chars().take(10).collect()).collect();
+        (result.is_ok(), verbs)
+    }
+
+    #[tokio::test]
+    async fn an_initial_response_that_is_not_understood_goes_in_two_steps() {
+        let bad = Said::NotUnderstood(Error::permanent(Kind::Refused, "BAD"));
+        let answers = vec![bad, Said::Question(String::new()), Said::Accepted];
+        let (is_in, lines) = tried(answers, &[Mechanism::Plain], true).await;
+        assert!(is_in);
+        assert_eq!(lines, ["AUTH PLAIN", "AUTH PLAIN", "AG1lAG9wZW"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_a_verifier_for_scram_gets_the_password_where_nobody_hears_it() {
+        let both = [Mechanism::ScramSha256, Mechanism::Plain];
+        let (is_in, lines) = tried(vec![no(), Said::Accepted], &both, true).await;
+        assert_eq!((is_in, lines.len()), (true, 2));
+        let (is_in, lines) = tried(vec![no(), Said::Accepted], &both, false).await;
+        assert_eq!((is_in, lines.len()), (false, 1));
+        let (is_in, lines) = tried(vec![no(), Said::Accepted], &[Mechanism::Plain, Mechanism::Login], true).await;
+        assert_eq!((is_in, lines.len()), (false, 1), "a wrong password is wrong");
+    }
+
+    #[test]
+    fn a_repeated_secret_is_taken_out() {
+        let secret = "open sesame".into();
+        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1 };
+        for said in ["535 no: open sesame", "535 no: b3BlbiBzZXNhbWU=", "535 no: AG1lAG9wZW4gc2VzYW1l"] {
+            let error = hushed(Error::permanent(Kind::Auth, "x").said(said), &who);
+            assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Auth, "x: 535 no: (secret)"));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The login: AUTHENTICATE (RFC 3501 6.2.2), or LOGIN where a server has nothing else for a password.
+
+use imap_proto::RequestId;
+use secrecy::ExposeSecret;
+
+use super::names::quoted;
+use super::session::{Reached, Refusal, Session};
+use crate::clean;
+use crate::config::Account;
+use crate::error::{Error, Kind, Result};
+use crate::net;
+use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::sasl::{Credentials, Mechanism};
+
+/// The longest line with a first word in it: servers take 8,192 octets (RFC 7162 4), and a token has thousands.
+const LONGEST_LINE: usize = 8_000;
+
+impl Session {
+    /// Up to where folders can be opened. What the server can do is asked anew after it.
+    pub(super) async fn login(&mut self, account: &Account) -> Result<()> {
+        let doing = format!("logging in to {} as {}", self.host, clean::line(account.user.as_bytes()));
+        let offered = Mechanism::offered(account.token, |name| self.can(&format!("AUTH={name}")));
+        let has_login = !account.token && !self.can("LOGINDISABLED");
+        // LOGIN is known to every server, the mechanism of that name to some.
+        let with_login = has_login && matches!(offered.first(), None | Some(Mechanism::Login));
+        if offered.is_empty() && !has_login {
+            let kind = if account.token { Kind::Auth } else { Kind::Refused };
+            let what = if account.token { " with an access token" } else { "" };
+            let none = Error::permanent(kind, format!("{doing}: the server offers no way to log in{what}"));
+            return Err(net::login::cured(none, &self.host, account.token));
+        }
+        let secret = account.password.reveal().await?;
+        let host = account.server.host.as_str();
+        let who = Credentials { user: &account.user, secret: &secret, host, port: account.server.port };
+        let initial = self.can("SASL-IR").then_some(LONGEST_LINE);
+        // The capabilities of a logged-in session are others; a server that does not say them is asked.
+        self.capabilities.clear();
+        let outcome = match with_login {
+            true => self.log_in(&account.user, secret.expose_secret()).await,
+            false => {
+                let is_private = self.stream().is_tls() || account.server.is_loopback();
+                let manner = Manner { verb: "AUTHENTICATE", initial, is_private };
+                let mut speaker = Authenticating { session: self, tag: None };
+                authenticate::log_in(&mut speaker, manner, &offered, &who).await
+            }
+        };
+        let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
+        outcome.map_err(|error| authenticate::hushed(cured(error), &who))
+    }
+
+    /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.
+    async fn log_in(&mut self, user: &str, password: &str) -> Result<()> {
+        let tag = match (quoted(user), quoted(password)) {
+            (Some(user), Some(password)) => self.send(&format!("LOGIN {user} {password}")).await?,
+            _ => {
+                let tag = self.send(&format!("LOGIN {{{}}}", user.len())).await?;
+                for line in [format!("{user} {{{}}}\r\n", password.len()), format!("{password}\r\n")] {
+                    if let Some(refusal) = self.wait_continuation(&tag).await? {
+                        return Err(refused(&refusal));
+                    }
+                    self.write(line.as_bytes()).await?;
+                }
+                tag
+            }
+        };
+        self.finish(&tag, |_| Ok(())).await?.map(drop).map_err(|refusal| refused(&refusal))
+    }
+}
+
+/// One AUTHENTICATE, which has a tag once it is begun.
+struct Authenticating<'a> {
+    session: &'a mut Session,
+    tag: Option<RequestId>,
+}
+
+impl Speaker for Authenticating<'_> {
+    async fn say(&mut self, line: &str) -> Result<Said> {
+        let tag = match self.tag.take() {
+            Some(tag) => {
+                self.session.write(format!("{line}\r\n").as_bytes()).await?;
+                tag
+            }
+            None => self.session.send(line).await?,
+        };
+        Ok(match self.session.until_asked(&tag).await? {
+            Reached::Question(question) => {
+                self.tag = Some(tag);
+                Said::Question(question)
+            }
+            Reached::Done(Ok(_)) => Said::Accepted,
+            Reached::Done(Err(refusal)) if refusal.line.starts_with("BAD") => Said::NotUnderstood(refused(&refusal)),
+            Reached::Done(Err(refusal)) => Said::Refused(refused(&refusal)),
+        })
+    }
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    net::login::told_apart("the login was refused", &refusal.line)
+}
