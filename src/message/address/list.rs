@@ -30,7 +30,7 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoAddress(text) => write!(f, "`{}` is no address", crate::clean::short(text, 80)),
+            Self::NoAddress(text) => write!(f, "`{}` cannot be read as one address", crate::clean::short(text, 80)),
             Self::Doubtful(text) => write!(
                 f,
                 "`{}` may be a recipient or a part of the name behind it; write quotes around the name, or a domain",

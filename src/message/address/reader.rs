@@ -32,7 +32,7 @@ pub(super) enum What {
 
 /// The members of a list, at most `most` of them. Groups are opened, empty members are passed over.
 pub(super) fn members(text: &str, most: usize) -> Vec<Member> {
-    let mut reader = Reader { text, tokens: Vec::new(), angle: Angle::None, found: Vec::new() };
+    let mut reader = Reader { text, tokens: Vec::new(), angle: Angle::None, is_rest: false, found: Vec::new() };
     for token in Lexer::new(text) {
         reader.take(token);
         if reader.found.len() >= most {
@@ -62,6 +62,8 @@ struct Reader<'t> {
     text: &'t str,
     tokens: Vec<Token<'t>>,
     angle: Angle,
+    /// Whether the member at hand goes on where another one was torn off.
+    is_rest: bool,
     found: Vec<Member>,
 }
 
@@ -109,14 +111,20 @@ impl<'t> Reader<'t> {
 
     /// Ends the member at a separator or the end of the text.
     fn finish(&mut self, at_comma: bool) {
-        let what = self.what();
+        let what = match self.what() {
+            // `<ann@example.org> junk` has no second member, and no name begins with its junk.
+            Some(What::Bare(_) | What::Words(_)) if self.is_rest => Some(What::Torn(None)),
+            what => what,
+        };
         self.end(what, at_comma);
+        self.is_rest = false;
     }
 
     /// Ends the member where none ends.
     fn tear(&mut self) {
         let what = self.what().map(torn);
         self.end(what, false);
+        self.is_rest = true;
     }
 
     fn end(&mut self, what: Option<What>, ends_at_comma: bool) {
@@ -172,8 +180,17 @@ fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> What {
         Some(address) => What::Mailbox(Address { name, address }, has_name),
         None => What::Torn(None),
     };
-    let is_whole = close.is_some() && (before.iter().all(is_of_phrase) || is_same(before, inside));
-    if is_whole { what } else { torn(what) }
+    let is_phrase = |token| is_of_phrase(token) && token.kind != Kind::Encoded;
+    // A comma that should have been encoded makes two addresses for other readers.
+    let is_whole = close.is_some() && (before.iter().all(is_phrase) || is_same(before, inside));
+    match is_whole {
+        true => what,
+        // A name with an `@` or an open quote is one for all; behind a stray `>` or `:` each reader goes on as he likes.
+        false if before.iter().all(|token| is_of_phrase(token) || token.is(b'@') || token.kind == Kind::Open) => {
+            torn(what)
+        }
+        false => What::Torn(None),
+    }
 }
 
 /// `ann@example.org <ann@example.org>`: programs that quote no name write it.
@@ -219,7 +236,9 @@ fn address_among_words(tokens: &[Token<'_>]) -> Option<Address> {
     let ends = (at + 1..tokens.len()).find(|place| tokens[*place].is_apart).unwrap_or(tokens.len());
     let (before, behind) = (&tokens[..starts], &tokens[ends..]);
     let are_words = before.iter().chain(behind).all(is_of_phrase);
-    let address = spec::address(&tokens[starts..ends]).filter(|_| are_words)?;
+    // `"a" "b"@example.org`: nobody knows where the local part begins.
+    let is_plain = tokens[starts..ends].iter().all(|token| token.kind != Kind::Quoted);
+    let address = spec::address(&tokens[starts..ends]).filter(|_| are_words && is_plain)?;
     Some(Address { name: name(before), address })
 }
 
