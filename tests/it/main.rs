@@ -42,6 +42,7 @@ mod pop3;
 mod program;
 mod proofs;
 mod queue;
+mod recipients;
 mod refilter;
 mod refusals;
 mod replies;
