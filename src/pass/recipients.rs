@@ -17,7 +17,7 @@ pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<Str
     let names = Names { own: relays.own().first().map(String::as_str), domain: relays.domain() };
     let mut to = Vec::new();
     for given in &outgoing.recipients {
-        to.push(one(given).and_then(|one| names.address(one)).map_err(wrong)?);
+        to.push(one(given).and_then(|one| names.address(one)).map_err(|Flaw(text)| wrong(text))?);
     }
     if outgoing.from_header {
         to.extend(in_fields(outgoing, &names)?);
@@ -27,17 +27,22 @@ pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<Str
     Ok(to)
 }
 
+/// What is wrong with a recipient, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Flaw(String);
+
 /// The envelope sender that was named, one address or a name without a domain.
 pub(super) fn sender(given: &str) -> Result<Recipient> {
     one(given).map_err(|flaw| wrong(format!("the sender {flaw}")))
 }
 
 /// An argument is one recipient: two of them in one would be read by everybody as he likes.
-fn one(given: &str) -> Result<Recipient, String> {
+fn one(given: &str) -> Result<Recipient, Flaw> {
     let mut found = AddressList::read(given).recipients(&is_login).map_err(|bad| named(&bad))?;
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
-        _ => Err(format!("`{}` is not one address; write name@example.com", clean::short(given, 80))),
+        _ => Err(Flaw(format!("`{}` is not one address; write name@example.com", clean::short(given, 80)))),
     }
 }
 
@@ -54,7 +59,7 @@ fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
     let fields: &[&str] = if has_resent { &["Resent-To", "Resent-Cc", "Resent-Bcc"] } else { &["To", "Cc", "Bcc"] };
     let mut to = Vec::new();
     for field in fields.iter().flat_map(|name| message.all(name)) {
-        let in_field = |flaw: String| unreadable(format!("nothing is sent: in {}, {flaw}", field.name()));
+        let in_field = |flaw: Flaw| unreadable(format!("nothing is sent: in {}, {flaw}", field.name()));
         for one in field.address_list().recipients(&is_login).map_err(|bad| in_field(named(&bad)))? {
             to.push(names.address(one).map_err(in_field)?);
         }
@@ -62,12 +67,12 @@ fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
     Ok(to)
 }
 
-fn named(bad: &[Unreadable]) -> String {
+fn named(bad: &[Unreadable]) -> Flaw {
     let mut texts: Vec<String> = bad.iter().take(MOST_NAMED).map(Unreadable::to_string).collect();
     if bad.len() > MOST_NAMED {
         texts.push(format!("and {} more", bad.len() - MOST_NAMED));
     }
-    texts.join("; ")
+    Flaw(texts.join("; "))
 }
 
 /// What names without a domain stand for.
@@ -79,7 +84,7 @@ struct Names<'a> {
 impl Names<'_> {
     /// An address that can be written into an envelope, or what is wrong with it. Cron writes to login names: all mail of this
     /// machine is the user's. Other names are those of people in the domain that he writes from.
-    fn address(&self, recipient: Recipient) -> Result<String, String> {
+    fn address(&self, recipient: Recipient) -> Result<String, Flaw> {
         let domain = self.domain.or_else(|| self.own?.rsplit_once('@').map(|(_, domain)| domain));
         let address = match recipient {
             Recipient::Address(address) => Some(address),
@@ -87,16 +92,14 @@ impl Names<'_> {
             Recipient::Bare(name) => domain.map(|domain| format!("{name}@{domain}")),
         };
         let Some(address) = address else {
-            return Err(
-                "a name without a domain is one of this machine; add `me:` to the config, and its mail goes to \
-                        the first address there"
-                    .to_owned(),
-            );
+            let text = "a name without a domain is one of this machine; add `me:` to the config, and its mail goes to the \
+                        first address there";
+            return Err(Flaw(text.to_owned()));
         };
         match flaw(&address) {
             None if !address.starts_with('-') => Ok(address),
-            None => Err(format!("`{}` begins like an option", clean::short(&address, 80))),
-            Some(flaw) => Err(format!("`{}` cannot be written to a server: {flaw}", clean::short(&address, 80))),
+            None => Err(Flaw(format!("`{}` begins like an option", clean::short(&address, 80)))),
+            Some(flaw) => Err(Flaw(format!("`{}` cannot be written to a server: {flaw}", clean::short(&address, 80)))),
         }
     }
 }

@@ -52,12 +52,14 @@ pub(super) fn quoted(content: &str) -> String {
     out
 }
 
-/// Atoms with dots between, around and behind them, or a literal. The dot of the root is no part of it.
+/// Atoms with dots between, around and behind them, or a literal with a network address (RFC 5321 4.1.3). The dot of the root is no part of it.
 fn domain(words: &[&Token<'_>]) -> Option<String> {
     if let [one] = words
         && one.kind == Kind::Literal
     {
-        return Some(one.text.chars().filter(|c| !c.is_whitespace()).collect());
+        let text: String = one.text.chars().filter(|c| !c.is_whitespace()).collect();
+        let is_number = |c: char| c.is_ascii_alphanumeric() || "[]:.-".contains(c);
+        return text.chars().all(is_number).then_some(text);
     }
     let mut text = String::new();
     for (place, word) in words.iter().enumerate() {
