@@ -18,7 +18,8 @@ impl Message {
         let field = self.fields().iter().find(|field| field.is_named("Return-Path"))?;
         match (field.addresses(), field.value()) {
             (_, "" | "<>") => Some(""),
-            ([only], _) => Some(&only.address),
+            // A route of old is in nobody's envelope.
+            ([only], value) if !value.contains("<@") => Some(&only.address),
             (_, value) => Some(null_sender(value).unwrap_or(value)),
         }
     }

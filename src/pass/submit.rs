@@ -14,7 +14,7 @@ use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::message::{Edit, Envelope, Flags, Key, Message, Origin, Recipient, SUBMITTED};
+use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, Recipient, SUBMITTED};
 use crate::state::Owned;
 
 /// So many recipients one transaction has; the others of a message have their own.
@@ -119,7 +119,7 @@ fn completed(outgoing: &Outgoing, own: &str, world: &World) -> Message {
     ];
     let now = world.now();
     // Cron writes `From: root (Cron Daemon)`, which no server takes.
-    if !message.addresses("From").any(|from| from.address.contains('@')) {
+    if !message.addresses("From").any(Address::has_domain) {
         let from = match outgoing.name.as_deref().or(message.first("From")) {
             Some(name) => format!("\"{}\" <{own}>", name.replace(['"', '\\'], "")),
             None => own.to_owned(),

@@ -168,7 +168,7 @@ fn s1_five_thousand_recipients_of_one_field() {
     assert_eq!(message.addresses("Bcc").count(), 1_000, "rules see so many");
 }
 
-/// Twice as long takes twice as long.
+/// What grew with the square of its length would take minutes.
 #[test]
 fn e8_lists_are_read_in_linear_time() {
     let bombs = [
@@ -207,15 +207,11 @@ fn e8_lists_are_read_in_linear_time() {
         "é",
     ];
     for bomb in bombs {
-        let took = |times: usize| {
-            let text = bomb.repeat(times);
-            let begun = std::time::Instant::now();
-            drop(AddressList::read(&text).recipients(&|_| false));
-            drop(parse_addresses(&text));
-            begun.elapsed().as_secs_f64()
-        };
-        let (short, long) = (took(20_000).max(0.002), took(200_000));
-        assert!(long < 60.0 * short, "{bomb}: {short} s, ten times as much {long} s");
+        let text = bomb.repeat(200_000);
+        let begun = std::time::Instant::now();
+        drop(AddressList::read(&text).recipients(&|_| false));
+        drop(parse_addresses(&text));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{bomb}: {:?}", begun.elapsed());
     }
 }
 

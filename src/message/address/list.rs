@@ -87,7 +87,10 @@ impl List {
         let mut loose: Vec<Member> = Vec::new();
         for member in self.0 {
             match member.what {
-                What::Bare(word) if is_user(&word) => found.push(Recipient::Bare(word)),
+                What::Bare(word) if is_user(&word) => {
+                    loose.drain(..).for_each(|piece| settle(piece, &mut found, &mut bad));
+                    found.push(Recipient::Bare(word));
+                }
                 What::Bare(_) | What::Words(_) if member.ends_at_comma => loose.push(member),
                 What::Mailbox(address, true) => {
                     let doubtful = loose.drain(..).filter(|piece| matches!(piece.what, What::Bare(_)));

@@ -41,6 +41,11 @@ impl Address {
         self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
+    /// Whether it is more than a name: received mail has `From: root`.
+    pub fn has_domain(&self) -> bool {
+        self.address.contains('@')
+    }
+
     /// The local part before the first of the delimiter characters: `ann` of `ann+lists@example.org` with `+`
     /// (RFC 5233 4). The whole local part without one, or where it begins with one.
     pub fn user(&self, delimiters: &str) -> &str {
