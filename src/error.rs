@@ -50,6 +50,8 @@ pub enum Kind {
     Config,
     /// The command line cannot be used (EX_USAGE).
     Usage,
+    /// The message that was given cannot be used (EX_DATAERR).
+    Data,
     /// The server refused the credentials (EX_NOPERM when final).
     Auth,
     /// No connection, or it broke, or a deadline passed.
@@ -148,6 +150,7 @@ impl Error {
             (Permanence::Transient, _) => 75,
             (_, Kind::Config) => 78,
             (_, Kind::Usage) => 64,
+            (_, Kind::Data) => 65,
             (_, Kind::Auth) => 77,
             (_, Kind::Protocol | Kind::Tls) => 76,
             (_, Kind::Disk | Kind::State) => 74,

@@ -1,4 +1,5 @@
-//! Whether a program is this one: a relay that is would send to itself, for ever.
+//! What is of this machine: whether a program is this one, for a relay that is would send to itself for ever, and whether a
+//! name is that of a user.
 
 use std::env;
 use std::fs::Metadata;
@@ -31,4 +32,15 @@ pub(crate) fn is_this_program(program: &str) -> bool {
 /// Whether this process was started, by whatever others, as the program of a relay.
 pub(crate) fn is_a_relay() -> bool {
     env::var_os(STARTED_AS_RELAY).is_some()
+}
+
+/// The users of this machine that are no network's.
+const USERS: &str = "/etc/passwd";
+
+/// Whether a name is a login of this machine: `root`, whoever runs this, or one of the password file.
+pub(crate) fn is_login(name: &str) -> bool {
+    let is_ours = |variable: &str| env::var(variable).is_ok_and(|ours| ours == name);
+    let of_line = |line: &str| line.split_once(':').is_some_and(|(login, _)| login == name);
+    let is_user = || std::fs::read_to_string(USERS).is_ok_and(|users| users.lines().any(of_line));
+    name.eq_ignore_ascii_case("root") || is_ours("LOGNAME") || is_ours("USER") || is_user()
 }

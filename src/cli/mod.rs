@@ -32,7 +32,7 @@ use output::Output;
 #[derive(Debug, Parser)]
 #[command(name = "mailsluice", version, max_term_width = 100)]
 #[command(after_help = "Exit codes are those of sysexits.h: 0 done (also when there was no mail), 64 wrong use, \
-                        69 and 74 to 77 something failed, 75 try again later, 78 the config is wrong.")]
+                        65 a message that cannot be sent as it is, 69 and 74 to 77 something failed, 75 try again later, 78 the config is wrong.")]
 struct Cli {
     /// The config file [default: ~/.config/mailsluice/config.yaml]
     #[arg(short, long, global = true, value_name = "FILE")]

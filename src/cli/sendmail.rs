@@ -3,14 +3,19 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 
 use super::output::Output;
 use super::queue::Queue;
 use super::setup::{Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
+use crate::filter::Engine;
 use crate::message::{Bytes, Message, to_lf};
 use crate::ourselves::is_a_relay;
 use crate::pass::{self, Outgoing, Relays, World};
+use crate::pipeline;
 
 /// The largest message that is taken, in bytes.
 const MOST: u64 = 100 * 1024 * 1024;
@@ -26,6 +31,8 @@ struct Options {
     name: Option<String>,
     /// A line with a single dot does not end the message: `-i`, `-oi`.
     ignore_dots: bool,
+    /// `-oem`: who calls does not read what is said, and errors are told by mail.
+    tells_by_mail: bool,
     recipients: Vec<String>,
     mode: Mode,
 }
@@ -65,13 +72,41 @@ pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output:
         name: options.name,
         recipients: options.recipients,
     };
-    let queued = pass::submit(&world, &relays, outgoing)?;
+    let queued = match pass::submit(&world, &relays, &outgoing) {
+        Err(error) if options.tells_by_mail && matches!(error.kind(), Kind::Usage | Kind::Data) => {
+            return Err(told_by_mail(&world, &outgoing.message, error));
+        }
+        queued => queued?,
+    };
     if output.json {
         output.data(serde_json::json!({"entry": queued}));
     }
     drop(world);
     send_behind_our_back(config, allow_root);
     Ok(0)
+}
+
+/// A message that cannot be sent as it is, filed in the inbox with a notice: what a daemon wanted to say must not vanish.
+fn told_by_mail(world: &World, message: &Message, error: Error) -> Error {
+    if message.size() == 0 {
+        return error;
+    }
+    let notice = pass::notice_of_refusal(world, message, &error);
+    let filed = [message, &notice].into_iter().try_for_each(|mail| file(world, mail));
+    match filed {
+        Ok(()) => error.helped_by("it is in the inbox, and nobody got it"),
+        Err(e) => {
+            tracing::error!("filing what cannot be sent: {e}");
+            error
+        }
+    }
+}
+
+/// Delivers it without rules.
+fn file(world: &World, mail: &Message) -> Result<()> {
+    let bytes = mail.bytes().clone();
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes.beginning()));
+    pipeline::deliver(world.clone(), Arc::new(Engine::default()), bytes, &digest).map(drop)
 }
 
 /// What the caller writes, up to its end or to a line with a dot.
@@ -161,11 +196,15 @@ fn with_value<'a>(
     match letter {
         'f' | 'r' => options.sender = Some(value()?),
         'F' => options.name = Some(value()?),
-        'o' => options.ignore_dots |= value()? == "i",
+        'o' => match value()?.as_str() {
+            "i" => options.ignore_dots = true,
+            "em" => options.tells_by_mail = true,
+            _ => {}
+        },
         'b' => options.mode = mode(&value()?)?,
         // The value of these, if any, stands always behind the letter: how often, and how errors are reported.
         'q' => options.mode = Mode::SendQueue,
-        'e' => {}
+        'e' => options.tells_by_mail |= rest == "m",
         // Delivery reports, body type, queue ids, protocol, what is logged: nothing of it changes what is sent here.
         'N' | 'B' | 'R' | 'V' | 'O' | 'L' | 'h' | 'X' | 'A' | 'p' => drop(value()?),
         _ => {

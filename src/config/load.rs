@@ -11,6 +11,7 @@ use super::accounts;
 use super::filters::FilterFiles;
 use super::limits;
 use super::lists;
+use super::mailbox;
 use super::maintenance::{self, Maintenance};
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
@@ -76,6 +77,11 @@ pub(super) static SHAPE: Shape = Shape {
             "me",
             "Your own addresses; the `user` of every account with an `@` counts too, and the `from` of every relay.",
             TEXTS,
+        ),
+        (
+            "domain",
+            "The domain of recipients without one that `sendmail` gets. Default: that of the first own address.",
+            Takes::Text,
         ),
         ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
         (
@@ -218,6 +224,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
     Settings {
         me: lower(me),
         trust: lower(trust),
+        domain: map.read("domain", mailbox::read_domain),
         delimiters: delimiters.unwrap_or_else(|| Settings::default().delimiters),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),

@@ -1,5 +1,9 @@
 //! What a mail address looks like that a server can be given, whoever wrote it.
 
+use super::problem::Problems;
+use super::reader;
+use super::yaml::Node;
+
 /// The longest address: a path has 256 octets with its brackets (RFC 5321 4.5.3.1.3).
 pub const LONGEST: usize = 254;
 
@@ -24,6 +28,16 @@ pub fn flaw(text: &str) -> Option<&'static str> {
         return Some("its part before the @ is not well-formed");
     }
     (!is_domain(domain)).then_some("its part behind the @ is not a domain")
+}
+
+/// A domain as a value of a config.
+pub(super) fn read_domain(node: &Node, problems: &mut Problems) -> Option<String> {
+    let text = reader::text(node, "a domain", problems)?;
+    let is_one = flaw(&format!("x@{text}")).is_none();
+    if !is_one {
+        reader::mismatch(node, "a domain like `example.com`", problems);
+    }
+    is_one.then(|| text.to_lowercase())
 }
 
 /// Also marks that turn text around: an address must look like what it is.

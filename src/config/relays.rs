@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::mailbox::flaw;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
@@ -221,8 +222,7 @@ fn login(
 
 fn address(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = reader::text(node, "an address", problems)?;
-    let is_address = text.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-        && !text.contains(|c: char| c.is_whitespace() || "<>,;".contains(c));
+    let is_address = flaw(text).is_none();
     if !is_address {
         reader::mismatch(node, "an address like `me@example.com`", problems);
     }

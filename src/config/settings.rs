@@ -13,6 +13,8 @@ pub struct Settings {
     pub me: Vec<String>,
     /// The names of servers whose Authentication-Results are believed, lower-case (RFC 8601).
     pub trust: Vec<String>,
+    /// The domain of recipients without one; where it is missing, that of the first own address.
+    pub domain: Option<String>,
     /// The characters between user and detail in an address.
     pub delimiters: String,
     /// The lists of the config, for all rules.
@@ -48,6 +50,7 @@ impl Default for Settings {
         Self {
             me: Vec::new(),
             trust: Vec::new(),
+            domain: None,
             delimiters: "+".to_owned(),
             lists: Vec::new(),
             relays: None,

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::address::{self, Address};
 use super::violations::note;
-use super::{Violation, words};
+use super::{AddressList, Violation, words};
 
 /// The header block is read up to here; what follows counts as body (`reliability.md` E4, E5).
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -25,6 +25,8 @@ pub struct Field {
     block: Arc<[u8]>,
     name: Range<usize>,
     raw: Range<usize>,
+    /// Where the field ends, however long it is.
+    end: usize,
     /// `None` where the raw value is its own decoding.
     value: OnceLock<Option<Box<str>>>,
     addresses: OnceLock<Box<[Address]>>,
@@ -60,6 +62,11 @@ impl Field {
     /// addresses have been told apart: a comma within one divides nothing.
     pub fn addresses(&self) -> &[Address] {
         self.addresses.get_or_init(|| address::of_field(self.raw()).into())
+    }
+
+    /// All members of the field, also behind [`MAX_VALUE`] and those that cannot be read: for whoever sends to them.
+    pub fn address_list(&self) -> AddressList {
+        address::list_of_field(&self.block[self.raw.start..self.end])
     }
 }
 
@@ -128,8 +135,9 @@ pub(super) fn split(head: &[u8], max: usize, violations: &mut Vec<Violation>) ->
         if raw.len() > MAX_VALUE {
             note(violations, Violation::FieldTooLong);
         }
+        let end = raw.end;
         let raw = raw.start..raw.end.min(raw.start + MAX_VALUE);
-        Field { block: Arc::clone(&block), name, raw, value: OnceLock::new(), addresses: OnceLock::new() }
+        Field { block: Arc::clone(&block), name, raw, end, value: OnceLock::new(), addresses: OnceLock::new() }
     };
     spans.into_iter().map(field).collect()
 }

@@ -28,7 +28,7 @@ mod utf7;
 mod violations;
 mod words;
 
-pub use address::{Address, is_user_name, parse as parse_addresses};
+pub use address::{Address, List as AddressList, Recipient, Unreadable, is_user_name, parse as parse_addresses};
 pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
 pub use date::parse_date;

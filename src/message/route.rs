@@ -12,10 +12,16 @@ const DELIVERED_TO: [&str; 5] = ["Delivered-To", "X-Original-To", "Envelope-To",
 pub const MAX_THREAD_IDS: usize = 100;
 
 impl Message {
-    /// The envelope sender as the first Return-Path has it (RFC 5321 4.4): what stands within `<` and `>`, the
-    /// whole where somebody left them out. Empty for a bounce, `None` without the field.
+    /// The envelope sender as the first Return-Path has it (RFC 5321 4.4). Empty for a bounce, `None` without the field. What
+    /// is not one address is the whole value, which no address is.
     pub fn envelope_sender(&self) -> Option<&str> {
-        self.first("Return-Path").map(|value| in_brackets(value).unwrap_or(value).trim())
+        let field = self.fields().iter().find(|field| field.is_named("Return-Path"))?;
+        match (field.addresses(), field.value()) {
+            (_, "" | "<>") => Some(""),
+            // A route of old is in nobody's envelope.
+            ([only], value) if !value.contains("<@") => Some(&only.address),
+            (_, value) => Some(null_sender(value).unwrap_or(value)),
+        }
     }
 
     /// All addresses that the message says it is for. They are worth what the sender's word is worth.
@@ -61,6 +67,13 @@ impl Message {
 
 fn first_address(field: &Field) -> Option<&str> {
     field.addresses().iter().map(|address| address.address.as_str()).find(|address| !address.is_empty())
+}
+
+/// `<>` with blanks in it, or a comment behind it.
+fn null_sender(value: &str) -> Option<&str> {
+    let (inside, behind) = value.strip_prefix('<')?.split_once('>')?;
+    let is_null = inside.trim().is_empty() && !behind.contains(['<', '@']);
+    is_null.then_some("")
 }
 
 /// What stands within the first `<` and the `>` behind it.

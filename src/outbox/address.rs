@@ -3,23 +3,36 @@
 //! An address that comes from a header or a rule must not end the command it stands in, nor add a parameter to it
 //! (`reliability.md` I3, I4).
 
+use std::borrow::Cow;
+
 use crate::clean;
 use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
 use crate::message::is_user_name;
 
-/// A mailbox (RFC 5321 4.1.2, RFC 6531 3.3) that can be put between `<` and `>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mailbox<'a>(&'a str);
+/// A mailbox (RFC 5321 4.1.2, RFC 6531 3.3) that can be put between `<` and `>`. Its domain is in A-labels (RFC 5890
+/// 2.3.2.1), which every server knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox<'a>(Cow<'a, str>);
 
 impl<'a> Mailbox<'a> {
     /// Takes `local@domain`, as [`flaw`] allows it.
     pub fn parse(text: &'a str) -> Result<Self> {
-        match flaw(text) {
-            None => Ok(Self(text)),
-            Some(flaw) => {
-                let shown = clean::short(text, 80);
-                Err(Error::permanent(Kind::Refused, format!("{shown} cannot be written to a server: {flaw}")))
+        let refuse = |flaw: &str| {
+            let shown = clean::short(text, 80);
+            Error::permanent(Kind::Refused, format!("{shown} cannot be written to a server: {flaw}"))
+        };
+        if let Some(flaw) = flaw(text) {
+            return Err(refuse(flaw));
+        }
+        match text.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii()) {
+            None => Ok(Self(Cow::Borrowed(text))),
+            Some((local, domain)) => {
+                let domain = idna::domain_to_ascii(domain).map_err(|_| refuse("no domain has such a name"))?;
+                let text = format!("{local}@{domain}");
+                // Some characters mean a dot, a digit or a bracket.
+                flaw(&text).map_or(Ok(()), |flaw| Err(refuse(flaw)))?;
+                Ok(Self(Cow::Owned(text)))
             }
         }
     }
@@ -27,21 +40,21 @@ impl<'a> Mailbox<'a> {
     /// The same for a recipient of an LMTP server, which may also be a user of it, without a domain: servers of one's own
     /// take the name under which their user logs in.
     pub fn parse_local(text: &'a str) -> Result<Self> {
-        if is_user_name(text) { Ok(Self(text)) } else { Self::parse(text) }
+        if is_user_name(text) { Ok(Self(Cow::Borrowed(text))) } else { Self::parse(text) }
     }
 
     /// The address itself.
-    pub fn as_str(self) -> &'a str {
-        self.0
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether a server needs SMTPUTF8 for it (RFC 6531).
-    pub fn is_ascii(self) -> bool {
+    pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
 
     /// Whether a program could take it for an option, a command, a file or a list of addresses.
-    pub fn looks_like_an_order(self) -> bool {
+    pub fn looks_like_an_order(&self) -> bool {
         self.0.trim_start_matches(['"', '\\']).starts_with(['-', '|', '/', ':'])
     }
 }
@@ -62,11 +75,36 @@ mod tests {
             "\"\"@example.com",
             "a@[192.0.2.1]",
             "a@[IPv6:2001:db8::1]",
-            "jürgen@bücher.example",
+            "jürgen@xn--bcher-kva.example",
             "SRS0=x=y=example.org=u@example.com",
             &format!("{}@example.com", "x".repeat(LONGEST - 12)),
         ] {
             assert_eq!(Mailbox::parse(text).unwrap().as_str(), text);
+        }
+    }
+
+    /// Facts of UTS #46 and RFC 5891, as other implementations have them.
+    #[test]
+    fn domains_leave_as_a_labels() {
+        for (written, sent) in [
+            ("ann@bücher.example", "ann@xn--bcher-kva.example"),
+            ("ann@BÜCHER.Example", "ann@xn--bcher-kva.example"),
+            ("ann@bu\u{308}cher.example", "ann@xn--bcher-kva.example"),
+            ("ann@faß.example", "ann@xn--fa-hia.example"),
+            ("ann@例え.テスト", "ann@xn--r8jz45g.xn--zckzah"),
+            ("ann@例え。テスト", "ann@xn--r8jz45g.xn--zckzah"),
+            ("ann@пример.испытание", "ann@xn--e1afmkfd.xn--80akhbyknj4f"),
+            ("ann@ｅｘａｍｐｌｅ.com", "ann@example.com"),
+            ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
+            ("\"a@b\"@bücher.example", "\"a@b\"@xn--bcher-kva.example"),
+            ("Ann@xn--bcher-kva.example", "Ann@xn--bcher-kva.example"),
+        ] {
+            assert_eq!(Mailbox::parse(written).unwrap().as_str(), sent);
+        }
+        for text in
+            ["ann@bü..example", "ann@\u{fffd}.example", "ann@-ü-.example", "ann@bü＞cher.example", "ann@ü＠b.example"]
+        {
+            assert!(Mailbox::parse(text).is_err(), "{text}: {:?}", Mailbox::parse(text));
         }
     }
 

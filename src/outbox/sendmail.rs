@@ -52,7 +52,7 @@ impl Sendmail {
     }
 
     fn send_to_all(&self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
-        let from = sender(mail.from).map_err(|error| Trouble::Mail(Verdict::Never(error)))?;
+        let from = &sender(mail.from).map_err(|error| Trouble::Mail(Verdict::Never(error)))?;
         can_be_read(mail).map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;
         let mut verdicts = Vec::new();
         for to in mail.to {
@@ -70,7 +70,7 @@ impl Sendmail {
             Ok(to) => to,
             Err(error) => return Ok(Verdict::Never(error)),
         };
-        let own = ["-i", "-f", from, "--", to].map(str::to_owned);
+        let own = ["-i", "-f", from, "--", &to].map(str::to_owned);
         let run: Vec<String> = self.program.iter().cloned().chain(own).collect();
         let program = Program {
             run: &run,
@@ -81,7 +81,7 @@ impl Sendmail {
         };
         let mut message = mail.message.reader().map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;
         match program.run(Some(&mut message)) {
-            Ok(ended) => self.verdict(&ended, to),
+            Ok(ended) => self.verdict(&ended, &to),
             Err(failure) => Err(trouble(failure)),
         }
     }
@@ -101,17 +101,17 @@ impl Sendmail {
 }
 
 /// `-f` takes the null sender as `<>`.
-fn sender(from: &str) -> Result<&str, Error> {
-    if from.is_empty() { Ok("<>") } else { checked(from) }
+fn sender(from: &str) -> Result<String, Error> {
+    if from.is_empty() { Ok("<>".to_owned()) } else { checked(from) }
 }
 
-fn checked(address: &str) -> Result<&str, Error> {
+fn checked(address: &str) -> Result<String, Error> {
     let mailbox = Mailbox::parse(address)?;
     if mailbox.looks_like_an_order() {
         let why = format!("{address} is not given to a program: it begins like an option, a command or a file");
         return Err(Error::permanent(Kind::Refused, why));
     }
-    Ok(mailbox.as_str())
+    Ok(mailbox.as_str().to_owned())
 }
 
 /// A message that cannot be read to its end would end early for the program, which could not know.

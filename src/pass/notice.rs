@@ -44,6 +44,8 @@ pub enum Cause {
     CannotLeave(String),
     /// What the account asks for is not done on the server.
     NotDone,
+    /// A message of the user's own names recipients that cannot be read.
+    NotSent,
     /// More goes out than the limits allow.
     LimitReached,
     /// The server refused the credentials.
@@ -69,6 +71,7 @@ impl Cause {
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
             Self::CannotLeave(folder) => return format!("cannot-leave-{}", short_hash(folder)),
             Self::NotDone => "not-done",
+            Self::NotSent => "not-sent",
             Self::NoDesktop => "no-desktop",
             Self::ClockDoubted => "clock-doubted",
             Self::SetAside => "set-aside",
@@ -89,7 +92,10 @@ impl Cause {
 
     /// Whether the text is about single messages: then it is another notice for others.
     fn is_about_messages(&self) -> bool {
-        matches!(self, Self::SetAside | Self::Doubtful | Self::Crashed | Self::Recovered | Self::NeverPublished)
+        matches!(
+            self,
+            Self::SetAside | Self::Doubtful | Self::Crashed | Self::Recovered | Self::NeverPublished | Self::NotSent
+        )
     }
 
     fn subject(&self) -> &'static str {
@@ -99,6 +105,7 @@ impl Cause {
             Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
             Self::CannotLeave(_) => "mail that moved stands in two folders",
+            Self::NotSent => "a message was not sent",
             Self::NotDone => "something is not done on the server",
             Self::NoDesktop => "a notification could not be shown",
             Self::ClockDoubted => "the clock may be wrong",

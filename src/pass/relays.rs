@@ -8,6 +8,7 @@ use crate::decision::{EnvelopeFrom, Telling, Way};
 pub struct Relays {
     relays: Vec<Relay>,
     own: Vec<String>,
+    domain: Option<String>,
     delimiters: String,
     /// The address of each account that has one.
     accounts: Vec<(String, String)>,
@@ -30,6 +31,7 @@ impl Relays {
             relays_of: config.accounts.iter().filter_map(relay_of).collect(),
             relays: config.relays.clone(),
             own: config.settings.me.clone(),
+            domain: config.settings.domain.clone(),
             delimiters: config.settings.delimiters.clone(),
             accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
             imap: config.imap_accounts().cloned().collect(),
@@ -50,6 +52,11 @@ impl Relays {
     /// The user's addresses.
     pub fn own(&self) -> &[String] {
         &self.own
+    }
+
+    /// The domain of names without one, where the config says it.
+    pub(super) fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
     }
 
     /// The characters between user and detail in them.

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
 mod answered_once;
 mod answers;
 mod append;
@@ -42,6 +43,7 @@ mod pop3;
 mod program;
 mod proofs;
 mod queue;
+mod recipients;
 mod refilter;
 mod refusals;
 mod renumbered;

@@ -414,26 +414,22 @@ fn what_cron_has_for_root_comes_to_the_user() {
 }
 
 #[test]
-fn a_body_alone_and_a_list_of_recipients_are_taken() {
+fn a_body_alone_is_taken() {
     let server = SmtpServer::start(SmtpOptions::default());
     let user = User::with_relay("  - {name: none, do: keep}", &server);
-    let send = |to: &str, text: &str| user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], text);
+    let send =
+        |to: &[&str], text: &str| user.sandbox.run_with_stdin(&[&["--allow-root", "sendmail"], to].concat(), text);
     for (text, body) in
         [("it failed\nat last", "\n\nit failed\nat last\n"), ("\nx\n", "\n\nx\n"), ("Subject: x", ": x\n")]
     {
-        assert_eq!(send("a@x.example, B <b@x.example>", text).code, 0);
+        assert_eq!(send(&["a@x.example", "B <b@x.example>"], text).code, 0);
         user.until("it is sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
         let taken = server.last();
         assert_eq!(taken.to, ["a@x.example", "b@x.example"]);
         let got = self::text(&taken);
         assert!(got.contains(body) && got.contains("From: me@home.example\n"), "{got}");
     }
-    for to in ["a@x b@x", "", "a@", "Ann"] {
-        let output = send(to, "Subject: x\n\nx\n");
-        let said = if to == "Ann" { output.code == 0 } else { output.stderr.contains("is no address; write") };
-        assert!(said, "{to}: {output}");
-    }
-    assert!(send("a@x.example", "").stderr.contains("there is no message"));
+    assert!(send(&["a@x.example"], "").stderr.contains("there is no message"));
 }
 
 #[test]

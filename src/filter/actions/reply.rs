@@ -18,7 +18,7 @@ use crate::config::yaml::{Node, Value};
 use crate::decision::{
     EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
 };
-use crate::message::{Entity, NoEntity, parse_addresses, unwrapped};
+use crate::message::{AddressList, Entity, NoEntity, Recipient, unwrapped};
 
 // What `vacation` and `reply` have in common.
 const FROM_KEY: KeyDoc =
@@ -255,8 +255,8 @@ fn bare_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
 /// `Name <address>` or an address.
 fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = reader::text(node, "an address", problems)?;
-    let parsed = parse_addresses(text);
-    let is_one = parsed.len() == 1 && is_address(&parsed[0].address);
+    let found = AddressList::read(text).recipients(&|_| false);
+    let is_one = matches!(found.as_deref(), Ok([Recipient::Address(address)]) if is_address(address));
     if !is_one {
         reader::mismatch(node, "an address like `me@example.com` or `Me <me@example.com>`", problems);
     }

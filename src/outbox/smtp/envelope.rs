@@ -62,8 +62,8 @@ impl Envelope {
     ) -> Result<Self, Trouble> {
         let never = |error| Trouble::Mail(Verdict::Never(error));
         check_message(survey, can).map_err(never)?;
-        let from =
-            if mail.from.is_empty() { "" } else { written(Mailbox::parse(mail.from), can).map_err(never)?.as_str() };
+        let sender = |from| written(Mailbox::parse(from), can).map(|from| from.as_str().to_owned());
+        let from = if mail.from.is_empty() { String::new() } else { sender(mail.from).map_err(never)? };
         let mailbox = if dialect == Dialect::Lmtp { Mailbox::parse_local } else { Mailbox::parse };
         let recipients: Vec<Recipient> =
             mail.to.iter().map(|to| Recipient::new(to, mailbox(to), mail.no_reports, can)).collect();
@@ -74,7 +74,7 @@ impl Envelope {
         if survey.has_8_bit {
             command += " BODY=8BITMIME";
         }
-        if !from.is_ascii() || recipients.iter().any(|to| to.verdict.is_none() && !to.address.is_ascii()) {
+        if !from.is_ascii() || recipients.iter().any(|to| !to.command.is_ascii()) {
             command += " SMTPUTF8";
         }
         Ok(Self { mail: command + "\r\n", recipients, refused: None, data: None, is_full: false })

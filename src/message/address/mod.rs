@@ -1,8 +1,22 @@
-//! Addresses in header fields (RFC 5322 3.4), as far as people's mail lets one read them.
+//! The one reader of addresses: in fields of received mail, in what `sendmail` gets, in rules and in the config.
+//!
+//! It knows RFC 5322 3.4 with its obsolete syntax (4.4) and RFC 6532, and what people's mail makes of them: names with commas
+//! and dots without quotes, links that were copied, `;` for `,`. Whatever it takes for an address is one for every reader, or
+//! none: no word is taken out of a quoted local part, and no comment joins two domains. What it cannot read is kept: of
+//! received mail the rest is taken ([`parse`]), and a list of recipients is refused ([`List::recipients`]).
+//!
+//! `lexer` makes tokens, `reader` members of a list, `spec` an address.
 
-use mailparse::{MailAddr, addrparse};
+mod lexer;
+mod list;
+mod reader;
+mod spec;
+
+use std::borrow::Cow;
 
 use super::words;
+
+pub use list::{List, Recipient, Unreadable};
 
 /// The most addresses taken from one field.
 const MAX_ADDRESSES: usize = 1_000;
@@ -25,6 +39,11 @@ impl Address {
     /// What stands behind the last `@`; empty without one.
     pub fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+
+    /// Whether it is more than a name: received mail has `From: root`.
+    pub fn has_domain(&self) -> bool {
+        self.address.contains('@')
     }
 
     /// The local part before the first of the delimiter characters: `ann` of `ann+lists@example.org` with `+`
@@ -52,11 +71,19 @@ impl Address {
     pub fn canonical(&self) -> String {
         let local = self.local_part();
         let bare = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        let local = bare.filter(|inside| is_dot_atom(inside)).unwrap_or(local).to_lowercase();
+        let local = bare.filter(|inside| spec::is_dot_atom(inside)).unwrap_or(local).to_lowercase();
         match self.address.rsplit_once('@') {
             Some((_, domain)) => format!("{local}@{}", domain.to_lowercase()),
             None => local,
         }
+    }
+
+    /// As it stands in a field: `Ann <ann@example.org>`, the name in quotes where it needs them.
+    pub fn written(&self) -> String {
+        let Some(name) = &self.name else { return format!("<{}>", self.address) };
+        let is_plain = name.split(' ').all(spec::is_atom);
+        let name = if is_plain { Cow::Borrowed(name) } else { Cow::Owned(spec::quoted(name)) };
+        format!("{name} <{}>", self.address)
     }
 }
 
@@ -68,28 +95,10 @@ pub fn is_user_name(text: &str) -> bool {
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && text.chars().all(is_inside)
 }
 
-/// RFC 5322 3.2.3, and 8-bit text (RFC 6532 3.2).
-fn is_dot_atom(text: &str) -> bool {
-    let is_atext = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
-}
-
-/// The addresses in a decoded text, groups opened. Where the syntax is broken, everything that looks like `a@b`
-/// is taken. Those of a header field are better asked of the field ([`super::Field::addresses`]).
+/// The addresses in a decoded text, groups opened, at most a thousand; what cannot be read is passed over. Those of a header
+/// field are better asked of the field ([`super::Field::addresses`]).
 pub fn parse(value: &str) -> Vec<Address> {
-    let Ok(list) = addrparse(value) else { return anything_like_an_address(value) };
-    let mut found = Vec::new();
-    for entry in list.iter() {
-        match entry {
-            MailAddr::Single(one) => found.push(of(one)),
-            MailAddr::Group(group) => found.extend(group.addrs.iter().map(of)),
-        }
-        if found.len() >= MAX_ADDRESSES {
-            found.truncate(MAX_ADDRESSES);
-            break;
-        }
-    }
-    found
+    List::at_most(value, MAX_ADDRESSES).addresses()
 }
 
 /// The addresses in a raw field value.
@@ -104,18 +113,9 @@ pub(super) fn of_field(raw: &[u8]) -> Vec<Address> {
     found
 }
 
-fn of(one: &mailparse::SingleInfo) -> Address {
-    Address { name: one.display_name.clone(), address: one.addr.trim().to_owned() }
-}
-
-/// Spam and old mailing-list software write fields no grammar accepts; their addresses still matter to rules.
-fn anything_like_an_address(value: &str) -> Vec<Address> {
-    value
-        .split(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"' | '(' | ')'))
-        .filter(|word| word.split_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty()))
-        .take(MAX_ADDRESSES)
-        .map(|word| Address { name: None, address: word.to_owned() })
-        .collect()
+/// A raw field value as a list, with all of its members.
+pub(super) fn list_of_field(raw: &[u8]) -> List {
+    List::read(&words::guessed(&words::unfold(raw)))
 }
 
 #[cfg(test)]

@@ -1,0 +1,138 @@
+//! What is made of a list: the addresses of received mail, or the recipients of mail that is sent.
+
+use std::fmt;
+
+use super::Address;
+use super::reader::{Member, What, members};
+
+/// A list of addresses, with what of it could not be read.
+#[derive(Clone, Debug, Default)]
+pub struct List(Vec<Member>);
+
+/// To whom something is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recipient {
+    /// `local@domain`, a quoted local part in its quotes.
+    Address(String),
+    /// A name without a domain.
+    Bare(String),
+}
+
+/// A part of a list that names nobody for sure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It is no address.
+    NoAddress(String),
+    /// A word before a comma and a name: a recipient, or a part of that name.
+    Doubtful(String),
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoAddress(text) => write!(f, "`{}` cannot be read as one address", crate::clean::short(text, 80)),
+            Self::Doubtful(text) => write!(
+                f,
+                "`{}` may be a recipient or a part of the name behind it; write quotes around the name, or a domain",
+                crate::clean::short(text, 80)
+            ),
+        }
+    }
+}
+
+impl List {
+    /// Reads a decoded text.
+    pub fn read(value: &str) -> Self {
+        Self(members(value, usize::MAX))
+    }
+
+    pub(super) fn at_most(value: &str, most: usize) -> Self {
+        Self(members(value, most))
+    }
+
+    /// What can be read, for received mail. A part without an address before a comma and a name goes with the name:
+    /// `Doe, Jane <jane@example.org>`.
+    pub fn addresses(self) -> Vec<Address> {
+        let mut found = Vec::new();
+        let mut loose = Vec::new();
+        for member in self.0 {
+            match member.what {
+                What::Bare(_) | What::Words(_) => {
+                    loose.push(member.what);
+                    if !member.ends_at_comma {
+                        found.extend(loose.drain(..).filter_map(alone));
+                    }
+                    continue;
+                }
+                What::Mailbox(address, true) => {
+                    let name = loose.drain(..).map(part).chain(address.name).collect::<Vec<_>>().join(", ");
+                    found.push(Address { name: Some(name), address: address.address }.plain());
+                }
+                What::Mailbox(address, false) | What::Torn(Some(address)) => {
+                    found.extend(loose.drain(..).filter_map(alone));
+                    found.push(address.plain());
+                }
+                What::Torn(None) => found.extend(loose.drain(..).filter_map(alone)),
+            }
+        }
+        found.extend(loose.into_iter().filter_map(alone));
+        found
+    }
+
+    /// All of it, or what of it cannot be read: whoever is sent something is named without a doubt. `is_user` knows the names
+    /// that are recipients wherever they stand.
+    pub fn recipients(self, is_user: &dyn Fn(&str) -> bool) -> Result<Vec<Recipient>, Vec<Unreadable>> {
+        let mut found = Vec::new();
+        let mut bad = Vec::new();
+        let mut loose: Vec<Member> = Vec::new();
+        for member in self.0 {
+            match member.what {
+                What::Bare(word) if is_user(&word) => {
+                    loose.drain(..).for_each(|piece| settle(piece, &mut found, &mut bad));
+                    found.push(Recipient::Bare(word));
+                }
+                What::Bare(_) | What::Words(_) if member.ends_at_comma => loose.push(member),
+                What::Mailbox(address, true) => {
+                    let doubtful = loose.drain(..).filter(|piece| matches!(piece.what, What::Bare(_)));
+                    bad.extend(doubtful.map(|piece| Unreadable::Doubtful(piece.text)));
+                    found.push(recipient(address));
+                }
+                _ => {
+                    loose.push(member);
+                    loose.drain(..).for_each(|piece| settle(piece, &mut found, &mut bad));
+                }
+            }
+        }
+        loose.into_iter().for_each(|piece| settle(piece, &mut found, &mut bad));
+        if bad.is_empty() { Ok(found) } else { Err(bad) }
+    }
+}
+
+/// A member that no name goes on with.
+fn settle(member: Member, found: &mut Vec<Recipient>, bad: &mut Vec<Unreadable>) {
+    match member.what {
+        What::Mailbox(address, _) => found.push(recipient(address)),
+        What::Bare(word) => found.push(Recipient::Bare(word)),
+        What::Words(_) | What::Torn(_) => bad.push(Unreadable::NoAddress(member.text)),
+    }
+}
+
+fn recipient(address: Address) -> Recipient {
+    if address.address.contains('@') { Recipient::Address(address.address) } else { Recipient::Bare(address.address) }
+}
+
+/// What a part without an address is by itself.
+fn alone(what: What) -> Option<Address> {
+    match what {
+        What::Bare(address) => Some(Address { name: None, address }),
+        _ => None,
+    }
+}
+
+/// What it is as a part of a name.
+fn part(what: What) -> String {
+    match what {
+        What::Bare(words) | What::Words(words) => words,
+        What::Mailbox(..) | What::Torn(_) => String::new(),
+    }
+}

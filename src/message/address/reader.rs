@@ -1,0 +1,292 @@
+//! A list of addresses, member by member (RFC 5322 3.4 and 4.4).
+
+use super::lexer::{Kind, Lexer, Token, content};
+use super::{Address, spec};
+
+/// The longest text of a member that could not be read, in bytes.
+const LONGEST_TEXT: usize = 200;
+
+/// One member of a list, in the words of its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) what: What,
+    /// Whether a comma ends it, and so the next one may go on with its name.
+    pub(super) ends_at_comma: bool,
+    /// As it was written, shortened.
+    pub(super) text: String,
+}
+
+/// What a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// `local@domain`, or a local part within brackets or with a comment; whether its name stands before it, and not in a
+    /// comment behind it.
+    Mailbox(Address, bool),
+    /// A word alone: `root`, or a part of a name with a comma.
+    Bare(String),
+    /// Words without an address: a part of a name with a comma, as it would be shown.
+    Words(String),
+    /// Anything else, with the address in it if there is one that no reader takes for another.
+    Torn(Option<Address>),
+}
+
+/// The members of a list, at most `most` of them. Groups are opened, empty members are passed over.
+pub(super) fn members(text: &str, most: usize) -> Vec<Member> {
+    let mut reader = Reader { text, tokens: Vec::new(), angle: Angle::None, is_rest: false, found: Vec::new() };
+    for token in Lexer::new(text) {
+        reader.take(token);
+        if reader.found.len() >= most {
+            reader.found.truncate(most);
+            return reader.found;
+        }
+    }
+    reader.finish(false);
+    reader.found.truncate(most);
+    reader.found
+}
+
+/// Where the member at hand is with its angle brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Angle {
+    None,
+    /// Behind `<`.
+    Open,
+    /// Behind `<@`: commas belong to the route until its colon (RFC 5322 4.4).
+    Route,
+    /// Behind `>`.
+    Closed,
+}
+
+#[derive(Debug)]
+struct Reader<'t> {
+    text: &'t str,
+    tokens: Vec<Token<'t>>,
+    angle: Angle,
+    /// Whether the member at hand goes on where another one was torn off.
+    is_rest: bool,
+    found: Vec<Member>,
+}
+
+impl<'t> Reader<'t> {
+    fn take(&mut self, token: Token<'t>) {
+        match (self.angle, token.kind) {
+            (Angle::Route, Kind::Special(b',')) => self.tokens.push(token),
+            (_, Kind::Special(b',' | b';')) => self.finish(token.is(b',')),
+            (Angle::None, Kind::Special(b':')) if self.is_phrase() => self.begin_group(),
+            (Angle::Closed, kind) if kind != Kind::Comment => {
+                // Something behind `>`: the comma before it is missing.
+                self.tear();
+                self.take(token);
+            }
+            (Angle::Open | Angle::Route, Kind::Special(b'<')) => {
+                self.tear();
+                self.take(token);
+            }
+            _ => self.push(token),
+        }
+    }
+
+    fn push(&mut self, token: Token<'t>) {
+        self.angle = match (self.angle, token.kind) {
+            (Angle::None, Kind::Special(b'<')) => Angle::Open,
+            (Angle::Open | Angle::Route, Kind::Special(b'>')) => Angle::Closed,
+            (Angle::Open, Kind::Special(b'@')) if self.tokens.last().is_some_and(|last| last.is(b'<')) => Angle::Route,
+            (Angle::Route, Kind::Special(b':')) => Angle::Open,
+            (angle, _) => angle,
+        };
+        self.tokens.push(token);
+    }
+
+    /// Whether what came so far may be the name of a group.
+    fn is_phrase(&self) -> bool {
+        let is_word = |token: &Token<'_>| token.kind != Kind::Comment;
+        self.tokens.iter().any(is_word) && self.tokens.iter().all(is_of_phrase)
+    }
+
+    /// Its name is nobody's, and no name goes on in it.
+    fn begin_group(&mut self) {
+        self.tokens.clear();
+        self.part();
+    }
+
+    /// Ends the member at a separator or the end of the text.
+    fn finish(&mut self, at_comma: bool) {
+        let what = match self.what() {
+            // `<ann@example.org> junk` has no second member, and no name begins with its junk.
+            Some(What::Bare(_) | What::Words(_)) if self.is_rest => Some(What::Torn(None)),
+            what => what,
+        };
+        self.end(what, at_comma);
+        self.is_rest = false;
+    }
+
+    /// Ends the member where none ends.
+    fn tear(&mut self) {
+        let what = self.what().map(torn);
+        self.end(what, false);
+        self.is_rest = true;
+    }
+
+    fn end(&mut self, what: Option<What>, ends_at_comma: bool) {
+        if let (Some(what), Some(first), Some(last)) = (what, self.tokens.first(), self.tokens.last()) {
+            let text = &self.text[first.at..last.end()];
+            let text = text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned();
+            self.found.push(Member { what, ends_at_comma, text });
+        } else if !ends_at_comma {
+            self.part();
+        }
+        self.tokens.clear();
+        self.angle = Angle::None;
+    }
+
+    /// Where a group begins or ends, no name goes on: `Doe, friends: Jane <jane@example.org>;`.
+    fn part(&mut self) {
+        if let Some(last) = self.found.last_mut() {
+            last.ends_at_comma = false;
+        }
+    }
+
+    /// What the tokens are; nothing where there are none but comments.
+    fn what(&self) -> Option<What> {
+        let tokens = self.tokens.as_slice();
+        if tokens.iter().all(|token| token.kind == Kind::Comment) {
+            return None;
+        }
+        Some(match tokens.iter().position(|token| token.is(b'<')) {
+            Some(open) => in_brackets(&tokens[..open], &tokens[open + 1..]),
+            None if tokens.iter().any(|token| token.is(b'@')) => without_brackets(tokens),
+            None => words(tokens),
+        })
+    }
+}
+
+fn torn(what: What) -> What {
+    match what {
+        What::Mailbox(address, _) => What::Torn(Some(address).filter(|address| address.address.contains('@'))),
+        What::Bare(_) => What::Torn(None),
+        other => other,
+    }
+}
+
+/// `name <address> (comment)`.
+fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> What {
+    let close = behind.iter().position(|token| token.is(b'>'));
+    let (inside, after) = behind.split_at(close.unwrap_or(behind.len()));
+    let name = name(before);
+    let has_name = name.is_some();
+    let name = name.or_else(|| last_comment(after));
+    let inside = without_scheme(without_route(inside));
+    let what = match spec::address(inside).or_else(|| spec::bare(inside)) {
+        Some(address) => What::Mailbox(Address { name, address }, has_name),
+        None => What::Torn(None),
+    };
+    let is_phrase = |token| is_of_phrase(token) && token.kind != Kind::Encoded;
+    // A comma that should have been encoded makes two addresses for other readers.
+    let is_whole = close.is_some() && (before.iter().all(is_phrase) || is_same(before, inside));
+    match is_whole {
+        true => what,
+        // A name with an `@` or an open quote is one for all; behind a stray `>` or `:` each reader goes on as he likes.
+        false if before.iter().all(|token| is_of_phrase(token) || token.is(b'@') || token.kind == Kind::Open) => {
+            torn(what)
+        }
+        false => What::Torn(None),
+    }
+}
+
+/// `ann@example.org <ann@example.org>`: programs that quote no name write it.
+fn is_same(before: &[Token<'_>], inside: &[Token<'_>]) -> bool {
+    match (spec::address(before), spec::address(inside)) {
+        (Some(name), Some(address)) => name.eq_ignore_ascii_case(&address),
+        _ => false,
+    }
+}
+
+/// Without the hosts by which mail went once: `@a.example,@b.example:ann@c.example` (RFC 5322 4.4).
+fn without_route<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
+    let is_route = inside.first().is_some_and(|first| first.is(b'@'));
+    let colon = inside.iter().position(|token| token.is(b':')).filter(|_| is_route);
+    let hosts = colon.map(|colon| &inside[..colon]);
+    let is_host = |host: &[Token<'_>]| host.first().is_none_or(|at| at.is(b'@')) && !host.is_empty();
+    match (hosts, colon) {
+        (Some(hosts), Some(colon)) if hosts.split(|token| token.is(b',')).any(is_host) => &inside[colon + 1..],
+        _ => inside,
+    }
+}
+
+/// Without the scheme of a link that was copied: `mailto:ann@example.org`.
+fn without_scheme<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
+    match inside {
+        [scheme, colon, rest @ ..] if scheme.text.eq_ignore_ascii_case("mailto") && colon.is(b':') => rest,
+        _ => inside,
+    }
+}
+
+/// `address (name)`, or an address among words.
+fn without_brackets(tokens: &[Token<'_>]) -> What {
+    if let Some(address) = spec::address(tokens) {
+        return What::Mailbox(Address { name: last_comment(tokens), address }, false);
+    }
+    What::Torn(address_among_words(tokens))
+}
+
+/// `Ann Example ann@example.org`: what hangs together at the only `@`.
+fn address_among_words(tokens: &[Token<'_>]) -> Option<Address> {
+    let at = tokens.iter().position(|token| token.is(b'@'))?;
+    let starts = (0..at).rev().find(|place| tokens[*place].is_apart).unwrap_or(0);
+    let ends = (at + 1..tokens.len()).find(|place| tokens[*place].is_apart).unwrap_or(tokens.len());
+    let (before, behind) = (&tokens[..starts], &tokens[ends..]);
+    let are_words = before.iter().chain(behind).all(is_of_phrase);
+    // `"a" "b"@example.org`: nobody knows where the local part begins.
+    let is_plain = tokens[starts..ends].iter().all(|token| token.kind != Kind::Quoted);
+    let address = spec::address(&tokens[starts..ends]).filter(|_| are_words && is_plain)?;
+    Some(Address { name: name(before), address })
+}
+
+/// No address at all.
+fn words(tokens: &[Token<'_>]) -> What {
+    match (spec::bare(tokens), last_comment(tokens), name(tokens)) {
+        (Some(address), name @ Some(_), _) => What::Mailbox(Address { name, address }, false),
+        (Some(word), None, _) => What::Bare(word),
+        (None, _, Some(words)) if tokens.iter().all(is_of_phrase) => What::Words(words),
+        _ => What::Torn(None),
+    }
+}
+
+/// What stands in names, by the grammar or not.
+fn is_of_phrase(token: &Token<'_>) -> bool {
+    match token.kind {
+        Kind::Special(special) => special == b'.',
+        Kind::Open => false,
+        Kind::Stray => !token.text.contains(|c: char| c.is_control()),
+        Kind::Atom | Kind::Encoded | Kind::Quoted | Kind::Comment | Kind::Literal => true,
+    }
+}
+
+/// The words of a phrase, one blank between those that stand apart.
+fn name(tokens: &[Token<'_>]) -> Option<String> {
+    let mut name = String::new();
+    let mut is_apart = false;
+    for token in tokens {
+        is_apart |= token.is_apart || token.kind == Kind::Comment;
+        if token.kind == Kind::Comment {
+            continue;
+        }
+        if is_apart && !name.is_empty() {
+            name.push(' ');
+        }
+        is_apart = false;
+        match token.kind {
+            Kind::Quoted => name.push_str(&content(token.text)),
+            _ => name.push_str(token.text),
+        }
+    }
+    not_empty(&name)
+}
+
+fn last_comment(tokens: &[Token<'_>]) -> Option<String> {
+    tokens.last().filter(|last| last.kind == Kind::Comment).and_then(|last| not_empty(&content(last.text)))
+}
+
+fn not_empty(name: &str) -> Option<String> {
+    Some(name.trim()).filter(|name| !name.is_empty()).map(str::to_owned)
+}
