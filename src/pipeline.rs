@@ -321,10 +321,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// So long whoever delivers a message goes on to give it (RFC 5321 4.5.4.1 says 4 to 5 days), and some more.
 const GIVEN_AGAIN: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// Delivers one message from standard input, in procmail's seat. When this returns without an error the message is
-/// safe, and the caller has to be told at once: until the lock is released, the same bytes given again are the same
-/// message; after it, they are new mail.
-pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str) -> Result<Report> {
+/// A message that is safe. Until this is dropped the same bytes given again are the same message; after it they are new mail,
+/// so nothing may come between that and telling the caller.
+#[derive(Debug)]
+pub struct Delivered {
+    /// What was done with it.
+    pub report: Report,
+    /// Its lock.
+    _owned: Arc<Owned>,
+}
+
+/// Delivers one message from standard input, in procmail's seat.
+pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str) -> Result<Delivered> {
     let started = Instant::now();
     // One name space for each possible beginning of the hash: deliveries of different messages run side by side.
     let owned = world.own(&format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
@@ -359,8 +367,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     report.took = started.elapsed();
     // Closing the database takes its time; once the name space is given back there is none to lose.
     drop((committer, world));
-    drop(owned);
-    Ok(report)
+    Ok(Delivered { report, _owned: owned })
 }
 
 fn stdin_key(id: &str) -> Key {

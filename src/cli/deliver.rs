@@ -3,10 +3,11 @@
 use std::io::Read;
 use std::path::Path;
 
+use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::output::Output;
-use super::setup::{Setup, without_mbox_line};
+use super::setup::{self, Setup, without_mbox_line};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, ToLf};
 use crate::pass::World;
@@ -39,13 +40,17 @@ fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
     }
     let (bytes, digest) = read_message(&world, &mut std::io::stdin().lock())?;
     let is_salvage_due = world.has_set_aside();
-    let report = pipeline::deliver(world, setup.rules, bytes, &digest)?;
+    let delivered = pipeline::deliver(world, setup.rules, bytes, &digest)?;
+    let report = &delivered.report;
     if report.told > 0 || is_salvage_due {
         super::sendmail::send_behind_our_back(config, allow_root);
     }
     if output.json {
-        output.report(&report);
+        output.report(report);
     }
+    // A signal between the two would tell the caller that it failed, and the message would be given again as new mail.
+    setup::outlive_signals(&[Signal::TERM, Signal::INT, Signal::HUP]);
+    drop(delivered);
     Ok(())
 }
 

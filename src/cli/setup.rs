@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::process::Signal;
+use tokio::signal::unix::SignalKind;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -165,12 +166,16 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
 /// A file that would pass a limit (`ulimit -f`, and Postfix's `mailbox_size_limit`) ends a program by SIGXFSZ, without a word.
 /// Where somebody listens to the signal, it is an error of the write, like a disk that is full.
 pub(super) fn outlive_a_file_limit() {
+    outlive_signals(&[Signal::XFSZ]);
+}
+
+/// From now on these signals do not end the program: somebody listens to them, and does nothing.
+pub(super) fn outlive_signals(signals: &[Signal]) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    let listening = runtime.block_on(async {
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(Signal::XFSZ.as_raw()))
-    });
+    let listen = |signal: &Signal| tokio::signal::unix::signal(SignalKind::from_raw(signal.as_raw())).map(drop);
+    let listening = runtime.block_on(async { signals.iter().try_for_each(listen) });
     if let Err(e) = listening {
-        tracing::debug!("listening to SIGXFSZ: {e}");
+        tracing::debug!("listening to signals: {e}");
     }
 }
 

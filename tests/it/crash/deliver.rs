@@ -60,7 +60,7 @@ impl Machine {
         self.fate.at_death(move || *kept.lock().unwrap() = fs::read(path).unwrap_or_default());
         let outcome = self.read(text).and_then(|bytes| {
             let engine = Arc::clone(&self.engine);
-            pipeline::deliver(self.world(), engine, bytes, &digest)
+            pipeline::deliver(self.world(), engine, bytes, &digest).map(|delivered| delivered.report)
         });
         let steps = self.fate.steps().len();
         if !self.fate.is_dead() {
