@@ -18,7 +18,9 @@
 //! knows when to try again, [`address`] what may stand in an envelope, and [`compose`] makes the mail that is sent.
 
 pub mod address;
+pub mod age;
 pub mod compose;
+pub mod outcome;
 pub mod refusal;
 pub mod relay;
 pub mod retry;

@@ -32,6 +32,7 @@ mod lanes;
 mod layers;
 mod lua;
 mod maintenance;
+mod noted;
 mod notifications;
 mod numbers;
 mod old_mail;
