@@ -113,6 +113,8 @@ pub enum When {
     At(Timestamp),
     /// When the relay has rested.
     Rested(Timestamp),
+    /// When others have had their turn: it was interrupted, and has failed at nothing.
+    InTurn(Timestamp),
     /// As it was due before: whoever has the config that it needs may try it.
     AsBefore,
 }
@@ -171,7 +173,7 @@ impl Outcome {
             Came::Interrupted if row.telling.way.is_answer() => {
                 Self::given_up(row, "given up: it may have gone out when the program was interrupted")
             }
-            Came::Interrupted => Self::later(When::At(after_an_interruption(row, moment.now)), row.said.clone()),
+            Came::Interrupted => Self::later(When::InTurn(after_an_interruption(row, moment.now)), row.said.clone()),
             Came::Stopped(why) => Self::given_up(row, why),
         }
     }
@@ -397,6 +399,7 @@ mod tests {
             Fate::Sent { said } => format!("sent: {said}"),
             Fate::Later { when: When::At(at), why } => format!("later {:+} s: {why}", at.as_second() - NOW),
             Fate::Later { when: When::Rested(at), why } => format!("rests {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: When::InTurn(at), why } => format!("in turn {:+} s: {why}", at.as_second() - NOW),
             Fate::Later { when: When::AsBefore, why } => format!("later, as before: {why}"),
             Fate::GivenUp { why, message } => format!("given up, {message:?}: {why}"),
         };
@@ -451,8 +454,8 @@ mod tests {
             (one(), 0, 0, unread(true), "given up, Lost: EIO".into()),
             (one(), 0, 0, unread(false), "later +240 s: EIO".into()),
             (one(), 121, 0, unread(false), "!given up, Lost: EIO".into()),
-            (one(), 1, 1, Came::Interrupted, "later -3600 s: earlier".into()),
-            (one(), 1, 2, Came::Interrupted, "later +300 s: earlier".into()),
+            (one(), 1, 1, Came::Interrupted, "in turn -3600 s: earlier".into()),
+            (one(), 1, 2, Came::Interrupted, "in turn +300 s: earlier".into()),
             (answer(), 0, 1, Came::Interrupted, format!("given up, InInbox: {gone}")),
             (one(), 0, 0, Came::Stopped("dropped".into()), "given up, InInbox: dropped".into()),
         ];

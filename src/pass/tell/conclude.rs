@@ -93,11 +93,13 @@ impl Pass {
     }
 
     fn write_later(&mut self, mut row: OutboxRow, when: When, why: String, is_said: bool) -> Result<bool> {
-        let due = match when {
-            When::At(due) | When::Rested(due) => Some(due),
-            When::AsBefore => None,
+        let (due, waits) = match when {
+            When::At(due) => (Some(due), due > row.changed),
+            When::Rested(due) => (Some(due), true),
+            When::InTurn(due) => (Some(due), false),
+            When::AsBefore => (None, true),
         };
-        self.told.later += u64::from(due.is_none_or(|due| due > row.changed));
+        self.told.later += u64::from(waits);
         let is_known = row.said == why;
         row.said = why;
         if let Some(due) = due {

@@ -1,7 +1,8 @@
 //! Tell: empty the outbox through the relays, as far as it is due.
 //!
-//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before anything goes out; what became of an
-//! answer is noted right after, of a forward together with the mark on the next row, which halves the syncs. A relay
+//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before
+//! anything goes out, and [what became of it](conclude) is noted right after: of a forward together with the mark on the next
+//! row, which halves the syncs. A relay
 //! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later, and one that
 //! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
 //! the message, that one is filed in the inbox with a notice.
