@@ -139,6 +139,11 @@ impl Error {
         self.permanence
     }
 
+    /// The underlying error, if it is one of that type.
+    pub fn cause<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.source.as_deref()?.downcast_ref()
+    }
+
     /// Shorthand for `permanence() == Permanence::Transient`.
     pub fn is_transient(&self) -> bool {
         self.permanence == Permanence::Transient

@@ -57,6 +57,9 @@ fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
         for refused in row.refused() {
             text += &clean::line(format!("; refused: {}: {}", refused.to, refused.said).as_bytes());
         }
+        if let Some(copy) = row.copy.as_ref().filter(|copy| !copy.said.is_empty()) {
+            text += &format!("; no copy yet: {}", clean::line(copy.said.as_bytes()));
+        }
     }
     if row.run > 0 {
         text += &format!("\n    run {}", row.run);

@@ -94,7 +94,7 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
             row.id,
             due,
             clean::short(&row.telling.to_string(), 60),
-            clean::short(&row.said, 80),
+            clean::short(row.last_said(), 80),
             refused(row)
         ));
     }
@@ -133,8 +133,12 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     }
     output.data(format_args!("decided   {}  (entry {} of the log)", when(row.at), row.entry));
     output.data(format_args!("attempts  {}", row.attempts));
-    if row.state == OutboxState::Waiting {
+    if matches!(row.state, OutboxState::Waiting | OutboxState::CopyOwed) {
         output.data(format_args!("due       {}", when(row.due)));
+    }
+    if let Some(copy) = &row.copy {
+        let said = if copy.said.is_empty() { "not filed yet".to_owned() } else { clean::line(copy.said.as_bytes()) };
+        output.data(format_args!("copy      {} attempts  {said}", copy.attempts));
     }
     if !row.said.is_empty() {
         output.data(format_args!("last      {}  {}", when(row.changed), clean::line(row.said.as_bytes())));
@@ -187,7 +191,7 @@ pub(super) fn report(told: &Told, output: &Output) {
 fn retry(world: &World, ids: &[i64], output: &Output) -> Result<()> {
     for id in ids {
         let state = find(world, *id)?.state;
-        if !matches!(state, OutboxState::Waiting | OutboxState::Held) {
+        if !matches!(state, OutboxState::Waiting | OutboxState::Held | OutboxState::CopyOwed) {
             let text = format!("entry {id} is {} and cannot be tried again", state.word());
             return Err(Error::permanent(Kind::Usage, text));
         }
@@ -247,7 +251,7 @@ fn as_json(row: &OutboxRow) -> serde_json::Value {
         "attempts": row.attempts,
         "due": row.due.to_string(),
         "decided": row.at.to_string(),
-        "said": row.said,
+        "said": row.last_said(),
         "recipients": ended_as_json(row),
         "bytes": row.bytes,
     })

@@ -278,6 +278,28 @@ impl Way {
         }
     }
 
+    /// Those whom it names; a program and a folder have none.
+    pub fn recipients(&self) -> Vec<String> {
+        match self {
+            Self::Redirect(redirect) => redirect.to.clone(),
+            Self::Lmtp(lmtp) => lmtp.to.clone(),
+            Self::Vacation(vacation) => vec![vacation.to.clone()],
+            Self::Reply(reply) => vec![reply.to.clone()],
+            Self::Reject(reject) => vec![reject.to.clone()],
+            Self::Notify(notify) => notify.mail.clone().into_iter().collect(),
+            Self::Pipe(_) | Self::Imap(_) => Vec::new(),
+        }
+    }
+
+    /// Names these alone, where it can name several.
+    pub fn keep_recipients(&mut self, left: Vec<String>) {
+        match self {
+            Self::Redirect(redirect) => redirect.to = left,
+            Self::Lmtp(lmtp) => lmtp.to = left,
+            _ => {}
+        }
+    }
+
     /// Whether this goes to whoever wrote the message, who must not get it twice.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Vacation(_) | Self::Reply(_) | Self::Reject(_))

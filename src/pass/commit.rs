@@ -45,6 +45,8 @@ pub struct Committer {
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
     /// Rows that are published and not marked done yet: they go with the next transaction.
     done: Vec<EntryId>,
+    /// Nothing goes to the inbox in place of a target that cannot take it.
+    only_as_decided: bool,
     /// Targets that could not take messages of the batch at hand.
     refused: Refused,
     /// What it did.
@@ -64,9 +66,16 @@ impl Committer {
             first_run: None,
             attempts: HashMap::new(),
             done: Vec::new(),
+            only_as_decided: false,
             refused: Refused::default(),
             report: Report::of(account),
         }
+    }
+
+    /// Files nothing in the inbox in place of a target that cannot take it: that is an error.
+    #[must_use]
+    pub(super) fn only_as_decided(self) -> Self {
+        Self { only_as_decided: true, ..self }
     }
 
     /// Messages come from an account that began then.
@@ -234,7 +243,7 @@ impl Committer {
             match staged {
                 Ok(staged) => return Ok(staged),
                 // Mail that is here already stays where it is.
-                Err(error) if self.owned.space() == REFILTERED => return Err(error),
+                Err(error) if self.only_as_decided || self.owned.space() == REFILTERED => return Err(error),
                 // Each target is noted once, so this ends.
                 Err(error) => self.refused.note(error, &planner)?,
             }

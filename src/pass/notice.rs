@@ -30,6 +30,8 @@ pub enum Cause {
     /// Something could not be told: the number of its row in the outbox, and how many recipients it still had. Others may
     /// refuse it later on the same day.
     Undelivered(i64, usize),
+    /// The copy of what was sent could not be filed: the number of its row in the outbox.
+    NoCopy(i64),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
     /// What is to go by this relay, program or account has waited for a day.
@@ -66,6 +68,7 @@ impl Cause {
     fn word(&self) -> String {
         let word = match self {
             Self::Undelivered(id, left) => return format!("undelivered-{id}.{left}"),
+            Self::NoCopy(id) => return format!("no-copy-{id}"),
             Self::RelayRefuses(relay) => return format!("relay-refuses-{}", clean::line(relay.as_bytes())),
             Self::Waits(whose) => return format!("waits-{}", short_hash(whose)),
             Self::TargetRefuses(target) => return format!("target-refuses-{}", short_hash(target)),
@@ -101,6 +104,7 @@ impl Cause {
     fn subject(&self) -> &'static str {
         match self {
             Self::Undelivered(..) => "a message could not be sent on",
+            Self::NoCopy(_) => "a copy of what was sent could not be filed",
             Self::RelayRefuses(_) => "a relay does not take mail",
             Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",

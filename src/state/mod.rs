@@ -29,6 +29,7 @@ mod places;
 mod progress;
 mod prune;
 mod registry;
+mod reserve;
 mod rows;
 mod schema;
 mod set_aside;
@@ -58,6 +59,6 @@ pub use set_aside::SET_ASIDE;
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use store::{
-    Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, Remembered, Rest, Store, Trouble,
-    Unfinished,
+    Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, OwedCopy, Remembered, Rest, Store,
+    Trouble, Unfinished,
 };

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use data_encoding::BASE64;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::sqlite::SqliteStore;
-use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, Owned, Places, Rest};
+use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, OwedCopy, Owned, Places, Rest};
 use crate::decision::Telling;
 use crate::error::Result;
 
@@ -33,10 +34,10 @@ pub trait Outbox {
     fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>>;
 
     /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
-    /// waiting any more.
+    /// waiting any more. Fails where the disk has no room to note what will become of it.
     fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
 
-    /// Notes what became of rows; `telling` is what is left to be told.
+    /// Notes what became of rows; `telling` is what is left to be told. There is room for it on a full disk too.
     fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()>;
 
     /// Makes rows due now, in one transaction: these, waiting or held, or all that wait; and no relay rests any more. It is
@@ -52,6 +53,9 @@ pub trait Outbox {
 
     /// What is to be given up.
     fn to_drop(&self) -> Result<Vec<OutboxRow>>;
+
+    /// What was sent and owes a copy that is due.
+    fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>>;
 
     /// How many rows of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
@@ -91,6 +95,7 @@ impl Outbox for SqliteStore {
     }
 
     fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
+        self.keep_room()?;
         self.write_for(owned, "taking something out of the outbox", |tx| {
             before.iter().try_for_each(|row| resolve(tx, row))?;
             claim(tx, owned, id, now)
@@ -98,7 +103,7 @@ impl Outbox for SqliteStore {
     }
 
     fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
-        self.write_for(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
+        self.write_in_any_room(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
     }
 
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
@@ -115,6 +120,10 @@ impl Outbox for SqliteStore {
 
     fn to_drop(&self) -> Result<Vec<OutboxRow>> {
         self.read("reading the outbox", |db| to_drop(db, &self.places))
+    }
+
+    fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| copies_due(db, &self.places, now))
     }
 
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
@@ -141,7 +150,7 @@ impl Outbox for SqliteStore {
 }
 
 /// Rows that still need their bytes.
-pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5)";
+pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5, 6)";
 
 const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
      COALESCE(label, origin.account), folder, COALESCE(since, outbox.at)";
@@ -217,22 +226,50 @@ fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bo
     Ok(changed == 1)
 }
 
-/// What the column `telling` holds: what is left to be told, and what became of those who are not in it any more.
+/// What the column `telling` holds: what is left to be told, what became of those who are not in it any more, and the copy
+/// that is owed.
 #[derive(Serialize, Deserialize)]
 struct Stored<'r> {
     #[serde(flatten)]
     telling: Cow<'r, Telling>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     ended: Cow<'r, [Ended]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copy: Option<StoredCopy>,
 }
 
-/// What the user put aside while somebody found that it has to wait stays aside.
+/// An [`OwedCopy`]; the message in base64.
+#[derive(Serialize, Deserialize)]
+struct StoredCopy {
+    message: String,
+    attempts: u32,
+    said: String,
+}
+
+impl StoredCopy {
+    fn of(copy: &OwedCopy) -> Self {
+        Self { message: BASE64.encode(&copy.message), attempts: copy.attempts, said: copy.said.clone() }
+    }
+
+    fn read(self) -> Sql<OwedCopy> {
+        let message = BASE64.decode(self.message.as_bytes()).map_err(|e| unreadable(e.into()))?;
+        Ok(OwedCopy { message, attempts: self.attempts, said: self.said })
+    }
+}
+
+fn unreadable(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, why)
+}
+
+/// What the user put aside while somebody found that it has to wait stays aside. A copy is owed since what it is of was sent.
 fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
-    let json =
-        serde_json::to_string(&Stored { telling: Cow::Borrowed(&row.telling), ended: Cow::Borrowed(&row.ended) });
-    let json = json.map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
+    let OutboxRow { telling, ended, copy, .. } = row;
+    let (telling, ended) = (Cow::Borrowed(telling), Cow::Borrowed(&**ended));
+    let stored = Stored { telling, ended, copy: copy.as_ref().map(StoredCopy::of) };
+    let json = serde_json::to_string(&stored).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     tx.prepare_cached(
         "UPDATE outbox SET state = CASE WHEN state IN (?8, ?9) AND ?2 = ?7 THEN state ELSE ?2 END,
+         since = CASE WHEN ?2 = ?10 AND state <> ?10 THEN ?6 ELSE since END,
          telling = ?3, due = ?4, said = ?5, changed = ?6 WHERE id = ?1",
     )?
     .execute(params![
@@ -245,21 +282,26 @@ fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
         number(OutboxState::Waiting),
         number(OutboxState::Held),
         number(OutboxState::Dropped),
+        number(OutboxState::CopyOwed),
     ])?;
     Ok(())
 }
 
 fn hurry(tx: &Transaction<'_>, ids: &[i64], now: Timestamp) -> Sql<()> {
     let (waiting, held) = (number(OutboxState::Waiting), number(OutboxState::Held));
+    let owed = number(OutboxState::CopyOwed);
     if ids.is_empty() {
-        let hurry = "UPDATE outbox SET due = MIN(due, ?1), since = ?1 WHERE state = ?2";
-        tx.execute(hurry, params![now.as_second(), waiting])?;
+        let hurry = "UPDATE outbox SET due = MIN(due, ?1), since = ?1 WHERE state IN (?2, ?3)";
+        tx.execute(hurry, params![now.as_second(), waiting, owed])?;
     }
     // Whatever rested is tried.
     tx.execute("UPDATE rest SET until = 0, failures = 0", [])?;
     for id in ids {
-        tx.prepare_cached("UPDATE outbox SET due = ?1, since = ?1, state = ?2 WHERE id = ?4 AND state IN (?2, ?3)")?
-            .execute(params![now.as_second(), waiting, held, id])?;
+        tx.prepare_cached(
+            "UPDATE outbox SET due = ?1, since = ?1, state = CASE state WHEN ?5 THEN ?5 ELSE ?2 END
+             WHERE id = ?4 AND state IN (?2, ?3, ?5)",
+        )?
+        .execute(params![now.as_second(), waiting, held, id, owed])?;
     }
     Ok(())
 }
@@ -283,6 +325,15 @@ fn to_drop(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     query.query_map([number(OutboxState::Dropped)], |row| row_of(row, places))?.collect()
 }
 
+fn copies_due(db: &Connection, places: &Places, now: Timestamp) -> Sql<Vec<OutboxRow>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM {FROM} WHERE state = ?1 AND (due <= ?2 OR due > ?3) ORDER BY outbox.id"
+    ))?;
+    let furthest = now.saturating_add(FURTHEST).unwrap_or(now).as_second();
+    let asked = params![number(OutboxState::CopyOwed), now.as_second(), furthest];
+    query.query_map(asked, |row| row_of(row, places))?.collect()
+}
+
 /// Puts everything aside that waits or was being sent: in an older state nobody knows what of it went out since.
 pub(super) fn hold_all(tx: &Transaction<'_>, now: Timestamp, said: &str) -> Sql<usize> {
     tx.execute(
@@ -292,14 +343,15 @@ pub(super) fn hold_all(tx: &Transaction<'_>, now: Timestamp, said: &str) -> Sql<
 }
 
 fn sent_since(db: &Connection, kinds: &[&str], since: Timestamp) -> Sql<u64> {
-    let mut count = db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = ?1 AND changed >= ?2")?;
+    let mut count =
+        db.prepare_cached("SELECT COUNT(*) FROM outbox WHERE state IN (2, 6) AND kind = ?1 AND changed >= ?2")?;
     let counts = kinds.iter().map(|kind| count.query_row(params![kind, since.as_second()], |row| row.get::<_, u64>(0)));
     counts.sum()
 }
 
 fn replied_since(db: &Connection, handle: &str, to: &str, since: Timestamp) -> Sql<u64> {
     let mut count = db.prepare_cached(
-        "SELECT COUNT(*) FROM outbox WHERE state = 2 AND kind = 'reply' AND changed >= ?3
+        "SELECT COUNT(*) FROM outbox WHERE state IN (2, 6) AND kind = 'reply' AND changed >= ?3
          AND json_extract(telling, '$.way.reply.handle') = ?1
          AND COALESCE(NULLIF(json_extract(telling, '$.way.reply.sender'), ''), json_extract(telling, '$.way.reply.to'))
              = ?2 COLLATE NOCASE",
@@ -330,13 +382,14 @@ fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     Ok(())
 }
 
-const STATES: [OutboxState; 6] = [
+const STATES: [OutboxState; 7] = [
     OutboxState::Waiting,
     OutboxState::Sending,
     OutboxState::Sent,
     OutboxState::Failed,
     OutboxState::Held,
     OutboxState::Dropped,
+    OutboxState::CopyOwed,
 ];
 
 fn number(state: OutboxState) -> usize {
@@ -345,8 +398,7 @@ fn number(state: OutboxState) -> usize {
 
 fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
     let telling: String = row.get(3)?;
-    let Stored { telling, ended } = serde_json::from_str(&telling)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, e.into()))?;
+    let Stored { telling, ended, copy } = serde_json::from_str(&telling).map_err(|e| unreadable(e.into()))?;
     Ok(OutboxRow {
         id: row.get(0)?,
         entry: row.get(1)?,
@@ -363,5 +415,6 @@ fn row_of(row: &Row<'_>, places: &Places) -> Sql<OutboxRow> {
         account: row.get(11)?,
         folder: row.get(12)?,
         since: super::rows::time(row.get(13)?),
+        copy: copy.map(StoredCopy::read).transpose()?,
     })
 }

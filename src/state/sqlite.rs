@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::in_use::InUse;
+use super::reserve::{Reserve, is_for_want_of_room};
 use super::rows::{
     Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
     time, trouble_number,
@@ -30,6 +31,8 @@ pub struct SqliteStore {
     _in_use: Option<InUse>,
     slots: Slots,
     pub(super) places: Places,
+    /// `None` for a database in memory.
+    reserve: Option<Reserve>,
     /// How far the state is, beside the state.
     pub(super) water: OnceLock<Water>,
     /// When it was found to be older than it should be.
@@ -40,7 +43,9 @@ type Sql<T> = rusqlite::Result<T>;
 
 impl SqliteStore {
     pub(super) fn new(db: Connection, in_use: Option<InUse>, slots: Slots, places: Places) -> Self {
-        Self { db: Mutex::new(db), _in_use: in_use, slots, places, water: OnceLock::new(), rebuilt: OnceLock::new() }
+        let reserve = in_use.as_ref().map(|_| Reserve::of(places.state()));
+        let (db, water, rebuilt) = (Mutex::new(db), OnceLock::new(), OnceLock::new());
+        Self { db, _in_use: in_use, slots, places, reserve, water, rebuilt }
     }
 
     pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
@@ -83,6 +88,30 @@ impl SqliteStore {
         work: impl FnOnce(&Transaction<'_>) -> Sql<T>,
     ) -> Result<T> {
         self.write_as_owner(owned, doing, Durable::Now, work)
+    }
+
+    /// The same for what is known and cannot be found out again. It is written on a full disk too: see [`Reserve`].
+    pub(super) fn write_in_any_room(
+        &self,
+        owned: &Owned,
+        doing: &str,
+        work: impl Fn(&Transaction<'_>) -> Sql<()>,
+    ) -> Result<()> {
+        let written = self.write_for(owned, doing, &work);
+        match (&written, &self.reserve) {
+            // A commit that failed is taken back as a whole. One whose sync failed is not tried again.
+            (Err(error), Some(reserve)) if error.cause().is_some_and(is_for_want_of_room) => {
+                reserve.let_go();
+                self.write_for(owned, doing, &work)
+            }
+            _ => written,
+        }
+    }
+
+    /// Makes sure that there will be such room.
+    pub(super) fn keep_room(&self) -> Result<()> {
+        let kept = self.reserve.as_ref().map_or(Ok(()), Reserve::keep);
+        kept.map_err(|e| Error::state("nothing is sent, for there is no room to note that it was", e))
     }
 
     /// The same for what would only be done once more if a power cut took it back.

@@ -286,6 +286,19 @@ pub struct OutboxRow {
     pub said: String,
     /// When that was.
     pub changed: Timestamp,
+    /// The copy that is owed of what was sent.
+    pub copy: Option<OwedCopy>,
+}
+
+/// A copy of what was sent (`fcc`), which is not filed yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedCopy {
+    /// What was sent.
+    pub message: Vec<u8>,
+    /// How often it could not be filed.
+    pub attempts: u32,
+    /// Why, the last time.
+    pub said: String,
 }
 
 /// What became of one of several recipients.
@@ -301,9 +314,17 @@ pub struct Ended {
 
 impl OutboxRow {
     /// Notes what became of a recipient.
-    pub fn end(&mut self, to: &str, is_refused: bool, said: &str) {
-        self.ended.retain(|ended| ended.to != to);
-        self.ended.push(Ended { to: to.to_owned(), is_refused, said: said.to_owned() });
+    pub fn end(&mut self, ended: Ended) {
+        self.ended.retain(|other| other.to != ended.to);
+        self.ended.push(ended);
+    }
+
+    /// What was said last: by whoever was told, or of the copy that is owed.
+    pub fn last_said(&self) -> &str {
+        match &self.copy {
+            Some(copy) if !copy.said.is_empty() => &copy.said,
+            _ => &self.said,
+        }
     }
 
     /// The recipients that were refused while others were not.
@@ -362,6 +383,8 @@ pub enum OutboxState {
     Held,
     /// The user gave it up while another process was sending: that one carries it out.
     Dropped,
+    /// It was told, and the copy of it is not filed yet.
+    CopyOwed,
 }
 
 impl OutboxState {
@@ -374,6 +397,7 @@ impl OutboxState {
             Self::Failed => "failed",
             Self::Held => "held",
             Self::Dropped => "dropped",
+            Self::CopyOwed => "sent, copy owed",
         }
     }
 }

@@ -34,6 +34,7 @@ mod layers;
 mod logins;
 mod lua;
 mod maintenance;
+mod noted;
 mod notifications;
 mod numbers;
 mod old_mail;

@@ -11,6 +11,7 @@ use crate::clean;
 use crate::decision::{Append, Way};
 use crate::error::{Kind, Result};
 use crate::message::Flags;
+use crate::outbox::outcome::Came;
 use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
 use crate::state::{OutboxRow, OutboxState};
@@ -32,7 +33,8 @@ impl Pass {
             return self.wait(row, cause);
         };
         if comes_back(&append, &row.account, &row.folder) {
-            return self.give_up_unsent(row, "it comes from this very folder and would be fetched again");
+            let cause = "it comes from this very folder and would be fetched again";
+            return self.conclude(row, None, Came::Stopped(cause.to_owned()));
         }
         // The name that rests is no relay's: a colon stands in none.
         let name = format!("imap:{}", account.name);
@@ -57,14 +59,14 @@ impl Pass {
     /// Appends over the connection that is open.
     async fn append_and_note(&mut self, mut item: Item, name: &str, append: Append) -> Result<bool> {
         match self.append(name, &mut item, append).await? {
-            Ok(Appended::Now(words)) => self.note(item, vec![Verdict::Sent(words)])?,
+            Ok(Appended::Now(words)) => self.note(item, Verdict::Sent(words))?,
             Ok(Appended::Before) => {
-                self.note(item, vec![Verdict::Sent("it had come before the connection broke".to_owned())])?;
+                self.note(item, Verdict::Sent("it had come before the connection broke".to_owned()))?
             }
             Ok(Appended::Not) => return Ok(true),
             Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
-                self.note(item, vec![verdict])?;
+                self.note(item, verdict)?
             }
             Err(NotAppended::Broken(error)) => {
                 self.appenders.remove(name);
@@ -72,12 +74,16 @@ impl Pass {
             }
             Err(NotAppended::Unknown(error)) => {
                 self.appenders.remove(name);
-                self.unknown(item, &error)?;
-                return Ok(true);
+                let cause = clean::line(error.to_string().as_bytes());
+                return self.conclude(item.row, Some(item.original), Came::Unknown(cause));
             }
-        }
+        };
         self.wake(name, "")?;
         Ok(true)
+    }
+
+    fn note(&mut self, item: Item, verdict: Verdict) -> Result<bool> {
+        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))
     }
 
     /// Looks whether it has come before, if an attempt was made; else appends it.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::shared::Shared;
-use super::{Item, Pass, Told};
+use super::{Pass, Told};
 use crate::error::{Error, Kind, Result};
 use crate::message::OUTBOX;
+use crate::outbox::outcome::Came;
 use crate::pass::{Relays, World};
 use crate::state::{OutboxRow, OutboxState};
 
@@ -54,8 +55,10 @@ impl Pass {
     fn drop_now(&mut self, row: OutboxRow) -> Result<()> {
         let id = row.id;
         match self.world.read(&row.bytes) {
-            Ok(original) => self.give_up(Item { row, original }, "dropped by the user"),
-            Err(e) if e.kind() == ErrorKind::NotFound => self.unreadable(row, &e),
+            Ok(original) => {
+                self.conclude(row, Some(original), Came::Stopped("dropped by the user".to_owned())).map(drop)
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => self.unread(row, &e).map(drop),
             // The only copy may be there yet: the row stays as it is.
             Err(e) => Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
         }

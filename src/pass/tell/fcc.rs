@@ -1,40 +1,118 @@
 //! `fcc` (RFC 8580): a copy of an answer as it was sent, filed once.
 //!
-//! The relay has taken the answer, and its row is still marked as being sent. A process that is killed before the copy is
-//! recorded leaves a row of which nobody knows whether it went out, and no copy; one that is killed after that leaves a
-//! copy that the next pass finishes, and with it the proof that the answer went out.
+//! That it was sent is noted with the copy, in one transaction. So the copy is owed to a row of which it is known that it went
+//! out, and it is tried again like anything else, whatever becomes of the folder meanwhile.
 
 use std::sync::Arc;
 
-use super::Shared;
 use super::undelivered::committer;
+use super::{Shared, Told};
+use crate::clean;
+use crate::config::template::FolderName;
 use crate::decision::Decision;
-use crate::error::{Error, Result};
+use crate::error::{Kind, Result};
 use crate::message::{Bytes, Key, Message, OUTBOX, Origin};
-use crate::pass::World;
-use crate::state::OutboxRow;
+use crate::outbox::outcome::{self, Moment};
+use crate::outbox::relay::Verdict;
+use crate::pass::{Cause, Committer, Notice, leftovers};
+use crate::state::{OutboxRow, OutboxState, OwedCopy};
 
-/// Files what was sent where the rule wants a copy.
-pub(super) fn file(shared: &Shared, row: &OutboxRow, sent: &Message) -> Result<()> {
-    let Some(folder) = row.telling.way.form().and_then(|form| form.fcc.clone()) else { return Ok(()) };
-    let _alone = shared.filing();
-    if is_filed(&shared.world, row)? {
-        return Ok(());
+/// The copy that a row owes when this was sent.
+pub(super) fn owed(row: &OutboxRow, sent: &Message, verdicts: &[Verdict]) -> Option<OwedCopy> {
+    let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
+    folder(row).filter(|_| is_out)?;
+    let mut message = Vec::new();
+    // An answer was composed in memory, and is read from there.
+    sent.reader().and_then(|mut reader| reader.read_to_end(&mut message)).ok()?;
+    Some(OwedCopy { message, attempts: 0, said: String::new() })
+}
+
+/// Files the copies that are due. One that cannot be filed holds up no other.
+pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
+    let mut told = Told::default();
+    for row in shared.world.store.copies_due(shared.world.now())? {
+        settle(shared, row, &mut told)?;
     }
-    let mut bytes = Vec::new();
-    sent.reader()
-        .and_then(|mut reader| reader.read_to_end(&mut bytes))
-        .map_err(|e| Error::disk("reading an answer that was sent", e))?;
-    let mut committer = committer(&shared.world, &shared.owned);
+    Ok(told)
+}
+
+/// One row: its copy is filed, or tried again later, or given up into the inbox.
+fn settle(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()> {
+    let cause = match (folder(&row), &row.copy) {
+        (Some(folder), Some(copy)) => match file(shared, &row, &copy.message, folder) {
+            Ok(()) => None,
+            Err(error) if error.kind() == Kind::State => return Err(error),
+            Err(error) => Some(clean::line(error.to_string().as_bytes())),
+        },
+        // Nothing is owed.
+        _ => None,
+    };
+    if let Some(cause) = cause {
+        told.remark(format!("no copy of {} can be filed: {cause}", clean::line(row.telling.to_string().as_bytes())));
+        if let Some(due) = next(shared, &mut row, &cause) {
+            row.due = due;
+            told.later += 1;
+            return shared.world.store.resolve(&shared.owned, &[row]);
+        }
+        give_up(shared, &mut row, &cause)?;
+    }
+    (row.state, row.copy) = (OutboxState::Sent, None);
+    shared.world.store.resolve(&shared.owned, std::slice::from_ref(&row))?;
+    if let Err(error) = leftovers::remove(&shared.world, &row.bytes) {
+        told.remark(error.to_string());
+    }
+    Ok(())
+}
+
+/// Counts an attempt. When the next one is; `None`: too late.
+fn next(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Option<jiff::Timestamp> {
+    let copy = row.copy.as_mut()?;
+    copy.attempts += 1;
+    cause.clone_into(&mut copy.said);
+    let attempts = copy.attempts;
+    let is_plausible = shared.world.is_time_plausible().unwrap_or(false);
+    outcome::next(row, attempts, Moment { now: shared.world.now(), is_plausible })
+}
+
+fn folder(row: &OutboxRow) -> Option<FolderName> {
+    row.telling.way.form().and_then(|form| form.fcc.clone())
+}
+
+/// Files it where the rule wants it, and nowhere else: the next attempt may find the folder in order.
+fn file(shared: &Shared, row: &OutboxRow, copy: &[u8], folder: FolderName) -> Result<()> {
     let decision = Decision::copy(folder, format!("a copy of what was sent: {}", row.telling));
-    committer.carry_out(key(row), Message::new(Bytes::Memory(bytes)), decision)?;
+    file_once(shared, row, copy, decision, committer(&shared.world, &shared.owned).only_as_decided())
+}
+
+fn file_once(
+    shared: &Shared,
+    row: &OutboxRow,
+    copy: &[u8],
+    decision: Decision,
+    mut committer: Committer,
+) -> Result<()> {
+    let _alone = shared.filing();
+    if shared.world.store.remembered(&key(row))?.is_none() {
+        committer.carry_out(key(row), Message::new(Bytes::Memory(copy.to_vec())), decision)?;
+    }
     committer.finish()
 }
 
-/// Whether the copy of what a row sent is recorded.
-pub(super) fn is_filed(world: &World, row: &OutboxRow) -> Result<bool> {
-    let has_one = row.telling.way.form().is_some_and(|form| form.fcc.is_some());
-    Ok(has_one && world.store.remembered(&key(row))?.is_some())
+/// The copy goes to the inbox, with a notice that comes first: it is not said twice, and the copy is filed once.
+fn give_up(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Result<()> {
+    let text = format!(
+        "Number {} of the outbox ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
+        row.id,
+        clean::line(row.telling.to_string().as_bytes()),
+        cause.trim_end_matches('.')
+    );
+    let mut committer = committer(&shared.world, &shared.owned);
+    committer.notify(&Notice { cause: Cause::NoCopy(row.id), account: OUTBOX.to_owned(), text })?;
+    let why = format!("a copy of what was sent: {}", row.telling);
+    let copy = row.copy.as_ref().map_or_else(Vec::new, |copy| copy.message.clone());
+    file_once(shared, row, &copy, Decision::keep(why), committer)?;
+    row.said = format!("{}; its copy is in the inbox: {cause}", row.said);
+    Ok(())
 }
 
 /// One row, one copy.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Pass, ROUND, Shared, Told, dropped};
+use super::{Pass, ROUND, Shared, Told, dropped, fcc};
 use crate::decision::{Notify, Pipe, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
@@ -98,7 +98,7 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
     loop {
         let looked = Instant::now();
         if !shared.is_over() && outcome.is_ok() {
-            outcome = dropped::carry_out(shared).map(|dropped| told.add(dropped)).and_then(|()| lanes.start());
+            outcome = besides(shared, &mut told).and_then(|()| lanes.start());
         }
         let pause = LOOK.max(looked.elapsed() * SHARE);
         tokio::select! {
@@ -107,11 +107,20 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
                     Ok(more) => told.add(more),
                     Err(error) => outcome = outcome.and(Err(error)),
                 },
-                None => return outcome.map(|()| told),
+                None => return outcome.and_then(|()| besides(shared, &mut told)).map(|()| told),
             },
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// What is done beside the lanes, and holds up none: the user's word, and copies of what was sent.
+fn besides(shared: &Shared, told: &mut Told) -> Result<()> {
+    if !shared.is_over() {
+        told.add(dropped::carry_out(shared)?);
+        told.add(fcc::carry_out(shared)?);
+    }
+    Ok(())
 }
 
 struct Lanes {

@@ -46,6 +46,7 @@ impl Pass {
         let text =
             format!("more than {most} {what} within {hours} h: the rest waits (`limits: {{{key}:}}` in the config)");
         if !self.told.remarks.contains(&text) {
+            self.write_outcomes()?;
             undelivered::tell_of_limit(&self.shared, &text)?;
             self.told.remark(text);
         }

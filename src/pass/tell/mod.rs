@@ -1,20 +1,20 @@
 //! Tell: empty the outbox through the relays, as far as it is due.
 //!
-//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before anything goes out; what became of an
-//! answer is noted right after, of a forward together with the mark on the next row, which halves the syncs. A relay
+//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before
+//! anything goes out, and [what became of it](conclude) is noted right after: of a forward together with the mark on the next
+//! row, which halves the syncs. A relay
 //! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later, and one that
 //! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
 //! the message, that one is filed in the inbox with a notice.
 
-mod age;
 mod append;
+mod conclude;
 mod desktop;
 mod dropped;
 mod fcc;
 mod handover;
 mod lanes;
 mod limits;
-mod outcome;
 mod relay;
 mod salvage;
 mod sender;
@@ -36,10 +36,10 @@ use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+use crate::outbox::outcome::Came;
 use crate::outbox::relay::Connection;
-use crate::outbox::retry;
 use crate::source::imap::append::Appender;
-use crate::state::{OutboxRow, OutboxState, Owned, Rest};
+use crate::state::{OutboxRow, Owned, Rest};
 
 pub use self::dropped::drop_row;
 pub(super) use self::undelivered::given_up_key;
@@ -190,20 +190,8 @@ impl Pass {
     /// What a dead process was sending: a forward goes out again, with the same Message-ID; an answer may have gone out
     /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
     fn settle_interrupted(&mut self) -> Result<()> {
-        for mut row in self.world.store.being_sent(&self.owned)? {
-            if fcc::is_filed(&self.world, &row)? {
-                row.said = "taken: a copy of it was filed when the program was interrupted".to_owned();
-                self.finish(row, OutboxState::Sent)?;
-            } else if row.telling.way.is_answer() {
-                self.give_up_unsent(row, "given up: it may have gone out when the program was interrupted")?;
-            } else {
-                row.changed = self.world.now();
-                row.state = OutboxState::Waiting;
-                if row.attempts > 1 {
-                    row.due = retry::after_an_interruption(row.attempts, row.changed);
-                }
-                self.world.store.resolve(&self.owned, &[row])?;
-            }
+        for row in self.world.store.being_sent(&self.owned)? {
+            self.conclude(row, None, Came::Interrupted).or_else(|e| self.unfiled(e))?;
         }
         Ok(())
     }
@@ -212,8 +200,8 @@ impl Pass {
     async fn one(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         if let Some(cause) = self.is_one_too_many(&row, now)? {
-            self.told.remarks.push(format!("{} is not sent: {cause}", row.telling));
-            return self.give_up_unsent(row, &cause);
+            self.told.remark(format!("{} is not sent: {cause}", row.telling));
+            return self.conclude(row, None, Came::Stopped(cause));
         }
         if self.is_over_a_limit(&row, now)? {
             return Ok(false);
@@ -229,14 +217,14 @@ impl Pass {
     fn with_message(&mut self, row: OutboxRow) -> Result<Option<Item>> {
         match self.world.read(&row.bytes) {
             Ok(original) => Ok(Some(Item { row, original })),
-            Err(e) => self.unreadable(row, &e).map(|()| None),
+            Err(e) => self.unread(row, &e).map(|_| None),
         }
     }
 
     /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.
     fn claim(&mut self, row: &OutboxRow) -> Result<bool> {
         let claimed = self.world.store.claim(&self.owned, row.id, self.world.now(), &self.noted)?;
-        self.drop_bytes_of_noted()?;
+        self.drop_bytes_of_noted();
         Ok(claimed)
     }
 
@@ -251,7 +239,6 @@ impl Pass {
         let worker = tokio::task::spawn_blocking(move || (handover.run(&item.original, allow_root), item));
         let (verdict, item) =
             worker.await.map_err(|e| Error::transient(Kind::Busy, "telling without a relay").because(e))?;
-        self.note(item, vec![verdict])?;
-        Ok(true)
+        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))
     }
 }

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::outcome::{for_each, recipients};
+use super::conclude::for_each;
 use super::stop::{stopped, unless_stopped};
 use super::{Item, Pass, fcc, sender, undelivered};
 use crate::clean;
@@ -12,14 +12,12 @@ use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
+use crate::outbox::outcome::Came;
 use crate::outbox::refusal::help_with_sender;
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
-use crate::state::{OutboxRow, OutboxState, Rest};
+use crate::state::{OutboxRow, Rest};
 
-/// After so many failures of a relay in a row what has waited for too long is given up. That is about an hour: a machine
-/// that wakes up has no network at first.
-const GIVEN_UP: u32 = 5;
 /// Failures that lie further apart are not in a row: the machine was asleep.
 const IN_A_ROW: SignedDuration = SignedDuration::from_hours(12);
 
@@ -83,7 +81,7 @@ impl Pass {
         };
         let (message, to) = match composed(&item, &desk) {
             Ok(composed) => composed,
-            Err(e) => return self.unreadable(item.row, &e).map(|()| true),
+            Err(e) => return self.unread(item.row, &e),
         };
         let original = item.original.envelope_sender();
         let from = self.sender(&item.row.telling, relay, own, original)?;
@@ -94,9 +92,10 @@ impl Pass {
                 // An answer that was refused for the null sender went out from the own one.
                 let is_own = from.is_empty() && sender::may_be_own(&item.row.telling.way);
                 let verdicts = sender::with_help(verdicts, relay, if is_own { own } else { &from }, own);
+                let Item { mut row, original } = item;
+                row.copy = fcc::owed(&row, &message, &verdicts);
+                self.conclude(row, Some(original), Came::Verdicts(verdicts))?;
                 self.wake(&relay.name, own)?;
-                self.keep_copy(&item, &message, &verdicts);
-                self.note(item, verdicts)?;
                 Ok(true)
             }
             // Another sender than the usual one says nothing about the rest of the mail.
@@ -106,15 +105,6 @@ impl Pass {
                 self.sender_refused(item, relay, &from, own, error)
             }
             Err(trouble) => self.troubled(item, relay, own, trouble),
-        }
-    }
-
-    /// `fcc`. The answer is out, also when its copy cannot be filed.
-    fn keep_copy(&mut self, item: &Item, sent: &Message, verdicts: &[Verdict]) {
-        let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
-        if is_out && let Err(error) = fcc::file(&self.shared, &item.row, sent) {
-            let telling = clean::line(item.row.telling.to_string().as_bytes());
-            self.told.remarks.push(format!("no copy of {telling} was filed: {error}"));
         }
     }
 
@@ -160,10 +150,13 @@ impl Pass {
         self.open.remove(&relay.name);
         match trouble {
             Trouble::Mail(verdict) => {
-                let recipients = recipients(&item.row.telling).len().max(1);
-                self.note(item, for_each(verdict, recipients)).map(|()| true)
+                let recipients = item.row.telling.way.recipients().len().max(1);
+                self.conclude(item.row, Some(item.original), Came::Verdicts(for_each(verdict, recipients)))
             }
-            Trouble::Unknown(error) => self.unknown(item, &error).map(|()| true),
+            Trouble::Unknown(error) => {
+                let cause = clean::line(error.to_string().as_bytes());
+                self.conclude(item.row, Some(item.original), Came::Unknown(cause))
+            }
             Trouble::Relay(error) => self.put_off(item.row, &relay.name, "", &error),
             Trouble::Sender(error) => {
                 let error = error.helped_by(help_with_sender(relay, own, own));
@@ -174,42 +167,33 @@ impl Pass {
 
     /// A row waits for a relay that rests now: for this sender, or for all. It is due when the rest ends: should the trouble
     /// be with this very mail, all that were due before have their turn first.
-    pub(super) fn put_off(&mut self, mut row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
+    pub(super) fn put_off(&mut self, row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
-        let (until, failures) = self.let_rest(relay, sender.to_owned(), &cause)?;
-        if failures >= GIVEN_UP && super::age::is_too_old(&row, self.world.now()) && self.world.is_time_plausible()? {
-            if error.kind() != Kind::Network {
-                self.tell_of_wait(&row, &cause)?;
-            }
-            return self.give_up_unsent(row, &format!("it could not be told in time; the last answer was: {cause}"));
+        let rest = self.rest_after(relay, sender, &cause);
+        let (until, failures, is_away) = (rest.until, rest.failures, error.kind() == Kind::Network);
+        let came = Came::Resting { until, failures, is_away, cause: cause.clone() };
+        let is_given_up = self.conclude(row, None, came)?;
+        self.world.store.rest(&self.owned, &rest)?;
+        if !is_given_up {
+            self.told.remark(format!("the relay {relay} rests: {cause}"));
+            let from = if sender.is_empty() { None } else { Some(sender) };
+            undelivered::tell_of_relay(&self.shared, relay, from, error)?;
         }
-        row.due = until;
-        let from = if sender.is_empty() { None } else { Some(sender) };
-        undelivered::tell_of_relay(&self.shared, relay, from, error)?;
-        if error.kind() != Kind::Network {
-            self.tell_of_wait(&row, &cause)?;
-        }
-        self.told.remarks.push(format!("the relay {relay} rests: {cause}"));
-        row.state = OutboxState::Waiting;
-        row.said = cause;
-        row.changed = self.world.now();
-        self.world.store.resolve(&self.owned, &[row])?;
-        self.told.later += 1;
-        Ok(false)
+        Ok(is_given_up)
     }
 
-    /// Until when it rests, and how often in a row it failed by now.
-    fn let_rest(&mut self, relay: &str, sender: String, cause: &str) -> Result<(Timestamp, u32)> {
+    /// Lets it rest, in this lane: until when, and how often in a row it failed by now.
+    fn rest_after(&mut self, relay: &str, sender: &str, cause: &str) -> Rest {
         let now = self.world.now();
         let is_in_a_row = |rest: &&Rest| now.duration_since(rest.until) < IN_A_ROW;
         let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender).filter(is_in_a_row);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
-        let rest = Rest { relay: relay.to_owned(), sender, until, failures, cause: cause.to_owned() };
-        self.world.store.rest(&self.owned, &rest)?;
+        let (relay, sender) = (relay.to_owned(), sender.to_owned());
+        let rest = Rest { relay, sender, until, failures, cause: cause.to_owned() };
         self.rests.retain(|known| known.relay != rest.relay || known.sender != rest.sender);
-        self.rests.push(rest);
-        Ok((until, failures))
+        self.rests.push(rest.clone());
+        rest
     }
 
     /// It works again.
@@ -225,7 +209,7 @@ impl Pass {
 /// The mail and its recipients.
 fn composed(item: &Item, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<String>)> {
     let original = &item.original;
-    let to = recipients(&item.row.telling);
+    let to = item.row.telling.way.recipients();
     let message = match &item.row.telling.way {
         Way::Redirect(redirect) => compose::redirect(original, redirect, desk)?,
         Way::Vacation(vacation) => compose::vacation(original, vacation, desk),

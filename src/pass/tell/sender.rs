@@ -8,6 +8,7 @@ use crate::clean;
 use crate::config::{LmtpPlace, Relay, RelayKind, Server};
 use crate::decision::{Telling, Way};
 use crate::error::{Error, Kind, Result};
+use crate::outbox::outcome::Came;
 use crate::outbox::refusal::{help_with_sender, is_about_sender};
 use crate::outbox::relay::{Mail, Trouble, Verdict};
 
@@ -70,13 +71,14 @@ impl Pass {
     ) -> Result<bool> {
         let error = error.helped_by(help_with_sender(relay, from, own));
         let cause = clean::line(error.to_string().as_bytes());
-        if from.is_empty() && matches!(item.row.telling.way, Way::Redirect(_)) {
-            // Sent on from an own address, a report would come back here as a report about itself.
-            return self.give_up(item, &cause).map(|()| true);
+        let (telling, is_null) = (item.row.telling.to_string(), from.is_empty());
+        let gives_up = is_null && matches!(item.row.telling.way, Way::Redirect(_));
+        self.conclude(item.row, Some(item.original), Came::NotFrom { is_null, cause: cause.clone() })?;
+        if !gives_up {
+            self.told.remark(format!("{telling} waits: {cause}"));
+            undelivered::tell_of_relay(&self.shared, &relay.name, Some(from), &error)?;
         }
-        undelivered::tell_of_relay(&self.shared, &relay.name, Some(from), &error)?;
-        self.told.remarks.push(format!("{} waits: {cause}", item.row.telling));
-        self.later(item, &cause).map(|()| true)
+        Ok(true)
     }
 }
 

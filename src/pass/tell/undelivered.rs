@@ -100,14 +100,14 @@ pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, er
 }
 
 /// What has waited for a day or is given up after it, one notice a day for each relay, program or account.
-pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow, cause: &str) -> Result<()> {
+pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Number {} of the outbox ({}) has waited since {}: {}.\n\nWhatever else waits for the same reason is not named \
          here: `mailsluice queue list` shows it. `mailsluice queue retry` tries it again at once.",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         row.since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M"),
-        cause.trim_end_matches('.'),
+        row.said.trim_end_matches('.'),
     );
     notify(shared, Cause::Waits(whose.to_owned()), text)
 }

@@ -182,6 +182,10 @@ impl Outbox for MortalStore {
         self.look()?.to_drop()
     }
 
+    fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>> {
+        self.look()?.copies_due(now)
+    }
+
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64> {
         self.look()?.sent_since(kinds, since)
     }

@@ -173,8 +173,11 @@ pub fn trial(scenario: &Scenario, prepared: &Stage, fault: &Fault) -> Trial {
 /// The windows of docs/durability.md. They belong to the one message that was on its way in that moment.
 fn excuse(scenario: &Scenario, stage: &Stage, output: &Output, fault: &Fault, hit: &str) -> Excuse {
     let is_killed = fault.what == "kill";
-    // The outbox: between the relay's yes and its record nobody knows. A state that cannot be written is as a crash.
-    let is_unnoted = is_killed || hit.contains("~/state/state.db") || hit.contains("~/state/water");
+    // The outbox: between the relay's yes and its record nobody knows. A state that is broken is as a crash; for one that is
+    // full there is room.
+    let is_full = fault.what == what("ENOSPC") && fault.calls.contains("write");
+    let is_broken = hit.contains("~/state/state.db") || hit.contains("~/state/water");
+    let is_unnoted = is_killed || is_broken && !is_full;
     let last = stage.relay.mails().last().and_then(|taken| number(&taken.message()));
     // `sendmail`: it was killed, and its caller cannot know how far it had come.
     let given = scenario.input.filter(|_| scenario.arguments[0] == "sendmail" && is_killed && output.code != 0);

@@ -1,0 +1,507 @@
+//! What becomes of a row of the outbox after an attempt: pure. Whoever made the attempt writes it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::age::{has_waited_a_day, is_too_old, waits_since};
+use super::relay::Verdict;
+use super::retry;
+use crate::clean;
+use crate::decision::Way;
+use crate::state::{Ended, OutboxRow};
+
+/// After so many failures of a relay in a row what has waited for too long is given up. That is about an hour: a machine
+/// that wakes up has no network at first.
+const GIVEN_UP: u32 = 5;
+/// So long a row waits that would be given up by a clock that may be wrong.
+const DOUBTED: SignedDuration = SignedDuration::from_hours(1);
+
+/// What came of an attempt, or why there was none.
+#[derive(Debug)]
+pub enum Came {
+    /// A verdict on each recipient, in order. What has no recipient, a program or a folder, has one verdict.
+    Verdicts(Vec<Verdict>),
+    /// The connection broke when everything had been said: it may have been taken or not.
+    Unknown(String),
+    /// The relay or the account could not be used, and rests.
+    Resting {
+        /// Until when.
+        until: Timestamp,
+        /// How often in a row that happened.
+        failures: u32,
+        /// There was no connection.
+        is_away: bool,
+        /// Why.
+        cause: String,
+    },
+    /// The relay takes mail, but not from the sender of this one.
+    NotFrom {
+        /// That is the null sender.
+        is_null: bool,
+        /// Why.
+        cause: String,
+    },
+    /// The config lacks what it needs.
+    Lacks(String),
+    /// Its bytes cannot be read.
+    Unread {
+        /// Nor will they ever be.
+        is_gone: bool,
+        /// Why.
+        cause: String,
+    },
+    /// The process that was at it died.
+    Interrupted,
+    /// It must not go out: the user dropped it, or its rule allows no more.
+    Stopped(String),
+}
+
+impl Came {
+    /// Whether everybody has it: then time plays no part.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Verdicts(verdicts) if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Sent(_))))
+    }
+}
+
+/// The time at which something is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// By the clock.
+    pub now: Timestamp,
+    /// Whether the clock may be right. By one that is not, nothing is given up.
+    pub is_plausible: bool,
+}
+
+/// What becomes of a row.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What became of single recipients, where there are or were several.
+    pub parts: Parts,
+    /// What becomes of the row.
+    pub fate: Fate,
+    /// The user hears that it waits, or waited in vain: it has done so for a day.
+    pub is_said: bool,
+}
+
+/// What becomes of a row as a whole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Whoever could get it has it.
+    Sent {
+        /// In the relay's words.
+        said: String,
+    },
+    /// It is tried again.
+    Later {
+        /// When.
+        when: When,
+        /// Why it waits.
+        why: String,
+    },
+    /// It never goes out.
+    GivenUp {
+        /// Why.
+        why: String,
+        /// What becomes of the message.
+        message: Kept,
+    },
+}
+
+/// When a row is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At this time.
+    At(Timestamp),
+    /// When the relay has rested.
+    Rested(Timestamp),
+    /// When others have had their turn: it was interrupted, and has failed at nothing.
+    InTurn(Timestamp),
+    /// As it was due before: whoever has the config that it needs may try it.
+    AsBefore,
+}
+
+/// What becomes of the message of a row that is given up. Nobody outside is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is filed in the inbox with a notice, once, unless its decision filed it already.
+    InInbox,
+    /// A notice says what the desktop did not show.
+    AsNotice,
+    /// Nothing: what could not be said is only logged.
+    Unsaid,
+    /// It cannot be read any more, which a notice says.
+    Lost,
+}
+
+/// What became of single recipients of several.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Those that have it by this attempt.
+    pub reached: Vec<Ended>,
+    /// Those that are given up, while others have it or wait for it.
+    pub refused: Vec<Ended>,
+    /// Why those are, in one line.
+    pub refusal: String,
+    /// Those that wait for it.
+    pub waiting: Vec<String>,
+}
+
+impl Outcome {
+    /// What becomes of a row after that.
+    pub fn of(row: &OutboxRow, came: Came, moment: Moment) -> Self {
+        match came {
+            Came::Verdicts(verdicts) => of_verdicts(row, verdicts, moment),
+            Came::Unknown(cause) if row.telling.way.is_answer() => {
+                Self::given_up(row, format!("given up, it may have gone out: {cause}"))
+            }
+            Came::Unknown(cause) => again(row, cause, moment, kept(&row.telling.way)),
+            Came::Resting { until, failures, is_away, cause } => {
+                let is_said = !is_away && is_said(row, moment);
+                if failures >= GIVEN_UP && is_too_old(row, moment.now) && moment.is_plausible {
+                    let why = format!("it could not be told in time; the last answer was: {cause}");
+                    return Self { is_said, ..Self::given_up(row, why) };
+                }
+                Self { is_said, ..Self::later(When::Rested(until), cause) }
+            }
+            // Sent on from an own address, a report would come back here as a report about itself.
+            Came::NotFrom { is_null: true, cause } if matches!(row.telling.way, Way::Redirect(_)) => {
+                Self::given_up(row, cause)
+            }
+            Came::NotFrom { cause, .. } => again(row, cause, moment, kept(&row.telling.way)),
+            Came::Lacks(cause) => Self { is_said: is_said(row, moment), ..Self::later(When::AsBefore, cause) },
+            Came::Unread { is_gone: true, cause } => Self::new(Fate::GivenUp { why: cause, message: Kept::Lost }),
+            Came::Unread { cause, .. } => again(row, cause, moment, Kept::Lost),
+            Came::Interrupted if row.telling.way.is_answer() => {
+                Self::given_up(row, "given up: it may have gone out when the program was interrupted")
+            }
+            Came::Interrupted => Self::later(When::InTurn(after_an_interruption(row, moment.now)), row.said.clone()),
+            Came::Stopped(why) => Self::given_up(row, why),
+        }
+    }
+
+    fn new(fate: Fate) -> Self {
+        Self { parts: Parts::default(), fate, is_said: false }
+    }
+
+    fn later(when: When, why: impl Into<String>) -> Self {
+        Self::new(Fate::Later { when, why: why.into() })
+    }
+
+    fn given_up(row: &OutboxRow, why: impl Into<String>) -> Self {
+        Self::new(Fate::GivenUp { why: why.into(), message: kept(&row.telling.way) })
+    }
+}
+
+/// What becomes of the message when its telling is given up.
+fn kept(way: &Way) -> Kept {
+    match way {
+        way if way.delivers() => Kept::InInbox,
+        Way::Notify(notify) if notify.desktop => Kept::AsNotice,
+        _ => Kept::Unsaid,
+    }
+}
+
+/// Tried again later, or given up when it would be too late.
+fn again(row: &OutboxRow, cause: String, moment: Moment, message: Kept) -> Outcome {
+    let fate = match next(row, row.attempts + 1, moment) {
+        Some(due) => Fate::Later { when: When::At(due), why: cause },
+        None => Fate::GivenUp { why: cause, message },
+    };
+    Outcome { is_said: is_said(row, moment), ..Outcome::new(fate) }
+}
+
+/// When it is tried again after so many attempts. `None`: too late.
+pub fn next(row: &OutboxRow, attempts: u32, moment: Moment) -> Option<Timestamp> {
+    let Moment { now, is_plausible } = moment;
+    // The number of the row spreads the attempts as well as chance, and the same each time.
+    let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
+    let next = retry::next(attempts, waits_since(row, now), now, retry::lifetime(&row.telling.way), chance);
+    next.or_else(|| (!is_plausible).then(|| now.saturating_add(DOUBTED).unwrap_or(now)))
+}
+
+fn is_said(row: &OutboxRow, moment: Moment) -> bool {
+    moment.is_plausible && has_waited_a_day(row, moment.now)
+}
+
+/// The others have their turn before what was interrupted more than once: it may be what kills the program.
+fn after_an_interruption(row: &OutboxRow, now: Timestamp) -> Timestamp {
+    if row.attempts > 1 { retry::after_an_interruption(row.attempts, now) } else { row.due }
+}
+
+/// The verdicts on the recipients, by what they say.
+#[derive(Default)]
+struct Sorted {
+    said: Vec<(String, String)>,
+    later: Vec<(String, String)>,
+    never: Vec<(String, String)>,
+}
+
+impl Sorted {
+    fn of(recipients: &[String], verdicts: Vec<Verdict>) -> Self {
+        let mut sorted = Self::default();
+        for (i, verdict) in verdicts.into_iter().enumerate() {
+            let recipient = recipients.get(i).cloned().unwrap_or_default();
+            match verdict {
+                Verdict::Sent(words) => sorted.said.push((recipient, words)),
+                Verdict::Later(error) => sorted.later.push((recipient, error.to_string())),
+                Verdict::Never(error) => sorted.never.push((recipient, error.to_string())),
+            }
+        }
+        // 552 in place of 452, as RFC 821 had it: RFC 5321 4.5.3.1.10 asks to take it for that.
+        if !sorted.said.is_empty() {
+            let too_many = sorted.never.extract_if(.., |(_, cause)| is_one_too_many(cause));
+            sorted.later.extend(too_many);
+        }
+        sorted
+    }
+
+    /// Why some are given up, in one line. What has no recipient, like a program, has none named either.
+    fn refusal(&self) -> String {
+        let causes: Vec<String> = self.never.iter().map(|(to, cause)| format!("{to}: {cause}")).collect();
+        clean::line(causes.join("; ").trim_start_matches(": ").as_bytes())
+    }
+
+    fn parts(&self, is_one_of_several: bool) -> Parts {
+        let ended = |(to, said): &(String, String), is_refused| Ended {
+            to: to.clone(),
+            is_refused,
+            said: clean::line(said.as_bytes()),
+        };
+        let is_over_for_some = !self.said.is_empty() || !self.later.is_empty();
+        let never = if is_over_for_some { &*self.never } else { &[] };
+        Parts {
+            reached: self.said.iter().filter(|_| is_one_of_several).map(|one| ended(one, false)).collect(),
+            refused: never.iter().map(|one| ended(one, true)).collect(),
+            refusal: if never.is_empty() { String::new() } else { self.refusal() },
+            waiting: self.later.iter().filter(|_| is_one_of_several).map(|(to, _)| to.clone()).collect(),
+        }
+    }
+}
+
+fn of_verdicts(row: &OutboxRow, verdicts: Vec<Verdict>, moment: Moment) -> Outcome {
+    let to = row.telling.way.recipients();
+    let sorted = Sorted::of(&to, verdicts);
+    let parts = sorted.parts(to.len() > 1 || !row.ended.is_empty());
+    let outcome = match sorted.later.first() {
+        None if sorted.said.is_empty() && !sorted.never.is_empty() => Outcome::given_up(row, sorted.refusal()),
+        None => {
+            let said: Vec<&str> = sorted.said.iter().map(|(_, words)| words.as_str()).collect();
+            Outcome::new(Fate::Sent { said: clean::line(said.join("; ").as_bytes()) })
+        }
+        Some((_, cause)) => {
+            let why = clean::line(cause.as_bytes());
+            // The server takes only so many at a time, and has taken those: the others have their turn at once (RFC 5321
+            // 4.5.3.1.10).
+            match !sorted.said.is_empty() && sorted.later.iter().all(|(_, cause)| is_one_too_many(cause)) {
+                true => Outcome::later(When::At(moment.now), why),
+                false => again(row, why, moment, kept(&row.telling.way)),
+            }
+        }
+    };
+    Outcome { parts, ..outcome }
+}
+
+/// Whether a recipient was refused for being one more than the server takes at a time.
+fn is_one_too_many(cause: &str) -> bool {
+    let cause = cause.to_lowercase();
+    ["452", "552"].iter().any(|code| cause.contains(code))
+        && ["4.5.3", "5.5.3", "too many"].iter().any(|words| cause.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decision::{EnvelopeFrom, Lmtp, Notify, Redirect, RedirectMode, Reject, Telling};
+    use crate::error::{Error, Kind};
+    use crate::state::OutboxState;
+
+    const NOW: i64 = 1_800_000_000;
+
+    fn time(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn moment(is_plausible: bool) -> Moment {
+        Moment { now: time(NOW), is_plausible }
+    }
+
+    fn forward(to: &[&str]) -> Way {
+        let to = to.iter().map(|to| (*to).to_owned()).collect();
+        Way::Redirect(Redirect { to, mode: RedirectMode::default(), envelope_from: EnvelopeFrom::default() })
+    }
+
+    fn answer() -> Way {
+        Way::Reject(Reject { text: "no".to_owned(), to: "ann@far.example".to_owned() })
+    }
+
+    fn desktop() -> Way {
+        let (title, text) = ("New".to_owned(), "Mail".to_owned());
+        Way::Notify(Notify {
+            run: None,
+            mail: None,
+            webhook: None,
+            desktop: true,
+            title,
+            text,
+            importance: Default::default(),
+        })
+    }
+
+    fn row(way: Way, hours: i64, attempts: u32) -> OutboxRow {
+        let at = time(NOW - hours * 3600);
+        OutboxRow {
+            id: 0,
+            entry: 1,
+            account: "home".to_owned(),
+            folder: "INBOX".to_owned(),
+            n: 0,
+            telling: Telling { version: 0, relay: None, way },
+            ended: Vec::new(),
+            bytes: "/spool/1".into(),
+            state: OutboxState::Sending,
+            attempts,
+            due: at,
+            at,
+            since: at,
+            said: "earlier".to_owned(),
+            changed: at,
+            copy: None,
+        }
+    }
+
+    fn ok() -> Verdict {
+        Verdict::Sent("250 ok".to_owned())
+    }
+
+    fn not_now(text: &str) -> Verdict {
+        Verdict::Later(Error::transient(Kind::Refused, text))
+    }
+
+    fn never(text: &str) -> Verdict {
+        Verdict::Never(Error::permanent(Kind::Refused, text))
+    }
+
+    fn away(failures: u32, is_away: bool) -> Came {
+        Came::Resting { until: time(NOW + 60), failures, is_away, cause: "away".to_owned() }
+    }
+
+    fn not_from(is_null: bool) -> Came {
+        Came::NotFrom { is_null, cause: "553".to_owned() }
+    }
+
+    fn unread(is_gone: bool) -> Came {
+        Came::Unread { is_gone, cause: "EIO".to_owned() }
+    }
+
+    /// `later +240 s: 451`; with `!` where the user hears of it.
+    fn shown(outcome: &Outcome) -> String {
+        let said = if outcome.is_said { "!" } else { "" };
+        let fate = match &outcome.fate {
+            Fate::Sent { said } => format!("sent: {said}"),
+            Fate::Later { when: When::At(at), why } => format!("later {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: When::Rested(at), why } => format!("rests {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: When::InTurn(at), why } => format!("in turn {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: When::AsBefore, why } => format!("later, as before: {why}"),
+            Fate::GivenUp { why, message } => format!("given up, {message:?}: {why}"),
+        };
+        let of = |ended: &[Ended]| ended.iter().map(|ended| ended.to.clone()).collect::<Vec<_>>().join(" ");
+        let Parts { reached, refused, waiting, .. } = &outcome.parts;
+        let parts = [("has it", of(reached)), ("refused", of(refused)), ("waits", waiting.join(" "))];
+        let parts: String =
+            parts.iter().filter(|(_, who)| !who.is_empty()).map(|(w, who)| format!("; {w}: {who}")).collect();
+        format!("{said}{fate}{parts}")
+    }
+
+    #[test]
+    fn what_becomes_of_a_row() {
+        let one = || forward(&["you@far.example"]);
+        let gone = "given up: it may have gone out when the program was interrupted";
+        // What is told, how many hours ago it was decided, the attempts before, what came of this one, what becomes of it.
+        let table: Vec<(Way, i64, u32, Came, String)> = vec![
+            (one(), 0, 0, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
+            (one(), 999, 9, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
+            (one(), 0, 0, Came::Verdicts(vec![not_now("451")]), "later +240 s: 451".into()),
+            (one(), 0, 1, Came::Verdicts(vec![not_now("451")]), "later +720 s: 451".into()),
+            (one(), 21, 8, Came::Verdicts(vec![not_now("451")]), "!later +8640 s: 451".into()),
+            (one(), 120, 40, Came::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
+            (answer(), 24, 9, Came::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
+            (desktop(), 24, 9, Came::Verdicts(vec![not_now("75")]), "!given up, AsNotice: 75".into()),
+            (one(), 0, 0, Came::Verdicts(vec![never("550")]), "given up, InInbox: you@far.example: 550".into()),
+            (desktop(), 0, 0, Came::Verdicts(vec![never("no bus")]), "given up, AsNotice: no bus".into()),
+            (one(), 0, 0, Came::Unknown("cut".into()), "later +240 s: cut".into()),
+            (
+                answer(),
+                0,
+                0,
+                Came::Unknown("cut".into()),
+                "given up, InInbox: given up, it may have gone out: cut".into(),
+            ),
+            (one(), 0, 0, away(1, true), "rests +60 s: away".into()),
+            (one(), 21, 0, away(9, true), "rests +60 s: away".into()),
+            (one(), 21, 0, away(9, false), "!rests +60 s: away".into()),
+            (one(), 999, 0, away(4, true), "rests +60 s: away".into()),
+            (
+                one(),
+                121,
+                0,
+                away(5, true),
+                "given up, InInbox: it could not be told in time; the last answer was: away".into(),
+            ),
+            (one(), 0, 0, not_from(true), "given up, InInbox: 553".into()),
+            (one(), 0, 0, not_from(false), "later +240 s: 553".into()),
+            (answer(), 0, 0, not_from(true), "later +240 s: 553".into()),
+            (one(), 0, 0, Came::Lacks("no relay".into()), "later, as before: no relay".into()),
+            (one(), 999, 0, Came::Lacks("no relay".into()), "!later, as before: no relay".into()),
+            (one(), 0, 0, unread(true), "given up, Lost: EIO".into()),
+            (one(), 0, 0, unread(false), "later +240 s: EIO".into()),
+            (one(), 121, 0, unread(false), "!given up, Lost: EIO".into()),
+            (one(), 1, 1, Came::Interrupted, "in turn -3600 s: earlier".into()),
+            (one(), 1, 2, Came::Interrupted, "in turn +300 s: earlier".into()),
+            (answer(), 0, 1, Came::Interrupted, format!("given up, InInbox: {gone}")),
+            (one(), 0, 0, Came::Stopped("dropped".into()), "given up, InInbox: dropped".into()),
+        ];
+        for (way, hours, attempts, came, wanted) in table {
+            let case = format!("{} {hours} {attempts} {came:?}", way.word());
+            let outcome = Outcome::of(&row(way, hours, attempts), came, moment(true));
+            assert_eq!(shown(&outcome), wanted, "{case}");
+        }
+    }
+
+    #[test]
+    fn by_a_clock_that_may_be_wrong_nothing_is_given_up_and_nothing_is_said() {
+        for (came, wanted) in [
+            (Came::Verdicts(vec![not_now("451")]), "later +3600 s: 451"),
+            (unread(false), "later +3600 s: EIO"),
+            (away(9, false), "rests +60 s: away"),
+            (Came::Lacks("no relay".to_owned()), "later, as before: no relay"),
+        ] {
+            let outcome = Outcome::of(&row(forward(&["you@far.example"]), 999, 40), came, moment(false));
+            assert_eq!(shown(&outcome), wanted);
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_several_recipients() {
+        let full = || not_now("452 4.5.3 too many");
+        for (verdicts, wanted) in [
+            (vec![ok(), ok(), ok()], "sent: 250 ok; 250 ok; 250 ok; has it: a b c"),
+            (vec![ok(), never("550"), ok()], "sent: 250 ok; 250 ok; has it: a c; refused: b"),
+            (vec![ok(), not_now("451"), never("550")], "later +240 s: 451; has it: a; refused: c; waits: b"),
+            (vec![not_now("451"), not_now("452"), never("550")], "later +240 s: 451; refused: c; waits: a b"),
+            (vec![never("550"), never("551"), never("552")], "given up, InInbox: a: 550; b: 551; c: 552"),
+            (vec![ok(), full(), full()], "later +0 s: 452 4.5.3 too many; has it: a; waits: b c"),
+            (vec![ok(), ok(), never("552 too many")], "later +0 s: 552 too many; has it: a b; waits: c"),
+            (vec![full(), full(), full()], "later +240 s: 452 4.5.3 too many; waits: a b c"),
+        ] {
+            let outcome = Outcome::of(&row(forward(&["a", "b", "c"]), 0, 0), Came::Verdicts(verdicts), moment(true));
+            assert_eq!(shown(&outcome), wanted);
+        }
+        // The last one that is left of several.
+        let left = OutboxRow {
+            ended: vec![Ended { to: "a".to_owned(), is_refused: false, said: "250".to_owned() }],
+            ..row(Way::Lmtp(Lmtp { to: vec!["b".to_owned()] }), 0, 1)
+        };
+        let of = |verdict| shown(&Outcome::of(&left, Came::Verdicts(vec![verdict]), moment(true)));
+        assert_eq!(of(ok()), "sent: 250 ok; has it: b");
+        assert_eq!(of(never("550")), "given up, InInbox: b: 550");
+    }
+}

@@ -1,0 +1,215 @@
+//! What becomes of a row, written: by [`Pass::conclude`] alone.
+//!
+//! What was sent is noted first of all, then the rest is done: refused recipients are filed, files of the spool removed, the
+//! user told. What is given up is filed first, for its row is what files it after a crash.
+
+use super::undelivered::{self, GivenUp};
+use super::{Pass, ROUND};
+use crate::clean;
+use crate::decision::Way;
+use crate::error::{Error, Result};
+use crate::message::Message;
+use crate::outbox::outcome::{Came, Fate, Kept, Moment, Outcome, Parts, When};
+use crate::outbox::relay::Verdict;
+use crate::pass::leftovers;
+use crate::state::{OutboxRow, OutboxState};
+
+impl Pass {
+    /// Decides what becomes of a row after an attempt, and writes it. Whether anything moved that may let others move.
+    /// `original`: the message, where it is at hand.
+    pub(super) fn conclude(&mut self, row: OutboxRow, original: Option<Message>, came: Came) -> Result<bool> {
+        // By a time that cannot be judged nothing is given up.
+        let is_plausible = !came.is_taken() && self.world.is_time_plausible().unwrap_or(false);
+        let outcome = Outcome::of(&row, came, Moment { now: self.world.now(), is_plausible });
+        self.write(row, original, outcome)
+    }
+
+    fn write(&mut self, mut row: OutboxRow, original: Option<Message>, outcome: Outcome) -> Result<bool> {
+        let Outcome { parts, fate, is_said } = outcome;
+        row.changed = self.world.now();
+        if !matches!(fate, Fate::Sent { .. }) {
+            row.copy = None;
+        }
+        self.write_parts(&mut row, parts, original.as_ref())?;
+        match fate {
+            Fate::Sent { said } => self.write_sent(row, said),
+            Fate::Later { when, why } => self.write_later(row, when, why, is_said),
+            Fate::GivenUp { why, message } => {
+                row.said = why;
+                match message {
+                    Kept::InInbox => self.give_up_filed(row, original, is_said),
+                    message => self.give_up(row, message, is_said),
+                }
+            }
+        }
+    }
+
+    /// Of several recipients: who has it must not get it again when what follows fails, and who is refused is given up.
+    fn write_parts(&mut self, row: &mut OutboxRow, parts: Parts, original: Option<&Message>) -> Result<()> {
+        let Parts { reached, refused, refusal, waiting } = parts;
+        let is_reached = !reached.is_empty();
+        reached.into_iter().for_each(|ended| row.end(ended));
+        if !refused.is_empty() {
+            let to: Vec<String> = refused.iter().map(|ended| ended.to.clone()).collect();
+            let left: Vec<String> = to.iter().chain(&waiting).cloned().collect();
+            self.write_outcomes()?;
+            let left_before = left.len();
+            if is_reached {
+                row.telling.way.keep_recipients(left);
+                row.state = OutboxState::Sending;
+                self.world.store.resolve(&self.owned, std::slice::from_ref(row))?;
+            }
+            let read = original.map_or_else(|| self.world.read(&row.bytes), |message| Ok(message.edited(&[])));
+            let message = read.map_err(|e| Error::disk(format!("reading {}", row.bytes.display()), e))?;
+            undelivered::file(&self.shared, &GivenUp { item: row, to, left: left_before, cause: &refusal }, &message)?;
+            refused.into_iter().for_each(|ended| row.end(ended));
+        }
+        if !waiting.is_empty() {
+            row.telling.way.keep_recipients(waiting);
+        }
+        Ok(())
+    }
+
+    fn write_sent(&mut self, mut row: OutboxRow, said: String) -> Result<bool> {
+        row.said = said;
+        if !row.ended.is_empty() {
+            let has_it = row.ended.iter().filter(|ended| !ended.is_refused).map(|ended| ended.to.clone());
+            row.telling.way.keep_recipients(has_it.collect());
+        }
+        if row.copy.is_some() {
+            (row.state, row.due) = (OutboxState::CopyOwed, row.changed);
+        } else {
+            row.state = OutboxState::Sent;
+        }
+        self.told.sent += 1;
+        self.count(&row);
+        // A forward may go out again after a crash, an answer may not.
+        let can_wait = matches!(row.telling.way, Way::Redirect(_) | Way::Lmtp(_));
+        self.noted.push(row);
+        if !can_wait {
+            self.write_outcomes()?;
+        }
+        Ok(true)
+    }
+
+    fn write_later(&mut self, mut row: OutboxRow, when: When, why: String, is_said: bool) -> Result<bool> {
+        let (due, waits) = match when {
+            When::At(due) => (Some(due), due > row.changed),
+            When::Rested(due) => (Some(due), true),
+            When::InTurn(due) => (Some(due), false),
+            When::AsBefore => (None, true),
+        };
+        self.told.later += u64::from(waits);
+        let is_known = row.said == why;
+        row.said = why;
+        if let Some(due) = due {
+            (row.due, row.state) = (due, OutboxState::Waiting);
+            self.world.store.resolve(&self.owned, std::slice::from_ref(&row))?;
+        } else if !is_known {
+            // It costs nothing when that is lost.
+            self.noted.push(row.clone());
+        }
+        if is_said || self.noted.len() >= ROUND as usize {
+            self.write_outcomes()?;
+        }
+        if is_said {
+            self.tell_of_wait(&row)?;
+        }
+        Ok(matches!(when, When::At(_)))
+    }
+
+    /// The message goes to the inbox with a notice.
+    fn give_up_filed(&mut self, row: OutboxRow, original: Option<Message>, is_said: bool) -> Result<bool> {
+        let original = match original.map_or_else(|| self.world.read(&row.bytes), Ok) {
+            Ok(original) => original,
+            Err(e) => return self.unread(row, &e),
+        };
+        self.write_outcomes()?;
+        let to = row.telling.way.recipients();
+        let given_up = GivenUp { item: &row, left: to.len(), to, cause: &row.said };
+        undelivered::file(&self.shared, &given_up, &original)?;
+        self.give_up(row, Kept::InInbox, is_said)
+    }
+
+    fn give_up(&mut self, mut row: OutboxRow, message: Kept, is_said: bool) -> Result<bool> {
+        self.write_outcomes()?;
+        match (&row.telling.way, message) {
+            (_, Kept::Lost) => undelivered::tell_of_loss(&self.shared, &row)?,
+            (Way::Notify(notify), Kept::AsNotice) => {
+                undelivered::tell_of_desktop(&self.shared, &notify.title, &notify.text, &row.said)?;
+            }
+            _ => {}
+        }
+        row.state = OutboxState::Failed;
+        self.told.failed += 1;
+        self.noted.push(row.clone());
+        self.write_outcomes()?;
+        if is_said {
+            self.tell_of_wait(&row)?;
+        }
+        Ok(true)
+    }
+
+    /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
+    pub(super) fn wait(&mut self, row: OutboxRow, cause: String) -> Result<bool> {
+        self.told.remark(format!("{} waits: {cause}", row.telling));
+        self.conclude(row, None, Came::Lacks(cause))
+    }
+
+    /// The disk does not give the message. One whose file is gone will not come back, and must not hold up the others.
+    pub(super) fn unread(&mut self, row: OutboxRow, error: &std::io::Error) -> Result<bool> {
+        let place = clean::line(row.bytes.as_os_str().as_encoded_bytes());
+        let is_gone = error.kind() == std::io::ErrorKind::NotFound;
+        let cause = match is_gone {
+            true => format!("given up: {place} is gone, and the message with it"),
+            false => format!("reading {place}: {error}"),
+        };
+        if is_gone {
+            self.told.remark(format!("{}: {cause}", row.telling));
+        }
+        self.conclude(row, None, Came::Unread { is_gone, cause })
+    }
+
+    /// Says of a row that has waited for a day what it waits for.
+    fn tell_of_wait(&self, row: &OutboxRow) -> Result<()> {
+        let whose = match &row.telling.way {
+            Way::Pipe(pipe) => pipe.run.first().map_or("", String::as_str),
+            Way::Imap(append) => &append.account,
+            _ => self.relays.relay_named(&row.telling, &row.account).unwrap_or_default(),
+        };
+        undelivered::tell_of_wait(&self.shared, whose, row)
+    }
+
+    /// Writes what became of rows. Before anything that may take long or fail.
+    pub(super) fn write_outcomes(&mut self) -> Result<()> {
+        if self.noted.is_empty() {
+            return Ok(());
+        }
+        self.world.store.resolve(&self.owned, &self.noted)?;
+        self.drop_bytes_of_noted();
+        Ok(())
+    }
+
+    /// Their outcome is written: the bytes are needed no more, unless another row or a discard names them.
+    pub(super) fn drop_bytes_of_noted(&mut self) {
+        for row in std::mem::take(&mut self.noted) {
+            // What cannot be removed ends nothing: it is nobody's, and goes a day later.
+            if let Err(error) = leftovers::remove(&self.world, &row.bytes) {
+                self.told.remark(error.to_string());
+            }
+        }
+    }
+}
+
+/// One verdict for each recipient, when the whole mail met it.
+pub(super) fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
+    let text = |error: &Error| clean::line(error.to_string().as_bytes());
+    let again = |_| match &verdict {
+        Verdict::Sent(words) => Verdict::Sent(words.clone()),
+        Verdict::Later(error) => Verdict::Later(Error::transient(error.kind(), text(error))),
+        Verdict::Never(error) => Verdict::Never(Error::permanent(error.kind(), text(error))),
+    };
+    let mut all: Vec<Verdict> = (1..recipients).map(again).collect();
+    all.push(verdict);
+    all
+}

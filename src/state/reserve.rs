@@ -1,0 +1,100 @@
+//! Room on the disk for what must be noted: what became of something that was sent.
+//!
+//! A full disk after the relay's yes would make the program send again what was sent. So nothing is taken out of the outbox
+//! unless a file of some size stands beside the database, and that file goes when a note finds no room.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use rusqlite::{ErrorCode, ffi};
+
+/// Its name beside the database.
+const FILE: &str = "reserve";
+/// What all lanes note at the same time, several times over, with the copies of answers.
+const BYTES: usize = 1 << 20;
+
+/// The file of one state. One lane at a time makes it or lets it go.
+#[derive(Debug)]
+pub(super) struct Reserve(Mutex<PathBuf>);
+
+impl Reserve {
+    pub(super) fn of(state: &Path) -> Self {
+        Self(Mutex::new(state.join(FILE)))
+    }
+
+    fn path(&self) -> MutexGuard<'_, PathBuf> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes sure that it is there. Its owner alone calls this: who has the outbox.
+    pub(super) fn keep(&self) -> io::Result<()> {
+        let path = self.path();
+        match std::fs::symlink_metadata(&*path) {
+            Ok(found) if found.is_file() && found.len() == BYTES as u64 => return Ok(()),
+            Ok(_) => std::fs::remove_file(&*path)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        make(&path).inspect_err(|_| _ = std::fs::remove_file(&*path))
+    }
+
+    /// Lets it go.
+    pub(super) fn let_go(&self) {
+        let path = self.path();
+        if let Err(e) = std::fs::remove_file(&*path) {
+            tracing::debug!("letting {} go: {e}", path.display());
+        }
+    }
+}
+
+/// Random bytes: some file systems compress, and then there is less room than it seems.
+fn make(path: &Path) -> io::Result<()> {
+    let mut bytes = vec![0; BYTES];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random bytes"))?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(&bytes)?;
+    // Some find out only now that there is no room.
+    file.sync_all()
+}
+
+/// Whether SQLite found no room: it says so of a full disk, and of a quota that it could not write.
+pub(super) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
+    failure.code == ErrorCode::DiskFull
+        || [ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_SHMSIZE].contains(&failure.extended_code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_kept_let_go_and_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (reserve, file) = (Reserve::of(folder.path()), folder.path().join(FILE));
+        for _ in 0..2 {
+            reserve.keep().unwrap();
+            let made = std::fs::metadata(&file).unwrap();
+            assert_eq!(made.len(), BYTES as u64);
+            reserve.keep().unwrap();
+            assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), made.modified().unwrap());
+            reserve.let_go();
+            assert!(!file.exists());
+        }
+        std::fs::write(&file, "half of one").unwrap();
+        reserve.keep().unwrap();
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), BYTES as u64);
+    }
+
+    #[test]
+    fn where_it_cannot_be_made_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::of(&folder.path().join("gone"));
+        assert!(reserve.keep().is_err());
+        reserve.let_go();
+    }
+}
