@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::World;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Key, Origin};
+use crate::message::{DeliveryName, Key, Origin};
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Remembered};
@@ -94,7 +94,21 @@ impl Comparison<'_> {
         if self.is_own_old {
             old.extend(self.known.iter().map(|(id, remembered)| (self.known.key(id), *remembered)));
         }
+        for (key, remembered) in &mut old {
+            if remembered.mark == Mark::Here && remembered.head_hash.is_none() {
+                self.look_at_file(key, remembered)?;
+            }
+        }
         Ok(old)
+    }
+
+    /// Of what was recognised by the name of its file alone, the file tells the header.
+    fn look_at_file(&self, key: &Key, remembered: &mut Remembered) -> Result<()> {
+        let Some(path) = self.world.walk.file_of(self.world, &DeliveryName::of(key))? else { return Ok(()) };
+        let read = self.world.read(&path);
+        let message = read.map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
+        (remembered.head_hash, remembered.dress) = (Some(message.head_hash()), Some(message.dress_hash()));
+        Ok(())
     }
 
     fn is_asked_about(&self, id: &[u8]) -> bool {
@@ -132,6 +146,9 @@ fn before(generation: u32) -> u32 {
     !generation
 }
 
+/// No header has this hash.
+const NO_HEADER: [u8; 16] = [0; 16];
+
 /// Old and new numbers of the same messages, and what has no partner.
 struct Pairs {
     same: Vec<(Vec<u8>, Old)>,
@@ -151,9 +168,10 @@ fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
     let mut undressed = Vec::new();
     for listed in listed {
         let by_head = (listed.size(), listed.head_hash, None);
+        let by_file = (0, listed.head_hash.or(Some(NO_HEADER)), None);
         let by_arrival = (listed.size(), None, listed.arrived);
-        match [by_head, by_arrival].iter().find_map(|print| by_print.get_mut(print)?.pop()) {
-            Some(old) => same.push((listed.id, old)),
+        match [by_head, by_file, by_arrival].iter().find_map(|print| by_print.get_mut(print)?.pop()) {
+            Some((key, old)) => same.push((listed.id.clone(), (key, Remembered { announced: listed.size(), ..old }))),
             None => undressed.push(listed),
         }
     }

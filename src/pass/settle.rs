@@ -48,10 +48,11 @@ impl Settling<'_> {
             Retention::Delete | Retention::MoveTo(_) | Retention::MarkSeen => (now, new),
         };
         let earlier = self.earlier(recovered, before, now);
-        let mut messages = self.proven(world, source, earlier, report).await?;
+        let mut not_let_go = self.not_let_go();
+        let Proven { proven: mut messages, undescribed } = self.proven(world, source, earlier, report).await?;
+        not_let_go.extend(self.not_described(undescribed));
         messages.extend(new);
         sort(&mut messages);
-        let not_let_go = self.not_let_go();
         if messages.is_empty() {
             return Ok(not_let_go);
         }
@@ -132,10 +133,11 @@ impl Settling<'_> {
         source: &mut Source,
         earlier: Vec<Settlement>,
         report: &mut Report,
-    ) -> Result<Vec<Settlement>> {
+    ) -> Result<Proven> {
         if *self.retention == Retention::MarkSeen || !Safeguard::LookBeforeDeleting.is_on() {
-            return Ok(earlier);
+            return Ok(Proven { proven: earlier, undescribed: 0 });
         }
+        let mut undescribed = 0;
         let mut proven = Vec::with_capacity(earlier.len());
         let (mut marks, mut unknown) = (Vec::new(), 0);
         let mut dressed = 0;
@@ -147,6 +149,10 @@ impl Settling<'_> {
                     continue;
                 };
                 let key = settlement.key();
+                if listed.head_hash.is_none() {
+                    undescribed += 1;
+                    continue;
+                }
                 match stands(world, key, known, &listed)? {
                     Stands::Same => proven.push(settlement.clone()),
                     Stands::Redressed => {
@@ -166,7 +172,16 @@ impl Settling<'_> {
             world.store.mark(self.owned, &marks)?;
         }
         self.say(dressed, replaced, unknown, report);
-        Ok(proven)
+        Ok(Proven { proven, undescribed })
+    }
+
+    /// A server that does not tell a header now may tell it in the next pass.
+    fn not_described(&self, count: usize) -> Option<Error> {
+        let folder = &self.listing.origin.folder;
+        let text = || {
+            format!("{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen")
+        };
+        (count > 0).then(|| Error::transient(Kind::Protocol, text()))
     }
 
     fn say(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
@@ -190,6 +205,12 @@ impl Settling<'_> {
             report.remarks.push(text);
         }
     }
+}
+
+/// What may be taken away, and how much could not be looked at.
+struct Proven {
+    proven: Vec<Settlement>,
+    undescribed: usize,
 }
 
 /// In the order of the server.

@@ -147,6 +147,28 @@ fn pop3_with_one_message() {
     assert_each_is_here_once(&client, 1);
 }
 
+/// What was recognised by the names of its files has no size and no header in the new state; its files have.
+#[test]
+fn after_a_lost_state() {
+    let (mailbox, _) = filled(MESSAGES);
+    let (_server, client) = imap(&mailbox, &Faults::none());
+    client.fetch_well();
+    std::fs::remove_dir_all(client.path("state")).unwrap();
+    client.fetch();
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    client.fetch();
+    assert_each_is_here_once(&client, MESSAGES);
+
+    let (mailbox, _) = filled(MESSAGES);
+    let (_server, client) = pop3(&mailbox, &Faults::none());
+    client.fetch_well();
+    std::fs::remove_dir_all(client.path("state")).unwrap();
+    client.fetch();
+    change_uidls(&mailbox);
+    client.fetch();
+    assert_each_is_here_once(&client, MESSAGES);
+}
+
 /// What the numbers were compared with is let go when all was compared: the same mail, sent once more, is new mail.
 #[test]
 fn the_same_mail_sent_again_later_is_new_mail() {

@@ -122,6 +122,12 @@ impl Pass {
     fn give_up_filed(&mut self, row: OutboxRow, original: Option<Message>, is_said: bool) -> Result<bool> {
         let original = match original.map_or_else(|| self.world.read(&row.bytes), Ok) {
             Ok(original) => original,
+            // It may have gone out, and must not be in turn again: it stays as it is until its message can be read.
+            Err(e) if row.telling.way.is_answer() && e.kind() != std::io::ErrorKind::NotFound => {
+                self.told.remark(format!("{}: reading {}: {e}", row.telling, row.bytes.display()));
+                self.told.later += 1;
+                return Ok(false);
+            }
             Err(e) => return self.unread(row, &e),
         };
         self.write_outcomes()?;
