@@ -173,7 +173,10 @@ impl Error {
     /// too long, no directory, no permission. A full or broken disk concerns everybody.
     pub fn of_target(target: &Path, doing: impl Into<String>, source: std::io::Error) -> Self {
         let is_its_own = source.raw_os_error().is_some_and(|code| OF_A_TARGET.iter().any(|e| e.raw_os_error() == code));
-        let is_its_own = is_its_own || source.kind() == std::io::ErrorKind::InvalidInput;
+        // Our own words: a name that cannot be one, a lock that another program keeps.
+        let is_its_own = is_its_own
+            || source.raw_os_error().is_none()
+                && matches!(source.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::WouldBlock);
         let target = (is_its_own && Safeguard::TargetErrorIsKept.is_on()).then(|| Box::from(target));
         Self { target, ..Self::disk(doing, source) }
     }

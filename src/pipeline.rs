@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::template::Template;
 use crate::config::{Account, Retention};
-use crate::deliver::recover;
+use crate::deliver::{recover, recover_what_can_be};
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
@@ -78,6 +78,8 @@ struct TakenUp {
     owned: Arc<Owned>,
     registered: Registered,
     recovered: Recovered,
+    /// Why some of it cannot be finished yet.
+    held: Vec<Error>,
     leftovers: Leftovers,
     _turn: OwnedMutexGuard<()>,
 }
@@ -95,9 +97,11 @@ async fn take_up(world: &World, account: &Account) -> Result<TakenUp> {
             let mounted = pass::mounted(world)?;
             let owned = world.own(&registered.space, Duration::ZERO)?;
             pass::note_accounts(world, &mounted)?;
-            let recovered = resume(world, &owned)?;
-            let leftovers = Leftovers::find(world, &owned)?;
-            Ok(TakenUp { owned, registered, recovered, leftovers, _turn: turn })
+            note_death(world, &owned)?;
+            let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
+            let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
+            let held = held.into_iter().map(|(_, error)| error).collect();
+            Ok(TakenUp { owned, registered, recovered, held, leftovers, _turn: turn })
         })
         .await
 }
@@ -111,7 +115,8 @@ async fn pass_over(
     stop: &CancellationToken,
 ) -> Result<()> {
     let account = &*job.account;
-    let TakenUp { owned, registered, mut recovered, mut leftovers, _turn } = taken;
+    let TakenUp { owned, registered, mut recovered, held, mut leftovers, _turn } = taken;
+    committer.report.errors.extend(held);
     let mut lost = std::mem::take(&mut recovered.lost);
     let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
     let chosen = source.folders().await?;

@@ -95,7 +95,7 @@ fn with_locked(disk: &dyn Disk, path: &Path, work: impl FnOnce(&mut dyn SharedFi
         // It may be new.
         path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
     };
-    run().map_err(|e| Error::disk(format!("appending to {}", path.display()), e))
+    run().map_err(|e| Error::of_target(path, format!("appending to {}", path.display()), e))
 }
 
 fn remove_staged(disk: &dyn Disk, target: &MboxTarget) -> Result<()> {

@@ -27,9 +27,20 @@ pub type Held = (Unfinished, Error);
 /// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished, and so does
 /// what stands in a folder that cannot be read, which is an error.
 pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -> Result<Recovered> {
-    let all = |rows: &[Unfinished]| Ok(rows.iter().map(|row| row.id).collect());
-    let (recovered, held) = recover_with(disk, store, root, owned, &mut { all })?;
+    let (recovered, held) = recover_what_can_be(disk, store, root, owned)?;
     held.into_iter().next().map_or(Ok(recovered), |(_, error)| Err(error))
+}
+
+/// The same where a row that one folder or mbox holds up does not keep other mail from coming. It stays unfinished, so that
+/// nothing is deleted on the server meanwhile.
+pub fn recover_what_can_be(
+    disk: &dyn Disk,
+    store: &dyn Store,
+    root: &Path,
+    owned: &Owned,
+) -> Result<(Recovered, Vec<Held>)> {
+    let all = |rows: &[Unfinished]| Ok(rows.iter().map(|row| row.id).collect());
+    recover_with(disk, store, root, owned, &mut { all })
 }
 
 /// [`recover`], with something that must be done between publishing the rows and forgetting that they were unfinished.

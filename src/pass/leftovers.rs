@@ -117,6 +117,13 @@ impl Leftovers {
         Ok(Self { orphans })
     }
 
+    /// Leaves out the files of messages that are recorded and cannot be published yet.
+    #[must_use]
+    pub fn without<'k>(mut self, recorded: impl Iterator<Item = &'k Key>) -> Self {
+        recorded.for_each(|key| _ = self.orphans.remove(&DeliveryName::of(key)));
+        self
+    }
+
     /// Removes what a dead process left of one message that will come again, staged for this name space.
     pub fn remove_of(world: &World, owned: &Owned, key: &Key) -> Result<()> {
         Self::remove_spooled_of(world, key)?;

@@ -179,7 +179,9 @@ impl Settling<'_> {
     fn not_described(&self, count: usize) -> Option<Error> {
         let folder = &self.listing.origin.folder;
         let text = || {
-            format!("{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen")
+            format!(
+                "{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen"
+            )
         };
         (count > 0).then(|| Error::transient(Kind::Protocol, text()))
     }

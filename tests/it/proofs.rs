@@ -728,7 +728,11 @@ fn a_header_that_is_answered_with_nothing_is_no_other_message() {
     client.change(|account| account.with("retention: delete"));
     faults.message(1, MessageFault::Nil);
     let report = client.fetch();
-    assert_eq!((mailbox.count("INBOX"), report.exit_code()), (1, 75), "what could not be looked at is not deleted: {report:#?}");
+    assert_eq!(
+        (mailbox.count("INBOX"), report.exit_code()),
+        (1, 75),
+        "what could not be looked at is not deleted: {report:#?}"
+    );
     faults.clear();
     client.fetch();
     client.fetch_well();
@@ -939,4 +943,28 @@ fn what_sendmail_refuses_does_not_wait_in_the_outbox() {
             break;
         }
     }
+}
+
+/// A row whose mbox cannot be reached waits, and everything else goes on.
+#[test]
+fn a_recorded_mbox_that_cannot_be_reached_holds_up_no_other_mail() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    let rules = "rules: [{if: {subject: number 1}, do: {fileinto: {mbox: boxes/one}}}]";
+    let client = with(client, |account| account.top(rules));
+    client.fetch_well();
+    // Killed before it was marked as published.
+    let db = rusqlite::Connection::open(client.path("state/state.db")).unwrap();
+    db.execute_batch("UPDATE journal SET done = 0").unwrap();
+    drop(db);
+    let folder = client.path("Mail/boxes");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    mailbox.add("INBOX", message(2));
+    let report = client.fetch();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!((copies(&client, "number 2"), report.exit_code()), (1, 75), "{report:#?}");
+    client.fetch();
+    client.fetch_well();
+    let found = fs::read_to_string(client.path("Mail/boxes/one")).unwrap();
+    assert_eq!(found.matches("Subject: number 1\n").count(), 1, "{found}");
 }
