@@ -128,6 +128,16 @@ impl Decision {
         })
     }
 
+    /// Takes out what would be told. What is discarded because somebody else is to have it is not discarded then.
+    pub fn tell_nobody(&mut self) {
+        let would_deliver = self.tellings().any(|telling| telling.way.delivers());
+        self.actions.retain(|action| match action {
+            Action::Tell(_) => false,
+            Action::Discard => !would_deliver,
+            Action::File(_) => true,
+        });
+    }
+
     /// The bytes of a version; `original` is version 0.
     pub fn version<'a>(&'a self, original: &'a Arc<Message>, version: Version) -> &'a Arc<Message> {
         version.checked_sub(1).and_then(|i| self.edited.get(i)).unwrap_or(original)

@@ -14,7 +14,7 @@ use super::plan::{Decided, Here};
 use super::relocate;
 use crate::clean;
 use crate::config::template::FolderName;
-use crate::decision::{ANSWERED, Action, Decision, Fact, Filing, Place, Write};
+use crate::decision::{ANSWERED, APPENDED, Action, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
@@ -276,11 +276,12 @@ impl Refilter<'_> {
             if !told.is_empty() {
                 remarks.push(format!("{file}: nobody is told (only `refilter --send` does): {}", told.join(", ")));
             }
-            decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
+            decision.tell_nobody();
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
         }
-        // What was noted when the message came is noted; see `Memory`. Whether it was answered counts where it may be now.
-        let counts = |of: &str| self.send && of == ANSWERED;
+        // What was noted when the message came is noted; see `Memory`. Whether it was answered, or appended elsewhere, counts
+        // where it may be now.
+        let counts = |of: &str| self.send && (of == ANSWERED || of == APPENDED);
         decision.writes.retain(|write| !matches!(write, Write::Seen { handle, .. } if !counts(handle)));
         decision.reads.retain(|read| !matches!(&read.fact, Fact::Seen { handle, .. } if !counts(handle)));
         for action in &mut decision.actions {

@@ -46,7 +46,7 @@ pub(super) fn untold(
     }
     let Some(why) = why(world, envelope, message)? else { return Ok(decision) };
     decision.notes.push(format!("nobody is told ({}): {why}", told.join(", ")));
-    decision.actions.retain(|action| !matches!(action, Action::Tell(_)));
+    decision.tell_nobody();
     decision.writes.retain(|write| match write {
         Write::Answered { .. } => false,
         Write::Seen { handle, .. } => handle != ANSWERED && handle != APPENDED,

@@ -192,3 +192,14 @@ fn what_is_given_again_after_a_lost_state_is_no_new_mail() {
     user.deliver(copy(3, "Message-ID: <2@far.example>\n").replace("Mon, 23 Nov 2026 12:00:03 +0000", &later));
     assert_eq!(answers(&user.sandbox), (1, 0), "this is new");
 }
+
+/// What was discarded here because somebody else was to have it is kept where nobody is told.
+#[test]
+fn nothing_is_discarded_for_the_sake_of_a_forward_that_is_not_made() {
+    let user = User::without_relay("  - {do: [{redirect: {to: far@far.example, copy: true}}, discard]}");
+    user.deliver(copy(1, ID));
+    assert_eq!((answers(&user.sandbox).0, user.inbox().len()), (1, 0), "it is forwarded, and nothing stays");
+    std::fs::remove_dir_all(user.sandbox.home().join("state")).unwrap();
+    user.deliver(copy(2, "Message-ID: <2@far.example>\n"));
+    assert_eq!((answers(&user.sandbox).0, user.inbox().len()), (0, 1), "it came before the state was lost");
+}
