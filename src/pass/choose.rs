@@ -128,6 +128,7 @@ impl Chooser<'_> {
         }
         let mut renamed = HashMap::new();
         let mut marks = Vec::new();
+        let again = reused_before(known);
         for listed in self.source.describe(&suspects, Details { date: false, head: true }).await? {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             let key = known.key(&listed.id);
@@ -135,7 +136,9 @@ impl Chooser<'_> {
                 // What stood there in between was a placeholder, or came and went.
                 (Mark::Replaced, Stands::Same) => marks.push((key, Remembered { mark: Mark::Here, ..*before })),
                 (Mark::Replaced, _) | (_, Stands::Another) => {
-                    renamed.insert(listed.id.clone(), reused(&listed.id, head_hash));
+                    let before = listed.dress.and_then(|dress| again.get(&(listed.id.as_slice(), dress)));
+                    let new_id = before.map_or_else(|| reused(&listed.id, head_hash), |id| id.to_vec());
+                    renamed.insert(listed.id.clone(), new_id);
                 }
                 (Mark::Settled, Stands::Same | Stands::Redressed) => {
                     marks.push((key, Remembered { mark: Mark::NotLetGo, at: self.world.now(), ..*before }));
@@ -238,9 +241,19 @@ impl Chooser<'_> {
     }
 }
 
+/// Between another message's id and what tells the message from that one.
+const REUSED: &[u8] = b"\0reused:";
+
 /// The id of a message that stands under another one's id.
 pub(super) fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
-    [id, b"\0reused:", HEXLOWER.encode(&head_hash).as_bytes()].concat()
+    [id, REUSED, HEXLOWER.encode(&head_hash).as_bytes()].concat()
+}
+
+/// The messages that were found under another one's id before, by that id and by what no server changes of them: one that
+/// came in another dress meanwhile is the same.
+fn reused_before(known: &Known) -> HashMap<(&[u8], [u8; 16]), &[u8]> {
+    let split = |id| memchr::memmem::find(id, REUSED).map(|at| &id[..at]);
+    known.iter().filter_map(|(id, r)| Some(((split(id)?, r.dress?), id))).collect()
 }
 
 /// The remembered ids that a complete listing lacks.

@@ -6,7 +6,7 @@ use mailsluice::error::Kind;
 
 use crate::stage::{Account, Client, complaints, filled, mailbox, message, play, play_to};
 use crate::support::faults::{Fault, Faults, MessageFault};
-use crate::support::mailbox::Mailbox;
+use crate::support::mailbox::{Incoming, Mailbox};
 use crate::support::maildir::canonical;
 use crate::support::pop3_server::{Pop3Options, Pop3Server};
 
@@ -79,6 +79,22 @@ fn f6_a_reused_uidl_is_new_mail() {
     assert_eq!(client.fetch_well().new, 1);
     assert_eq!(client.fetch_well().new, 0, "and only once");
     client.mail().assert_holds(&[message(1), other.to_owned()]);
+}
+
+#[test]
+fn f6_a_message_under_a_reused_uidl_comes_once_whatever_the_server_writes_into_it() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = serve(&mailbox, &Faults::none());
+    client.fetch_well();
+    let uidl = mailbox.snapshot()[0].messages[0].uidl.clone();
+    mailbox.remove("INBOX", 1);
+    let uid = mailbox.add("INBOX", message(20));
+    mailbox.set_uidl("INBOX", uid, &uidl);
+    assert_eq!(client.fetch_well().new, 1);
+    let dressed = Incoming::new(format!("Status: RO\n{}", message(20))).bytes;
+    mailbox.change_folder("INBOX", |folder| folder.message_mut(uid).unwrap().bytes = dressed.into());
+    assert_eq!(client.fetch_well().new, 0, "the same mail in another dress");
+    client.mail().assert_holds(&[message(1), message(20)]);
 }
 
 #[test]
