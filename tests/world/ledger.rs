@@ -235,6 +235,12 @@ impl Ledger {
             }
             std::thread::sleep(Duration::from_millis(3));
         }
+        // What a reader deleted since we began to look.
+        let entries = self.entries();
+        missing.retain(|token| entries.get(token).is_some_and(|entry| !entry.may_be_gone()));
+        if missing.is_empty() {
+            return;
+        }
         // What stands here a moment later was published too late, or two readers moved it while we looked, which its path tells.
         std::thread::sleep(Duration::from_millis(200));
         let later = self.standing();
