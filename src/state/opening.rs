@@ -107,6 +107,8 @@ impl SqliteStore {
             db.busy_timeout(PATIENCE)?;
             db.pragma_update(None, "journal_mode", "WAL")?;
             db.pragma_update(None, "synchronous", "FULL")?;
+            // A statement is planned once, and not anew for each value: what is looked up in a partial index would be.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             schema::upgrade(&db)
         };
         // Going over to write-ahead logging needs the file alone, and SQLite does not wait for that: many processes may be

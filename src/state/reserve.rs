@@ -17,36 +17,49 @@ const FILE: &str = "reserve";
 /// What all lanes note at the same time, several times over, with the copies of answers.
 const BYTES: usize = 1 << 20;
 
-/// The file of one state. One lane at a time makes it or lets it go.
+/// The file of one state.
 #[derive(Debug)]
-pub(super) struct Reserve(Mutex<PathBuf>);
+pub(super) struct Reserve {
+    path: PathBuf,
+    /// Whether it is there, as far as this process has seen. One lane at a time makes it or lets it go.
+    is_kept: Mutex<bool>,
+}
 
 impl Reserve {
     pub(super) fn of(state: &Path) -> Self {
-        Self(Mutex::new(state.join(FILE)))
+        Self { path: state.join(FILE), is_kept: Mutex::new(false) }
     }
 
-    fn path(&self) -> MutexGuard<'_, PathBuf> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_kept(&self) -> MutexGuard<'_, bool> {
+        self.is_kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes sure that it is there. Its owner alone calls this: who has the outbox.
     pub(super) fn keep(&self) -> io::Result<()> {
-        let path = self.path();
-        match std::fs::symlink_metadata(&*path) {
+        let mut is_kept = self.is_kept();
+        if !*is_kept {
+            self.look_or_make()?;
+            *is_kept = true;
+        }
+        Ok(())
+    }
+
+    fn look_or_make(&self) -> io::Result<()> {
+        match std::fs::symlink_metadata(&self.path) {
             Ok(found) if found.is_file() && found.len() == BYTES as u64 => return Ok(()),
-            Ok(_) => std::fs::remove_file(&*path)?,
+            Ok(_) => std::fs::remove_file(&self.path)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
-        make(&path).inspect_err(|_| _ = std::fs::remove_file(&*path))
+        make(&self.path).inspect_err(|_| _ = std::fs::remove_file(&self.path))
     }
 
     /// Lets it go.
     pub(super) fn let_go(&self) {
-        let path = self.path();
-        if let Err(e) = std::fs::remove_file(&*path) {
-            tracing::debug!("letting {} go: {e}", path.display());
+        let mut is_kept = self.is_kept();
+        *is_kept = false;
+        if let Err(e) = std::fs::remove_file(&self.path) {
+            tracing::debug!("letting {} go: {e}", self.path.display());
         }
     }
 }
@@ -86,7 +99,7 @@ mod tests {
             assert!(!file.exists());
         }
         std::fs::write(&file, "half of one").unwrap();
-        reserve.keep().unwrap();
+        Reserve::of(folder.path()).keep().unwrap();
         assert_eq!(std::fs::metadata(&file).unwrap().len(), BYTES as u64);
     }
 

@@ -30,7 +30,11 @@ impl Water {
     /// Notes the number. That a place cannot be written, or is not there now, changes nothing: it lags behind.
     pub(super) fn note(&self, level: u64) {
         for path in &self.places {
-            if let Err(e) = self.write(path, level, self.may_make(path)) {
+            let written = match self.write(path, level, false) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.may_make(path) => self.write(path, level, true),
+                written => written,
+            };
+            if let Err(e) = written {
                 tracing::debug!("noting how far the state is in {}: {e}", path.display());
             }
         }

@@ -21,8 +21,8 @@ const AT_WORK: usize = 8;
 const PROGRAMS: usize = 4;
 /// So often it is looked for something due while lanes are at work.
 const LOOK: Duration = Duration::from_millis(250);
-/// Looking takes a tenth of the time at most, however much waits.
-const SHARE: u32 = 10;
+/// Looking takes a thirtieth of the time at most, however much waits.
+const SHARE: u32 = 30;
 
 /// Where rows go out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
