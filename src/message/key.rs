@@ -1,6 +1,7 @@
 //! The identity of a message at its source, and the file name that follows from it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use data_encoding::{BASE32_NOPAD, Encoding};
@@ -126,6 +127,12 @@ impl DeliveryName {
         let is_ours =
             hash.len() == 26 && tag.len() == 7 && unique.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         is_ours.then(|| (Self(unique.to_owned()), tag))
+    }
+
+    /// The name inside a file name of the spool, `NAME` or `NAME.v2` with the stamp of who staged it, and the tag of its account.
+    pub fn of_spooled(path: &Path) -> Option<(Self, String)> {
+        let file = format!("0.{}", path.file_name()?.to_str()?);
+        Self::of_anybody(&file).map(|(name, tag)| (name, tag.to_owned()))
     }
 
     /// The whole name of a file that another program named.

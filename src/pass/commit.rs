@@ -1,17 +1,17 @@
 //! Commit: decide about a batch, stage its files, record it, publish it.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
-use super::plan::{Decided, Planner};
+use super::plan::{Decided, Here, Planner};
 use super::stuck::Stuck;
 use super::targets::Refused;
-use super::{Cause, Notice, Report, World, mounted};
+use super::{Cause, Notice, Report, World, mounted, relocate};
 use crate::clean;
 use crate::config::template::Template;
 use crate::decision::Decision;
@@ -187,10 +187,26 @@ impl Committer {
         self.carry_out(key, message, Decision::keep(why))
     }
 
+    /// Files a message that stood in the spool alone. The file's name is its own, by which a lost state recognises it.
+    pub(super) fn keep_spooled(&mut self, key: Key, message: Message, spooled: &Path, why: &str) -> Result<Published> {
+        let base = relocate::out_of_spool(&self.world, spooled, &key, self.world.now());
+        self.carry_out_at(key, message, Decision::keep(why), base)
+    }
+
     /// The same for what was decided without rules.
     pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
+        self.carry_out_at(key, message, decision, None)
+    }
+
+    fn carry_out_at(
+        &mut self,
+        key: Key,
+        message: Message,
+        decision: Decision,
+        base: Option<Here>,
+    ) -> Result<Published> {
         let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
+        let decided = Decided { envelope, message: Arc::new(message), decision, base };
         Ok(self.make_durable(vec![decided])?.unwrap_or_default())
     }
 

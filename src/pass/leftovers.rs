@@ -53,11 +53,15 @@ impl Walk {
     /// The names of an account's mail that stands below the mail root. What anybody published there since the last walk has
     /// rows that tell it, so that one walk serves all accounts.
     pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {
+        self.published_by_tag(world, &space_tag(space))
+    }
+
+    fn published_by_tag(&self, world: &World, tag: &str) -> Result<Arc<HashSet<DeliveryName>>> {
         let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
             *last = Some((Instant::now(), find_published(&*world.disk, world.folders.root())?));
         }
-        let names = last.as_ref().and_then(|(_, published)| published.get(&space_tag(space)));
+        let names = last.as_ref().and_then(|(_, published)| published.get(tag));
         Ok(names.cloned().unwrap_or_default())
     }
 
@@ -65,6 +69,12 @@ impl Walk {
     pub fn let_go(&self) {
         let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
         last.take_if(|(at, _)| at.elapsed() >= FRESH);
+    }
+
+    /// Whether a file of the message that the spool has under this path stands below the mail root.
+    pub(super) fn is_spooled_published(&self, world: &World, spooled: &Path) -> Result<bool> {
+        let Some((name, tag)) = DeliveryName::of_spooled(spooled) else { return Ok(false) };
+        Ok(self.published_by_tag(world, &tag)?.contains(&name))
     }
 
     /// Whether a file of that message stands below the mail root.
@@ -111,7 +121,7 @@ impl Leftovers {
             orphans.entry(orphan.name.clone()).or_default().push(orphan.path.clone());
         }
         for path in spooled(world, owned.space())? {
-            let Some((name, _)) = spooled_name(&path) else { continue };
+            let Some((name, _)) = DeliveryName::of_spooled(&path) else { continue };
             orphans.entry(name).or_default().push(path);
         }
         Ok(Self { orphans })
@@ -137,7 +147,7 @@ impl Leftovers {
     pub fn remove_spooled_of(world: &World, key: &Key) -> Result<()> {
         let ours = DeliveryName::of(key);
         let spooled = spooled(world, &key.origin.account)?;
-        let of_it = spooled.iter().filter(|path| spooled_name(path).is_some_and(|(name, _)| name == ours));
+        let of_it = spooled.iter().filter(|path| DeliveryName::of_spooled(path).is_some_and(|(name, _)| name == ours));
         of_it.map(PathBuf::as_path).try_for_each(|path| remove(world, path))
     }
 
@@ -206,19 +216,12 @@ fn spooled(world: &World, account: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for name in names {
         let path = folder.join(&name);
-        let is_ours = spooled_name(&path).is_some_and(|(_, tag)| tag == space_tag(account));
+        let is_ours = DeliveryName::of_spooled(&path).is_some_and(|(_, tag)| tag == space_tag(account));
         if is_ours && !world.store.is_spooled(&path)? {
             found.push(path);
         }
     }
     Ok(found)
-}
-
-/// `NAME`, or `NAME.v2` with the stamp of who staged it: the message and the tag of its account.
-fn spooled_name(path: &Path) -> Option<(DeliveryName, String)> {
-    let file = format!("0.{}", path.file_name()?.to_str()?);
-    let (name, tag) = DeliveryName::of_anybody(&file)?;
-    Some((name, tag.to_owned()))
 }
 
 fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {

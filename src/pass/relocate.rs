@@ -10,18 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::commit::Committer;
 use super::original::name_of;
-use super::plan::Decided;
+use super::plan::{Decided, Here};
 use super::stuck::Stuck;
 use super::{Decide, Leftovers, World};
 use crate::config::template::Template;
 use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
 use crate::filter::Engine;
-use crate::message::{Key, MOVED, REFILTERED, lasting_name};
+use crate::message::{DeliveryName, Key, MOVED, REFILTERED, lasting_name};
 use crate::state::{EntryId, Leaving, Owned, Published, Unfinished};
 
 /// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
@@ -193,10 +194,18 @@ fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
 
 /// The name that a moved file gets: the unique part stays, by which a lost state recognises it, and a new ending keeps
 /// it apart from the file it comes from.
-pub(super) fn moved_name(file_name: &str, key: &Key, now: jiff::Timestamp) -> String {
+pub(super) fn moved_name(file_name: &str, key: &Key, now: Timestamp) -> String {
     let plain = lasting_name(file_name);
     let digest = Sha256::digest(format!("{key} {}", now.as_nanosecond()));
     format!("{plain}{MOVED}{}", data_encoding::HEXLOWER.encode(&digest[..4]))
+}
+
+/// The place of a message that stood in the spool alone: it leaves no file, and its name is still the one by which a lost state
+/// recognises it.
+pub(super) fn out_of_spool(world: &World, spooled: &Path, key: &Key, arrived: Timestamp) -> Option<Here> {
+    let (name, _) = DeliveryName::of_spooled(spooled)?;
+    let plain = format!("{}.{}.{}", arrived.as_second().max(0), name.as_str(), world.host);
+    Some(Here { name: moved_name(&plain, key, world.now()), leaves: Vec::new() })
 }
 
 #[cfg(test)]

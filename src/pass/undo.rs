@@ -114,7 +114,7 @@ impl<'w> Undoing<'w> {
         if self.world.store.remembered(&key)?.is_some() {
             return refuse(format!("entry {id} was brought back already"));
         }
-        if self.world.walk.is_published(self.world, &given_up_key(id))? {
+        if self.was_filed_when_given_up(id, entry)? {
             return refuse(format!("the message of entry {id} could not be told and was filed in the inbox for that"));
         }
         let later = self.later(id, entry)?;
@@ -132,14 +132,29 @@ impl<'w> Undoing<'w> {
         let why = vec![format!("undo of entry {id}")];
         let decision = Decision { actions: vec![Action::File(place)], why, ..Decision::default() };
         let leaves = relocate::leaving(self.world, &files)?;
-        let here = files.first().map(|file| {
+        let from_folder = files.first().map(|file| {
             let name = original::name_of(file);
             let is_ours = is_original && !entry.targets.iter().any(|target| target.staged.contains(MOVED));
             let name = if is_ours { without_version(&name) } else { &name };
             Here { name: relocate::moved_name(name, &envelope.key, self.world.now()), leaves }
         });
+        let out_of_spool =
+            |spooled: &PathBuf| relocate::out_of_spool(self.world, spooled, &envelope.key, envelope.arrived);
+        let here = from_folder.or_else(|| entry.spooled.as_ref().and_then(out_of_spool));
         let decided = Decided { envelope, message: Arc::new(message), decision, base: here };
         Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))
+    }
+
+    /// Whether the message could not be told, and still stands where it was filed for that.
+    fn was_filed_when_given_up(&self, id: EntryId, entry: &JournalEntry) -> Result<bool> {
+        let key = given_up_key(id);
+        let Some(spooled) = &entry.spooled else { return Ok(false) };
+        if self.world.store.remembered(&key)?.is_none() {
+            return Ok(false);
+        }
+        let walk = &self.world.walk;
+        // Versions before this one named the file by the key.
+        Ok(walk.is_spooled_published(self.world, spooled)? || walk.is_published(self.world, &key)?)
     }
 
     /// What happened to the files of a row since.

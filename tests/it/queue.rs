@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::outbox::{User, mail};
-use crate::stage::{Account, mailbox};
+use crate::stage::{Account, filled, mailbox, message};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::maildir::Maildirs;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
@@ -222,6 +222,31 @@ fn what_an_older_copy_had_waiting_is_named_in_a_notice() {
     user.queue(&["run"]);
     let again = user.inbox().into_iter().filter(|mail| mail.contains("is an older copy")).count();
     assert_eq!(again, 1, "it is said once");
+}
+
+/// World, seed 100093: the file had a name of its own, by which nobody could tell that the server's copy is here.
+#[test]
+fn what_was_filed_out_of_the_spool_is_recognised_when_the_state_is_lost() {
+    let relay = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 nobody here"));
+    let (mailbox, _) = filled(0);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let relays = format!("relays: {{default: {{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}}}", relay.port());
+    let rules = "rules:\n  - {if: {subject: number 1}, do: {redirect: you@far.example}}\n  - {do: discard}";
+    let sandbox = Account::imap(server.port()).top("me: [me@home.example]").top(&relays).top(rules).sandbox();
+    let fetch = || assert_eq!(sandbox.run(&["fetch"]).code, 0);
+    fetch();
+    (1..=2).for_each(|number| _ = mailbox.add("INBOX", message(number)));
+    fetch();
+    let undo = sandbox.run(&["undo", "2"]);
+    assert_eq!(undo.code, 0, "{undo}");
+    let ours = || {
+        let mail = Maildirs::at(sandbox.maildir()).delivered();
+        mail.iter().filter(|mail| mail.bytes.windows(15).any(|text| text == b"Subject: number")).count()
+    };
+    assert_eq!(ours(), 2, "one was given up, the other was discarded and brought back");
+    std::fs::remove_dir_all(sandbox.home().join("state")).unwrap();
+    (0..2).for_each(|_| fetch());
+    assert_eq!(ours(), 2);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     let is_back = world.store.was_brought_back(item.entry)?;
     if !was_filed && !is_back && world.store.remembered(&key)?.is_none() {
         // The same bytes, but not the file of the row, which is needed until the row is closed.
-        committer.keep(key, original.edited(&[]), &format!("could not be told: {cause}"))?;
+        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be told: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
