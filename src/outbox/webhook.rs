@@ -1,8 +1,10 @@
 //! `notify` by webhook: a notification as JSON over HTTPS.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -14,8 +16,22 @@ use crate::error::{Error, Kind};
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Posts `{"title": …, "text": …, "importance": …}`. The server's answer decides: 2xx is sent; 408, 429, 5xx and a server
-/// that cannot be reached are for later; anything else, a redirection too, is final. It blocks.
-pub fn post(address: &str, notify: &Notify) -> Verdict {
+/// that cannot be reached are for later; anything else, a redirection too, is final.
+///
+/// It has a thread of its own that nobody waits for: when the program has to stop, the thread is left behind.
+pub async fn post(address: String, notify: Notify) -> Verdict {
+    let doing = format!("posting to {}", host_of(&address));
+    let (answer, answered) = oneshot::channel();
+    // Whoever has left does not hear the answer.
+    let exchange = move || _ = answer.send(exchange(&address, &notify));
+    match thread::Builder::new().name("webhook".to_owned()).spawn(exchange) {
+        Ok(_) => answered.await.unwrap_or_else(|e| Verdict::Later(Error::transient(Kind::Busy, doing).because(e))),
+        Err(e) => Verdict::Later(Error::transient(Kind::Busy, doing).because(e)),
+    }
+}
+
+/// It blocks.
+fn exchange(address: &str, notify: &Notify) -> Verdict {
     let importance = match notify.importance {
         Importance::High => "high",
         Importance::Normal => "normal",

@@ -1,5 +1,9 @@
 //! `imap`: into a folder of another account.
 
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
 use crate::outbox::{User, mail};
 use crate::stage::{PASSWORD, mailbox};
 use crate::support::faults::{Fault, Faults};
@@ -41,6 +45,38 @@ fn appending(port: u16, folder: &str) -> User {
         "accounts:\n  far: {{imap: {{host: 127.0.0.1, port: {port}, tls: none}}, user: me, password: {PASSWORD}}}\n"
     ));
     user
+}
+
+/// The deadlines of IMAP are minutes, and whoever stops a service kills it long before.
+#[test]
+fn a_program_that_is_to_stop_does_not_wait_for_an_account_that_hangs() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    mailbox.add_folder("Mail", &[]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let user = appending(server.port(), "Mail");
+    user.deliver(mail(1, "hi"));
+    user.retried("sent");
+    let appended = 1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap();
+    std::thread::scope(|scope| (1..=appended).for_each(|n| _ = scope.spawn(move || stops_at(n))));
+}
+
+fn stops_at(command: usize) {
+    let (mailbox, faults) = (mailbox(), Faults::of([Fault::CutAfter(1)]));
+    mailbox.add_folder("Mail", &[]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let user = appending(server.port(), "Mail");
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    faults.clear();
+    let before = faults.commands_seen();
+    faults.set(Fault::HangAt(before + command));
+    let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+    user.until("it hangs", |_| faults.commands_seen() >= before + command);
+    running.signal(Signal::TERM);
+    let asked = Instant::now();
+    let output = running.wait();
+    assert!(asked.elapsed() < Duration::from_secs(40), "command {command}: {output}");
+    assert_eq!(user.states(), ["waiting"], "command {command}: it is not left as being sent");
 }
 
 /// R F4: without a mark of the folder before the attempt nothing was looked for, and the message came twice.

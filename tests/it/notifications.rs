@@ -1,9 +1,13 @@
 //! Notifications: one test for each row of our checklist (RFC 5436).
 
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use mailsluice::decision::Decision;
+use rustix::process::Signal;
 
 use crate::engine::{decided, settings, shown, yaml, yaml_with};
 use crate::outbox::{User, mail};
@@ -104,4 +108,28 @@ fn a_notification_that_the_desktop_refuses_is_a_notice_too() {
     user.deliver(mail(1, "hello"));
     user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
     assert!(user.inbox().iter().any(|mail| mail.contains("no server")), "{:#?}", user.inbox());
+}
+
+/// It may take 30 seconds, and whoever stops a service kills it before.
+#[test]
+fn a_program_that_is_to_stop_does_not_wait_for_a_webhook_that_hangs() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let hanging = Arc::new(Mutex::new(Vec::new()));
+    let connections = Arc::clone(&hanging);
+    // The first is cut, the others get no answer.
+    std::thread::spawn(move || {
+        listener.incoming().skip(1).for_each(|connection| connections.lock().unwrap().push(connection))
+    });
+    let user =
+        User::without_relay(&format!("  - {{name: tell, do: {{notify: {{webhook: 'http://127.0.0.1:{port}/'}}}}}}"));
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    let running = user.sandbox.spawn(&["--allow-root", "queue", "retry"]);
+    user.until("it hangs", |_| !hanging.lock().unwrap().is_empty());
+    running.signal(Signal::TERM);
+    let asked = Instant::now();
+    let output = running.wait();
+    assert!(asked.elapsed() < Duration::from_secs(20), "{output}");
+    assert_eq!(user.states(), ["waiting"], "it is not left as being sent");
 }

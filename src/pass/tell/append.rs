@@ -20,9 +20,13 @@ use crate::state::{OutboxRow, OutboxState};
 enum Appended {
     Now(String),
     Before,
-    /// Not at all: the user has put it aside meanwhile.
-    Not,
+    /// The user has put the row aside meanwhile.
+    Aside,
+    /// The program had to stop before anything was given to the server.
+    Stopped,
 }
+
+type Attempt = std::result::Result<Appended, NotAppended>;
 
 impl Pass {
     /// A row that goes to an IMAP account. Whether anything about it changed.
@@ -43,67 +47,69 @@ impl Pass {
         }
         // What was sent elsewhere must not wait for this server.
         self.write_outcomes()?;
-        if !self.appenders.contains_key(&name) {
-            match unless_stopped(&self.stop, Appender::connect(&account)).await {
-                Some(Ok(appender)) => _ = self.appenders.insert(name.clone(), appender),
+        let appender = match self.appenders.remove(&name) {
+            Some(appender) => appender,
+            None => match unless_stopped(&self.stop, Appender::connect(&account)).await {
+                Some(Ok(appender)) => appender,
                 Some(Err(error)) => return self.put_off(row, &name, "", &error),
                 None => return Ok(false),
-            }
-        }
+            },
+        };
         match self.with_message(row)? {
-            Some(item) => self.append_and_note(item, &name, append).await,
-            None => Ok(true),
+            Some(item) => self.append_and_note(item, &name, append, appender).await,
+            None => {
+                self.appenders.insert(name, appender);
+                Ok(true)
+            }
         }
     }
 
-    /// Appends over the connection that is open.
-    async fn append_and_note(&mut self, mut item: Item, name: &str, append: Append) -> Result<bool> {
-        match self.append(name, &mut item, append).await? {
-            Ok(Appended::Now(words)) => self.note(item, Verdict::Sent(words))?,
-            Ok(Appended::Before) => {
-                self.note(item, Verdict::Sent("it had come before the connection broke".to_owned()))?
+    /// Appends over the connection that is open, and keeps it if it can be used again.
+    async fn append_and_note(
+        &mut self,
+        mut item: Item,
+        name: &str,
+        append: Append,
+        mut appender: Appender,
+    ) -> Result<bool> {
+        let attempt = self.append(&mut appender, &mut item, append).await?;
+        if !matches!(attempt, Ok(Appended::Stopped) | Err(NotAppended::Broken(_) | NotAppended::Unknown(_))) {
+            self.appenders.insert(name.to_owned(), appender);
+        }
+        let verdict = match attempt {
+            Ok(Appended::Now(words)) => Verdict::Sent(words),
+            Ok(Appended::Before) => Verdict::Sent("it had come before the connection broke".to_owned()),
+            Ok(Appended::Aside) => return Ok(true),
+            Ok(Appended::Stopped) => return Ok(false),
+            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) if error.is_transient() => {
+                Verdict::Later(error)
             }
-            Ok(Appended::Not) => return Ok(true),
-            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => {
-                let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
-                self.note(item, verdict)?
-            }
-            Err(NotAppended::Broken(error)) => {
-                self.appenders.remove(name);
-                return self.put_off(item.row, name, "", &error);
-            }
+            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => Verdict::Never(error),
+            Err(NotAppended::Broken(error)) => return self.put_off(item.row, name, "", &error),
             Err(NotAppended::Unknown(error)) => {
-                self.appenders.remove(name);
                 let cause = clean::line(error.to_string().as_bytes());
                 return self.conclude(item.row, Some(item.original), Came::Unknown(cause));
             }
         };
+        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))?;
         self.wake(name, "")?;
         Ok(true)
     }
 
-    fn note(&mut self, item: Item, verdict: Verdict) -> Result<bool> {
-        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))
-    }
-
     /// Looks whether it has come before, if an attempt was made; else appends it.
-    async fn append(
-        &mut self,
-        name: &str,
-        item: &mut Item,
-        append: Append,
-    ) -> Result<std::result::Result<Appended, NotAppended>> {
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
+    async fn append(&mut self, appender: &mut Appender, item: &mut Item, append: Append) -> Result<Attempt> {
         if let Some((generation, next)) = append.noted {
-            match appender.has_come(&append.folder, Mark { generation, next }, &item.original).await {
-                Ok(true) => return Ok(Ok(Appended::Before)),
-                Ok(false) => {}
-                Err(error) => return Ok(Err(NotAppended::Broken(error))),
+            let mark = Mark { generation, next };
+            match unless_stopped(&self.stop, appender.has_come(&append.folder, mark, &item.original)).await {
+                Some(Ok(true)) => return Ok(Ok(Appended::Before)),
+                Some(Ok(false)) => {}
+                Some(Err(error)) => return Ok(Err(NotAppended::Broken(error))),
+                None => return Ok(Ok(Appended::Stopped)),
             }
         }
-        match self.attempt(name, item, append.clone(), false).await? {
+        match self.attempt(appender, item, append.clone(), false).await? {
             // It was there when it was looked at.
-            Err(NotAppended::NoFolder(_)) => self.attempt(name, item, append, true).await,
+            Err(NotAppended::NoFolder(_)) => self.attempt(appender, item, append, true).await,
             appended => Ok(appended),
         }
     }
@@ -111,22 +117,23 @@ impl Pass {
     /// Notes what the folder looks like, and appends. The row may be claimed already.
     async fn attempt(
         &mut self,
-        name: &str,
+        appender: &mut Appender,
         item: &mut Item,
         mut append: Append,
         is_claimed: bool,
-    ) -> Result<std::result::Result<Appended, NotAppended>> {
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
-        let not_made = match appender.prepare(&append.folder).await {
-            Ok((mark, not_made)) => {
+    ) -> Result<Attempt> {
+        let not_made = match unless_stopped(&self.stop, appender.prepare(&append.folder)).await {
+            Some(Ok((mark, not_made))) => {
                 append.noted = Some((mark.generation, mark.next));
                 not_made
             }
-            Err(error) if error.kind() == Kind::Refused => return Ok(Err(NotAppended::Refused(error))),
-            Err(error) => return Ok(Err(NotAppended::Broken(error))),
+            Some(Err(error)) if error.kind() == Kind::Refused => return Ok(Err(NotAppended::Refused(error))),
+            Some(Err(error)) => return Ok(Err(NotAppended::Broken(error))),
+            None if is_claimed => return Ok(Err(NotAppended::Unknown(stopped()))),
+            None => return Ok(Ok(Appended::Stopped)),
         };
         if !is_claimed && !self.claim(&item.row)? {
-            return Ok(Ok(Appended::Not));
+            return Ok(Ok(Appended::Aside));
         }
         item.row.telling.way = Way::Imap(append.clone());
         item.row.state = OutboxState::Sending;
@@ -137,7 +144,6 @@ impl Pass {
             flags.parse_word(word).ok();
         }
         let arrived = Timestamp::from_second(append.arrived).unwrap_or_else(|_| self.world.now());
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
         Ok(match appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))) {
             // Why it could not be made says more.

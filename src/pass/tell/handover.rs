@@ -8,7 +8,6 @@ use crate::decision::{Importance, Input, Notify, Pipe, Way};
 use crate::error::{Error, Kind};
 use crate::message::Message;
 use crate::outbox::relay::Verdict;
-use crate::outbox::webhook;
 use crate::program::{self, Output};
 
 /// What a notification may take.
@@ -34,14 +33,6 @@ impl Handover {
                 notify.webhook.clone().map(|address| Self::Webhook(address, notify.clone()))
             }
             way => program(way).map(Self::Program),
-        }
-    }
-
-    /// Does it. It blocks.
-    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
-        match self {
-            Self::Program(program) => program.run(message, allow_root),
-            Self::Webhook(address, notify) => webhook::post(address, notify),
         }
     }
 }
@@ -87,8 +78,8 @@ fn desktop(notify: &Notify) -> Program {
 }
 
 impl Program {
-    /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later.
-    fn run(&self, message: &Message, allow_root: bool) -> Verdict {
+    /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later. It blocks.
+    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
         let inputs: Vec<Vec<u8>> = match &self.input {
             What::Text(text) => vec![text.clone().into_bytes()],
             What::OfMessage(Input::Message) => return self.once(message.reader(), message, allow_root),

@@ -32,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 use self::handover::Handover;
 use self::lanes::{Ended, Lane, Load};
 use self::shared::Shared;
+use self::stop::{stopped, unless_stopped};
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::outcome::Came;
-use crate::outbox::relay::Connection;
+use crate::outbox::relay::{Connection, Verdict};
+use crate::outbox::webhook;
 use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
 
@@ -235,10 +237,18 @@ impl Pass {
             return Ok(true);
         }
         let Some(item) = self.with_message(row)? else { return Ok(true) };
-        let allow_root = self.world.allow_root;
-        let worker = tokio::task::spawn_blocking(move || (handover.run(&item.original, allow_root), item));
-        let (verdict, item) =
-            worker.await.map_err(|e| Error::transient(Kind::Busy, "telling without a relay").because(e))?;
+        let (verdict, item) = match handover {
+            // It hears stop by itself.
+            Handover::Program(program) => {
+                let allow_root = self.world.allow_root;
+                let worker = tokio::task::spawn_blocking(move || (program.run(&item.original, allow_root), item));
+                worker.await.map_err(|e| Error::transient(Kind::Busy, "running a program").because(e))?
+            }
+            Handover::Webhook(address, notify) => {
+                let verdict = unless_stopped(&self.stop, webhook::post(address, notify)).await;
+                (verdict.unwrap_or_else(|| Verdict::Later(stopped())), item)
+            }
+        };
         self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))
     }
 }
