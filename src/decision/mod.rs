@@ -97,6 +97,16 @@ pub struct Deferral {
     pub cause: String,
 }
 
+impl Action {
+    /// What it puts into the outbox, if anything.
+    pub fn telling(&self) -> Option<&Telling> {
+        match self {
+            Self::Tell(telling) => Some(telling),
+            Self::File(_) | Self::Discard => None,
+        }
+    }
+}
+
 impl Decision {
     /// Keeps the message unfiltered, and says why.
     pub fn keep(why: impl Into<String>) -> Self {
@@ -122,10 +132,7 @@ impl Decision {
 
     /// What goes to the outbox.
     pub fn tellings(&self) -> impl Iterator<Item = &Telling> {
-        self.actions.iter().filter_map(|action| match action {
-            Action::Tell(telling) => Some(telling),
-            _ => None,
-        })
+        self.actions.iter().filter_map(Action::telling)
     }
 
     /// Takes out what would be told. What is discarded because somebody else is to have it is not discarded then.

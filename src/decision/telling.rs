@@ -22,6 +22,26 @@ pub struct Telling {
     pub way: Way,
 }
 
+impl Telling {
+    /// Leaves out whoever gets the same bytes in the same form by an earlier telling (RFC 5228 2.10.3); the result: those.
+    pub fn leave_out_those_of(&mut self, earlier: &Self) -> Vec<String> {
+        let is_alike = match (&self.way, &earlier.way) {
+            (Way::Redirect(this), Way::Redirect(earlier)) => this.mode == earlier.mode,
+            // The server is the place that it goes to.
+            (Way::Lmtp(_), Way::Lmtp(_)) => self.relay == earlier.relay,
+            _ => false,
+        };
+        if !is_alike || self.version != earlier.version {
+            return Vec::new();
+        }
+        let told = earlier.way.recipients();
+        let is_told = |to: &String| told.iter().any(|told| told.eq_ignore_ascii_case(to));
+        let (again, left) = self.way.recipients().into_iter().partition(is_told);
+        self.way.keep_recipients(left);
+        again
+    }
+}
+
 /// The ways of telling, named after the action that asks for them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -289,6 +309,11 @@ impl Way {
             Self::Notify(notify) => notify.mail.clone().into_iter().collect(),
             Self::Pipe(_) | Self::Imap(_) => Vec::new(),
         }
+    }
+
+    /// Whether all of its recipients were left out.
+    pub fn names_nobody(&self) -> bool {
+        matches!(self, Self::Redirect(_) | Self::Lmtp(_)) && self.recipients().is_empty()
     }
 
     /// Names these alone, where it can name several.

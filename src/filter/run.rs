@@ -153,15 +153,25 @@ impl<'a> Run<'a> {
     }
 
     /// Puts a telling into the decision. One that delivers takes the place of keeping, unless it is a copy.
-    pub(super) fn tell(&mut self, telling: Telling, copy: bool) -> Result<(), Break> {
-        let action = Action::Tell(telling);
-        self.traced(&action);
-        if let Action::Tell(telling) = &action
-            && telling.way.delivers()
-        {
+    pub(super) fn tell(&mut self, mut telling: Telling, copy: bool) -> Result<(), Break> {
+        self.traced(&Action::Tell(telling.clone()));
+        if telling.way.delivers() {
             self.keeps &= copy;
         }
-        if self.actions.contains(&action) { Ok(()) } else { self.push(action) }
+        self.leave_out_told(&mut telling);
+        let action = Action::Tell(telling);
+        let is_for_somebody = action.telling().is_some_and(|telling| !telling.way.names_nobody());
+        if is_for_somebody && !self.actions.contains(&action) { self.push(action) } else { Ok(()) }
+    }
+
+    /// Whoever gets the message by an earlier action already does not get it twice.
+    pub(super) fn leave_out_told(&mut self, telling: &mut Telling) {
+        let earlier = self.actions.iter().filter_map(Action::telling);
+        let again: Vec<String> = earlier.flat_map(|earlier| telling.leave_out_those_of(earlier)).collect();
+        if !again.is_empty() {
+            let whom = crate::clean::short(&again.join(" "), 200);
+            self.note(format!("{} once: an earlier action named {whom} already", telling.way.word()));
+        }
     }
 
     /// To how many addresses the message is forwarded so far.

@@ -674,6 +674,22 @@ fn a_sender_has_so_many_replies_and_no_more() {
     assert_eq!((server.count(), user.inbox().len()), (3, 4));
 }
 
+/// Each connection counted what was sent, and none saw what the others were about to send.
+#[test]
+fn a_sender_has_so_many_replies_over_all_connections_together() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay("  - {name: thanks, do: {reply: {text: Thank you, max_per_sender: 2/hour}}}");
+    for number in 1..=8 {
+        user.deliver(mail(number, "hi"));
+    }
+    user.settled();
+    let smtp = format!("{{host: 127.0.0.1, port: {}, tls: none}}", server.port());
+    user.config(&format!("relays: {{default: {{smtp: {smtp}, connections: 8}}}}\n"));
+    user.queue(&["retry"]);
+    user.until("all is decided", |rows| rows.iter().all(|row| row["state"] == "sent" || row["state"] == "failed"));
+    assert_eq!(server.count(), 2);
+}
+
 /// A forwarder or a BATV key makes each message of one sender look like that of another one.
 #[test]
 fn a25_a_sender_with_tags_is_one_sender() {

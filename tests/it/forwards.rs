@@ -65,6 +65,25 @@ fn r9_an_address_of_the_message_must_be_one_that_is_named() {
     }
 }
 
+/// Each action named each address once, and two actions that named one sent it twice.
+#[test]
+fn whoever_is_named_by_two_actions_is_told_once() {
+    let rules = "rules:\n  - {do: {redirect: {to: [a@x.example, b@x.example], copy: true}}}\n  \
+                 - {do: {redirect: {to: [B@x.example, c@x.example, d@x.example], copy: true}}}\n  \
+                 - {do: {redirect: d@x.example}}";
+    let decision = decided(&yaml_with(rules, &settings()).unwrap(), format!("{RECEIVED}\nx\n"));
+    assert_eq!(forwarded(&decision), ["a@x.example", "b@x.example", "c@x.example", "d@x.example"]);
+    assert_eq!(decision.tellings().count(), 2);
+    assert_eq!(decision.filings().count(), 0, "the last one delivers, though it sends nothing");
+    assert_eq!(decision.notes[0], "redirect once: an earlier action named B@x.example already");
+    // What is another message, or goes another way, is told besides.
+    let rules = "rules:\n  - {do: {redirect: {to: a@x.example, copy: true}}}\n  \
+                 - {do: {redirect: {to: a@x.example, mode: attach, copy: true}}}\n  \
+                 - {do: [{addheader: {X-A: b}}, {redirect: {to: a@x.example, copy: true}}]}";
+    let decision = decided(&yaml_with(rules, &settings()).unwrap(), format!("{RECEIVED}\nx\n"));
+    assert_eq!(forwarded(&decision), ["a@x.example"; 3]);
+}
+
 /// With limits in the config two messages reach the server, and one waits for its time.
 #[test]
 fn a33_the_limits_of_the_config_hold() {

@@ -247,6 +247,11 @@ impl Verb for Redirect {
                 return Ok(());
             }
         };
+        let version = if self.original { 0 } else { run.asking.version() };
+        let forward = Forward { to, mode: self.mode, envelope_from: self.envelope_from.clone() };
+        let mut telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(forward) };
+        run.leave_out_told(&mut telling);
+        let to = telling.way.recipients();
         let Self { max_age, even_old, even_spam, .. } = *self;
         let forwarding = Forwarding { to: &to, max_age, even_old, even_spam };
         if let Some(why) = guard::forward_refused(run, &forwarding)? {
@@ -254,9 +259,6 @@ impl Verb for Redirect {
             run.note(why);
             return Ok(());
         }
-        let version = if self.original { 0 } else { run.asking.version() };
-        let forward = Forward { to, mode: self.mode, envelope_from: self.envelope_from.clone() };
-        let telling = Telling { version, relay: self.relay.clone(), way: Way::Redirect(forward) };
         run.tell(telling, self.copy)
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 use super::{Pass, ROUND, Shared, Told, dropped, fcc};
-use crate::decision::{Notify, Pipe, Way};
+use crate::decision::{Notify, Pipe, Reply, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
 use crate::state::OutboxRow;
@@ -50,11 +50,7 @@ impl Lane {
             _ => {
                 let named = relays.relay_named(&row.telling, &row.account);
                 match relays.relay(named) {
-                    // The same row goes over the same connection each time.
-                    Some(relay) => {
-                        let connection = row.id.rem_euclid(i64::from(relay.connections));
-                        Self::Relay(relay.name.clone(), u8::try_from(connection).unwrap_or_default())
-                    }
+                    Some(relay) => Self::Relay(relay.name.clone(), connection_of(row, relay.connections)),
                     None => Self::Relay(named.unwrap_or_default().to_owned(), 0),
                 }
             }
@@ -64,6 +60,19 @@ impl Lane {
     fn is_of_programs(&self) -> bool {
         matches!(self, Self::Program(_))
     }
+}
+
+/// Which of the connections of a relay a row takes: the same one each time. Answers to one sender that are counted
+/// (`max_per_sender`) go over one, each after the one before it was counted.
+fn connection_of(row: &OutboxRow, connections: u8) -> u8 {
+    let number = match &row.telling.way {
+        Way::Reply(Reply { most: Some(_), handle, to, sender, .. }) => {
+            let whose = format!("{handle} {}", if sender.is_empty() { to } else { sender });
+            whose.to_lowercase().bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(u64::from(byte)))
+        }
+        _ => row.id.unsigned_abs(),
+    };
+    u8::try_from(number % u64::from(connections.max(1))).unwrap_or_default()
 }
 
 /// What is due in a lane, by which it is seen whether that changed.
