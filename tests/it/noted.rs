@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::outbox::{User, mail};
 use crate::support::injector::{Fault, injector};
@@ -181,6 +182,27 @@ fn reliability_f12_a_copy_that_cannot_be_filed_is_filed_later_and_the_answer_is_
     let answer = server.mails().into_iter().find(|taken| taken.to == ["ann@far.example"]).unwrap();
     assert_eq!(copies(&user), [answer.message()]);
     assert_eq!(subjects(&user), BTreeMap::from([("hi".to_owned(), 1)]));
+}
+
+#[test]
+fn a_copy_that_was_filed_is_not_owed_again_when_an_older_state_is_put_back() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = without_a_folder(&server);
+    user.settled();
+    let file = user.sandbox.home().join("state/state.db");
+    rusqlite::Connection::open(&file).unwrap().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let backup = std::fs::read(&file).unwrap();
+    give_it_a_folder(&user);
+    assert_eq!(user.queue(&["retry"]).code, 0);
+    user.deliver(mail(2, "later"));
+    user.settled();
+    let before = copies(&user).len();
+    ["state.db-wal", "state.db-shm"].iter().for_each(|name| _ = std::fs::remove_file(file.with_file_name(name)));
+    std::fs::write(&file, backup).unwrap();
+    // Its file would have another name.
+    std::thread::sleep(Duration::from_millis(1100));
+    let output = user.queue(&["retry"]);
+    assert_eq!((user.states(), copies(&user).len()), (vec!["sent".to_owned(); 2], before), "{output}");
 }
 
 #[test]

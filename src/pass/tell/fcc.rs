@@ -14,7 +14,7 @@ use crate::error::{Kind, Result};
 use crate::message::{Bytes, Key, Message, OUTBOX, Origin};
 use crate::outbox::outcome::{self, Moment};
 use crate::outbox::relay::Verdict;
-use crate::pass::{Cause, Committer, Notice, leftovers};
+use crate::pass::{Cause, Committer, Notice, World, leftovers};
 use crate::state::{OutboxRow, OutboxState, OwedCopy};
 
 /// The copy that a row owes when this was sent.
@@ -92,10 +92,16 @@ fn file_once(
     mut committer: Committer,
 ) -> Result<()> {
     let _alone = shared.filing();
-    if shared.world.store.remembered(&key(row))?.is_none() {
+    if !is_filed(&shared.world, &key(row))? {
         committer.carry_out(key(row), Message::new(Bytes::Memory(copy.to_vec())), decision)?;
     }
     committer.finish()
+}
+
+/// An older state that was put back does not remember it; its file stands here.
+fn is_filed(world: &World, key: &Key) -> Result<bool> {
+    let is_remembered = world.store.remembered(key)?.is_some();
+    Ok(is_remembered || world.store.rebuilt().is_some() && world.walk.is_published(world, key)?)
 }
 
 /// The copy goes to the inbox, with a notice that comes first: it is not said twice, and the copy is filed once.
