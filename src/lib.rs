@@ -65,3 +65,4 @@ pub mod error;
 mod ourselves;
 pub mod safeguard;
 mod stop;
+mod user;

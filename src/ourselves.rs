@@ -1,10 +1,11 @@
-//! What is of this machine: whether a program is this one, for a relay that is would send to itself for ever, and whether a
-//! name is that of a user.
+//! Whether a program is this one: a relay that is would send to itself for ever.
 
 use std::env;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+
+use crate::user::home;
 
 /// Set for the program of a relay, whatever it starts in turn: mailsluice that finds it is a relay of itself.
 pub(crate) const STARTED_AS_RELAY: &str = "MAILSLUICE_RELAY";
@@ -17,8 +18,8 @@ pub(crate) fn is_this_program(program: &str) -> bool {
         matches!((ours, its), (Ok(ours), Ok(its)) if number(&ours) == number(&its))
     };
     match program.contains('/') {
-        true => same(match (program.strip_prefix("~/"), env::var_os("HOME")) {
-            (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        true => same(match (program.strip_prefix("~/"), home()) {
+            (Some(rest), Some(home)) => home.join(rest),
             _ => PathBuf::from(program),
         }),
         false => {
@@ -32,15 +33,4 @@ pub(crate) fn is_this_program(program: &str) -> bool {
 /// Whether this process was started, by whatever others, as the program of a relay.
 pub(crate) fn is_a_relay() -> bool {
     env::var_os(STARTED_AS_RELAY).is_some()
-}
-
-/// The users of this machine that are no network's.
-const USERS: &str = "/etc/passwd";
-
-/// Whether a name is a login of this machine: `root`, whoever runs this, or one of the password file.
-pub(crate) fn is_login(name: &str) -> bool {
-    let is_ours = |variable: &str| env::var(variable).is_ok_and(|ours| ours == name);
-    let of_line = |line: &str| line.split_once(':').is_some_and(|(login, _)| login == name);
-    let is_user = || std::fs::read_to_string(USERS).is_ok_and(|users| users.lines().any(of_line));
-    name.eq_ignore_ascii_case("root") || is_ours("LOGNAME") || is_ours("USER") || is_user()
 }

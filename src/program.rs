@@ -17,6 +17,7 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, WaitId, WaitIdOptions, kill
 
 use crate::clean;
 use crate::stop::is_stopping;
+use crate::user;
 
 /// Between SIGTERM and SIGKILL.
 const MERCY: Duration = Duration::from_secs(5);
@@ -179,12 +180,13 @@ impl Program<'_> {
 /// What every program gets: nothing in it is a secret of ours.
 fn small_environment() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let others = ["HOME", "LANG", "USER"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
-    std::iter::once(("PATH", path)).chain(others)
+    let others = ["LANG", "USER"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
+    let home = user::home().map(|home| ("HOME", home.into()));
+    std::iter::once(("PATH", path)).chain(home).chain(others)
 }
 
 fn home() -> PathBuf {
-    env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_dir()).unwrap_or_else(|| Path::new("/").to_owned())
+    user::home().filter(|home| home.is_dir()).unwrap_or_else(|| Path::new("/").to_owned())
 }
 
 /// `~/bin/sort-it` is a program of one's own; no shell is asked what that means.

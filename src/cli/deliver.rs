@@ -7,9 +7,9 @@ use rustix::process::Signal;
 use sha2::{Digest, Sha256};
 
 use super::output::Output;
-use super::setup::{self, Setup, without_mbox_line};
+use super::setup::{self, Setup};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, ToLf};
+use crate::message::{Bytes, ToLf, without_mbox_line};
 use crate::pass::World;
 use crate::pipeline;
 use crate::source::WINDOW;

@@ -159,9 +159,27 @@ fn arguments() -> Vec<std::ffi::OsString> {
         // Its options are sendmail's alone.
         Some("sendmail") => _ = given.splice(1..1, ["sendmail".into(), "--".into()]),
         Some("mailq") => _ = given.splice(1..1, ["queue".into(), "list".into()]),
-        _ => {}
+        _ => {
+            if let Some(at) = sendmail_at(&given) {
+                given.insert(at + 1, "--".into());
+            }
+        }
     }
     given
+}
+
+/// Where the command `sendmail` stands: behind options of the program, and before its own, of which `-q` and `-v` mean something
+/// else.
+fn sendmail_at(given: &[std::ffi::OsString]) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        let word = given.get(at)?.to_str()?;
+        match word {
+            "-c" | "--config" => at += 2,
+            option if option.starts_with('-') => at += 1,
+            word => return (word == "sendmail").then_some(at),
+        }
+    }
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {

@@ -148,15 +148,6 @@ pub(super) fn unknown_account(name: &str, jobs: &[Job]) -> Error {
     Error::permanent(Kind::Usage, format!("there is no account `{name}` in the config{hint}"))
 }
 
-/// Postfix and sendmail put an mbox line (`From sender date`) before a message they pipe to a program. It is no
-/// part of the mail, and its date would make a second attempt look like other mail.
-pub(super) fn without_mbox_line(bytes: &[u8]) -> &[u8] {
-    if !bytes.starts_with(b"From ") {
-        return bytes;
-    }
-    memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..])
-}
-
 /// The runtime of commands that talk to servers.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();

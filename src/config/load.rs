@@ -1,7 +1,5 @@
 //! From a path to a [`Config`], or to all the problems in it.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,14 +11,13 @@ use super::limits;
 use super::lists;
 use super::mailbox;
 use super::maintenance::{self, Maintenance};
+use super::places;
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
-use super::secret;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot, ORIGINALS};
-use crate::error::{Error, Kind, Result as MailResult};
 
 /// The config file.
 pub(super) static SHAPE: Shape = Shape {
@@ -149,19 +146,10 @@ impl Config {
         let mut examined = Examined::default();
         let config = read(path, &document, &mut examined, &mut problems);
         if let Some(at) = plain_password(&document) {
-            check_access(path, &metadata, at, &mut problems);
+            places::check_access(path, &metadata, at, &mut problems);
         }
         let config = config.filter(|_| !problems.has_errors());
         Examined { config, problems: problems.into_vec(), ..examined }
-    }
-
-    /// Where the config is looked for when nobody says: `$XDG_CONFIG_HOME/mailsluice/config.yaml`, else
-    /// `~/.config/mailsluice/config.yaml`. Fails when neither variable nor home folder is known.
-    pub fn default_path() -> MailResult<PathBuf> {
-        let folder = absolute_in(&|name| env::var_os(name), "XDG_CONFIG_HOME")
-            .or_else(|| reader::home().map(|home| home.join(".config")))
-            .ok_or_else(|| Error::permanent(Kind::Config, "looking for the config: $HOME is not an absolute path"))?;
-        Ok(folder.join("mailsluice/config.yaml"))
     }
 }
 
@@ -181,10 +169,14 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     };
     let mut files = FilterFiles::new(path, &base);
     let mut map = MapReader::new(&document.root, &SHAPE, problems).placed(Span::START);
-    let maildir = map.need("maildir", |n, p| read_maildir(n, &base, p));
+    places::check_system(path, document, map.problems());
+    let maildir = match places::mail_of_user().filter(|_| places::is_system(path)) {
+        Some(path) => Some(MailRoot { path, layout: Layout::default() }),
+        None => map.need("maildir", |n, p| read_maildir(n, &base, p)),
+    };
     let state = match map.take("state") {
         Some(node) => reader::path(node, &base, map.problems()),
-        None => default_state(map.problems()),
+        None => places::default_state(map.problems()),
     };
     let originals = map.read("originals", reader::size).unwrap_or(ORIGINALS);
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
@@ -286,31 +278,6 @@ fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<Mai
     Some(MailRoot { path: path?, layout })
 }
 
-fn default_state(problems: &mut Problems) -> Option<PathBuf> {
-    let state = state_folder(&|name| env::var_os(name));
-    if state.is_none() {
-        let hint = "add `state:` with the folder for the database, locks and spool";
-        problems.error_in_file("the state folder is not known: $HOME is not set to an absolute path").hint(hint);
-    }
-    state
-}
-
-/// `$STATE_DIRECTORY` (systemd; the first, if there are several), else the XDG state folder.
-fn state_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let systemd = variable("STATE_DIRECTORY").and_then(|all| env::split_paths(&all).next());
-    if let Some(folder) = systemd.filter(|folder| folder.is_absolute()) {
-        return Some(folder);
-    }
-    let xdg = absolute_in(variable, "XDG_STATE_HOME");
-    let folder = xdg.or_else(|| absolute_in(variable, "HOME").map(|home| home.join(".local/state")))?;
-    Some(folder.join("mailsluice"))
-}
-
-/// The XDG specification says that relative paths are ignored.
-fn absolute_in(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
-    variable(name).map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
 /// `tests:` of the config and nothing else of it: passwords stand there too.
 fn tests_of(document: &Document) -> Document {
     let mut root = document.root.clone();
@@ -339,13 +306,6 @@ fn plain_password(document: &Document) -> Option<Span> {
     let sections = entries(document, "accounts").iter().chain(entries(document, "relays"));
     let passwords = sections.filter_map(|(_, section)| section.get("password"));
     passwords.filter(|password| password.as_text().is_some()).map(|password| password.span).next()
-}
-
-/// A password must not be readable by others. What is no regular file (a pipe) has no mode that matters.
-fn check_access(path: &Path, metadata: &Metadata, at: Span, problems: &mut Problems) {
-    if metadata.is_file() && secret::is_open_to_others(metadata) {
-        problems.error(at, "a password stands in this file, and others have access to it").hint(secret::chmod(path));
-    }
 }
 
 /// Why a file could not be read.
@@ -394,7 +354,7 @@ fn unreadable(path: &Path, error: &ReadError) -> Problem {
             "write one: the line `maildir: ~/Mail` is enough to begin with, mailboxes are added under `accounts:`";
         ("there is no config file here".to_owned(), Some(hint.to_owned()))
     } else {
-        (format!("the config cannot be read: {error}"), None)
+        (format!("the config cannot be read: {error}"), places::who_may_read(path))
     };
     let source = Arc::new(Source::new(path, ""));
     Problem { severity: Severity::Error, source, span: None, message, hint, given: None }
@@ -512,16 +472,5 @@ mod tests {
             assert!(config.is_some() || problems.has_errors(), "{}", source.text);
             assert!(problems.into_vec().iter().all(|problem| problem.to_string().starts_with("config.yaml")));
         }
-    }
-
-    #[test]
-    fn the_state_folder_has_three_sources() {
-        let from = |set: &'static [(&'static str, &'static str)]| {
-            state_folder(&|name| set.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value)))
-        };
-        assert_eq!(from(&[("STATE_DIRECTORY", "/var/lib/a:/b"), ("HOME", "/h")]), Some("/var/lib/a".into()));
-        assert_eq!(from(&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")]), Some("/x/mailsluice".into()));
-        assert_eq!(from(&[("XDG_STATE_HOME", "x"), ("HOME", "/h")]), Some("/h/.local/state/mailsluice".into()));
-        assert_eq!(from(&[("STATE_DIRECTORY", "")]), None);
     }
 }

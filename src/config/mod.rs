@@ -26,6 +26,7 @@ mod composer;
 mod limits;
 mod load;
 mod maintenance;
+mod places;
 mod relays;
 mod retention;
 mod server;

@@ -5,7 +5,6 @@
 //! values into types. They report a mismatch and return `None`, so that reading goes on and the user sees every
 //! mistake at once.
 
-use std::env;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::text::Text;
 use super::units::{self, UnitError};
 use super::yaml::{Key, Node, Span, Value};
 use crate::clean;
+use crate::user::home;
 
 /// Reads one mapping against its [`Shape`].
 #[derive(Debug)]
@@ -301,7 +301,7 @@ impl Base {
         Self { folder: folder.into(), home }
     }
 
-    /// The base for what is written in the file at `path`: its folder, and `$HOME`.
+    /// The base for what is written in the file at `path`: its folder, and the home folder.
     pub fn of_file(path: &Path) -> std::io::Result<Self> {
         let folder = std::path::absolute(path)?.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
         Ok(Self::new(folder, home()))
@@ -330,11 +330,6 @@ impl Base {
     }
 }
 
-/// `$HOME`, when it is an absolute path.
-pub(super) fn home() -> Option<PathBuf> {
-    env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
-}
-
 /// A path, made absolute: `~/` is the home folder, and a relative path begins at the folder of the file.
 pub fn path(node: &Node, base: &Base, problems: &mut Problems) -> Option<PathBuf> {
     if matches!(node.value, Value::Null) {
@@ -349,7 +344,10 @@ pub fn path(node: &Node, base: &Base, problems: &mut Problems) -> Option<PathBuf
     }
     let path = base.resolve(written);
     if path.is_none() {
-        problems.error(node.span, "there is no home folder: $HOME is not set to an absolute path");
+        problems.error(
+            node.span,
+            "there is no home folder: $HOME is not set to an absolute path, and the password database has none",
+        );
     }
     path
 }

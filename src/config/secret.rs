@@ -4,7 +4,7 @@ use std::env;
 use std::fmt;
 use std::fs::Metadata;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -211,9 +211,10 @@ pub(super) fn chmod(path: &Path) -> String {
     format!("chmod 600 -- '{}'", shown.replace('\'', r"'\''"))
 }
 
-/// Whether anybody but the owner has access.
+/// Whether anybody but the owner has access. Of a file of root's its group may read: root says who is in it.
 pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
-    metadata.permissions().mode() & 0o077 != 0
+    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
+    metadata.permissions().mode() & others != 0
 }
 
 fn wrong(doing: impl Into<String>) -> Error {

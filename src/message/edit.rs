@@ -55,6 +55,25 @@ impl Message {
         Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
     }
 
+    /// The message with other values for those fields for which `value` gives one, by the name and the raw value. The rest
+    /// stays byte for byte.
+    pub fn with_values(&self, value: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Self {
+        let old = self.head();
+        let mut new = Vec::with_capacity(old.len());
+        let mut done = 0;
+        for span in headers::spans(old, usize::MAX, &mut Vec::new()) {
+            let name = std::str::from_utf8(&old[span.name.clone()]).unwrap_or_default();
+            if let Some(value) = value(name, &old[span.raw.clone()]) {
+                new.extend_from_slice(&old[done..span.raw.start]);
+                new.extend(value);
+                done = span.raw.end;
+            }
+        }
+        new.extend_from_slice(&old[done..]);
+        let rest = &self.bytes.beginning()[old.len()..];
+        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
+    }
+
     /// What stands before the body: the header block and the empty line that ends it.
     pub fn before_body(&self) -> &[u8] {
         let beginning = self.bytes.beginning();

@@ -22,13 +22,16 @@ mod params;
 mod part;
 mod route;
 mod sender;
+mod submitted;
 mod text;
 mod transfer;
 mod utf7;
 mod violations;
 mod words;
 
-pub use address::{Address, List as AddressList, Recipient, Unreadable, is_user_name, parse as parse_addresses};
+pub use address::{
+    Address, List as AddressList, Recipient, Unreadable, complete_addresses, is_user_name, parse as parse_addresses,
+};
 pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
 pub use date::parse_date;
@@ -48,6 +51,7 @@ pub use params::MAX_PARAMETERS;
 pub use part::Part;
 pub use route::MAX_THREAD_IDS;
 pub use sender::unwrapped;
+pub use submitted::{submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 

@@ -2,6 +2,7 @@
 
 use crate::config::{Account, Config, Limits, Relay, RelayKind};
 use crate::decision::{EnvelopeFrom, Telling, Way};
+use crate::message::Address;
 
 /// The relays of a config, and who writes through them.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +80,25 @@ impl Relays {
     pub(super) fn relay_named<'n>(&'n self, telling: &'n Telling, account: &str) -> Option<&'n str> {
         let of_account = self.relays_of.iter().find(|(name, _)| name == account).map(|(_, relay)| relay.as_str());
         telling.relay.as_deref().or(of_account)
+    }
+
+    /// The relay of that name, or that of the account of that name.
+    pub(super) fn relay_or_that_of_account(&self, name: &str) -> Option<&Relay> {
+        let of_account = || self.relays_of.iter().find(|(account, _)| account == name).map(|(_, relay)| relay.as_str());
+        self.relay(Some(name)).or_else(|| self.relay(Some(of_account()?)))
+    }
+
+    /// Whether nothing can leave.
+    pub(super) fn has_none(&self) -> bool {
+        self.relays.is_empty()
+    }
+
+    /// Whether an address is the user's, with or without a detail.
+    pub(super) fn is_own(&self, address: &str) -> bool {
+        let address = Address { name: None, address: address.to_owned() };
+        let plain = format!("{}@{}", address.user(&self.delimiters), address.domain());
+        let whole = address.canonical();
+        self.own.iter().any(|own| own.eq_ignore_ascii_case(&whole) || own.eq_ignore_ascii_case(&plain))
     }
 
     /// The relay by which a sender of one's own is sent: the one whose address it is, else the default.

@@ -61,6 +61,7 @@ mod smtp_sink;
 mod stage;
 mod state;
 mod storm;
+mod submission;
 mod takeover;
 mod tls;
 mod two_away;

@@ -435,7 +435,8 @@ fn a_body_alone_is_taken() {
 #[test]
 fn without_an_address_of_ones_own_nothing_is_sent_from_nobody() {
     let user = User::without_relay("  - {name: none, do: keep}");
-    user.sandbox.config("maildir: ~/Mail\nstate: ~/state\n");
+    let relay = "relays: {default: {smtp: {host: 127.0.0.1, port: 1, tls: none}}}";
+    user.sandbox.config(&format!("maildir: ~/Mail\nstate: ~/state\n{relay}\n"));
     for to in ["a@x.example", "root"] {
         let output = user.sandbox.run_with_stdin(&["--allow-root", "sendmail", to], "Subject: x\n\nx\n");
         assert!(output.code == 64 && output.stderr.contains("add `me:` to the config"), "{output}");
@@ -468,6 +469,8 @@ fn sending_r_7_a_relay_that_is_this_program_is_refused_and_a_loop_through_a_scri
 fn links_named_sendmail_and_mailq_are_those_programs() {
     let server = SmtpServer::start(SmtpOptions::default());
     let user = User::without_relay("  - {name: none, do: keep}");
+    let later = user.sandbox.script("later", "#!/bin/sh\nexit 75\n");
+    user.config(&format!("relays: {{default: {{sendmail: [{}]}}}}\n", later.display()));
     let run = |name: &str, arguments: &[&str], message: &str| {
         let link = user.sandbox.home().join(name);
         std::os::unix::fs::symlink(PROGRAM, &link).ok();

@@ -931,7 +931,8 @@ fn what_sendmail_refuses_does_not_wait_in_the_outbox() {
     let Some(injector) = injector() else { return };
     for nth in 1.. {
         let sandbox = Sandbox::in_memory(env!("CARGO_BIN_EXE_mailsluice"));
-        sandbox.config("maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\n");
+        let relay = "relays: {default: {smtp: {host: 127.0.0.1, port: 1, tls: none}}}";
+        sandbox.config(&format!("maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\n{relay}\n"));
         let fault = Fault { calls: "fsync,fdatasync".to_owned(), nth, what: "err:EIO".to_owned() };
         let log = sandbox.home().join("hit");
         let plain = sandbox.command(&["--allow-root", "sendmail", "you@far.example"]);

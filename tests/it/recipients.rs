@@ -6,23 +6,23 @@ use crate::support::sandbox::Output;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer, Taken};
 
 /// One user, and the server that his mail goes to.
-struct Seat {
-    user: User,
-    server: SmtpServer,
+pub struct Seat {
+    pub user: User,
+    pub server: SmtpServer,
 }
 
 impl Seat {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let server = SmtpServer::start(SmtpOptions::default());
         Self { user: User::with_relay("  - {name: none, do: keep}", &server), server }
     }
 
-    fn run(&self, options: &[&str], message: &str) -> Output {
+    pub fn run(&self, options: &[&str], message: &str) -> Output {
         self.user.sandbox.run_with_stdin(&[&["--allow-root", "sendmail"], options].concat(), message)
     }
 
     /// What the server got for it.
-    fn sent(&self, options: &[&str], message: &str) -> Vec<Taken> {
+    pub fn sent(&self, options: &[&str], message: &str) -> Vec<Taken> {
         let before = self.server.count();
         let output = self.run(options, message);
         assert_eq!(output.code, 0, "{message}: {output}");
@@ -37,7 +37,7 @@ impl Seat {
         taken.remove(0).to
     }
 
-    fn is_refused(&self, options: &[&str], message: &str, code: i32, says: &str) {
+    pub fn is_refused(&self, options: &[&str], message: &str, code: i32, says: &str) {
         let output = self.run(options, message);
         assert_eq!(output.code, code, "{options:?} {message}: {output}");
         assert!(output.stderr.contains(says), "{options:?} {message}: {says}: {output}");

@@ -108,6 +108,34 @@ impl List {
     }
 }
 
+/// A raw field value with a domain for each name that has none: `complete` gives the address of a name. `None` where nothing
+/// has to be completed, or not everything can be read. A name that stands alone and is somebody else's address goes before it:
+/// `root <me@example.org>`.
+pub fn complete_addresses(raw: &[u8], complete: &dyn Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(raw).ok()?;
+    let list = List::read(text);
+    list.clone().recipients(&|name| complete(name).is_some_and(|address| !is_name_of(name, &address))).ok()?;
+    let mut completed = String::with_capacity(text.len());
+    let mut done = 0;
+    for member in &list.0 {
+        let Some(place) = &member.bare_at else { continue };
+        let name = &text[place.clone()];
+        let Some(address) = complete(name) else { continue };
+        completed.push_str(&text[done..place.start]);
+        match &member.what {
+            What::Bare(_) if !is_name_of(name, &address) => completed.extend([name, " <", &address, ">"]),
+            _ => completed.push_str(&address),
+        }
+        done = place.end;
+    }
+    completed.push_str(&text[done..]);
+    (done > 0).then(|| completed.into_bytes())
+}
+
+fn is_name_of(name: &str, address: &str) -> bool {
+    address.rsplit_once('@').is_some_and(|(local, _)| local == name)
+}
+
 /// A member that no name goes on with.
 fn settle(member: Member, found: &mut Vec<Recipient>, bad: &mut Vec<Unreadable>) {
     match member.what {

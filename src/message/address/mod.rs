@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use super::words;
 
-pub use list::{List, Recipient, Unreadable};
+pub use list::{List, Recipient, Unreadable, complete_addresses};
 
 /// The most addresses taken from one field.
 const MAX_ADDRESSES: usize = 1_000;
@@ -152,6 +152,33 @@ mod tests {
         assert_eq!(both("ann@b+c", "+"), ("ann".into(), None));
         assert_eq!(both("+ann@b", "+"), ("+ann".into(), None));
         assert_eq!(both("ann", ""), ("ann".into(), None));
+    }
+
+    #[test]
+    fn names_without_a_domain_get_one() {
+        let address = |name: &str| match name {
+            "root" => Some("me@home.example".to_owned()),
+            "nobody" => None,
+            other => Some(format!("{other}@home.example")),
+        };
+        for (raw, completed) in [
+            (" root\n", Some(" root <me@home.example>\n")),
+            (" ann\n", Some(" ann@home.example\n")),
+            (" Ann <ann>, b@c.example\n", Some(" Ann <ann@home.example>, b@c.example\n")),
+            (" root (Cron Daemon)\n", Some(" me@home.example (Cron Daemon)\n")),
+            (
+                " \"Root, here\" <root>,\n ann,\n\troot\n",
+                Some(" \"Root, here\" <me@home.example>,\n ann@home.example,\n\troot <me@home.example>\n"),
+            ),
+            (" friends: ann, bob@c.example;\n", Some(" friends: ann@home.example, bob@c.example;\n")),
+            (" a@b.example\n", None),
+            (" nobody\n", None),
+            (" Doe, Jane <jane@x.example>\n", None),
+            (" undisclosed-recipients:;\n", None),
+        ] {
+            let found = complete_addresses(raw.as_bytes(), &address).map(|value| String::from_utf8(value).unwrap());
+            assert_eq!(found.as_deref(), completed, "{raw:?}");
+        }
     }
 
     #[test]

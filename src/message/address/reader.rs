@@ -1,5 +1,7 @@
 //! A list of addresses, member by member (RFC 5322 3.4 and 4.4).
 
+use std::ops::Range;
+
 use super::lexer::{Kind, Lexer, Token, content};
 use super::{Address, spec};
 
@@ -14,6 +16,8 @@ pub(super) struct Member {
     pub(super) ends_at_comma: bool,
     /// As it was written, shortened.
     pub(super) text: String,
+    /// Where its name without a domain stands, if it has no more.
+    pub(super) bare_at: Option<Range<usize>>,
 }
 
 /// What a member is.
@@ -131,7 +135,8 @@ impl<'t> Reader<'t> {
         if let (Some(what), Some(first), Some(last)) = (what, self.tokens.first(), self.tokens.last()) {
             let text = &self.text[first.at..last.end()];
             let text = text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned();
-            self.found.push(Member { what, ends_at_comma, text });
+            let bare_at = bare_at(&what, &self.tokens);
+            self.found.push(Member { what, ends_at_comma, text, bare_at });
         } else if !ends_at_comma {
             self.part();
         }
@@ -158,6 +163,20 @@ impl<'t> Reader<'t> {
             None => words(tokens),
         })
     }
+}
+
+/// Where the name of a member stands that has no domain.
+fn bare_at(what: &What, tokens: &[Token<'_>]) -> Option<Range<usize>> {
+    let has_domain = match what {
+        What::Bare(_) => false,
+        What::Mailbox(address, _) => address.has_domain(),
+        What::Words(_) | What::Torn(_) => true,
+    };
+    let begin = tokens.iter().position(|token| token.is(b'<')).map_or(0, |open| open + 1);
+    let end = tokens.iter().position(|token| token.is(b'>')).unwrap_or(tokens.len());
+    let mut name = tokens.get(begin..end)?.iter().filter(|token| token.kind != Kind::Comment);
+    let first = name.next().filter(|_| !has_domain)?;
+    Some(first.at..name.next_back().unwrap_or(first).end())
 }
 
 fn torn(what: What) -> What {

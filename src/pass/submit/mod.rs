@@ -1,20 +1,26 @@
 //! Submit: a message of the user's own goes into the outbox, durably, for `mailsluice sendmail`.
 
+mod complete;
+mod recipients;
+mod resent;
+mod sender;
+
 use std::sync::Arc;
 
-use jiff::tz::TimeZone;
-
-use super::commit::Committer;
-use super::plan::Decided;
-use super::recipients::{recipients, sender, wrong};
-use super::{Cause, Decide, Notice, Relays, World};
+use self::complete::completed;
+use self::recipients::{recipients, wrong};
+use self::sender::Sender;
 use crate::clean;
+use crate::config::Relay;
 use crate::config::mailbox::is_address;
 use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::message::{Address, Edit, Envelope, Flags, Key, Message, Origin, Recipient, SUBMITTED};
+use crate::message::{Envelope, Flags, Key, Message, Origin, SUBMITTED};
+use crate::pass::commit::Committer;
+use crate::pass::plan::Decided;
+use crate::pass::{Cause, Decide, Notice, Relays, World};
 use crate::state::Owned;
 
 /// So many recipients one transaction has; the others of a message have their own.
@@ -29,6 +35,10 @@ pub struct Outgoing {
     pub from_header: bool,
     /// The envelope sender, if it was given; empty for the null one.
     pub sender: Option<String>,
+    /// Whether it is the one in From, whoever that is.
+    pub sender_from_header: bool,
+    /// The relay or account that was named.
+    pub relay: Option<String>,
     /// The display name for a message without From.
     pub name: Option<String>,
     /// The recipients that were named.
@@ -44,28 +54,19 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
     if to.is_empty() {
         return Err(wrong("there is no recipient: name one, or use -t and write To into the message".to_owned()));
     }
-    let from = outgoing.message.addresses("From").next();
-    let has_from = from.is_some_and(|from| is_address(&from.address));
-    let from = from.map(|from| from.address.clone());
-    let sender = match outgoing.sender.as_deref().map(str::trim) {
-        Some("<>" | "") => Some(String::new()),
-        // `cron` and its like call themselves by a login name.
-        Some(given) => match sender(given)? {
-            Recipient::Address(address) | Recipient::Bare(address) => Some(address),
-        },
-        None => from,
-    };
-    let relay = relays.relay_of_sender(sender.as_deref().unwrap_or_default());
+    let (sender, relay) = sender_and_relay(outgoing, relays)?;
+    let relay = Some(relay);
     let own = relays.from(relay, "").unwrap_or_default().to_owned();
+    let has_from = outgoing.message.addresses("From").any(|from| is_address(&from.address));
     if own.is_empty() && !has_from {
         let text = "there is no From, and no address of your own is known; add `me:` to the config";
         return Err(wrong(text.to_owned()));
     }
-    let message = completed(outgoing, &own, world);
-    let envelope_from = match sender.as_deref() {
-        Some("") => EnvelopeFrom::Null,
-        Some(sender) if is_address(sender) => EnvelopeFrom::Address(sender.to_owned()),
-        _ => EnvelopeFrom::Own,
+    let message = completed(outgoing, &own, relays, world);
+    let envelope_from = match sender {
+        Sender::Null => EnvelopeFrom::Null,
+        Sender::Address(sender) => EnvelopeFrom::Address(sender),
+        Sender::Own => EnvelopeFrom::Own,
     };
     let telling = |to: &[String]| {
         let (to, envelope_from) = (to.to_vec(), envelope_from.clone());
@@ -73,6 +74,29 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
         Action::Tell(Telling { version: 0, relay: relay.map(|relay| relay.name.clone()), way })
     };
     record(world, message, to.chunks(MOST_RECIPIENTS).map(telling).collect())
+}
+
+/// Whether recipients can be written to, as far as that is known here: they, and the name of the relay.
+pub fn verify(relays: &Relays, outgoing: &Outgoing) -> Result<(Vec<String>, String)> {
+    let (_, relay) = sender_and_relay(outgoing, relays)?;
+    Ok((recipients(outgoing, relays)?, relay.name.clone()))
+}
+
+/// From whom it leaves, and by which relay.
+fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Sender, &'r Relay)> {
+    let sender = sender::sender(outgoing, relays)?;
+    let named = if let Sender::Address(sender) = &sender { sender } else { "" };
+    let relay = match &outgoing.relay {
+        Some(name) => relays.relay_or_that_of_account(name),
+        None => relays.relay_of_sender(named),
+    };
+    let problem = match &outgoing.relay {
+        Some(name) => format!("sendmail: there is no relay `{}`, nor an account with one", clean::short(name, 60)),
+        None if relays.has_none() => "sendmail: there is no relay by which mail could leave".to_owned(),
+        None => "sendmail: no relay is the default one".to_owned(),
+    };
+    let help = "`relays:` in the config has them, and `default:` there is taken where none is named";
+    relay.map(|relay| (sender, relay)).ok_or_else(|| Error::permanent(Kind::Config, problem).helped_by(help))
 }
 
 /// What says beside a message in the inbox that it was not sent, to whoever does not read what its program says.
@@ -106,34 +130,4 @@ fn record(world: &World, message: Message, actions: Vec<Action>) -> Result<i64> 
     }
     let first = published.ids().next();
     first.ok_or_else(|| Error::transient(Kind::State, "putting the message into the outbox"))
-}
-
-/// Bcc goes, and what RFC 5322 3.6 demands comes.
-fn completed(outgoing: &Outgoing, own: &str, world: &World) -> Message {
-    let message = &outgoing.message;
-    let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
-    let mut edits = vec![
-        Edit::Delete { name: "Bcc".to_owned(), value_contains: None },
-        Edit::Delete { name: "Resent-Bcc".to_owned(), value_contains: None },
-        Edit::Delete { name: "Return-Path".to_owned(), value_contains: None },
-    ];
-    let now = world.now();
-    // Cron writes `From: root (Cron Daemon)`, which no server takes.
-    if !message.addresses("From").any(Address::has_domain) {
-        let from = match outgoing.name.as_deref().or(message.first("From")) {
-            Some(name) => format!("\"{}\" <{own}>", name.replace(['"', '\\'], "")),
-            None => own.to_owned(),
-        };
-        edits.push(Edit::Delete { name: "From".to_owned(), value_contains: None });
-        edits.push(add("From", from));
-    }
-    if message.first("Date").is_none() {
-        let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(TimeZone::system())).unwrap_or_default();
-        edits.push(add("Date", date));
-    }
-    if message.first("Message-ID").is_none() {
-        let host = own.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-        edits.push(add("Message-ID", format!("<{}.{}@{host}>", now.as_nanosecond(), std::process::id())));
-    }
-    message.edited(&edits)
 }

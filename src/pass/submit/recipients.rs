@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 
-use super::{Outgoing, Relays};
+use super::{Outgoing, resent};
 use crate::clean;
 use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Address, AddressList, MAX_HEADER, Recipient, Unreadable, Violation};
-use crate::ourselves::is_login;
+use crate::message::{Address, AddressList, Field, MAX_HEADER, Message, Recipient, Unreadable, Violation};
+use crate::pass::Relays;
+use crate::user::is_login;
 
 /// So many parts that cannot be read are named.
 const MOST_NAMED: usize = 3;
 
 /// Each one once, in order. A list that cannot be read whole is refused whole: whoever is left out would never know.
 pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<String>> {
-    let names = Names { own: relays.own().first().map(String::as_str), domain: relays.domain() };
+    let names = Names::of(relays);
     let mut to = Vec::new();
     for given in &outgoing.recipients {
         to.push(one(given).and_then(|one| names.address(one)).map_err(|Flaw(text)| wrong(text))?);
@@ -30,15 +31,10 @@ pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<Str
 /// What is wrong with a recipient, in words.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Flaw(String);
-
-/// The envelope sender that was named, one address or a name without a domain.
-pub(super) fn sender(given: &str) -> Result<Recipient> {
-    one(given).map_err(|flaw| wrong(format!("the sender {flaw}")))
-}
+pub(super) struct Flaw(String);
 
 /// An argument is one recipient: two of them in one would be read by everybody as he likes.
-fn one(given: &str) -> Result<Recipient, Flaw> {
+pub(super) fn one(given: &str) -> Result<Recipient, Flaw> {
     let mut found = AddressList::read(given).recipients(&is_login).map_err(|bad| named(&bad))?;
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
@@ -55,16 +51,24 @@ fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
             "its header has over {most} KiB, or over a thousand fields; name the recipients"
         )));
     }
-    let has_resent = message.first("Resent-To").is_some();
-    let fields: &[&str] = if has_resent { &["Resent-To", "Resent-Cc", "Resent-Bcc"] } else { &["To", "Cc", "Bcc"] };
     let mut to = Vec::new();
-    for field in fields.iter().flat_map(|name| message.all(name)) {
+    for field in naming_recipients(message) {
         let in_field = |flaw: Flaw| unreadable(format!("nothing is sent: in {}, {flaw}", field.name()));
         for one in field.address_list().recipients(&is_login).map_err(|bad| in_field(named(&bad)))? {
             to.push(names.address(one).map_err(in_field)?);
         }
     }
     Ok(to)
+}
+
+/// Of resent mail those of the newest resending, and nobody whom the message went to before (RFC 5322 3.6.6).
+fn naming_recipients(message: &Message) -> Vec<&Field> {
+    let resent = resent::newest(message);
+    let of = |names: &'static [&str]| move |field: &&Field| names.iter().any(|name| field.is_named(name));
+    match resent.is_empty() {
+        true => message.fields().iter().filter(of(&["To", "Cc", "Bcc"])).collect(),
+        false => resent.into_iter().filter(of(&["Resent-To", "Resent-Cc", "Resent-Bcc"])).collect(),
+    }
 }
 
 fn named(bad: &[Unreadable]) -> Flaw {
@@ -76,12 +80,21 @@ fn named(bad: &[Unreadable]) -> Flaw {
 }
 
 /// What names without a domain stand for.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     own: Option<&'a str>,
     domain: Option<&'a str>,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    pub(super) fn of(relays: &'a Relays) -> Self {
+        Self { own: relays.own().first().map(String::as_str), domain: relays.domain() }
+    }
+
+    /// The address that a name stands for in a field, if one is known.
+    pub(super) fn for_field(&self, name: &str) -> Option<String> {
+        self.address(Recipient::Bare(name.to_owned())).ok()
+    }
+
     /// An address that can be written into an envelope, or what is wrong with it. Cron writes to login names: all mail of this
     /// machine is the user's. Other names are those of people in the domain that he writes from.
     fn address(&self, recipient: Recipient) -> Result<String, Flaw> {

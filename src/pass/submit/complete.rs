@@ -1,0 +1,71 @@
+//! A message of the user's own as it leaves: with the fields that RFC 5322 3.6 demands, a domain for every address (RFC 6409
+//! 8.6), and without Bcc.
+
+use jiff::tz::TimeZone;
+
+use super::Outgoing;
+use super::recipients::Names;
+use super::sender::is_of_this_machine;
+use crate::message::{Address, Edit, Message, complete_addresses};
+use crate::pass::{Relays, World};
+
+/// Fields with addresses that programs of this machine write without a domain. From is looked at by itself.
+const WITH_ADDRESSES: [&str; 10] = [
+    "To",
+    "Cc",
+    "Reply-To",
+    "Sender",
+    "Resent-From",
+    "Resent-Sender",
+    "Resent-Reply-To",
+    "Resent-To",
+    "Resent-Cc",
+    "Disposition-Notification-To",
+];
+
+/// What nobody but the sender is to see, and what a server writes at delivery.
+const NOT_SENT: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
+
+/// `own`: the address that it is written from, empty where none is known.
+pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: &World) -> Message {
+    let names = Names::of(relays);
+    let message = outgoing.message.with_values(|name, value| {
+        let is_one = WITH_ADDRESSES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        complete_addresses(value, &|local| names.for_field(local)).filter(|_| is_one)
+    });
+    let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
+    let mut edits: Vec<Edit> = NOT_SENT.map(|name| Edit::Delete { name: name.to_owned(), value_contains: None }).into();
+    if !own.is_empty() && !message.addresses("From").any(|from| is_from_outside(from, relays)) {
+        edits.push(Edit::Delete { name: "From".to_owned(), value_contains: None });
+        edits.push(add("From", written_from(outgoing, own)));
+    }
+    let now = world.now();
+    if message.first("Date").is_none() {
+        let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(TimeZone::system())).unwrap_or_default();
+        edits.push(add("Date", date));
+    }
+    if message.first("Message-ID").is_none() {
+        let host = own.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+        edits.push(add("Message-ID", format!("<{}.{}@{host}>", now.as_nanosecond(), std::process::id())));
+    }
+    message.edited(&edits)
+}
+
+/// Cron writes `From: root (Cron Daemon)`, and `mail` an address at this machine: no server takes either.
+fn is_from_outside(from: &Address, relays: &Relays) -> bool {
+    from.has_domain() && (relays.is_own(&from.address) || !is_of_this_machine(&from.address))
+}
+
+/// The own address under the name that was given, or that the field had.
+fn written_from(outgoing: &Outgoing, own: &str) -> String {
+    let of_field = || {
+        let field = outgoing.message.all("From").next()?;
+        let named = field.addresses().first().map(|from| from.name.clone().unwrap_or_else(|| from.address.clone()));
+        named.or_else(|| Some(field.value().to_owned()))
+    };
+    let name = outgoing.name.clone().or_else(of_field).filter(|name| !name.trim().is_empty());
+    match name {
+        Some(name) => format!("\"{}\" <{own}>", name.replace(['"', '\\'], "")),
+        None => own.to_owned(),
+    }
+}

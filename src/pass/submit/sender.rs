@@ -1,0 +1,84 @@
+//! From whom a message of the user's own leaves.
+
+use std::fs;
+
+use super::Outgoing;
+use super::recipients::{one, wrong};
+use super::resent;
+use crate::config::mailbox::is_address;
+use crate::error::Result;
+use crate::message::{Address, Field, Message, Recipient};
+use crate::pass::Relays;
+
+/// The envelope sender, by which the relay is chosen too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// `<>`.
+    Null,
+    /// That address.
+    Address(String),
+    /// Whatever is one's own at the relay.
+    Own,
+}
+
+/// The one that was named, or of those whom the message names as its sender the first that is one's own: a relay takes no
+/// other, and reports go to whoever sent it.
+pub(super) fn sender(outgoing: &Outgoing, relays: &Relays) -> Result<Sender> {
+    match outgoing.sender.as_deref().map(str::trim) {
+        Some("<>" | "") => Ok(Sender::Null),
+        Some(given) => named(given, relays),
+        None if outgoing.sender_from_header => Ok(first_of(&outgoing.message)),
+        None => Ok(of_message(&outgoing.message, relays)),
+    }
+}
+
+/// `-f`. `cron` and its like call themselves by a login name, and `mail` by one at this machine.
+fn named(given: &str, relays: &Relays) -> Result<Sender> {
+    let given = one(given).map_err(|flaw| wrong(format!("the sender {flaw}")))?;
+    Ok(match given {
+        Recipient::Address(address) if relays.is_own(&address) || !is_of_this_machine(&address) => {
+            Sender::Address(address)
+        }
+        Recipient::Address(_) | Recipient::Bare(_) => Sender::Own,
+    })
+}
+
+/// That of the message, whoever it is.
+fn first_of(message: &Message) -> Sender {
+    let found = candidates(message).into_iter().flat_map(Field::addresses).find(|found| is_address(&found.address));
+    found.map_or(Sender::Own, |found| Sender::Address(found.address.clone()))
+}
+
+fn of_message(message: &Message, relays: &Relays) -> Sender {
+    if relays.own().is_empty() {
+        // Nothing is known of the user but what he writes.
+        return first_of(message);
+    }
+    let mut candidates = candidates(message).into_iter().flat_map(Field::addresses);
+    let is_own = |address: &&Address| is_address(&address.address) && relays.is_own(&address.address);
+    candidates.find(is_own).map_or(Sender::Own, |address| Sender::Address(address.address.clone()))
+}
+
+/// The fields that name who sends it (RFC 5322 3.6.2, 3.6.6).
+fn candidates(message: &Message) -> Vec<&Field> {
+    let resent = resent::newest(message);
+    let named = |name| resent.iter().copied().filter(move |field| field.is_named(name));
+    match resent.is_empty() {
+        true => message.all("From").chain(message.all("Sender")).collect(),
+        false => named("Resent-Sender").chain(named("Resent-From")).collect(),
+    }
+}
+
+/// The name under which this machine sends mail, where somebody wrote it down.
+const MAIL_NAME: &str = "/etc/mailname";
+
+/// Whether an address is one at this machine, which nobody outside can answer.
+pub(super) fn is_of_this_machine(address: &str) -> bool {
+    let Some((_, domain)) = address.rsplit_once('@') else { return true };
+    let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(domain);
+    let is_local = !domain.contains('.') && !domain.starts_with('[')
+        || [".localdomain", ".local", ".localhost"].iter().any(|end| domain.to_lowercase().ends_with(end));
+    is_local
+        || is(&rustix::system::uname().nodename().to_string_lossy())
+        || fs::read_to_string(MAIL_NAME).is_ok_and(|name| is(name.trim()))
+}

@@ -1,0 +1,40 @@
+//! Whoever runs this, and who else has a login here, as the password database of the machine knows them.
+
+use std::env;
+use std::fs::metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use nix::unistd::{Uid, User, geteuid};
+
+/// The home folder: `$HOME`, or that of the password database where the variable says nothing or names the home of another
+/// user. Debian's cron runs `sendmail` as the user with the `HOME` of root, systemd's services often have none.
+pub(crate) fn home() -> Option<PathBuf> {
+    let named = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    match named {
+        Some(home) if geteuid().is_root() || !is_of_another(&home) => Some(home),
+        named => of_database().or(named),
+    }
+}
+
+/// Whether a folder cannot be looked into, or is the home of its owner, who is somebody else.
+fn is_of_another(home: &PathBuf) -> bool {
+    let Ok(folder) = metadata(home) else { return true };
+    let owner = Uid::from_raw(folder.uid());
+    let is_home_of_owner = || User::from_uid(owner).ok().flatten().is_some_and(|owner| owner.dir == *home);
+    owner != geteuid() && is_home_of_owner()
+}
+
+/// The home that the password database has for this user, if it is there.
+fn of_database() -> Option<PathBuf> {
+    let user = User::from_uid(geteuid()).ok().flatten()?;
+    Some(user.dir).filter(|home| home.is_absolute() && home.is_dir())
+}
+
+/// Whether a name is a login of this machine: `root`, whoever runs this, or one of the password database.
+pub(crate) fn is_login(name: &str) -> bool {
+    let is_ours = |variable: &str| env::var(variable).is_ok_and(|ours| ours == name);
+    // A name with a NUL is nobody's.
+    let is_user = || !name.contains('\0') && User::from_name(name).is_ok_and(|user| user.is_some());
+    name.eq_ignore_ascii_case("root") || is_ours("LOGNAME") || is_ours("USER") || is_user()
+}
