@@ -12,7 +12,7 @@ use crate::decision::Version;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Message};
 use crate::safeguard::Safeguard;
-use crate::state::{Disk, Entry, MboxTarget, Original, Owned, Staged, Synced, Target, sync_dirs};
+use crate::state::{Disk, Entry, MboxTarget, Original, Owned, Staged, Synced, Target, has_come, incoming, sync_dirs};
 
 /// A decided message on its way to the disk.
 #[derive(Debug)]
@@ -197,6 +197,16 @@ impl Stager<'_> {
     }
 
     fn write_new(self, path: &Path, plan: &Plan, version: Version) -> io::Result<()> {
+        if !plan.entry.in_spool().any(|spooled| spooled == path) {
+            return self.write_at(path, plan, version);
+        }
+        // What is cut off here must not look like a message to whoever finds it without its record.
+        let on_its_way = incoming(path);
+        let written = self.write_at(&on_its_way, plan, version).and_then(|()| has_come(self.disk, path));
+        written.inspect_err(|_| _ = self.disk.remove(&on_its_way))
+    }
+
+    fn write_at(self, path: &Path, plan: &Plan, version: Version) -> io::Result<()> {
         let message = plan.version(version)?;
         // Opened before anything in the way is removed, which may be this very file.
         let source = message.bytes().reader(|path| self.disk.open(path))?;

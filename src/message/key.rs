@@ -129,9 +129,11 @@ impl DeliveryName {
         is_ours.then(|| (Self(unique.to_owned()), tag))
     }
 
-    /// The name inside a file name of the spool, `NAME` or `NAME.v2` with the stamp of who staged it, and the tag of its account.
+    /// The name inside a file name of the spool, `NAME` or `NAME.v2` with the stamp of who staged it, whole or on its way, and
+    /// the tag of its account.
     pub fn of_spooled(path: &Path) -> Option<(Self, String)> {
-        let file = format!("0.{}", path.file_name()?.to_str()?);
+        let name = path.file_name()?.to_str()?;
+        let file = format!("0.{}", name.strip_prefix(INCOMING).unwrap_or(name));
         Self::of_anybody(&file).map(|(name, tag)| (name, tag.to_owned()))
     }
 
@@ -146,6 +148,8 @@ impl DeliveryName {
     }
 }
 
+/// Begins the name of a file of the spool until its last byte is durable: nobody takes it for a message.
+pub const INCOMING: &str = "incoming.";
 /// Begins the ending of the name of a file that `refilter` or `undo` moved.
 pub const MOVED: &str = ",R=";
 /// Begins the part of a file name that says which edited version of the message it is.

@@ -41,8 +41,8 @@ pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{
-    DELIVERED, DeliveryName, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED, STDIN,
-    SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
+    DELIVERED, DeliveryName, INCOMING, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED,
+    STDIN, SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
 };
 pub use kind::{Kind, is_program, is_robot};
 pub use line_ends::{ToLf, to_lf};

@@ -239,7 +239,12 @@ impl Committer {
         self.report.remarks.extend(remarks);
         self.count(&published);
         for notice in std::mem::take(&mut self.refused).notices(&self.account) {
-            self.notify(&notice)?;
+            // The messages are here, and whoever heard of an error would give them again.
+            if let Err(e) = self.notify(&notice) {
+                self.report
+                    .remarks
+                    .push(format!("a notice could not be filed ({e}): {}", clean::line(notice.text.as_bytes())));
+            }
         }
         Ok(Some(published))
     }

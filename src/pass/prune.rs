@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::World;
 use super::leftovers::remove;
 use crate::error::{Error, Kind, Result};
+use crate::message::INCOMING;
 use crate::safeguard::Safeguard;
 use crate::state::sync_dirs;
 
@@ -71,7 +72,7 @@ fn judge_abandoned(world: &World) -> Result<()> {
         if is_folder || age.is_none_or(|age| age <= ABANDONED) || world.store.is_spooled(&path)? {
             continue;
         }
-        let is_worthless = name.starts_with("incoming.") || world.store.was_told(&path)?;
+        let is_worthless = name.starts_with(INCOMING) || world.store.was_told(&path)?;
         match is_worthless || !Safeguard::UnknownSpoolIsKept.is_on() {
             true => remove(world, &path)?,
             false => set_aside(world, &path, &name)?,

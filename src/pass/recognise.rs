@@ -3,8 +3,11 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::choose::reused;
 use super::compare::{Compared, Comparison};
+use super::identity::{Stands, stands};
 use super::{Cause, Notice, World};
 use crate::config::{Account, Protocol};
 use crate::error::Result;
@@ -12,6 +15,9 @@ use crate::message::{DeliveryName, Key, Origin};
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
+
+/// So long after the state was rebuilt files are looked for by the names of messages that show up.
+const SHOWN_LATER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What came of looking. What is known is to be read again after anything but [`Recognised::Not`].
 pub(super) enum Recognised {
@@ -58,7 +64,10 @@ impl Recogniser<'_> {
 
         // The names of files say nothing of numbers that another server gave, or gives since it changed them.
         let is_named = !is_moved && (earlier.is_empty() || store.rebuilt().is_some());
-        let found = is_due && is_named && self.by_name(source, listing).await?;
+        let found = match is_due {
+            true => is_named && self.by_name(source, listing).await?,
+            false => self.by_name_later(source, listing, known).await?,
+        };
         if is_due && !(is_named && listing.is_short && Safeguard::ComparedInFull.is_on()) {
             store.set_recognised(self.owned, &listing.origin, self.world.now())?;
         }
@@ -93,6 +102,42 @@ impl Recogniser<'_> {
         Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text }
     }
 
+    /// What a server did not show when the state was rebuilt shows up later, and its file stands here. Over POP3 nothing tells
+    /// that a listing is too short.
+    async fn by_name_later(&self, source: &mut Source, listing: &Listing, known: &Known) -> Result<bool> {
+        let now = self.world.now();
+        let is_recent = |rebuilt: Timestamp| now.duration_since(rebuilt) <= SHOWN_LATER;
+        if !self.world.store.rebuilt().is_some_and(is_recent) {
+            return Ok(false);
+        }
+        let named = self.named_here(listing, known)?;
+        let mut marks = Vec::new();
+        for listed in source.describe(&named, Details { date: false, head: true }).await? {
+            let (key, here) = (Key::new(&listing.origin, listed.id.clone()), Remembered::unread(Mark::Here, 0, now));
+            if stands(self.world, &key, &here, &listed)? != Stands::Another {
+                marks.push((key, here));
+            }
+        }
+        if !marks.is_empty() {
+            self.world.store.mark(self.owned, &marks)?;
+        }
+        Ok(!marks.is_empty())
+    }
+
+    /// The ids that seem new, and by whose name a file stands here.
+    fn named_here(&self, listing: &Listing, known: &Known) -> Result<Vec<Vec<u8>>> {
+        let mut unknown = listing.ids.iter().filter(|id| known.get(id).is_none()).peekable();
+        if unknown.peek().is_none() {
+            return Ok(Vec::new());
+        }
+        let here = self.world.walk.published(self.world, self.owned.space())?;
+        let is_named = |id: &&Vec<u8>| {
+            let key = Key::new(&listing.origin, id.as_slice());
+            names_of(&key).iter().any(|name| here.contains(name))
+        };
+        Ok(unknown.filter(is_named).cloned().collect())
+    }
+
     /// By the names of files. With a listing that is too short it is done again.
     async fn by_name(&self, source: &mut Source, listing: &Listing) -> Result<bool> {
         let known = self.world.store.known(&listing.origin)?;
@@ -101,18 +146,9 @@ impl Recogniser<'_> {
 
     /// The Maildirs may hold files with names derived from keys that our database does not know: those messages are here.
     fn by_file_name(&self, listing: &Listing, known: &Known) -> Result<bool> {
-        let unknown: Vec<&Vec<u8>> = listing.ids.iter().filter(|id| known.get(id).is_none()).collect();
-        if unknown.is_empty() {
-            return Ok(false);
-        }
-        let here = self.world.walk.published(self.world, self.owned.space())?;
         let now = self.world.now();
-        let marks: Vec<(Key, Remembered)> = unknown
-            .into_iter()
-            .map(|id| Key::new(&listing.origin, id.clone()))
-            .filter(|key| names_of(key).iter().any(|name| here.contains(name)))
-            .map(|key| (key, Remembered::unread(Mark::Here, 0, now)))
-            .collect();
+        let here = |id| (Key::new(&listing.origin, id), Remembered::unread(Mark::Here, 0, now));
+        let marks: Vec<(Key, Remembered)> = self.named_here(listing, known)?.into_iter().map(here).collect();
         if marks.is_empty() {
             return Ok(false);
         }

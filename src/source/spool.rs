@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::decision::Version;
 use crate::error::{Error, Result};
-use crate::message::{Bytes, DeliveryName, Key, MAX_HEADER, ToLf};
-use crate::state::{Disk, DiskFile, Stamp};
+use crate::message::{Bytes, DeliveryName, INCOMING, Key, MAX_HEADER, ToLf};
+use crate::state::{Disk, DiskFile, Stamp, has_come, incoming};
 
 /// The folder of big messages.
 #[derive(Clone)]
@@ -37,30 +37,45 @@ impl Spool {
 
     /// Begins the file of a message whose key is not known before its last byte.
     pub fn begin_incoming(&self) -> Result<SpoolWriter> {
-        self.begin_at(self.folder.join(format!("incoming.{}", std::process::id())))
+        let path = self.folder.join(format!("{INCOMING}{}", std::process::id()));
+        self.begin_at(path.clone(), path)
     }
 
     /// Begins the file of a message; what an interrupted fetch left is replaced.
     pub fn begin(&self, key: &Key) -> Result<SpoolWriter> {
-        self.begin_at(self.path(&DeliveryName::of(key), 0))
+        let path = self.path(&DeliveryName::of(key), 0);
+        self.begin_at(incoming(&path), path)
     }
 
-    fn begin_at(&self, path: PathBuf) -> Result<SpoolWriter> {
-        let create = || match self.disk.create(&path) {
+    fn begin_at(&self, written: PathBuf, path: PathBuf) -> Result<SpoolWriter> {
+        let create = || match self.disk.create(&written) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-                self.disk.remove(&path)?;
-                self.disk.create(&path)
+                self.disk.remove(&written)?;
+                self.disk.create(&written)
             }
             file => file,
         };
-        let file = create().map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
-        Ok(SpoolWriter { file, path, head: Vec::new(), length: 0, to_lf: ToLf::default(), piece: Vec::new() })
+        let file = create().map_err(|e| Error::disk(format!("writing {}", written.display()), e))?;
+        let disk = Arc::clone(&self.disk);
+        Ok(SpoolWriter {
+            disk,
+            file,
+            written,
+            path,
+            head: Vec::new(),
+            length: 0,
+            to_lf: ToLf::default(),
+            piece: Vec::new(),
+        })
     }
 }
 
 /// A big message on its way to the spool; CRLF becomes LF.
 pub struct SpoolWriter {
+    disk: Arc<dyn Disk>,
     file: Box<dyn DiskFile>,
+    /// The name that it has until it is whole.
+    written: PathBuf,
     path: PathBuf,
     head: Vec<u8>,
     length: u64,
@@ -92,8 +107,12 @@ impl SpoolWriter {
         let mut last = Vec::new();
         std::mem::take(&mut self.to_lf).end(&mut last);
         self.write_lf(&last)?;
-        let Self { file, path, head, length, .. } = self;
-        file.finish(None).map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
+        let Self { disk, file, written, path, head, length, .. } = self;
+        let finish = || {
+            file.finish(None)?;
+            if written == path { Ok(()) } else { has_come(&*disk, &path) }
+        };
+        finish().map_err(|e| Error::disk(format!("writing {}", path.display()), e))?;
         Ok(Bytes::Spooled { head, path, length })
     }
 }

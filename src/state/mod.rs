@@ -17,6 +17,7 @@ mod clock;
 mod disk;
 mod facts;
 mod in_use;
+mod incoming;
 mod journal;
 mod lock;
 mod marker;
@@ -45,6 +46,7 @@ pub use disk::{
     Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
 };
 pub use facts::ROOT;
+pub use incoming::{has_come, incoming};
 pub use lock::Lock;
 pub use marker::Marker;
 pub use outbox::Outbox;

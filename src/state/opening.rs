@@ -17,7 +17,7 @@ use super::set_aside::{self, begin_anew};
 use super::slots::Slots;
 use super::sqlite::SqliteStore;
 use super::water::{self, Water};
-use super::{Lock, Places, RealDisk, Registry, accounts, facts, outbox, schema, sync_with_parents};
+use super::{Lock, Places, RealDisk, Registry, accounts, facts, is_possible, outbox, schema, sync_with_parents};
 use crate::error::{DAMAGE, Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
@@ -134,7 +134,7 @@ impl SqliteStore {
         if let Some(identity) = self.fact(facts::IDENTITY)? {
             self.note_beside(&identity);
             if !self.is_behind()? {
-                return Ok(());
+                return self.date_taking_up();
             }
         }
         let _lock = Lock::take(&self.places.state().join("locks"), "(state)", PATIENCE)?;
@@ -192,6 +192,17 @@ impl SqliteStore {
 
     fn last_written(&self) -> Timestamp {
         water::last_written(self.places.state(), self.places.root())
+    }
+
+    /// A machine without a clock begins in 1970: what it took up then has no date before the clock is right, and what came until
+    /// then is told to nobody.
+    fn date_taking_up(&self) -> Result<()> {
+        let taken_up: Option<Timestamp> = self.fact(facts::REBUILT)?.and_then(|at| at.parse().ok());
+        let now = Timestamp::now();
+        match taken_up.is_some_and(|at| !is_possible(at)) && is_possible(now) {
+            true => self.write("dating a state", |tx| facts::set(tx, facts::REBUILT, &now.to_string())),
+            false => Ok(()),
+        }
     }
 
     /// `written`: when the state that is gone was written last. The clock may be behind the one by which it was.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Lock, RealDisk, sync_dirs};
 use crate::error::{Error, Result};
+use crate::message::INCOMING;
 
 /// The folder below the state folder that it goes to.
 pub const SET_ASIDE: &str = "lost";
@@ -37,7 +38,7 @@ pub(super) fn has_messages(state: &Path) -> Result<bool> {
 }
 
 fn is_message(entry: &std::fs::DirEntry) -> std::io::Result<bool> {
-    Ok(entry.file_type()?.is_file() && !entry.file_name().as_encoded_bytes().starts_with(b"incoming."))
+    Ok(entry.file_type()?.is_file() && !entry.file_name().as_encoded_bytes().starts_with(INCOMING.as_bytes()))
 }
 
 /// Moves the files of messages from the spool into [`SET_ASIDE`], durably, but for those that a row still names. What is

@@ -906,6 +906,21 @@ fn by_a_clock_that_went_back_a_lost_state_is_as_young_as_it_was_written() {
     );
 }
 
+/// World, seed 110446: a delivery was given again, and was not looked for, because the state was rebuilt in 1971.
+#[test]
+fn a_state_that_was_rebuilt_without_a_clock_is_dated_when_there_is_one() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    fs::remove_dir_all(client.path("state")).unwrap();
+    let rebuilt = client.open().0.store.rebuilt().unwrap();
+    let db = rusqlite::Connection::open(client.path("state/state.db")).unwrap();
+    let dated = db.execute("UPDATE fact SET value = '1971-02-03T04:05:06Z' WHERE name = 'rebuilt'", []).unwrap();
+    assert_eq!(dated, 1);
+    drop(db);
+    assert!(client.open().0.store.rebuilt().unwrap() >= rebuilt);
+}
+
 // Walks.
 
 #[test]

@@ -9,7 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::outbox::{User, mail};
 use crate::stage::{Account, filled, mailbox, message};
 use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::injector::{Fault, injector};
 use crate::support::maildir::Maildirs;
+use crate::support::sandbox::Sandbox;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const FORWARD: &str = "  - {name: forward, do: {redirect: {to: you@far.example, copy: true}}}";
@@ -247,6 +249,31 @@ fn what_was_filed_out_of_the_spool_is_recognised_when_the_state_is_lost() {
     std::fs::remove_dir_all(sandbox.home().join("state")).unwrap();
     (0..2).for_each(|_| fetch());
     assert_eq!(ours(), 2);
+}
+
+/// World, seed 110635: a process was killed while it wrote a file of the spool, and the state was lost before anybody looked.
+#[test]
+fn half_a_file_of_the_spool_is_no_message_when_the_state_is_lost() {
+    let Some(injector) = injector() else { return };
+    for nth in 1.. {
+        let sandbox = Sandbox::in_memory(env!("CARGO_BIN_EXE_mailsluice"));
+        sandbox.config("maildir: ~/Mail\nstate: ~/state\nrules: [{do: discard}]\n");
+        let spool = sandbox.home().join("state/spool");
+        let (log, calls) = (sandbox.home().join("hit"), "openat,write,fsync".to_owned());
+        let plain = sandbox.command(&["--allow-root", "deliver"]);
+        let fault = Fault { calls, nth, what: "kill".to_owned() };
+        let output = sandbox.run_command(injector.around(&plain, &fault, &spool, &log), mail(1, "hi"));
+        for file in ["state.db", "state.db-wal", "state.db-shm"] {
+            std::fs::remove_file(sandbox.home().join("state").join(file)).ok();
+        }
+        sandbox.run(&["--allow-root", "queue", "run"]);
+        let found = Maildirs::at(sandbox.maildir()).in_folder("Recovered");
+        assert!(found.iter().all(|found| found.bytes == mail(1, "hi").as_bytes()), "{nth}: {output}");
+        if sandbox.read("hit").starts_with("count ") {
+            assert!(nth > 3, "{nth}");
+            break;
+        }
+    }
 }
 
 #[test]

@@ -137,6 +137,22 @@ fn imap_whose_state_was_lost_while_the_listing_is_too_short() {
     assert_each_is_here_once(&client, MESSAGES);
 }
 
+/// World, seed 110284: over POP3 nothing says that a listing is too short, and it was compared once.
+#[test]
+fn pop3_whose_state_was_lost_while_a_message_was_not_listed() {
+    let (mailbox, _) = filled(MESSAGES);
+    let faults = Faults::none();
+    let (_server, client) = pop3(&mailbox, &faults);
+    client.fetch_well();
+    std::fs::remove_dir_all(client.path("state")).unwrap();
+    faults.message(2, MessageFault::Unlisted);
+    client.fetch();
+    mailbox.add("INBOX", message(MESSAGES + 1));
+    client.fetch();
+    faults.clear();
+    assert_each_is_here_once(&client, MESSAGES + 1);
+}
+
 #[test]
 fn pop3_with_one_message() {
     let (mailbox, _) = filled(1);

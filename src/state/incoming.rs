@@ -1,0 +1,25 @@
+//! What is on its way into the spool: until its last byte is durable it has a name that nobody takes for a message.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Disk;
+use crate::message::INCOMING;
+
+/// The name of a spool file while it is written.
+pub fn incoming(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(INCOMING);
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// The file is whole. What an attempt that was never recorded left under its name makes room.
+pub fn has_come(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.rename(&incoming(path), path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(path)?;
+            disk.rename(&incoming(path), path)
+        }
+        renamed => renamed,
+    }
+}
