@@ -211,10 +211,14 @@ pub(super) fn chmod(path: &Path) -> String {
     format!("chmod 600 -- '{}'", shown.replace('\'', r"'\''"))
 }
 
-/// Whether anybody but the owner has access. Of a file of root's its group may read: root says who is in it.
+/// Whether anybody but the owner has access.
 pub(super) fn is_open_to_others(metadata: &Metadata) -> bool {
-    let others = if metadata.uid() == 0 { 0o027 } else { 0o077 };
-    metadata.permissions().mode() & others != 0
+    metadata.permissions().mode() & 0o077 != 0
+}
+
+/// The same for a file with nothing but a secret. Root's may be read by its group: root says who is in it.
+fn is_open_to_strangers(metadata: &Metadata) -> bool {
+    is_open_to_others(metadata) && (metadata.uid() != 0 || metadata.permissions().mode() & 0o027 != 0)
 }
 
 fn wrong(doing: impl Into<String>) -> Error {
@@ -259,7 +263,7 @@ async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretSt
     if !metadata.is_file() {
         return Err(wrong(format!("{from} is not a regular file")));
     }
-    if owner_only && is_open_to_others(&metadata) {
+    if owner_only && is_open_to_strangers(&metadata) {
         return Err(wrong(format!("{from} is open to others: {}", chmod(path))));
     }
     let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
