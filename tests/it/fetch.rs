@@ -107,7 +107,9 @@ fn maildir_plus_plus() {
 
 #[test]
 fn first_new_leaves_out_what_is_there() {
-    let (mailbox, _) = filled(3);
+    let mailbox = mailbox();
+    let before = crate::support::date::now() - 60;
+    (1..=3).for_each(|n| _ = mailbox.add_message("INBOX", Incoming::new(message(n)).arrived(before)));
     let (_imap, by_imap) = serve(&mailbox, &["first: new"]);
     let (_pop3, by_pop3) = serve_pop3(&mailbox, &["first: new"]);
     for client in [&by_imap, &by_pop3] {
@@ -120,6 +122,28 @@ fn first_new_leaves_out_what_is_there() {
     }
     mailbox.set_uidvalidity("INBOX", 99, true);
     assert_eq!(by_imap.fetch_well().new, 0, "what was left out stays out under its new number");
+}
+
+/// It came after the program began and before this folder's turn.
+#[test]
+fn first_new_fetches_what_came_while_the_first_run_went_on() {
+    let mailbox = mailbox();
+    let now = crate::support::date::now();
+    for (number, arrived) in [(1, now - 60), (2, now + 60)] {
+        mailbox.add_message("INBOX", Incoming::new(message(number)).arrived(arrived));
+    }
+    let (_server, client) = serve(&mailbox, &["first: new"]);
+    client.fetch_well();
+    client.mail().assert_holds(&[message(2)]);
+    assert_eq!(client.fetch_well().new, 0);
+}
+
+#[test]
+fn first_new_of_a_clock_that_was_never_right_leaves_out_what_is_there() {
+    let (mailbox, _) = filled(2);
+    let (_server, client) = serve(&mailbox, &["first: new"]);
+    let client = Client { now: || jiff::Timestamp::from_second(10).unwrap(), ..client };
+    assert_eq!(client.fetch_well().new, 0);
 }
 
 #[test]

@@ -757,7 +757,8 @@ fn i_f7_all_uidls_change_and_nothing_comes_again() {
 #[test]
 fn i_f6_a_b29_first_new_leaves_out_nothing_that_came_later() {
     let mailbox = mailbox();
-    mailbox.add("INBOX", message(1));
+    let before = Timestamp::now() - SignedDuration::from_mins(1);
+    mailbox.add_message("INBOX", Incoming::new(message(1)).arrived(before.as_second()));
     let (_server, client) = imap(&mailbox);
     let client = with(client, |account| account.with("first: new").with("folders: all"));
     assert_eq!(client.fetch_well().new, 0);
