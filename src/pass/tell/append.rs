@@ -43,22 +43,36 @@ impl Pass {
         }
         // What was sent elsewhere must not wait for this server.
         self.write_outcomes()?;
-        if !self.appenders.contains_key(&name) {
-            match unless_stopped(&self.stop, Appender::connect(&account)).await {
-                Some(Ok(appender)) => _ = self.appenders.insert(name.clone(), appender),
+        let appender = match self.appenders.remove(&name) {
+            Some(appender) => appender,
+            None => match unless_stopped(&self.stop, Appender::connect(&account)).await {
+                Some(Ok(appender)) => appender,
                 Some(Err(error)) => return self.put_off(row, &name, "", &error),
                 None => return Ok(false),
-            }
-        }
+            },
+        };
         match self.with_message(row)? {
-            Some(item) => self.append_and_note(item, &name, append).await,
-            None => Ok(true),
+            Some(item) => self.append_and_note(item, &name, append, appender).await,
+            None => {
+                self.appenders.insert(name, appender);
+                Ok(true)
+            }
         }
     }
 
-    /// Appends over the connection that is open.
-    async fn append_and_note(&mut self, mut item: Item, name: &str, append: Append) -> Result<bool> {
-        match self.append(name, &mut item, append).await? {
+    /// Appends over an open connection, which is kept for the next row unless it broke.
+    async fn append_and_note(
+        &mut self,
+        mut item: Item,
+        name: &str,
+        append: Append,
+        mut appender: Appender,
+    ) -> Result<bool> {
+        let appended = self.append(&mut appender, &mut item, append).await?;
+        if !matches!(appended, Err(NotAppended::Broken(_) | NotAppended::Unknown(_))) {
+            self.appenders.insert(name.to_owned(), appender);
+        }
+        match appended {
             Ok(Appended::Now(words)) => self.note(item, Verdict::Sent(words))?,
             Ok(Appended::Before) => {
                 self.note(item, Verdict::Sent("it had come before the connection broke".to_owned()))?
@@ -68,12 +82,8 @@ impl Pass {
                 let verdict = if error.is_transient() { Verdict::Later(error) } else { Verdict::Never(error) };
                 self.note(item, verdict)?
             }
-            Err(NotAppended::Broken(error)) => {
-                self.appenders.remove(name);
-                return self.put_off(item.row, name, "", &error);
-            }
+            Err(NotAppended::Broken(error)) => return self.put_off(item.row, name, "", &error),
             Err(NotAppended::Unknown(error)) => {
-                self.appenders.remove(name);
                 let cause = clean::line(error.to_string().as_bytes());
                 return self.conclude(item.row, Some(item.original), Came::Unknown(cause));
             }
@@ -89,11 +99,10 @@ impl Pass {
     /// Looks whether it has come before, if an attempt was made; else appends it.
     async fn append(
         &mut self,
-        name: &str,
+        appender: &mut Appender,
         item: &mut Item,
         append: Append,
     ) -> Result<std::result::Result<Appended, NotAppended>> {
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         if let Some((generation, next)) = append.noted {
             match appender.has_come(&append.folder, Mark { generation, next }, &item.original).await {
                 Ok(true) => return Ok(Ok(Appended::Before)),
@@ -101,9 +110,9 @@ impl Pass {
                 Err(error) => return Ok(Err(NotAppended::Broken(error))),
             }
         }
-        match self.attempt(name, item, append.clone(), false).await? {
+        match self.attempt(appender, item, append.clone(), false).await? {
             // It was there when it was looked at.
-            Err(NotAppended::NoFolder(_)) => self.attempt(name, item, append, true).await,
+            Err(NotAppended::NoFolder(_)) => self.attempt(appender, item, append, true).await,
             appended => Ok(appended),
         }
     }
@@ -111,12 +120,11 @@ impl Pass {
     /// Notes what the folder looks like, and appends. The row may be claimed already.
     async fn attempt(
         &mut self,
-        name: &str,
+        appender: &mut Appender,
         item: &mut Item,
         mut append: Append,
         is_claimed: bool,
     ) -> Result<std::result::Result<Appended, NotAppended>> {
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         let not_made = match appender.prepare(&append.folder).await {
             Ok((mark, not_made)) => {
                 append.noted = Some((mark.generation, mark.next));
@@ -137,7 +145,6 @@ impl Pass {
             flags.parse_word(word).ok();
         }
         let arrived = Timestamp::from_second(append.arrived).unwrap_or_else(|_| self.world.now());
-        let Some(appender) = self.appenders.get_mut(name) else { return Ok(Ok(Appended::Before)) };
         let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
         Ok(match appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))) {
             // Why it could not be made says more.
