@@ -475,3 +475,16 @@ fn many_and_big_messages() {
         assert_eq!(fs::read_dir(client.path("state/spool")).unwrap().count(), 0, "the spool is empty again");
     }
 }
+
+/// The outbox fails after the accounts: whoever reads the exit code must hear of both.
+#[test]
+fn an_outbox_that_fails_hides_no_account_that_failed() {
+    let (mailbox, _) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).with("password: wrong").sandbox();
+    sandbox.run(&["--allow-root", "fetch"]);
+    fs::create_dir_all(sandbox.home().join("state/lost/no-message")).unwrap();
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(output.code, 77, "{output}");
+    assert!(output.stderr.contains("me: ") && output.stderr.contains("state/lost"), "{output}");
+}
