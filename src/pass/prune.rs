@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::World;
 use super::leftovers::remove;
+use super::tell::nobodys;
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::state::sync_dirs;
@@ -85,7 +86,7 @@ fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {
         world.disk.make_dir(&folder)?;
-        world.disk.rename(path, &folder.join(name))?;
+        world.disk.rename(path, &folder.join(nobodys(name)))?;
         sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
     };
     moved().map(drop).map_err(|e| Error::disk(format!("setting {} aside", path.display()), e))

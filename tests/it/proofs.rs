@@ -223,6 +223,27 @@ fn r_f2_an_empty_database_costs_nothing_that_stood_in_the_spool() {
     }
 }
 
+/// It said that the database was lost.
+#[test]
+fn what_nothing_names_in_the_spool_is_filed_and_the_state_is_not_called_lost() {
+    let (mailbox, _) = filled(0);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    db(&client).execute("UPDATE fact SET value = strftime('%s') WHERE name = 'seen'", []).unwrap();
+    // Written, and the power failed before the row stood.
+    let file = client.path("state/spool/1.from.nobody");
+    fs::write(&file, message(1)).unwrap();
+    let written = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+    fs::remove_file(client.path("state/pruned")).ok();
+    mailsluice::pass::prune(&client.open().0).unwrap();
+    tell(&client);
+    assert_eq!((copies(&client, "number 1"), client.path("state/lost").read_dir().unwrap().count()), (1, 0));
+    let notices = client.notices();
+    assert!(notices.len() == 1 && notices[0].contains("of which the state knows nothing"), "{notices:?}");
+    assert!(!notices[0].contains("lost"), "{notices:?}");
+}
+
 #[test]
 fn what_was_to_be_told_before_the_clock_was_set_is_not_too_old() {
     let (mailbox, _) = filled(1);
