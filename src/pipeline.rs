@@ -121,10 +121,11 @@ async fn pass_over(
     let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
     let chosen = source.folders().await?;
     pass::stand_for_folders(world, &owned, &chosen, committer)?;
-    let Chosen { folders, errors } = chosen;
+    let Chosen { folders, errors, remarks } = chosen;
     // Mail that is looked for may be in a folder that was meant and has another name.
     let mut all_listed = errors.is_empty();
     committer.report.errors.extend(errors);
+    committer.report.remarks.extend(remarks);
     for folder in folders {
         if stop.is_cancelled() {
             all_listed = false;
