@@ -57,7 +57,7 @@ impl FirstRun<'_> {
         let first_run = self.registered.first_run;
         let is_first_run = self.registered.is_new && known.is_first_time();
         // POP3 has no arrival dates: later mail is new by its id, unless the ids say nothing.
-        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || !known.knows_ids();
+        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || known.is_empty();
         match self.account.first {
             First::All => Asked::Nothing,
             First::New if is_first_run => Asked::WasThere,
