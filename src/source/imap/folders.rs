@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
-use super::names::{mailbox, quoted_name};
+use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
 use super::unlisted::{self, Unlisted};
 use super::{ImapSource, mutf7};
 use crate::clean;
@@ -69,12 +69,12 @@ impl ImapSource {
         let mut delimiter = None;
         self.session
             .run(&format!("LIST \"\" \"{pattern}\""), |reply| {
-                if let Response::MailboxData(MailboxDatum::List(list)) = reply {
-                    delimiter = list.delimiter.as_deref().and_then(|d| d.chars().next()).or(delimiter);
-                    if is_folder(&list.name_attributes) {
-                        has_more |= found.len() == MAX_FOLDERS;
-                        found.extend((!has_more).then(|| list.name.to_string()));
-                    }
+                delimiter = delimiter_in(reply).or(delimiter);
+                if let Response::MailboxData(MailboxDatum::List(list)) = reply
+                    && is_folder(&list.name_attributes)
+                {
+                    has_more |= found.len() == MAX_FOLDERS;
+                    found.extend((!has_more).then(|| list.name.to_string()));
                 }
                 Ok(())
             })
@@ -102,7 +102,7 @@ impl ImapSource {
             if let Cow::Owned(folded) = fold_inbox(&name)
                 && folded != INBOX
             {
-                let wire = mutf7::encode(&self.with_delimiter(&name));
+                let wire = mutf7::encode(&with_delimiter(&name, self.delimiter));
                 self.spelled.entry(folded).or_insert(wire);
             }
         }
@@ -112,12 +112,8 @@ impl ImapSource {
     pub(super) fn on_server(&self, folder: &str) -> Result<String> {
         match self.spelled.get(folder) {
             Some(wire) => quoted_name(wire),
-            None => mailbox(&self.with_delimiter(folder)),
+            None => mailbox(&with_delimiter(folder, self.delimiter)),
         }
-    }
-
-    fn with_delimiter(&self, folder: &str) -> String {
-        self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
     }
 }
 
