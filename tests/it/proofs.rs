@@ -138,6 +138,9 @@ fn a_root_that_is_not_mounted_is_no_proof_of_anything() {
         client.fetch();
         client.fetch();
         assert_eq!(client.subjects().len(), 4, "what was recorded and stands nowhere is fetched again");
+        std::thread::sleep(Duration::from_millis(1100));
+        client.fetch_well();
+        assert_eq!(mailbox.count("INBOX"), 0, "they were due all the time");
     }
 }
 
@@ -594,8 +597,8 @@ fn what_is_fetched_again_is_as_old_as_it_was() {
 
 // Identity.
 
-#[test]
-fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under_a_new_number() {
+/// A message that rules edit stands in its folder; it is killed there, its state goes, and its server changes its numbers.
+fn edited_and_left_by_a_crash(kill: impl FnOnce(&std::path::Path, &std::path::Path)) -> Client {
     let (mailbox, _) = filled(1);
     let (_server, client) = imap(&mailbox);
     let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
@@ -603,33 +606,29 @@ fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under
     client.fetch_well();
     let folder = client.path("Mail/edited");
     let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
-    // Killed between staging and recording.
-    let staged = edited.file_name().into_string().unwrap();
-    fs::rename(edited.path(), folder.join("tmp").join(staged)).unwrap();
+    kill(&edited.path(), &folder.join("tmp").join(edited.file_name()));
     fs::remove_dir_all(client.path("state")).unwrap();
     mailbox.set_uidvalidity("INBOX", 77, true);
     client.fetch();
     client.fetch();
+    client
+}
+
+#[test]
+fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under_a_new_number() {
+    // Killed between staging and recording.
+    let client = edited_and_left_by_a_crash(|published, staged| fs::rename(published, staged).unwrap());
     assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
 }
 
 #[test]
 fn half_of_an_edited_file_is_no_only_copy_where_the_message_came_under_a_new_number() {
-    let (mailbox, _) = filled(1);
-    let (_server, client) = imap(&mailbox);
-    let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
-    let client = with(client, |account| account.top(rules));
-    client.fetch_well();
-    let folder = client.path("Mail/edited");
-    let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
     // Killed while staging.
-    let whole = fs::read(edited.path()).unwrap();
-    fs::write(folder.join("tmp").join(edited.file_name()), &whole[..whole.len() - 5]).unwrap();
-    fs::remove_file(edited.path()).unwrap();
-    fs::remove_dir_all(client.path("state")).unwrap();
-    mailbox.set_uidvalidity("INBOX", 77, true);
-    client.fetch();
-    client.fetch();
+    let client = edited_and_left_by_a_crash(|published, staged| {
+        let whole = fs::read(published).unwrap();
+        fs::write(staged, &whole[..whole.len() - 5]).unwrap();
+        fs::remove_file(published).unwrap();
+    });
     assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
 }
 
@@ -686,6 +685,9 @@ fn a_b4_a_uid_that_comes_back_with_another_message_is_new_mail() {
         std::thread::sleep(Duration::from_millis(600));
     }
     assert_eq!(copies(&client, "number 2"), 1, "{:?}", client.subjects());
+    std::thread::sleep(Duration::from_millis(600));
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0, "in its time it goes like any other");
 }
 
 #[test]
@@ -708,18 +710,19 @@ fn i_f2_a_uidl_that_comes_back_with_another_message_of_its_size_is_new_mail() {
 fn mail_that_the_server_dressed_anew_stays_there_and_does_not_come_again() {
     let mailbox = mailbox();
     let plain = "From: a@x\nSubject: plain\nMessage-ID: <1@x>\nDate: Sun, 01 Nov 2026 10:00:00 +0000\n\nhello\n";
+    mailbox.add("INBOX", message(1));
     mailbox.add("INBOX", plain);
     let (_server, client) = imap(&mailbox);
     let client = with(client, |account| account.with("retention: {delete_after: 1s}"));
     client.fetch_well();
-    mailbox.remove("INBOX", 1);
-    mailbox.set_uidnext("INBOX", 1);
+    mailbox.remove("INBOX", 2);
+    mailbox.set_uidnext("INBOX", 2);
     mailbox.add("INBOX", format!("Status: RO\n{plain}"));
     std::thread::sleep(Duration::from_millis(1200));
     let report = client.fetch();
     assert!(complaints(&report).contains("stay on the server"), "{report:#?}");
     client.fetch_well();
-    assert_eq!((mailbox.count("INBOX"), copies(&client, "plain")), (1, 1));
+    assert_eq!((mailbox.uids("INBOX"), copies(&client, "plain")), (vec![2], 1), "the other one was due and is gone");
 }
 
 #[test]
