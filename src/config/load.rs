@@ -13,6 +13,7 @@ use super::limits;
 use super::lists;
 use super::mailbox;
 use super::maintenance::{self, Maintenance};
+use super::outside;
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
@@ -211,6 +212,8 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         relays,
         maintenance: examined.maintenance.clone(),
         settings,
+        programs: outside::programs(document),
+        maildir_named: outside::maildir(document),
         tests: tests_of(document),
     })
 }
