@@ -143,6 +143,9 @@ impl Committer {
 
     /// The notices before the marks: killed in between, the program would not say it any more.
     fn give_up(&mut self, given_up: Vec<GivenUp>) -> Result<()> {
+        if given_up.is_empty() {
+            return Ok(());
+        }
         let (notices, marks): (Vec<_>, Vec<_>) = given_up.into_iter().map(|it| (it.notice, (it.key, it.mark))).unzip();
         self.notify_all(notices)?;
         self.world.store.mark(&self.owned, &marks)

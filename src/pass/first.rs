@@ -93,7 +93,9 @@ impl FirstRun<'_> {
             (Key::new(origin, listed.id), mark)
         });
         let skipped: Vec<(Key, Remembered)> = skipped.collect();
-        self.world.store.mark(self.owned, &skipped)?;
+        if !skipped.is_empty() {
+            self.world.store.mark(self.owned, &skipped)?;
+        }
         Ok(skipped.into_iter().map(|(key, _)| key.id).collect())
     }
 
