@@ -49,7 +49,8 @@ async fn main() -> Outcome<()> {
     for job in &jobs {
         tell(&fetch(&world, job).await);
     }
-    println!("  left on the IMAP server: {}, on the POP3 server: {}", work.count("INBOX"), private.count("INBOX"));
+    let left = work.count("INBOX") + work.count(LIST);
+    println!("  left on the IMAP server: {left}, on the POP3 server: {}", private.count("INBOX"));
     println!(
         "\nThe mail is in {}; `mutt -R -f {}` reads it.",
         shown(&home.join("Mail")),
@@ -69,13 +70,17 @@ fn fresh_folder() -> Outcome<PathBuf> {
     Ok(home)
 }
 
-/// The file name says where a message goes: `01-imap-boss.eml`.
+/// A folder of the IMAP server into which another program sorts a list, as many servers do.
+const LIST: &str = "Lists/rust";
+
+/// The file name says where a message goes: `01-imap-boss.eml`, `04-imap-list.eml`.
 fn load_messages(folder: &Path, work: &Mailbox, private: &Mailbox) -> Outcome<()> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
     files.sort();
     for file in files {
         let mailbox = if shown(&file).contains("-imap-") { work } else { private };
-        mailbox.add("INBOX", fs::read(&file)?);
+        let folder = if shown(&file).contains("-imap-list") { LIST } else { "INBOX" };
+        mailbox.add(folder, fs::read(&file)?);
     }
     Ok(())
 }

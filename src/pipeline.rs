@@ -15,7 +15,7 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::template::Template;
-use crate::config::{Account, Retention};
+use crate::config::{Account, Protocol, Retention};
 use crate::deliver::{recover, recover_what_can_be};
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
@@ -121,10 +121,11 @@ async fn pass_over(
     let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
     let chosen = source.folders().await?;
     pass::stand_for_folders(world, &owned, &chosen, committer)?;
-    let Chosen { folders, errors } = chosen;
+    let Chosen { folders, errors, remarks } = chosen;
     // Mail that is looked for may be in a folder that was meant and has another name.
     let mut all_listed = errors.is_empty();
     committer.report.errors.extend(errors);
+    committer.report.remarks.extend(remarks);
     for folder in folders {
         if stop.is_cancelled() {
             all_listed = false;
@@ -234,7 +235,8 @@ impl FolderPass<'_> {
         Ok(listing.is_short)
     }
 
-    /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day.
+    /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day. POP3
+    /// has no arrival dates: those in the mail itself may be any sender's, and none is ever ahead of our own time.
     fn compare_clocks(&self, wanted: &[Listed], committer: &mut Committer) -> Result<()> {
         let (store, now) = (&self.world.store, self.world.now());
         let thought = store.observe(now, false)?;
@@ -242,7 +244,8 @@ impl FolderPass<'_> {
             return Ok(());
         }
         let is_now = |at: Timestamp| now.duration_since(at).abs() <= SignedDuration::from_hours(24);
-        let agrees = wanted.iter().filter_map(|listed| listed.arrived).any(is_now);
+        let has_dates = self.account.protocol == Protocol::Imap;
+        let agrees = has_dates && wanted.iter().filter_map(|listed| listed.arrived).any(is_now);
         if agrees && store.observe(now, true)? == Clock::Plausible || thought == Clock::Unproven {
             return Ok(());
         }

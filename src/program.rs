@@ -177,12 +177,24 @@ impl Program<'_> {
     }
 }
 
+/// Whether there is such a program: at its path, or in one of the folders where programs are looked for.
+pub fn is_there(program: &str) -> bool {
+    let is_one = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    match program.contains('/') {
+        true => is_one(&home().join(below_home(program))),
+        false => env::split_paths(&path()).any(|folder| is_one(&folder.join(program))),
+    }
+}
+
+fn path() -> std::ffi::OsString {
+    env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
+}
+
 /// What every program gets: nothing in it is a secret of ours.
 fn small_environment() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
-    let path = env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let others = ["LANG", "USER"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
     let home = user::home().map(|home| ("HOME", home.into()));
-    std::iter::once(("PATH", path)).chain(home).chain(others)
+    std::iter::once(("PATH", path())).chain(home).chain(others)
 }
 
 fn home() -> PathBuf {

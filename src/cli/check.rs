@@ -1,4 +1,4 @@
-//! `check`: every problem in the config and the rules, at once, and what servers did not do in the last pass.
+//! `check`: every problem in the config and the rules, at once, what they name and is not there, and what servers did not do in the last pass.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::output::{Output, count};
-use super::setup::Setup;
+use super::outside;
+use super::setup::{Setup, drop_repeated};
 use crate::config::Config;
 use crate::config::problem::Severity;
 use crate::error::Result;
@@ -18,10 +19,12 @@ use crate::state::Standing;
 const WRONG: u8 = 78;
 
 pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
-    let (setup, problems) = match Setup::check(config) {
+    let (setup, mut problems) = match Setup::check(config) {
         Ok((setup, warnings)) => (Some(setup), warnings),
         Err(problems) => (None, problems),
     };
+    problems.extend(setup.iter().flat_map(outside::warnings));
+    drop_repeated(&mut problems);
     output.problems(&problems, true);
     let wrong = problems.iter().any(|p| p.severity == Severity::Error);
     let not_done = setup.as_ref().map_or_else(Vec::new, |setup| not_done(&setup.config));

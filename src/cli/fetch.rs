@@ -30,8 +30,15 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     pipeline::enrol(&world, &jobs);
     let relays = Relays::of(&setup.config);
     let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
-    pass::prune(&world)?;
-    Ok(code)
+    Ok(worse(code, said(pass::prune(&world).map(|()| 0), output)))
+}
+
+/// The exit code of one part of the run. An error of it is said here, and hides nothing of what the others came to.
+fn said(part: Result<u8>, output: &Output) -> u8 {
+    part.unwrap_or_else(|error| {
+        output.error(&error);
+        error.exit_code()
+    })
 }
 
 fn choose(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>> {
@@ -68,10 +75,12 @@ async fn fetch_all(
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {
-        let told = pass::tell(world, relays, SENDING, &stop).await?;
-        queue::report(&told, output);
-        code = worse(code, if told.later > 0 { 75 } else { 0 });
-        code = worse(code, maintain::due(world, upkeeps, &stop, output).await?);
+        let told = pass::tell(world, relays, SENDING, &stop).await.map(|told| {
+            queue::report(&told, output);
+            if told.later > 0 { 75 } else { 0 }
+        });
+        code = worse(code, said(told, output));
+        code = worse(code, said(maintain::due(world, upkeeps, &stop, output).await, output));
     }
     Ok(if stop.is_cancelled() { worse(code, 75) } else { code })
 }

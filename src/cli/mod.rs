@@ -9,6 +9,7 @@ mod filters;
 mod log;
 mod maintain;
 mod output;
+mod outside;
 mod progress;
 mod queue;
 mod rebuild;

@@ -108,7 +108,7 @@ impl Setup {
 }
 
 /// The same file may serve several accounts; its problems are told once.
-fn drop_repeated(problems: &mut Vec<Problem>) {
+pub(super) fn drop_repeated(problems: &mut Vec<Problem>) {
     let mut seen = std::collections::HashSet::new();
     problems.retain(|problem| seen.insert(problem.to_string()));
 }

@@ -11,6 +11,7 @@ use super::limits;
 use super::lists;
 use super::mailbox;
 use super::maintenance::{self, Maintenance};
+use super::outside;
 use super::places;
 use super::problem::{Problem, Problems, Severity, Source};
 use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
@@ -203,6 +204,8 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         relays,
         maintenance: examined.maintenance.clone(),
         settings,
+        programs: outside::programs(document),
+        maildir_named: outside::maildir(document),
         tests: tests_of(document),
     })
 }

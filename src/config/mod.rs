@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod library;
 pub mod lists;
 pub mod mailbox;
+pub mod outside;
 pub mod parameters;
 pub mod problem;
 pub mod reader;
@@ -47,6 +48,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use self::lists::List;
+use self::outside::Reference;
 use self::reader::Shape;
 use self::secret::Password;
 use self::template::Template;
@@ -96,6 +98,10 @@ pub struct Config {
     pub maintenance: Vec<Maintenance>,
     /// What rules need to know of it.
     pub settings: Settings,
+    /// The programs that the config file names.
+    pub programs: Vec<Reference>,
+    /// Where it names the mail root.
+    pub maildir_named: Option<Reference>,
     /// The `tests` of the config, and nothing else of it.
     pub tests: Document,
 }

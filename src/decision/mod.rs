@@ -108,6 +108,15 @@ impl Action {
 }
 
 impl Decision {
+    /// Whether it neither files nor discards the message nor hands it to anybody: a mistake of whoever made it.
+    pub fn goes_nowhere(&self) -> bool {
+        let goes = |action: &Action| match action {
+            Action::File(_) | Action::Discard => true,
+            Action::Tell(telling) => telling.way.delivers(),
+        };
+        !self.actions.iter().any(goes)
+    }
+
     /// Keeps the message unfiltered, and says why.
     pub fn keep(why: impl Into<String>) -> Self {
         let keep = Action::File(Filing { place: Place::Keep, flags: Flags::default(), version: 0 });

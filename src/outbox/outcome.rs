@@ -51,8 +51,10 @@ pub enum Came {
     },
     /// The process that was at it died.
     Interrupted,
-    /// It must not go out: the user dropped it, or its rule allows no more.
+    /// It must not go out: it would come back, or its rule allows no more.
     Stopped(String),
+    /// The user dropped it.
+    Dropped,
 }
 
 impl Came {
@@ -175,6 +177,14 @@ impl Outcome {
             }
             Came::Interrupted => Self::later(When::InTurn(after_an_interruption(row, moment.now)), row.said.clone()),
             Came::Stopped(why) => Self::given_up(row, why),
+            Came::Dropped => {
+                let message = match kept(&row.telling.way) {
+                    // He knows of it, and wants to hear no more.
+                    Kept::AsNotice => Kept::Unsaid,
+                    kept => kept,
+                };
+                Self::new(Fate::GivenUp { why: "dropped by the user".to_owned(), message })
+            }
         }
     }
 
@@ -457,7 +467,10 @@ mod tests {
             (one(), 1, 1, Came::Interrupted, "in turn -3600 s: earlier".into()),
             (one(), 1, 2, Came::Interrupted, "in turn +300 s: earlier".into()),
             (answer(), 0, 1, Came::Interrupted, format!("given up, InInbox: {gone}")),
-            (one(), 0, 0, Came::Stopped("dropped".into()), "given up, InInbox: dropped".into()),
+            (one(), 0, 0, Came::Stopped("a loop".into()), "given up, InInbox: a loop".into()),
+            (one(), 0, 0, Came::Dropped, "given up, InInbox: dropped by the user".into()),
+            (desktop(), 0, 0, Came::Stopped("a loop".into()), "given up, AsNotice: a loop".into()),
+            (desktop(), 0, 0, Came::Dropped, "given up, Unsaid: dropped by the user".into()),
         ];
         for (way, hours, attempts, came, wanted) in table {
             let case = format!("{} {hours} {attempts} {came:?}", way.word());

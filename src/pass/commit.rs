@@ -29,6 +29,13 @@ const DECISIONS: u32 = 5;
 /// numbers of one counter do not wear each other out.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A message that is not tried again for now: what the user hears of it, and what is remembered then.
+pub(super) struct GivenUp {
+    pub(super) notice: Notice,
+    pub(super) key: Key,
+    pub(super) mark: Remembered,
+}
+
 /// Makes batches durable, one after the other.
 pub struct Committer {
     pub(super) world: World,
@@ -121,28 +128,41 @@ impl Committer {
     /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
     pub fn commit(&mut self, items: Vec<Item>) -> Result<Published> {
         let mut arrived = Vec::with_capacity(items.len());
-        let mut notices = Vec::new();
+        let mut given_up = Vec::new();
         for item in items {
             match item {
                 Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
-                Item::Failed(key, error) => self.failed(&key, &error, &mut notices)?,
-                Item::Doubtful { envelope, bytes, error } => {
-                    self.doubtful(envelope, bytes, &error, &mut notices)?;
-                }
+                Item::Failed(key, error) => given_up.extend(self.failed(key, &error)?),
+                Item::Doubtful { envelope, bytes, error } => given_up.extend(self.doubtful(envelope, bytes, &error)?),
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
-        self.decide_and_commit(arrived, notices)
+        self.give_up(given_up)?;
+        self.decide_and_commit(arrived)
+    }
+
+    /// The notices before the marks: killed in between, the program would not say it any more.
+    fn give_up(&mut self, given_up: Vec<GivenUp>) -> Result<()> {
+        if given_up.is_empty() {
+            return Ok(());
+        }
+        let (notices, marks): (Vec<_>, Vec<_>) = given_up.into_iter().map(|it| (it.notice, (it.key, it.mark))).unzip();
+        self.notify_all(notices)?;
+        self.world.store.mark(&self.owned, &marks)
+    }
+
+    fn notify_all(&mut self, notices: Vec<Notice>) -> Result<()> {
+        Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))
     }
 
     /// Another process may change what was read while deciding: then the whole batch is decided anew.
-    fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>, mut notices: Vec<Notice>) -> Result<Published> {
+    fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>) -> Result<Published> {
         let mut turn = None;
         for _ in 0..DECISIONS {
+            let mut notices = Vec::new();
             let decided = self.decide_all(&mut arrived, &mut notices)?;
             // Before the messages that they are about: killed in between, the program would not say it any more.
-            let gathered = Notice::gather(std::mem::take(&mut notices));
-            gathered.iter().try_for_each(|notice| self.notify(notice))?;
+            self.notify_all(notices)?;
             if let Some(published) = self.make_durable(decided)? {
                 return Ok(published);
             }
@@ -279,14 +299,14 @@ impl Committer {
     }
 
     /// A message the server could not give. After [`ATTEMPTS`] it is set aside and the user is told.
-    fn failed(&mut self, key: &Key, error: &Error, notices: &mut Vec<Notice>) -> Result<()> {
+    fn failed(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
-        if self.count_attempt(key, &cause)? >= ATTEMPTS {
-            let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
-            self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
-            notices.push(self.set_aside(key, &cause));
+        if self.count_attempt(&key, &cause)? < ATTEMPTS {
+            return Ok(None);
         }
-        Ok(())
+        let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
+        let notice = self.set_aside(&key, &cause);
+        Ok(Some(GivenUp { key, mark, notice }))
     }
 
     pub(super) fn count_attempt(&mut self, key: &Key, cause: &str) -> Result<u32> {

@@ -146,9 +146,6 @@ fn before(generation: u32) -> u32 {
     !generation
 }
 
-/// No header has this hash.
-const NO_HEADER: [u8; 16] = [0; 16];
-
 /// Old and new numbers of the same messages, and what has no partner.
 struct Pairs {
     same: Vec<(Vec<u8>, Old)>,
@@ -167,8 +164,9 @@ fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
     let mut same = Vec::new();
     let mut undressed = Vec::new();
     for listed in listed {
+        // What has neither a header nor an arrival is like nothing: of what is remembered, each has one of them.
         let by_head = (listed.size(), listed.head_hash, None);
-        let by_file = (0, listed.head_hash.or(Some(NO_HEADER)), None);
+        let by_file = (0, listed.head_hash, None);
         let by_arrival = (listed.size(), None, listed.arrived);
         match [by_head, by_file, by_arrival].iter().find_map(|print| by_print.get_mut(print)?.pop()) {
             Some((key, old)) => same.push((listed.id.clone(), (key, Remembered { announced: listed.size(), ..old }))),

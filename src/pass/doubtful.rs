@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::commit::{ATTEMPTS, Committer};
+use super::commit::{ATTEMPTS, Committer, GivenUp};
 use super::plan::Decided;
 use super::{Cause, Notice};
 use crate::clean;
@@ -13,16 +13,11 @@ use crate::state::{Mark, Remembered};
 
 impl Committer {
     /// A failed attempt like any other. After [`ATTEMPTS`] the user gets what comes, and the server keeps its copy for good.
-    pub(super) fn doubtful(
-        &mut self,
-        envelope: Envelope,
-        bytes: Bytes,
-        error: &Error,
-        notices: &mut Vec<Notice>,
-    ) -> Result<()> {
+    pub(super) fn doubtful(&mut self, envelope: Envelope, bytes: Bytes, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
         if self.count_attempt(&envelope.key, &cause)? < ATTEMPTS {
-            return self.drop_spooled(&bytes);
+            self.drop_spooled(&bytes)?;
+            return Ok(None);
         }
         let (key, announced) = (envelope.key.clone(), envelope.announced);
         let part = part_of(&key, bytes.length());
@@ -36,9 +31,8 @@ impl Committer {
             self.drop_spooled(&bytes)?;
         }
         let mark = Remembered::unread(Mark::Doubtful, announced, self.world.now());
-        self.world.store.mark(&self.owned, &[(key.clone(), mark)])?;
-        notices.push(self.not_whole(&key, &cause));
-        Ok(())
+        let notice = self.not_whole(&key, &cause);
+        Ok(Some(GivenUp { key, mark, notice }))
     }
 
     fn not_whole(&self, key: &Key, why: &str) -> Notice {

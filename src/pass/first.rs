@@ -1,15 +1,16 @@
 //! The first run of an account: what had arrived before it may be left out, in whatever folder it shows up, then or later.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::World;
-use super::stood::CLOCKS_DIFFER;
+use super::stood::{self, CLOCKS_DIFFER};
 use crate::config::{Account, First, Protocol};
 use crate::error::Result;
 use crate::message::{Key, Origin};
-use crate::source::{Details, Source};
+use crate::source::{Details, Listed, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
 /// Leaves out what is older than the account's `first` says.
@@ -42,7 +43,7 @@ impl FirstRun<'_> {
         let wanted = match self.asked(known) {
             Asked::Nothing => new,
             _ if new.is_empty() => new,
-            Asked::WasThere => self.leave_out_all(source, origin, new).await?,
+            Asked::WasThere => self.was_there(source, origin, new).await?,
             Asked::Arrived(since) => self.arrived(source, origin, since, new).await?,
         };
         if known.is_first_time() {
@@ -56,7 +57,7 @@ impl FirstRun<'_> {
         let first_run = self.registered.first_run;
         let is_first_run = self.registered.is_new && known.is_first_time();
         // POP3 has no arrival dates: later mail is new by its id, unless the ids say nothing.
-        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || !known.knows_ids();
+        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || known.is_empty();
         match self.account.first {
             First::All => Asked::Nothing,
             First::New if is_first_run => Asked::WasThere,
@@ -66,23 +67,36 @@ impl FirstRun<'_> {
         }
     }
 
-    /// All of it was there before.
-    async fn leave_out_all(
-        &self,
-        source: &mut Source,
-        origin: &Arc<Origin>,
-        new: Vec<Vec<u8>>,
-    ) -> Result<Vec<Vec<u8>>> {
+    /// What is listed at the first run was there before, but for what has a date since: it came before this folder's turn.
+    async fn was_there(&self, source: &mut Source, origin: &Arc<Origin>, new: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let details = Details { date: self.account.protocol == Protocol::Imap, head: false };
         let described = source.describe(&new, details).await?;
+        let first_run = self.registered.first_run;
+        // By a clock that was never right everything there came since.
+        let is_believed = stood::is_believed(self.world, first_run)?;
+        let came_since = |at: Timestamp| is_believed && at.as_second() >= first_run.as_second();
+        let (since, old): (Vec<_>, Vec<_>) =
+            described.into_iter().partition(|listed| listed.arrived.is_some_and(came_since));
         let now = self.world.now();
-        let skipped = described.into_iter().map(|listed| {
-            let at = listed.arrived.unwrap_or(now);
+        self.leave_out(origin, old.into_iter().map(|listed| (listed.arrived.unwrap_or(now), listed)))?;
+        Ok(since.into_iter().map(|listed| listed.id).collect())
+    }
+
+    /// Marks messages, so that they are not asked about again.
+    fn leave_out(
+        &self,
+        origin: &Arc<Origin>,
+        old: impl Iterator<Item = (Timestamp, Listed)>,
+    ) -> Result<HashSet<Vec<u8>>> {
+        let skipped = old.map(|(at, listed)| {
             let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
             (Key::new(origin, listed.id), mark)
         });
-        self.world.store.mark(self.owned, &skipped.collect::<Vec<_>>())?;
-        Ok(Vec::new())
+        let skipped: Vec<(Key, Remembered)> = skipped.collect();
+        if !skipped.is_empty() {
+            self.world.store.mark(self.owned, &skipped)?;
+        }
+        Ok(skipped.into_iter().map(|(key, _)| key.id).collect())
     }
 
     /// What arrived since then. What has no date is wanted.
@@ -94,19 +108,8 @@ impl FirstRun<'_> {
         new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
         let described = source.describe(&new, Details { date: true, head: false }).await?;
-        let old: Vec<(Key, Remembered)> = described
-            .into_iter()
-            .filter_map(|listed| Some((listed.arrived.filter(|at| *at < since)?, listed)))
-            .map(|(at, listed)| {
-                let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
-                (Key::new(origin, listed.id), mark)
-            })
-            .collect();
-        if old.is_empty() {
-            return Ok(new);
-        }
-        self.world.store.mark(self.owned, &old)?;
-        let old: std::collections::HashSet<Vec<u8>> = old.into_iter().map(|(key, _)| key.id).collect();
+        let old = described.into_iter().filter_map(|it| Some((it.arrived.filter(|at| *at < since)?, it)));
+        let old = self.leave_out(origin, old)?;
         Ok(new.into_iter().filter(|id| !old.contains(id)).collect())
     }
 }

@@ -2,7 +2,6 @@
 //! as `refilter`, and as durable.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::coming::Coming;
 use super::moving::Mover;
 use super::refilter::{Looked, Refilter, Shown};
-use super::{World, report};
+use super::{World, report, when};
 use crate::config::Maintenance;
 use crate::config::template::FolderName;
 use crate::config::wildcard;
@@ -206,7 +205,7 @@ impl Remarks {
 
 /// Whether an item's time has come. One that was run in the future ran by a wrong clock.
 fn is_due(world: &World, item: &Maintenance) -> bool {
-    let Some(last) = last(world, item) else { return true };
+    let Some(last) = when::last(world, &mark_of(world, item)) else { return true };
     let every = SignedDuration::try_from(least(item.every)).unwrap_or(SignedDuration::MAX);
     let since = world.now().duration_since(last);
     since >= every || since.is_negative()
@@ -222,29 +221,7 @@ fn mark_of(world: &World, item: &Maintenance) -> PathBuf {
     world.state.join(NAME).join(data_encoding::HEXLOWER.encode(&digest[..8]))
 }
 
-/// So much of a mark is read.
-const MOST_MARK: u64 = 1024;
-
-fn last(world: &World, item: &Maintenance) -> Option<Timestamp> {
-    let mut text = String::new();
-    world.disk.open(&mark_of(world, item)).and_then(|file| file.take(MOST_MARK).read_to_string(&mut text)).ok()?;
-    text.lines().next()?.trim().parse().ok()
-}
-
-/// Remembers that an item ran: replaced and synced like everything of the state. A mark that is lost all the same lets it
-/// run once more, which finds what is left to do.
+/// Remembers that an item ran. One that is forgotten runs once more, which finds what is left to do.
 fn mark(world: &World, item: &Maintenance, at: Timestamp) -> Result<()> {
-    let file = mark_of(world, item);
-    let (new, folder) = (file.with_extension("new"), world.state.join(NAME));
-    let text = format!("{at}\n{}\n", crate::clean::line(item.name.as_bytes()));
-    super::leftovers::remove(world, &new)?;
-    let write = || {
-        world.disk.make_dir(&folder)?;
-        let mut mark = world.disk.create(&new)?;
-        mark.write_all(text.as_bytes())?;
-        mark.finish(None)?;
-        world.disk.replace(&new, &file)?;
-        world.disk.sync_dir(&folder)
-    };
-    write().map_err(|e| Error::disk(format!("writing {}", file.display()), e))
+    when::note(world, &mark_of(world, item), at, &format!("{}\n", crate::clean::line(item.name.as_bytes())))
 }

@@ -39,6 +39,7 @@ mod tell;
 mod turns;
 mod undo;
 mod untold;
+mod when;
 mod world;
 
 pub use choose::{Choice, choose, missing};
@@ -57,7 +58,7 @@ pub use prune::prune;
 pub use rebuild::{Doubt, doubts, rebuild};
 pub use refilter::{Looked, Move, Refilter, Shown};
 pub use relays::Relays;
-pub use report::{FolderCount, Report};
+pub use report::Report;
 pub use rescue::{fetch_again, rescue_unlisted, tell_of_lost};
 pub use settle::{Settling, remember_settled};
 pub use standing::{stand, stand_for_folders};

@@ -34,8 +34,8 @@ pub fn mounted(world: &World) -> Result<Mounted> {
             Ok(Mounted(()))
         }
         (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
-        (Some(_), Some(_)) => Err(refused(world, "another mail root stands there.")),
-        (Some(_), None) => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
+        (Some(_), Some(_)) => Err(not_the_root(world, "another mail root stands there.")),
+        (Some(_), None) => Err(not_the_root(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
         (None, _) => begin(world),
     }
 }
@@ -58,7 +58,7 @@ fn marker(world: &World) -> Result<Option<Marker>> {
         .map_err(|e| Error::disk(format!("reading the marker of {}", root.display()), e))
 }
 
-fn refused(world: &World, why: &str) -> Error {
+fn not_the_root(world: &World, why: &str) -> Error {
     let root = world.folders.root().display();
     let text = format!(
         "the mail root {root} is not the one that mail was filed in: {why} Nothing is fetched or filed; \
@@ -76,11 +76,11 @@ fn begin(world: &World) -> Result<Mounted> {
     if marker(world)?.is_none() {
         if world.store.rebuilt().is_some() {
             let why = "the state was lost, and it has no marker `.mailsluice`: is the disk mounted?";
-            return Err(refused(world, why));
+            return Err(not_the_root(world, why));
         }
         if !agrees(world)? {
             let why = "it has none of the folders that the journal names: is the disk mounted?";
-            return Err(refused(world, why));
+            return Err(not_the_root(world, why));
         }
     }
     accept(world)
@@ -128,7 +128,7 @@ pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
         // Whoever held the lock before wrote every account that was there, this one too.
         Some(_) if are_noted()? => Ok(()),
         Some(marker) => write(world, &Marker { accounts: world.store.accounts()?, ..marker }),
-        None => Err(refused(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
+        None => Err(not_the_root(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
     }
 }
 

@@ -58,6 +58,8 @@ pub enum Cause {
     Renumbered,
     /// The database was gone or older, and with it what waited in the outbox.
     StateLost,
+    /// Files stood in the spool that the state knows nothing of.
+    Nobodys,
     /// The state is an older copy, and what it had waiting is put aside.
     StateOlder,
     /// A message was recorded, and neither its file nor the message on the server is there.
@@ -87,6 +89,7 @@ impl Cause {
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
             Self::StateLost => "state-lost",
+            Self::Nobodys => "nobodys",
             Self::StateOlder => "state-older",
             Self::NeverPublished => "never-published",
         };
@@ -123,6 +126,7 @@ impl Cause {
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
+            Self::Nobodys => "files stood in the spool that nothing names",
             Self::StateOlder => "the state is an older copy",
             Self::NeverPublished => "a message is nowhere",
         }

@@ -66,9 +66,9 @@ pub(super) struct Planner<'a> {
 impl Planner<'_> {
     /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
     pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
-        decided.iter_mut().for_each(|decided| {
-            keep_what_goes_nowhere(decided);
-        });
+        for Decided { envelope, decision, .. } in decided.iter_mut().filter(|it| it.decision.goes_nowhere()) {
+            decision.actions.push(keep(envelope));
+        }
         let letters = self.letters(&decided)?;
         let mut remarks = Vec::new();
         let plans = decided.into_iter().map(|decided| self.plan(decided, &letters, &mut remarks)).collect();
@@ -185,18 +185,6 @@ impl Planner<'_> {
         };
         let versions = std::iter::once(message).chain(decision.edited).collect();
         Plan { arrived: envelope.arrived, versions, entry }
-    }
-}
-
-/// A decision that neither files nor discards nor hands the message to anybody would be a mistake of whoever made it.
-fn keep_what_goes_nowhere(decided: &mut Decided) {
-    let Decided { envelope, decision, .. } = decided;
-    let goes = |action: &Action| match action {
-        Action::File(_) | Action::Discard => true,
-        Action::Tell(telling) => telling.way.delivers(),
-    };
-    if !decision.actions.iter().any(goes) {
-        decision.actions.push(keep(envelope));
     }
 }
 

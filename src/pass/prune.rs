@@ -1,13 +1,13 @@
 //! Prune: what is remembered longer than the documented time is let go, once a day.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
-use super::World;
 use super::leftovers::remove;
+use super::tell::nobodys;
+use super::{World, when};
 use crate::error::{Error, Kind, Result};
 use crate::message::INCOMING;
 use crate::safeguard::Safeguard;
@@ -25,7 +25,7 @@ const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 pub fn prune(world: &World) -> Result<()> {
     let mark = world.state.join("pruned");
     let now = world.now();
-    if last(world, &mark).is_some_and(|last| (SignedDuration::ZERO..EVERY).contains(&now.duration_since(last))) {
+    if when::last(world, &mark).is_some_and(|last| (SignedDuration::ZERO..EVERY).contains(&now.duration_since(last))) {
         return Ok(());
     }
     if !world.is_time_plausible()? {
@@ -40,26 +40,8 @@ pub fn prune(world: &World) -> Result<()> {
         remove(world, &path)?;
     }
     judge_abandoned(world)?;
-    let new = world.state.join("pruned.new");
-    remove(world, &new)?;
-    let write = || {
-        let mut file = world.disk.create(&new)?;
-        file.write_all(format!("{now}\n").as_bytes())?;
-        file.finish(None)?;
-        world.disk.replace(&new, &mark)
-    };
-    write().map_err(|e| Error::disk(format!("writing {}", mark.display()), e))
+    when::note(world, &mark, now, "")
 }
-
-/// When it was done last.
-fn last(world: &World, mark: &Path) -> Option<Timestamp> {
-    let mut text = String::new();
-    world.disk.open(mark).and_then(|file| file.take(MOST).read_to_string(&mut text)).ok()?;
-    text.trim().parse().ok()
-}
-
-/// So much of the mark is read.
-const MOST: u64 = 100;
 
 /// Files in the spool that no row needs. What was told, or never came whole from its caller, goes; what no row ever named
 /// may be the only copy of something and is filed.
@@ -86,7 +68,7 @@ fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {
         world.disk.make_dir(&folder)?;
-        world.disk.rename(path, &folder.join(name))?;
+        world.disk.rename(path, &folder.join(nobodys(name)))?;
         sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
     };
     moved().map(drop).map_err(|e| Error::disk(format!("setting {} aside", path.display()), e))

@@ -291,11 +291,7 @@ impl Refilter<'_> {
                 filing.place = Place::Folder(folder.clone());
             }
         }
-        let goes_somewhere = decision.actions.iter().any(|action| match action {
-            Action::File(_) | Action::Discard => true,
-            Action::Tell(telling) => telling.way.delivers(),
-        });
-        if !goes_somewhere {
+        if decision.goes_nowhere() {
             let here = Filing { place: Place::Folder(folder.clone()), flags: Flags::default(), version: 0 };
             decision.actions.push(Action::File(here));
         }

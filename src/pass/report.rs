@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind};
 
-/// The count of one local folder.
-pub type FolderCount = u64;
-
 /// What came of a pass over one account.
 #[derive(Debug, Default)]
 pub struct Report {
@@ -18,7 +15,7 @@ pub struct Report {
     /// Their bytes.
     pub bytes: u64,
     /// How many went to each local folder.
-    pub folders: BTreeMap<String, FolderCount>,
+    pub folders: BTreeMap<String, u64>,
     /// How many were discarded by a rule.
     pub discarded: u64,
     /// How many were deleted or moved on the server.

@@ -13,7 +13,7 @@ use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
-use crate::state::{Clock, Disk, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Stamp, Store};
+use crate::state::{Clock, Disk, MBOX_SPOOL, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Stamp, Store};
 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
@@ -125,7 +125,7 @@ impl World {
 
     /// The folder of messages on their way into mbox files.
     pub fn mbox_spool(&self) -> PathBuf {
-        self.spool_folder().join("mbox")
+        self.spool_folder().join(MBOX_SPOOL)
     }
 
     /// The folder of what stood in the spool when the database was made anew.

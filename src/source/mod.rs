@@ -156,7 +156,7 @@ impl Source {
     pub async fn folders(&mut self) -> Result<Chosen> {
         match self {
             Self::Imap(imap) => imap.folders().await,
-            Self::Pop3(_) => Ok(Chosen { folders: vec!["INBOX".to_owned()], errors: Vec::new() }),
+            Self::Pop3(_) => Ok(Chosen { folders: vec!["INBOX".to_owned()], errors: Vec::new(), remarks: Vec::new() }),
         }
     }
 

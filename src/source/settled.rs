@@ -11,6 +11,8 @@ pub struct Chosen {
     pub folders: Vec<String>,
     /// What the config asks for and is not to be had.
     pub errors: Vec<Error>,
+    /// What else the user should know of them.
+    pub remarks: Vec<String>,
 }
 
 /// What came of the retention in a folder. It may have been done for some messages and not for others.

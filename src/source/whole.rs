@@ -15,20 +15,12 @@ const TINY: u64 = 16;
 
 /// The proof that a message is whole: its end was seen, it is not empty, and it has about the size that was announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Whole {
-    size_was_known: bool,
-}
+pub struct Whole(());
 
 impl Whole {
     /// For a message that its caller wrote to its end on standard input: nobody announced anything.
     pub fn given() -> Self {
-        Self { size_was_known: true }
-    }
-
-    /// Whether there was a size to compare with. Where there was none, the server's copy is not deleted before it was
-    /// looked at once more.
-    pub fn size_was_known(self) -> bool {
-        self.size_was_known
+        Self(())
     }
 }
 
@@ -45,16 +37,14 @@ pub(super) fn is_described(head: &[u8]) -> bool {
 
 /// Judges a message whose framing has ended after `came` bytes, CRLF counted as two.
 pub(super) fn judge(announced: Option<u64>, came: u64) -> Result<Whole> {
-    // A size of 0 with bytes behind it proves nothing.
-    let whole = Whole { size_was_known: announced.is_some_and(|size| size > 0 || came == 0) };
     if !Safeguard::Whole.is_on() || announced.is_some_and(|size| size <= TINY) {
-        return Ok(whole);
+        return Ok(Whole(()));
     }
     // Exchange and bridges estimate; nobody is wrong by half.
     match announced {
         _ if came == 0 => Err(flaw("the server lists it and sends nothing for it")),
         Some(size) if came < size / 2 => Err(flaw(format_args!("the server announces {size} bytes and sends {came}"))),
-        _ => Ok(whole),
+        _ => Ok(Whole(())),
     }
 }
 
@@ -83,9 +73,7 @@ mod tests {
         {
             assert!(judge(announced, came).is_ok(), "{announced:?} {came}");
         }
-        assert!(judge(Some(1000), 1000).unwrap().size_was_known());
-        assert!(!judge(None, 1000).unwrap().size_was_known());
-        assert!(!judge(Some(0), 1000).unwrap().size_was_known());
+        assert!(judge(None, 1000).is_ok());
     }
 
     #[test]

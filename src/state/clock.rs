@@ -1,14 +1,17 @@
 //! Whether the time is plausible: nothing irreversible happens by a clock that may be wrong.
 //!
 //! The state knows the last time it saw. A time behind it, or far ahead, is doubted until it has gone on evenly for a day,
-//! or a server's clock agrees. A state that is new, or was made anew, knows none, and believes its first time no sooner: the
+//! or a server's clock agrees. One that is ahead by days may be a machine that was off or a clock that jumped: it waits as
+//! long, and nobody is told. A state that is new, or was made anew, knows none, and believes its first time no sooner: the
 //! dates of files were made by the same clock, and prove nothing. No program of this version ran before [`EARLIEST`].
 
 use jiff::{SignedDuration, Timestamp};
 
 /// So far clocks are set back in the ordinary course of things.
 const SET_BACK: SignedDuration = SignedDuration::from_mins(10);
-/// So long nobody may have looked.
+/// So long nobody may have looked for what he sees to follow: a daily run is never quite punctual.
+const FOLLOWS: SignedDuration = SignedDuration::from_hours(36);
+/// So long a machine may have been off.
 const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// A doubted time that goes on for so long is believed, and so far it may go on at a time.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -24,7 +27,7 @@ const NONE: &str = "-";
 pub enum Clock {
     /// It follows the last time that was believed.
     Plausible,
-    /// No time was believed yet, and this is the first, or follows it.
+    /// No time was believed yet, and this is the first, or follows it; or nobody has looked for days.
     Unproven,
     /// It does not follow what was seen before.
     Doubted,
@@ -43,13 +46,15 @@ impl Seen {
     /// What is known now, and what is to be thought of the time. `agrees`: a server's clock says the same within a day.
     pub(super) fn observe(before: Option<Self>, now: Timestamp, agrees: bool) -> (Self, Clock) {
         let Self { last, waiting } = before.unwrap_or(Self { last: None, waiting: None });
-        let follows = last.is_some_and(|last| is_from_to(now, last, AHEAD));
+        let follows = last.is_some_and(|last| is_from_to(now, last, FOLLOWS));
         if follows && waiting.is_none() && !agrees {
             let is_due = last.is_none_or(|last| now.duration_since(last) > NOTE);
             return (Self { last: if is_due { Some(now) } else { last }, waiting }, Clock::Plausible);
         }
-        // Without a time that was believed, nobody may have looked for as long as otherwise.
-        let pause = if last.is_some() { DAY } else { AHEAD };
+        // What is no jump but a pause may be followed by another one.
+        let began = waiting.map_or(now, |(first, _)| first);
+        let is_jump = last.is_some_and(|last| !is_from_to(began, last, AHEAD));
+        let pause = if is_jump { DAY } else { AHEAD };
         let going_on = waiting.filter(|(_, latest)| is_from_to(now, *latest, pause));
         let is_old = going_on.is_some_and(|(first, _)| now.duration_since(first) >= DAY);
         let is_right_again = follows && going_on.is_none();
@@ -58,7 +63,7 @@ impl Seen {
         }
         let (first, latest) = going_on.unwrap_or((now, now));
         let latest = if now.duration_since(latest) > NOTE { now } else { latest };
-        let jumped = last.is_some() || waiting.is_some() && going_on.is_none();
+        let jumped = is_jump || waiting.is_some() && going_on.is_none();
         let thought = if jumped { Clock::Doubted } else { Clock::Unproven };
         (Self { last, waiting: Some((first, latest)) }, thought)
     }
@@ -117,7 +122,7 @@ mod tests {
         for (now, noted) in [
             ("2026-11-01T12:30:00Z", "2026-11-01T12:00:00Z"),
             ("2026-11-01T11:55:00Z", "2026-11-01T12:00:00Z"),
-            ("2026-11-20T12:00:00Z", "2026-11-20T12:00:00Z"),
+            ("2026-11-02T20:00:00Z", "2026-11-02T20:00:00Z"),
         ] {
             let seen = observe(believed("2026-11-01T12:00:00Z"), at(now));
             assert_eq!(seen, (believed(noted), Clock::Plausible), "{now}");
@@ -138,6 +143,19 @@ mod tests {
             }
             assert_eq!(observe(seen, jump + DAY).1, Clock::Plausible, "{jump}");
         }
+    }
+
+    /// Whether it was off or its clock jumped, nobody knows.
+    #[test]
+    fn days_that_nobody_saw_are_unproven_until_they_go_on_for_a_day_or_a_server_agrees() {
+        let later = at("2026-11-21T12:00:00Z");
+        let (seen, thought) = observe(believed("2026-11-01T12:00:00Z"), later);
+        assert_eq!(thought, Clock::Unproven);
+        assert_eq!(observe(seen, later + SignedDuration::from_hours(20)).1, Clock::Unproven);
+        assert_eq!(Seen::observe(Some(seen), later, true).1, Clock::Plausible, "a server agrees");
+        assert_eq!(observe(seen, at("2026-11-01T13:00:00Z")).1, Clock::Plausible, "it is right again");
+        let weekly = later + SignedDuration::from_hours(7 * 24);
+        assert_eq!(observe(seen, weekly), (believed("2026-11-28T12:00:00Z"), Clock::Plausible));
     }
 
     #[test]

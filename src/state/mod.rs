@@ -57,7 +57,7 @@ pub use progress::{
     as_paths, touched_dirs,
 };
 pub use registry::{Registered, Registry};
-pub use set_aside::SET_ASIDE;
+pub use set_aside::{MBOX_SPOOL, SET_ASIDE};
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use store::{

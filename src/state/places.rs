@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::MBOX_SPOOL;
 use crate::safeguard::Safeguard;
 
 /// The folders that rows speak of. A state that was moved, or reached by another path, is the same state.
@@ -42,7 +43,7 @@ impl Places {
 
     /// The folder of what waits for mbox files.
     pub(super) fn mbox_spool(&self) -> PathBuf {
-        self.of_spool("mbox")
+        self.of_spool(MBOX_SPOOL)
     }
 
     /// A path below the mail root as it stands in a row: what follows the root.

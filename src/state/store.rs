@@ -190,11 +190,6 @@ impl Known {
         self.keys.get(id)
     }
 
-    /// Whether any id is remembered that can come again.
-    pub fn knows_ids(&self) -> bool {
-        !self.keys.is_empty()
-    }
-
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -287,3 +287,32 @@ fn files_and_folders_belong_to_their_owner_alone() {
         }
     }
 }
+
+#[test]
+fn check_warns_of_what_the_config_names_and_is_not_there() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    let config = |maildir: &str| {
+        format!(
+            "maildir: {maildir}\nstate: ~/state\nme: [me@home.example]\naccounts:\n  a:\n    imap: localhost\n    \
+             user: a\n    password: {{command: [no-such-keyring, show]}}\nrelays:\n  default: {{sendmail: \
+             /no/such/sendmail}}\nrules:\n  - {{if: {{run: [no-such-test]}}, do: [{{filter: [no-such-filter, -x]}}]}}\n  - \
+             {{if: {{subject: x}}, do: {{pipe: {{run: [no-such-pipe], copy: true}}}}}}\n  - {{do: [{{notify: {{run: \
+             [no-such-pager]}}}}, {{pipe: [cat]}}]}}\n"
+        )
+    };
+    sandbox.config(&config("~/nowhere/at/all"));
+    let output = sandbox.run(&["check"]);
+    assert_eq!(output.code, 0, "{output}");
+    for missing in ["keyring", "test", "filter", "pipe", "pager"] {
+        let text = format!("there is no program `no-such-{missing}` in PATH");
+        assert!(output.stdout.contains(&text), "{missing}: {output}");
+    }
+    assert!(output.stdout.contains("warning: there is no program /no/such/sendmail"), "{output}");
+    assert!(output.stdout.contains("neither the mail root is there nor"), "{output}");
+    assert!(output.stderr.contains("7 warnings") && !output.stdout.contains("`cat`"), "{output}");
+    sandbox.config(&config("~/Mail"));
+    std::fs::create_dir_all(sandbox.maildir()).unwrap();
+    std::fs::write(sandbox.maildir().join("INBOX"), "From somebody\n").unwrap();
+    let output = sandbox.run(&["check"]);
+    assert!(output.code == 0 && output.stdout.contains("Mail/INBOX is a file"), "{output}");
+}

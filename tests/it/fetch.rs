@@ -107,7 +107,9 @@ fn maildir_plus_plus() {
 
 #[test]
 fn first_new_leaves_out_what_is_there() {
-    let (mailbox, _) = filled(3);
+    let mailbox = mailbox();
+    let before = crate::support::date::now() - 60;
+    (1..=3).for_each(|n| _ = mailbox.add_message("INBOX", Incoming::new(message(n)).arrived(before)));
     let (_imap, by_imap) = serve(&mailbox, &["first: new"]);
     let (_pop3, by_pop3) = serve_pop3(&mailbox, &["first: new"]);
     for client in [&by_imap, &by_pop3] {
@@ -120,6 +122,28 @@ fn first_new_leaves_out_what_is_there() {
     }
     mailbox.set_uidvalidity("INBOX", 99, true);
     assert_eq!(by_imap.fetch_well().new, 0, "what was left out stays out under its new number");
+}
+
+/// It came after the program began and before this folder's turn.
+#[test]
+fn first_new_fetches_what_came_while_the_first_run_went_on() {
+    let mailbox = mailbox();
+    let now = crate::support::date::now();
+    for (number, arrived) in [(1, now - 60), (2, now + 60)] {
+        mailbox.add_message("INBOX", Incoming::new(message(number)).arrived(arrived));
+    }
+    let (_server, client) = serve(&mailbox, &["first: new"]);
+    client.fetch_well();
+    client.mail().assert_holds(&[message(2)]);
+    assert_eq!(client.fetch_well().new, 0);
+}
+
+#[test]
+fn first_new_of_a_clock_that_was_never_right_leaves_out_what_is_there() {
+    let (mailbox, _) = filled(2);
+    let (_server, client) = serve(&mailbox, &["first: new"]);
+    let client = Client { now: || jiff::Timestamp::from_second(10).unwrap(), ..client };
+    assert_eq!(client.fetch_well().new, 0);
 }
 
 #[test]
@@ -260,7 +284,10 @@ fn delete_after_waits() {
     assert_eq!(mailbox.count("INBOX"), 3);
     DAYS.store(15, Ordering::SeqCst);
     client.fetch_well();
-    assert_eq!(mailbox.uids("INBOX"), [3], "counted from when each was fetched");
+    assert_eq!(mailbox.count("INBOX"), 3, "two weeks that nobody saw may be a clock that jumped");
+    mailbox.add_message("INBOX", Incoming::new(message(4)).arrived(later().as_second()));
+    client.fetch_well();
+    assert_eq!(mailbox.uids("INBOX"), [3, 4], "counted from when each was fetched");
 }
 
 #[test]
@@ -450,4 +477,17 @@ fn many_and_big_messages() {
         client.mail().assert_holds(&expected);
         assert_eq!(fs::read_dir(client.path("state/spool")).unwrap().count(), 0, "the spool is empty again");
     }
+}
+
+/// The outbox fails after the accounts: whoever reads the exit code must hear of both.
+#[test]
+fn an_outbox_that_fails_hides_no_account_that_failed() {
+    let (mailbox, _) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).with("password: wrong").sandbox();
+    sandbox.run(&["--allow-root", "fetch"]);
+    fs::create_dir_all(sandbox.home().join("state/lost/no-message")).unwrap();
+    let output = sandbox.run(&["--allow-root", "fetch"]);
+    assert_eq!(output.code, 77, "{output}");
+    assert!(output.stderr.contains("me: ") && output.stderr.contains("state/lost"), "{output}");
 }

@@ -175,7 +175,7 @@ fn errors_are_values_and_nothing_panics() {
 
 /// Where files are touched without `Disk`: the database and what stands beside it, what the user wrote, and what a command
 /// is given.
-const FILES: [&str; 20] = [
+const FILES: [&str; 19] = [
     "src/ourselves.rs",
     "src/user.rs",
     "src/cli/sendmail/dead_letter.rs",
@@ -187,7 +187,6 @@ const FILES: [&str; 20] = [
     "src/state/marker.rs",
     "src/state/opening.rs",
     "src/state/reserve.rs",
-    "src/state/set_aside.rs",
     "src/state/slots.rs",
     "src/state/water.rs",
     "src/config/lists.rs",
@@ -214,20 +213,60 @@ fn mail_files_are_touched_through_disk() {
     assert_none(problems);
 }
 
+/// What gives work to a thread of its own.
+const THREADS: [&str; 2] = ["on_own_thread(", "spawn_blocking("];
+/// The main thread of these commands does nothing but wait for the outbox.
+const WAITS_FOR_THE_OUTBOX: [&str; 3] = ["src/cli/fetch.rs", "src/cli/queue.rs", "src/pass/tell/mod.rs"];
+
 /// What may wait for a disk, a lock or the database is given to `on_own_thread` or `spawn_blocking`, never to the workers of
 /// the runtime.
 #[test]
 fn work_that_may_block_has_a_thread_of_its_own() {
+    assert_none(sources().iter().flat_map(work_for_workers).collect());
+}
+
+/// The lines that give work to the runtime's workers which may block.
+fn work_for_workers(source: &Source) -> Vec<String> {
+    let is = |path: &str| source.path.ends_with(path);
+    let has_join_set = source.text.contains("JoinSet");
     let mut problems = Vec::new();
-    for source in sources() {
-        for (number, line) in (1..).zip(source.text.lines()) {
-            // Listening for signals is all that a task of the runtime's own does.
-            if line.contains("tokio::spawn(") && !source.path.ends_with("src/cli/signals.rs") {
-                problems.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
-            }
+    let mut at = 0;
+    for (number, line) in (1..).zip(source.text.lines()) {
+        // Listening for signals is all that a task of the runtime's own does.
+        let is_task = line.contains("tokio::spawn(") && !is("src/cli/signals.rs");
+        let is_set =
+            has_join_set && line.contains(".spawn(") && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);
+        let is_outbox = ["pass::tell(", "lanes::work("].iter().any(|call| line.contains(call))
+            && !THREADS.iter().any(|thread| line.contains(thread))
+            && !WAITS_FOR_THE_OUTBOX.iter().any(|path| is(path));
+        if is_task || is_set || is_outbox {
+            problems.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
         }
+        at += line.len() + 1;
     }
-    assert_none(problems);
+    problems
+}
+
+/// From the first parenthesis behind `.spawn` to the one that closes it.
+fn call_at(text: &str) -> &str {
+    let text = &text[text.find(".spawn(").unwrap_or_default()..];
+    let mut depth = 0;
+    let end = text.find(|c| {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        c == ')' && depth == 0
+    });
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// Whether the code gives its work to a thread, or a function of its file that it calls does.
+fn has_a_thread(file: &str, code: &str, depth: u32) -> bool {
+    let calls = |name: &str| code.contains(&format!("{name}("));
+    let functions = file.split("fn ").skip(1).filter_map(|text| text.split_once('(').map(|(name, _)| (name, text)));
+    THREADS.iter().any(|thread| code.contains(thread))
+        || depth > 0
+            && functions
+                .filter(|(name, _)| calls(name.split('<').next().unwrap_or(name)))
+                .any(|(_, text)| has_a_thread(file, text.split("\n}\n").next().unwrap_or(text), depth - 1))
 }
 
 /// The rules themselves: each must be able to say no.
@@ -247,6 +286,17 @@ fn the_rules_see_what_they_forbid() {
         let source = source(path, text);
         assert!(source.uses().iter().any(|(_, used)| !may_use(&source, used)), "{path}: {text}");
     }
+    for (path, text) in [
+        ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    workers.spawn(work(world));\nfn work(world: World) {\n}\n"),
+        ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    set.spawn(async move { world.store.rows() });"),
+        ("src/daemon/x.rs", "    let told = pass::tell(&world).await;"),
+        ("src/pipeline.rs", "    tokio::spawn(async {});"),
+    ] {
+        assert_eq!(work_for_workers(&source(path, text)).len(), 1, "{text}");
+    }
+    let threaded = "use tokio::task::JoinSet;\n    set.spawn(work());\nfn work() {\n    deep();\n}\n\nfn deep() {\n    \
+                    on_own_thread(x);\n}\n";
+    assert!(work_for_workers(&source("src/daemon/x.rs", threaded)).is_empty());
     let fine = source("src/source/pop3/mod.rs", "use crate::state::Settlement; // crate::cli\n/// [`crate::cli`]");
     assert!(fine.uses().iter().all(|(_, used)| may_use(&fine, used)));
 }

@@ -138,6 +138,9 @@ fn a_root_that_is_not_mounted_is_no_proof_of_anything() {
         client.fetch();
         client.fetch();
         assert_eq!(client.subjects().len(), 4, "what was recorded and stands nowhere is fetched again");
+        std::thread::sleep(Duration::from_millis(1100));
+        client.fetch_well();
+        assert_eq!(mailbox.count("INBOX"), 0, "they were due all the time");
     }
 }
 
@@ -221,6 +224,27 @@ fn r_f2_an_empty_database_costs_nothing_that_stood_in_the_spool() {
     for subject in ["number 1", "number 2"] {
         assert_eq!(copies(&client, subject), 1, "{subject}: {:?}", client.subjects());
     }
+}
+
+/// It said that the database was lost.
+#[test]
+fn what_nothing_names_in_the_spool_is_filed_and_the_state_is_not_called_lost() {
+    let (mailbox, _) = filled(0);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    db(&client).execute("UPDATE fact SET value = strftime('%s') WHERE name = 'seen'", []).unwrap();
+    // Written, and the power failed before the row stood.
+    let file = client.path("state/spool/1.from.nobody");
+    fs::write(&file, message(1)).unwrap();
+    let written = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+    fs::remove_file(client.path("state/pruned")).ok();
+    mailsluice::pass::prune(&client.open().0).unwrap();
+    tell(&client);
+    assert_eq!((copies(&client, "number 1"), client.path("state/lost").read_dir().unwrap().count()), (1, 0));
+    let notices = client.notices();
+    assert!(notices.len() == 1 && notices[0].contains("of which the state knows nothing"), "{notices:?}");
+    assert!(!notices[0].contains("lost"), "{notices:?}");
 }
 
 #[test]
@@ -573,8 +597,8 @@ fn what_is_fetched_again_is_as_old_as_it_was() {
 
 // Identity.
 
-#[test]
-fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under_a_new_number() {
+/// A message that rules edit stands in its folder; it is killed there, its state goes, and its server changes its numbers.
+fn edited_and_left_by_a_crash(kill: impl FnOnce(&std::path::Path, &std::path::Path)) -> Client {
     let (mailbox, _) = filled(1);
     let (_server, client) = imap(&mailbox);
     let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
@@ -582,33 +606,29 @@ fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under
     client.fetch_well();
     let folder = client.path("Mail/edited");
     let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
-    // Killed between staging and recording.
-    let staged = edited.file_name().into_string().unwrap();
-    fs::rename(edited.path(), folder.join("tmp").join(staged)).unwrap();
+    kill(&edited.path(), &folder.join("tmp").join(edited.file_name()));
     fs::remove_dir_all(client.path("state")).unwrap();
     mailbox.set_uidvalidity("INBOX", 77, true);
     client.fetch();
     client.fetch();
+    client
+}
+
+#[test]
+fn an_edited_file_that_a_crash_left_is_no_only_copy_where_the_message_came_under_a_new_number() {
+    // Killed between staging and recording.
+    let client = edited_and_left_by_a_crash(|published, staged| fs::rename(published, staged).unwrap());
     assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
 }
 
 #[test]
 fn half_of_an_edited_file_is_no_only_copy_where_the_message_came_under_a_new_number() {
-    let (mailbox, _) = filled(1);
-    let (_server, client) = imap(&mailbox);
-    let rules = "rules: [{do: [{addheader: {X-Edited: 'yes'}}, {fileinto: edited}]}]";
-    let client = with(client, |account| account.top(rules));
-    client.fetch_well();
-    let folder = client.path("Mail/edited");
-    let edited = fs::read_dir(folder.join("new")).unwrap().next().unwrap().unwrap();
     // Killed while staging.
-    let whole = fs::read(edited.path()).unwrap();
-    fs::write(folder.join("tmp").join(edited.file_name()), &whole[..whole.len() - 5]).unwrap();
-    fs::remove_file(edited.path()).unwrap();
-    fs::remove_dir_all(client.path("state")).unwrap();
-    mailbox.set_uidvalidity("INBOX", 77, true);
-    client.fetch();
-    client.fetch();
+    let client = edited_and_left_by_a_crash(|published, staged| {
+        let whole = fs::read(published).unwrap();
+        fs::write(staged, &whole[..whole.len() - 5]).unwrap();
+        fs::remove_file(published).unwrap();
+    });
     assert_eq!(copies(&client, "number 1"), 1, "{:?}", client.subjects());
 }
 
@@ -665,6 +685,9 @@ fn a_b4_a_uid_that_comes_back_with_another_message_is_new_mail() {
         std::thread::sleep(Duration::from_millis(600));
     }
     assert_eq!(copies(&client, "number 2"), 1, "{:?}", client.subjects());
+    std::thread::sleep(Duration::from_millis(600));
+    client.fetch_well();
+    assert_eq!(mailbox.count("INBOX"), 0, "in its time it goes like any other");
 }
 
 #[test]
@@ -687,18 +710,19 @@ fn i_f2_a_uidl_that_comes_back_with_another_message_of_its_size_is_new_mail() {
 fn mail_that_the_server_dressed_anew_stays_there_and_does_not_come_again() {
     let mailbox = mailbox();
     let plain = "From: a@x\nSubject: plain\nMessage-ID: <1@x>\nDate: Sun, 01 Nov 2026 10:00:00 +0000\n\nhello\n";
+    mailbox.add("INBOX", message(1));
     mailbox.add("INBOX", plain);
     let (_server, client) = imap(&mailbox);
     let client = with(client, |account| account.with("retention: {delete_after: 1s}"));
     client.fetch_well();
-    mailbox.remove("INBOX", 1);
-    mailbox.set_uidnext("INBOX", 1);
+    mailbox.remove("INBOX", 2);
+    mailbox.set_uidnext("INBOX", 2);
     mailbox.add("INBOX", format!("Status: RO\n{plain}"));
     std::thread::sleep(Duration::from_millis(1200));
     let report = client.fetch();
     assert!(complaints(&report).contains("stay on the server"), "{report:#?}");
     client.fetch_well();
-    assert_eq!((mailbox.count("INBOX"), copies(&client, "plain")), (1, 1));
+    assert_eq!((mailbox.uids("INBOX"), copies(&client, "plain")), (vec![2], 1), "the other one was due and is gone");
 }
 
 #[test]
@@ -757,7 +781,8 @@ fn i_f7_all_uidls_change_and_nothing_comes_again() {
 #[test]
 fn i_f6_a_b29_first_new_leaves_out_nothing_that_came_later() {
     let mailbox = mailbox();
-    mailbox.add("INBOX", message(1));
+    let before = Timestamp::now() - SignedDuration::from_mins(1);
+    mailbox.add_message("INBOX", Incoming::new(message(1)).arrived(before.as_second()));
     let (_server, client) = imap(&mailbox);
     let client = with(client, |account| account.with("first: new").with("folders: all"));
     assert_eq!(client.fetch_well().new, 0);
@@ -846,9 +871,30 @@ fn r_f10_a_clock_that_jumps_deletes_nothing_by_its_age() {
     client.fetch_well();
     assert_eq!(mailbox.count("INBOX"), 3, "ten years at once are doubted");
     assert!(client.notices().iter().any(|text| text.contains("clock-doubted")), "{:?}", client.notices());
+    let notices = client.notices().len();
     SECONDS.store(15 * 86_400, Ordering::SeqCst);
     client.fetch_well();
-    assert_eq!(mailbox.count("INBOX"), 0, "fifteen days are ordinary");
+    assert_eq!(mailbox.count("INBOX"), 3, "fifteen days may be a holiday or a jump");
+    assert_eq!(client.notices().len(), notices, "and are nothing to speak of");
+    mailbox.add_message("INBOX", Incoming::new(message(4)).arrived(now().as_second()));
+    client.fetch_well();
+    assert_eq!(mailbox.uids("INBOX"), [4], "a server has the same time");
+}
+
+/// POP3 has no arrival dates: those in the mail are its senders', and one that is ahead of us counts as now.
+#[test]
+fn a_date_in_the_mail_proves_no_clock() {
+    let (mailbox, _) = filled(1);
+    let (_server, client) = pop3(&mailbox);
+    let client = with(client, |account| account.with("since: 30d"));
+    client.fetch_well();
+    // The clock was right then, and is ten years behind now.
+    db(&client).execute("UPDATE fact SET value = strftime('%s') + 315360000 WHERE name = 'seen'", []).unwrap();
+    let date = Timestamp::now() + SignedDuration::from_hours(365 * 24);
+    let date = jiff::fmt::rfc2822::to_string(&date.to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
+    mailbox.add("INBOX", format!("Received: from a by b; {date}\nDate: {date}\nSubject: ahead\n\nx\n"));
+    client.fetch_well();
+    assert!(client.notices().iter().any(|text| text.contains("clock-doubted")), "{:?}", client.subjects());
 }
 
 /// Files are dated by the clock of whoever wrote them, so their dates say nothing about that clock.

@@ -8,16 +8,28 @@ use crate::support::pop3_server::{Pop3Options, Pop3Server};
 
 const MESSAGES: usize = 6;
 
-fn imap(mailbox: &Mailbox, faults: &Faults) -> (ImapServer, Client) {
-    let server = ImapServer::start(mailbox, ImapOptions::with_faults(faults));
-    let client = Account::imap(server.port()).client();
-    (server, client)
+/// An account from which everything was fetched.
+struct Fetched<Server> {
+    mailbox: Mailbox,
+    faults: Faults,
+    client: Client,
+    _server: Server,
 }
 
-fn pop3(mailbox: &Mailbox, faults: &Faults) -> (Pop3Server, Client) {
-    let server = Pop3Server::start(mailbox, Pop3Options { faults: faults.clone(), ..Pop3Options::default() });
-    let client = Account::pop3(server.port()).client();
-    (server, client)
+fn imap(messages: usize) -> Fetched<ImapServer> {
+    let ((mailbox, _), faults) = (filled(messages), Faults::none());
+    let _server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let client = Account::imap(_server.port()).client();
+    client.fetch_well();
+    Fetched { mailbox, faults, client, _server }
+}
+
+fn pop3(messages: usize) -> Fetched<Pop3Server> {
+    let ((mailbox, _), faults) = (filled(messages), Faults::none());
+    let _server = Pop3Server::start(&mailbox, Pop3Options { faults: faults.clone(), ..Pop3Options::default() });
+    let client = Account::pop3(_server.port()).client();
+    client.fetch_well();
+    Fetched { mailbox, faults, client, _server }
 }
 
 /// Another UIDL for each, as after a move to another server.
@@ -39,10 +51,7 @@ fn assert_each_is_here_once(client: &Client, messages: usize) {
 #[test]
 fn imap_while_the_listing_is_too_short() {
     for hidden in [vec![2], vec![1, 2, 3, 4], (1..=6).collect()] {
-        let (mailbox, _) = filled(MESSAGES);
-        let faults = Faults::none();
-        let (_server, client) = imap(&mailbox, &faults);
-        client.fetch_well();
+        let Fetched { mailbox, faults, client, _server } = imap(MESSAGES);
         mailbox.set_uidvalidity("INBOX", 77, true);
         hidden.iter().for_each(|uid| faults.message(*uid, MessageFault::Unlisted));
         client.fetch();
@@ -57,10 +66,7 @@ fn imap_while_the_listing_is_too_short() {
 #[test]
 fn pop3_while_the_listing_is_too_short() {
     for hidden in [vec![2], vec![1, 2, 3, 4], (1..=5).collect()] {
-        let (mailbox, _) = filled(MESSAGES);
-        let faults = Faults::none();
-        let (_server, client) = pop3(&mailbox, &faults);
-        client.fetch_well();
+        let Fetched { mailbox, faults, client, _server } = pop3(MESSAGES);
         change_uidls(&mailbox);
         hidden.iter().for_each(|uid| faults.message(*uid, MessageFault::NoUidl));
         client.fetch();
@@ -73,10 +79,7 @@ fn pop3_while_the_listing_is_too_short() {
 
 #[test]
 fn pop3_while_only_new_mail_is_listed() {
-    let (mailbox, _) = filled(MESSAGES);
-    let faults = Faults::none();
-    let (_server, client) = pop3(&mailbox, &faults);
-    client.fetch_well();
+    let Fetched { mailbox, faults, client, _server } = pop3(MESSAGES);
     change_uidls(&mailbox);
     (1..=MESSAGES as u32).for_each(|uid| faults.message(uid, MessageFault::NoUidl));
     mailbox.add("INBOX", message(MESSAGES + 1));
@@ -89,10 +92,7 @@ fn pop3_while_only_new_mail_is_listed() {
 #[test]
 fn imap_while_a_header_is_not_told() {
     for fault in [MessageFault::Nil, MessageFault::NotGiven] {
-        let (mailbox, _) = filled(MESSAGES);
-        let faults = Faults::none();
-        let (_server, client) = imap(&mailbox, &faults);
-        client.fetch_well();
+        let Fetched { mailbox, faults, client, _server } = imap(MESSAGES);
         mailbox.set_uidvalidity("INBOX", 77, true);
         faults.message(3, fault.clone());
         let report = client.fetch();
@@ -109,10 +109,7 @@ fn imap_while_a_header_is_not_told() {
 #[test]
 fn pop3_while_a_header_is_not_told() {
     for fault in [MessageFault::Nil, MessageFault::NotGiven, MessageFault::Refused] {
-        let (mailbox, _) = filled(MESSAGES);
-        let faults = Faults::none();
-        let (_server, client) = pop3(&mailbox, &faults);
-        client.fetch_well();
+        let Fetched { mailbox, faults, client, _server } = pop3(MESSAGES);
         change_uidls(&mailbox);
         faults.message(3, fault.clone());
         client.fetch();
@@ -124,10 +121,7 @@ fn pop3_while_a_header_is_not_told() {
 
 #[test]
 fn imap_whose_state_was_lost_while_the_listing_is_too_short() {
-    let (mailbox, _) = filled(MESSAGES);
-    let faults = Faults::none();
-    let (_server, client) = imap(&mailbox, &faults);
-    client.fetch_well();
+    let Fetched { faults, client, _server, .. } = imap(MESSAGES);
     std::fs::remove_dir_all(client.path("state")).unwrap();
     faults.message(2, MessageFault::Unlisted);
     faults.message(3, MessageFault::Nil);
@@ -140,10 +134,7 @@ fn imap_whose_state_was_lost_while_the_listing_is_too_short() {
 /// World, seed 110284: over POP3 nothing says that a listing is too short, and it was compared once.
 #[test]
 fn pop3_whose_state_was_lost_while_a_message_was_not_listed() {
-    let (mailbox, _) = filled(MESSAGES);
-    let faults = Faults::none();
-    let (_server, client) = pop3(&mailbox, &faults);
-    client.fetch_well();
+    let Fetched { mailbox, faults, client, _server } = pop3(MESSAGES);
     std::fs::remove_dir_all(client.path("state")).unwrap();
     faults.message(2, MessageFault::Unlisted);
     client.fetch();
@@ -155,9 +146,7 @@ fn pop3_whose_state_was_lost_while_a_message_was_not_listed() {
 
 #[test]
 fn pop3_with_one_message() {
-    let (mailbox, _) = filled(1);
-    let (_server, client) = pop3(&mailbox, &Faults::none());
-    client.fetch_well();
+    let Fetched { mailbox, client, _server, .. } = pop3(1);
     change_uidls(&mailbox);
     client.fetch_well();
     assert_each_is_here_once(&client, 1);
@@ -166,18 +155,14 @@ fn pop3_with_one_message() {
 /// What was recognised by the names of its files has no size and no header in the new state; its files have.
 #[test]
 fn after_a_lost_state() {
-    let (mailbox, _) = filled(MESSAGES);
-    let (_server, client) = imap(&mailbox, &Faults::none());
-    client.fetch_well();
+    let Fetched { mailbox, client, _server, .. } = imap(MESSAGES);
     std::fs::remove_dir_all(client.path("state")).unwrap();
     client.fetch();
     mailbox.set_uidvalidity("INBOX", 77, true);
     client.fetch();
     assert_each_is_here_once(&client, MESSAGES);
 
-    let (mailbox, _) = filled(MESSAGES);
-    let (_server, client) = pop3(&mailbox, &Faults::none());
-    client.fetch_well();
+    let Fetched { mailbox, client, _server, .. } = pop3(MESSAGES);
     std::fs::remove_dir_all(client.path("state")).unwrap();
     client.fetch();
     change_uidls(&mailbox);
@@ -188,10 +173,7 @@ fn after_a_lost_state() {
 /// What the numbers were compared with is let go when all was compared: the same mail, sent once more, is new mail.
 #[test]
 fn the_same_mail_sent_again_later_is_new_mail() {
-    let (mailbox, _) = filled(MESSAGES);
-    let faults = Faults::none();
-    let (_server, client) = imap(&mailbox, &faults);
-    client.fetch_well();
+    let Fetched { mailbox, faults, client, _server } = imap(MESSAGES);
     mailbox.remove("INBOX", 6);
     mailbox.set_uidvalidity("INBOX", 77, true);
     faults.message(2, MessageFault::Unlisted);

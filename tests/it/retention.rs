@@ -364,6 +364,21 @@ fn bugs_b13_folders_that_fit_nothing_are_said() {
     }
 }
 
+/// It was left out, and nobody heard of it.
+#[test]
+fn a_folder_whose_list_line_cannot_be_read_is_said() {
+    for (folders, code) in [("[INBOX, '*']", 75), ("[INBOX, 'Lists/*', Work]", 75), ("[INBOX, 'Wor*']", 0)] {
+        let (report, client) = play_to("list-line-unreadable", |account| account.with(&format!("folders: {folders}")));
+        let said = complaints(&report);
+        assert!(
+            said.contains("1 folder of the server is listed") && said.contains("Lists/old mail"),
+            "{folders}: {said}"
+        );
+        assert_eq!((report.exit_code(), report.errors.len()), (code, usize::from(code != 0)), "{folders}: {report:#?}");
+        assert!(client.notices().is_empty(), "it may pass");
+    }
+}
+
 #[test]
 fn bugs_b13_what_stood_about_a_folder_goes_with_it() {
     let (mailbox, _) = filled(1);

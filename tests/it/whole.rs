@@ -186,3 +186,29 @@ fn numbers_that_a_pop3_server_makes_up_break_nothing() {
     assert_eq!((report.new, report.exit_code()), (3, 0), "{report:#?}");
     assert_eq!(client.subjects(), ["a", "b", "c"]);
 }
+
+/// The notice stands before the mark does: whoever cannot file it, or is killed in between, says it the next time.
+#[test]
+fn what_is_given_up_is_said_when_the_notice_could_not_be_filed_at_first() {
+    let placeholder = MessageFault::Size(482_133);
+    for fault in [placeholder, MessageFault::Refused] {
+        let mailbox = mailbox();
+        mailbox.add("INBOX", message(1));
+        let faults = Faults::none();
+        faults.message(1, fault);
+        let (_servers, clients) = both(&mailbox, &faults);
+        for (protocol, client) in clients {
+            (1..5).for_each(|_| _ = client.fetch());
+            let db = rusqlite::Connection::open(client.path("state/state.db")).unwrap();
+            let folder =
+                "SELECT RAISE(FAIL, 'no notice') FROM origin WHERE origin = NEW.origin AND folder = '(notices)'";
+            db.execute_batch(&format!("CREATE TRIGGER broken BEFORE INSERT ON journal BEGIN {folder}; END")).unwrap();
+            assert_ne!(client.fetch().exit_code(), 0, "{protocol}");
+            assert!(client.notices().is_empty());
+            db.execute_batch("DROP TRIGGER broken").unwrap();
+            client.fetch();
+            assert_eq!(client.notices().len(), 1, "{protocol}");
+            assert_eq!(client.fetch_well().new, 0, "{protocol}: given up");
+        }
+    }
+}

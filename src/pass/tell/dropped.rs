@@ -55,9 +55,7 @@ impl Pass {
     fn drop_now(&mut self, row: OutboxRow) -> Result<()> {
         let id = row.id;
         match self.world.read(&row.bytes) {
-            Ok(original) => {
-                self.conclude(row, Some(original), Came::Stopped("dropped by the user".to_owned())).map(drop)
-            }
+            Ok(original) => self.conclude(row, Some(original), Came::Dropped).map(drop),
             Err(e) if e.kind() == ErrorKind::NotFound => self.unread(row, &e).map(drop),
             // The only copy may be there yet: the row stays as it is.
             Err(e) => Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),

@@ -44,6 +44,7 @@ use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
 
 pub use self::dropped::drop_row;
+pub(super) use self::salvage::nobodys;
 pub(super) use self::undelivered::given_up_key;
 
 /// So many rows are taken at once.

@@ -8,7 +8,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 use tokio::io::AsyncWriteExt;
 
-use super::names::{mailbox, quoted};
+use super::names::{delimiter_in, mailbox, quoted, with_delimiter};
 use super::session::{Refusal, Session, refused};
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
@@ -60,9 +60,7 @@ impl Appender {
         let mut delimiter = None;
         self.session
             .run("LIST \"\" \"\"", |reply| {
-                if let Response::MailboxData(MailboxDatum::List(list)) = reply {
-                    delimiter = list.delimiter.as_deref().and_then(|text| text.chars().next());
-                }
+                delimiter = delimiter_in(reply).or(delimiter);
                 Ok(())
             })
             .await?;
@@ -71,7 +69,7 @@ impl Appender {
     }
 
     fn on_server(&self, folder: &str) -> Result<String> {
-        mailbox(&self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4]))))
+        mailbox(&with_delimiter(folder, self.delimiter))
     }
 
     /// What the next message in the folder will be. A folder that is not there is made. Second: why it was not, if it was to be.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
-use super::names::{mailbox, quoted_name};
+use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
+use super::unlisted::{self, Unlisted};
 use super::{ImapSource, mutf7};
 use crate::clean;
 use crate::config::Folders;
@@ -19,6 +20,17 @@ use crate::source::Chosen;
 const MAX_FOLDERS: usize = 100_000;
 /// So many are named where a pattern fits none of them.
 const SHOWN: usize = 8;
+
+/// What a server lists.
+#[derive(Default)]
+struct Listed {
+    /// The folders that can be selected.
+    names: Vec<String>,
+    /// Those of which that cannot be told.
+    unlisted: Vec<Unlisted>,
+    /// There are more than are taken.
+    has_more: bool,
+}
 
 impl ImapSource {
     /// The folders to fetch, with `/` between levels. Plain names are taken without asking; a missing one shows
@@ -35,40 +47,53 @@ impl ImapSource {
                 // An empty name asks for the delimiter alone (RFC 3501 6.3.8).
                 self.list("").await?;
             }
-            Vec::new()
+            Listed::default()
         };
+        let Listed { names: listed, unlisted, has_more } = listed;
         let target = self.target.as_deref().filter(|_| Safeguard::TargetIsNotFetched.is_on());
         let target = target.map(|folder| Target::of(folder, self.delimiter, &listed));
-        let chosen = choose(&patterns, &self.except, &listed, target.as_ref());
+        let mut chosen = choose(&patterns, &self.except, &listed, &unlisted, target.as_ref());
+        let (error, remark) = unlisted::said(&unlisted, &patterns, &self.except);
+        chosen.errors.extend(error);
+        chosen.errors.extend(has_more.then(too_many));
+        chosen.remarks.extend(remark);
         self.note_spelling(patterns);
         Ok(chosen)
     }
 
     /// The folders that can be selected. Notes the delimiter.
-    async fn list(&mut self, pattern: &str) -> Result<Vec<String>> {
+    async fn list(&mut self, pattern: &str) -> Result<Listed> {
         let mut found = Vec::new();
+        let mut has_more = false;
+        self.session.take_unreadable_lists();
         let mut delimiter = None;
         self.session
             .run(&format!("LIST \"\" \"{pattern}\""), |reply| {
-                if let Response::MailboxData(MailboxDatum::List(list)) = reply {
-                    delimiter = list.delimiter.as_deref().and_then(|d| d.chars().next()).or(delimiter);
-                    if is_folder(&list.name_attributes) && found.len() < MAX_FOLDERS {
-                        found.push(list.name.to_string());
-                    }
+                delimiter = delimiter_in(reply).or(delimiter);
+                if let Response::MailboxData(MailboxDatum::List(list)) = reply
+                    && is_folder(&list.name_attributes)
+                {
+                    has_more |= found.len() == MAX_FOLDERS;
+                    found.extend((!has_more).then(|| list.name.to_string()));
                 }
                 Ok(())
             })
             .await?;
         self.delimiter = delimiter;
+        let lines = self.session.take_unreadable_lists();
+        let mut unlisted: Vec<Unlisted> = lines.iter().filter_map(|line| Unlisted::of_line(line, delimiter)).collect();
         let mut names = Vec::with_capacity(found.len());
         for wire in found {
-            if let Some(name) = with_slashes(mutf7::decode(&wire), delimiter) {
-                let name = fold_inbox(&name).into_owned();
-                self.spelled.entry(name.clone()).or_insert(wire);
-                names.push(name);
+            match with_slashes(mutf7::decode(&wire), delimiter) {
+                Ok(name) => {
+                    let name = fold_inbox(&name).into_owned();
+                    self.spelled.entry(name.clone()).or_insert(wire);
+                    names.push(name);
+                }
+                Err(one) => unlisted.push(one),
             }
         }
-        Ok(names)
+        Ok(Listed { names, unlisted, has_more })
     }
 
     /// A plain name goes to the server as the config spells it.
@@ -77,7 +102,7 @@ impl ImapSource {
             if let Cow::Owned(folded) = fold_inbox(&name)
                 && folded != INBOX
             {
-                let wire = mutf7::encode(&self.with_delimiter(&name));
+                let wire = mutf7::encode(&with_delimiter(&name, self.delimiter));
                 self.spelled.entry(folded).or_insert(wire);
             }
         }
@@ -87,12 +112,8 @@ impl ImapSource {
     pub(super) fn on_server(&self, folder: &str) -> Result<String> {
         match self.spelled.get(folder) {
             Some(wire) => quoted_name(wire),
-            None => mailbox(&self.with_delimiter(folder)),
+            None => mailbox(&with_delimiter(folder, self.delimiter)),
         }
-    }
-
-    fn with_delimiter(&self, folder: &str) -> String {
-        self.delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
     }
 }
 
@@ -107,11 +128,11 @@ fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
 }
 
 /// A name that holds "/" on a server with another delimiter could not be told from two levels.
-fn with_slashes(name: String, delimiter: Option<char>) -> Option<String> {
+fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
     match delimiter {
-        Some('/') | None => Some(name),
-        Some(_) if name.contains('/') => None,
-        Some(d) => Some(name.replace(d, "/")),
+        Some('/') | None => Ok(name),
+        Some(_) if name.contains('/') => Err(Unlisted::of_two_meanings(name)),
+        Some(d) => Ok(name.replace(d, "/")),
     }
 }
 
@@ -143,8 +164,14 @@ fn slashed(folder: &str, delimiter: Option<char>) -> String {
 }
 
 /// Names stand in the order of the config, what a pattern finds in the order of the server; each once.
-fn choose(patterns: &[String], except: &[String], listed: &[String], target: Option<&Target>) -> Chosen {
-    let mut chosen = Chosen { folders: Vec::new(), errors: Vec::new() };
+fn choose(
+    patterns: &[String],
+    except: &[String],
+    listed: &[String],
+    unlisted: &[Unlisted],
+    target: Option<&Target>,
+) -> Chosen {
+    let mut chosen = Chosen { folders: Vec::new(), errors: Vec::new(), remarks: Vec::new() };
     let mut taken = BTreeSet::new();
     let is_target = |name: &str| target.is_some_and(|target| target.is(name));
     for pattern in patterns {
@@ -156,7 +183,7 @@ fn choose(patterns: &[String], except: &[String], listed: &[String], target: Opt
         let (target, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|name| is_target(name));
         if !target.is_empty() && !is_pattern {
             chosen.errors.push(is_the_target(pattern));
-        } else if found.is_empty() && is_pattern {
+        } else if found.is_empty() && is_pattern && !unlisted.iter().any(|it| it.fits(pattern)) {
             chosen.errors.push(unmatched(pattern, listed, &target));
         }
         for name in found {
@@ -166,6 +193,11 @@ fn choose(patterns: &[String], except: &[String], listed: &[String], target: Opt
         }
     }
     chosen
+}
+
+fn too_many() -> Error {
+    let text = format!("the server lists over {MAX_FOLDERS} folders, and what it lists after them is not fetched");
+    Error::permanent(Kind::Protocol, text)
 }
 
 fn is_the_target(folder: &str) -> Error {
@@ -200,10 +232,10 @@ mod tests {
     fn exceptions_win_and_nothing_comes_twice() {
         let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let listed = words(&["INBOX", "Lists/noise", "Lists/rust", "Trash"]);
-        let chosen = choose(&words(&["INBOX", "Lists/*", "*"]), &words(&["Lists/noise", "Trash"]), &listed, None);
+        let chosen = choose(&words(&["INBOX", "Lists/*", "*"]), &words(&["Lists/noise", "Trash"]), &listed, &[], None);
         assert_eq!(chosen.folders, ["INBOX", "Lists/rust"]);
         let inboxes = words(&["Inbox", "inbox", "INBOX", "Inbox/*"]);
-        let chosen = choose(&inboxes, &words(&["inBox/no"]), &words(&["INBOX/a", "INBOX/no"]), None);
+        let chosen = choose(&inboxes, &words(&["inBox/no"]), &words(&["INBOX/a", "INBOX/no"]), &[], None);
         assert_eq!((chosen.folders, chosen.errors.len()), (words(&["INBOX", "INBOX/a"]), 0));
     }
 
@@ -213,7 +245,7 @@ mod tests {
         let chosen = |target: &str, delimiter, listed: &[&str]| {
             let listed = words(listed);
             let target = Target::of(target, delimiter, &listed);
-            choose(&words(&["*"]), &[], &listed, Some(&target)).folders
+            choose(&words(&["*"]), &[], &listed, &[], Some(&target)).folders
         };
         assert_eq!(chosen("inbox.Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);
         assert_eq!(chosen("Inbox/Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);

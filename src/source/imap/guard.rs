@@ -73,7 +73,7 @@ impl Checker {
     fn byte(&mut self, byte: u8) -> io::Result<()> {
         self.line += 1;
         if self.line > MAX_LINE {
-            return Err(refused("a line longer than 2 MiB"));
+            return Err(out_of_bounds("a line longer than 2 MiB"));
         }
         if let Some(place) = self.beginning.get_mut(self.line - 1) {
             *place = byte;
@@ -93,7 +93,7 @@ impl Checker {
             b'(' if !self.quoted => {
                 self.depth += 1;
                 if self.depth > MAX_DEPTH {
-                    return Err(refused("parentheses nested more than 64 deep"));
+                    return Err(out_of_bounds("parentheses nested more than 64 deep"));
                 }
             }
             b')' if !self.quoted => self.depth = self.depth.saturating_sub(1),
@@ -121,12 +121,12 @@ impl Checker {
             (Announcement::Cr(n), b'\n') => {
                 self.literals = self.literals.saturating_add(n);
                 if self.literals > MAX_LITERALS {
-                    return Err(refused("a literal larger than was asked for"));
+                    return Err(out_of_bounds("a literal larger than was asked for"));
                 }
                 // To the parser this is text and the reply ends here; taken for a literal, what follows would go
                 // unchecked.
                 if self.is_text() {
-                    return Err(refused("a text that ends like a literal"));
+                    return Err(out_of_bounds("a text that ends like a literal"));
                 }
                 (self.literal, self.continues) = (n, true);
                 Announcement::None
@@ -136,7 +136,7 @@ impl Checker {
     }
 }
 
-fn refused(what: &str) -> io::Error {
+fn out_of_bounds(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the server sent {what}"))
 }
 

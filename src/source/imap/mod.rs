@@ -20,6 +20,7 @@ mod search;
 mod session;
 mod sets;
 mod settle;
+mod unlisted;
 mod windows;
 
 use std::collections::HashMap;

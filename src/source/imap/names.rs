@@ -1,5 +1,7 @@
 //! Names and other strings as they stand in commands.
 
+use imap_proto::{MailboxDatum, Response};
+
 use super::mutf7;
 use crate::error::{Error, Kind, Result};
 
@@ -10,6 +12,19 @@ pub(super) fn mailbox(folder: &str) -> Result<String> {
         let folder = crate::clean::line(folder.as_bytes());
         Error::permanent(Kind::Refused, format!("the folder name {folder} cannot be sent to a server"))
     })
+}
+
+/// A name with `/` between its levels as a server has it that divides them by another character.
+pub(super) fn with_delimiter(folder: &str, delimiter: Option<char>) -> String {
+    delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
+}
+
+/// The character between the levels of a name in a LIST reply.
+pub(super) fn delimiter_in(list: &Response<'_>) -> Option<char> {
+    match list {
+        Response::MailboxData(MailboxDatum::List(list)) => list.delimiter.as_deref().and_then(|d| d.chars().next()),
+        _ => None,
+    }
 }
 
 /// A folder name in quotes as the server itself spelled it; what is no ASCII in it was none there either.

@@ -19,6 +19,8 @@ const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
 const MAX_REPLIES: u32 = 2_000_000;
 /// So many replies of a session may be in words that nobody knows.
 const MAX_UNREADABLE: u32 = 1_000;
+/// So much of a LIST line that cannot be read is kept.
+const LONGEST_NAME: usize = 1_000;
 
 /// A connection with a command loop.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Session {
     pub(super) host: String,
     tag: u32,
     unreadable: u32,
+    /// The LIST lines among them, of the folders that were listed last.
+    unreadable_lists: Vec<String>,
     is_greeted: bool,
     /// UIDVALIDITY of the open folder, and whether the server named another one since.
     generation: (Option<u32>, bool),
@@ -82,6 +86,7 @@ impl Session {
             host: host.to_owned(),
             tag: 0,
             unreadable: 0,
+            unreadable_lists: Vec::new(),
             is_greeted: false,
             generation: (None, false),
             copied: None,
@@ -154,6 +159,11 @@ impl Session {
         self.finish(&tag, each).await?.map_err(|refusal| refused(&verb, &refusal.line))
     }
 
+    /// The lines about folders that could not be read since this was asked last.
+    pub(super) fn take_unreadable_lists(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unreadable_lists)
+    }
+
     /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
     /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
     async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
@@ -174,6 +184,10 @@ impl Session {
                         crate::clean::line(&reply[..reply.len().min(100)])
                     );
                     self.unreadable += 1;
+                    if reply[2..].get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
+                        let line = &reply[..reply.len().min(LONGEST_NAME)];
+                        self.unreadable_lists.push(String::from_utf8_lossy(line).trim_end().to_owned());
+                    }
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
