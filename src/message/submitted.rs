@@ -70,7 +70,7 @@ fn is_field(line: &[u8]) -> bool {
     let colon = memchr::memchr(b':', line);
     let name = colon.and_then(|colon| std::str::from_utf8(&line[..colon]).ok());
     // RFC 5322 4.5 has blanks before the colon.
-    name.is_some_and(|name| is_field_name(name.trim_end_matches([' ', '\t', '\0'])))
+    name.is_some_and(|name| is_field_name(name.trim_end_matches([' ', '\t']).replace('\0', "").as_str()))
 }
 
 #[cfg(test)]
