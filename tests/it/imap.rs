@@ -448,7 +448,7 @@ fn f36_refused_logins_are_told_apart() {
         ("[AUTHENTICATIONFAILED] no", Kind::Auth, 77),
         ("[AUTHORIZATIONFAILED] no", Kind::Auth, 77),
         ("[EXPIRED] the password", Kind::Auth, 77),
-        ("no code and no reason", Kind::Auth, 77),
+        ("no code and no reason", Kind::Refused, 69),
         ("[PRIVACYREQUIRED] use TLS", Kind::Refused, 69),
         ("[CONTACTADMIN] locked", Kind::Refused, 69),
         ("[UNAVAILABLE] the backend is down", Kind::Refused, 75),
@@ -645,5 +645,5 @@ fn t12_a_challenge_of_a_megabyte_is_a_clean_error() {
 #[test]
 fn t7_a_referral_is_not_followed() {
     let (report, _) = play_to("referral", |account| account);
-    assert_eq!((report.errors.len(), report.exit_code()), (1, 77), "{report:#?}");
+    assert_eq!((report.errors.len(), report.exit_code()), (1, 69), "{report:#?}");
 }

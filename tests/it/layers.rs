@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 6] = ["error", "clean", "safeguard", "descriptors", "stop", "ourselves"];
+const GROUND: [&str; 7] = ["error", "clean", "refusal", "safeguard", "descriptors", "stop", "ourselves"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 

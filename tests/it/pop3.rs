@@ -330,7 +330,7 @@ fn f30_to_f35_refused_logins_are_told_apart() {
         ("[SYS/TEMP] the backend is down", Kind::Refused, 75),
         ("[SYS/PERM] the mailbox is broken", Kind::Refused, 69),
         ("[AUTH] wrong password", Kind::Auth, 77),
-        ("no code and no reason", Kind::Auth, 77),
+        ("no code and no reason", Kind::Refused, 69),
     ];
     let (mailbox, _) = filled(1);
     for (text, kind, code) in cases {

@@ -12,6 +12,7 @@ use super::replies::{Replies, parse};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::{self, Stream, deadline, within};
+use crate::refusal::{Meaning, meaning};
 
 /// The most replies before a server asks for the rest of a command.
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
@@ -191,7 +192,7 @@ impl Session {
                 Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
                 Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
                 Response::Data { status, outcome } => {
-                    Err(Error::transient(Kind::Refused, "the server turned us away").said(line_of(status, outcome)))
+                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
                 }
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
@@ -378,11 +379,15 @@ fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
 
 /// NO or BAD to a command, as an error. Refusals that pass by themselves say so in their code or their words.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
-    let like_login = net::login::told_apart(&format!("{verb} was refused"), line);
-    match like_login.kind() {
-        Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
-        _ => like_login,
+    not_done(format!("{verb} was refused"), line)
+}
+
+fn not_done(doing: String, line: &str) -> Error {
+    match meaning(line) {
+        Meaning::Later => Error::transient(Kind::Refused, doing),
+        _ => Error::permanent(Kind::Refused, doing),
     }
+    .said(line)
 }
 
 fn names_of(list: &[Capability<'_>]) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::wire::Reply;
+use super::wire::{Reply, turned_away};
 use crate::config::{Account, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
@@ -57,7 +57,7 @@ impl Session {
         let line = self.lines.line(deadline::GREETING).await?;
         match Reply::parse(line)? {
             Reply::Ok(_) => Ok(()),
-            Reply::Err(line) => Err(Error::transient(Kind::Refused, "the server turned us away").said(line)),
+            Reply::Err(line) => Err(turned_away(&line)),
             Reply::Continue(_) => {
                 Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
             }

@@ -2,6 +2,7 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
+use crate::refusal::{Meaning, meaning};
 
 /// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
 pub(super) const LONG_UIDL: usize = 255;
@@ -45,6 +46,11 @@ impl Reply {
     }
 }
 
+/// `-ERR` in place of a greeting.
+pub(super) fn turned_away(line: &str) -> Error {
+    not_done("the server turned us away".to_owned(), line)
+}
+
 /// `-ERR` to a command other than a login: with `[SYS/PERM]` final, otherwise worth another try.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
@@ -56,7 +62,7 @@ pub(super) fn refused_for(verb: &str, refused: usize, of: usize, line: &str) -> 
 }
 
 fn not_done(doing: String, line: &str) -> Error {
-    if line.to_ascii_uppercase().contains("[SYS/PERM]") {
+    if meaning(line) == Meaning::Final {
         return Error::permanent(Kind::Refused, doing).said(line);
     }
     Error::transient(Kind::Refused, doing).said(line)
