@@ -156,6 +156,8 @@ pub struct Account {
     pub poll: Duration,
     /// POP3: how messages are told apart when the server has no UIDL.
     pub identity: Identity,
+    /// POP3: whether to log in by APOP; where nothing is said, if nothing else hides the password.
+    pub apop: Option<bool>,
     /// The relay that carries what rules tell about its mail, unless they name one.
     pub relay: Option<String>,
     /// The account's own rules instead of [`Config::filters`].

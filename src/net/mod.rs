@@ -1,10 +1,12 @@
 //! The plumbing under every protocol: a connection with TLS and deadlines, a bounded line reader,
 //! and the logins that protocols share.
 
+pub mod apop;
 pub mod authenticate;
 mod connect;
 mod lines;
 pub mod login;
+mod md5;
 mod pace;
 pub mod sasl;
 mod scram;

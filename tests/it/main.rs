@@ -41,6 +41,7 @@ mod old_mail;
 mod oracle;
 mod outbox;
 mod pop3;
+mod pop3_replies;
 mod program;
 mod proofs;
 mod queue;

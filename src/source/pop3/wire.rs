@@ -81,9 +81,10 @@ fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
-/// A line of a UIDL reply: number and id. The id is any bytes behind one blank; some servers put blanks into it.
+/// A line of a UIDL reply: number and id. The id is any bytes behind blanks or tabs, of which small servers send several; some
+/// put blanks into it.
 pub(super) fn uidl_line(line: &[u8]) -> Option<(u32, &[u8])> {
-    let blank = memchr::memchr(b' ', line)?;
+    let blank = memchr::memchr2(b' ', b'\t', line)?;
     let number = number(&line[..blank])?;
     let id = line[blank + 1..].trim_ascii();
     (!id.is_empty()).then_some((number, id))
@@ -115,5 +116,6 @@ mod tests {
         assert_eq!(uidl_line(b"3 <a b@c>"), Some((3, &b"<a b@c>"[..])));
         assert_eq!(uidl_line(b"3 \xff\xfe"), Some((3, &b"\xff\xfe"[..])));
         assert_eq!(uidl_line(b"3 "), None);
+        assert_eq!(uidl_line(b"3\t a\tb"), Some((3, &b"a\tb"[..])));
     }
 }
