@@ -26,6 +26,7 @@ mod forwards;
 mod hostile;
 mod hostile_mail;
 mod imap;
+mod imap_replies;
 mod injected;
 mod injection;
 mod kill;

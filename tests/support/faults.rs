@@ -60,7 +60,7 @@ pub enum MessageFault {
     Nil,
     /// Its head and nothing behind it, complete by syntax, while the size of all of it is announced.
     Placeholder,
-    /// Neither SEARCH nor UIDL nor LIST names it.
+    /// Neither SEARCH nor UIDL nor LIST names it, nor FETCH where it is asked for UIDs alone.
     Unlisted,
     /// The connection ends after so many bytes of the message (over POP3: of its dot-stuffed form, final dot included).
     CutAt(usize),

@@ -54,7 +54,8 @@ impl Session<'_> {
             let wants_body = items.iter().any(|item| matches!(item, Item::Body(_)));
             if wants_body && self.conn.faults.has_message_fault(uid, &MessageFault::Refused) {
                 refused = true;
-            } else if !self.conn.faults.has_message_fault(uid, &MessageFault::NotGiven)
+            } else if !(items == [Item::Uid] && self.conn.faults.has_message_fault(uid, &MessageFault::Unlisted))
+                && !self.conn.faults.has_message_fault(uid, &MessageFault::NotGiven)
                 && (wants_body || !self.conn.faults.has_message_fault(uid, &MessageFault::NotDescribed))
             {
                 self.fetch_one(&folder, number, message, &items).await?;
