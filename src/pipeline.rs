@@ -206,6 +206,7 @@ impl FolderPass<'_> {
 
         self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;
+        let wanted = committer.suspects_last(wanted);
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
         match odd.filter(|_| Safeguard::ShortListing.is_on()) {
@@ -257,14 +258,15 @@ impl FolderPass<'_> {
     async fn fetch_and_commit(
         &self,
         source: &mut Source,
-        wanted: &[Listed],
+        wanted: &[Vec<Listed>; 2],
         committer: &mut Committer,
     ) -> Result<Vec<Settlement>> {
-        if wanted.is_empty() {
+        let count = wanted.iter().map(Vec::len).sum::<usize>();
+        if count == 0 {
             return Ok(Vec::new());
         }
-        let bytes = wanted.iter().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
-        self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
+        let bytes = wanted.iter().flatten().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
+        self.watch.expect(&self.account.name, count as u64, bytes);
         let (outlet, receive) = Outlet::new(&self.world.memory, self.stop);
         let watch = Arc::clone(self.watch);
         let mut working = committer.take();
@@ -272,7 +274,14 @@ impl FolderPass<'_> {
             let result = commit_all(&mut working, receive, &*watch);
             (working, result)
         });
-        let fetched = source.fetch(wanted, &outlet).await;
+        let [calm, suspects] = wanted;
+        let mut fetched = source.fetch(calm, &outlet).await;
+        for suspect in suspects {
+            // Each by itself: what comes before it must not be lost with it.
+            if fetched.is_ok() {
+                fetched = source.fetch(std::slice::from_ref(suspect), &outlet).await;
+            }
+        }
         drop(outlet);
         let (working, committed) =
             commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
@@ -281,7 +290,7 @@ impl FolderPass<'_> {
         let settlements = committed?;
         fetched?;
         if self.stop.is_cancelled() {
-            committer.report.left += wanted.len().saturating_sub(settlements.len()) as u64;
+            committer.report.left += count.saturating_sub(settlements.len()) as u64;
         }
         Ok(settlements)
     }

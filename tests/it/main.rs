@@ -10,6 +10,7 @@ mod addresses;
 mod answered_once;
 mod answers;
 mod append;
+mod asked_last;
 mod bad_configs;
 mod bombs;
 mod carry;
