@@ -1,4 +1,4 @@
-//! From a [`Server`] to a [`Stream`]: look up, dial every address, shake hands.
+//! From a [`Server`] to a [`Stream`]: dial, shake hands.
 
 use std::io;
 use std::path::Path;
@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use super::dial::dial;
 use super::{Stream, deadline, within};
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind, Result};
@@ -37,23 +38,6 @@ pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
         Some(tcp) => handshake(tcp, server).await,
         None => Err(Error::permanent(Kind::Protocol, "TLS inside TLS")),
     }
-}
-
-async fn dial(server: &Server) -> Result<TcpStream> {
-    let place = format!("connecting to {} port {}", server.host, server.port);
-    let lookup = tokio::net::lookup_host((server.host.as_str(), server.port));
-    let mut last = None;
-    for address in within(deadline::CONNECT, &place, lookup).await? {
-        match within(deadline::CONNECT, &place, TcpStream::connect(address)).await {
-            Ok(tcp) => {
-                // Commands are single writes already; waiting for more would cost 40 ms each.
-                tcp.set_nodelay(true).map_err(|e| Error::network(&place, e))?;
-                return Ok(tcp);
-            }
-            Err(e) => last = Some(e),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::transient(Kind::Network, format!("{place}: the name has no address"))))
 }
 
 async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {

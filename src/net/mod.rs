@@ -4,6 +4,7 @@
 pub mod apop;
 pub mod authenticate;
 mod connect;
+mod dial;
 mod lines;
 pub mod login;
 mod md5;
@@ -26,7 +27,7 @@ use crate::error::{Error, Kind, Result};
 pub mod deadline {
     use std::time::Duration;
 
-    /// Name lookup and TCP connect, for each address tried.
+    /// Name lookup and TCP connect, over all addresses.
     pub const CONNECT: Duration = Duration::from_secs(30);
     /// The TLS handshake.
     pub const TLS: Duration = Duration::from_secs(30);
