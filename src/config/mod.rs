@@ -26,6 +26,7 @@ mod composer;
 mod limits;
 mod load;
 mod maintenance;
+mod pin;
 mod relays;
 mod retention;
 mod server;
@@ -36,6 +37,7 @@ pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::limits::Limits;
 pub use self::load::Examined;
 pub use self::maintenance::Maintenance;
+pub use self::pin::Pin;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
 pub use self::settings::Settings;
@@ -190,6 +192,8 @@ pub struct Server {
     pub tls: Tls,
     /// A PEM file with the only authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The only key to trust, whatever its certificate says.
+    pub tls_pin: Option<Pin>,
 }
 
 impl Server {

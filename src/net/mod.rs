@@ -12,6 +12,7 @@ mod pace;
 pub mod sasl;
 mod scram;
 mod stream;
+mod trust;
 
 pub use connect::{connect, connect_unix, start_tls};
 pub use lines::{LineStream, MAX_LINE};
