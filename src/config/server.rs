@@ -92,7 +92,27 @@ pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Proble
     }
     let default = if tls == Tls::Implicit { ports.implicit } else { ports.cleartext };
     let port = written.port.unwrap_or(default);
+    if !ports.is_local && !is_loopback(&written.host) {
+        warn_of_port(port, tls, ports, written.tls_at, problems);
+    }
     Some(Server { host: written.host, port, tls, ca_file: written.ca_file, tls_pin: written.tls_pin })
+}
+
+/// The ports that everybody knows. At this machine they may be those of tunnels.
+const KNOWN: [(&str, Ports); 3] = [("IMAP", Ports::IMAP), ("POP3", Ports::POP3), ("SMTP", Ports::SMTP)];
+
+/// Warns where a port and what is to be spoken there do not fit.
+fn warn_of_port(port: u16, tls: Tls, ports: Ports, at: Span, problems: &mut Problems) {
+    let is_at = |known: &Ports| port == known.implicit || port == known.cleartext;
+    let other = KNOWN.iter().find(|(_, known)| is_at(known) && known.implicit != ports.implicit);
+    if let Some((name, _)) = other {
+        let hint = format!("here it is {}, or {} with `tls: starttls`", ports.implicit, ports.cleartext);
+        problems.warn(at, format!("port {port} is that of {name}")).hint(hint);
+    } else if port == ports.implicit && tls != Tls::Implicit {
+        problems.warn(at, format!("port {port} begins with TLS")).hint("write `tls: implicit`");
+    } else if (port == ports.cleartext || port == 25) && tls == Tls::Implicit {
+        problems.warn(at, format!("port {port} does not begin with TLS")).hint("write `tls: starttls`");
+    }
 }
 
 fn read_short(node: &Node, problems: &mut Problems) -> Option<Written> {

@@ -8,8 +8,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::dial::dial;
+use super::heard::Heard;
 use super::trust::{Unproven, client_config};
-use super::{Stream, deadline, within};
+use super::{Stream, deadline, mistaken, within};
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind, Result};
 
@@ -18,7 +19,10 @@ pub async fn connect(server: &Server) -> Result<Stream> {
     let tcp = dial(server).await?;
     match server.tls {
         Tls::Implicit => handshake(tcp, server).await,
-        Tls::StartTls | Tls::None => Ok(Stream::plain(tcp)),
+        Tls::StartTls | Tls::None => {
+            mistaken::speaks_first(&tcp, server).await?;
+            Ok(Stream::plain(tcp))
+        }
     }
 }
 
@@ -38,6 +42,16 @@ pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
     }
 }
 
+/// Whether the server answers a handshake, however its certificate is.
+pub(super) async fn answers_handshake(server: &Server) -> bool {
+    let Ok(tcp) = dial(server).await else { return false };
+    let Ok((connector, name)) = connector(server, "") else { return false };
+    match connector.connect(name, Heard::new(tcp)).into_fallible().await {
+        Ok(_) => true,
+        Err((error, _)) => is_about_trust(&error),
+    }
+}
+
 fn connector(server: &Server, doing: &str) -> Result<(TlsConnector, ServerName<'static>)> {
     let name = ServerName::try_from(server.host.clone())
         .map_err(|e| Error::permanent(Kind::Tls, format!("{doing}: not a host name")).because(e))?;
@@ -47,9 +61,13 @@ fn connector(server: &Server, doing: &str) -> Result<(TlsConnector, ServerName<'
 async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
     let doing = format!("TLS with {}", server.host);
     let (connector, name) = connector(server, &doing)?;
-    match tokio::time::timeout(deadline::TLS, connector.connect(name, tcp)).await {
+    let shaken = connector.connect(name, Heard::new(tcp)).into_fallible();
+    match tokio::time::timeout(deadline::TLS, shaken).await {
         Ok(Ok(tls)) => Ok(Stream::tls(tls)),
-        Ok(Err(e)) => Err(failed(doing, e)),
+        Ok(Err((e, heard))) => {
+            let mistaken = mistaken::without_tls(heard.beginning(), server);
+            Err(mistaken.filter(|_| server.tls == Tls::Implicit).unwrap_or_else(|| failed(doing, e)))
+        }
         Err(_) => Err(Error::transient(Kind::Network, format!("{doing}: the handshake stalled"))),
     }
 }

@@ -87,6 +87,15 @@ impl LineStream {
         .await
     }
 
+    /// What has come and was not asked for yet; waits for it where there is nothing.
+    pub async fn beginning(&mut self, limit: Duration) -> Result<&[u8]> {
+        if !self.has_unread() {
+            self.stream.expect_within(limit);
+            self.fill("waiting for the server's reply").await?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
     /// The next line without its line end. A line over [`MAX_LINE`], or the end of the stream, is an error.
     pub async fn line(&mut self, limit: Duration) -> Result<&[u8]> {
         self.line_up_to(MAX_LINE, limit).await

@@ -36,6 +36,7 @@ mod layers;
 mod logins;
 mod lua;
 mod maintenance;
+mod mistaken_ports;
 mod noted;
 mod notifications;
 mod numbers;

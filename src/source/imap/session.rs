@@ -9,8 +9,9 @@ use tokio::io::AsyncWriteExt;
 
 use super::mend::mend;
 use super::replies::{Replies, parse};
-use crate::config::{Account, Tls};
+use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
+use crate::net::mistaken::{Spoken, another};
 use crate::net::{self, Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
 
@@ -59,7 +60,7 @@ impl Session {
         let server = &account.server;
         let stream = net::connect(server).await?;
         let mut session = Self::over(stream, &server.host);
-        let greeting = session.greeting().await?;
+        let greeting = session.greeting(server).await?;
         if server.tls == Tls::StartTls {
             if greeting == Status::PreAuth {
                 // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
@@ -185,7 +186,12 @@ impl Session {
         Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
-    async fn greeting(&mut self) -> Result<Status> {
+    async fn greeting(&mut self, server: &Server) -> Result<Status> {
+        self.replies.stream().expect_within(deadline::GREETING);
+        let beginning = self.replies.beginning().await.map_err(|e| Error::network("waiting for the greeting", e))?;
+        if let Some(error) = another(beginning, Spoken::Imap, server) {
+            return Err(error);
+        }
         let host = self.host.clone();
         let (status, capabilities) = self
             .read(deadline::GREETING, |reply| match reply {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::wire::{Reply, turned_away};
-use crate::config::{Account, Tls};
+use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::mistaken::{Spoken, another};
 use crate::net::sasl::{Credentials, Mechanism};
 use crate::net::{self, LineStream, apop, deadline};
 
@@ -66,7 +67,7 @@ impl Session {
         let server = &account.server;
         let lines = LineStream::new(net::connect(server).await?);
         let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new(), timestamp: None };
-        session.greeting().await?;
+        session.greeting(server).await?;
         session.ask_capabilities().await?;
         if server.tls == Tls::StartTls {
             session = session.start_tls(account).await?;
@@ -89,7 +90,10 @@ impl Session {
         })
     }
 
-    async fn greeting(&mut self) -> Result<()> {
+    async fn greeting(&mut self, server: &Server) -> Result<()> {
+        if let Some(error) = another(self.lines.beginning(deadline::GREETING).await?, Spoken::Pop3, server) {
+            return Err(error);
+        }
         let line = self.lines.line(deadline::GREETING).await?;
         self.timestamp = apop::timestamp(line).map(str::to_owned);
         match Reply::parse(line)? {
