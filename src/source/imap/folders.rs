@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{mailbox, quoted_name};
-use super::{ImapSource, mutf7};
+use super::{ImapSource, mutf7, raw};
 use crate::clean;
 use crate::config::Folders;
 use crate::config::inbox::{INBOX, fold_inbox};
@@ -62,7 +62,7 @@ impl ImapSource {
         self.delimiter = delimiter;
         let mut names = Vec::with_capacity(found.len());
         for wire in found {
-            if let Some(name) = with_slashes(mutf7::decode(&wire), delimiter) {
+            if let Some(name) = with_slashes(raw::likely(mutf7::decode(&wire)), delimiter) {
                 let name = fold_inbox(&name).into_owned();
                 self.spelled.entry(name.clone()).or_insert(wire);
                 names.push(name);

@@ -6,10 +6,13 @@
 
 use std::borrow::Cow;
 
+use super::raw;
+
 /// The reply, mended where it has to be.
 pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
     let Some(kind) = kind_of(reply) else { return Cow::Borrowed(reply) };
-    let mut mender = Mender { reply, at: 0, copied: 0, out: Vec::new() };
+    let is_list = reply.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"* LIST "));
+    let mut mender = Mender { reply, is_list, at: 0, copied: 0, out: Vec::new() };
     mender.run(kind);
     if mender.copied == 0 {
         return Cow::Borrowed(reply);
@@ -41,6 +44,8 @@ fn kind_of(reply: &[u8]) -> Option<Kind> {
 
 struct Mender<'a> {
     reply: &'a [u8],
+    /// Its strings are names of folders, and the parser takes UTF-8 alone.
+    is_list: bool,
     at: usize,
     /// Of the reply, so much is in `out`, mended.
     copied: usize,
@@ -74,6 +79,7 @@ impl Mender<'_> {
         let written = &self.reply[self.at + 1..end - 1];
         // A single character is a hierarchy delimiter, which cannot be a literal.
         if content.len() > 1 && (content != written || !written.is_ascii()) {
+            let content = if self.is_list { raw::kept(&content).into_bytes() } else { content };
             let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
             self.replace(end, &literal);
         } else {

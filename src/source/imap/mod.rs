@@ -16,6 +16,7 @@ mod mend;
 mod moving;
 mod mutf7;
 mod names;
+mod raw;
 mod replies;
 mod search;
 mod session;

@@ -8,6 +8,7 @@ use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, R
 use tokio::io::AsyncWriteExt;
 
 use super::mend::mend;
+use super::raw;
 use super::replies::{Replies, parse};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
@@ -101,7 +102,7 @@ impl Session {
         self.tag += 1;
         let tag = RequestId(format!("m{}", self.tag));
         tracing::debug!(host = self.host, "C: {} {}", tag.0, hide_secrets(command));
-        self.write(format!("{} {command}\r\n", tag.0).as_bytes()).await?;
+        self.write(&raw::bytes(&format!("{} {command}\r\n", tag.0))).await?;
         Ok(tag)
     }
 
@@ -166,10 +167,14 @@ impl Session {
                 let end = std::io::ErrorKind::UnexpectedEof.into();
                 return Err(Error::network(format!("{doing}: the server closed the connection"), end));
             };
+            if is_enabled(reply) {
+                self.unreadable += 1;
+                continue;
+            }
             let mended = mend(reply);
             match parse(&mended) {
                 Some(reply) => return Ok(look(&reply)),
-                None if reply.starts_with(b"* ") && self.is_greeted => {
+                None if self.is_greeted && (reply.starts_with(b"* ") || is_blank(reply)) => {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
@@ -311,6 +316,16 @@ impl Session {
             tokio::time::timeout(deadline::GOODBYE, goodbye).await.ok();
         }
     }
+}
+
+/// What was enabled (RFC 5161), which nobody here asks for; imap-proto takes it for all that the server can do.
+fn is_enabled(reply: &[u8]) -> bool {
+    reply.get(..9).is_some_and(|word| word.eq_ignore_ascii_case(b"* ENABLED"))
+}
+
+/// An empty line behind a reply, as some small servers send it after a message.
+fn is_blank(reply: &[u8]) -> bool {
+    reply.trim_ascii().is_empty()
 }
 
 /// What a reply means to the command loop.
