@@ -132,3 +132,38 @@ fn interop_f9_what_a_person_sees_holds_no_byte_numbers() {
     let said = complaints(&report);
     assert!(!said.contains("Error(") && !said.contains("input:") && said.len() < 400, "{said}");
 }
+
+/// RFC 3501 2.2.2: a client has to bear any reply at any time. Each line of the file before the metadata, and before the bodies.
+#[test]
+fn bugs_b12_whatever_is_said_unasked_changes_nothing() {
+    let lines = std::fs::read("tests/replies/untagged.txt").unwrap();
+    let lines: Vec<&[u8]> =
+        lines.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').filter(|l| !l.starts_with(b"#")).collect();
+    assert!(lines.len() > 20 && lines.contains(&&b""[..]));
+    for line in lines {
+        let said: String = line.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        for place in 0..2 {
+            let here = |at: usize| if at == place { format!("S~ {said}\\r\\n\n") } else { String::new() };
+            let script = format!(
+                "S: * OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\nC: <tag> LOGIN **\nS: <tag> OK [CAPABILITY IMAP4rev1 UIDPLUS] in\n\
+                 C: <tag> SELECT *\nS: * 2 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\
+                 S: * SEARCH 4 5\nS: <tag> OK\nC: <tag> UID FETCH 4:5 (UID FLAGS RFC822.SIZE INTERNALDATE)\n{}\
+                 S: * 1 FETCH (UID 4 FLAGS () RFC822.SIZE 18)\nS: * 2 FETCH (UID 5 FLAGS () RFC822.SIZE 18)\nS: <tag> OK\n\
+                 C: <tag> UID FETCH 4:5 (UID BODY.PEEK[])\n{}\
+                 S~ * 1 FETCH (UID 4 BODY[] {{18}}\\r\\nSubject: a\\r\\n\\r\\na.\\r\\n)\\r\\n\n\
+                 S~ * 2 FETCH (UID 5 BODY[] {{18}}\\r\\nSubject: b\\r\\n\\r\\nb.\\r\\n)\\r\\n\nS: <tag> OK\n\
+                 C: <tag> UID STORE 4:5 **\nS: <tag> OK\nC: <tag> UID EXPUNGE 4:5\nS: <tag> OK\n\
+                 C: <tag> LOGOUT\nS: * BYE\nS: <tag> OK\n",
+                here(0),
+                here(1)
+            );
+            let server = ScriptedServer::start(&script);
+            let client = Account::imap(server.port()).with("retention: delete").client();
+            let report = client.fetch();
+            let shown = String::from_utf8_lossy(line);
+            server.finish().unwrap_or_else(|mismatch| panic!("{shown}: {mismatch}\n{report:#?}"));
+            assert_eq!((report.new, report.exit_code(), report.settled), (2, 0, 2), "{shown}: {report:#?}");
+            client.mail().assert_holds(&["Subject: a\n\na.\n", "Subject: b\n\nb.\n"]);
+        }
+    }
+}
