@@ -314,16 +314,18 @@ fn commit_all(
     Ok(all)
 }
 
-/// A wrong password is something that a daemon's user would never see otherwise.
+/// A refused login is something that a daemon's user would never see otherwise.
 fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
-    if error.kind() == Kind::Auth {
-        let error = error.to_string();
-        let error = error.trim_end_matches('.');
-        let text = format!("{error}.\n\nNo mail is fetched from this account until its password is right.");
-        let account = committer.report.account.clone();
-        if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
-            committer.report.errors.push(e);
-        }
+    let until = match error.kind() {
+        Kind::Auth => "its password is right",
+        Kind::Login => "its server takes the login",
+        _ => return,
+    };
+    let error = error.to_string();
+    let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
+    let account = committer.report.account.clone();
+    if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+        committer.report.errors.push(e);
     }
 }
 

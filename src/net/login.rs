@@ -15,7 +15,7 @@ pub fn told_apart(doing: &str, reply: &str) -> Error {
         Meaning::Later => Error::transient(Kind::Refused, doing),
         Meaning::WrongCredentials => Error::permanent(Kind::Auth, doing),
         Meaning::Final => Error::permanent(Kind::Refused, doing),
-        Meaning::Unclear => Error::permanent(Kind::Refused, doing).helped_by(UNCLEAR),
+        Meaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(UNCLEAR),
     };
     error.said(reply)
 }

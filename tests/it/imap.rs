@@ -435,7 +435,7 @@ fn f36_refused_logins_are_told_apart() {
         ("[AUTHENTICATIONFAILED] no", Kind::Auth, 77),
         ("[AUTHORIZATIONFAILED] no", Kind::Auth, 77),
         ("[EXPIRED] the password", Kind::Auth, 77),
-        ("no code and no reason", Kind::Refused, 69),
+        ("no code and no reason", Kind::Login, 69),
         ("[PRIVACYREQUIRED] use TLS", Kind::Refused, 69),
         ("[CONTACTADMIN] locked", Kind::Refused, 69),
         ("[UNAVAILABLE] the backend is down", Kind::Refused, 75),
@@ -454,7 +454,7 @@ fn f36_refused_logins_are_told_apart() {
         assert_eq!((report.errors[0].kind(), report.exit_code()), (kind, code), "{text}: {report:#?}");
         assert!(complaints(&report).contains(text), "{text} is not shown: {report:#?}");
         assert_eq!(server.connections(), 1, "{text}: tried again at once");
-        assert_eq!(client.notices().len(), usize::from(kind == Kind::Auth), "{text}");
+        assert_eq!(client.notices().len(), usize::from(matches!(kind, Kind::Auth | Kind::Login)), "{text}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! IMAP servers that bend the rules in what they answer, and what they are asked.
 
 use crate::stage::{Account, Client, complaints, filled, mailbox, message, play, play_to};
+use crate::support::dovecot::Dovecot;
 use crate::support::faults::{Fault, Faults};
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::Mailbox;
@@ -86,6 +87,20 @@ fn interop_f16_a_search_with_umlauts_says_its_charset() {
     let (report, client) = play_to("search-with-umlauts", |account| account.with(search));
     assert_eq!((report.new, report.exit_code()), (1, 0), "{report:#?}");
     assert_eq!(client.subjects(), ["b"]);
+}
+
+/// The same with a real server, which has LITERAL+.
+#[test]
+fn interop_f16_a_real_server_finds_umlauts() {
+    let Some(dovecot) = Dovecot::start() else { return };
+    for (number, subject) in
+        ["=?utf-8?Q?Gr=C3=BC=C3=9Fe?= 1", "Hello 2", "=?iso-8859-1?Q?Gr=FC=DFe?= 3"].iter().enumerate()
+    {
+        dovecot.add("me", "INBOX", format!("Subject: {subject}\r\nMessage-ID: <{number}@x>\r\n\r\nx\r\n"));
+    }
+    let account = Account::on(format!("imap: {{host: 127.0.0.1, port: {}, tls: none}}", dovecot.ports.imap));
+    let client = account.with("password: pass").with(r#"search: 'SUBJECT "Grüße"'"#).client();
+    assert_eq!(client.fetch_well().new, 2);
 }
 
 /// Sets of UIDs with gaps, as they are after years.
