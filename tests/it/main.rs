@@ -45,6 +45,7 @@ mod oracle;
 mod outbox;
 mod pop3;
 mod pop3_replies;
+mod profiles;
 mod program;
 mod proofs;
 mod queue;

@@ -46,6 +46,8 @@ pub enum Fault {
     NoUidvalidity,
     /// SELECT tells so many messages.
     Exists(u32),
+    /// A habit of some vendor's servers, by the name that it has in `tests/profiles`.
+    Habit(String),
     /// Something is wrong with the message of this UID (over POP3: this UID in INBOX).
     Message(u32, MessageFault),
 }
@@ -219,6 +221,10 @@ impl Faults {
 
     pub fn has_message_fault(&self, uid: u32, wanted: &MessageFault) -> bool {
         self.message_fault(uid, |fault| (fault == wanted).then_some(())).is_some()
+    }
+
+    pub fn has_habit(&self, name: &str) -> bool {
+        self.has(|fault| matches!(fault, Fault::Habit(habit) if habit == name))
     }
 
     pub fn greeting(&self) -> Option<String> {
