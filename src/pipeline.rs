@@ -276,11 +276,8 @@ impl FolderPass<'_> {
         });
         let [calm, suspects] = wanted;
         let mut fetched = source.fetch(calm, &outlet).await;
-        for suspect in suspects {
-            // Each by itself: what comes before it must not be lost with it.
-            if fetched.is_ok() {
-                fetched = source.fetch(std::slice::from_ref(suspect), &outlet).await;
-            }
+        if fetched.is_ok() && !suspects.is_empty() {
+            fetched = source.fetch(suspects, &outlet).await;
         }
         drop(outlet);
         let (working, committed) =

@@ -178,13 +178,13 @@ impl Session {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
-                        crate::clean::line(&reply[..reply.len().min(100)])
+                        crate::clean::line(beginning_of(reply))
                     );
                     self.unreadable += 1;
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
-                    return Err(Error::permanent(Kind::Protocol, cause).said(&reply[..reply.len().min(100)]));
+                    return Err(Error::permanent(Kind::Protocol, cause).said(beginning_of(reply)));
                 }
             }
         }
@@ -318,6 +318,14 @@ impl Session {
     }
 }
 
+/// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
+fn beginning_of(reply: &[u8]) -> &[u8] {
+    let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
+    let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
+    let end = reply.iter().take(100).position(is_end).unwrap_or(reply.len().min(100));
+    &reply[..end]
+}
+
 /// What was enabled (RFC 5161), which nobody here asks for; imap-proto takes it for all that the server can do.
 fn is_enabled(reply: &[u8]) -> bool {
     reply.get(..9).is_some_and(|word| word.eq_ignore_ascii_case(b"* ENABLED"))
@@ -442,4 +450,22 @@ fn hide_secrets(command: &str) -> &str {
 /// The UID in a FETCH reply. Replies without one are about flags that another client changed.
 pub(super) fn uid_in(attributes: &[AttributeValue<'_>]) -> Option<u32> {
     attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interop_f9_what_is_shown_of_a_reply_holds_no_mail() {
+        for (reply, shown) in [
+            ("* 2 FETCH (UID  2 BODY[] {18}\r\nSubject: secret\r\n", "* 2 FETCH (UID  2 BODY[] "),
+            ("* 2 fetch (UID 2 BODY[] \"secret\")\r\n", "* 2 fetch (UID 2 BODY[] "),
+            ("* XSTATUS \"foo\" bar\r\n", "* XSTATUS \"foo\" bar"),
+            ("HTTP/1.1 400 Bad Request\r\nX: y\r\n", "HTTP/1.1 400 Bad Request"),
+        ] {
+            assert_eq!(beginning_of(reply.as_bytes()), shown.as_bytes());
+        }
+        assert_eq!(beginning_of(&[b'x'; 1000]).len(), 100);
+    }
 }
