@@ -62,6 +62,8 @@ pub enum Kind {
     Protocol,
     /// The server understood and said no.
     Refused,
+    /// It refused a login and did not say why.
+    Login,
     /// The mail store could not be written or read.
     Disk,
     /// The state database could not be written or read.
@@ -159,7 +161,7 @@ impl Error {
             (_, Kind::Auth) => 77,
             (_, Kind::Protocol | Kind::Tls) => 76,
             (_, Kind::Disk | Kind::State) => 74,
-            (_, Kind::Network | Kind::Refused | Kind::Busy | Kind::Stopped) => 69,
+            (_, Kind::Network | Kind::Refused | Kind::Login | Kind::Busy | Kind::Stopped) => 69,
         }
     }
 

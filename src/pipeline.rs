@@ -207,6 +207,7 @@ impl FolderPass<'_> {
 
         self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;
+        let wanted = committer.suspects_last(wanted);
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
         match odd.filter(|_| Safeguard::ShortListing.is_on()) {
@@ -260,14 +261,15 @@ impl FolderPass<'_> {
     async fn fetch_and_commit(
         &self,
         source: &mut Source,
-        wanted: &[Listed],
+        wanted: &[Vec<Listed>; 2],
         committer: &mut Committer,
     ) -> Result<Vec<Settlement>> {
-        if wanted.is_empty() {
+        let count = wanted.iter().map(Vec::len).sum::<usize>();
+        if count == 0 {
             return Ok(Vec::new());
         }
-        let bytes = wanted.iter().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
-        self.watch.expect(&self.account.name, wanted.len() as u64, bytes);
+        let bytes = wanted.iter().flatten().fold(0_u64, |sum, message| sum.saturating_add(message.size()));
+        self.watch.expect(&self.account.name, count as u64, bytes);
         let (outlet, receive) = Outlet::new(&self.world.memory, self.stop);
         let watch = Arc::clone(self.watch);
         let mut working = committer.take();
@@ -275,7 +277,11 @@ impl FolderPass<'_> {
             let result = commit_all(&mut working, receive, &*watch);
             (working, result)
         });
-        let fetched = source.fetch(wanted, &outlet).await;
+        let [calm, suspects] = wanted;
+        let mut fetched = source.fetch(calm, &outlet).await;
+        if fetched.is_ok() && !suspects.is_empty() {
+            fetched = source.fetch(suspects, &outlet).await;
+        }
         drop(outlet);
         let (working, committed) =
             commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
@@ -284,7 +290,7 @@ impl FolderPass<'_> {
         let settlements = committed?;
         fetched?;
         if self.stop.is_cancelled() {
-            committer.report.left += wanted.len().saturating_sub(settlements.len()) as u64;
+            committer.report.left += count.saturating_sub(settlements.len()) as u64;
         }
         Ok(settlements)
     }
@@ -308,16 +314,18 @@ fn commit_all(
     Ok(all)
 }
 
-/// A wrong password is something that a daemon's user would never see otherwise.
+/// A refused login is something that a daemon's user would never see otherwise.
 fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
-    if error.kind() == Kind::Auth {
-        let error = error.to_string();
-        let error = error.trim_end_matches('.');
-        let text = format!("{error}.\n\nNo mail is fetched from this account until its password is right.");
-        let account = committer.report.account.clone();
-        if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
-            committer.report.errors.push(e);
-        }
+    let until = match error.kind() {
+        Kind::Auth => "its password is right",
+        Kind::Login => "its server takes the login",
+        _ => return,
+    };
+    let error = error.to_string();
+    let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
+    let account = committer.report.account.clone();
+    if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+        committer.report.errors.push(e);
     }
 }
 

@@ -76,6 +76,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Word(&["uidl", "content"]),
         ),
         (
+            "apop",
+            "POP3: `true` logs in by APOP only, `false` never. Default: without TLS, where the server has nothing better.",
+            Takes::Flag,
+        ),
+        (
             "relay",
             "The relay that carries what rules tell about mail of this account, unless they name one. Default: `default`.",
             Takes::Text,
@@ -185,6 +190,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let select = read_select(&mut map);
     let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
+    let apop = read_apop(&mut map);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let filters = map.read("filters", |n, p| files.read(n, p));
     let (password, token) = secret?;
@@ -203,6 +209,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         retention,
         poll,
         identity,
+        apop,
         relay,
         filters,
         port_counts: false,
@@ -215,6 +222,14 @@ fn read_secret(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bo
         return map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false));
     }
     secret::read_either(map, base)
+}
+
+fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {
+    let apop = map.read("apop", reader::flag);
+    if let (Some(at), Some(_)) = (map.key_span("apop").filter(|_| apop == Some(true)), map.key_span("token")) {
+        map.problems().error(at, "APOP needs a password, not a token").hint("leave one of the two out");
+    }
+    apop
 }
 
 const IDENTITIES: &[(&str, Identity)] = &[("uidl", Identity::Uidl), ("content", Identity::Content)];
@@ -251,7 +266,7 @@ fn read_server(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, base: &B
 /// Refuses keys that the protocol has nothing for.
 fn check_protocol(map: &mut MapReader<'_, '_>, protocol: Protocol) {
     let (keys, message, hint): (&[&str], _, _) = match protocol {
-        Protocol::Imap => (&["identity"], "is for POP3 only", "IMAP numbers its messages reliably: leave it out"),
+        Protocol::Imap => (&["identity", "apop"], "is for POP3 only", "IMAP has better ways of its own: leave it out"),
         Protocol::Pop3 => (
             &IMAP_ONLY,
             "is for IMAP only",
@@ -415,7 +430,8 @@ pub(super) mod tests {
             assert!(complaints("pop3", keys).contains("is for IMAP only"), "{keys}");
         }
         assert!(complaints("imap", "identity: content").contains("is for POP3 only"));
-        assert_eq!(complaints("pop3", "identity: content, retention: delete"), "");
+        assert!(complaints("imap", "apop: true").contains("is for POP3 only"));
+        assert_eq!(complaints("pop3", "identity: content, retention: delete, apop: true"), "");
     }
 
     #[test]

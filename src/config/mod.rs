@@ -27,6 +27,7 @@ mod composer;
 mod limits;
 mod load;
 mod maintenance;
+mod pin;
 mod places;
 mod relays;
 mod retention;
@@ -38,6 +39,7 @@ pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::limits::Limits;
 pub use self::load::Examined;
 pub use self::maintenance::Maintenance;
+pub use self::pin::Pin;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
 pub use self::settings::Settings;
@@ -163,6 +165,8 @@ pub struct Account {
     pub poll: Duration,
     /// POP3: how messages are told apart when the server has no UIDL.
     pub identity: Identity,
+    /// POP3: whether to log in by APOP; where nothing is said, if nothing else hides the password.
+    pub apop: Option<bool>,
     /// The relay that carries what rules tell about its mail, unless they name one.
     pub relay: Option<String>,
     /// The account's own rules instead of [`Config::filters`].
@@ -195,6 +199,8 @@ pub struct Server {
     pub tls: Tls,
     /// A PEM file with the only authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The only key to trust, whatever its certificate says.
+    pub tls_pin: Option<Pin>,
 }
 
 impl Server {

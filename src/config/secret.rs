@@ -28,6 +28,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How much is read to find the first line, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
 /// How much of a program's complaint is kept, in bytes.
+/// What a program has written is read for so long once it ended.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
 const MAX_COMPLAINT: usize = 4096;
 
 /// A password as it was written: the text, or where to ask for it.
@@ -289,12 +291,19 @@ async fn read_up_to(most: usize, from: impl AsyncRead + Unpin) -> io::Result<Zer
     Ok(bytes)
 }
 
-/// Up to `most` bytes; the rest is read and dropped, so that the program can end.
-async fn drain(most: usize, from: Option<impl AsyncRead + Unpin>) -> io::Result<Zeroizing<Vec<u8>>> {
-    let Some(mut from) = from else { return Ok(Zeroizing::default()) };
-    let bytes = read_up_to(most, &mut from).await?;
-    tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
-    Ok(bytes)
+/// Up to `most` bytes into `kept`; the rest is read and dropped, so that the program can end.
+async fn drain(kept: &mut Zeroizing<Vec<u8>>, most: usize, from: Option<impl AsyncRead + Unpin>) -> io::Result<()> {
+    let Some(mut from) = from else { return Ok(()) };
+    let mut piece = Zeroizing::new([0; 4096]);
+    kept.reserve(most);
+    loop {
+        let read = from.read(&mut *piece).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        let room = most.saturating_sub(kept.len());
+        kept.extend_from_slice(&piece[..read.min(room)]);
+    }
 }
 
 async fn from_command(argv: &[String], deadline: Duration) -> Result<SecretString> {
@@ -332,10 +341,29 @@ fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
 
 type Ended = (ExitStatus, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
+/// The program's output as far as it came before the program ended: an agent that it started may hold the pipe open for days.
 async fn run(child: &mut Child) -> io::Result<Ended> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (output, complaint) = tokio::try_join!(drain(MAX_BYTES, stdout), drain(MAX_COMPLAINT, stderr))?;
-    Ok((child.wait().await?, output, complaint))
+    let (mut output, mut complaint) = (Zeroizing::default(), Zeroizing::default());
+    let status = {
+        let reads = async {
+            tokio::try_join!(drain(&mut output, MAX_BYTES, stdout), drain(&mut complaint, MAX_COMPLAINT, stderr))
+        };
+        tokio::pin!(reads);
+        tokio::select! {
+            ended = &mut reads => {
+                ended?;
+                child.wait().await?
+            }
+            status = child.wait() => {
+                let status = status?;
+                // What it wrote is in the pipe already.
+                timeout(LEFT_BEHIND, &mut reads).await.unwrap_or(Ok(((), ())))?;
+                status
+            }
+        }
+    };
+    Ok((status, output, complaint))
 }
 
 /// The process group of a program. All of it is killed when this goes: at the deadline, and when the caller gives up.
@@ -397,6 +425,16 @@ mod tests {
         assert_eq!(text(printed("printf 'geheim\\r\\n'").await), "geheim");
         assert_eq!(text(printed("printf ok; yes | head -c 1000000 >&2").await), "ok");
         assert_eq!(text(printed("echo ok; yes | head -c 1000000").await), "ok");
+    }
+
+    /// gpg-agent, ssh-agent and the daemons of password managers are started at the first question.
+    #[tokio::test]
+    async fn audit_b15_an_agent_that_holds_the_pipe_does_not_hold_us_up() {
+        let begun = Instant::now();
+        assert_eq!(text(printed("sleep 30 & echo geheim").await), "geheim");
+        assert_eq!(text(printed("sleep 30 & printf geheim").await), "geheim");
+        assert!(printed("sleep 30 & echo geheim; exit 3").await.is_err());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::yaml::{Node, Span, Value};
-use super::{Server, Tls};
+use super::{Pin, Server, Tls};
 
 /// The long form of `imap`, `pop3`, `smtp` and `lmtp`.
 pub(super) static SHAPE: Shape = Shape {
@@ -25,6 +25,11 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         ("ca_file", "A PEM file with the only authorities to trust, instead of the system's.", Takes::Text),
         (
+            "tls_pin",
+            "`sha256:…`, as an error about the certificate prints it: trust this public key alone, whatever its certificate says.",
+            Takes::Text,
+        ),
+        (
             "allow_plaintext",
             "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.",
             Takes::Flag,
@@ -42,6 +47,7 @@ struct Written {
     /// Where `tls` was written.
     tls_at: Span,
     ca_file: Option<PathBuf>,
+    tls_pin: Option<Pin>,
     allow_plaintext: bool,
 }
 
@@ -86,12 +92,32 @@ pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Proble
     }
     let default = if tls == Tls::Implicit { ports.implicit } else { ports.cleartext };
     let port = written.port.unwrap_or(default);
-    Some(Server { host: written.host, port, tls, ca_file: written.ca_file })
+    if !ports.is_local && !is_loopback(&written.host) {
+        warn_of_port(port, tls, ports, written.tls_at, problems);
+    }
+    Some(Server { host: written.host, port, tls, ca_file: written.ca_file, tls_pin: written.tls_pin })
+}
+
+/// The ports that everybody knows. At this machine they may be those of tunnels.
+const KNOWN: [(&str, Ports); 3] = [("IMAP", Ports::IMAP), ("POP3", Ports::POP3), ("SMTP", Ports::SMTP)];
+
+/// Warns where a port and what is to be spoken there do not fit.
+fn warn_of_port(port: u16, tls: Tls, ports: Ports, at: Span, problems: &mut Problems) {
+    let is_at = |known: &Ports| port == known.implicit || port == known.cleartext;
+    let other = KNOWN.iter().find(|(_, known)| is_at(known) && known.implicit != ports.implicit);
+    if let Some((name, _)) = other {
+        let hint = format!("here it is {}, or {} with `tls: starttls`", ports.implicit, ports.cleartext);
+        problems.warn(at, format!("port {port} is that of {name}")).hint(hint);
+    } else if port == ports.implicit && tls != Tls::Implicit {
+        problems.warn(at, format!("port {port} begins with TLS")).hint("write `tls: implicit`");
+    } else if (port == ports.cleartext || port == 25) && tls == Tls::Implicit {
+        problems.warn(at, format!("port {port} does not begin with TLS")).hint("write `tls: starttls`");
+    }
 }
 
 fn read_short(node: &Node, problems: &mut Problems) -> Option<Written> {
     let (host, port) = read_address(node, problems)?;
-    Some(Written { host, port, tls: None, tls_at: node.span, ca_file: None, allow_plaintext: false })
+    Some(Written { host, port, tls: None, tls_at: node.span, ca_file: None, tls_pin: None, allow_plaintext: false })
 }
 
 fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Written> {
@@ -101,6 +127,11 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     let port = port.and_then(|port| u16::try_from(port).ok());
     let tls = map.read("tls", |n, p| reader::choice(n, TLS_WORDS, p));
     let ca_file = map.read("ca_file", |n, p| reader::path(n, base, p));
+    let tls_pin = map.read("tls_pin", read_pin);
+    if let (Some(at), true) = (map.key_span("tls_pin"), ca_file.is_some() || tls == Some(Tls::None)) {
+        let beside = if ca_file.is_some() { "`ca_file`" } else { "`tls: none`" };
+        map.problems().error(at, format!("`tls_pin` has no meaning beside {beside}")).hint("leave one of the two out");
+    }
     let allow_plaintext = map.read("allow_plaintext", reader::flag);
     let (host, port_in_host) = address?;
     if let (Some(_), Some(at)) = (port_in_host, map.key_span("port")) {
@@ -108,10 +139,20 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     }
     // What is wrong has been reported; what follows from it must not be reported too.
     let is_wrong = (map.take("tls").is_some() && tls.is_none())
+        || (map.take("tls_pin").is_some() && tls_pin.is_none())
         || (map.take("allow_plaintext").is_some() && allow_plaintext.is_none());
     let tls_at = map.key_span("tls").unwrap_or(node.span);
     let allow_plaintext = allow_plaintext == Some(true);
-    (!is_wrong).then_some(Written { host, port: port.or(port_in_host), tls, tls_at, ca_file, allow_plaintext })
+    (!is_wrong).then_some(Written { host, port: port.or(port_in_host), tls, tls_at, ca_file, tls_pin, allow_plaintext })
+}
+
+fn read_pin(node: &Node, problems: &mut Problems) -> Option<Pin> {
+    let pin = reader::text(node, "the hash of a public key", problems).map(Pin::parse)?;
+    if pin.is_none() {
+        reader::mismatch(node, "`sha256:` and 44 letters of base64", problems)
+            .hint("copy it from the error of a connection without it");
+    }
+    pin
 }
 
 fn read_address(node: &Node, problems: &mut Problems) -> Option<(String, Option<u16>)> {
@@ -173,7 +214,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::Source;
+    use crate::config::problem::{Severity, Source};
     use crate::config::yaml::Document;
 
     fn server(yaml: &str, ports: Ports) -> Result<Server, String> {
@@ -181,7 +222,8 @@ mod tests {
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
         let read = read(&root, ports, &Base::new("/etc", None), &mut problems);
-        let messages: Vec<_> = problems.into_vec().into_iter().map(|p| p.message).collect();
+        let errors = problems.into_vec().into_iter().filter(|p| p.severity == Severity::Error);
+        let messages: Vec<_> = errors.map(|p| p.message).collect();
         read.filter(|_| messages.is_empty()).ok_or(messages.join("\n"))
     }
 
@@ -221,6 +263,16 @@ mod tests {
             let said = server(&format!("{{host: {host}, tls: none}}"), Ports::IMAP).unwrap_err();
             assert!(said.contains("can read the password"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_pin_stands_alone() {
+        let pin = "tls_pin: sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+        assert!(server(&format!("{{host: mail, {pin}}}"), Ports::IMAP).unwrap().tls_pin.is_some());
+        for more in ["tls: none, allow_plaintext: true", "ca_file: /x"] {
+            assert!(server(&format!("{{host: mail, {pin}, {more}}}"), Ports::IMAP).unwrap_err().contains("no meaning"));
+        }
+        assert!(server("{host: mail, tls_pin: sha256:xyz}", Ports::IMAP).is_err());
     }
 
     #[test]

@@ -10,7 +10,11 @@ const AFTER_REFUSED_LOGIN: Duration = Duration::from_secs(3600);
 
 /// The time from the end of a pass to the next one.
 pub(super) fn until_next(poll: Duration, last: &Report) -> Duration {
-    if last.errors.iter().any(|e| e.kind() == Kind::Auth) { poll.max(AFTER_REFUSED_LOGIN) } else { poll }
+    if last.errors.iter().any(|e| matches!(e.kind(), Kind::Auth | Kind::Login)) {
+        poll.max(AFTER_REFUSED_LOGIN)
+    } else {
+        poll
+    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,8 @@ pub async fn log_in(
 /// Cyrus with saslauthd, and Dovecot with passwords hashed in another way, offer SCRAM-SHA-256 and cannot do it: they refuse
 /// before they have asked for a proof. The password was not tried then.
 fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
-    mechanism == Mechanism::ScramSha256 && !asked && refused.kind() == Kind::Auth
+    let is_refused = matches!(refused.kind(), Kind::Auth | Kind::Login) && !refused.is_transient();
+    mechanism == Mechanism::ScramSha256 && !asked && is_refused
 }
 
 enum Outcome {

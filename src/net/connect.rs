@@ -1,16 +1,16 @@
-//! From a [`Server`] to a [`Stream`]: look up, dial every address, shake hands.
+//! From a [`Server`] to a [`Stream`]: dial, shake hands.
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-use super::{Stream, deadline, within};
+use super::dial::dial;
+use super::heard::Heard;
+use super::trust::{Unproven, client_config};
+use super::{Stream, deadline, mistaken, within};
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind, Result};
 
@@ -19,7 +19,10 @@ pub async fn connect(server: &Server) -> Result<Stream> {
     let tcp = dial(server).await?;
     match server.tls {
         Tls::Implicit => handshake(tcp, server).await,
-        Tls::StartTls | Tls::None => Ok(Stream::plain(tcp)),
+        Tls::StartTls | Tls::None => {
+            mistaken::speaks_first(&tcp, server).await?;
+            Ok(Stream::plain(tcp))
+        }
     }
 }
 
@@ -39,111 +42,81 @@ pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
     }
 }
 
-async fn dial(server: &Server) -> Result<TcpStream> {
-    let place = format!("connecting to {} port {}", server.host, server.port);
-    let lookup = tokio::net::lookup_host((server.host.as_str(), server.port));
-    let mut last = None;
-    for address in within(deadline::CONNECT, &place, lookup).await? {
-        match within(deadline::CONNECT, &place, TcpStream::connect(address)).await {
-            Ok(tcp) => {
-                // Commands are single writes already; waiting for more would cost 40 ms each.
-                tcp.set_nodelay(true).map_err(|e| Error::network(&place, e))?;
-                return Ok(tcp);
-            }
-            Err(e) => last = Some(e),
-        }
+/// Whether the server answers a handshake, however its certificate is.
+pub(super) async fn answers_handshake(server: &Server) -> bool {
+    let Ok(tcp) = dial(server).await else { return false };
+    let Ok((connector, name)) = connector(server, "") else { return false };
+    match connector.connect(name, Heard::new(tcp)).into_fallible().await {
+        Ok(_) => true,
+        Err((error, _)) => is_about_trust(&error),
     }
-    Err(last.unwrap_or_else(|| Error::transient(Kind::Network, format!("{place}: the name has no address"))))
+}
+
+fn connector(server: &Server, doing: &str) -> Result<(TlsConnector, ServerName<'static>)> {
+    let name = ServerName::try_from(server.host.clone())
+        .map_err(|e| Error::permanent(Kind::Tls, format!("{doing}: not a host name")).because(e))?;
+    Ok((TlsConnector::from(client_config(server)?), name))
 }
 
 async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
     let doing = format!("TLS with {}", server.host);
-    let name = ServerName::try_from(server.host.clone())
-        .map_err(|e| Error::permanent(Kind::Tls, format!("{doing}: not a host name")).because(e))?;
-    let connector = TlsConnector::from(client_config(server.ca_file.as_deref())?);
-    match tokio::time::timeout(deadline::TLS, connector.connect(name, tcp)).await {
+    let (connector, name) = connector(server, &doing)?;
+    let shaken = connector.connect(name, Heard::new(tcp)).into_fallible();
+    match tokio::time::timeout(deadline::TLS, shaken).await {
         Ok(Ok(tls)) => Ok(Stream::tls(tls)),
-        Ok(Err(e)) if is_about_trust(&e) => Err(Error::permanent(Kind::Tls, doing + advice(&e)).because(e)),
-        Ok(Err(e)) => Err(Error::network(doing, e)),
+        Ok(Err((e, heard))) => {
+            let mistaken = mistaken::without_tls(heard.beginning(), server);
+            Err(mistaken.filter(|_| server.tls == Tls::Implicit).unwrap_or_else(|| failed(doing, e)))
+        }
         Err(_) => Err(Error::transient(Kind::Network, format!("{doing}: the handshake stalled"))),
     }
 }
 
+fn failed(doing: String, error: io::Error) -> Error {
+    match rustls_error(&error).and_then(Unproven::in_error) {
+        Some(unproven) => {
+            let failed = Error::permanent(Kind::Tls, doing).because(unproven.cause.clone());
+            failed.helped_by(advice(unproven))
+        }
+        None if is_about_trust(&error) => Error::permanent(Kind::Tls, doing).because(error),
+        None => Error::network(doing, error),
+    }
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// A certificate that does not hold, or no common version: somebody has to look, trying again is useless.
 fn is_about_trust(error: &io::Error) -> bool {
-    let Some(tls) = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) else { return false };
     matches!(
-        tls,
-        rustls::Error::InvalidCertificate(_)
-            | rustls::Error::NoCertificatesPresented
-            | rustls::Error::PeerIncompatible(_)
-            | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)
+        rustls_error(error),
+        Some(
+            rustls::Error::InvalidCertificate(_)
+                | rustls::Error::NoCertificatesPresented
+                | rustls::Error::PeerIncompatible(_)
+                | rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion)
+        )
     )
 }
 
 /// What a person can do about a certificate that does not hold. Going on without one is not among it.
-fn advice(error: &io::Error) -> &'static str {
+fn advice(unproven: &Unproven) -> String {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
-    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(UnknownIssuer)) => {
-            " (nobody this machine trusts has signed its certificate; `ca_file` names another authority)"
+    let why = match &unproven.cause {
+        _ if unproven.is_pinned => "its key is not the key of `tls_pin`; ",
+        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+            "nobody this machine trusts has signed its certificate; `ca_file` names another authority; "
         }
-        Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-            " (its certificate is for another name; `host` must be the name in it)"
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "its certificate is for another name; `host` must be the name in it; "
         }
         _ => "",
-    }
-}
-
-fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>> {
-    static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    match ca_file {
-        Some(path) => build(roots_from(path)?),
-        None => match SYSTEM.get() {
-            Some(config) => Ok(Arc::clone(config)),
-            None => {
-                let config = build(system_roots()?)?;
-                Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
-            }
-        },
-    }
-}
-
-fn build(roots: RootCertStore) -> Result<Arc<ClientConfig>> {
-    // The provider is named here because two providers in one dependency tree make the default one a panic.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-fn system_roots() -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        let mut e = Error::permanent(Kind::Tls, "no trusted certificates on this system: install `ca-certificates`");
-        if let Some(cause) = found.errors.into_iter().next() {
-            e = e.because(cause);
+    };
+    match &unproven.shown {
+        Some(pin) => {
+            format!("{why}if you know that this key is your server's, `tls_pin: {pin}` trusts it and no other")
         }
-        return Err(e);
+        None => why.trim_end_matches("; ").to_owned(),
     }
-    Ok(roots)
-}
-
-fn roots_from(path: &Path) -> Result<RootCertStore> {
-    let doing = || format!("reading ca_file {}", path.display());
-    let mut roots = RootCertStore::empty();
-    let pem = CertificateDer::pem_file_iter(path).map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
-    for certificate in pem {
-        let certificate = certificate.map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
-        roots.add(certificate).map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
-    }
-    if roots.is_empty() {
-        return Err(Error::permanent(Kind::Tls, format!("{}: it holds no certificate", doing())));
-    }
-    Ok(roots)
 }

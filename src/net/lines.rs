@@ -1,7 +1,8 @@
 //! A bounded, byte-exact reader of CRLF lines and dot-terminated blocks, for POP3 and SMTP.
 //!
 //! A line ends at LF, with or without CR before it; a block ends at CRLF "." CRLF and nothing else
-//! (RFC 1939 section 3), so a dot alone between bare LFs stays mail.
+//! (RFC 1939 section 3), so a dot alone between bare LFs stays mail. Only where no line of a server ever ended with CRLF
+//! its blocks end as its lines do.
 
 use std::io;
 use std::time::Duration;
@@ -23,12 +24,33 @@ pub struct LineStream {
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    ends: Ends,
+}
+
+/// How the lines of a server have ended so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ends {
+    #[default]
+    NotSeen,
+    /// Each with LF alone: small servers on Unix machines, which mpop, getmail and fetchmail take as they are.
+    WithLf,
+    /// One with CRLF is enough: what has no CR before its LF is mail then.
+    WithCrLf,
+}
+
+impl Ends {
+    fn note(&mut self, line: &[u8]) {
+        *self = match (*self, line.ends_with(b"\r")) {
+            (Self::WithCrLf, _) | (_, true) => Self::WithCrLf,
+            (_, false) => Self::WithLf,
+        };
+    }
 }
 
 impl LineStream {
     /// Reads and writes `stream`; takes a 64 KiB buffer.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0 }
+        Self { stream, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, ends: Ends::default() }
     }
 
     /// Gives the connection back for a TLS handshake. Bytes that were read ahead make this an error: they came
@@ -65,6 +87,15 @@ impl LineStream {
         .await
     }
 
+    /// What has come and was not asked for yet; waits for it where there is nothing.
+    pub async fn beginning(&mut self, limit: Duration) -> Result<&[u8]> {
+        if !self.has_unread() {
+            self.stream.expect_within(limit);
+            self.fill("waiting for the server's reply").await?;
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
     /// The next line without its line end. A line over [`MAX_LINE`], or the end of the stream, is an error.
     pub async fn line(&mut self, limit: Duration) -> Result<&[u8]> {
         self.line_up_to(MAX_LINE, limit).await
@@ -83,6 +114,7 @@ impl LineStream {
                 }
                 self.start += length + 1;
                 let line = &self.buffer[from..from + length];
+                self.ends.note(line);
                 return Ok(line.strip_suffix(b"\r").unwrap_or(line));
             }
             if pending.len() > most + 1 {
@@ -100,7 +132,7 @@ impl LineStream {
     /// unstuffed. A cut before the final dot is an error, so nothing partial is ever taken for a message.
     pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         self.stream.expect_within(limit);
-        let mut decoder = DotDecoder::default();
+        let mut decoder = DotDecoder { lf_alone: self.ends == Ends::WithLf, ..DotDecoder::default() };
         loop {
             let (used, done) = decoder.feed(&self.buffer[self.start..self.end], &mut sink)?;
             self.start += used;
@@ -154,6 +186,8 @@ enum At {
 #[derive(Debug, Default)]
 struct DotDecoder {
     at: At,
+    /// Lines end with LF alone as well.
+    lf_alone: bool,
 }
 
 impl DotDecoder {
@@ -163,6 +197,11 @@ impl DotDecoder {
         while i < bytes.len() {
             let byte = bytes[i];
             match (self.at, byte) {
+                (At::Dot, b'\n') if self.lf_alone => return Ok((i + 1, true)),
+                (At::LineStart | At::Text, b'\n') if self.lf_alone => {
+                    sink(b"\n")?;
+                    (self.at, i) = (At::LineStart, i + 1);
+                }
                 (At::LineStart, b'.') => (self.at, i) = (At::Dot, i + 1),
                 (At::Dot, b'\r') => (self.at, i) = (At::DotCr, i + 1),
                 (At::DotCr, b'\n') => return Ok((i + 1, true)),
@@ -180,11 +219,15 @@ impl DotDecoder {
                     self.at = At::Text;
                 }
                 (At::LineStart | At::Dot | At::Text, _) => {
-                    let length = memchr::memchr(b'\r', &bytes[i..]).unwrap_or(bytes.len() - i);
+                    let end = match self.lf_alone {
+                        true => memchr::memchr2(b'\r', b'\n', &bytes[i..]),
+                        false => memchr::memchr(b'\r', &bytes[i..]),
+                    };
+                    let length = end.unwrap_or(bytes.len() - i);
                     sink(&bytes[i..i + length])?;
                     i += length;
                     self.at = At::Text;
-                    if i < bytes.len() {
+                    if bytes.get(i) == Some(&b'\r') {
                         (self.at, i) = (At::Cr, i + 1);
                     }
                 }

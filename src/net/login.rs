@@ -1,6 +1,7 @@
 //! What a server's refusal of a login means, over IMAP, POP3 and SMTP alike, and what helps.
 
 use crate::error::{Error, Kind};
+use crate::refusal::{Meaning, NOT_CONNECTED, meaning};
 
 /// A refused login, as an error: transient when the server says so, otherwise the credentials are wrong, and the error names
 /// what helps. `token`: the secret was an access token.
@@ -10,56 +11,25 @@ pub fn refused(doing: &str, host: &str, token: bool, reply: &str) -> Error {
 
 /// The same without what helps: other commands are refused in the same words.
 pub fn told_apart(doing: &str, reply: &str) -> Error {
-    let upper = reply.to_uppercase();
-    let says = |words: &[&str]| words.iter().any(|word| upper.contains(word));
-    // Some servers give this the code of a wrong password.
-    if says(&FULL) {
-        return Error::transient(Kind::Refused, doing).said(reply);
-    }
-    if says(&["[AUTHENTICATIONFAILED]", "[AUTHORIZATIONFAILED]", "[EXPIRED]", "[AUTH]"]) {
-        return Error::permanent(Kind::Auth, doing).said(reply);
-    }
-    if says(&["[SYS/PERM]", "[PRIVACYREQUIRED]", "[CONTACTADMIN]"]) {
-        return Error::permanent(Kind::Refused, doing).said(reply);
-    }
-    if says(&TEMPORARY) {
-        return Error::transient(Kind::Refused, doing).said(reply);
-    }
-    Error::permanent(Kind::Auth, doing).said(reply)
+    let error = match meaning(reply) {
+        Meaning::Later => Error::transient(Kind::Refused, doing),
+        Meaning::WrongCredentials => Error::permanent(Kind::Auth, doing),
+        Meaning::Final => Error::permanent(Kind::Refused, doing),
+        Meaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(UNCLEAR),
+    };
+    error.said(reply)
 }
 
 /// Adds what helps, where a person has to do something about a login.
 pub fn cured(error: Error, host: &str, token: bool) -> Error {
-    let is_auth = error.kind() == Kind::Auth && !error.is_transient();
-    match cure(&error.to_string(), host, token, is_auth) {
+    match cure(&error, host, token) {
         Some(cure) => error.helped_by(cure),
         None => error,
     }
 }
 
-/// More than the server has room for, whatever code it gives.
-const FULL: [&str; 3] = ["TOO MANY SIMULTANEOUS", "NUMBER OF CONNECTIONS", "TOO MANY CONNECTIONS"];
-
-/// Signs in a server's reply that the refusal passes: RFC 5530, RFC 3206, and what Gmail and Microsoft write in
-/// plain words.
-const TEMPORARY: [&str; 13] = [
-    "[UNAVAILABLE]",
-    "[INUSE]",
-    "[IN-USE]",
-    "[LOGIN-DELAY]",
-    "[SYS/TEMP]",
-    "[LIMIT]",
-    "[SERVERBUG]",
-    "[OVERQUOTA]",
-    "TOO MANY",
-    "THROTTLED",
-    NOT_CONNECTED,
-    "TRY AGAIN",
-    "TEMPORAR",
-];
-
-/// What Microsoft says when it knows the password and does not let in.
-const NOT_CONNECTED: &str = "NOT CONNECTED";
+/// What stands behind a refusal that has no reason in it.
+const UNCLEAR: &str = "the server does not say why";
 
 /// One provider, by what its replies say or by its hosts, and what helps there.
 struct Cure {
@@ -167,13 +137,13 @@ const fn at(hosts: &'static [&'static str], helps: &'static str) -> Cure {
     Cure { says: &[], hosts, helps }
 }
 
-fn cure(text: &str, host: &str, token: bool, is_auth: bool) -> Option<&'static str> {
-    let (text, host) = (text.to_uppercase(), host.to_lowercase());
+fn cure(error: &Error, host: &str, token: bool) -> Option<&'static str> {
+    let (text, host) = (error.to_string().to_uppercase(), host.to_lowercase());
     let by_text = BY_TEXT.iter().find(|cure| cure.says.iter().any(|words| text.contains(words)));
-    if let Some(cure) = by_text.filter(|cure| is_auth || cure.says == [NOT_CONNECTED]) {
+    if let Some(cure) = by_text.filter(|cure| !error.is_transient() || cure.says == [NOT_CONNECTED]) {
         return Some(cure.helps);
     }
-    if !is_auth {
+    if error.kind() != Kind::Auth || error.is_transient() {
         return None;
     }
     if token {
@@ -233,7 +203,7 @@ mod tests {
             ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication Failed", "iCloud wants an app password"),
             ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "what stands before the @"),
             ("imap.example.com", "NO [AUTHENTICATIONFAILED] no", "many providers"),
-            ("notgmail.com", "-ERR no", "many providers"),
+            ("notgmail.com", "-ERR invalid password", "many providers"),
         ] {
             let error = refused("x", host, false, reply);
             let text = error.to_string();

@@ -1,14 +1,19 @@
 //! The plumbing under every protocol: a connection with TLS and deadlines, a bounded line reader,
 //! and the logins that protocols share.
 
+pub mod apop;
 pub mod authenticate;
 mod connect;
+mod dial;
+mod heard;
 mod lines;
 pub mod login;
+pub mod mistaken;
 mod pace;
 pub mod sasl;
 mod scram;
 mod stream;
+mod trust;
 
 pub use connect::{connect, connect_unix, start_tls};
 pub use lines::{LineStream, MAX_LINE};
@@ -24,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 pub mod deadline {
     use std::time::Duration;
 
-    /// Name lookup and TCP connect, for each address tried.
+    /// Name lookup and TCP connect, over all addresses.
     pub const CONNECT: Duration = Duration::from_secs(30);
     /// The TLS handshake.
     pub const TLS: Duration = Duration::from_secs(30);

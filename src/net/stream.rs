@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::deadline;
+use super::heard::Heard;
 use super::pace::Pace;
 
 /// A connection over TCP, plain or inside TLS, or to a socket of this machine. Reading from it fails when the peer is
@@ -24,7 +25,7 @@ pub struct Stream {
 #[derive(Debug)]
 enum Wire {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Heard>>),
     Unix(UnixStream),
 }
 
@@ -35,7 +36,7 @@ impl Stream {
     }
 
     /// Inside TLS.
-    pub(super) fn tls(tls: TlsStream<TcpStream>) -> Self {
+    pub(super) fn tls(tls: TlsStream<Heard>) -> Self {
         Self { wire: Wire::Tls(Box::new(tls)), pace: Pace::new(deadline::GREETING) }
     }
 
@@ -48,7 +49,7 @@ impl Stream {
     pub fn local_address(&self) -> Option<IpAddr> {
         let address = match &self.wire {
             Wire::Plain(tcp) => tcp.local_addr(),
-            Wire::Tls(tls) => tls.get_ref().0.local_addr(),
+            Wire::Tls(tls) => tls.get_ref().0.tcp().local_addr(),
             Wire::Unix(_) => return None,
         };
         address.ok().map(|address| address.ip())

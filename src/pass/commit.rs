@@ -18,7 +18,7 @@ use crate::decision::Decision;
 use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, OUTBOX, Origin, REFILTERED};
-use crate::source::Item;
+use crate::source::{Item, Listed};
 use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
 /// After so many failed attempts a message is set aside.
@@ -103,6 +103,18 @@ impl Committer {
         self.first_look = Some(self.world.store.first_look(&self.owned, origin, self.world.now())?);
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
+    }
+
+    /// Parts the messages of a folder: second come those that could not be fetched before, for the connection may have broken
+    /// because of them; the more often, the later.
+    pub fn suspects_last(&self, wanted: Vec<Listed>) -> [Vec<Listed>; 2] {
+        let failures = |listed: &Listed| match self.attempts.get(&listed.id) {
+            Some(attempt) if attempt.trouble == Trouble::Fetch => attempt.count,
+            _ => 0,
+        };
+        let (calm, mut suspects): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|listed| failures(listed) == 0);
+        suspects.sort_by_key(failures);
+        [calm, suspects]
     }
 
     /// The same for messages that were never looked at on a server: those on standard input.

@@ -8,6 +8,7 @@
 mod arrival;
 mod batch;
 pub mod imap;
+mod named;
 mod outlet;
 pub mod pop3;
 mod settled;

@@ -80,16 +80,15 @@ fn p1_a_literal_with_leading_zeros_is_read_as_its_number() {
 #[test]
 fn a_count_of_messages_is_no_bound_of_a_loop() {
     let opened = "C: <tag> EXAMINE *\nS: * 4294967295 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
-    let search = "C: <tag> UID SEARCH **\nS: * SEARCH\nS: <tag> OK\n".repeat(16);
     let ends = "C: <tag> UID FETCH 1:* (UID)\nS: <tag> OK\nC: <tag> LOGOUT\nS: * BYE\nS: <tag> OK\n";
-    let output = survive("imap", &format!("{IMAP_LOGIN}{opened}{search}{ends}"));
+    let output = survive("imap", &format!("{IMAP_LOGIN}{opened}{ends}"));
     assert!(output.stderr.contains("counts 4294967295 messages and lists 0"), "{output}");
 }
 
 /// What nobody asked for is not kept: UIDs beyond the question, and descriptions of other messages.
 #[test]
 fn answers_to_no_question_are_not_kept() {
-    let opened = "C: <tag> EXAMINE *\nS: * 2000000 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
+    let opened = "C: <tag> EXAMINE *\nS: * 20 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
     let many: String = (1..100_000).map(|uid| format!(" {}", uid * 7)).collect();
     let output = survive("imap", &format!("{IMAP_LOGIN}{opened}C: <tag> UID SEARCH **\nS: * SEARCH{many}\nignore\n"));
     assert!(output.stderr.contains("more messages than it was asked for"), "{output}");
@@ -281,7 +280,7 @@ fn l1_what_a_server_says_cannot_move_the_cursor() {
             let server = ScriptedServer::start(&script);
             let account = if protocol == "imap" { Account::imap(server.port()) } else { Account::pop3(server.port()) };
             let output = account.sandbox().run(flags);
-            assert_eq!(output.code, 77, "{output}");
+            assert_eq!(output.code, 69, "{output}");
             let text = output.stdout.clone() + &output.stderr;
             assert!(text.contains("end"), "the server's words are not shown: {text}");
             assert!(is_harmless(&text), "{text:?}");
@@ -322,7 +321,7 @@ fn l2_an_endless_error_text_is_cut() {
     );
     let server = ScriptedServer::start(&imap);
     let (output, _) = Account::imap(server.port()).run();
-    assert_eq!(output.code, 77);
+    assert_eq!(output.code, 69);
     assert!(output.stderr.len() < 4096, "{} bytes", output.stderr.len());
     let server = ScriptedServer::start("S~ -ERR \nflood \\{repeat 1000 xxxxxxxx}\n");
     let (output, _) = Account::pop3(server.port()).run();

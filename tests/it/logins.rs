@@ -1,5 +1,8 @@
 //! How accounts log in: passwords, tokens, and servers that announce what they cannot do.
 
+use mailsluice::error::Kind;
+use mailsluice::net::login::told_apart;
+
 use crate::stage::{Account, complaints, play, play_to};
 use crate::support::dovecot::Dovecot;
 
@@ -35,11 +38,11 @@ fn a_repeated_password_is_nowhere_to_be_read() {
     for (name, dialog) in [
         (
             "imap",
-            "S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN \"me\" \"open sesame\"\nS: <tag> NO no user has open sesame\neof\n",
+            "S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN \"me\" \"open sesame\"\nS: <tag> NO invalid user or password: open sesame\neof\n",
         ),
         (
             "pop3",
-            "S: +OK ready\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS open sesame\nS: -ERR open sesame is wrong\neof\n",
+            "S: +OK ready\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS open sesame\nS: -ERR wrong password: open sesame\neof\n",
         ),
     ] {
         let server = crate::support::scripted_server::ScriptedServer::start(dialog);
@@ -68,4 +71,41 @@ fn dovecot_is_never_shown_the_password() {
     }
     let log = dovecot.log();
     assert_eq!(log.matches("Login: user=<scram>, method=SCRAM-SHA-256").count(), 2, "{log}");
+}
+
+/// F14: what servers say, word for word, and what is made of it.
+#[test]
+fn interop_f14_refusals_are_read_as_they_are_meant() {
+    let table = std::fs::read_to_string("tests/replies/refusals.tsv").unwrap();
+    let rows: Vec<(&str, &str)> =
+        table.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_once('\t').unwrap()).collect();
+    let meant = |reply: &str| {
+        let error = told_apart("x", reply);
+        match (error.is_transient(), error.kind()) {
+            (true, _) => "later",
+            (false, Kind::Auth) => "wrong",
+            _ if error.to_string().ends_with("(the server does not say why)") => "unclear",
+            _ => "final",
+        }
+    };
+    let misread: Vec<String> = rows
+        .iter()
+        .filter(|(meaning, reply)| meant(reply) != *meaning)
+        .map(|(meaning, reply)| format!("{meaning}, not {}: {reply}", meant(reply)))
+        .collect();
+    assert!(rows.len() > 90 && misread.is_empty(), "{misread:#?}");
+}
+
+/// F14: "locked" where a folder is opened, and a greeting that is a refusal for good.
+#[test]
+fn interop_f14_the_same_words_mean_the_same_wherever_they_stand() {
+    let locked = "S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN *\nS: <tag> OK [CAPABILITY IMAP4rev1] in\n\
+                  C: <tag> EXAMINE *\nS: <tag> NO Mailbox locked by another process\nignore\n";
+    let for_good = "S: -ERR [SYS/PERM] POP3 is switched off\nignore\n";
+    for (dialog, is_imap, code) in [(locked, true, 75), (for_good, false, 69)] {
+        let server = crate::support::scripted_server::ScriptedServer::start(dialog);
+        let account = if is_imap { Account::imap(server.port()) } else { Account::pop3(server.port()) };
+        let report = account.client().fetch();
+        assert_eq!(report.exit_code(), code, "{report:#?}");
+    }
 }

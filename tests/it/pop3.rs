@@ -336,14 +336,18 @@ fn f30_to_f35_refused_logins_are_told_apart() {
         ("[SYS/TEMP] the backend is down", Kind::Refused, 75),
         ("[SYS/PERM] the mailbox is broken", Kind::Refused, 69),
         ("[AUTH] wrong password", Kind::Auth, 77),
-        ("no code and no reason", Kind::Auth, 77),
+        ("no code and no reason", Kind::Login, 69),
     ];
     let (mailbox, _) = filled(1);
     for (text, kind, code) in cases {
         let (server, client) = serve(&mailbox, &Faults::of([Fault::RefuseLogin(text.to_owned())]));
         let report = client.fetch();
         assert_eq!((report.errors[0].kind(), report.exit_code()), (kind, code), "{text}: {report:#?}");
-        assert_eq!((server.connections(), client.notices().len()), (1, usize::from(kind == Kind::Auth)), "{text}");
+        assert_eq!(
+            (server.connections(), client.notices().len()),
+            (1, usize::from(matches!(kind, Kind::Auth | Kind::Login))),
+            "{text}"
+        );
     }
 }
 

@@ -16,7 +16,7 @@ pub const TEXT: &str = "From: me@example.com\nSubject: hello\n\n.dot\n\nend\n";
 
 /// On this machine, in the clear.
 pub fn server(port: u16) -> Server {
-    Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None }
+    Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None, tls_pin: None }
 }
 
 pub fn relay(kind: RelayKind) -> Relay {

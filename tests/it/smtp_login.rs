@@ -109,7 +109,7 @@ async fn a_repeated_password_is_not_shown() {
 }
 
 fn tls_server(port: u16, tls: Tls, folder: &std::path::Path) -> Server {
-    Server { host: "localhost".to_owned(), port, tls, ca_file: Some(tls::write_ca(folder)) }
+    Server { host: "localhost".to_owned(), tls, ca_file: Some(tls::write_ca(folder)), ..server(port) }
 }
 
 #[tokio::test]

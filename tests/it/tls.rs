@@ -292,3 +292,40 @@ fn f42_silence_ends_at_a_deadline_wherever_it_falls() {
         assert!(text.contains("no answer within") || text.contains("stalled"), "{protocol} {silence:?}: {text}");
     }
 }
+
+/// R F16: the usual self-signed certificate, which a bridge on this machine or a server at home has.
+#[test]
+fn reliability_f16_the_error_gives_the_pin_and_the_pin_holds() {
+    let (mailbox, messages) = filled(2);
+    for certificate in
+        [Certificate::SelfSigned, Certificate::SelfSignedAuthority, Certificate::Expired, Certificate::WrongName]
+    {
+        for (kind, security) in
+            [("implicit", Security::Implicit(certificate)), ("starttls", Security::StartTls(certificate))]
+        {
+            let server = ImapServer::start(&mailbox, ImapOptions::with_security(security));
+            let at = |more: &str| {
+                Account::on(format!("imap: {{host: localhost, port: {}, tls: {kind}{more}}}", server.port()))
+            };
+            let report = at("").client().fetch();
+            assert_eq!(report.exit_code(), 76, "{report:#?}");
+            let said = complaints(&report);
+            let start = said.find("`tls_pin: sha256:").unwrap_or_else(|| panic!("{said}"));
+            let pin = said[start + 1..].split('`').next().unwrap();
+            let client = at(&format!(", {pin}")).client();
+            client.fetch_well();
+            client.mail().assert_holds(&messages);
+        }
+    }
+}
+
+#[test]
+fn reliability_f16_another_key_than_the_pinned_one_is_refused() {
+    let (mailbox, _) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_security(Security::Implicit(Certificate::Valid)));
+    let pin = "tls_pin: sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let report = Account::on(format!("imap: {{host: localhost, port: {}, {pin}}}", server.port())).client().fetch();
+    assert_eq!((report.errors[0].kind(), report.exit_code()), (Kind::Tls, 76), "{report:#?}");
+    let said = complaints(&report);
+    assert!(said.contains("not the key of `tls_pin`") && said.contains("`tls_pin: sha256:"), "{said}");
+}

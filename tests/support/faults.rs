@@ -46,6 +46,8 @@ pub enum Fault {
     NoUidvalidity,
     /// SELECT tells so many messages.
     Exists(u32),
+    /// A habit of some vendor's servers, by the name that it has in `tests/profiles`.
+    Habit(String),
     /// Something is wrong with the message of this UID (over POP3: this UID in INBOX).
     Message(u32, MessageFault),
 }
@@ -60,7 +62,7 @@ pub enum MessageFault {
     Nil,
     /// Its head and nothing behind it, complete by syntax, while the size of all of it is announced.
     Placeholder,
-    /// Neither SEARCH nor UIDL nor LIST names it.
+    /// Neither SEARCH nor UIDL nor LIST names it, nor FETCH where it is asked for UIDs alone.
     Unlisted,
     /// The connection ends after so many bytes of the message (over POP3: of its dot-stuffed form, final dot included).
     CutAt(usize),
@@ -219,6 +221,10 @@ impl Faults {
 
     pub fn has_message_fault(&self, uid: u32, wanted: &MessageFault) -> bool {
         self.message_fault(uid, |fault| (fault == wanted).then_some(())).is_some()
+    }
+
+    pub fn has_habit(&self, name: &str) -> bool {
+        self.has(|fault| matches!(fault, Fault::Habit(habit) if habit == name))
     }
 
     pub fn greeting(&self) -> Option<String> {

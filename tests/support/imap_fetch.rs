@@ -40,10 +40,18 @@ enum Section {
 
 impl Session<'_> {
     pub async fn fetch(&mut self, words: &mut Words<'_>, by_uid: bool) -> Answer {
-        let set = NumberSet::parse(&words.keyword()?)?;
+        let set = words.keyword()?;
+        if self.conn.faults.has_habit("ascending-only") && !is_ascending(&set) {
+            return bad("the numbers have to ascend");
+        }
+        let set = NumberSet::parse(&set)?;
         let names = words.list(Words::fetch_item)?;
         words.expect_end()?;
         let mut items = parse_items(&names)?;
+        if self.conn.faults.has_habit("uid-last") {
+            items.retain(|item| *item != Item::Uid);
+            items.push(Item::Uid);
+        }
         if by_uid && !items.contains(&Item::Uid) {
             items.insert(0, Item::Uid);
         }
@@ -52,11 +60,13 @@ impl Session<'_> {
         for (number, uid) in self.resolve(&set, by_uid)? {
             let Some(message) = self.mailbox.read_message(&folder, uid, Clone::clone) else { continue };
             let wants_body = items.iter().any(|item| matches!(item, Item::Body(_)));
-            if wants_body && self.conn.faults.has_message_fault(uid, &MessageFault::Refused) {
+            let has = |fault: &MessageFault| self.conn.faults.has_message_fault(uid, fault);
+            let is_silent = has(&MessageFault::NotGiven)
+                || items == [Item::Uid] && has(&MessageFault::Unlisted)
+                || !wants_body && has(&MessageFault::NotDescribed);
+            if wants_body && has(&MessageFault::Refused) {
                 refused = true;
-            } else if !self.conn.faults.has_message_fault(uid, &MessageFault::NotGiven)
-                && (wants_body || !self.conn.faults.has_message_fault(uid, &MessageFault::NotDescribed))
-            {
+            } else if !is_silent {
                 self.fetch_one(&folder, number, message, &items).await?;
             }
         }
@@ -65,7 +75,8 @@ impl Session<'_> {
 
     async fn fetch_one(&mut self, folder: &str, number: u32, message: Stored, items: &[Item]) -> io::Result<()> {
         let message = self.set_seen(folder, message, items);
-        self.conn.send(format!("* {number} FETCH (")).await?;
+        let is_lower = self.conn.faults.has_habit("lowercase");
+        self.conn.send(format!("* {number} {} (", if is_lower { "fetch" } else { "FETCH" })).await?;
         let mut space = "";
         for item in items {
             let value = match item {
@@ -83,6 +94,7 @@ impl Session<'_> {
                     continue;
                 }
             };
+            let value = if is_lower { value.to_lowercase() } else { value };
             self.conn.send(format!("{space}{value}")).await?;
             space = " ";
         }
@@ -202,9 +214,17 @@ impl Session<'_> {
                 .collect::<Vec<u32>>()
         });
         let list: String = found.unwrap_or_default().iter().map(|number| format!(" {number}")).collect();
-        self.conn.send(format!("* SEARCH{list}\r\n")).await?;
+        let blank = if self.conn.faults.has_habit("trailing-blank") { " " } else { "" };
+        if !list.is_empty() || !self.conn.faults.has_habit("no-search-line") {
+            self.conn.send(format!("* SEARCH{list}{blank}\r\n")).await?;
+        }
         ok("that is all")
     }
+}
+
+fn is_ascending(set: &str) -> bool {
+    let first = |range: &str| range.split(':').next().and_then(|number| number.parse::<u32>().ok());
+    set.split(',').map(first).is_sorted()
 }
 
 fn flag_list(flags: &BTreeSet<String>) -> String {

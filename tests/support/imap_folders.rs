@@ -83,7 +83,9 @@ impl Session<'_> {
         if !self.conn.faults.hides_uidvalidity() {
             lines += &format!("* OK [UIDVALIDITY {}] same as before?\r\n", folder.uidvalidity);
         }
-        lines += &format!("* OK [UIDNEXT {}] next\r\n", folder.uidnext);
+        if !self.conn.faults.has_habit("no-uidnext") {
+            lines += &format!("* OK [UIDNEXT {}] next\r\n", folder.uidnext);
+        }
         self.conn.send(lines).await?;
         self.selected = Some(Selected { uids: folder.uids(), folder: folder.name, read_only });
         ok(if read_only { "[READ-ONLY] selected" } else { "[READ-WRITE] selected" })

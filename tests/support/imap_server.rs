@@ -29,6 +29,7 @@ pub struct ImapOptions {
     pub capabilities: Vec<String>,
     /// Between the levels of folder names; `None` is `NIL`, a server without levels.
     pub delimiter: Option<char>,
+    pub greeting: Option<String>,
     pub faults: Faults,
 }
 
@@ -41,6 +42,7 @@ impl Default for ImapOptions {
             security: Security::Plain,
             capabilities: CAPABILITIES.split(' ').map(str::to_owned).collect(),
             delimiter: Some('/'),
+            greeting: None,
             faults: Faults::none(),
         }
     }
@@ -92,7 +94,8 @@ struct Imap {
 impl Protocol for Imap {
     async fn serve(&self, conn: &mut Conn) -> io::Result<()> {
         let Imap { mailbox, options } = self.clone();
-        let mut session = Session { conn, mailbox, options, logged_in: false, selected: None, over: false };
+        let mut session =
+            Session { conn, mailbox, options, logged_in: false, is_known: false, selected: None, over: false };
         session.run().await
     }
 }
@@ -102,6 +105,8 @@ pub struct Session<'c> {
     pub mailbox: Mailbox,
     pub options: ImapOptions,
     logged_in: bool,
+    /// The client said who it is.
+    is_known: bool,
     pub selected: Option<Selected>,
     /// LOGOUT was answered.
     over: bool,
@@ -172,6 +177,9 @@ impl Session<'_> {
         let line = match (faults.bye(), faults.greeting()) {
             (Some(text), _) => format!("* BYE {text}\r\n"),
             (None, Some(line)) => format!("{line}\r\n"),
+            (None, None) if self.options.greeting.is_some() => {
+                format!("{}\r\n", self.options.greeting.as_deref().unwrap_or_default())
+            }
             (None, None) if self.logged_in => "* PREAUTH welcome back\r\n".to_owned(),
             (None, None) => "* OK ready\r\n".to_owned(),
         };
@@ -209,14 +217,32 @@ impl Session<'_> {
             Ok(verb) => self.execute(&tag, &verb, &mut words).await,
             Err(bad) => Err(Refusal::Bad(bad)),
         };
+        self.say_unasked().await?;
         let line = match outcome {
             Ok(None) => return Ok(()),
+            Ok(Some(_)) if self.conn.faults.has_habit("no-text") => format!("{tag} OK\r\n"),
+            Ok(Some(text)) if self.conn.faults.has_habit("lowercase") => format!("{tag} ok {text}\r\n"),
             Ok(Some(text)) => format!("{tag} OK {text}\r\n"),
             Err(Refusal::No(text)) => format!("{tag} NO {text}\r\n"),
             Err(Refusal::Bad(text)) => format!("{tag} BAD {text}\r\n"),
             Err(Refusal::Gone(error)) => return Err(error),
         };
         self.conn.send(line).await
+    }
+
+    /// What some servers say before they answer.
+    async fn say_unasked(&mut self) -> io::Result<()> {
+        for (habit, line) in [
+            ("unsolicited", "* 1 FETCH (FLAGS (\\Answered))\r\n* OK [UNKNOWN (x)] still here\r\n"),
+            ("extra-flags", "* FLAGS (\\Seen $Junk)\r\n* OK [PERMANENTFLAGS (\\Seen \\*)] x\r\n"),
+            ("empty-search", "* SEARCH\r\n"),
+            ("alert", "* NO [ALERT] your mailbox is nearly full\r\n"),
+        ] {
+            if self.conn.faults.has_habit(habit) {
+                self.conn.send(line).await?;
+            }
+        }
+        Ok(())
     }
 
     /// `UID FETCH` is one verb of two words.
@@ -229,6 +255,9 @@ impl Session<'_> {
             return no(text);
         }
         self.check_allowed(verb)?;
+        if matches!(verb, "SELECT" | "EXAMINE") && self.conn.faults.has_habit("id-required") && !self.is_known {
+            return no("SELECT Unsafe Login. Please contact kefu@188.com for help");
+        }
         let answer = match verb {
             "CAPABILITY" => self.capability().await,
             "NOOP" | "CHECK" => ok("done"),
@@ -305,6 +334,10 @@ impl Session<'_> {
     }
 
     async fn id(&mut self) -> Answer {
+        self.is_known = true;
+        if self.conn.faults.has_habit("bad-id") {
+            return bad("what is ID?");
+        }
         self.conn.send("* ID (\"name\" \"test server\")\r\n").await?;
         ok("pleased to meet you")
     }
@@ -346,7 +379,8 @@ impl Session<'_> {
             false if self.options.has("SASL-IR") => words.atom()?,
             false => return bad("an initial response without SASL-IR"),
             true => {
-                self.conn.send_now("+ \r\n").await?;
+                let question = if self.conn.faults.has_habit("bare-plus") { "+\r\n" } else { "+ \r\n" };
+                self.conn.send_now(question).await?;
                 String::from_utf8_lossy(&self.conn.read_line(8192).await?).into_owned()
             }
         };

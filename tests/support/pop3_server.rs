@@ -28,6 +28,7 @@ pub struct Pop3Options {
     pub security: Security,
     /// The lines of CAPA. STLS is added by the server. A command that belongs to one that is missing is unknown.
     pub capabilities: Vec<String>,
+    pub greeting: Option<String>,
     pub faults: Faults,
 }
 
@@ -38,7 +39,7 @@ impl Default for Pop3Options {
     /// In the clear, with every capability it knows, without faults.
     fn default() -> Self {
         let capabilities = CAPABILITIES.map(str::to_owned).to_vec();
-        Pop3Options { security: Security::Plain, capabilities, faults: Faults::none() }
+        Pop3Options { security: Security::Plain, capabilities, greeting: None, faults: Faults::none() }
     }
 }
 
@@ -160,7 +161,7 @@ impl Session<'_> {
         let goes_on = bye.is_none();
         let line = match bye {
             Some(text) => format!("-ERR {text}"),
-            None => greeting.unwrap_or_else(|| "+OK ready".to_owned()),
+            None => greeting.or(self.options.greeting.clone()).unwrap_or_else(|| "+OK ready".to_owned()),
         };
         self.conn.send_now(format!("{line}\r\n")).await?;
         Ok(goes_on)
@@ -209,6 +210,7 @@ impl Session<'_> {
             return err("unknown command");
         }
         match verb {
+            "CAPA" if self.conn.faults.has_habit("no-capa") => err("unknown command"),
             "CAPA" => self.capa().await,
             "QUIT" => self.quit(),
             _ if self.drop.is_some() => self.in_transaction(verb, rest).await,
@@ -347,11 +349,16 @@ impl Session<'_> {
                 None => err("nothing known about it"),
             };
         }
+        let between = match what {
+            "unique ids" if self.conn.faults.has_habit("uidl-spaces") => "   ",
+            "unique ids" if self.conn.faults.has_habit("uidl-tabs") => "\t",
+            _ => " ",
+        };
         let entries = self.drop.iter().flat_map(|drop| &drop.messages).enumerate();
         let lines: String = entries
             .filter(|(_, entry)| !entry.deleted)
             .filter(|(_, entry)| !self.conn.faults.has_message_fault(entry.message.uid, &MessageFault::Unlisted))
-            .filter_map(|(index, entry)| Some(format!("{} {}\r\n", index + 1, tell(self, &entry.message)?)))
+            .filter_map(|(index, entry)| Some(format!("{}{between}{}\r\n", index + 1, tell(self, &entry.message)?)))
             .collect();
         self.conn.send(format!("+OK {what}\r\n{lines}.\r\n")).await?;
         Ok(None)
@@ -379,7 +386,8 @@ impl Session<'_> {
             MessageFault::CutAt(byte) => Some(*byte),
             _ => None,
         });
-        self.conn.send(format!("+OK {} octets\r\n", bytes.len() + more.unwrap_or(0))).await?;
+        let text = if faults.has_habit("extra-ok-text") { " follow (-ERR is not this, nor is .)" } else { "" };
+        self.conn.send(format!("+OK {} octets{text}\r\n", bytes.len() + more.unwrap_or(0))).await?;
         let wire = dot_stuffed(bytes);
         match cut_at {
             Some(byte) => self.conn.send_and_cut(&wire[..byte.min(wire.len())]).await?,

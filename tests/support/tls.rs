@@ -28,11 +28,13 @@ pub enum Certificate {
     WrongName,
     /// For localhost, but by no CA.
     SelfSigned,
+    /// The same as `openssl req -x509` makes it: it says that it is an authority.
+    SelfSignedAuthority,
 }
 
-const ALL: [Certificate; 5] = {
-    use Certificate::{Expired, NotYetValid, SelfSigned, Valid, WrongName};
-    [Valid, Expired, NotYetValid, WrongName, SelfSigned]
+const ALL: [Certificate; 6] = {
+    use Certificate::{Expired, NotYetValid, SelfSigned, SelfSignedAuthority, Valid, WrongName};
+    [Valid, Expired, NotYetValid, WrongName, SelfSigned, SelfSignedAuthority]
 };
 
 struct Authority {
@@ -118,11 +120,12 @@ fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
     match kind {
         Certificate::Expired => params.not_after = date_time_ymd(2021, 1, 1),
         Certificate::NotYetValid => params.not_before = date_time_ymd(2119, 1, 1),
+        Certificate::SelfSignedAuthority => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
         _ => {}
     }
     let key = KeyPair::generate().unwrap();
     let certificate = match kind {
-        Certificate::SelfSigned => params.self_signed(&key),
+        Certificate::SelfSigned | Certificate::SelfSignedAuthority => params.self_signed(&key),
         _ => params.signed_by(&key, ca),
     };
     Pem { certificate: certificate.unwrap().pem(), key: key.serialize_pem() }

@@ -209,9 +209,12 @@ impl Conn {
     }
 
     pub async fn flush(&mut self) -> io::Result<()> {
-        let out = std::mem::take(&mut self.out);
+        let mut out = std::mem::take(&mut self.out);
         if out.is_empty() {
             return Ok(());
+        }
+        if self.faults.has_habit("lf-only") {
+            out.retain(|byte| *byte != b'\r');
         }
         let (allowed, ends) = self.faults.allow_bytes(out.len());
         self.write(&out[..allowed]).await?;

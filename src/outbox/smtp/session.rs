@@ -12,8 +12,9 @@ use crate::clean;
 use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::mistaken::{Spoken, another};
 use crate::net::sasl::{Credentials, Mechanism};
-use crate::net::{self, LineStream, Stream, deadline};
+use crate::net::{self, LineStream, deadline};
 
 /// The service is closing the connection (RFC 5321 3.8): may come at any time.
 const CLOSING: u16 = 421;
@@ -42,8 +43,11 @@ pub(super) struct Session {
 impl Session {
     /// Up to where mail can be sent.
     pub(super) async fn open(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
-        let stream = net::connect(server).await?;
-        let mut session = Self::greeted(stream, server.host.clone(), dialect).await?;
+        let mut lines = LineStream::new(net::connect(server).await?);
+        if let Some(error) = another(lines.beginning(deadline::SMTP_GREETING).await?, Spoken::Smtp, server) {
+            return Err(error);
+        }
+        let mut session = Self::greeted(lines, server.host.clone(), dialect).await?;
         if server.tls == Tls::StartTls {
             session = session.start_tls(server).await?;
         }
@@ -56,11 +60,11 @@ impl Session {
     /// The same over a socket of this machine: LMTP, without login.
     pub(super) async fn open_socket(path: &Path) -> Result<Self> {
         let stream = net::connect_unix(path).await?;
-        Self::greeted(stream, path.display().to_string(), Dialect::Lmtp).await
+        Self::greeted(LineStream::new(stream), path.display().to_string(), Dialect::Lmtp).await
     }
 
-    async fn greeted(stream: Stream, place: String, dialect: Dialect) -> Result<Self> {
-        let mut session = Self { lines: LineStream::new(stream), place, dialect, can: Capabilities::default() };
+    async fn greeted(lines: LineStream, place: String, dialect: Dialect) -> Result<Self> {
+        let mut session = Self { lines, place, dialect, can: Capabilities::default() };
         let reply = session.reply(deadline::SMTP_GREETING).await?;
         match reply.code {
             220 => session.hello().await?,

@@ -7,7 +7,7 @@ use imap_proto::{MailboxDatum, Response};
 
 use super::ImapSource;
 use super::sets::{pieces, uid_set};
-use super::settle::{MARK, uids_of};
+use super::settle::{MARK, STORE, uids_of};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::source::Settled;
@@ -25,7 +25,7 @@ impl ImapSource {
         settled: &mut Settled,
     ) -> Result<()> {
         let open = self.those("UNDELETED", messages).await?;
-        for chunk in pieces(&open, |uid| Some(*uid)) {
+        for chunk in pieces(&open, self.session.room_beside(&[STORE, MARK]), |uid| Some(*uid)) {
             self.store(&uid_set(chunk.iter().copied()), MARK).await?;
         }
         let ours: BTreeSet<u32> = uids_of(messages).collect();

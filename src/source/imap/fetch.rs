@@ -4,14 +4,16 @@ use std::collections::{HashMap, VecDeque};
 
 use imap_proto::{AttributeValue, RequestId, Response};
 
+use super::ImapSource;
 use super::session::{refused, uid_in};
-use super::sets::uid_set;
-use super::{ImapSource, uid_of};
+use super::sets::{pieces, uid_set};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};
 use crate::safeguard::Safeguard;
 use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whole};
 
+const FETCH: &str = "UID FETCH";
+const BODY: &str = "(UID BODY.PEEK[])";
 /// So many batches are asked for before the first is read, so that the server never waits for us.
 const IN_FLIGHT: usize = 2;
 /// A batch that turns out so large is taken no further: the server announced less than it sends, and memory is
@@ -24,6 +26,9 @@ impl ImapSource {
     /// Fetches messages of the open folder.
     pub(in crate::source) async fn fetch(&mut self, wanted: &[Listed], out: &Outlet) -> Result<()> {
         let (small, big) = batches(wanted);
+        let room = self.session.room_beside(&[FETCH, BODY]);
+        let small: Vec<&[Listed]> =
+            small.into_iter().flat_map(|batch| pieces(batch, room, |message| self.uid_of(&message.id))).collect();
         let mut by_itself = Vec::new();
         let mut to_ask = small.into_iter().peekable();
         let mut asked: VecDeque<(RequestId, &[Listed], Room)> = VecDeque::new();
@@ -85,8 +90,8 @@ impl ImapSource {
     }
 
     async fn ask(&mut self, batch: &[Listed]) -> Result<RequestId> {
-        let set = uid_set(batch.iter().filter_map(|m| uid_of(&m.id)));
-        self.session.send(&format!("UID FETCH {set} (UID BODY.PEEK[])")).await
+        let set = uid_set(batch.iter().filter_map(|m| self.uid_of(&m.id)));
+        self.session.send(&format!("{FETCH} {set} {BODY}")).await
     }
 
     /// Reads the reply to a batch. Second: what the server did not give, to be asked for one by one; a NO may be
@@ -97,7 +102,7 @@ impl ImapSource {
         batch: &'w [Listed],
         out: &Outlet,
     ) -> Result<(Vec<Item>, Vec<&'w Listed>)> {
-        let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((uid_of(&m.id)?, m))).collect();
+        let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((self.uid_of(&m.id)?, m))).collect();
         let mut items = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         let origin = self.open.clone();
@@ -121,7 +126,7 @@ impl ImapSource {
             })
             .await;
         let missing: Vec<&Listed> =
-            batch.iter().filter(|m| uid_of(&m.id).is_some_and(|u| waiting.contains_key(&u))).collect();
+            batch.iter().filter(|m| self.uid_of(&m.id).is_some_and(|u| waiting.contains_key(&u))).collect();
         match reply {
             Ok(_) => Ok((items, missing)),
             Err(e) => {
@@ -137,7 +142,7 @@ impl ImapSource {
     async fn fetch_single(&mut self, listed: &Listed) -> Result<Item> {
         let key = Key::new(&self.open, listed.id.clone());
         let tag = self.ask(std::slice::from_ref(listed)).await?;
-        let wanted = key.as_uid();
+        let wanted = self.uid_of(&key.id);
         let mut body = None;
         let reply = self
             .session
@@ -159,7 +164,7 @@ impl ImapSource {
 
     /// The server gave nothing for it: it vanished, or it is listed all the same, and that is a failure.
     pub(super) async fn not_given(&mut self, key: Key) -> Result<Item> {
-        let uid: Vec<u32> = key.as_uid().into_iter().collect();
+        let uid: Vec<u32> = self.uid_of(&key.id).into_iter().collect();
         if self.still_listed(&uid).await?.is_empty() {
             return Ok(Item::Vanished(key));
         }

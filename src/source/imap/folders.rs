@@ -7,7 +7,7 @@ use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
 use super::unlisted::{self, Unlisted};
-use super::{ImapSource, mutf7};
+use super::{ImapSource, mutf7, raw};
 use crate::clean;
 use crate::config::Folders;
 use crate::config::inbox::{INBOX, fold_inbox};
@@ -84,7 +84,7 @@ impl ImapSource {
         let mut unlisted: Vec<Unlisted> = lines.iter().filter_map(|line| Unlisted::of_line(line, delimiter)).collect();
         let mut names = Vec::with_capacity(found.len());
         for wire in found {
-            match with_slashes(mutf7::decode(&wire), delimiter) {
+            match with_slashes(raw::likely(mutf7::decode(&wire)), delimiter) {
                 Ok(name) => {
                     let name = fold_inbox(&name).into_owned();
                     self.spelled.entry(name.clone()).or_insert(wire);

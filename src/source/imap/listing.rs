@@ -8,11 +8,12 @@ use super::session::{Session, refused, uid_in};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
-/// So many messages are listed by one SEARCH, so that its reply is a short line.
-const STEP: u32 = 5_000;
-/// So many SEARCHes are sent before the first answer is read.
-const IN_FLIGHT: usize = 16;
-/// A folder of so many messages can be listed by one SEARCH, if it must be.
+/// So many may come while a folder is listed.
+const MEANWHILE: u32 = 5_000;
+const SEARCH: &str = "UID SEARCH ALL";
+/// Each UID in a line of its own.
+const FETCH: &str = "UID FETCH 1:* (UID)";
+/// A folder of so many messages is listed by a SEARCH, whose reply is one line.
 const IN_ONE_LINE: u32 = 100_000;
 /// No more messages of a folder are listed, whatever it counts.
 const MOST: u32 = 2_000_000;
@@ -65,50 +66,26 @@ impl Found {
 }
 
 impl Session {
-    /// The UIDs of the open folder, which counts so many messages.
+    /// The UIDs of the open folder, which counts so many messages. Sequence numbers are not used for it: some servers take them
+    /// for UIDs in UID SEARCH, and after a UID command nobody knows which ones there are (RFC 3501 5.5).
     pub(super) async fn list_uids(&mut self, exists: u32) -> Result<Uids> {
-        let mut found = Found::default();
-        self.list_in_steps(exists, &mut found).await?;
-        if found.is_short(exists) {
-            self.list_at_once(exists, &mut found).await?;
+        let mut found = Found { asked: exists.min(MOST).saturating_add(MEANWHILE), ..Found::default() };
+        if exists > 0 {
+            let is_small = exists <= IN_ONE_LINE;
+            let tag = self.send(if is_small { SEARCH } else { FETCH }).await?;
+            self.finish_list(&tag, &mut found).await?;
+            if found.is_short(exists) && is_small {
+                self.list_otherwise(FETCH, &mut found).await?;
+            }
         }
         let is_short = found.is_short(exists);
         Ok(Uids { found: found.uids.into_iter().collect(), is_short })
     }
 
-    /// Sequence numbers only cut the listing into pieces; a message that slips between two of them because another client
-    /// expunged one is listed next time.
-    async fn list_in_steps(&mut self, exists: u32, found: &mut Found) -> Result<()> {
-        let most = if Safeguard::BoundedNumbers.is_on() { exists.min(MOST) } else { exists };
-        let mut first = 1;
-        while first <= most {
-            let before = found.uids.len();
-            let mut asked = Vec::with_capacity(IN_FLIGHT);
-            while asked.len() < IN_FLIGHT && first <= most {
-                let last = first.saturating_add(STEP - 1).min(most);
-                asked.push(self.send(&format!("UID SEARCH {first}:{last} ALL")).await?);
-                found.asked += last - first + 1;
-                first = last.saturating_add(1);
-            }
-            for tag in &asked {
-                self.finish_list(tag, found).await?;
-            }
-            if found.uids.len() == before && Safeguard::BoundedNumbers.is_on() {
-                // Nothing comes of what it counts.
-                return Ok(());
-            }
-        }
-        Ok(())
-    }
-
-    /// Some servers take sequence numbers in UID SEARCH for UIDs, and list too few. Everybody understands this.
-    async fn list_at_once(&mut self, exists: u32, found: &mut Found) -> Result<()> {
-        let command = if exists <= IN_ONE_LINE { "UID SEARCH ALL" } else { "UID FETCH 1:* (UID)" };
-        // Mail may have come meanwhile.
-        found.asked = exists.min(MOST).saturating_add(STEP);
+    /// The same in other words. Where the server refuses them, the listing stays short.
+    async fn list_otherwise(&mut self, command: &str, found: &mut Found) -> Result<()> {
         let tag = self.send(command).await?;
         match self.finish_list(&tag, found).await {
-            // Then the listing stays short.
             Err(error) if error.kind() == Kind::Refused => Ok(()),
             result => result,
         }

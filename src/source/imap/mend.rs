@@ -6,10 +6,13 @@
 
 use std::borrow::Cow;
 
+use super::raw;
+
 /// The reply, mended where it has to be.
 pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
     let Some(kind) = kind_of(reply) else { return Cow::Borrowed(reply) };
-    let mut mender = Mender { reply, at: 0, copied: 0, out: Vec::new() };
+    let is_list = reply.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"* LIST "));
+    let mut mender = Mender { reply, is_list, at: 0, copied: 0, out: Vec::new() };
     mender.run(kind);
     if mender.copied == 0 {
         return Cow::Borrowed(reply);
@@ -41,6 +44,8 @@ fn kind_of(reply: &[u8]) -> Option<Kind> {
 
 struct Mender<'a> {
     reply: &'a [u8],
+    /// Its strings are names of folders, and the parser takes UTF-8 alone.
+    is_list: bool,
     at: usize,
     /// Of the reply, so much is in `out`, mended.
     copied: usize,
@@ -54,6 +59,7 @@ impl Mender<'_> {
                 b'"' => self.string(),
                 b'{' => self.pass_literal(),
                 b' ' | b'(' if kind == Kind::Fetch => self.attributes(),
+                byte if self.is_list && !byte.is_ascii() => self.raw_atom(),
                 _ => self.at += 1,
             }
         }
@@ -74,11 +80,29 @@ impl Mender<'_> {
         let written = &self.reply[self.at + 1..end - 1];
         // A single character is a hierarchy delimiter, which cannot be a literal.
         if content.len() > 1 && (content != written || !written.is_ascii()) {
-            let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
-            self.replace(end, &literal);
+            self.replace_by_literal(end, &content);
         } else {
             self.at = end;
         }
+    }
+
+    fn replace_by_literal(&mut self, end: usize, content: &[u8]) {
+        let content = if self.is_list { Cow::Owned(raw::kept(content).into_bytes()) } else { Cow::Borrowed(content) };
+        let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
+        self.replace(end, &literal);
+    }
+
+    /// A name beyond ASCII without quotes around it.
+    fn raw_atom(&mut self) {
+        let is_end = |byte: &u8| b" \r\n".contains(byte);
+        let start = self.reply[..self.at].iter().rposition(is_end).map_or(0, |blank| blank + 1);
+        let end = self.at + self.reply[self.at..].iter().take_while(|byte| !is_end(byte)).count();
+        if start < self.copied {
+            self.at = end;
+            return;
+        }
+        self.at = start;
+        self.replace_by_literal(end, &self.reply[start..end]);
     }
 
     /// `{5}` CRLF and five bytes of anything.
@@ -88,7 +112,14 @@ impl Mender<'_> {
         let length = std::str::from_utf8(&rest[..digits]).ok().and_then(|text| text.parse::<usize>().ok());
         match length {
             Some(length) if rest[digits..].starts_with(b"}\r\n") => {
-                self.at = self.reply.len().min((self.at + 1 + digits + 3).saturating_add(length));
+                let start = self.at + 1 + digits + 3;
+                let end = self.reply.len().min(start.saturating_add(length));
+                match self.reply.get(start..end) {
+                    Some(name) if self.is_list && std::str::from_utf8(name).is_err() => {
+                        self.replace_by_literal(end, name);
+                    }
+                    _ => self.at = end,
+                }
             }
             _ => self.at += 1,
         }
@@ -182,6 +213,17 @@ mod tests {
         ] {
             assert_eq!(mended(reply), expected);
         }
+    }
+
+    /// However the server writes them.
+    #[test]
+    fn bugs_b8_names_that_are_no_utf8_are_kept_as_private_characters() {
+        for reply in [&b"* LIST () \"/\" \"a \xf6\"\r\n"[..], b"* LIST () \"/\" {3}\r\na \xf6\r\n"] {
+            assert_eq!(String::from_utf8_lossy(&mend(reply)), "* LIST () \"/\" {5}\r\na \u{f7f6}\r\n");
+        }
+        let atom = mend(b"* LIST () \"/\" Gel\xf6scht\r\n").into_owned();
+        assert_eq!(String::from_utf8(atom).unwrap(), "* LIST () \"/\" {10}\r\nGel\u{f7f6}scht\r\n");
+        assert_eq!(mended("* LIST () \".\" Gr\u{fc}n\r\n"), "* LIST () \".\" {5}\r\nGr\u{fc}n\r\n");
     }
 
     #[test]

@@ -10,11 +10,13 @@ mod fetch;
 mod folders;
 mod guard;
 mod listing;
+mod literals;
 mod login;
 mod mend;
 mod moving;
 mod mutf7;
 mod names;
+mod raw;
 mod replies;
 mod search;
 mod session;
@@ -26,9 +28,10 @@ mod windows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::named::Named;
 use super::{Listing, Spool};
 use crate::config::{Account, Folders, Retention};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
 use listing::Uids;
 use session::Session;
@@ -50,6 +53,8 @@ pub struct ImapSource {
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
+    /// The UIDs of its messages by their ids, where those come from their content.
+    by_content: Option<HashMap<Vec<u8>, u32>>,
 }
 
 impl ImapSource {
@@ -71,25 +76,48 @@ impl ImapSource {
             },
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
+            by_content: None,
         })
     }
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
         let selected = self.session.select(&self.on_server(folder)?, folder, self.writes).await?;
-        let generation = selected.uid_validity.filter(|n| *n != 0).ok_or_else(|| {
-            // Refused, so that the other folders are fetched all the same.
-            Error::permanent(
-                Kind::Refused,
-                format!("{folder}: the server gives no UIDVALIDITY, so mail cannot be told apart"),
-            )
-        })?;
-        self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
+        // 0 is none (RFC 3501 2.3.1.1), and of one with more than 32 bits nothing is told.
+        let generation = selected.uid_validity.filter(|n| *n != 0);
+        let origin =
+            Origin { account: self.account.clone(), folder: folder.to_owned(), generation: generation.unwrap_or(0) };
+        self.open = Arc::new(origin);
+        self.by_content = None;
         let Uids { found, is_short } = self.session.list_uids(selected.exists).await?;
+        if generation.is_none() {
+            return self.list_by_content(found, is_short).await;
+        }
         let odd = is_short
             .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
         let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
         Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short })
+    }
+
+    /// A server that gives no UIDVALIDITY may give its UIDs to other messages at any time: there messages are known by their
+    /// headers, as over POP3 with `identity: content`.
+    async fn list_by_content(&mut self, uids: Vec<u32>, is_short: bool) -> Result<Listing> {
+        let folder = &self.open.folder;
+        let odd = format!("{folder}: the server gives no UIDVALIDITY, so its messages are told apart by their headers");
+        let count = uids.len();
+        let Named { messages, doubled } = self.by_content(uids).await?;
+        let is_short = is_short || messages.len() < count;
+        let ids = messages.iter().map(|(id, _)| id.clone()).collect();
+        self.by_content = Some(messages.into_iter().collect());
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled, odd: Some(odd), is_short })
+    }
+
+    /// The UID of a message of the open folder.
+    fn uid_of(&self, id: &[u8]) -> Option<u32> {
+        match &self.by_content {
+            Some(uids) => uids.get(id).copied(),
+            None => uid_in_id(id),
+        }
     }
 
     /// Says goodbye; the answer is not waited for long, since nothing depends on it.
@@ -97,8 +125,4 @@ impl ImapSource {
         self.session.logout().await;
         Ok(())
     }
-}
-
-fn uid_of(id: &[u8]) -> Option<u32> {
-    uid_in_id(id)
 }

@@ -19,7 +19,7 @@ impl ImapSource {
         let (copied, open): (Vec<_>, Vec<_>) = messages.iter().cloned().partition(Settlement::is_copied);
         settled.copied = copied;
         let (verb, moves) = if self.session.can("MOVE") { ("UID MOVE", true) } else { ("UID COPY", false) };
-        for chunk in pieces(&open, |s| s.key().as_uid()) {
+        for chunk in pieces(&open, self.session.room_beside(&[verb, &target]), |s| s.key().as_uid()) {
             self.session.forget_copied();
             self.put_into(verb, &uid_set(uids_of(chunk)), &target).await?;
             let named = self.session.copied();

@@ -41,6 +41,14 @@ impl<S> Replies<S> {
 }
 
 impl<S: AsyncRead + Unpin> Replies<S> {
+    /// What has come and was not given out yet; waits for it where there is nothing. Empty at the end of the stream.
+    pub(super) async fn beginning(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, self.stream.read(&mut self.buffer).await?);
+        }
+        Ok(&self.buffer[self.start..self.end])
+    }
+
     /// The next reply with its line end; `None` at the end of the stream.
     pub(super) async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if !self.checker.is_inside() {

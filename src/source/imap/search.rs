@@ -7,16 +7,21 @@ use jiff::Timestamp;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::session::{Session, uid_in};
+use super::ImapSource;
+use super::session::{Session, refused, uid_in};
 use super::sets::{pieces, uid_set};
-use super::{ImapSource, uid_of};
 use crate::config::Select;
 use crate::error::{Kind, Result};
 use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
 use crate::safeguard::Safeguard;
+use crate::source::named::{Named, by_content};
 use crate::source::whole::{is_described, plausible};
 use crate::source::{Details, Listed};
 
+const SEARCH: &str = "UID SEARCH";
+const FETCH: &str = "UID FETCH";
+const DESCRIBE: &str = "UID FLAGS RFC822.SIZE INTERNALDATE";
+const HEADER: &str = " BODY.PEEK[HEADER]";
 /// So many keywords of a message are carried over; servers set no bound.
 const MAX_KEYWORDS: usize = 50;
 
@@ -24,16 +29,24 @@ impl Session {
     /// Of these UIDs, those that satisfy `criteria`.
     pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
         let mut wanted = Vec::new();
-        for chunk in pieces(uids, |uid| Some(*uid)) {
+        let charset = if criteria.is_ascii() { "" } else { "CHARSET UTF-8 " };
+        for chunk in pieces(uids, self.room_beside(&[SEARCH, charset, criteria]), |uid| Some(*uid)) {
             let set = uid_set(chunk.iter().copied());
             let mut found = BTreeSet::new();
-            self.run(format!("UID SEARCH UID {set} {criteria}").trim_end(), |reply| {
-                if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
-                    found.extend(uids.iter().copied());
+            let tag = self.send_with_literals(format!("{SEARCH} {charset}UID {set} {criteria}").trim_end()).await?;
+            let reply = match tag {
+                Ok(tag) => {
+                    let each = |reply: &Response<'_>| {
+                        if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
+                            found.extend(uids.iter().copied());
+                        }
+                        Ok(())
+                    };
+                    self.finish(&tag, each).await?.map(drop)
                 }
-                Ok(())
-            })
-            .await?;
+                Err(refusal) => Err(refusal),
+            };
+            reply.map_err(|refusal| refused(SEARCH, &refusal.line))?;
             wanted.extend(chunk.iter().filter(|uid| found.contains(uid)));
         }
         Ok(wanted)
@@ -49,20 +62,30 @@ impl ImapSource {
         now: Timestamp,
     ) -> Result<Vec<Vec<u8>>> {
         let Some(criteria) = criteria(select, now) else { return Ok(ids) };
-        let uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
+        let asked = self.by_uid(&ids);
+        let uids: Vec<u32> = ids.iter().filter_map(|id| self.uid_of(id)).collect();
         let found = self.session.search_among(&uids, &criteria).await;
         let found = found.map_err(|e| e.while_doing("the account's selection"))?;
-        let asked = by_uid(&ids);
         Ok(found.iter().filter_map(|uid| asked.get(uid).map(|id| id.to_vec())).collect())
     }
 
     /// Size, flags and, if wanted, date and header hash of messages. What the server lists and does not describe is in
     /// the result all the same, with nothing known of it: perhaps it can be fetched, and if not, that is a failure.
     pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
-        let mut uids: Vec<u32> = ids.iter().filter_map(|id| uid_of(id)).collect();
+        // Under the ids that were asked for.
+        let asked = self.by_uid(ids);
+        let as_asked = |(uid, one): (u32, Listed)| match asked.get(&uid) {
+            Some(id) => Listed { id: id.to_vec(), ..one },
+            None => one,
+        };
+        let described = self.describe_uids(asked.keys().copied().collect(), details).await?;
+        Ok(described.into_iter().map(as_asked).collect())
+    }
+
+    async fn describe_uids(&mut self, mut uids: Vec<u32>, details: Details) -> Result<Vec<(u32, Listed)>> {
         uids.sort_unstable();
-        let mut listed = Vec::with_capacity(ids.len());
-        for chunk in pieces(&uids, |uid| Some(*uid)) {
+        let mut listed = Vec::with_capacity(uids.len());
+        for chunk in pieces(&uids, self.session.room_beside(&[FETCH, DESCRIBE, HEADER]), |uid| Some(*uid)) {
             let mut found = self.describe_chunk(chunk, details).await?;
             let silent: Vec<u32> = chunk.iter().copied().filter(|uid| !found.contains_key(uid)).collect();
             for uid in self.still_listed(&silent).await? {
@@ -70,19 +93,20 @@ impl ImapSource {
             }
             listed.extend(found);
         }
-        // Under the ids that were asked for.
-        let asked = by_uid(ids);
-        let as_asked = |(uid, one): (u32, Listed)| match asked.get(&uid) {
-            Some(id) => Listed { id: id.to_vec(), ..one },
-            None => one,
-        };
-        Ok(listed.into_iter().map(as_asked).collect())
+        Ok(listed)
+    }
+
+    /// The messages of the open folder by the content of their headers, each with its UID.
+    pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<Named<u32>> {
+        let described = self.describe_uids(uids, Details { date: false, head: true }).await?;
+        let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.head_hash?)));
+        Ok(Named::new(described.into_iter().filter_map(named)))
     }
 
     async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {
-        let header = if details.head { " BODY.PEEK[HEADER]" } else { "" };
+        let header = if details.head { HEADER } else { "" };
         let set = uid_set(uids.iter().copied());
-        let command = format!("UID FETCH {set} (UID FLAGS RFC822.SIZE INTERNALDATE{header})");
+        let command = format!("{FETCH} {set} ({DESCRIBE}{header})");
         let mut found: BTreeMap<u32, Listed> = BTreeMap::new();
         let each = |reply: &Response<'_>| {
             // Replies come in any order and may speak of messages nobody asked about.
@@ -99,6 +123,10 @@ impl ImapSource {
         Ok(found)
     }
 
+    fn by_uid<'i>(&self, ids: &'i [Vec<u8>]) -> HashMap<u32, &'i [u8]> {
+        ids.iter().filter_map(|id| Some((self.uid_of(id)?, &**id))).collect()
+    }
+
     /// Of these messages, of which the server said nothing, those that it lists all the same.
     pub(super) async fn still_listed(&mut self, uids: &[u32]) -> Result<Vec<u32>> {
         if uids.is_empty() || !Safeguard::NotGivenIsFailed.is_on() {
@@ -110,10 +138,6 @@ impl ImapSource {
             found => Ok(found.unwrap_or_else(|_| uids.to_vec())),
         }
     }
-}
-
-fn by_uid(ids: &[Vec<u8>]) -> HashMap<u32, &[u8]> {
-    ids.iter().filter_map(|id| Some((uid_of(id)?, &**id))).collect()
 }
 
 /// What a reply says about a message; `None` where it is about flags that another client changed just now.

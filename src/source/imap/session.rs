@@ -8,10 +8,13 @@ use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, R
 use tokio::io::AsyncWriteExt;
 
 use super::mend::mend;
+use super::raw;
 use super::replies::{Replies, parse};
-use crate::config::{Account, Tls};
+use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
+use crate::net::mistaken::{Spoken, another};
 use crate::net::{self, Stream, deadline, within};
+use crate::refusal::{Meaning, meaning};
 
 /// The most replies before a server asks for the rest of a command.
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
@@ -62,7 +65,7 @@ impl Session {
         let server = &account.server;
         let stream = net::connect(server).await?;
         let mut session = Self::over(stream, &server.host);
-        let greeting = session.greeting().await?;
+        let greeting = session.greeting(server).await?;
         if server.tls == Tls::StartTls {
             if greeting == Status::PreAuth {
                 // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
@@ -104,7 +107,7 @@ impl Session {
         self.tag += 1;
         let tag = RequestId(format!("m{}", self.tag));
         tracing::debug!(host = self.host, "C: {} {}", tag.0, hide_secrets(command));
-        self.write(format!("{} {command}\r\n", tag.0).as_bytes()).await?;
+        self.write(&raw::bytes(&format!("{} {command}\r\n", tag.0))).await?;
         Ok(tag)
     }
 
@@ -174,14 +177,18 @@ impl Session {
                 let end = std::io::ErrorKind::UnexpectedEof.into();
                 return Err(Error::network(format!("{doing}: the server closed the connection"), end));
             };
+            if is_enabled(reply) {
+                self.unreadable += 1;
+                continue;
+            }
             let mended = mend(reply);
             match parse(&mended) {
                 Some(reply) => return Ok(look(&reply)),
-                None if reply.starts_with(b"* ") && self.is_greeted => {
+                None if self.is_greeted && (reply.starts_with(b"* ") || is_blank(reply)) => {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
-                        crate::clean::line(&reply[..reply.len().min(100)])
+                        crate::clean::line(beginning_of(reply))
                     );
                     self.unreadable += 1;
                     if reply[2..].get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
@@ -191,21 +198,26 @@ impl Session {
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
-                    return Err(Error::permanent(Kind::Protocol, cause).said(&reply[..reply.len().min(100)]));
+                    return Err(Error::permanent(Kind::Protocol, cause).said(beginning_of(reply)));
                 }
             }
         }
         Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
-    async fn greeting(&mut self) -> Result<Status> {
+    async fn greeting(&mut self, server: &Server) -> Result<Status> {
+        self.replies.stream().expect_within(deadline::GREETING);
+        let beginning = self.replies.beginning().await.map_err(|e| Error::network("waiting for the greeting", e))?;
+        if let Some(error) = another(beginning, Spoken::Imap, server) {
+            return Err(error);
+        }
         let host = self.host.clone();
         let (status, capabilities) = self
             .read(deadline::GREETING, |reply| match reply {
                 Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
                 Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
                 Response::Data { status, outcome } => {
-                    Err(Error::transient(Kind::Refused, "the server turned us away").said(line_of(status, outcome)))
+                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
                 }
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
@@ -320,6 +332,24 @@ impl Session {
     }
 }
 
+/// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
+fn beginning_of(reply: &[u8]) -> &[u8] {
+    let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
+    let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
+    let end = reply.iter().take(100).position(is_end).unwrap_or(reply.len().min(100));
+    &reply[..end]
+}
+
+/// What was enabled (RFC 5161), which nobody here asks for; imap-proto takes it for all that the server can do.
+fn is_enabled(reply: &[u8]) -> bool {
+    reply.get(..9).is_some_and(|word| word.eq_ignore_ascii_case(b"* ENABLED"))
+}
+
+/// An empty line behind a reply, as some small servers send it after a message.
+fn is_blank(reply: &[u8]) -> bool {
+    reply.trim_ascii().is_empty()
+}
+
 /// What a reply means to the command loop.
 enum Step {
     More,
@@ -392,11 +422,15 @@ fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
 
 /// NO or BAD to a command, as an error. Refusals that pass by themselves say so in their code or their words.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
-    let like_login = net::login::told_apart(&format!("{verb} was refused"), line);
-    match like_login.kind() {
-        Kind::Auth => Error::permanent(Kind::Refused, format!("{verb} was refused")).said(line),
-        _ => like_login,
+    not_done(format!("{verb} was refused"), line)
+}
+
+fn not_done(doing: String, line: &str) -> Error {
+    match meaning(line) {
+        Meaning::Later => Error::transient(Kind::Refused, doing),
+        _ => Error::permanent(Kind::Refused, doing),
     }
+    .said(line)
 }
 
 fn names_of(list: &[Capability<'_>]) -> Vec<String> {
@@ -430,4 +464,22 @@ fn hide_secrets(command: &str) -> &str {
 /// The UID in a FETCH reply. Replies without one are about flags that another client changed.
 pub(super) fn uid_in(attributes: &[AttributeValue<'_>]) -> Option<u32> {
     attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interop_f9_what_is_shown_of_a_reply_holds_no_mail() {
+        for (reply, shown) in [
+            ("* 2 FETCH (UID  2 BODY[] {18}\r\nSubject: secret\r\n", "* 2 FETCH (UID  2 BODY[] "),
+            ("* 2 fetch (UID 2 BODY[] \"secret\")\r\n", "* 2 fetch (UID 2 BODY[] "),
+            ("* XSTATUS \"foo\" bar\r\n", "* XSTATUS \"foo\" bar"),
+            ("HTTP/1.1 400 Bad Request\r\nX: y\r\n", "HTTP/1.1 400 Bad Request"),
+        ] {
+            assert_eq!(beginning_of(reply.as_bytes()), shown.as_bytes());
+        }
+        assert_eq!(beginning_of(&[b'x'; 1000]).len(), 100);
+    }
 }

@@ -1,9 +1,26 @@
 //! UIDs in commands: sets with ranges, cut so that no command is too long for a server.
 
+use super::session::Session;
+
 /// So many UIDs are named in one command,
 const STEP: usize = 1_000;
-/// in so many octets: a server takes lines of 8,000 (RFC 2683 3.2.1.5), and there is more in a command than its set.
-const LONGEST: usize = 7_000;
+/// and a command has at most so many octets: what a server takes at least (RFC 2683 3.2.1.5),
+const SHORT: usize = 1_000;
+/// and what one takes that knows CONDSTORE or QRESYNC (RFC 7162 4 says 8,192).
+const LONG: usize = 8_000;
+/// A tag, blanks and the line end.
+const AROUND: usize = 20;
+/// So much room for UIDs there is beside whatever else.
+const LEAST: usize = 64;
+
+impl Session {
+    /// So many octets of UIDs fit into a command beside these words.
+    pub(super) fn room_beside(&self, words: &[&str]) -> usize {
+        let most = if self.can("CONDSTORE") || self.can("QRESYNC") { LONG } else { SHORT };
+        let others: usize = words.iter().map(|word| word.len() + 1).sum();
+        most.saturating_sub(others + AROUND).max(LEAST)
+    }
+}
 
 /// UIDs as a sequence set with ranges: `1:4,7`.
 pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
@@ -18,12 +35,12 @@ pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
     ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-/// Cuts messages in ascending order of their UIDs into pieces whose sets fit.
-pub(super) fn pieces<T>(messages: &[T], uid_of: impl Fn(&T) -> Option<u32>) -> Vec<&[T]> {
+/// Cuts messages in ascending order of their UIDs into pieces whose sets have room.
+pub(super) fn pieces<T>(messages: &[T], room: usize, uid_of: impl Fn(&T) -> Option<u32>) -> Vec<&[T]> {
     let mut pieces = Vec::new();
     let mut rest = messages;
     while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(fitting(rest, &uid_of));
+        let (piece, behind) = rest.split_at(fitting(rest, room, &uid_of));
         pieces.push(piece);
         rest = behind;
     }
@@ -31,7 +48,7 @@ pub(super) fn pieces<T>(messages: &[T], uid_of: impl Fn(&T) -> Option<u32>) -> V
 }
 
 /// How many of the first messages fit: at least one.
-fn fitting<T>(messages: &[T], uid_of: &impl Fn(&T) -> Option<u32>) -> usize {
+fn fitting<T>(messages: &[T], room: usize, uid_of: &impl Fn(&T) -> Option<u32>) -> usize {
     let mut closed = 0;
     let mut range: Option<(u32, u32)> = None;
     for (count, message) in messages.iter().enumerate().take(STEP) {
@@ -43,7 +60,7 @@ fn fitting<T>(messages: &[T], uid_of: &impl Fn(&T) -> Option<u32>) -> usize {
                 Some((uid, uid))
             }
         };
-        if closed + range.map_or(0, length) > LONGEST {
+        if closed + range.map_or(0, length) > room {
             return count.max(1);
         }
     }
@@ -70,12 +87,14 @@ mod tests {
     #[test]
     fn no_set_is_longer_than_a_server_takes() {
         let gaps: Vec<u32> = (0..2_500).map(|n| 4_000_000_000 + n * 2).collect();
-        let cut = pieces(&gaps, |uid| Some(*uid));
-        assert_eq!(cut.concat(), gaps);
-        let longest = cut.iter().map(|piece| uid_set(piece.iter().copied()).len()).max();
-        assert!(cut.len() < 5 && longest.is_some_and(|length| length <= LONGEST), "{longest:?}");
+        for (room, most) in [(7_000, 5), (900, 40)] {
+            let cut = pieces(&gaps, room, |uid| Some(*uid));
+            assert_eq!(cut.concat(), gaps);
+            let longest = cut.iter().map(|piece| uid_set(piece.iter().copied()).len()).max();
+            assert!(cut.len() < most && longest.is_some_and(|length| length <= room), "{longest:?}");
+        }
         let row: Vec<u32> = (1..=2_000).collect();
-        assert_eq!(pieces(&row, |uid| Some(*uid)).len(), 2, "a range is short");
-        assert!(pieces(&[] as &[u32], |uid| Some(*uid)).is_empty());
+        assert_eq!(pieces(&row, 900, |uid| Some(*uid)).len(), 2, "a range is short");
+        assert!(pieces(&[] as &[u32], 900, |uid| Some(*uid)).is_empty());
     }
 }

@@ -22,8 +22,8 @@ impl ImapSource {
 
     async fn mark_seen(&mut self, messages: &[Settlement]) -> Result<()> {
         let unseen = self.those("UNSEEN", messages).await?;
-        for chunk in pieces(&unseen, |uid| Some(*uid)) {
-            self.store(&uid_set(chunk.iter().copied()), "+FLAGS.SILENT (\\Seen)").await?;
+        for chunk in pieces(&unseen, self.session.room_beside(&[STORE, SEEN]), |uid| Some(*uid)) {
+            self.store(&uid_set(chunk.iter().copied()), SEEN).await?;
         }
         Ok(())
     }
@@ -33,7 +33,7 @@ impl ImapSource {
         if !self.session.can("UIDPLUS") {
             return self.delete_without_uidplus(messages, settled).await;
         }
-        for chunk in pieces(messages, |s| s.key().as_uid()) {
+        for chunk in pieces(messages, self.session.room_beside(&[STORE, MARK]), |s| s.key().as_uid()) {
             let set = uid_set(uids_of(chunk));
             self.store(&set, MARK).await?;
             self.session.check_generation()?;
@@ -45,7 +45,7 @@ impl ImapSource {
 
     pub(super) async fn store(&mut self, set: &str, what: &str) -> Result<()> {
         self.session.check_generation()?;
-        self.session.run(&format!("UID STORE {set} {what}"), |_| Ok(())).await.map(drop)
+        self.session.run(&format!("{STORE} {set} {what}"), |_| Ok(())).await.map(drop)
     }
 
     /// Of these messages, those that the server finds by `criteria`.
@@ -55,6 +55,9 @@ impl ImapSource {
     }
 }
 
+pub(super) const STORE: &str = "UID STORE";
+/// What marks a message as read.
+const SEEN: &str = "+FLAGS.SILENT (\\Seen)";
 /// What marks a message as deleted.
 pub(super) const MARK: &str = "+FLAGS.SILENT (\\Deleted)";
 

@@ -58,7 +58,7 @@ impl ImapSource {
     }
 
     async fn window(&mut self, key: &Key, offset: u64, writer: &mut SpoolWriter) -> Result<Window> {
-        let Some(wanted) = key.as_uid() else { return Ok(Window::Nothing) };
+        let Some(wanted) = self.uid_of(&key.id) else { return Ok(Window::Nothing) };
         let command = format!("UID FETCH {wanted} (UID BODY.PEEK[]<{offset}.{WINDOW}>)");
         let tag = self.session.send(&command).await?;
         let mut window = Window::Nothing;

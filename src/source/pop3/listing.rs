@@ -5,12 +5,13 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::wire::{LONG_UIDL, list_line, uidl_line};
+use super::wire::{LONG_UIDL, Reply, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::message::{dress_hash, head_hash};
 use crate::source::arrival::arrival;
+use crate::source::named::{Named, by_content};
 use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing};
 
@@ -21,10 +22,12 @@ impl Pop3Source {
     /// Lists the mailbox with stable ids.
     pub(in crate::source) async fn list(&mut self) -> Result<Listing> {
         let sizes = self.sizes().await?;
-        let named = match self.identity {
-            Identity::Uidl => self.uidls().await?,
-            Identity::Content => self.content_ids(&sizes).await?,
+        let named = match (&sizes, self.identity) {
+            (None, _) => Vec::new(),
+            (_, Identity::Uidl) => self.uidls().await?,
+            (Some(sizes), Identity::Content) => self.content_ids(sizes).await?,
         };
+        let sizes = sizes.unwrap_or_default();
         let is_short = named.len() < sizes.len();
         let uncounted = named.iter().filter(|(number, _)| !sizes.contains_key(number)).count();
         let odd = match uncounted {
@@ -32,21 +35,13 @@ impl Pop3Source {
             0 => None,
             _ => Some(format!("the server names {uncounted} messages that it does not count")),
         };
-        let mut doubled = Vec::new();
-        let mut ordinals: HashMap<Vec<u8>, u32> = HashMap::new();
-        let mut ids = Vec::with_capacity(named.len());
-        self.messages.clear();
-        for (number, name) in named {
-            let ordinal = ordinals.entry(name.clone()).or_default();
-            let id = with_ordinal(name, *ordinal);
-            if *ordinal > 0 {
-                doubled.push(id.clone());
-            }
-            *ordinal += 1;
+        let Named { messages, doubled } = Named::new(named);
+        let ids = messages.iter().map(|(id, _)| id.clone()).collect();
+        let numbered = |(id, number)| {
             let size = sizes.get(&number).copied().flatten().and_then(plausible);
-            self.messages.insert(id.clone(), Numbered { number, size });
-            ids.push(id);
-        }
+            (id, Numbered { number, size })
+        };
+        self.messages = messages.into_iter().map(numbered).collect();
         Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short })
     }
 
@@ -60,8 +55,13 @@ impl Pop3Source {
         }
     }
 
-    async fn sizes(&mut self) -> Result<HashMap<u32, Option<u64>>> {
-        self.session.command("LIST").await?.accepted("LIST")?;
+    /// `None` where there is no listing because there is no mail.
+    async fn sizes(&mut self) -> Result<Option<HashMap<u32, Option<u64>>>> {
+        let reply = self.session.command("LIST").await?;
+        if !reply.is_ok() && self.is_empty().await? {
+            return Ok(None);
+        }
+        reply.accepted("LIST")?;
         let mut sizes = HashMap::new();
         let note = |line: &[u8]| {
             if let Some((number, size)) = list_line(line) {
@@ -70,7 +70,13 @@ impl Pop3Source {
             }
         };
         self.session.multi_line(MAX_MESSAGES, note).await?;
-        Ok(sizes)
+        Ok(Some(sizes))
+    }
+
+    /// Some servers refuse to list an empty mailbox. What STAT says then counts.
+    async fn is_empty(&mut self) -> Result<bool> {
+        let count = self.session.command("STAT").await?;
+        Ok(matches!(count, Reply::Ok(text) if text.split_ascii_whitespace().next() == Some("0")))
     }
 
     async fn uidls(&mut self) -> Result<Vec<(u32, Vec<u8>)>> {
@@ -96,7 +102,7 @@ impl Pop3Source {
     async fn content_ids(&mut self, sizes: &HashMap<u32, Option<u64>>) -> Result<Vec<(u32, Vec<u8>)>> {
         let mut numbers: Vec<u32> = sizes.keys().copied().collect();
         numbers.sort_unstable();
-        let id = |head: &[u8]| data_encoding::HEXLOWER.encode(&head_hash(head)).into_bytes();
+        let id = |head: &[u8]| by_content(head_hash(head));
         let ids = self.heads(&numbers, true, id).await?;
         Ok(numbers.into_iter().zip(ids).filter_map(|(number, id)| Some((number, id?))).collect())
     }
@@ -127,13 +133,4 @@ fn bounded(uidl: &[u8]) -> Vec<u8> {
         return uidl.to_vec();
     }
     format!("sha256:{}", data_encoding::HEXLOWER.encode(&Sha256::digest(uidl))).into_bytes()
-}
-
-/// The first message of a UIDL has the UIDL as its id; its namesakes get a number behind a byte that no UIDL holds.
-fn with_ordinal(mut uidl: Vec<u8>, ordinal: u32) -> Vec<u8> {
-    if ordinal > 0 {
-        uidl.push(0);
-        uidl.extend(ordinal.to_string().bytes());
-    }
-    uidl
 }

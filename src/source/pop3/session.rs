@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::wire::Reply;
-use crate::config::{Account, Tls};
+use super::wire::{Reply, turned_away};
+use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::mistaken::{Spoken, another};
 use crate::net::sasl::{Credentials, Mechanism};
-use crate::net::{self, LineStream, deadline};
+use crate::net::{self, LineStream, apop, deadline};
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const IN_FLIGHT: usize = 64;
@@ -22,6 +23,42 @@ pub(super) struct Session {
     pub(super) lines: LineStream,
     host: String,
     capabilities: Vec<String>,
+    /// What the greeting gave for APOP. What was said before STLS is forgotten.
+    timestamp: Option<String>,
+}
+
+/// How a password goes to the server.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    Apop,
+    Pass,
+    Sasl,
+}
+
+/// What decides about it.
+#[derive(Clone, Copy, Debug)]
+struct Offer {
+    /// What the config says.
+    apop: Option<bool>,
+    has_timestamp: bool,
+    /// SCRAM is the best of what the server offers.
+    is_scram: bool,
+    /// USER and PASS are known, or nothing else is.
+    has_pass: bool,
+    /// Nobody else hears what is said.
+    is_private: bool,
+}
+
+impl Offer {
+    /// APOP where the user asks for it, and where the password would be heard by others otherwise.
+    fn way(self) -> Way {
+        let is_better = !self.is_private && !self.is_scram && self.has_timestamp;
+        match self {
+            _ if self.apop.unwrap_or(is_better) => Way::Apop,
+            _ if !self.is_scram && self.has_pass => Way::Pass,
+            _ => Way::Sasl,
+        }
+    }
 }
 
 impl Session {
@@ -29,8 +66,8 @@ impl Session {
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         let server = &account.server;
         let lines = LineStream::new(net::connect(server).await?);
-        let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new() };
-        session.greeting().await?;
+        let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new(), timestamp: None };
+        session.greeting(server).await?;
         session.ask_capabilities().await?;
         if server.tls == Tls::StartTls {
             session = session.start_tls(account).await?;
@@ -53,11 +90,15 @@ impl Session {
         })
     }
 
-    async fn greeting(&mut self) -> Result<()> {
+    async fn greeting(&mut self, server: &Server) -> Result<()> {
+        if let Some(error) = another(self.lines.beginning(deadline::GREETING).await?, Spoken::Pop3, server) {
+            return Err(error);
+        }
         let line = self.lines.line(deadline::GREETING).await?;
+        self.timestamp = apop::timestamp(line).map(str::to_owned);
         match Reply::parse(line)? {
             Reply::Ok(_) => Ok(()),
-            Reply::Err(line) => Err(Error::transient(Kind::Refused, "the server turned us away").said(line)),
+            Reply::Err(line) => Err(turned_away(&line)),
             Reply::Continue(_) => {
                 Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
             }
@@ -82,7 +123,8 @@ impl Session {
             Error::permanent(Kind::Tls, "the server refuses STLS, which `tls: starttls` requires").because(e)
         })?;
         let stream = net::start_tls(self.lines.into_clean_stream()?, &account.server).await?;
-        let mut session = Self { lines: LineStream::new(stream), host: self.host, capabilities: Vec::new() };
+        let lines = LineStream::new(stream);
+        let mut session = Self { lines, host: self.host, capabilities: Vec::new(), timestamp: None };
         session.ask_capabilities().await?;
         Ok(session)
     }
@@ -100,12 +142,20 @@ impl Session {
         Ok(())
     }
 
-    /// With a token by SASL; with a password by SCRAM, else by USER and PASS, which every server takes, else by PLAIN.
+    /// With a token by SASL; with a password by SCRAM, else by USER and PASS, which every server takes, else by PLAIN. By APOP
+    /// where that is asked for or nothing else hides the password.
     async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
         let offered = Mechanism::offered(account.token, |name| self.can_with("SASL", name));
-        let is_scram = offered.first() == Some(&Mechanism::ScramSha256);
-        let with_pass = !account.token && !is_scram && (self.can("USER") || offered.is_empty());
+        let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
+        let offer = Offer {
+            apop: account.apop,
+            has_timestamp: self.timestamp.is_some(),
+            is_scram: offered.first() == Some(&Mechanism::ScramSha256),
+            has_pass: self.can("USER") || offered.is_empty(),
+            is_private,
+        };
+        let way = if account.token { Way::Sasl } else { offer.way() };
         if offered.is_empty() && account.token {
             let none =
                 Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with an access token"));
@@ -114,10 +164,10 @@ impl Session {
         let secret = account.password.reveal().await?;
         let (host, port) = (account.server.host.as_str(), account.server.port);
         let who = Credentials { user: &account.user, secret: &secret, host, port };
-        let outcome = match with_pass {
-            true => self.user_and_pass(&account.user, secret.expose_secret()).await,
-            false => {
-                let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
+        let outcome = match way {
+            Way::Apop => self.apop(&account.user, secret.expose_secret()).await,
+            Way::Pass => self.user_and_pass(&account.user, secret.expose_secret()).await,
+            Way::Sasl => {
                 // The initial response of RFC 5034 saves a round trip, and some servers do not take it.
                 let manner = Manner { verb: "AUTH", initial: None, is_private };
                 authenticate::log_in(self, manner, &offered, &who).await
@@ -127,10 +177,24 @@ impl Session {
         outcome.map_err(|error| authenticate::hushed(cured(error), &who))
     }
 
-    async fn user_and_pass(&mut self, user: &str, password: &str) -> Result<()> {
-        let Some(user) = one_word(user) else {
-            return Err(Error::permanent(Kind::Config, "the user name cannot be sent to a POP3 server"));
+    /// APOP (RFC 1939 section 7).
+    async fn apop(&mut self, user: &str, password: &str) -> Result<()> {
+        let user = one_word(user)?;
+        let Some(timestamp) = &self.timestamp else {
+            return Err(Error::permanent(Kind::Auth, "the server offers no APOP"));
         };
+        let command = format!("APOP {user} {}", apop::digest(timestamp, password));
+        match self.command(&command).await? {
+            Reply::Err(line) => {
+                let doing = "APOP was refused, which `apop: false` does without";
+                Err(net::login::told_apart(doing, &line))
+            }
+            reply => reply.accepted("APOP").map(drop),
+        }
+    }
+
+    async fn user_and_pass(&mut self, user: &str, password: &str) -> Result<()> {
+        let user = one_word(user)?;
         let mut reply = self.command(&format!("USER {user}")).await?;
         if reply.is_ok() {
             reply = self.command(&format!("PASS {password}")).await?;
@@ -214,12 +278,32 @@ fn hide_secrets(command: &str) -> String {
         "CAPA" | "STLS" | "UTF8" | "USER" | "LIST" | "UIDL" | "TOP" | "RETR" | "DELE" | "QUIT" => {
             crate::clean::line(command.as_bytes())
         }
-        "PASS" | "AUTH" => verb.to_owned(),
+        "PASS" | "AUTH" | "APOP" => verb.to_owned(),
         _ => "(secret)".to_owned(),
     }
 }
 
 /// A user name that cannot end the command or begin another.
-fn one_word(user: &str) -> Option<&str> {
-    (!user.is_empty() && !user.contains(|c: char| c.is_control())).then_some(user)
+fn one_word(user: &str) -> Result<&str> {
+    let is_word = !user.is_empty() && !user.contains(|c: char| c.is_control());
+    is_word
+        .then_some(user)
+        .ok_or_else(|| Error::permanent(Kind::Config, "the user name cannot be sent to a POP3 server"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn apop_is_used_where_nothing_else_hides_the_password() {
+        let offer = Offer { apop: None, has_timestamp: true, is_scram: false, has_pass: true, is_private: false };
+        assert_eq!(offer.way(), Way::Apop);
+        assert_eq!(Offer { is_scram: true, ..offer }.way(), Way::Sasl);
+        assert_eq!(Offer { has_timestamp: false, ..offer }.way(), Way::Pass);
+        assert_eq!(Offer { is_private: true, ..offer }.way(), Way::Pass);
+        assert_eq!(Offer { is_private: true, apop: Some(true), ..offer }.way(), Way::Apop);
+        assert_eq!(Offer { apop: Some(false), ..offer }.way(), Way::Pass);
+        assert_eq!(Offer { has_pass: false, is_private: true, ..offer }.way(), Way::Sasl);
+    }
 }

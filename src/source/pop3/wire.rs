@@ -2,6 +2,7 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
+use crate::refusal::{Meaning, meaning};
 
 /// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
 pub(super) const LONG_UIDL: usize = 255;
@@ -45,6 +46,11 @@ impl Reply {
     }
 }
 
+/// `-ERR` in place of a greeting.
+pub(super) fn turned_away(line: &str) -> Error {
+    not_done("the server turned us away".to_owned(), line)
+}
+
 /// `-ERR` to a command other than a login: with `[SYS/PERM]` final, otherwise worth another try.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
@@ -56,7 +62,7 @@ pub(super) fn refused_for(verb: &str, refused: usize, of: usize, line: &str) -> 
 }
 
 fn not_done(doing: String, line: &str) -> Error {
-    if line.to_ascii_uppercase().contains("[SYS/PERM]") {
+    if meaning(line) == Meaning::Final {
         return Error::permanent(Kind::Refused, doing).said(line);
     }
     Error::transient(Kind::Refused, doing).said(line)
@@ -75,9 +81,10 @@ fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
-/// A line of a UIDL reply: number and id. The id is any bytes behind one blank; some servers put blanks into it.
+/// A line of a UIDL reply: number and id. The id is any bytes behind blanks or tabs, of which small servers send several; some
+/// put blanks into it.
 pub(super) fn uidl_line(line: &[u8]) -> Option<(u32, &[u8])> {
-    let blank = memchr::memchr(b' ', line)?;
+    let blank = memchr::memchr2(b' ', b'\t', line)?;
     let number = number(&line[..blank])?;
     let id = line[blank + 1..].trim_ascii();
     (!id.is_empty()).then_some((number, id))
@@ -109,5 +116,6 @@ mod tests {
         assert_eq!(uidl_line(b"3 <a b@c>"), Some((3, &b"<a b@c>"[..])));
         assert_eq!(uidl_line(b"3 \xff\xfe"), Some((3, &b"\xff\xfe"[..])));
         assert_eq!(uidl_line(b"3 "), None);
+        assert_eq!(uidl_line(b"3\t a\tb"), Some((3, &b"a\tb"[..])));
     }
 }

@@ -1,0 +1,146 @@
+//! A port that speaks something else than the config says is named as what it is, with the line to write. To a person who mixed
+//! up two lines of a provider's help page nothing else says it: such a server is silent, or what it sends is no handshake.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::{Server, Tls};
+use crate::error::{Error, Kind, Result};
+
+/// Who is silent for so long may be waiting for a handshake.
+const SILENT: Duration = Duration::from_millis(1_200);
+/// Whether a port begins with TLS is asked for so long.
+const ASKED: Duration = Duration::from_millis(1_200);
+/// Ports whose servers speak first, without TLS: one that is slow is slow.
+const PLAIN: [u16; 5] = [24, 25, 110, 143, 587];
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// RFC 3501.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+    /// RFC 5321, and RFC 2033.
+    Smtp,
+}
+
+impl Spoken {
+    /// By the beginning of a greeting.
+    fn of(greeting: &[u8]) -> Option<Self> {
+        let begins = |words: &[&str]| {
+            words.iter().any(|word| greeting.get(..word.len()).is_some_and(|g| g.eq_ignore_ascii_case(word.as_bytes())))
+        };
+        match () {
+            () if begins(&["* OK", "* PREAUTH", "* BYE"]) => Some(Self::Imap),
+            () if begins(&["+OK", "-ERR"]) => Some(Self::Pop3),
+            () if begins(&["220 ", "220-", "421 ", "554 ", "554-"]) => Some(Self::Smtp),
+            () => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "IMAP",
+            Self::Pop3 => "POP3",
+            Self::Smtp => "SMTP",
+        }
+    }
+
+    /// Its key in the config.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Smtp => "smtp",
+        }
+    }
+
+    fn ports(self) -> &'static str {
+        match self {
+            Self::Imap => "993, or 143 with `tls: starttls`",
+            Self::Pop3 => "995, or 110 with `tls: starttls`",
+            Self::Smtp => "465, or 587 with `tls: starttls`",
+        }
+    }
+}
+
+/// The error where a greeting is that of another protocol than was wanted.
+pub fn another(greeting: &[u8], wanted: Spoken, server: &Server) -> Option<Error> {
+    let spoken = Spoken::of(greeting).filter(|spoken| *spoken != wanted)?;
+    let text = format!(
+        "port {} of {} speaks {}, which goes with `{}:`, and not {}, which has port {}",
+        server.port,
+        server.host,
+        spoken.name(),
+        spoken.key(),
+        wanted.name(),
+        wanted.ports()
+    );
+    Some(Error::permanent(Kind::Protocol, text))
+}
+
+/// The error where a handshake was answered in the clear.
+pub(super) fn without_tls(answer: &[u8], server: &Server) -> Option<Error> {
+    if answer.is_empty() || is_record(answer) {
+        return None;
+    }
+    let who = Spoken::of(answer).map_or(String::new(), |spoken| format!("speaks {} and ", spoken.name()));
+    let text = format!(
+        "port {} of {} {who}does not begin with TLS: write `tls: starttls`, or the port that begins with it",
+        server.port, server.host
+    );
+    Some(Error::permanent(Kind::Tls, text).said(answer.split(|byte| *byte == b'\n').next().unwrap_or_default()))
+}
+
+/// Whether it begins as a record of TLS does (RFC 8446 5.1).
+fn is_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [20..=24] | [20..=24, 3, ..])
+}
+
+/// Waits for a server that is to speak first. To one that is silent a second connection is made, to see whether it answers a
+/// handshake; if it does not, it is slow.
+pub(super) async fn speaks_first(tcp: &TcpStream, server: &Server) -> Result<()> {
+    if PLAIN.contains(&server.port) || timeout(SILENT, tcp.readable()).await.is_ok() {
+        return Ok(());
+    }
+    let is_tls = async { timeout(ASKED, super::connect::answers_handshake(server)).await.unwrap_or(false) };
+    tokio::select! {
+        biased;
+        _ = tcp.readable() => Ok(()),
+        is_tls = is_tls => if is_tls { Err(with_tls(server)) } else { Ok(()) },
+    }
+}
+
+fn with_tls(server: &Server) -> Error {
+    let (port, host) = (server.port, &server.host);
+    let instead = if server.tls == Tls::StartTls { "starttls" } else { "none" };
+    let text = format!("port {port} of {host} begins with TLS: write `tls: implicit` in the place of `tls: {instead}`");
+    Error::permanent(Kind::Tls, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_are_told_apart() {
+        for (greeting, spoken) in [
+            ("* OK [CAPABILITY IMAP4rev1] hi", Some(Spoken::Imap)),
+            ("* preauth", Some(Spoken::Imap)),
+            ("+OK <1@x>", Some(Spoken::Pop3)),
+            ("-ERR busy", Some(Spoken::Pop3)),
+            ("220 mx ESMTP", Some(Spoken::Smtp)),
+            ("220-mx", Some(Spoken::Smtp)),
+            ("HTTP/1.1 400 Bad Request", None),
+            ("", None),
+        ] {
+            assert_eq!(Spoken::of(greeting.as_bytes()), spoken, "{greeting}");
+        }
+        assert!(
+            is_record(b"\x15\x03\x01\x00\x02") && is_record(b"\x16") && !is_record(b"* OK") && !is_record(b"\x16\x01")
+        );
+    }
+}

@@ -1,0 +1,173 @@
+//! Whether a server's certificate holds: by the authorities of the system or of `ca_file`, or by the hash of its public key
+//! alone, where the config has `tls_pin` (RFC 7469 2.4 takes the hash in the same way).
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+
+use crate::config::{Pin, Server};
+use crate::error::{Error, Kind, Result};
+
+/// The client's side of TLS with this server.
+pub(super) fn client_config(server: &Server) -> Result<Arc<ClientConfig>> {
+    static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    if let Some(pin) = &server.tls_pin {
+        return build(|_| Ok(Anchor::Pin(pin.clone())));
+    }
+    if let Some(path) = &server.ca_file {
+        let roots = roots_from(path)?;
+        return build(|provider| authorities(roots, provider));
+    }
+    if let Some(config) = SYSTEM.get() {
+        return Ok(Arc::clone(config));
+    }
+    let roots = system_roots()?;
+    let config = build(|provider| authorities(roots, provider))?;
+    Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
+}
+
+/// What trust in a certificate rests on.
+#[derive(Debug)]
+enum Anchor {
+    Authorities(Arc<WebPkiServerVerifier>),
+    /// Whatever the certificate says besides, and whoever signed it.
+    Pin(Pin),
+}
+
+#[derive(Debug)]
+struct Trust {
+    anchor: Anchor,
+    provider: Arc<CryptoProvider>,
+}
+
+/// A certificate that does not hold: why, and the pin by which it would.
+#[derive(Debug)]
+pub(super) struct Unproven {
+    pub(super) cause: rustls::Error,
+    pub(super) shown: Option<Pin>,
+    /// There is a pin, and it is another one.
+    pub(super) is_pinned: bool,
+}
+
+impl fmt::Display for Unproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl std::error::Error for Unproven {}
+
+impl Unproven {
+    /// What a failed handshake says about trust, if it is that.
+    pub(super) fn in_error(error: &rustls::Error) -> Option<&Self> {
+        match error {
+            rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => other.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = pin_of(end_entity);
+        let (verdict, is_pinned) = match &self.anchor {
+            Anchor::Authorities(verifier) => {
+                (verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now), false)
+            }
+            Anchor::Pin(pin) if shown.as_ref() == Some(pin) => (Ok(ServerCertVerified::assertion()), true),
+            Anchor::Pin(_) => (Err(CertificateError::ApplicationVerificationFailure.into()), true),
+        };
+        verdict.map_err(|cause| {
+            let unproven = Unproven { cause, shown, is_pinned };
+            CertificateError::Other(OtherError(Arc::new(unproven))).into()
+        })
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn pin_of(certificate: &CertificateDer<'_>) -> Option<Pin> {
+    let parsed = ParsedCertificate::try_from(certificate).ok()?;
+    Some(Pin::of(&parsed.subject_public_key_info()))
+}
+
+fn authorities(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<Anchor> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build();
+    verifier.map(Anchor::Authorities).map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))
+}
+
+fn build(anchor: impl FnOnce(&Arc<CryptoProvider>) -> Result<Anchor>) -> Result<Arc<ClientConfig>> {
+    // The provider is named here because two providers in one dependency tree make the default one a panic.
+    let provider = Arc::new(ring::default_provider());
+    let trust = Trust { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn system_roots() -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let mut e = Error::permanent(Kind::Tls, "no trusted certificates on this system: install `ca-certificates`");
+        if let Some(cause) = found.errors.into_iter().next() {
+            e = e.because(cause);
+        }
+        return Err(e);
+    }
+    Ok(roots)
+}
+
+fn roots_from(path: &Path) -> Result<RootCertStore> {
+    let doing = || format!("reading ca_file {}", path.display());
+    let mut roots = RootCertStore::empty();
+    let pem = CertificateDer::pem_file_iter(path).map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
+    for certificate in pem {
+        let certificate = certificate.map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
+        roots.add(certificate).map_err(|e| Error::permanent(Kind::Tls, doing()).because(e))?;
+    }
+    if roots.is_empty() {
+        return Err(Error::permanent(Kind::Tls, format!("{}: it holds no certificate", doing())));
+    }
+    Ok(roots)
+}

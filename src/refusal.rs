@@ -1,0 +1,218 @@
+//! What a refusal means, over IMAP, POP3 and SMTP alike: by its code where it has one, else by its words, in the languages in
+//! which servers write them. `tests/replies/refusals.tsv` holds real ones.
+
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// It passes by itself.
+    Later,
+    /// The name or the password is wrong, or another kind of password is wanted.
+    WrongCredentials,
+    /// It stays, and no password helps.
+    Final,
+    /// The server does not say why.
+    Unclear,
+}
+
+/// Reads a refusal as the server wrote it.
+pub fn meaning(reply: &str) -> Meaning {
+    let upper = reply.to_uppercase();
+    let says = |words: &[&str]| words.iter().any(|word| upper.contains(word));
+    if names_every_cause(&upper) {
+        return Meaning::Unclear;
+    }
+    // Some servers give too much of something the code of a wrong password.
+    if says(CROWDED) || is_too_much(&upper) {
+        return Meaning::Later;
+    }
+    if says(WRONG_CODES) || upper.starts_with("534 ") {
+        return Meaning::WrongCredentials;
+    }
+    if says(FINAL_CODES) || upper.starts_with("538 ") {
+        return Meaning::Final;
+    }
+    if says(LATER_CODES) || is_transient_code(&upper) || says(LATER) {
+        return Meaning::Later;
+    }
+    if upper.starts_with("535 ") || says(WRONG) {
+        return Meaning::WrongCredentials;
+    }
+    if says(PERHAPS_LATER) { Meaning::Later } else { Meaning::Unclear }
+}
+
+/// QQ answers everything with a list of all that may be wrong: "password is incorrect, login frequency limited, or system is
+/// busy".
+fn names_every_cause(upper: &str) -> bool {
+    upper.contains("PASSWORD IS INCORRECT") && upper.contains("SYSTEM IS BUSY")
+}
+
+/// "Exceeded the login limit for a 15 minute period" (Hotmail), "Account exceeded command or bandwidth limits" (Gmail).
+fn is_too_much(upper: &str) -> bool {
+    let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
+    has(&["EXCEED"]) && has(&["LIMIT", "PERIOD", "RATE", "MAXIMUM", "QUOTA", "FREQUEN"])
+        || has(&["超过", "超出", "超過"]) && has(&["限制", "上限", "频率", "頻率"])
+}
+
+/// `4yz` of SMTP (RFC 5321 4.2.1).
+fn is_transient_code(upper: &str) -> bool {
+    let code = upper.split([' ', '-']).next().unwrap_or_default();
+    code.len() == 3 && code.starts_with('4') && code.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// RFC 5530, RFC 3206, and what Microsoft and Google give in place of them.
+const WRONG_CODES: &[&str] = &[
+    "[AUTHENTICATIONFAILED]",
+    "[AUTHORIZATIONFAILED]",
+    "[EXPIRED]",
+    "[AUTH]",
+    "5.7.30 ",
+    "APPLICATION-SPECIFIC PASSWORD",
+    "APP PASSWORD",
+];
+
+/// RFC 5530, RFC 3206.
+const FINAL_CODES: &[&str] = &["[SYS/PERM]", "[PRIVACYREQUIRED]", "[CONTACTADMIN]", "[NOPERM]", "[CANNOT]"];
+
+/// RFC 5530, RFC 3206, RFC 2449.
+const LATER_CODES: &[&str] =
+    &["[UNAVAILABLE]", "[INUSE]", "[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]", "[LIMIT]", "[SERVERBUG]", "[OVERQUOTA]"];
+
+/// More than there is room for, in whatever words: these go before any code.
+const CROWDED: &[&str] = &[
+    "TOO MANY",
+    "TOO FREQUENT",
+    "TOO OFTEN",
+    "NUMBER OF CONNECTIONS",
+    "CONNECTION LIMIT",
+    "RATE LIMIT",
+    "LOGIN LIMIT",
+    "FREQUENCY",
+    "THROTTL",
+    "ALLOWED ONLY EVERY",
+    "SYSTEM BUSY",
+    // Chinese
+    "频繁",
+    "頻繁",
+    "频率",
+    "頻率",
+    "过多",
+    "過多",
+    "太多",
+    // Japanese
+    "多すぎ",
+    // German
+    "ZU VIELE",
+    "ZU OFT",
+    "ZU HÄUFIG",
+];
+
+/// What Microsoft says when it knows the password and does not let in.
+pub const NOT_CONNECTED: &str = "NOT CONNECTED";
+
+/// Words for what passes.
+const LATER: &[&str] = &[
+    " LOCKED",
+    " TO LOCK",
+    "BUSY",
+    "IN USE",
+    "OPENED BY",
+    "ALREADY OPEN",
+    " LATER",
+    "TEMPORAR",
+    "UNAVAILABLE",
+    "OVERLOAD",
+    "MAINTENANCE",
+    "TIMED OUT",
+    "TIMEOUT",
+    "INTERNAL ERROR",
+    "INTERNAL SERVER ERROR",
+    "SHUTTING DOWN",
+    NOT_CONNECTED,
+    "CONNECTION IS CLOSED",
+    // Chinese
+    "繁忙",
+    "系统忙",
+    "系統忙",
+    "稍后",
+    "稍後",
+    "稍候",
+    "锁定",
+    "鎖定",
+    "占用",
+    "暂时",
+    "暫時",
+    // Japanese
+    "混雑",
+    "しばらく",
+    "後ほど",
+    "時間をおいて",
+    "一時的",
+    "ロック",
+    "使用中",
+    "メンテナンス",
+    // German
+    "GESPERRT",
+    "ÜBERLASTET",
+    "SPÄTER",
+    "VORÜBERGEHEND",
+    "MOMENTAN",
+    "ZURZEIT",
+    "DERZEIT",
+    "BEREITS VERWENDET",
+    "IN BENUTZUNG",
+    "WARTUNG",
+];
+
+/// Politeness behind a wrong password, and the whole of a refusal that passes.
+const PERHAPS_LATER: &[&str] = &["TRY AGAIN", "RETRY", "再试", "再試", "再度", "ERNEUT"];
+
+/// Words for a wrong name or password that mean nothing else.
+const WRONG: &[&str] = &[
+    "AUTHENTICATION FAIL",
+    "AUTHENTICATION UNSUCCESSFUL",
+    "AUTHENTICATION ERROR",
+    "AUTHENTICATION REJECTED",
+    "AUTHORIZATION FAIL",
+    "CREDENTIAL",
+    "LOGIN FAIL",
+    "LOGON FAIL",
+    "LOGIN ERROR",
+    "LOGIN INCORRECT",
+    "INVALID LOGIN",
+    "INVALID USER",
+    "UNKNOWN USER",
+    "UNABLE TO LOG ON",
+    "BAD PASSWORD",
+    "INVALID PASSWORD",
+    "WRONG PASSWORD",
+    "INCORRECT PASSWORD",
+    "PASSWORD INCORRECT",
+    "PASSWORD IS INCORRECT",
+    "PASSWORD ERROR",
+    "PASSWORD NOT ACCEPTED",
+    "USERNAME OR PASSWORD",
+    "LOGIN OR PASSWORD",
+    "AUTHORIZATION CODE",
+    "AUTHORISATION CODE",
+    "AUTHORIZED CODE",
+    // Chinese
+    "密码",
+    "密碼",
+    "授权码",
+    "授權碼",
+    "认证失败",
+    "認證失敗",
+    "登录失败",
+    "登入失敗",
+    // Japanese
+    "パスワード",
+    "認証に失敗",
+    "認証エラー",
+    "ログインに失敗",
+    // German
+    "PASSWORT",
+    "KENNWORT",
+    "ZUGANGSDATEN",
+    "ANMELDUNG FEHLGESCHLAGEN",
+    "AUTHENTIFIZIERUNG FEHLGESCHLAGEN",
+];
