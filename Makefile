@@ -10,7 +10,7 @@
 # user, so a test run that root started goes on as `nobody` with a home of its own. What only root can do comes after.
 test: deps
 	@tests/run cargo test --locked
-	@[ "$$(id -u)" != 0 ] || cargo test --quiet --locked --test it -- a_real_postfix
+	@[ "$$(id -u)" != 0 ] || cargo test --quiet --locked --test it -- a_real_postfix as_root
 
 crash: deps
 	@MAILSLUICE_CRASH=all tests/run cargo test --release --locked --test it -- crash:: kill:: injected::

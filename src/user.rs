@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use nix::unistd::{Uid, User, geteuid};
+use rustix::fs::{Access, access};
 
 /// The home folder: `$HOME`, or that of the password database where the variable says nothing or names the home of another
 /// user. Debian's cron runs `sendmail` as the user with the `HOME` of root, systemd's services often have none.
@@ -17,9 +18,11 @@ pub(crate) fn home() -> Option<PathBuf> {
     }
 }
 
-/// Whether a folder cannot be looked into, or is the home of its owner, who is somebody else.
+/// Whether a folder cannot be entered, or is the home of its owner, who is somebody else.
 fn is_of_another(home: &PathBuf) -> bool {
-    let Ok(folder) = metadata(home) else { return true };
+    let Ok(folder) = metadata(home).and_then(|folder| Ok(access(home, Access::EXEC_OK).map(|()| folder)?)) else {
+        return true;
+    };
     let owner = Uid::from_raw(folder.uid());
     let is_home_of_owner = || User::from_uid(owner).ok().flatten().is_some_and(|owner| owner.dir == *home);
     owner != geteuid() && is_home_of_owner()

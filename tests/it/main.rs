@@ -13,6 +13,7 @@ mod append;
 mod asked_last;
 mod bad_configs;
 mod bombs;
+mod callers;
 mod carry;
 mod cli;
 mod corpus;
