@@ -219,6 +219,10 @@ impl Faults {
         })
     }
 
+    pub fn has_any_message_fault(&self, uid: u32) -> bool {
+        self.message_fault(uid, |_| Some(())).is_some()
+    }
+
     pub fn has_message_fault(&self, uid: u32, wanted: &MessageFault) -> bool {
         self.message_fault(uid, |fault| (fault == wanted).then_some(())).is_some()
     }

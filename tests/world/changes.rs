@@ -70,7 +70,18 @@ pub fn apply(scene: &mut Scene, history: &mut History, step: &Step, seed: &mut S
             said.push(text);
         }
     }
+    scene.accounts.iter().for_each(|account| note_faulty(scene, account));
     said
+}
+
+/// Servers are wrong about numbers, and a number may be another message's by now.
+fn note_faulty(scene: &Scene, account: &Account) {
+    for stored in account.mailbox.read_folder("INBOX", |folder| folder.messages.clone()).unwrap_or_default() {
+        if let Some((token, _)) = mail::read(&stored.bytes).filter(|_| account.faults.has_any_message_fault(stored.uid))
+        {
+            scene.ledger.excuse(&token, Excuse::Faulty);
+        }
+    }
 }
 
 fn apply_one(scene: &mut Scene, history: &mut History, change: &Change, seed: &mut Seed) -> Option<String> {
