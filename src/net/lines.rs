@@ -73,6 +73,11 @@ impl LineStream {
         self.start < self.end
     }
 
+    /// Whether the server has said more by now, and it is no reply: what seemed to be the end of a message was none.
+    pub fn goes_on(&self) -> bool {
+        self.buffer[self.start..self.end].first().is_some_and(|byte| !matches!(byte, b'+' | b'-'))
+    }
+
     /// Sends bytes in one write.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.send_within(bytes, deadline::REPLY, "sending a command").await
@@ -209,6 +214,11 @@ impl DotDecoder {
                     // ".", CR and something else: the dot was stuffing, the CR is content.
                     sink(b"\r")?;
                     self.at = At::Text;
+                }
+                // What follows may be its text or the next reply.
+                (At::Cr, b'\n') if self.lf_alone => {
+                    let text = "the server ends its lines in two ways, so that nobody knows where the message ends";
+                    return Err(Error::transient(Kind::Protocol, text));
                 }
                 (At::Cr, b'\n') => {
                     sink(b"\n")?;

@@ -19,7 +19,7 @@ pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use settled::{Chosen, Settled};
 pub use spool::Spool;
-pub use whole::Whole;
+pub use whole::{Whole, is_about_size};
 
 use std::sync::Arc;
 

@@ -48,6 +48,12 @@ pub(super) fn judge(announced: Option<u64>, came: u64) -> Result<Whole> {
     }
 }
 
+/// Whether a file of so many bytes can be the whole message that a server announces with that size; 0 is no size.
+pub fn is_about_size(file: u64, announced: u64) -> bool {
+    let size = plausible(announced).filter(|size| *size > 0);
+    judge(size, file).is_ok()
+}
+
 fn flaw(what: impl fmt::Display) -> Error {
     Error::transient(Kind::Protocol, what.to_string())
 }

@@ -422,6 +422,23 @@ fn a_lost_database_is_rebuilt_from_the_maildirs() {
     }
 }
 
+/// A backup that broke off, or a repaired file system: half a file has the header, and was proof enough to delete the original.
+#[test]
+fn half_a_file_is_no_proof_after_a_lost_database() {
+    let (mailbox, _) = filled(0);
+    let long = format!("{}{}", message(1), "a line of it\n".repeat(100));
+    mailbox.add("INBOX", &long);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let client = Account::imap(server.port()).client();
+    client.fetch_well();
+    let file = client.path("Mail/INBOX/new").join(&client.mail().delivered()[0].name);
+    fs::File::options().write(true).open(file).unwrap().set_len(message(1).len() as u64).unwrap();
+    fs::remove_dir_all(client.path("state")).unwrap();
+    let client = Client { account: client.account.clone().with("retention: delete"), ..client };
+    let reports = [client.fetch(), client.fetch()];
+    assert_eq!(mailbox.count("INBOX"), 1, "{reports:#?}");
+}
+
 /// As a mail reader does: one is seen, one is in another folder.
 fn read_and_refile(client: &Client) {
     let inbox = client.path("Mail/INBOX");

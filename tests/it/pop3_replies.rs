@@ -26,6 +26,24 @@ fn interop_f15_one_line_with_cr_is_enough() {
     server.finish().unwrap();
 }
 
+/// A line with a dot alone ended the mail, and the server's whole copy was deleted in the next pass.
+#[test]
+fn a_server_that_does_not_stuff_dots_keeps_the_mail_whose_end_is_none() {
+    let begin = "S~ +OK ready\\r\\n\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS **\nS: +OK\nC: LIST\n\
+                 S~ +OK\\r\\n1 40\\r\\n.\\r\\n\nC: UIDL\nS~ +OK\\r\\n1 one\\r\\n.\\r\\n\nC: RETR 1\n";
+    let mail = "S~ +OK\\r\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\r\\nTHE REST\\r\\n.\\r\\n\n";
+    let lf = |text: &str| text.replace("\\r\\n", "\\n");
+    // An LF-only server whose mail has CRLF ends nowhere that anybody could tell.
+    let mixed = "S~ +OK\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\n+OK\\nfrom: forged\\n.\\n\n".to_owned();
+    for script in [format!("{begin}{mail}"), format!("{}{}", lf(begin), lf(mail)), format!("{}{mixed}", lf(begin))] {
+        let server = ScriptedServer::start(&format!("{script}C: QUIT\nS: +OK\n"));
+        let client = Account::pop3(server.port()).with("retention: delete").client();
+        let report = client.fetch();
+        assert_eq!((report.new, report.settled), (0, 0), "{script}: {report:#?}");
+        assert_ne!(report.exit_code(), 0, "{script}: {report:#?}");
+    }
+}
+
 #[test]
 fn bugs_b14_o18_an_empty_mailbox_whose_list_is_refused_is_empty() {
     let (report, _) = play("pop3-empty-list-refused");

@@ -54,6 +54,9 @@ impl Pop3Source {
                     items.push(item);
                 }
                 Err(e) => {
+                    if e.kind() == Kind::Protocol {
+                        doubt_last(items);
+                    }
                     let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
                     items.push(Item::Failed(key, cause));
                     return Err(e);
@@ -82,6 +85,9 @@ impl Pop3Source {
             Ok(())
         };
         self.session.lines.block(deadline::REPLY, keep).await?;
+        if self.session.lines.goes_on() {
+            return Ok(Item::Failed(key.clone(), not_its_end()));
+        }
         let came = on_the_wire(&bytes);
         Ok(listed.item(key.clone(), Bytes::Memory(bytes), came))
     }
@@ -104,6 +110,9 @@ impl Pop3Source {
             writer.write_lf(piece)
         };
         self.session.lines.block(deadline::REPLY, keep).await?;
+        if self.session.lines.goes_on() {
+            return Ok(Item::Failed(key, not_its_end()));
+        }
         Ok(listed.item(key, writer.finish()?, came))
     }
 
@@ -119,6 +128,21 @@ impl Pop3Source {
     fn retr(&self, listed: &Listed) -> String {
         let number = self.messages.get(&listed.id).map_or(0, |m| m.number);
         format!("RETR {number}\r\n")
+    }
+}
+
+/// Some servers do not stuff the dots of a message, and a line with a dot alone ends it too early (RFC 1939 3). What follows is
+/// no reply.
+fn not_its_end() -> Error {
+    Error::transient(Kind::Protocol, "the server went on behind the end of the message")
+}
+
+/// What is no reply to a command may be the rest of the message before it.
+fn doubt_last(items: &mut [Item]) {
+    if let Some(last) = items.last_mut()
+        && let Item::Fetched(fetched) = last
+    {
+        *last = Item::Failed(fetched.envelope.key.clone(), not_its_end());
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) fn turned_away(line: &str) -> Error {
     not_done("the server turned us away".to_owned(), line)
 }
 
-/// `-ERR` to a command other than a login: with `[SYS/PERM]` final, otherwise worth another try.
+/// `-ERR` to a command other than a login: with a code that says so final, otherwise worth another try.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
 }
