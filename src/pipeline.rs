@@ -279,8 +279,11 @@ impl FolderPass<'_> {
         });
         let [calm, suspects] = wanted;
         let mut fetched = source.fetch(calm, &outlet).await;
-        if fetched.is_ok() && !suspects.is_empty() {
-            fetched = source.fetch(suspects, &outlet).await;
+        // Each by itself: a server answers in its own order, and what breaks the connection would be blamed on another one.
+        for suspect in suspects {
+            if fetched.is_ok() && !self.stop.is_cancelled() {
+                fetched = source.fetch(std::slice::from_ref(suspect), &outlet).await;
+            }
         }
         drop(outlet);
         let (working, committed) =

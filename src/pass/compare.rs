@@ -43,8 +43,8 @@ impl Compared {
         let count = self.withheld.len();
         (count > 0).then(|| {
             let said = format!(
-                "{folder}: the server changed its numbers, and {count} of its messages cannot be compared with what is here, \
-                 for it does not tell their headers; they are fetched when it does"
+                "{folder}: {count} of the server's messages cannot be compared with what is here, for it does not tell their \
+                 headers; they are fetched when it does"
             );
             Error::transient(Kind::Protocol, said)
         })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::World;
 use crate::deliver::{Orphan, Published, find_originals, find_published, find_staged};
 use crate::error::{Error, Result};
-use crate::message::{DeliveryName, Key, space_tag};
+use crate::message::{DeliveryName, INCOMING, Key, space_tag};
 use crate::state::{Owned, sync_dirs};
 
 /// One walk serves every name space that is taken over, or seen for the first time, within this time: after a power cut all of
@@ -199,7 +199,9 @@ impl Leftovers {
         let mut unlisted = Vec::new();
         for (name, paths) in self.orphans {
             let base = paths.first().and_then(|path| Orphan::of(path.clone())).map(|orphan| orphan.base);
-            if world.store.is_recorded(&base.unwrap_or_default())? {
+            // What is on its way into the spool is no message before its last byte.
+            let is_torn = paths.iter().all(|path| is_on_its_way(path));
+            if is_torn || world.store.is_recorded(&base.unwrap_or_default())? {
                 paths.iter().try_for_each(|path| remove(world, path))?;
             } else {
                 unlisted.push((name, paths));
@@ -207,6 +209,10 @@ impl Leftovers {
         }
         Ok(unlisted)
     }
+}
+
+fn is_on_its_way(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(INCOMING.as_bytes()))
 }
 
 /// The files in the spool that belong to messages of an account and that no row names.

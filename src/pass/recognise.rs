@@ -56,7 +56,7 @@ impl Recogniser<'_> {
         let is_first_look = known.is_empty() || is_own_old;
         let comparison =
             Comparison { world: self.world, owned: self.owned, listing, known, earlier: &earlier, is_own_old };
-        let compared = match is_own_old || !earlier.is_empty() {
+        let mut compared = match is_own_old || !earlier.is_empty() {
             true => comparison.compare(source).await?,
             false => Compared::default(),
         };
@@ -66,7 +66,7 @@ impl Recogniser<'_> {
         let is_named = !is_moved && (earlier.is_empty() || store.rebuilt().is_some());
         let found = match is_due {
             true => is_named && self.by_name(source, listing).await?,
-            false => self.by_name_later(source, listing, known).await?,
+            false => self.by_name_later(source, listing, known, &mut compared).await?,
         };
         if is_due && !(is_named && listing.is_short && Safeguard::ComparedInFull.is_on()) {
             store.set_recognised(self.owned, &listing.origin, self.world.now())?;
@@ -103,8 +103,14 @@ impl Recogniser<'_> {
     }
 
     /// What a server did not show when the state was rebuilt shows up later, and its file stands here. Over POP3 nothing tells
-    /// that a listing is too short.
-    async fn by_name_later(&self, source: &mut Source, listing: &Listing, known: &Known) -> Result<bool> {
+    /// that a listing is too short. A file that rules edited is no proof against it.
+    async fn by_name_later(
+        &self,
+        source: &mut Source,
+        listing: &Listing,
+        known: &Known,
+        compared: &mut Compared,
+    ) -> Result<bool> {
         let now = self.world.now();
         let is_recent = |rebuilt: Timestamp| now.duration_since(rebuilt) <= SHOWN_LATER;
         if !self.world.store.rebuilt().is_some_and(is_recent) {
@@ -114,8 +120,10 @@ impl Recogniser<'_> {
         let mut marks = Vec::new();
         for listed in source.describe(&named, Details { date: false, head: true }).await? {
             let (key, here) = (Key::new(&listing.origin, listed.id.clone()), Remembered::unread(Mark::Here, 0, now));
-            if stands(self.world, &key, &here, &listed)? != Stands::Another {
-                marks.push((key, here));
+            match stands(self.world, &key, &here, &listed)? {
+                Stands::Another => {}
+                Stands::Unknown if listed.head_hash.is_none() => compared.withheld.push(listed.id),
+                Stands::Same | Stands::Redressed | Stands::Unknown => marks.push((key, here)),
             }
         }
         if !marks.is_empty() {

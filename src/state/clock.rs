@@ -54,7 +54,7 @@ impl Seen {
         // What is no jump but a pause may be followed by another one.
         let began = waiting.map_or(now, |(first, _)| first);
         let is_jump = last.is_some_and(|last| !is_from_to(began, last, AHEAD));
-        let pause = if is_jump { DAY } else { AHEAD };
+        let pause = if is_jump { FOLLOWS } else { AHEAD };
         let going_on = waiting.filter(|(_, latest)| is_from_to(now, *latest, pause));
         let is_old = going_on.is_some_and(|(first, _)| now.duration_since(first) >= DAY);
         let is_right_again = follows && going_on.is_none();

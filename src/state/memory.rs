@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::Entry;
-use super::clock::{EARLIEST, is_possible};
+use super::clock::{Clock, EARLIEST, Seen, is_possible};
+use super::{Entry, facts};
 use crate::decision::{ANSWERED, Fact, Read, Write};
 use crate::safeguard::Safeguard;
 
@@ -22,20 +22,30 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
     match fact {
         Fact::Answered { .. } if !Safeguard::AnswerOnce.is_on() => Ok(false),
         Fact::Seen { handle, .. } if handle == ANSWERED && !Safeguard::AnswerOnce.is_on() => Ok(false),
-        Fact::Seen { handle, key } => db
-            .prepare_cached("SELECT 1 FROM seen_key WHERE handle = ?1 AND key = ?2 AND until > ?3")?
-            .exists(params![handle, key, now.as_second()]),
+        Fact::Seen { handle, key } => {
+            let until = if handle == ANSWERED && has_jumped(db, now)? { i64::MIN } else { now.as_second() };
+            db.prepare_cached("SELECT 1 FROM seen_key WHERE handle = ?1 AND key = ?2 AND until > ?3")?
+                .exists(params![handle, key, until])
+        }
         Fact::Listed { list, entry } => {
             db.prepare_cached("SELECT 1 FROM list_entry WHERE list = ?1 AND entry = ?2")?.exists([list, entry])
         }
         Fact::Answered { handle, sender, since } => {
             // One that seems to lie in the future, or before this program was, was given all the same: the clock was wrong.
             let earliest = if is_possible(now) { EARLIEST } else { i64::MIN };
+            let since = if has_jumped(db, now)? { i64::MIN } else { since.as_second() };
             db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND (at >= ?3 OR at < ?4)")?
-                .exists(params![handle, sender, since.as_second(), earliest])
+                .exists(params![handle, sender, since, earliest])
         }
         Fact::Numbered { counter, number } => Ok(last_number(db, counter)?.is_some_and(|last| last >= *number)),
     }
+}
+
+/// Whether the time does not follow what was seen before: by such a time no answer is forgotten.
+fn has_jumped(db: &Connection, now: Timestamp) -> Sql<bool> {
+    let seen = facts::get(db, facts::SEEN)?.and_then(|text| Seen::parse(&text));
+    let has_jumped = seen.is_some_and(|seen| Seen::observe(Some(seen), now, false).1 == Clock::Doubted);
+    Ok(has_jumped && Safeguard::PlausibleTime.is_on())
 }
 
 /// The last number that a counter gave.

@@ -157,8 +157,10 @@ fn bugs_b12_whatever_is_said_unasked_changes_nothing() {
     assert!(lines.len() > 20 && lines.contains(&&b""[..]));
     for line in lines {
         let said: String = line.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-        for place in 0..2 {
-            let here = |at: usize| if at == place { format!("S~ {said}\\r\\n\n") } else { String::new() };
+        // An empty line may end with LF alone.
+        let ends: &[&str] = if line.is_empty() { &["\\r\\n", "\\n"] } else { &["\\r\\n"] };
+        for (place, end) in (0..2).flat_map(|place| ends.iter().map(move |end| (place, end))) {
+            let here = |at: usize| if at == place { format!("S~ {said}{end}\n") } else { String::new() };
             let script = format!(
                 "S: * OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\nC: <tag> LOGIN **\nS: <tag> OK [CAPABILITY IMAP4rev1 UIDPLUS] in\n\
                  C: <tag> SELECT *\nS: * 2 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\

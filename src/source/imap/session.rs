@@ -191,7 +191,7 @@ impl Session {
                         crate::clean::line(beginning_of(reply))
                     );
                     self.unreadable += 1;
-                    if reply[2..].get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
+                    if reply.get(2..7).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
                         let line = &reply[..reply.len().min(LONGEST_NAME)];
                         self.unreadable_lists.push(String::from_utf8_lossy(line).trim_end().to_owned());
                     }
