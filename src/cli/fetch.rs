@@ -75,9 +75,9 @@ async fn fetch_all(
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {
-        let told = pass::tell(world, relays, SENDING, &stop).await.map(|told| {
+        let told = pass::tell(world, relays, SENDING, &stop).await.and_then(|told| {
             queue::report(&told, output);
-            if told.later > 0 { 75 } else { 0 }
+            queue::code_of(&told, world, relays, output)
         });
         code = worse(code, said(told, output));
         code = worse(code, said(maintain::due(world, upkeeps, &stop, output).await, output));

@@ -168,7 +168,17 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
     if told.by_another {
         output.talk("another mailsluice process is sending; what is due goes out with it");
     }
-    Ok(if told.later > 0 { 75 } else { 0 })
+    code_of(&told, world, &relays, output)
+}
+
+/// The exit code of a pass over the outbox. What waits for a relay that rests was not tried, and is said.
+pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
+    if told.later > 0 {
+        return Ok(75);
+    }
+    let resting = pass::resting(world, relays)?;
+    resting.iter().for_each(|sentence| output.talk(format_args!("outbox: {sentence}")));
+    Ok(if resting.is_empty() { 0 } else { 75 })
 }
 
 /// What a pass over the outbox did. Silence means: nothing.

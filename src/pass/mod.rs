@@ -63,7 +63,7 @@ pub use rescue::{fetch_again, rescue_unlisted, tell_of_lost};
 pub use settle::{Settling, remember_settled};
 pub use standing::{stand, stand_for_folders};
 pub use submit::{Outgoing, notice_of_refusal, submit, verify};
-pub use tell::{Told, drop_row, tell};
+pub use tell::{Told, drop_row, resting, tell};
 pub use turns::Turns;
 pub use undo::{Home, Undoing, Undone, undo};
 pub use world::{Silent, Watch, World};

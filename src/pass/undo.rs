@@ -10,12 +10,13 @@ use super::original::{self, Found};
 use super::plan::{Decided, Here};
 use super::relocate;
 use super::tell::given_up_key;
+use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Envelope, Flags, Key, MOVED, Origin, UNDONE, lasting_name, without_version};
-use crate::state::{EntryId, JournalEntry, Later, Target};
+use crate::state::{EntryId, JournalEntry, Later, OutboxState, Target};
 
 /// What came back.
 #[derive(Debug)]
@@ -97,6 +98,7 @@ impl<'w> Undoing<'w> {
         self.committer = Some(committer);
         let is_left = stuck.count() > 0;
         remarks.extend(stuck.remarks());
+        remarks.extend(self.told(id)?);
         Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks, is_left })
     }
 
@@ -143,6 +145,22 @@ impl<'w> Undoing<'w> {
         let here = from_folder.or_else(|| entry.spooled.as_ref().and_then(out_of_spool));
         let decided = Decided { envelope, message: Arc::new(message), decision, base: here };
         Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))
+    }
+
+    /// What is said of what the message led to outside: it cannot be called back.
+    fn told(&self, id: EntryId) -> Result<Vec<String>> {
+        let rows = self.world.store.outbox(Some(id), MOST_TOLD)?;
+        let said = rows.into_iter().filter_map(|row| {
+            let telling = clean::short(&row.telling.to_string(), 100);
+            match row.state {
+                OutboxState::Waiting | OutboxState::Sending | OutboxState::Held => {
+                    Some(format!("`{telling}` still waits: `mailsluice queue drop {}` keeps it from going out", row.id))
+                }
+                OutboxState::Sent | OutboxState::CopyOwed => Some(format!("`{telling}` went out and stays out")),
+                OutboxState::Failed | OutboxState::Dropped => None,
+            }
+        });
+        Ok(said.collect())
     }
 
     /// Whether the message could not be told, and still stands where it was filed for that.
@@ -208,6 +226,9 @@ impl<'w> Undoing<'w> {
         }
     }
 }
+
+/// Of so many tellings of a message it is said.
+const MOST_TOLD: u32 = 20;
 
 /// The flags of a message by now, and what they are without its rules.
 struct Change {

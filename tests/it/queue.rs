@@ -179,6 +179,37 @@ fn sending_n_1_giving_up_files_nothing_twice() {
     assert_eq!(user.inbox().len(), 2, "the message and a notice: {:#?}", user.inbox());
 }
 
+/// `undo` brought the message back, and it was sent all the same, without a word.
+#[test]
+fn undo_says_what_it_cannot_call_back() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    (1..=2).for_each(|n| user.deliver(mail(n, "hi")));
+    user.settled();
+    let undo = |n: &str| user.sandbox.run(&["--allow-root", "undo", n]);
+    assert!(undo("1").to_string().contains("`mailsluice queue drop 1` keeps it from going out"));
+    user.relay(server.port());
+    user.queue(&["retry"]);
+    user.until("both are sent", |rows| rows.iter().all(|row| row["state"] == "sent"));
+    assert!(undo("2").to_string().contains("`redirect you@far.example` went out and stays out"));
+}
+
+/// A relay that was mended rests still: it said nothing and 0.
+#[test]
+fn what_waits_for_a_relay_that_rests_is_said() {
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(1);
+    let output = user.queue(&["run"]);
+    assert!(output.code == 75 && output.stderr.contains("rests"), "{output}");
+    let server = SmtpServer::start(SmtpOptions::default());
+    user.relay(server.port());
+    let output = user.queue(&["run"]);
+    assert!(output.code == 75 && output.stderr.contains("`mailsluice queue retry` tries it now"), "{output}");
+    assert_eq!((user.queue(&["retry"]).code, server.count()), (0, 1));
+}
+
 #[test]
 fn what_is_given_up_and_what_undo_brings_back_is_one_message() {
     let refuses = || SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 nobody here"));

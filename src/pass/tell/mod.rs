@@ -16,6 +16,7 @@ mod handover;
 mod lanes;
 mod limits;
 mod relay;
+mod resting;
 mod salvage;
 mod sender;
 mod shared;
@@ -44,6 +45,7 @@ use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
 
 pub use self::dropped::drop_row;
+pub use self::resting::resting;
 pub(super) use self::salvage::nobodys;
 pub(super) use self::undelivered::given_up_key;
 
