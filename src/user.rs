@@ -2,8 +2,9 @@
 
 use std::env;
 use std::fs::metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, User, geteuid};
 use rustix::fs::{Access, access};
@@ -13,19 +14,27 @@ use rustix::fs::{Access, access};
 pub(crate) fn home() -> Option<PathBuf> {
     let named = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     match named {
-        Some(home) if geteuid().is_root() || !is_of_another(&home) => Some(home),
+        Some(home) if !is_of_another(&home) => Some(home),
         named => of_database().or(named),
     }
 }
 
-/// Whether a folder cannot be entered, or is the home of its owner, who is somebody else.
-fn is_of_another(home: &PathBuf) -> bool {
-    let Ok(folder) = metadata(home).and_then(|folder| Ok(access(home, Access::EXEC_OK).map(|()| folder)?)) else {
-        return true;
+/// Whether a folder cannot be entered, or is the home of its owner, who is somebody else. One that is not there yet is nobody's.
+fn is_of_another(home: &Path) -> bool {
+    let entered = metadata(home).and_then(|folder| Ok(access(home, Access::EXEC_OK).map(|()| folder)?));
+    let folder = match entered {
+        Ok(folder) => folder,
+        Err(e) => return e.kind() != ErrorKind::NotFound,
     };
     let owner = Uid::from_raw(folder.uid());
-    let is_home_of_owner = || User::from_uid(owner).ok().flatten().is_some_and(|owner| owner.dir == *home);
-    owner != geteuid() && is_home_of_owner()
+    let is_home_of_owner = || User::from_uid(owner).ok().flatten().is_some_and(|owner| owner.dir == home);
+    // With a config in it root would run what its owner wrote.
+    owner != geteuid() && (geteuid().is_root() || is_home_of_owner())
+}
+
+/// The login name.
+pub(crate) fn login() -> Option<String> {
+    User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }
 
 /// The home that the password database has for this user, if it is there.

@@ -35,7 +35,7 @@ use output::Output;
 #[command(after_help = "Exit codes are those of sysexits.h: 0 done (also when there was no mail), 64 wrong use, \
                         65 a message that cannot be sent as it is, 69 and 74 to 77 something failed, 75 try again later, 78 the config is wrong.")]
 struct Cli {
-    /// The config file [default: ~/.config/mailsluice/config.yaml]
+    /// The config file [default: ~/.config/mailsluice/config.yaml, else /etc/mailsluice/config.yaml]
     #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print JSON, one object a line, for programs

@@ -171,13 +171,18 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     let mut files = FilterFiles::new(path, &base);
     let mut map = MapReader::new(&document.root, &SHAPE, problems).placed(Span::START);
     places::check_system(path, document, map.problems());
-    let maildir = match places::mail_of_user().filter(|_| places::is_system(path)) {
-        Some(path) => Some(MailRoot { path, layout: Layout::default() }),
-        None => map.need("maildir", |n, p| read_maildir(n, &base, p)),
-    };
-    let state = match map.take("state") {
-        Some(node) => reader::path(node, &base, map.problems()),
-        None => places::default_state(map.problems()),
+    let (maildir, state) = match places::is_system(path) {
+        true => places::of_user(map.problems())
+            .map(|(path, state)| (MailRoot { path, layout: Layout::default() }, state))
+            .unzip(),
+        false => {
+            let maildir = map.need("maildir", |n, p| read_maildir(n, &base, p));
+            let state = match map.take("state") {
+                Some(node) => reader::path(node, &base, map.problems()),
+                None => places::default_state(map.problems()),
+            };
+            (maildir, state)
+        }
     };
     let originals = map.read("originals", reader::size).unwrap_or(ORIGINALS);
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();

@@ -3,10 +3,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group};
+use rustix::fs::{Access, access};
 
 use super::Config;
 use super::problem::Problems;
@@ -31,7 +33,8 @@ impl Config {
             .or_else(|| user::home().map(|home| home.join(".config")));
         let own = folder.map(|folder| folder.join("mailsluice/config.yaml"));
         match own {
-            Some(own) if own.exists() => Ok(own),
+            // One that is there and cannot be reached is not replaced by another one.
+            Some(own) if !is_missing(&own) => Ok(own),
             own => system().or(own).ok_or_else(|| {
                 Error::permanent(Kind::Config, "looking for the config: $HOME is not an absolute path")
                     .helped_by("nor does the password database name a home folder; give the file with -c")
@@ -40,14 +43,34 @@ impl Config {
     }
 }
 
+/// Whether nothing stands there, not even a link that leads nowhere.
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}
+
 /// Whether a config is that of the whole machine.
 pub(super) fn is_system(path: &Path) -> bool {
     path == Path::new(SYSTEM)
 }
 
-/// The mail root of whoever has no config of his own.
-pub(super) fn mail_of_user() -> Option<PathBuf> {
-    user::home().map(|home| home.join("Mail"))
+/// Where users have a folder of their own whose home is none, or cannot be written, such as www-data.
+const WITHOUT_HOME: &str = "/var/lib/mailsluice";
+
+/// Where state and mail of whoever has no config of his own are: mail root and state folder.
+pub(super) fn of_user(problems: &mut Problems) -> Option<(PathBuf, PathBuf)> {
+    let login = user::login().unwrap_or_default();
+    let own = Path::new(WITHOUT_HOME).join(&login);
+    if !login.is_empty() && own.is_dir() {
+        return Some((own.join("Mail"), own));
+    }
+    let home = user::home().filter(|home| access(home, Access::WRITE_OK).is_ok());
+    if home.is_none() {
+        let hint = format!("as root: install -d -o {login} -m 700 {}", own.display());
+        problems
+            .error_in_file("this user has no home folder that can be written, and no folder for mail that waits")
+            .hint(hint);
+    }
+    home.map(|home| home.join("Mail")).zip(default_state(problems))
 }
 
 /// The folder for database, locks and spool.

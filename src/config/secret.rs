@@ -266,7 +266,13 @@ async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretSt
         return Err(wrong(format!("{from} is not a regular file")));
     }
     if owner_only && is_open_to_strangers(&metadata) {
-        return Err(wrong(format!("{from} is open to others: {}", chmod(path))));
+        let remedy = match metadata.uid() {
+            0 if path.starts_with("/etc") => {
+                format!("chmod 640 {} and let whoever sends be in its group", path.display())
+            }
+            _ => chmod(path),
+        };
+        return Err(wrong(format!("{from} is open to others: {remedy}")));
     }
     let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
     first_line(&bytes, from)

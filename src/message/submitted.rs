@@ -6,7 +6,7 @@ use memchr::memmem;
 use super::{is_field_name, to_lf};
 
 /// The message in what was given: without the line of an mbox before it, up to a line with a lone dot unless `ignore_dots`,
-/// with an empty line where its header ends. A header has no NUL; of a body nothing is taken.
+/// with an empty line where its header ends. A header has no NUL and no lone CR; of a body nothing is taken.
 pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
     let mut bytes = to_lf(without_mbox_lines(given));
     if !ignore_dots {
@@ -14,7 +14,9 @@ pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
     }
     let end = end_of_header(&bytes);
     let (header, body) = bytes.split_at(end);
-    let mut message: Vec<u8> = header.iter().copied().filter(|byte| *byte != 0).collect();
+    // A lone CR would be a line end on the wire, and what stands behind it a field.
+    let plain = header.iter().map(|byte| if *byte == b'\r' { b' ' } else { *byte });
+    let mut message: Vec<u8> = plain.filter(|byte| *byte != 0).collect();
     if !message.is_empty() && !message.ends_with(b"\n") {
         message.push(b'\n');
     }
@@ -92,6 +94,7 @@ mod tests {
             ("From ann@x.example Mon Jan  1 00:00:00 2026\n>From b Mon\nSubject: x\n\ny\n", "Subject: x\n\ny\n"),
             ("Subject: x\n>From the text\n", "Subject: x\n\n>From the text\n"),
             ("Sub\0ject: a\0b\n\nc\0d\n", "Subject: ab\n\nc\0d\n"),
+            ("Subject: hi\rBcc: a@b.example\r\rbody\n\nx\n", "Subject: hi Bcc: a@b.example  body\n\nx\n"),
             ("", ""),
         ] {
             let message = submitted(given.as_bytes(), true);

@@ -13,6 +13,8 @@ pub struct Relays {
     delimiters: String,
     /// The address of each account that has one.
     accounts: Vec<(String, String)>,
+    /// The names of all accounts.
+    names: Vec<String>,
     /// The relay of each account that names one.
     relays_of: Vec<(String, String)>,
     /// The accounts that mail can be appended to.
@@ -29,6 +31,7 @@ impl Relays {
         let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));
         let relay_of = |account: &Account| Some((account.name.clone(), account.relay.clone()?));
         Self {
+            names: config.accounts.iter().map(|account| account.name.clone()).collect(),
             relays_of: config.accounts.iter().filter_map(relay_of).collect(),
             relays: config.relays.clone(),
             own: config.settings.me.clone(),
@@ -85,7 +88,8 @@ impl Relays {
     /// The relay of that name, or that of the account of that name.
     pub(super) fn relay_or_that_of_account(&self, name: &str) -> Option<&Relay> {
         let of_account = || self.relays_of.iter().find(|(account, _)| account == name).map(|(_, relay)| relay.as_str());
-        self.relay(Some(name)).or_else(|| self.relay(Some(of_account()?)))
+        let is_account = || self.names.iter().any(|account| account == name);
+        self.relay(Some(name)).or_else(|| is_account().then(|| self.relay(of_account()))?)
     }
 
     /// Whether nothing can leave.
@@ -95,16 +99,23 @@ impl Relays {
 
     /// Whether an address is the user's, with or without a detail.
     pub(super) fn is_own(&self, address: &str) -> bool {
+        let forms = self.forms(address);
+        self.own.iter().any(|own| forms.iter().any(|form| form.eq_ignore_ascii_case(own)))
+    }
+
+    /// An address as it is compared, and without what stands behind the delimiter.
+    fn forms(&self, address: &str) -> [String; 2] {
         let address = Address { name: None, address: address.to_owned() };
-        let plain = format!("{}@{}", address.user(&self.delimiters), address.domain());
-        let whole = address.canonical();
-        self.own.iter().any(|own| own.eq_ignore_ascii_case(&whole) || own.eq_ignore_ascii_case(&plain))
+        [address.canonical(), format!("{}@{}", address.user(&self.delimiters), address.domain())]
     }
 
     /// The relay by which a sender of one's own is sent: the one whose address it is, else the default.
     pub fn relay_of_sender(&self, sender: &str) -> Option<&Relay> {
-        let is_its = |relay: &&Relay| relay.from.as_deref().is_some_and(|from| from.eq_ignore_ascii_case(sender));
-        self.relays.iter().find(is_its).or_else(|| self.relay(None))
+        let of = |form: &String| {
+            let is_its = |relay: &&Relay| relay.from.as_deref().is_some_and(|from| from.eq_ignore_ascii_case(form));
+            self.relays.iter().find(is_its)
+        };
+        self.forms(sender).iter().find_map(of).or_else(|| self.relay(None))
     }
 
     /// The address to write from: the relay's, the account's, or the first of one's own.

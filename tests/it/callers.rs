@@ -97,7 +97,8 @@ fn git_send_email() {
            GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null GIT_COMMITTER_NAME=Me GIT_COMMITTER_EMAIL=me@home.example \
            GIT_AUTHOR_NAME=Me GIT_AUTHOR_EMAIL=me@home.example /usr/lib/git-core/git-send-email --quiet --confirm=never \
            --from='Me <me@home.example>' --smtp-server="$SENDMAIL" --to=a@y.example --cc=c@y.example 0001.patch"#,
-        &["a@y.example", "c@y.example"],
+        // The author of the patch has a copy.
+        &["a@y.example", "c@y.example", "me@home.example"],
         &["Subject: [PATCH] x\n", "\n\ntext\n---\n"],
     );
 }

@@ -234,8 +234,11 @@ fn work_for_workers(source: &Source) -> Vec<String> {
     for (number, line) in (1..).zip(source.text.lines()) {
         // Listening for signals is all that a task of the runtime's own does.
         let is_task = line.contains("tokio::spawn(") && !is("src/cli/signals.rs");
-        let is_set =
-            has_join_set && line.contains(".spawn(") && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);
+        // So does trying the addresses of a host.
+        let is_set = has_join_set
+            && !is("src/net/dial.rs")
+            && line.contains(".spawn(")
+            && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);
         let is_outbox = ["pass::tell(", "lanes::work("].iter().any(|call| line.contains(call))
             && !THREADS.iter().any(|thread| line.contains(thread))
             && !WAITS_FOR_THE_OUTBOX.iter().any(|path| is(path));

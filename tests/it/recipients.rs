@@ -92,6 +92,15 @@ fn b1_m43_m70_m72_s1_what_is_no_address_is_sent_to_nobody() {
     }
 }
 
+/// Behind its first 256 KiB a header was left as it was, with its Bcc.
+#[test]
+fn a_header_that_is_not_read_whole_is_not_sent() {
+    let seat = Seat::new();
+    let many: String = (0..16_000).map(|n| format!("\n a{n}@list.example,")).collect();
+    let message = format!("From: me@home.example\nTo: x@y.example,{many}\n z@y.example\nBcc: secret@x.example\n\nx\n");
+    seat.is_refused(&["bob@x.example"], &message, 65, "over 256 KiB");
+}
+
 #[test]
 fn s12_one_argument_is_one_address() {
     let seat = Seat::new();

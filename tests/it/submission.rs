@@ -82,7 +82,8 @@ fn s3_the_relay_is_that_of_the_sender() {
     send(&["-t"], &format!("From: Me <me@work.example>\n{to}"));
     send(&["-t"], &format!("Resent-From: me@work.example\nResent-To: b@y.example\nFrom: ann@x.example\n{to}"));
     send(&["-t", "-a", "work"], &format!("From: me@home.example\n{to}"));
-    assert_eq!(servers.each_ref().map(|server| server.count()), [1, 3]);
+    send(&["-t"], &format!("From: me+list@work.example\n{to}"));
+    assert_eq!(servers.each_ref().map(|server| server.count()), [1, 4]);
     let output = user.sandbox.run_with_stdin(&["--allow-root", "sendmail", "-t", "--account=home"], to);
     assert!(output.code == 78 && output.stderr.contains("no relay `home`"), "{output}");
     let looked = user.sandbox.run(&["--allow-root", "sendmail", "-bv", "-f", "me@work.example", "a@y.example", "root"]);
@@ -132,6 +133,16 @@ fn b11_every_address_has_a_domain() {
     }
 }
 
+/// mutt writes the name of this machine behind a login.
+#[test]
+fn a_login_at_this_machine_is_the_owner() {
+    let seat = Seat::new();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let taken = one(&seat, &[&format!("root@{host}"), "www-data@localhost", "a@y.example"], "Subject: x\n\nx\n");
+    assert_eq!(taken.to, ["me@home.example", "a@y.example"]);
+    assert_eq!(one(&seat, &["nobody.here@box.local"], "Subject: x\n\nx\n").to, ["nobody.here@box.local"]);
+}
+
 /// S-8: Debian's `mail` names the user at this machine, which no relay takes.
 #[test]
 fn s8_a_sender_at_this_machine_is_ones_own() {
@@ -157,6 +168,10 @@ fn s5_without_a_relay_nothing_is_taken() {
     let output = run(&["-oem", "root"]);
     assert!(output.code == 78 && output.stderr.contains("it is in the inbox"), "{output}");
     assert_eq!((user.inbox().len(), user.rows().len()), (2, 0), "the message and a notice");
+    // A command line that cannot be read has no message, and the daemon has one.
+    let output = run(&["-oem", "-bs", "root"]);
+    assert!(output.code == 64 && output.stderr.contains("dead.letter"), "{output}");
+    assert!(user.sandbox.read("dead.letter").contains("\nSubject: x\n\nx\n"));
 }
 
 /// Whoever calls with -oem throws the exit code away.
@@ -195,4 +210,8 @@ fn s7_the_options_behind_sendmail_are_its_own() {
     let output = seat.run(&["-C", other.to_str().unwrap(), "a@y.example"], "Subject: x\n\nx\n");
     assert!(output.code == 78 && output.stderr.contains("there is no relay"), "{output}");
     assert!(seat.run(&["--help"], "").stdout.contains("-oem"));
+    // It was taken for no option, and the file for a recipient.
+    let output = seat.run(&["-c", other.to_str().unwrap(), "a@y.example"], "Subject: x\n\nx\n");
+    assert!(output.code == 64 && output.stderr.contains("mailsluice -c FILE sendmail"), "{output}");
+    assert_eq!(seat.run(&["../evil"], "Subject: x\n\nx\n").code, 64);
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use self::options::{Mode, Options, parse};
+use self::options::{Mode, Options, asks_for_mail, parse};
 use super::output::Output;
 use super::queue::Queue;
 use super::setup::Setup;
@@ -25,7 +25,10 @@ use crate::pipeline;
 const MOST: u64 = 100 * 1024 * 1024;
 
 pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output: &Output) -> Result<u8> {
-    let options = parse(arguments)?;
+    let options = match parse(arguments) {
+        Err(error) if asks_for_mail(arguments) => return Err(dead_letter(&given().0, error)),
+        options => options?,
+    };
     let config = options.config.as_deref().unwrap_or(config);
     match options.mode {
         Mode::Take => take(config, options.clone(), allow_root, output),
@@ -60,35 +63,41 @@ Takes a message on standard input and sends it, as sendmail does.
 The others are in docs/sending.md.";
 
 fn take(config: &Path, options: Options, allow_root: bool, output: &Output) -> Result<u8> {
-    if is_a_relay() {
-        let text = "the program of the relay is mailsluice again, through a link or a script: it would send to itself \
-                    for ever. Name the system's own sendmail in `relays:`, or a server";
-        return Err(Error::permanent(Kind::Config, text));
-    }
-    let message = message_from_stdin(options.ignore_dots)?;
-    let (tells_by_mail, bytes) = (options.tells_by_mail, message.bytes().beginning().to_vec());
-    match queue(config, options, message, output) {
+    let tells_by_mail = options.tells_by_mail;
+    let (bytes, read) = given();
+    match read.map_err(|error| (error, false)).and_then(|()| queue(config, options, &bytes, output)) {
         Ok(()) => {
             send_behind_our_back(config, allow_root);
             Ok(0)
         }
-        // Whoever calls throws the exit code away, and the message with it.
-        Err((error, is_filed)) if tells_by_mail && !is_filed && !bytes.is_empty() => {
-            Err(match dead_letter::append(&bytes) {
-                Ok(file) => error.helped_by(format!("the message is at the end of {}", file.display())),
-                Err(e) => {
-                    tracing::error!("writing a dead letter: {e}");
-                    error
-                }
-            })
-        }
+        Err((error, is_filed)) if tells_by_mail && !is_filed => Err(dead_letter(&bytes, error)),
         Err((error, _)) => Err(error),
     }
 }
 
+/// Whoever calls throws the exit code away, and the message with it.
+fn dead_letter(message: &[u8], error: Error) -> Error {
+    if message.is_empty() {
+        return error;
+    }
+    match dead_letter::append(message) {
+        Ok(file) => error.helped_by(format!("the message is at the end of {}", file.display())),
+        Err(e) => {
+            tracing::error!("writing a dead letter: {e}");
+            error
+        }
+    }
+}
+
 /// Puts a message into the outbox; with an error, whether it is in the inbox now.
-fn queue(config: &Path, options: Options, message: Message, output: &Output) -> Result<(), (Error, bool)> {
+fn queue(config: &Path, options: Options, given: &[u8], output: &Output) -> Result<(), (Error, bool)> {
     let lost = |error: Error| (error, false);
+    if is_a_relay() {
+        let text = "the program of the relay is mailsluice again, through a link or a script: it would send to itself \
+                    for ever. Name the system's own sendmail in `relays:`, or a server";
+        return Err(lost(Error::permanent(Kind::Config, text)));
+    }
+    let message = Message::new(Bytes::Memory(submitted(given, options.ignore_dots)));
     let setup = Setup::load(config, &Output { quiet: true, ..*output }).map_err(lost)?;
     let world = World::open(&setup.config).map_err(lost)?;
     let relays = Relays::of(&setup.config);
@@ -141,16 +150,15 @@ fn file(world: &World, mail: &Message) -> Result<()> {
     pipeline::deliver(world.clone(), Arc::new(Engine::default()), bytes, &digest).map(drop)
 }
 
-/// What the caller writes, up to its end or to a line with a dot.
-fn message_from_stdin(ignore_dots: bool) -> Result<Message> {
+/// What the caller writes, as far as it was read, and whether that is all of it.
+fn given() -> (Vec<u8>, Result<()>) {
     let mut bytes = Vec::new();
     let mut input = std::io::Read::take(std::io::stdin().lock(), MOST + 1);
-    std::io::Read::read_to_end(&mut input, &mut bytes)
-        .map_err(|e| Error::transient(Kind::Disk, "reading the message from standard input").because(e))?;
-    if bytes.len() as u64 > MOST {
-        return Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
-    }
-    Ok(Message::new(Bytes::Memory(submitted(&bytes, ignore_dots))))
+    let read = std::io::Read::read_to_end(&mut input, &mut bytes)
+        .map_err(|e| Error::transient(Kind::Disk, "reading the message from standard input").because(e));
+    let is_too_large = bytes.len() as u64 > MOST;
+    let too_large = || Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
+    (bytes, read.and_then(|_| if is_too_large { too_large() } else { Ok(()) }))
 }
 
 /// Sending goes on in a process of its own: whoever called does not wait for the network. When it cannot be started, the

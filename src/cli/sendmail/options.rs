@@ -62,6 +62,11 @@ pub(super) fn parse(arguments: &[String]) -> Result<Options> {
     Ok(options)
 }
 
+/// Whether errors are to be told by mail, also that of a command line which cannot be read.
+pub(super) fn asks_for_mail(arguments: &[String]) -> bool {
+    arguments.iter().any(|argument| matches!(argument.as_str(), "-oem" | "-oee" | "-em" | "-ee"))
+}
+
 /// `--from=me@example.com`.
 fn of_msmtp(option: &str, options: &mut Options) -> Result<()> {
     let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
@@ -89,7 +94,13 @@ fn cluster<'a>(letters: &str, more: &mut impl Iterator<Item = &'a String>, optio
             't' => options.from_header = true,
             'i' => options.ignore_dots = true,
             // Aliases, a submission by a gateway or a user, talk: nothing of it changes what is sent here.
-            'm' | 'n' | 'v' | 'U' | 'G' | 'c' => {}
+            'm' | 'n' | 'v' | 'U' | 'G' => {}
+            // It would be taken for no option, and the file behind it for a recipient.
+            'c' => {
+                return Err(wrong(
+                    "the config is given by -C FILE, or before the command: mailsluice -c FILE sendmail",
+                ));
+            }
             _ => return with_value(letter, rest, more, options),
         }
     }
@@ -171,7 +182,7 @@ mod tests {
         assert!(parsed("-t -N never -fme@x.example").from_header);
         let git = parsed("-i -f me@x.example -Am -h 3 -odb a@y.example");
         assert_eq!((git.sender.as_deref(), git.recipients.len()), (Some("me@x.example"), 1));
-        assert!(["-bs", "-Z", "-f", "--tls", "--from"].into_iter().all(refused));
+        assert!(["-bs", "-Z", "-f", "--tls", "--from", "-c file a@b.example"].into_iter().all(refused));
     }
 
     /// `-ti` cut messages at a dot, and `-tf ME` sent them to ME.

@@ -9,8 +9,9 @@ use super::sender::is_of_this_machine;
 use crate::message::{Address, Edit, Message, complete_addresses};
 use crate::pass::{Relays, World};
 
-/// Fields with addresses that programs of this machine write without a domain. From is looked at by itself.
-const WITH_ADDRESSES: [&str; 10] = [
+/// Fields with addresses that programs of this machine write without a domain.
+const WITH_ADDRESSES: [&str; 11] = [
+    "From",
     "To",
     "Cc",
     "Reply-To",
@@ -31,11 +32,12 @@ pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: 
     let names = Names::of(relays);
     let message = outgoing.message.with_values(|name, value| {
         let is_one = WITH_ADDRESSES.iter().any(|known| known.eq_ignore_ascii_case(name));
-        complete_addresses(value, &|local| names.for_field(local)).filter(|_| is_one)
+        if is_one { complete_addresses(value, &|local| names.for_field(local)) } else { None }
     });
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
     let mut edits: Vec<Edit> = NOT_SENT.map(|name| Edit::Delete { name: name.to_owned(), value_contains: None }).into();
-    if !own.is_empty() && !message.addresses("From").any(|from| is_from_outside(from, relays)) {
+    let message_from = |message: &Message| message.addresses("From").any(|from| is_from_outside(from, relays));
+    if !own.is_empty() && !message_from(&outgoing.message) {
         edits.push(Edit::Delete { name: "From".to_owned(), value_contains: None });
         edits.push(add("From", written_from(outgoing, own)));
     }

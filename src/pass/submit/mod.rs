@@ -8,7 +8,7 @@ mod sender;
 use std::sync::Arc;
 
 use self::complete::completed;
-use self::recipients::{recipients, wrong};
+use self::recipients::{check_header, recipients, wrong};
 use self::sender::Sender;
 use crate::clean;
 use crate::config::Relay;
@@ -50,6 +50,7 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
     if outgoing.message.size() == 0 {
         return Err(wrong("there is no message on standard input".to_owned()));
     }
+    check_header(&outgoing.message)?;
     let to = recipients(outgoing, relays)?;
     if to.is_empty() {
         return Err(wrong("there is no recipient: name one, or use -t and write To into the message".to_owned()));

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::sender::is_of_this_machine;
 use super::{Outgoing, resent};
 use crate::clean;
 use crate::config::mailbox::flaw;
@@ -12,6 +13,18 @@ use crate::user::is_login;
 
 /// So many parts that cannot be read are named.
 const MOST_NAMED: usize = 3;
+
+/// A header is taken whole or not at all: behind its beginning there may be recipients, and a Bcc for everybody to see.
+pub(super) fn check_header(message: &Message) -> Result<()> {
+    let has_too_many = message.violations().contains(&Violation::TooManyFields);
+    match message.head().len() >= MAX_HEADER || has_too_many {
+        true => Err(unreadable(format!(
+            "its header has over {} KiB, or over a thousand fields; name the recipients, and leave them out of it",
+            MAX_HEADER / 1024
+        ))),
+        false => Ok(()),
+    }
+}
 
 /// Each one once, in order. A list that cannot be read whole is refused whole: whoever is left out would never know.
 pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<String>> {
@@ -44,13 +57,6 @@ pub(super) fn one(given: &str) -> Result<Recipient, Flaw> {
 
 fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
     let message = &outgoing.message;
-    let has_too_many = message.violations().contains(&Violation::TooManyFields);
-    if message.head().len() >= MAX_HEADER || has_too_many {
-        let most = MAX_HEADER / 1024;
-        return Err(unreadable(format!(
-            "its header has over {most} KiB, or over a thousand fields; name the recipients"
-        )));
-    }
     let mut to = Vec::new();
     for field in naming_recipients(message) {
         let in_field = |flaw: Flaw| unreadable(format!("nothing is sent: in {}, {flaw}", field.name()));
@@ -100,7 +106,12 @@ impl<'a> Names<'a> {
     fn address(&self, recipient: Recipient) -> Result<String, Flaw> {
         let domain = self.domain.or_else(|| self.own?.rsplit_once('@').map(|(_, domain)| domain));
         let address = match recipient {
+            // mutt and others write the name of this machine behind a login.
+            Recipient::Address(address) if is_login_here(&address) => self.own.map(str::to_owned),
             Recipient::Address(address) => Some(address),
+            Recipient::Bare(name) if name.contains('/') => {
+                return Err(Flaw(format!("`{}` is a path and no name", clean::short(&name, 80))));
+            }
             Recipient::Bare(name) if is_login(&name) => self.own.map(str::to_owned),
             Recipient::Bare(name) => domain.map(|domain| format!("{name}@{domain}")),
         };
@@ -115,6 +126,12 @@ impl<'a> Names<'a> {
             Some(flaw) => Err(Flaw(format!("`{}` cannot be written to a server: {flaw}", clean::short(&address, 80)))),
         }
     }
+}
+
+/// Whether it is a login of this machine with the machine's name.
+fn is_login_here(address: &str) -> bool {
+    let login = address.rsplit_once('@').map(|(login, _)| login);
+    login.is_some_and(|login| is_of_this_machine(address) && is_login(login))
 }
 
 /// A mistake of the command line.
