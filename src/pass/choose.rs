@@ -51,7 +51,9 @@ pub async fn choose(
     let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
     let mut known = world.store.known(&listing.origin)?;
     stood::note(world, owned, registered, &known, listing)?;
-    let first_run = FirstRun { world, owned, account, registered };
+    // Its numbers at least: the folder may have been looked at under others.
+    let is_first_look = known.is_first_time() && !registered.is_new;
+    let first_run = FirstRun { world, owned, account, registered, is_first_look };
     let recogniser = Recogniser { world, owned, account, registered };
     let (recognised, compared) = recogniser.recognise(chooser.source, listing, &known).await?;
     match recognised {

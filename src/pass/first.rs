@@ -19,6 +19,8 @@ pub(super) struct FirstRun<'a> {
     pub(super) owned: &'a Owned,
     pub(super) account: &'a Account,
     pub(super) registered: &'a Registered,
+    /// The folder, or its numbers, are looked at for the first time, after the account's first run.
+    pub(super) is_first_look: bool,
 }
 
 /// What is asked of a message before it is wanted.
@@ -57,7 +59,8 @@ impl FirstRun<'_> {
         let first_run = self.registered.first_run;
         let is_first_run = self.registered.is_new && known.is_first_time();
         // POP3 has no arrival dates: later mail is new by its id, unless the ids say nothing.
-        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || known.is_empty();
+        let is_unknown = known.is_empty() && self.world.store.rebuilt().is_some();
+        let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || is_unknown;
         match self.account.first {
             First::All => Asked::Nothing,
             First::New if is_first_run => Asked::WasThere,
@@ -99,17 +102,26 @@ impl FirstRun<'_> {
         Ok(skipped.into_iter().map(|(key, _)| key.id).collect())
     }
 
-    /// What arrived since then. What has no date is wanted.
+    /// What arrived since then. What has no date is wanted. A server that was moved dates all its mail anew: where a folder, or
+    /// its numbers, are looked at for the first time, the header is asked as well.
     async fn arrived(
         &self,
         source: &mut Source,
         origin: &Arc<Origin>,
         since: Timestamp,
-        new: Vec<Vec<u8>>,
+        mut new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
-        let described = source.describe(&new, Details { date: true, head: false }).await?;
-        let old = described.into_iter().filter_map(|it| Some((it.arrived.filter(|at| *at < since)?, it)));
-        let old = self.leave_out(origin, old)?;
-        Ok(new.into_iter().filter(|id| !old.contains(id)).collect())
+        let by_server = (Details { date: true, head: false }, (|it| it.arrived) as fn(&Listed) -> Option<Timestamp>);
+        let by_header = (Details { date: false, head: true }, (|it| it.received) as fn(&Listed) -> Option<Timestamp>);
+        let has_own_dates = self.account.protocol == Protocol::Imap;
+        for (details, date) in
+            [by_server, by_header].into_iter().take(1 + usize::from(self.is_first_look && has_own_dates))
+        {
+            let described = source.describe(&new, details).await?;
+            let old = described.into_iter().filter_map(|it| Some((date(&it).filter(|at| *at < since)?, it)));
+            let old = self.leave_out(origin, old)?;
+            new.retain(|id| !old.contains(id));
+        }
+        Ok(new)
     }
 }

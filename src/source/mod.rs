@@ -68,6 +68,8 @@ pub struct Listed {
     pub announced: Option<u64>,
     /// When it arrived at the server, where the server says so.
     pub arrived: Option<Timestamp>,
+    /// When its header says that it came, where that was asked for.
+    pub received: Option<Timestamp>,
     /// Its flags on the server.
     pub flags: Flags,
     /// The hash of its header block, where it was asked for.
@@ -79,7 +81,15 @@ pub struct Listed {
 impl Listed {
     /// A message of which nothing is known but that it is there.
     fn unknown(id: Vec<u8>) -> Self {
-        Self { id, announced: None, arrived: None, flags: Flags::default(), head_hash: None, dress: None }
+        Self {
+            id,
+            announced: None,
+            arrived: None,
+            received: None,
+            flags: Flags::default(),
+            head_hash: None,
+            dress: None,
+        }
     }
 
     /// The announced size where one has to be reckoned with.

@@ -155,6 +155,33 @@ fn first_new_of_an_empty_folder_is_not_forgotten() {
     assert_eq!(client.fetch_well().new, 1);
 }
 
+/// By its ids later mail is new, whatever its servers say of the time.
+#[test]
+fn first_new_of_an_empty_pop3_mailbox_fetches_what_comes() {
+    let mailbox = mailbox();
+    let (_server, client) = serve_pop3(&mailbox, &["first: new"]);
+    client.fetch_well();
+    mailbox.add("INBOX", format!("Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\n{}", message(1)));
+    assert_eq!(client.fetch_well().new, 1);
+}
+
+/// A server that was moved: other numbers, and the dates of all mail are those of the move.
+#[test]
+fn first_new_leaves_out_what_a_moved_server_dates_anew() {
+    let mailbox = mailbox();
+    let now = crate::support::date::now();
+    let old = format!("Received: from a by b; Mon, 1 Jan 2024 00:00:00 +0000\n{}", message(1));
+    mailbox.add_message("INBOX", Incoming::new(&old).arrived(now - 9 * 86_400));
+    let (_server, client) = serve(&mailbox, &["first: new"]);
+    assert_eq!(client.fetch_well().new, 0);
+    mailbox.remove("INBOX", 1);
+    mailbox.add_message("INBOX", Incoming::new(&old).arrived(now + 60));
+    mailbox.add_message("INBOX", Incoming::new(message(2)).arrived(now + 60));
+    mailbox.set_uidvalidity("INBOX", 77, true);
+    assert_eq!(client.fetch_well().new, 1);
+    assert!(client.subjects().iter().all(|subject| subject != "number 1"), "{:?}", client.subjects());
+}
+
 /// Arrived three days ago, yesterday, and now.
 fn of_three_ages() -> Mailbox {
     let mailbox = mailbox();

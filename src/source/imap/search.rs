@@ -14,6 +14,7 @@ use crate::config::Select;
 use crate::error::{Kind, Result};
 use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
 use crate::safeguard::Safeguard;
+use crate::source::arrival::arrival;
 use crate::source::named::{Named, by_content};
 use crate::source::whole::{is_described, plausible};
 use crate::source::{Details, Listed};
@@ -154,6 +155,7 @@ fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> O
             AttributeValue::BodySection { data: Some(head), .. } if details.head && is_described(head) => {
                 let head = to_lf(head);
                 (listed.head_hash, listed.dress) = (Some(head_hash(head_of(&head))), Some(dress_hash(&head)));
+                listed.received = arrival(&head, Timestamp::now());
             }
             _ => {}
         }

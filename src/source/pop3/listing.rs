@@ -119,7 +119,8 @@ impl Pop3Source {
             let heads = self.heads(&numbers, details.head, look).await?;
             for (one, head) in listed.iter_mut().zip(heads) {
                 if let Some((arrived, head_hash, dress)) = head {
-                    (one.arrived, one.head_hash, one.dress) = (arrived, Some(head_hash), Some(dress));
+                    (one.arrived, one.received) = (arrived, arrived);
+                    (one.head_hash, one.dress) = (Some(head_hash), Some(dress));
                 }
             }
         }
