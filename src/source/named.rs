@@ -28,9 +28,9 @@ impl<N> Named<N> {
     }
 }
 
-/// The id of a message without a name of its own: a hash of its header block.
-pub(super) fn by_content(head_hash: [u8; 16]) -> Vec<u8> {
-    data_encoding::HEXLOWER.encode(&head_hash).into_bytes()
+/// The id of a message without a name of its own: a hash of its header block, or of what names the mail in it.
+pub(super) fn by_content(hash: [u8; 16]) -> Vec<u8> {
+    data_encoding::HEXLOWER.encode(&hash).into_bytes()
 }
 
 /// The first message of a name has the name as its id; its namesakes get a number behind a byte that no name holds.

@@ -52,6 +52,26 @@ fn interop_f18_without_a_uidvalidity_messages_are_known_by_their_content() {
     }
 }
 
+/// Servers add fields, Status and others: it was another mail then, each time.
+#[test]
+fn without_a_uidvalidity_a_mail_in_another_dress_is_the_same() {
+    let (mailbox, messages) = filled(3);
+    let faults = Faults::of([Fault::NoUidvalidity]);
+    let (_server, client) = deleting(&mailbox, ImapOptions::with_faults(&faults));
+    assert_eq!(client.fetch().new, 3);
+    for field in ["Status: O", "X-Spam: no"] {
+        mailbox.change_folder("INBOX", |folder| {
+            folder.messages.iter_mut().for_each(|stored| {
+                let with = [field.as_bytes(), b"\r\n", &stored.bytes].concat();
+                stored.bytes = with.into();
+            });
+        });
+        assert_eq!(client.fetch().new, 0, "{field}");
+    }
+    let all: Vec<String> = messages.into_iter().chain(client.notices()).collect();
+    client.mail().assert_holds(&all);
+}
+
 /// It comes and goes.
 #[test]
 fn interop_f18_a_uidvalidity_that_comes_and_goes_doubles_nothing() {

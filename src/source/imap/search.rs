@@ -97,10 +97,10 @@ impl ImapSource {
         Ok(listed)
     }
 
-    /// The messages of the open folder by the content of their headers, each with its UID.
+    /// The messages of the open folder by what no server changes of their headers, each with its UID.
     pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<Named<u32>> {
         let described = self.describe_uids(uids, Details { date: false, head: true }).await?;
-        let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.head_hash?)));
+        let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.dress?)));
         Ok(Named::new(described.into_iter().filter_map(named)))
     }
 
