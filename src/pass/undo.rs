@@ -157,7 +157,7 @@ impl<'w> Undoing<'w> {
                     Some(format!("`{telling}` still waits: `mailsluice queue drop {}` keeps it from going out", row.id))
                 }
                 OutboxState::Sent | OutboxState::CopyOwed => Some(format!("`{telling}` went out and stays out")),
-                OutboxState::Failed | OutboxState::Dropped => None,
+                OutboxState::Failed | OutboxState::Dropped | OutboxState::Unfiled => None,
             }
         });
         Ok(said.collect())

@@ -52,7 +52,7 @@ pub trait Outbox {
     fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool>;
 
     /// What is to be given up.
-    fn to_drop(&self) -> Result<Vec<OutboxRow>>;
+    fn to_give_up(&self) -> Result<Vec<OutboxRow>>;
 
     /// What was sent and owes a copy that is due.
     fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>>;
@@ -118,8 +118,8 @@ impl Outbox for SqliteStore {
         self.write("giving a row up", |tx| ask_to_drop(tx, id, now))
     }
 
-    fn to_drop(&self) -> Result<Vec<OutboxRow>> {
-        self.read("reading the outbox", |db| to_drop(db, &self.places))
+    fn to_give_up(&self) -> Result<Vec<OutboxRow>> {
+        self.read("reading the outbox", |db| to_give_up(db, &self.places))
     }
 
     fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>> {
@@ -150,7 +150,7 @@ impl Outbox for SqliteStore {
 }
 
 /// Rows that still need their bytes.
-pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5, 6)";
+pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5, 6, 7)";
 
 const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
      COALESCE(label, origin.account), folder, COALESCE(since, outbox.at)";
@@ -320,9 +320,11 @@ fn ask_to_drop(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
         .map(|changed| changed == 1)
 }
 
-fn to_drop(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state = ?1 ORDER BY outbox.id"))?;
-    query.query_map([number(OutboxState::Dropped)], |row| row_of(row, places))?.collect()
+fn to_give_up(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
+    let mut query =
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state IN (?1, ?2) ORDER BY outbox.id"))?;
+    let states = [OutboxState::Dropped, OutboxState::Unfiled].map(number);
+    query.query_map(states, |row| row_of(row, places))?.collect()
 }
 
 fn copies_due(db: &Connection, places: &Places, now: Timestamp) -> Sql<Vec<OutboxRow>> {
@@ -382,7 +384,7 @@ fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     Ok(())
 }
 
-const STATES: [OutboxState; 7] = [
+const STATES: [OutboxState; 8] = [
     OutboxState::Waiting,
     OutboxState::Sending,
     OutboxState::Sent,
@@ -390,6 +392,7 @@ const STATES: [OutboxState; 7] = [
     OutboxState::Held,
     OutboxState::Dropped,
     OutboxState::CopyOwed,
+    OutboxState::Unfiled,
 ];
 
 fn number(state: OutboxState) -> usize {

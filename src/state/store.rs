@@ -380,6 +380,8 @@ pub enum OutboxState {
     Dropped,
     /// It was told, and the copy of it is not filed yet.
     CopyOwed,
+    /// It was given up, and its message is not filed yet: it is not tried again.
+    Unfiled,
 }
 
 impl OutboxState {
@@ -392,6 +394,7 @@ impl OutboxState {
             Self::Failed => "failed",
             Self::Held => "held",
             Self::Dropped => "dropped",
+            Self::Unfiled => "given up, not filed yet",
             Self::CopyOwed => "sent, copy owed",
         }
     }

@@ -73,7 +73,7 @@ fn sending_r_8_a_relay_that_hangs_holds_up_no_other() {
     assert_eq!((rows.len(), server.count()), (5, 4), "both rules for the slow one");
     // And the user goes on with what waits.
     assert_eq!(user.queue(&["drop", "1"]).code, 0);
-    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] != "waiting" && row["state"] != "dropped"));
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "sent" || row["state"] == "failed"));
     assert_eq!(user.inbox().len(), 5, "four messages, and a notice");
 }
 
@@ -555,6 +555,25 @@ fn what_is_refused_again_after_a_crash_is_not_filed_again() {
     user.change_rows("state = 1");
     user.queue(&["run"]);
     assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 2));
+}
+
+/// The program ran again in each pass, and the reason was forgotten.
+#[test]
+fn what_is_given_up_and_cannot_be_filed_is_not_told_again() {
+    let user = User::without_relay("  - {name: tool, do: {pipe: [sh, -c, 'echo ran >>\"$HOME/ran\"; exit 1']}}");
+    let inbox = user.sandbox.maildir().join("INBOX");
+    user.sandbox.write("Mail/INBOX", "no folder");
+    user.deliver(mail(1, "hi"));
+    user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "given up, not filed yet"));
+    for _ in 0..2 {
+        let output = user.queue(&["run"]);
+        assert!(output.code == 75 && output.stderr.contains("INBOX"), "{output}");
+    }
+    assert!(user.rows()[0]["said"].as_str().unwrap().contains("ended with 1"), "{:#?}", user.rows());
+    std::fs::remove_file(&inbox).unwrap();
+    assert_eq!(user.queue(&["run"]).code, 0);
+    assert_eq!((user.states(), user.inbox().len()), (vec!["failed".to_owned()], 2), "the message and a notice");
+    assert_eq!(user.sandbox.read("ran"), "ran\n");
 }
 
 /// So many mails, and one of them says each cause.

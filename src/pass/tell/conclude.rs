@@ -118,8 +118,14 @@ impl Pass {
         Ok(matches!(when, When::At(_)))
     }
 
-    /// The message goes to the inbox with a notice.
-    fn give_up_filed(&mut self, row: OutboxRow, original: Option<Message>, is_said: bool) -> Result<bool> {
+    /// The message goes to the inbox with a notice. That it is given up is noted before: where the inbox cannot be written, it is
+    /// filed later, and not told again.
+    pub(super) fn give_up_filed(
+        &mut self,
+        mut row: OutboxRow,
+        original: Option<Message>,
+        is_said: bool,
+    ) -> Result<bool> {
         let original = match original.map_or_else(|| self.world.read(&row.bytes), Ok) {
             Ok(original) => original,
             // It may have gone out, and must not be in turn again: it stays as it is until its message can be read.
@@ -131,6 +137,8 @@ impl Pass {
             Err(e) => return self.unread(row, &e),
         };
         self.write_outcomes()?;
+        row.state = OutboxState::Unfiled;
+        self.world.store.resolve(&self.owned, std::slice::from_ref(&row))?;
         let to = row.telling.way.recipients();
         let given_up = GivenUp { item: &row, left: to.len(), to, cause: &row.said };
         undelivered::file(&self.shared, &given_up, &original)?;

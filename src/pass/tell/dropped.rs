@@ -36,15 +36,17 @@ fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
     }
 }
 
-/// Gives up what users asked for while this process sends. What cannot be given up stays as it is, and is said.
+/// Gives up what users asked for while this process sends, and files what was given up and could not be filed. What cannot be
+/// done stays as it is, and is said.
 pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
-    let rows = shared.world.store.to_drop()?;
+    let rows = shared.world.store.to_give_up()?;
     if rows.is_empty() {
         return Ok(Told::default());
     }
     let mut pass = Pass::begin(shared.clone())?;
     for row in rows {
         if let Err(error) = pass.drop_now(row) {
+            pass.told.later += 1;
             pass.told.remark(error.to_string());
         }
     }
@@ -55,6 +57,9 @@ impl Pass {
     fn drop_now(&mut self, row: OutboxRow) -> Result<()> {
         let id = row.id;
         match self.world.read(&row.bytes) {
+            Ok(original) if row.state == OutboxState::Unfiled => {
+                self.give_up_filed(row, Some(original), false).map(drop)
+            }
             Ok(original) => self.conclude(row, Some(original), Came::Dropped).map(drop),
             Err(e) if e.kind() == ErrorKind::NotFound => self.unread(row, &e).map(drop),
             // The only copy may be there yet: the row stays as it is.

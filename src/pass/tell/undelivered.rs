@@ -32,7 +32,9 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     let key = given_up_key(item.entry);
     let was_filed = was_filed(world, item)?;
     let is_back = world.store.was_brought_back(item.entry)?;
-    if !was_filed && !is_back && world.store.remembered(&key)?.is_none() {
+    // An older state that was put back does not remember it.
+    let stands = world.store.rebuilt().is_some() && world.walk.is_spooled_published(world, &item.bytes)?;
+    if !was_filed && !is_back && !stands && world.store.remembered(&key)?.is_none() {
         // The same bytes, but not the file of the row, which is needed until the row is closed.
         committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be told: {cause}"))?;
     }

@@ -178,8 +178,8 @@ impl Outbox for MortalStore {
         self.step("ask to drop")?.ask_to_drop(id, now)
     }
 
-    fn to_drop(&self) -> Result<Vec<OutboxRow>> {
-        self.look()?.to_drop()
+    fn to_give_up(&self) -> Result<Vec<OutboxRow>> {
+        self.look()?.to_give_up()
     }
 
     fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>> {
