@@ -14,6 +14,16 @@ pub enum Meaning {
     Unclear,
 }
 
+/// What is wrong, in as many words.
+const WRONG_NAMED: &[&str] = &[
+    "INVALID CREDENTIALS",
+    "INVALID PASSWORD",
+    "WRONG PASSWORD",
+    "INCORRECT PASSWORD",
+    "PASSWORD IS INCORRECT",
+    "BAD PASSWORD",
+];
+
 /// Reads a refusal as the server wrote it.
 pub fn meaning(reply: &str) -> Meaning {
     let upper = reply.to_uppercase();
@@ -31,8 +41,12 @@ pub fn meaning(reply: &str) -> Meaning {
     if says(FINAL_CODES) || upper.starts_with("538 ") {
         return Meaning::Final;
     }
-    if says(LATER_CODES) || is_transient_code(&upper) || says(LATER) {
+    if says(LATER_CODES) || is_transient_code(&upper) {
         return Meaning::Later;
+    }
+    if says(LATER) {
+        // `Invalid credentials, please try again later`: tried again and again, it would lock the account.
+        return if says(WRONG_NAMED) { Meaning::Unclear } else { Meaning::Later };
     }
     if upper.starts_with("535 ") || says(WRONG) {
         return Meaning::WrongCredentials;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ledger::{Entry, Excuse, Ledger, Standing, Way};
 use crate::mail::Kind;
-use crate::sight::Place;
+use crate::sight::{Place, Sighting};
 
 /// Every message must be somewhere at any time. Those that are nowhere.
 pub fn nowhere(ledger: &Ledger) -> Vec<String> {
@@ -22,7 +22,9 @@ pub fn at_rest(ledger: &Ledger) -> Vec<String> {
     for entry in ledger.entries().values() {
         let nothing = Standing::default();
         let it = standing.get(&entry.mail.token).unwrap_or(&nothing);
-        wrong.extend(missing(ledger, entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(entry, it)));
+        wrong.extend(
+            missing(ledger, entry, it).into_iter().chain(doubled(ledger, entry, it)).chain(half(ledger, entry, it)),
+        );
     }
     let folders = standing.values().flat_map(Standing::filed).filter_map(|seen| match &seen.place {
         Place::Filed(folder) if folder.eq_ignore_ascii_case("INBOX") && folder != "INBOX" => Some(folder.clone()),
@@ -101,8 +103,11 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     None
 }
 
-fn half(entry: &Entry, it: &Standing) -> Option<String> {
-    let half = it.half.iter().find(|seen| matches!(seen.place, Place::Filed(_) | Place::Mbox(_)))?;
+fn half(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
+    // An append to an mbox that was cut off is taken back by its record, and with the state its record is lost.
+    let is_cut = |seen: &Sighting| ledger.states_lost() > 0 && matches!(seen.place, Place::Mbox(_));
+    let is_half = |seen: &&Sighting| matches!(seen.place, Place::Filed(_) | Place::Mbox(_)) && !is_cut(seen);
+    let half = it.half.iter().find(is_half)?;
     let is_said = entry.excuses.contains(&Excuse::Faulty);
     (!is_said).then(|| format!("HALF a message stands in {}: {}", half.path, describe(entry, None)))
 }
