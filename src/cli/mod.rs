@@ -106,7 +106,7 @@ enum Command {
     Log {
         /// Only this account
         account: Option<String>,
-        /// How many messages, the newest first
+        /// How many messages, the newest last
         #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]
         number: u32,
     },

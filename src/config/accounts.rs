@@ -54,7 +54,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "retention",
-            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}.",
+            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}. It holds for what earlier runs fetched, too.",
             Takes::Either(&[Takes::Word(&["keep", "delete", "mark_seen"]), Takes::Section(&retention::SHAPE)]),
         ),
         ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m.", Takes::Duration),

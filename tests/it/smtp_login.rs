@@ -97,6 +97,20 @@ async fn t12_what_is_no_login() {
     assert!(matches!(outcome, Err(error) if error.is_transient()));
 }
 
+/// It spoke of app passwords where the config was wrong.
+#[tokio::test]
+async fn a_server_without_a_login_says_what_to_write() {
+    for (options, says) in [
+        (SmtpOptions::default(), "leave out `user` and `password`"),
+        (SmtpOptions::default().with("STARTTLS"), "write `tls: starttls`"),
+    ] {
+        let mail_server = SmtpServer::start(options);
+        let outcome = SmtpRelay::connect(&with_login(server(mail_server.port()), SECRET, false)).await;
+        let Err(error) = outcome else { panic!("{says}") };
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_repeated_password_is_not_shown() {
     let mail_server = SmtpServer::start(options("PLAIN").reply("AUTH", "535 wrong: hunter2hunter2"));

@@ -114,6 +114,12 @@ impl Session {
         if mechanisms.is_empty() {
             let what = if login.token { "an access token" } else { "a password" };
             let none = Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with {what}"));
+            if self.can.auth.is_empty() {
+                return Err(none.helped_by(match self.can.starttls && !self.lines.stream().is_tls() {
+                    true => "it may offer one behind TLS: write `tls: starttls`",
+                    false => "it may want none: leave out `user` and `password`",
+                }));
+            }
             let none = none.said(format!("AUTH {}", self.can.auth.join(" ")));
             return Err(net::login::cured(none, &server.host, login.token));
         }
