@@ -27,9 +27,9 @@ use crate::error::{Error, Kind, Result};
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How much is read to find the first line, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
-/// How much of a program's complaint is kept, in bytes.
 /// What a program has written is read for so long once it ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
+/// How much of a program's complaint is kept, in bytes.
 const MAX_COMPLAINT: usize = 4096;
 
 /// A password as it was written: the text, or where to ask for it.

@@ -23,7 +23,7 @@ use crate::pass::plan::Decided;
 use crate::pass::{Cause, Decide, Notice, Relays, World};
 use crate::state::Owned;
 
-/// So many recipients one transaction has; the others of a message have their own.
+/// So many recipients one mail has; the others of a message have mails of their own.
 const MOST_RECIPIENTS: usize = 1000;
 
 /// A message to be sent.
