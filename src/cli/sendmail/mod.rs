@@ -166,6 +166,8 @@ fn given() -> (Vec<u8>, Result<()>) {
 pub(super) fn send_behind_our_back(config: &Path, allow_root: bool) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);
+    // A copy of it may be called `sendmail`, and would take these for that program's options.
+    std::os::unix::process::CommandExt::arg0(&mut command, "mailsluice");
     command.arg("-c").arg(config).args(["-q", "queue", "run"]);
     command.args(allow_root.then_some("--allow-root"));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
