@@ -27,6 +27,16 @@ pub struct LineStream {
     ends: Ends,
 }
 
+/// How a block ended.
+#[derive(Debug)]
+#[must_use]
+pub enum BlockEnd {
+    /// At its dot.
+    Sure,
+    /// At a dot that may belong to its content: what follows may be its rest, so no reply can be read any more.
+    Doubtful(Error),
+}
+
 /// How the lines of a server have ended so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Ends {
@@ -73,8 +83,9 @@ impl LineStream {
         self.start < self.end
     }
 
-    /// Whether the server has said more by now, and it is no reply: what seemed to be the end of a message was none.
-    pub fn goes_on(&self) -> bool {
+    /// Whether the server has said more by now, and it is no reply: some servers do not stuff the dots of a message, and a line
+    /// with a dot alone ends it too early (RFC 1939 section 3).
+    fn goes_on(&self) -> bool {
         self.buffer[self.start..self.end].first().is_some_and(|byte| !matches!(byte, b'+' | b'-'))
     }
 
@@ -135,17 +146,25 @@ impl LineStream {
 
     /// Reads a dot-terminated block and hands its content to `sink` with CRLF turned into LF and dots
     /// unstuffed. A cut before the final dot is an error, so nothing partial is ever taken for a message.
-    pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<BlockEnd> {
         self.stream.expect_within(limit);
         let mut decoder = DotDecoder { lf_alone: self.ends == Ends::WithLf, ..DotDecoder::default() };
         loop {
             let (used, done) = decoder.feed(&self.buffer[self.start..self.end], &mut sink)?;
             self.start += used;
             if done {
-                return Ok(());
+                return Ok(self.end_of(&decoder));
             }
             self.fill("in the middle of a message").await?;
         }
+    }
+
+    fn end_of(&self, decoder: &DotDecoder) -> BlockEnd {
+        if decoder.has_both_ends {
+            let text = "the server ends its lines in two ways, so that nobody knows where the message ends";
+            return BlockEnd::Doubtful(Error::transient(Kind::Protocol, text));
+        }
+        if self.goes_on() { BlockEnd::Doubtful(went_on()) } else { BlockEnd::Sure }
     }
 
     async fn fill(&mut self, doing: &str) -> Result<()> {
@@ -165,6 +184,11 @@ impl LineStream {
         self.end += read;
         Ok(())
     }
+}
+
+/// The server went on where a message seemed to end. What follows is no reply.
+pub fn went_on() -> Error {
+    Error::transient(Kind::Protocol, "the server went on behind the end of the message")
 }
 
 fn endless(line: &[u8]) -> Error {
@@ -193,6 +217,8 @@ struct DotDecoder {
     at: At,
     /// Lines end with LF alone as well.
     lf_alone: bool,
+    /// They end with LF alone, and one of this block with CRLF: the text of such a message may end it.
+    has_both_ends: bool,
 }
 
 impl DotDecoder {
@@ -209,18 +235,17 @@ impl DotDecoder {
                 }
                 (At::LineStart, b'.') => (self.at, i) = (At::Dot, i + 1),
                 (At::Dot, b'\r') => (self.at, i) = (At::DotCr, i + 1),
-                (At::DotCr, b'\n') => return Ok((i + 1, true)),
+                (At::DotCr, b'\n') => {
+                    self.has_both_ends |= self.lf_alone;
+                    return Ok((i + 1, true));
+                }
                 (At::DotCr, _) => {
                     // ".", CR and something else: the dot was stuffing, the CR is content.
                     sink(b"\r")?;
                     self.at = At::Text;
                 }
-                // What follows may be its text or the next reply.
-                (At::Cr, b'\n') if self.lf_alone => {
-                    let text = "the server ends its lines in two ways, so that nobody knows where the message ends";
-                    return Err(Error::transient(Kind::Protocol, text));
-                }
                 (At::Cr, b'\n') => {
+                    self.has_both_ends |= self.lf_alone;
                     sink(b"\n")?;
                     (self.at, i) = (At::LineStart, i + 1);
                 }

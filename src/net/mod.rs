@@ -16,7 +16,7 @@ mod stream;
 mod trust;
 
 pub use connect::{connect, connect_unix, start_tls};
-pub use lines::{LineStream, MAX_LINE};
+pub use lines::{BlockEnd, LineStream, MAX_LINE, went_on};
 pub use stream::Stream;
 
 use std::future::Future;

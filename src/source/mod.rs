@@ -31,7 +31,7 @@ use self::batch::{announced, batches, most_of};
 use self::imap::ImapSource;
 use self::pop3::Pop3Source;
 use crate::config::{Account, Protocol, Retention, Select};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Envelope, Flags, Key, Origin};
 use crate::state::Settlement;
 
@@ -102,8 +102,13 @@ impl Listed {
         match whole::judge(self.announced, came) {
             Ok(whole) => Item::Fetched(Fetched { envelope: self.envelope(key, &bytes), bytes, whole }),
             Err(error) if came == 0 => Item::Failed(key, error),
-            Err(error) => Item::Doubtful { envelope: self.envelope(key, &bytes), bytes, error },
+            Err(error) => self.doubted(key, bytes, error),
         }
+    }
+
+    /// The message with what came in its place.
+    fn doubted(&self, key: Key, bytes: Bytes, error: Error) -> Item {
+        Item::Doubtful { envelope: self.envelope(key, &bytes), bytes, error }
     }
 
     /// What is known besides the bytes. A message without any date arrived now.
@@ -132,6 +137,15 @@ pub enum Item {
         /// Why it is doubted.
         error: Error,
     },
+}
+
+impl Item {
+    /// The message at which a connection broke: it may be the reason.
+    fn broken_at(key: Key, error: &Error) -> Option<Self> {
+        let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
+        let cause = || Error::transient(error.kind(), "the connection broke while it was fetched");
+        (!is_ours).then(|| Self::Failed(key, cause()))
+    }
 }
 
 /// A complete message.

@@ -1,6 +1,8 @@
 //! POP3 servers that bend the rules in what they answer.
 
-use crate::stage::{Account, complaints, play, play_to};
+use crate::stage::{Account, complaints, mailbox, message, play, play_to};
+use crate::support::faults::{Fault, Faults};
+use crate::support::pop3_server::{Pop3Options, Pop3Server};
 use crate::support::scripted_server::ScriptedServer;
 
 #[test]
@@ -18,7 +20,7 @@ fn interop_f15_one_line_with_cr_is_enough() {
     assert_ne!(client.subjects().len(), 0);
     let server = ScriptedServer::start(
         "S~ +OK ready\\n\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS **\nS: +OK\nC: LIST\nS~ +OK\\r\\n1 20\\r\\n.\\r\\n\n\
-         C: UIDL\nS~ +OK\\r\\n1 one\\r\\n.\\r\\n\nC: RETR 1\nS~ +OK\\r\\nSubject: a\\r\\n\\r\\na\\n.\\nb\\r\\n.\\r\\n\nC: QUIT\nS: +OK\n",
+         C: UIDL\nS~ +OK\\r\\n1 one\\r\\n.\\r\\n\nC: RETR 1\nS~ +OK\\r\\nSubject: a\\r\\n\\r\\na\\n.\\nb\\r\\n.\\r\\n\nC: NOOP\nS: +OK\nC: QUIT\nS: +OK\n",
     );
     let client = Account::pop3(server.port()).client();
     client.fetch_well();
@@ -35,12 +37,45 @@ fn a_server_that_does_not_stuff_dots_keeps_the_mail_whose_end_is_none() {
     let lf = |text: &str| text.replace("\\r\\n", "\\n");
     // An LF-only server whose mail has CRLF ends nowhere that anybody could tell.
     let mixed = "S~ +OK\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\n+OK\\nfrom: forged\\n.\\n\n".to_owned();
-    for script in [format!("{begin}{mail}"), format!("{}{}", lf(begin), lf(mail)), format!("{}{mixed}", lf(begin))] {
+    // The rest comes when the end was read already.
+    let late = "S~ +OK\\r\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\r\\n\nC: NOOP\nS~ THE REST\\r\\n.\\r\\n+OK\\r\\n\n";
+    let scripts = [
+        format!("{begin}{mail}"),
+        format!("{begin}{late}"),
+        format!("{}{}", lf(begin), lf(mail)),
+        format!("{}{mixed}", lf(begin)),
+    ];
+    for script in scripts {
         let server = ScriptedServer::start(&format!("{script}C: QUIT\nS: +OK\n"));
         let client = Account::pop3(server.port()).with("retention: delete").client();
         let report = client.fetch();
         assert_eq!((report.new, report.settled), (0, 0), "{script}: {report:#?}");
         assert_ne!(report.exit_code(), 0, "{script}: {report:#?}");
+    }
+}
+
+/// In memory and over the spool. The rest of the mail stays where it is, and other mail is not held up by it.
+#[test]
+fn what_comes_before_a_dot_that_is_not_stuffed_is_in_the_inbox_after_five_attempts() {
+    for size in [10, 9_500_000] {
+        let before_the_dot = format!("Subject: a\n\n{}", "a line\n".repeat(size / 7 + 1));
+        let mailbox = mailbox();
+        mailbox.add("INBOX", format!("{before_the_dot}.\nTHE REST\n"));
+        mailbox.add("INBOX", message(2));
+        let faults = Faults::of([Fault::Habit("unstuffed".to_owned())]);
+        let server = Pop3Server::start(&mailbox, Pop3Options::with_faults(&faults));
+        let client = Account::pop3(server.port()).with("retention: delete").client();
+        for attempt in 1..=5 {
+            let report = client.fetch();
+            assert_eq!(report.exit_code(), 75, "attempt {attempt}: {report:#?}");
+        }
+        let notices = client.notices();
+        assert!(notices.len() == 1 && notices[0].contains("went on behind the end of the message"), "{notices:?}");
+        client.mail().assert_holds(&[&before_the_dot, &message(2), &notices[0]]);
+        for _ in 0..3 {
+            client.fetch_well();
+            assert_eq!(mailbox.count("INBOX"), 1, "the mail with the dot is never settled");
+        }
     }
 }
 

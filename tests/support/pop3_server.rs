@@ -388,7 +388,7 @@ impl Session<'_> {
         });
         let text = if faults.has_habit("extra-ok-text") { " follow (-ERR is not this, nor is .)" } else { "" };
         self.conn.send(format!("+OK {} octets{text}\r\n", bytes.len() + more.unwrap_or(0))).await?;
-        let wire = dot_stuffed(bytes);
+        let wire = if faults.has_habit("unstuffed") { [bytes, b".\r\n"].concat() } else { dot_stuffed(bytes) };
         match cut_at {
             Some(byte) => self.conn.send_and_cut(&wire[..byte.min(wire.len())]).await?,
             None => self.conn.send(wire).await?,

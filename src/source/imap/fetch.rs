@@ -77,7 +77,7 @@ impl ImapSource {
                 }
                 Err(e) => {
                     let key = Key::new(&self.open, message.id.clone());
-                    out.send(broken_at(key, &e).into_iter().collect(), room).await;
+                    out.send(Item::broken_at(key, &e).into_iter().collect(), room).await;
                     return Err(e);
                 }
             }
@@ -132,7 +132,7 @@ impl ImapSource {
             Err(e) => {
                 // The connection is gone. What arrived whole is kept; the message in which it broke is noted, for
                 // it may be the reason.
-                items.extend(missing.first().and_then(|m| broken_at(Key::new(&origin, m.id.clone()), &e)));
+                items.extend(missing.first().and_then(|m| Item::broken_at(Key::new(&origin, m.id.clone()), &e)));
                 out.send(items, Room::default()).await;
                 Err(e)
             }
@@ -171,13 +171,6 @@ impl ImapSource {
         let cause = "the server lists it and sends nothing for it";
         Ok(Item::Failed(key, Error::transient(Kind::Protocol, cause)))
     }
-}
-
-/// The message at which a connection broke: it may be the reason.
-fn broken_at(key: Key, error: &Error) -> Option<Item> {
-    let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
-    let cause = || Error::transient(error.kind(), "the connection broke while it was fetched");
-    (!is_ours).then(|| Item::Failed(key, cause()))
 }
 
 /// The UID and the body of a FETCH reply. The body is absent in replies about flags and NIL where the server has

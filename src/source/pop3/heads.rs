@@ -4,7 +4,7 @@ use super::Pop3Source;
 use super::wire::Reply;
 use crate::error::Result;
 use crate::message::{MAX_HEADER, head_of};
-use crate::net::deadline;
+use crate::net::{BlockEnd, deadline};
 use crate::source::whole::is_described;
 
 impl Pop3Source {
@@ -62,7 +62,9 @@ impl Pop3Source {
             head.extend_from_slice(&piece[..piece.len().min(room)]);
             Ok(())
         };
-        self.session.lines.block(deadline::REPLY, keep).await?;
-        Ok(head)
+        match self.session.lines.block(deadline::REPLY, keep).await? {
+            BlockEnd::Sure => Ok(head),
+            BlockEnd::Doubtful(error) => Err(error),
+        }
     }
 }

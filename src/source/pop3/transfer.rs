@@ -4,7 +4,7 @@ use super::Pop3Source;
 use super::wire::{Reply, refused};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key};
-use crate::net::deadline;
+use crate::net::{BlockEnd, deadline, went_on};
 use crate::source::{BATCH_BYTES, Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
 
 /// The largest message taken into memory although the server announced less.
@@ -29,8 +29,12 @@ impl Pop3Source {
             if out.is_over() {
                 return Ok(());
             }
-            let item = self.fetch_to_spool(message).await?;
-            out.send(vec![item], Room::default()).await;
+            let (item, result) = match self.fetch_to_spool(message).await {
+                Ok(item) => (Some(item), Ok(())),
+                Err(Broken { item, error }) => (item, Err(error)),
+            };
+            out.send(item.into_iter().collect(), Room::default()).await;
+            result?;
         }
         Ok(())
     }
@@ -47,19 +51,18 @@ impl Pop3Source {
                 self.session.send(&commands[sent..until]).await?;
                 sent = until;
             }
-            let key = Key::new(&self.origin, listed.id.clone());
-            match self.receive(&key, listed).await {
+            match self.receive(listed, i + 1 == batch.len()).await {
                 Ok(item) => {
                     bytes += size_of(&item);
                     items.push(item);
                 }
-                Err(e) => {
-                    if e.kind() == Kind::Protocol {
+                Err(Broken { item, error }) => {
+                    let is_its_own = matches!(item, Some(Item::Doubtful { .. }));
+                    if error.kind() == Kind::Protocol && !is_its_own {
                         doubt_last(items);
                     }
-                    let cause = Error::transient(e.kind(), "the connection broke while it was fetched");
-                    items.push(Item::Failed(key, cause));
-                    return Err(e);
+                    items.extend(item);
+                    return Err(error);
                 }
             }
             // The server announced less than it sends; memory is bounded whatever it says.
@@ -71,49 +74,63 @@ impl Pop3Source {
         Ok(())
     }
 
-    async fn receive(&mut self, key: &Key, listed: &Listed) -> Result<Item> {
-        if let Some(failed) = self.first_line(key).await? {
+    /// One of several that were asked for. What the server says next proves the end of each, so the last one has to be asked.
+    async fn receive(&mut self, listed: &Listed, is_last: bool) -> Result<Item, Broken> {
+        let key = Key::new(&self.origin, listed.id.clone());
+        if let Some(failed) = self.first_line(&key).await.map_err(|e| Broken::at(&key, e))? {
             return Ok(failed);
         }
         let most = MAX_UNANNOUNCED.max(listed.size());
         let mut bytes = Vec::with_capacity(usize::try_from(listed.size().min(WINDOW)).unwrap_or(0));
         let keep = |piece: &[u8]| {
             if (bytes.len() + piece.len()) as u64 > most {
-                return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
+                return Err(far_larger());
             }
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        self.session.lines.block(deadline::REPLY, keep).await?;
-        if self.session.lines.goes_on() {
-            return Ok(Item::Failed(key.clone(), not_its_end()));
-        }
+        let mut end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
         let came = on_the_wire(&bytes);
-        Ok(listed.item(key.clone(), Bytes::Memory(bytes), came))
+        if is_last {
+            end = self.proven_end(end, listed, came).await;
+        }
+        judged(listed, key, Bytes::Memory(bytes), came, end)
     }
 
-    async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item> {
+    async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item, Broken> {
         let key = Key::new(&self.origin, listed.id.clone());
         let command = self.retr(listed);
-        self.session.send(&[command]).await?;
-        if let Some(failed) = self.first_line(&key).await? {
+        self.session.send(&[command]).await.map_err(|e| Broken::at(&key, e))?;
+        if let Some(failed) = self.first_line(&key).await.map_err(|e| Broken::at(&key, e))? {
             return Ok(failed);
         }
-        let mut writer = self.spool.begin(&key)?;
+        let mut writer = self.spool.begin(&key).map_err(|e| Broken::at(&key, e))?;
         let most = most_of(listed);
         let mut came = 0;
         let keep = |piece: &[u8]| {
             came += on_the_wire(piece);
             if came > most {
-                return Err(Error::permanent(Kind::Protocol, "a message far larger than the server announced"));
+                return Err(far_larger());
             }
             writer.write_lf(piece)
         };
-        self.session.lines.block(deadline::REPLY, keep).await?;
-        if self.session.lines.goes_on() {
-            return Ok(Item::Failed(key, not_its_end()));
+        let end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
+        let end = self.proven_end(end, listed, came).await;
+        let bytes = writer.finish().map_err(|e| Broken::at(&key, e))?;
+        judged(listed, key, bytes, came, end)
+    }
+
+    /// The end of a message that has exactly the announced size, or behind which the server answers as it should. Servers that
+    /// do not stuff dots go on there.
+    async fn proven_end(&mut self, end: BlockEnd, listed: &Listed, came: u64) -> BlockEnd {
+        if !matches!(end, BlockEnd::Sure) || listed.announced == Some(came) {
+            return end;
         }
-        Ok(listed.item(key, writer.finish()?, came))
+        match self.session.command("NOOP").await {
+            Err(e) if e.kind() == Kind::Protocol => BlockEnd::Doubtful(went_on()),
+            // A connection that broke by now says nothing about the message before.
+            Ok(_) | Err(_) => BlockEnd::Sure,
+        }
     }
 
     /// The reply to RETR: `None` when the message follows.
@@ -131,19 +148,37 @@ impl Pop3Source {
     }
 }
 
-/// Some servers do not stuff the dots of a message, and a line with a dot alone ends it too early (RFC 1939 3). What follows is
-/// no reply.
-fn not_its_end() -> Error {
-    Error::transient(Kind::Protocol, "the server went on behind the end of the message")
+/// What came of the message at which the connection became useless, and why it did.
+struct Broken {
+    item: Option<Item>,
+    error: Error,
+}
+
+impl Broken {
+    fn at(key: &Key, error: Error) -> Self {
+        Self { item: Item::broken_at(key.clone(), &error), error }
+    }
+}
+
+/// The message as it came, after `came` bytes on the wire. Nothing can be read behind a doubtful end.
+fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> Result<Item, Broken> {
+    match end {
+        BlockEnd::Sure => Ok(listed.item(key, bytes, came)),
+        BlockEnd::Doubtful(error) => Err(Broken { item: Some(listed.doubted(key, bytes, error)), error: went_on() }),
+    }
+}
+
+fn far_larger() -> Error {
+    Error::permanent(Kind::Protocol, "a message far larger than the server announced")
 }
 
 /// What is no reply to a command may be the rest of the message before it.
-fn doubt_last(items: &mut [Item]) {
-    if let Some(last) = items.last_mut()
-        && let Item::Fetched(fetched) = last
-    {
-        *last = Item::Failed(fetched.envelope.key.clone(), not_its_end());
-    }
+fn doubt_last(items: &mut Vec<Item>) {
+    let doubted = items.pop().map(|last| match last {
+        Item::Fetched(Fetched { envelope, bytes, .. }) => Item::Doubtful { envelope, bytes, error: went_on() },
+        other => other,
+    });
+    items.extend(doubted);
 }
 
 /// What so many bytes were on the wire, where each line ended with CRLF.
