@@ -1,7 +1,5 @@
 //! Ids out of names that a server, or the content of messages, gives: several messages may have one name.
 
-use std::collections::HashMap;
-
 /// Messages by their names, in the order of the server.
 #[derive(Debug, Default)]
 pub(super) struct Named<N> {
@@ -12,20 +10,33 @@ pub(super) struct Named<N> {
 }
 
 impl<N> Named<N> {
-    pub(super) fn new(named: impl IntoIterator<Item = (N, Vec<u8>)>) -> Self {
-        let mut ordinals: HashMap<Vec<u8>, u32> = HashMap::new();
-        let (mut messages, mut doubled) = (Vec::new(), Vec::new());
-        for (message, name) in named {
-            let ordinal = ordinals.entry(name.clone()).or_default();
-            let id = with_ordinal(name, *ordinal);
-            if *ordinal > 0 {
+    pub(super) fn new(named: Vec<(N, Vec<u8>)>) -> Self {
+        let ordinals = ordinals(&named);
+        let mut doubled = Vec::new();
+        let messages = named.into_iter().zip(ordinals).map(|((message, name), ordinal)| {
+            let id = with_ordinal(name, ordinal);
+            if ordinal > 0 {
                 doubled.push(id.clone());
             }
-            *ordinal += 1;
-            messages.push((id, message));
-        }
+            (id, message)
+        });
+        let messages = messages.collect();
         Self { messages, doubled }
     }
+}
+
+/// How many of the same name stand before each. A table of the names would hold them all once more.
+fn ordinals<N>(named: &[(N, Vec<u8>)]) -> Vec<u32> {
+    let name = |at: usize| &named[at].1;
+    let mut by_name: Vec<usize> = (0..named.len()).collect();
+    by_name.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(a.cmp(b)));
+    let mut ordinals = vec![0; named.len()];
+    for pair in by_name.windows(2) {
+        if name(pair[0]) == name(pair[1]) {
+            ordinals[pair[1]] = ordinals[pair[0]] + 1;
+        }
+    }
+    ordinals
 }
 
 /// The id of a message without a name of its own: a hash of its header block, or of what names the mail in it.

@@ -1,6 +1,8 @@
 //! Servers that mean harm: the P, L and E rows. No crash, no memory without bounds, no file outside the mail root,
 //! no byte on a terminal that moves its cursor.
 
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use crate::stage::{Account, Client, complaints, filled, mailbox, message, play};
@@ -433,4 +435,46 @@ fn a_dialog_that_is_not_followed_fails_its_test() {
     let server = ScriptedServer::start("S: * OK hi\nC: <tag> SOMETHING ELSE\n");
     Account::imap(server.port()).client().fetch();
     assert!(server.finish().unwrap_err().contains("SOMETHING ELSE"));
+}
+
+/// A server that lists many messages and gives none.
+fn endless_lists(listed: usize, named: usize, id: usize) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            let mut to = BufWriter::new(stream.try_clone().unwrap());
+            let mut say = |text: &str| to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_ok();
+            let mut goes_on = say("+OK\r\n");
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                goes_on &= match line.as_str() {
+                    "LIST" => say(&list(listed, |n| format!("{n} 100"))),
+                    "UIDL" => say(&list(named, |n| format!("{n} {n:0>id$}"))),
+                    "CAPA" => say("-ERR\r\n"),
+                    line if line.starts_with("RETR") => false,
+                    _ => say("+OK\r\n"),
+                };
+                if !goes_on {
+                    break;
+                }
+            }
+        }
+    });
+    port
+}
+
+fn list(count: usize, line: impl Fn(usize) -> String) -> String {
+    let lines: String = (1..=count).map(|n| line(n) + "\r\n").collect();
+    format!("+OK\r\n{lines}.\r\n")
+}
+
+/// Each line is about another message, and the ids are as long as they may be.
+#[test]
+fn e2_pop3_listings_without_end_whose_messages_are_all_others() {
+    for (listed, named, id) in [(2_000_000, 1, 8), (1, 2_000_000, 8), (1, 400_000, 250)] {
+        let sandbox = Account::pop3(endless_lists(listed, named, id)).sandbox();
+        let output = run_in_little_memory(&sandbox);
+        assert!(output.code == 76 && output.stderr.contains("the server's list does not end"), "{named}: {output}");
+    }
 }

@@ -101,7 +101,7 @@ impl ImapSource {
     pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<Named<u32>> {
         let described = self.describe_uids(uids, Details { date: false, head: true }).await?;
         let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.dress?)));
-        Ok(Named::new(described.into_iter().filter_map(named)))
+        Ok(Named::new(described.into_iter().filter_map(named).collect()))
     }
 
     async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::session::endless_list;
 use super::wire::{LONG_UIDL, Reply, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
@@ -17,6 +18,10 @@ use crate::source::{Details, Listed, Listing};
 
 /// The most messages of one mailbox.
 const MAX_MESSAGES: usize = 1_000_000;
+/// The most bytes that their ids take in memory: 400,000 of 20 bytes each.
+const MAX_IDS: usize = 32 << 20;
+/// What an id takes beside its bytes.
+const OF_AN_ID: usize = 60;
 
 impl Pop3Source {
     /// Lists the mailbox with stable ids.
@@ -68,6 +73,7 @@ impl Pop3Source {
                 // The first line about a message counts.
                 sizes.entry(number).or_insert(size);
             }
+            Ok(())
         };
         self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(Some(sizes))
@@ -87,12 +93,16 @@ impl Pop3Source {
         }
         let mut named = Vec::new();
         let mut numbers = HashSet::new();
+        let mut room = MAX_IDS;
         let note = |line: &[u8]| {
             if let Some((number, id)) = uidl_line(line)
                 && numbers.insert(number)
             {
-                named.push((number, bounded(id)));
+                let id = bounded(id);
+                room = room.checked_sub(id.len() + OF_AN_ID).ok_or_else(endless_list)?;
+                named.push((number, id));
             }
+            Ok(())
         };
         self.session.multi_line(MAX_MESSAGES, note).await?;
         Ok(named)

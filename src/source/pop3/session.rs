@@ -112,7 +112,11 @@ impl Session {
             return Ok(());
         }
         let mut found = Vec::new();
-        self.multi_line(MAX_CAPABILITIES, |line| found.push(crate::clean::line(line).trim().to_owned())).await?;
+        let note = |line: &[u8]| {
+            found.push(crate::clean::line(line).trim().to_owned());
+            Ok(())
+        };
+        self.multi_line(MAX_CAPABILITIES, note).await?;
         self.capabilities = found;
         Ok(())
     }
@@ -224,15 +228,15 @@ impl Session {
     }
 
     /// Reads the lines of a multi-line reply up to the dot.
-    pub(super) async fn multi_line(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> Result<()> {
+    pub(super) async fn multi_line(&mut self, most: usize, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
         for _ in 0..most {
             let line = self.lines.line(deadline::REPLY).await?;
             if line == b"." {
                 return Ok(());
             }
-            each(line.strip_prefix(b".").unwrap_or(line));
+            each(line.strip_prefix(b".").unwrap_or(line))?;
         }
-        Err(Error::permanent(Kind::Protocol, "the server's list does not end"))
+        Err(endless_list())
     }
 
     /// How many commands may be sent before the first reply is read.
@@ -269,6 +273,11 @@ impl Speaker for Session {
             Reply::Err(line) => Said::Refused(net::login::told_apart("the login was refused", &line)),
         })
     }
+}
+
+/// A listing beyond all bounds.
+pub(super) fn endless_list() -> Error {
+    Error::permanent(Kind::Protocol, "the server's list does not end")
 }
 
 /// A command for the log, without what only the server may read: of what is no harmless command nothing is shown.
