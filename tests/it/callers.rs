@@ -103,48 +103,129 @@ fn git_send_email() {
     );
 }
 
-/// S-11: cron runs `sendmail` as the user, and with the HOME of root. A namespace of its own has mailsluice in the place of
-/// sendmail, and a user more.
 #[test]
-fn as_root_cron() {
-    if !rustix::process::geteuid().is_root() || !Path::new("/usr/sbin/cron").exists() {
-        eprintln!("skipped: cron needs root");
-        return;
+fn emacs() {
+    is_sent(
+        "emacs",
+        r#"emacs --batch -Q -l sendmail --eval "(with-temp-buffer
+             (setq sendmail-program \"$SENDMAIL\" send-mail-function 'sendmail-send-it
+                   user-mail-address \"me@home.example\" mail-specify-envelope-from t
+                   mail-interactive t)
+             (insert \"To: a@y.example\nCc: Zoe <c@y.example>\nBcc: b@y.example\nSubject: hi\n\"
+                     mail-header-separator \"\ntext\n.\nmore\n\")
+             (sendmail-send-it))" "#,
+        &["a@y.example", "c@y.example", "b@y.example"],
+        &["Subject: hi\n", "\n\ntext\n.\nmore\n"],
+    );
+}
+
+/// What smartd runs on Debian when a disk is about to fail.
+#[test]
+fn smartd() {
+    is_sent(
+        "/etc/smartmontools/run.d/10mail",
+        r#"printf 'set sendmail="%s"\n' "$SENDMAIL" >.mailrc; echo 'The disk fails.' >report
+           /etc/smartmontools/run.d/10mail report -s 'SMART error' a@y.example"#,
+        &["a@y.example"],
+        &["Subject: SMART error\n", "\n\nThe disk fails.\n"],
+    );
+}
+
+/// A daemon of the system, in a namespace of its own that has mailsluice in the place of sendmail and a user more, `sluicer`,
+/// whose home it is. `None` where that cannot be.
+fn called_by_the_system(needs: &str, home: Home, script: &str) -> Option<Taken> {
+    if !rustix::process::geteuid().is_root() || !Path::new(needs).exists() {
+        eprintln!("skipped: it needs root and {needs}");
+        return None;
     }
     let server = SmtpServer::start(SmtpOptions::default());
     let user = User::with_relay("  - {name: none, do: keep}", &server);
-    let home = user.sandbox.home().display().to_string();
+    let over = user.sandbox.home().display().to_string();
+    let given = match home {
+        Home::OfRoot => "",
+        Home::OfSluicer => {
+            r#"mkdir "$OVER"/root; chmod 700 "$OVER"/root
+               chown -R sluicer "$OVER"; chown root "$OVER"/root; chmod 711 "$OVER""#
+        }
+    };
     let script = format!(
         r#"set -e
         mount --make-rprivate /
-        mkdir {home}/over
-        for file in passwd shadow; do cp /etc/$file {home}/over/$file; done
-        echo "sluicer:x:54321:65534::{home}:/bin/sh" >>{home}/over/passwd
-        echo "sluicer:*:19000:0:99999:7:::" >>{home}/over/shadow
-        for file in passwd shadow; do mount --bind {home}/over/$file /etc/$file; done
+        mkdir "$OVER"/over
+        for file in passwd shadow; do cp /etc/$file "$OVER"/over/$file; done
+        echo "sluicer:x:54321:65534::$OVER:/bin/sh" >>"$OVER"/over/passwd
+        echo "sluicer:*:19000:0:99999:7:::" >>"$OVER"/over/shadow
+        for file in passwd shadow; do mount --bind "$OVER"/over/$file /etc/$file; done
         [ -e /usr/sbin/sendmail ] || touch /usr/sbin/sendmail
         mount --bind {PROGRAM} "$(readlink -f /usr/sbin/sendmail)"
-        mount -t tmpfs none /var/spool/cron/crontabs
-        printf '* * * * * echo the job says this\n' >/var/spool/cron/crontabs/sluicer
-        mkdir {home}/root; chmod 700 {home}/root
-        chown -R sluicer {home}; chown root {home}/root; chmod 711 {home}
-        chown sluicer:crontab /var/spool/cron/crontabs/sluicer; chmod 600 /var/spool/cron/crontabs/sluicer
-        HOME={home}/root exec cron -f"#
+        {given}
+        {script}"#
     );
-    let mut cron = Command::new("unshare")
+    let mut daemon = Command::new("unshare")
         .args(["-m", "-p", "-f", "--kill-child", "--mount-proc", "sh", "-c", &script])
+        .env("OVER", &over)
         .stdin(Stdio::null())
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    while server.count() == 0 && begun.elapsed() < Duration::from_secs(150) && cron.try_wait().unwrap().is_none() {
+    while server.count() == 0 && begun.elapsed() < Duration::from_secs(150) && daemon.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(200));
     }
-    cron.kill().unwrap();
-    cron.wait().unwrap();
-    assert!(server.count() > 0, "no mail of cron came");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert!(server.count() > 0, "no mail of {needs} came");
     let taken = server.last();
-    assert_eq!((from(&taken), &taken.to[..]), ("me@home.example", &["me@home.example".to_owned()][..]));
+    assert_eq!(from(&taken), "me@home.example");
+    Some(taken)
+}
+
+/// Whose the sandbox is.
+enum Home {
+    OfRoot,
+    OfSluicer,
+}
+
+/// S-11: cron runs `sendmail` as the user, and with the HOME of root.
+#[test]
+fn as_root_cron() {
+    let script = r#"
+        mount -t tmpfs none /var/spool/cron/crontabs
+        printf '* * * * * echo the job says this\n' >/var/spool/cron/crontabs/sluicer
+        chown sluicer:crontab /var/spool/cron/crontabs/sluicer; chmod 600 /var/spool/cron/crontabs/sluicer
+        HOME="$OVER"/root exec cron -f"#;
+    let Some(taken) = called_by_the_system("/usr/sbin/cron", Home::OfSluicer, script) else { return };
     let got = text(&taken);
+    assert_eq!(taken.to, ["me@home.example"], "{got}");
     assert!(got.contains("\n\nthe job says this\n") && got.contains("To: sluicer <me@home.example>\n"), "{got}");
+}
+
+#[test]
+fn as_root_at() {
+    let script = r#"
+        mount -t tmpfs none /var/spool/cron/atjobs; mount -t tmpfs none /var/spool/cron/atspool
+        for folder in atjobs atspool; do
+            chown daemon:daemon /var/spool/cron/$folder; chmod 1770 /var/spool/cron/$folder
+        done
+        install -o daemon -g daemon -m 600 /dev/null /var/spool/cron/atjobs/.SEQ
+        mount -t tmpfs none /run
+        HOME="$OVER"/root atd -f & sleep 1
+        cd /; echo 'echo the job says this' | LOGNAME=sluicer setpriv --reuid sluicer --regid nogroup --clear-groups at now
+        wait"#;
+    let Some(taken) = called_by_the_system("/usr/sbin/atd", Home::OfSluicer, script) else { return };
+    let got = text(&taken);
+    assert_eq!(taken.to, ["me@home.example"], "{got}");
+    assert!(got.contains("\n\nthe job says this\n"), "{got}");
+}
+
+#[test]
+fn as_root_logwatch() {
+    let script = r#"
+        mkdir "$OVER"/logs; date '+%b %e %H:%M:%S box CRON[1]: (root) CMD (true)' >"$OVER"/logs/syslog
+        HOME="$OVER" logwatch --output mail --mailto a@y.example --range today --service cron --detail high \
+            --logdir "$OVER"/logs
+        sleep 60"#;
+    let Some(taken) = called_by_the_system("/usr/sbin/logwatch", Home::OfRoot, script) else { return };
+    let got = text(&taken);
+    assert_eq!(taken.to, ["a@y.example"], "{got}");
+    assert!(got.contains("\nSubject: Logwatch for ") && got.contains("Logwatch End"), "{got}");
 }
