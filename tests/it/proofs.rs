@@ -1030,3 +1030,22 @@ fn a_recorded_mbox_that_cannot_be_reached_holds_up_no_other_mail() {
     let found = fs::read_to_string(client.path("Mail/boxes/one")).unwrap();
     assert_eq!(found.matches("Subject: number 1\n").count(), 1, "{found}");
 }
+
+// What the look before a deletion costs.
+
+/// One FETCH for a thousand messages, and one STORE and one EXPUNGE for them.
+#[test]
+fn the_look_before_deleting_is_one_round_trip_a_batch() {
+    let (mailbox, _) = filled(1_100);
+    let faults = Faults::none();
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let mut client = Account::imap(server.port()).client();
+    client.fetch_well();
+    let before = faults.commands().len();
+    client.change(|account| account.with("retention: delete"));
+    assert_eq!(client.fetch_well().settled, 1_100);
+    let commands = faults.commands().split_off(before);
+    let count = |verb: &str| commands.iter().filter(|command| command.contains(verb)).count();
+    assert_eq!((count("UID FETCH"), count("UID SEARCH")), (2, 1), "{commands:#?}");
+    assert!(count("UID STORE") <= 2 && count("EXPUNGE") <= 2, "{commands:#?}");
+}
