@@ -47,16 +47,21 @@ fn appending(port: u16, folder: &str) -> User {
     user
 }
 
-/// The deadlines of IMAP are minutes, and whoever stops a service kills it long before.
-#[test]
-fn a_program_that_is_to_stop_does_not_wait_for_an_account_that_hangs() {
+/// Which command of a session is the APPEND, where all is well.
+fn number_of_append() -> usize {
     let (mailbox, faults) = (mailbox(), Faults::none());
     mailbox.add_folder("Mail", &[]);
     let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
     let user = appending(server.port(), "Mail");
     user.deliver(mail(1, "hi"));
     user.retried("sent");
-    let appended = 1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap();
+    1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap()
+}
+
+/// The deadlines of IMAP are minutes, and whoever stops a service kills it long before.
+#[test]
+fn a_program_that_is_to_stop_does_not_wait_for_an_account_that_hangs() {
+    let appended = number_of_append();
     std::thread::scope(|scope| (1..=appended).for_each(|n| _ = scope.spawn(move || stops_at(n))));
 }
 
@@ -101,15 +106,9 @@ fn reliability_f4_a_line_cut_anywhere_appends_once_into_a_folder_that_has_to_be_
 /// The folder is removed between the look at it and the message, and the line is cut after the second attempt.
 #[test]
 fn reliability_f4_a_folder_that_goes_meanwhile_is_made_again_and_looked_into() {
-    let (mailbox, faults) = (mailbox(), Faults::none());
-    mailbox.add_folder("Mail", &[]);
-    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
-    let user = appending(server.port(), "Mail");
-    user.deliver(mail(1, "hi"));
-    user.retried("sent");
-    let at = 1 + faults.commands().iter().position(|command| command.contains("APPEND")).unwrap();
+    let at = number_of_append();
     for cut in 1..=4 {
-        let (mailbox, faults) = (crate::stage::mailbox(), Faults::none());
+        let (mailbox, faults) = (mailbox(), Faults::none());
         mailbox.add_folder("Mail", &[]);
         let (removing, renewed) = (mailbox.clone(), mailbox.clone());
         faults.at_command(at, move || removing.remove_folder("Mail"));
