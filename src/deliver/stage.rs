@@ -92,7 +92,7 @@ impl Stager<'_> {
     /// under `tmp/` that this process could still remove.
     pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
         self.owned.is_staging(true);
-        plans.iter().try_for_each(|plan| self.ensure_folders(&plan.entry))?;
+        self.ensure_folders(&plans)?;
         let written = self.write_all(&plans).and_then(|()| self.sync_dirs(plans.iter().map(|plan| &plan.entry)));
         match written {
             Ok(proof) => Ok(Staged::new(plans.into_iter().map(|plan| plan.entry).collect(), proof)),
@@ -122,11 +122,16 @@ impl Stager<'_> {
         sync_dirs(self.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
     }
 
-    fn ensure_folders(self, entry: &Entry) -> Result<()> {
-        entry.targets.iter().try_for_each(|target| self.folders.ensure(self.disk, &target.maildir))?;
-        entry.mboxes.iter().try_for_each(|mbox| {
-            self.folders.ensure_dir(self.disk, &mbox.spool)?;
-            self.folders.ensure_mbox(self.disk, &mbox.file)
+    /// Looks at each place once, however many messages go there.
+    fn ensure_folders(self, plans: &[Plan]) -> Result<()> {
+        let targets = plans.iter().flat_map(|plan| &plan.entry.targets);
+        let maildirs: BTreeSet<&Path> = targets.map(|target| &*target.maildir).collect();
+        maildirs.into_iter().try_for_each(|maildir| self.folders.ensure(self.disk, maildir))?;
+        let mboxes = plans.iter().flat_map(|plan| &plan.entry.mboxes);
+        let mboxes: BTreeSet<(&Path, &Path)> = mboxes.map(|mbox| (&*mbox.spool, &*mbox.file)).collect();
+        mboxes.into_iter().try_for_each(|(spool, file)| {
+            self.folders.ensure_dir(self.disk, spool)?;
+            self.folders.ensure_mbox(self.disk, file)
         })
     }
 

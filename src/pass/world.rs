@@ -18,6 +18,9 @@ use crate::state::{Clock, Disk, MBOX_SPOOL, Owned, Places, RealDisk, SET_ASIDE, 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
 
+/// Nine messages of ten are smaller, in bytes.
+const ORDINARY: usize = 16 * 1024;
+
 /// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
 /// store or a stopped clock here.
 #[derive(Clone)]
@@ -151,7 +154,7 @@ impl World {
 
     /// A message in a file: read when it is small, left where it is when it is big.
     pub fn read(&self, path: &Path) -> io::Result<Message> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(ORDINARY);
         let mut file = self.disk.open(path)?;
         (&mut file).take(WINDOW + 1).read_to_end(&mut bytes)?;
         if (bytes.len() as u64) <= WINDOW {
