@@ -62,6 +62,8 @@ pub mod config;
 pub mod clean;
 mod descriptors;
 pub mod error;
+#[cfg(test)]
+mod fuzz;
 mod ourselves;
 pub mod refusal;
 pub mod safeguard;

@@ -335,4 +335,40 @@ mod tests {
             prop_assert_eq!(decode(&[&wire[..cut], &wire[cut..]]).unwrap(), lf);
         }
     }
+
+    /// A message is the same however the network cut it, for servers that end their lines with CRLF and for those with LF alone.
+    #[test]
+    fn fuzz_blocks() {
+        let known: [&[u8]; 5] = [
+            b"From: a\r\n\r\n..dot\r\n...\r\n\r\nbare\nlf\r\n.\r\n",
+            b"From: a\n\n..dot\n.\n",
+            b".\r\n",
+            b"a\r\r\n.\rx\r\n.\r\n+OK\r\n",
+            b"line\r\n.\n+OK\nfrom: forged\n.\n",
+        ];
+        crate::fuzz::try_changes("pop3-blocks", &known, |bytes| {
+            let decoded = |lf_alone, piece: usize| {
+                let mut decoder = DotDecoder { lf_alone, ..DotDecoder::default() };
+                let (mut out, mut used) = (Vec::new(), 0);
+                for piece in bytes.chunks(piece.max(1)) {
+                    let mut sink = |b: &[u8]| {
+                        out.extend_from_slice(b);
+                        Ok(())
+                    };
+                    let (taken, done) = decoder.feed(piece, &mut sink).unwrap();
+                    used += taken;
+                    if done {
+                        return (out, used, true, decoder.has_both_ends);
+                    }
+                }
+                (out, used, false, decoder.has_both_ends)
+            };
+            [true, false].map(|lf_alone| {
+                let whole = decoded(lf_alone, bytes.len());
+                assert_eq!(whole, decoded(lf_alone, 1));
+                assert!(whole.0.len() <= bytes.len());
+                (whole.2, whole.3, whole.0.len().min(40))
+            })
+        });
+    }
 }

@@ -198,6 +198,30 @@ mod tests {
         assert_eq!(parse(&"a@b, ".repeat(500_000)).len(), MAX_ADDRESSES);
     }
 
+    /// What is taken for an address is one by itself as well, and what a list is sent to is part of what is read of it.
+    #[test]
+    fn fuzz_address_lists() {
+        let known: [&[u8]; 8] = [
+            b"Ann <a@b.example>, c@d.example",
+            b"\"a@b.example\"@example.net, Friends: x@y.example;, ;",
+            b"Doe, Jane (one, two) <@relay.example:jane@example.net>",
+            b"=?utf-8?Q?J=C3=BCrgen=2C_X?= <j@x.example>; \xfcber@x.example",
+            b"root, ann, \"quoted \\\" name\" <q@[127.0.0.1]>",
+            b"user@good.example(x)evil.example, mailto:a@b.example",
+            b"a . b @ c . d, <>, undisclosed-recipients:;",
+            b"\"a b\"@x.example <second@x.example>\r\n\tfolded@x.example",
+        ];
+        crate::fuzz::try_changes("address-lists", &known, |raw| {
+            let found = of_field(raw);
+            for address in found.iter().filter(|address| address.has_domain()) {
+                let again: Vec<Address> = parse(&address.written());
+                assert!(again.len() == 1 && again[0].address == address.address, "{address:?} {again:?}");
+            }
+            let recipients = list_of_field(raw).recipients(&|name| name == "root");
+            (found.len().min(9), recipients.map(|all| all.len().min(9)).map_err(|bad| bad.len().min(9)))
+        });
+    }
+
     proptest! {
         #[test]
         fn nothing_panics(text in "([<>:;,@()\"\\\\]|[a-c]|é| |=\\?utf-8\\?Q\\?a\\?=){0,40}") {

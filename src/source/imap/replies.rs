@@ -119,4 +119,48 @@ mod tests {
         assert!(parse(b"* XSTATUS foo bar\r\n").is_none());
         assert!(parse(b"* 1 FETCH (UID 1)\r\n").is_some());
     }
+
+    /// The lengths of the replies that come in pieces of so many bytes, up to what is refused.
+    fn lengths(bytes: &[u8], piece: usize) -> (Vec<usize>, bool) {
+        let (mut checker, mut lengths, mut length) = (Checker::default(), Vec::new(), 0);
+        for mut piece in bytes.chunks(piece.max(1)) {
+            while !piece.is_empty() {
+                let Ok((taken, is_complete)) = checker.check(piece) else { return (lengths, true) };
+                (length, piece) = (length + taken, &piece[taken..]);
+                if is_complete {
+                    lengths.push(std::mem::take(&mut length));
+                }
+            }
+        }
+        (lengths, false)
+    }
+
+    /// Where a reply ends does not depend on how the network cut it, and no reply breaks the parser.
+    #[test]
+    fn fuzz_replies() {
+        let known: [&[u8]; 8] = [
+            b"* 1 FETCH (UID 1 FLAGS (\\Seen a) RFC822.SIZE 18 INTERNALDATE \" 1-Jan-2026 00:00:00 +0000\")\r\n",
+            b"* 1 FETCH (UID 1 BODY[] {3}\r\na\nb BODY[HEADER] \"a\\\"b\")\r\nm1 OK done\r\n",
+            b"* LIST (\\HasNoChildren) \"/\" \"a b\"\r\n* LIST () NIL {4}\r\nINBO\r\n* LSUB (x) \".\" a.b\r\n",
+            b"* SEARCH 1 2 3 4294967295\r\n* 5 EXISTS\r\n* 3 EXPUNGE\r\n* XSTATUS foo\r\n",
+            b"* OK [UIDVALIDITY 1] x\r\n* NO [ALERT] {5}\r\n+ go on\r\n* BYE x\r\n",
+            b"* 2 FETCH (BODYSTRUCTURE (\"text\" \"plain\" (\"charset\" \"x\") NIL NIL \"7bit\" 3 1))\r\n",
+            b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n* ID (\"name\" NIL)\r\n* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n",
+            b"* 1 FETCH (UID 1 ENVELOPE (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) BODY[]<0> NIL)\r\n",
+        ];
+        crate::fuzz::try_changes("imap-replies", &known, |bytes| {
+            let whole = lengths(bytes, bytes.len());
+            assert_eq!(whole, lengths(bytes, 1));
+            let mut rest = bytes;
+            let mut kinds = Vec::new();
+            for length in &whole.0 {
+                let (reply, behind) = rest.split_at(*length);
+                rest = behind;
+                let mended = super::super::mend::mend(reply);
+                kinds.push(parse(&mended).map(|response| format!("{response:?}").chars().take(12).collect::<String>()));
+            }
+            kinds.dedup();
+            (kinds, whole.1)
+        });
+    }
 }

@@ -118,4 +118,20 @@ mod tests {
         assert_eq!(uidl_line(b"3 "), None);
         assert_eq!(uidl_line(b"3\t a\tb"), Some((3, &b"a\tb"[..])));
     }
+
+    #[test]
+    fn fuzz_listing_lines() {
+        let known: [&[u8]; 6] =
+            [b"3 1200", b"3 <a b@c>", b"3\t a\tb", b"+OK 2 messages", b"-ERR [SYS/TEMP] not now", b"+ \xff\xfe"];
+        crate::fuzz::try_changes("pop3-lines", &known, |bytes| {
+            let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            if let Some((number, id)) = uidl_line(line) {
+                assert!(number > 0 && !id.is_empty() && id.trim_ascii() == id);
+            }
+            let listed = list_line(line);
+            assert!(listed.is_none_or(|(number, _)| number > 0));
+            let reply = Reply::parse(line).ok().map(|reply| std::mem::discriminant(&reply));
+            (listed.map(|(_, size)| size.is_some()), uidl_line(line).is_some(), reply)
+        });
+    }
 }
