@@ -104,7 +104,7 @@ fn is_about_trust(error: &io::Error) -> bool {
 fn advice(unproven: &Unproven) -> String {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     let why = match &unproven.cause {
-        _ if unproven.is_pinned => "its key is not the key of `tls_pin`; ",
+        _ if unproven.is_pinned => "its key is not the key of `tls_pin`: it was renewed, or somebody stands in between; ",
         rustls::Error::InvalidCertificate(UnknownIssuer) => {
             "nobody this machine trusts has signed its certificate; `ca_file` names another authority; "
         }

@@ -2,6 +2,7 @@
 
 use imap_proto::RequestId;
 
+use super::raw;
 use super::session::{Refusal, Session};
 use crate::error::Result;
 
@@ -34,7 +35,9 @@ fn lines_of(command: &str, has_plus: bool) -> Vec<String> {
             continue;
         }
         let text = text_of(word);
-        line.push_str(&format!("{{{}{}}}", text.len(), if has_plus { "+" } else { "" }));
+        // Characters that stand for bytes are sent as those.
+        let length = raw::bytes(&text).len();
+        line.push_str(&format!("{{{length}{}}}", if has_plus { "+" } else { "" }));
         match has_plus {
             true => line.push_str(&format!("\r\n{text}")),
             false => lines.push(text),
@@ -84,6 +87,8 @@ mod tests {
         assert_eq!(lines_of(command, false), lines);
         let joined = "UID SEARCH SUBJECT {8+}\r\nGr\"üße (FROM \"a \\\"b\\\"\") TEXT {2+}\r\nü SEEN";
         assert_eq!(lines_of(command, true), [joined]);
+        let kept = raw::kept(b"FROM \xfc");
+        assert_eq!(lines_of(&kept, false), ["FROM {1}", &raw::kept(b"\xfc")]);
         assert_eq!(lines_of("UID SEARCH ALL", false), ["UID SEARCH ALL"]);
         assert_eq!(lines_of("TEXT \"ü", false), ["TEXT {2}", "ü"]);
     }
