@@ -75,7 +75,7 @@ async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
 fn failed(doing: String, error: io::Error) -> Error {
     match rustls_error(&error).and_then(Unproven::in_error) {
         Some(unproven) => {
-            let failed = Error::permanent(Kind::Tls, doing).because(unproven.cause.clone());
+            let failed = Error::permanent(Kind::Tls, doing).because(in_words(&unproven.cause));
             failed.helped_by(advice(unproven))
         }
         None if is_about_trust(&error) => Error::permanent(Kind::Tls, doing).because(error),
@@ -100,14 +100,26 @@ fn is_about_trust(error: &io::Error) -> bool {
     )
 }
 
+/// Why a certificate does not hold. rustls has sentences for most causes, and names of its own for the others.
+fn in_words(cause: &rustls::Error) -> String {
+    use rustls::CertificateError::{ApplicationVerificationFailure, BadEncoding, BadSignature, Revoked, UnknownIssuer};
+    let rustls::Error::InvalidCertificate(why) = cause else { return cause.to_string() };
+    match why {
+        UnknownIssuer => "nobody this machine trusts has signed its certificate".to_owned(),
+        ApplicationVerificationFailure => "its key is not the key of `tls_pin`".to_owned(),
+        BadSignature => "the signature of its certificate is wrong".to_owned(),
+        BadEncoding => "its certificate cannot be read".to_owned(),
+        Revoked => "its certificate was revoked".to_owned(),
+        _ => cause.to_string(),
+    }
+}
+
 /// What a person can do about a certificate that does not hold. Going on without one is not among it.
 fn advice(unproven: &Unproven) -> String {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     let why = match &unproven.cause {
-        _ if unproven.is_pinned => "its key is not the key of `tls_pin`: it was renewed, or somebody stands in between; ",
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
-            "nobody this machine trusts has signed its certificate; `ca_file` names another authority; "
-        }
+        _ if unproven.is_pinned => "either it was renewed, or somebody stands in between; ",
+        rustls::Error::InvalidCertificate(UnknownIssuer) => "`ca_file` names another authority; ",
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "its certificate is for another name; `host` must be the name in it; "
         }
