@@ -63,7 +63,7 @@ fn a_folder_is_opened_by_the_name_that_its_server_gives_it() {
 fn bugs_b8_raw_names_go_back_as_they_came_and_are_shown_as_what_they_are() {
     let folder = |name: &str, number: u32| {
         format!(
-            "C: <tag> EXAMINE \"{name}\"\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\
+            "C: <tag> EXAMINE \"{name}\"\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\
              S: * SEARCH {number}\nS: <tag> OK\nC: <tag> UID FETCH **\nS: * 1 FETCH (UID {number} FLAGS () RFC822.SIZE 18)\n\
              S: <tag> OK\nC: <tag> UID FETCH **\n\
              S~ * 1 FETCH (UID {number} BODY[] {{18}}\\r\\nSubject: {number}\\r\\n\\r\\na.\\r\\n)\\r\\n\nS: <tag> OK\n"

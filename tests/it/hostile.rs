@@ -14,7 +14,7 @@ use crate::support::scripted_server::ScriptedServer;
 
 const IMAP_LOGIN: &str = "S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN * **\n\
                           S: <tag> OK [CAPABILITY IMAP4rev1] in\n";
-const IMAP_LISTED: &str = "C: <tag> EXAMINE *\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n\
+const IMAP_LISTED: &str = "C: <tag> EXAMINE *\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK open\n\
                            C: <tag> UID SEARCH **\nS: * SEARCH 1\nS: <tag> OK\nC: <tag> UID FETCH **\n\
                            S: * 1 FETCH (UID 1 FLAGS () RFC822.SIZE 18)\nS: <tag> OK\nC: <tag> UID FETCH **\n";
 const POP3_LOGIN: &str = "S: +OK\nC: CAPA\nS: -ERR\nC: USER *\nS: +OK\nC: PASS **\nS: +OK\n";
@@ -81,7 +81,7 @@ fn p1_a_literal_with_leading_zeros_is_read_as_its_number() {
 /// A server that counts what it does not have is not asked 858,993 times.
 #[test]
 fn a_count_of_messages_is_no_bound_of_a_loop() {
-    let opened = "C: <tag> EXAMINE *\nS: * 4294967295 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
+    let opened = "C: <tag> EXAMINE *\nS: * 4294967295 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK open\n";
     let ends = "C: <tag> UID FETCH 1:* (UID)\nS: <tag> OK\nC: <tag> LOGOUT\nS: * BYE\nS: <tag> OK\n";
     let output = survive("imap", &format!("{IMAP_LOGIN}{opened}{ends}"));
     assert!(output.stderr.contains("counts 4294967295 messages and lists 0"), "{output}");
@@ -90,7 +90,8 @@ fn a_count_of_messages_is_no_bound_of_a_loop() {
 /// What nobody asked for is not kept: UIDs beyond the question, and descriptions of other messages.
 #[test]
 fn answers_to_no_question_are_not_kept() {
-    let opened = "C: <tag> EXAMINE *\nS: * 20 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n";
+    let opened =
+        "C: <tag> EXAMINE *\nS: * 20 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK open\n";
     let many: String = (1..100_000).map(|uid| format!(" {}", uid * 7)).collect();
     let output = survive("imap", &format!("{IMAP_LOGIN}{opened}C: <tag> UID SEARCH **\nS: * SEARCH{many}\nignore\n"));
     assert!(output.stderr.contains("more messages than it was asked for"), "{output}");
@@ -418,7 +419,7 @@ fn l4_what_people_write_is_not_in_the_log() {
 fn p5_uids_that_are_none() {
     for uids in ["0", "1 2,", "4294967296", "-1", "1:4", "99999999999999999999", "\\{repeat 100000 1 }"] {
         let script = format!(
-            "{IMAP_LOGIN}C: <tag> EXAMINE *\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: <tag> OK open\n\
+            "{IMAP_LOGIN}C: <tag> EXAMINE *\nS: * 1 EXISTS\nS: * OK [UIDVALIDITY 1] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK open\n\
                               C: <tag> UID SEARCH **\nS: * SEARCH {uids}\nS: <tag> OK\nC: * **\n"
         );
         let server = ScriptedServer::start(&script);

@@ -52,6 +52,17 @@ fn interop_f18_without_a_uidvalidity_messages_are_known_by_their_content() {
     }
 }
 
+/// UIDs that end with the session (RFC 4315 3) are none either.
+#[test]
+fn uids_that_are_not_sticky_are_not_believed() {
+    let said = "S: * OK [UIDVALIDITY 7] x\nS: * OK [UIDNEXT 3] x\nS: * NO [UIDNOTSTICKY] x\n";
+    let script = format!("{}--- connection\n{}", with_validity(said, true), with_validity(said, false));
+    let server = ScriptedServer::start(&script);
+    let client = Account::imap(server.port()).with("retention: delete").client();
+    assert_eq!((client.fetch().new, client.fetch().new), (2, 0));
+    server.finish().unwrap();
+}
+
 /// Servers add fields, Status and others: it was another mail then, each time.
 #[test]
 fn without_a_uidvalidity_a_mail_in_another_dress_is_the_same() {
@@ -183,7 +194,7 @@ fn bugs_b12_whatever_is_said_unasked_changes_nothing() {
             let here = |at: usize| if at == place { format!("S~ {said}{end}\n") } else { String::new() };
             let script = format!(
                 "S: * OK [CAPABILITY IMAP4rev1 UIDPLUS] ready\nC: <tag> LOGIN **\nS: <tag> OK [CAPABILITY IMAP4rev1 UIDPLUS] in\n\
-                 C: <tag> SELECT *\nS: * 2 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\
+                 C: <tag> SELECT *\nS: * 2 EXISTS\nS: * OK [UIDVALIDITY 7] x\nS: * OK [UIDNEXT 9999] x\nS: <tag> OK\nC: <tag> UID SEARCH ALL\n\
                  S: * SEARCH 4 5\nS: <tag> OK\nC: <tag> UID FETCH 4:5 (UID FLAGS RFC822.SIZE INTERNALDATE)\n{}\
                  S: * 1 FETCH (UID 4 FLAGS () RFC822.SIZE 18)\nS: * 2 FETCH (UID 5 FLAGS () RFC822.SIZE 18)\nS: <tag> OK\n\
                  C: <tag> UID FETCH 4:5 (UID BODY.PEEK[])\n{}\

@@ -17,6 +17,7 @@ mod callers;
 mod carry;
 mod cli;
 mod corpus;
+mod courier;
 mod crash;
 mod docs;
 mod engine;

@@ -219,7 +219,7 @@ enum Silence {
 const IMAP: [&str; 6] = [
     "* CAPABILITY IMAP4rev1\r\n<tag> OK\r\n",
     "<tag> OK [CAPABILITY IMAP4rev1] in\r\n",
-    "* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n<tag> OK open\r\n",
+    "* 1 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 9999] x\r\n<tag> OK open\r\n",
     "* SEARCH 1\r\n<tag> OK\r\n",
     "* 1 FETCH (UID 1 FLAGS () RFC822.SIZE 18)\r\n<tag> OK\r\n",
     "* 1 FETCH (UID 1 BODY[] {18}\r\nSubject: a\r\n",

@@ -9,7 +9,7 @@
 //! | fetching | [`mailbox::Mailbox`], served by [`imap_server::ImapServer`] or [`pop3_server::Pop3Server`] |
 //! | fetching when all goes wrong | [`faults::Faults`] in the options of these servers |
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
-//! | the same against a real server | [`dovecot::Dovecot`] |
+//! | the same against a real server | [`dovecot::Dovecot`], [`courier::Courier`] |
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
 //! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
@@ -23,6 +23,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, missing_docs)]
 
 pub mod base64;
+pub mod courier;
 pub mod date;
 pub mod dovecot;
 pub mod faults;

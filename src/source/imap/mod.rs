@@ -82,9 +82,12 @@ impl ImapSource {
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
-        let selected = self.session.select(&self.on_server(folder)?, folder, self.writes).await?;
-        // 0 is none (RFC 3501 2.3.1.1), and of one with more than 32 bits nothing is told.
-        let generation = selected.uid_validity.filter(|n| *n != 0);
+        let name = self.on_server(folder)?;
+        let mut selected = self.session.select(&name, folder, self.writes).await?;
+        if !self.writes && !selected.has_lasting_uids() {
+            selected = self.session.select(&name, folder, true).await?;
+        }
+        let generation = selected.generation();
         let origin =
             Origin { account: self.account.clone(), folder: folder.to_owned(), generation: generation.unwrap_or(0) };
         self.open = Arc::new(origin);

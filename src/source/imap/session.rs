@@ -50,6 +50,24 @@ pub(super) type Copied = Vec<RangeInclusive<u32>>;
 pub(super) struct Selected {
     pub(super) exists: u32,
     pub(super) uid_validity: Option<u32>,
+    /// The server said what UID comes next.
+    has_uid_next: bool,
+    /// UIDNOTSTICKY (RFC 4315 3): the UIDs end with the session.
+    is_not_sticky: bool,
+}
+
+impl Selected {
+    /// Whether its UIDs are those of the sessions to come. Courier makes them up for each session that only reads, and does not
+    /// say UIDNEXT then, which is required (RFC 3501 6.3.2).
+    pub(super) fn has_lasting_uids(&self) -> bool {
+        self.has_uid_next && !self.is_not_sticky
+    }
+
+    /// The UIDVALIDITY, where it is one: 0 is none (RFC 3501 2.3.1.1), of one with more than 32 bits nothing is told, and UIDs
+    /// that end with the session have none.
+    pub(super) fn generation(&self) -> Option<u32> {
+        self.uid_validity.filter(|n| *n != 0 && !self.is_not_sticky)
+    }
 }
 
 /// The tagged answer to a command that was understood.
@@ -293,7 +311,12 @@ impl Session {
         self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
-                reply => selected.uid_validity = generation_in(reply).or(selected.uid_validity),
+                reply => match code_in(reply) {
+                    Some(ResponseCode::UidValidity(n)) => selected.uid_validity = Some(*n),
+                    Some(ResponseCode::UidNext(_)) => selected.has_uid_next = true,
+                    Some(ResponseCode::UidNotSticky) => selected.is_not_sticky = true,
+                    _ => {}
+                },
             }
             Ok(())
         })
@@ -386,8 +409,16 @@ fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Respons
 }
 
 fn generation_in(reply: &Response<'_>) -> Option<u32> {
+    match code_in(reply) {
+        Some(ResponseCode::UidValidity(n)) => Some(*n),
+        _ => None,
+    }
+}
+
+/// The code of an untagged OK, NO or BAD.
+fn code_in<'r>(reply: &'r Response<'_>) -> Option<&'r ResponseCode<'r>> {
     match reply {
-        Response::Data { outcome: Outcome { code: Some(ResponseCode::UidValidity(n)), .. }, .. } => Some(*n),
+        Response::Data { outcome: Outcome { code, .. }, .. } => code.as_ref(),
         _ => None,
     }
 }
