@@ -119,7 +119,7 @@ impl Chooser<'_> {
         }
     }
 
-    /// Ids that may mean another message now: POP3 lists another size, the id was settled and is listed again, or another
+    /// Ids that may mean another message now: POP3 lists another size, the id was settled or gone and is listed again, or another
     /// message was found under it before something was to be deleted. With another header it is new mail and gets an id of
     /// its own (`reliability.md` F6).
     /// The result says that more is known now.
@@ -173,7 +173,8 @@ impl Chooser<'_> {
             Mark::Settled => Safeguard::SettledIsLookedAt.is_on(),
             Mark::Here => {
                 let size = self.source.listed_size(id);
-                before.head_hash.is_some() && size.is_some_and(|size| size != before.announced)
+                let has_other_size = before.head_hash.is_some() && size.is_some_and(|size| size != before.announced);
+                has_other_size || known.was_missing(id)
             }
             _ => false,
         }

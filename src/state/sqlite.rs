@@ -198,21 +198,27 @@ impl Store for SqliteStore {
     }
 
     fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
-        let (keys, first_time) = self.read("reading which messages are known", |db| {
+        let (keys, missing, first_time) = self.read("reading which messages are known", |db| {
             let mut query = db.prepare_cached(
-                "SELECT id, mark, announced, head_hash, at, dress FROM seen JOIN origin USING (origin)
+                "SELECT id, mark, announced, head_hash, at, dress, missing_since IS NOT NULL
+                 FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND mark <> ?4",
             )?;
-            let rows = query.query_map(params![origin.account, origin.folder, origin.generation, STOOD], |row| {
-                Ok((row.get(0)?, remembered(row, 1)?))
-            })?;
-            let keys = rows.collect::<Sql<HashMap<_, _>>>()?;
+            let mut rows = query.query(params![origin.account, origin.folder, origin.generation, STOOD])?;
+            let (mut keys, mut missing) = (HashMap::new(), HashSet::new());
+            while let Some(row) = rows.next()? {
+                let id: Vec<u8> = row.get(0)?;
+                if row.get(6)? {
+                    missing.insert(id.clone());
+                }
+                keys.insert(id, remembered(row, 1)?);
+            }
             let found = db
                 .prepare_cached("SELECT 1 FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
                 .exists(params![origin.account, origin.folder, origin.generation])?;
-            Ok((keys, !found))
+            Ok((keys, missing, !found))
         })?;
-        Ok(Known::new(Arc::clone(origin), keys, first_time))
+        Ok(Known::new(Arc::clone(origin), keys, missing, first_time))
     }
 
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {

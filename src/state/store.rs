@@ -1,6 +1,6 @@
 //! The narrow door to everything that is remembered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -166,13 +166,24 @@ impl Remembered {
 pub struct Known {
     origin: Arc<Origin>,
     keys: HashMap<Vec<u8>, Remembered>,
+    missing: HashSet<Vec<u8>>,
     first_time: bool,
 }
 
 impl Known {
-    /// Puts it together; for a [`Store`].
-    pub fn new(origin: Arc<Origin>, keys: HashMap<Vec<u8>, Remembered>, first_time: bool) -> Self {
-        Self { origin, keys, first_time }
+    /// Puts it together; for a [`Store`]. `missing`: the ids that the last complete listing lacked.
+    pub fn new(
+        origin: Arc<Origin>,
+        keys: HashMap<Vec<u8>, Remembered>,
+        missing: HashSet<Vec<u8>>,
+        first_time: bool,
+    ) -> Self {
+        Self { origin, keys, missing, first_time }
+    }
+
+    /// Whether the last complete listing lacked an id: what is listed under it now may be another message.
+    pub fn was_missing(&self, id: &[u8]) -> bool {
+        self.missing.contains(id)
     }
 
     /// Whether this folder was never looked at before. An empty folder that was looked at is not new.

@@ -1031,6 +1031,25 @@ fn a_recorded_mbox_that_cannot_be_reached_holds_up_no_other_mail() {
     assert_eq!(found.matches("Subject: number 1\n").count(), 1, "{found}");
 }
 
+/// A server that was put back from a backup gives its numbers once more, with the same UIDVALIDITY.
+#[test]
+fn a_number_that_was_gone_and_is_given_again_is_another_message() {
+    let (mailbox, messages) = filled(4);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    [3, 4].iter().for_each(|uid| assert!(mailbox.remove("INBOX", *uid)));
+    client.fetch_well();
+    mailbox.set_uidnext("INBOX", 3);
+    mailbox.add("INBOX", message(5));
+    mailbox.add("INBOX", &messages[3]);
+    let report = client.fetch_well();
+    assert_eq!(report.new, 1, "number 5 under the number of 3, and 4 as it was: {report:#?}");
+    assert_eq!(client.fetch_well().new, 0);
+    let mut all = messages.clone();
+    all.push(message(5));
+    client.mail().assert_holds(&all);
+}
+
 // What the look before a deletion costs.
 
 /// One FETCH for a thousand messages, and one STORE and one EXPUNGE for them.
