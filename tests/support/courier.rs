@@ -1,4 +1,4 @@
-//! A private Courier: its IMAP and POP3 servers as Debian has them, behind a door of ours that lets everybody in. Courier's own
+//! A private Courier: its IMAP and POP3 servers as Debian has them, unpacked by `tests/install`, behind a door of ours that lets everybody in. Courier's own
 //! door needs root; what it does behind it is the same: it gives the connection to a server in the user's home.
 //!
 //! ```ignore
@@ -19,8 +19,10 @@ use tempfile::TempDir;
 
 /// Set where the tests must not go without it.
 const REQUIRE: &str = "MAILSLUICE_REQUIRE_COURIER";
-const IMAPD: &str = "/usr/bin/imapd";
-const POP3D: &str = "/usr/lib/courier/courier/courierpop3d";
+const IMAPD: &str = "usr/bin/imapd";
+const POP3D: &str = "usr/lib/courier/courier/courierpop3d";
+/// Where it has its libraries, one after the other.
+const LIBRARIES: [&str; 3] = ["usr/lib/courier-authlib", "usr/lib", "usr/lib/x86_64-linux-gnu"];
 /// As Debian's /etc/courier/imapd has it.
 const CAPABILITY: &str = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE";
 
@@ -35,7 +37,8 @@ pub struct Courier {
 impl Courier {
     /// `None`, with a line that says why, where Courier is not installed; a panic instead when `MAILSLUICE_REQUIRE_COURIER=1`.
     pub fn start() -> Option<Self> {
-        if let Some(missing) = [IMAPD, POP3D].iter().find(|program| !Path::new(program).exists()) {
+        if let Some(missing) = [IMAPD, POP3D].map(unpacked).iter().find(|program| !program.exists()) {
+            let missing = missing.display();
             assert!(
                 std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
                 "{REQUIRE} is set, but {missing} is missing"
@@ -97,6 +100,11 @@ impl Courier {
     }
 }
 
+/// Where a file of its packages is.
+fn unpacked(file: &str) -> PathBuf {
+    Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or("/nowhere")).join("courier").join(file)
+}
+
 /// One line, read by bytes: what comes behind it is for the server.
 fn line(stream: &mut TcpStream) -> Option<String> {
     let (mut line, mut byte) = (Vec::new(), [0]);
@@ -111,8 +119,9 @@ fn line(stream: &mut TcpStream) -> Option<String> {
 
 fn server(stream: TcpStream, program: &str, home: &Path, environment: &[(&str, &str)]) {
     let socket = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
-    let mut command = Command::new(program);
+    let mut command = Command::new(unpacked(program));
     command.arg("Maildir").current_dir(home).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
+    command.env("LD_LIBRARY_PATH", std::env::join_paths(LIBRARIES.map(unpacked)).unwrap());
     command.envs([("AUTHENTICATED", "me"), ("AUTHADDR", "me"), ("TCPREMOTEIP", "127.0.0.1"), ("TCPREMOTEPORT", "1")]);
     command.envs(environment.iter().copied());
     let child = command.stdin(socket()).stdout(socket()).stderr(Stdio::null()).spawn();
