@@ -40,7 +40,7 @@ pub use dress::dress_hash;
 pub use edit::{Edit, is_protected};
 pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
-pub use fit::{Fitted, LONGEST_LINE, Left};
+pub use fit::{Fitted, LONGEST_LINE, Left, base64_text, quoted_printable};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{
     DELIVERED, DeliveryName, INCOMING, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED,

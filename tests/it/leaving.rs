@@ -1,10 +1,16 @@
 //! What leaves: lines that are too long, and bytes beyond ASCII for a relay that has no 8BITMIME (RFC 5321 4.5.3.1.6, 6152).
 
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use mailsluice::message::{Bytes, LONGEST_LINE, Message, to_lf};
+use mailsluice::message::{Bytes, Fitted, LONGEST_LINE, Message, to_lf};
+use mailsluice::outbox::relay::{Mail, Verdict};
+use mailsluice::outbox::smtp::SmtpRelay;
 
 use crate::outbox::User;
+use crate::smtp::smtp;
+use crate::support::postfix::Postfix;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const HEAD: &str = "Return-Path: <ann@far.example>\nFrom: Ann <ann@far.example>\nTo: me@home.example\n\
@@ -168,6 +174,86 @@ fn log_and_queue_say_which_mail_was_encoded() {
     assert!(!log.contains("encoded"), "{log}");
 }
 
+/// `tests/leaving`: a message, what it is for a server without (`.7bit`) and with (`.8bit`) 8BITMIME unless it is the same, and
+/// in `told` what is said of it.
+#[test]
+fn what_becomes_of_each_kind_of_message() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/leaving");
+    let update = std::env::var_os("UPDATE_EXPECTED").is_some();
+    let mut told = String::new();
+    for path in cases() {
+        let bytes = std::fs::read(&path).unwrap();
+        for (eight_bit, extension) in [(false, "7bit"), (true, "8bit")] {
+            let (message, place) = (parsed(&bytes), path.with_extension(extension));
+            let (new, fitted) = fit(&message, eight_bit);
+            let name = path.file_stem().unwrap().to_string_lossy();
+            let (changes, left) = (fitted.changes().unwrap_or_default(), fitted.left());
+            let left = left.map(|left| left.to_string()).unwrap_or_default();
+            told += &format!("{name} {extension}: {changes}; {left}\n");
+            let expected = std::fs::read(&place).unwrap_or_else(|_| bytes.clone());
+            if update && new != bytes {
+                std::fs::write(&place, &new).unwrap();
+            } else if update {
+                std::fs::remove_file(&place).ok();
+            } else {
+                assert!(new == expected, "{name} {extension}:\n{}", String::from_utf8_lossy(&new));
+            }
+            same_content(&path, &message, &parsed(&new));
+            assert_eq!(fit(&parsed(&new), eight_bit).0, new, "{name} {extension}: once is enough");
+        }
+    }
+    let place = folder.join("told");
+    if update {
+        std::fs::write(&place, &told).unwrap();
+    }
+    assert_eq!(told, std::fs::read_to_string(place).unwrap());
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/leaving");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
+    paths.sort();
+    paths
+}
+
+fn fit(message: &Message, eight_bit: bool) -> (Vec<u8>, Fitted) {
+    let fitted = message.fitted(eight_bit).unwrap();
+    let mut new = Vec::new();
+    fitted.reader(message).unwrap().read_to_end(&mut new).unwrap();
+    (new, fitted)
+}
+
+/// A server that others wrote, and that decodes nothing on its way.
+#[tokio::test]
+async fn a_real_postfix_without_8bitmime_files_the_same_content() {
+    let Some(postfix) = Postfix::start_with("smtpd_discard_ehlo_keywords = 8bitmime, smtputf8, silent-discard") else {
+        return;
+    };
+    let mut connection = SmtpRelay::connect(&smtp(postfix.port)).await.unwrap();
+    let to = ["a@x.example".to_owned()];
+    let mut sent = BTreeMap::new();
+    for path in cases() {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let message = [format!("X-Case: {name}\n").as_bytes(), &std::fs::read(&path).unwrap()].concat();
+        let message = parsed(&message);
+        if message.fitted(false).unwrap().left().is_none() {
+            let mail = Mail { from: "me@home.example", to: &to, message: &message, no_reports: false };
+            let verdicts = connection.send(&mail).await.unwrap();
+            let Verdict::Sent(words) = &verdicts[0] else { panic!("{name}: {verdicts:?}") };
+            assert!(words.starts_with("encoded for its relay ("), "{name}: {words}");
+            sent.insert(name, message);
+        }
+    }
+    assert!(sent.len() > 8);
+    for came in postfix.mails("a", sent.len()) {
+        let came = parsed(&came);
+        let name = came.first("X-Case").unwrap();
+        assert!(came.head().is_ascii() && came.raw_body(1_000_000).is_ascii(), "{name}");
+        same_content(Path::new(name), &sent[name], &came);
+    }
+}
+
 /// Real mail: whatever the relay takes, it fits, or what stays has its reason; and the content is what it was.
 #[test]
 fn real_mail_fits_and_its_content_is_what_it_was() {
@@ -177,9 +263,7 @@ fn real_mail_fits_and_its_content_is_what_it_was() {
         let message = parsed(bytes);
         for eight_bit in [true, false] {
             let needs = longest_line(bytes) > LONGEST_LINE || !eight_bit && !bytes.is_ascii();
-            let fitted = message.fitted(eight_bit).unwrap();
-            let mut new = Vec::new();
-            std::io::copy(&mut fitted.reader(&message).unwrap(), &mut new).unwrap();
+            let (new, fitted) = fit(&message, eight_bit);
             if !needs {
                 assert!(new == *bytes && fitted.left().is_none(), "{}: it fits already", path.display());
                 continue;

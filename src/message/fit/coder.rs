@@ -10,7 +10,7 @@ const ENCODED_LINE: usize = 76;
 /// So many bytes make a line of base64.
 const BASE64_INPUT: usize = ENCODED_LINE / 4 * 3;
 /// Blanks at the end of a line of quoted-printable mean nothing; so many are held back until the line goes on.
-const MOST_BLANKS: usize = 1_000;
+const MOST_BLANKS: usize = 500;
 
 /// What is done to the bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,12 +224,11 @@ impl Requote {
         }
     }
 
-    /// An `=` at the very end is a soft line end, and blanks there mean nothing.
+    /// Blanks at the very end, and an `=` before them, stay: readers differ in what they mean.
     fn end(&mut self, out: &mut Vec<u8>) {
         match self.held.as_slice() {
             [b'=', .., last] if is_hex(*last) => self.let_go(out),
-            [b'=', ..] => self.line.end(b"=", out),
-            _ => {}
+            held => out.extend_from_slice(held),
         }
         self.held.clear();
     }

@@ -35,9 +35,12 @@ fn is_long(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
 }
 
-/// Whether an empty line ends the block, before which fields can be added.
-pub(super) fn is_ended(block: &[u8]) -> bool {
-    end_of_fields(block) < block.len()
+/// Whether fields can be added to the block: it has an empty line at its end, and no line before that ends it for other
+/// readers, who take the first line that is no field for the beginning of the text.
+pub(super) fn is_whole(block: &[u8]) -> bool {
+    let (end, mut violations) = (end_of_fields(block), Vec::new());
+    headers::spans(&block[..end], usize::MAX, &mut violations);
+    end < block.len() && violations.is_empty()
 }
 
 fn end_of_fields(block: &[u8]) -> usize {

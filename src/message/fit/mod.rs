@@ -20,7 +20,7 @@ mod words;
 use std::fmt;
 use std::io::{self, Read};
 
-use self::coder::Coding;
+use self::coder::{Coder, Coding};
 use super::Message;
 
 /// The longest line in bytes, without its line end.
@@ -91,6 +91,23 @@ impl Message {
     }
 }
 
+/// A text in quoted-printable (RFC 2045 6.7).
+pub fn quoted_printable(text: &str) -> String {
+    coded(text, Coding::Quote)
+}
+
+/// A text in base64 (RFC 2045 6.8), without the line end behind it.
+pub fn base64_text(text: &str) -> String {
+    coded(text, Coding::Base64 { is_text: true })
+}
+
+fn coded(text: &str, coding: Coding) -> String {
+    let (mut coder, mut out) = (Coder::new(coding), Vec::with_capacity(2 * text.len()));
+    coder.feed(text.as_bytes(), &mut out);
+    coder.end(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 impl Fitted {
     /// The bytes to be sent, of the message that this was made for.
     ///
@@ -117,5 +134,109 @@ impl Fitted {
     /// Why something of it stays that the server need not take. `None`: all of it fits.
     pub fn left(&self) -> Option<Left> {
         self.left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::Bytes;
+
+    fn fit(bytes: &[u8], eight_bit: bool) -> (Vec<u8>, Fitted) {
+        let message = message(bytes);
+        let fitted = message.fitted(eight_bit).unwrap();
+        let mut new = Vec::new();
+        fitted.reader(&message).unwrap().read_to_end(&mut new).unwrap();
+        (new, fitted)
+    }
+
+    fn message(bytes: &[u8]) -> Message {
+        Message::new(Bytes::Memory(bytes.to_vec()))
+    }
+
+    fn fits(bytes: &[u8], eight_bit: bool) -> bool {
+        bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= LONGEST_LINE) && (eight_bit || bytes.is_ascii())
+    }
+
+    /// Kind and content of each part; line ends are line ends.
+    fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
+        let message = message(bytes);
+        let content = |index: usize| {
+            let part = &message.parts()[index];
+            let body = if part.is_container() { Vec::new() } else { message.part_bytes(index, 10_000_000) };
+            let is_text = part.content_type().starts_with("text/");
+            let body = body.into_iter().filter(|byte| !(is_text && *byte == b'\r')).collect();
+            (part.content_type().to_owned(), part.is_container(), body)
+        };
+        (0..message.parts().len()).map(content).collect()
+    }
+
+    /// Lines as messages have them, in any order.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "",
+            "",
+            "Content-Type: text/plain",
+            "Content-Type: text/html; charset=utf-8",
+            "Content-Type: image/png",
+            "Content-Type: multipart/mixed; boundary=b",
+            "Content-Type: multipart/alternative; boundary=bb",
+            "Content-Type: multipart/signed; boundary=s",
+            "Content-Type: message/rfc822",
+            "MIME-Version: 1.0",
+            "Content-Transfer-Encoding: 8bit",
+            "Content-Transfer-Encoding: base64",
+            "Content-Transfer-Encoding: quoted-printable",
+            "Content-Type: application/pkcs7-mime",
+            "--b",
+            "--b--",
+            "--bb",
+            "--bb--",
+            "--s",
+            "--s--",
+            "--b junk",
+            "Subject: Gr\u{fc}\u{df}e",
+            "From: \"J\u{f6}rg\" <j@x>",
+            "To: a@b,c@d",
+            " more",
+            "text",
+            "text =",
+            "=3D=",
+            "a = b  ",
+            "=C3",
+            "QUJD",
+            "-----BEGIN PGP MESSAGE-----",
+            "\u{e4}\u{f6}\u{fc}",
+            "\r",
+            "x\ry",
+            "no field",
+        ];
+        let any = proptest::collection::vec(any::<u8>(), 0..12);
+        let known = proptest::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec());
+        let long = (proptest::sample::select(vec!["x", "ab ", "=", "= ", "=4", "\u{e4}", "-", ","]), 300usize..1500)
+            .prop_map(|(word, times)| word.repeat(times).into_bytes());
+        prop_oneof![6 => known, 1 => any, 1 => long]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn whatever_it_is_it_fits_or_has_its_reason_and_its_content(
+            lines in proptest::collection::vec(line(), 0..30),
+            eight_bit in any::<bool>(),
+        ) {
+            let bytes = lines.join(&b'\n');
+            let (new, fitted) = fit(&bytes, eight_bit);
+            prop_assert!(fits(&new, eight_bit) || fitted.left().is_some());
+            prop_assert_eq!(content(&bytes), content(&new), "{}", String::from_utf8_lossy(&new));
+            if fits(&bytes, eight_bit) {
+                prop_assert_eq!(&new, &bytes);
+            }
+            let (again, _) = fit(&new, eight_bit);
+            prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&new));
+            prop_assert!(new.len() <= 5 * bytes.len() + 10_000);
+        }
     }
 }

@@ -51,6 +51,8 @@ struct Plan<'m> {
     eight_bit: bool,
     stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
     known: Vec<Known>,
+    /// A field that says how a body is encoded may stand where nobody looks.
+    has_unread_fields: bool,
     left: Option<Left>,
     changes: Changes,
 }
@@ -64,16 +66,26 @@ impl<'m> Plan<'m> {
                 part.parent.is_some_and(|parent| known[parent].is_within_seal || is_seal(&parts[parent]));
             known.push(Known { is_within_seal, ..Known::default() });
         }
-        let mut plan =
-            Self { message, parts, eight_bit, stretches: Vec::new(), known, left: None, changes: Changes::default() };
+        let mut plan = Self {
+            message,
+            parts,
+            eight_bit,
+            stretches: Vec::new(),
+            known,
+            has_unread_fields: false,
+            left: None,
+            changes: Changes::default(),
+        };
         plan.find_stretches();
         plan
     }
 
     fn find_stretches(&mut self) {
         let end = self.message.opener.visible(&self.message.bytes);
-        let is_wrong = |violation| self.message.structure().violations.contains(&violation);
+        let (of_head, of_parts) = (&self.message.index().violations, &self.message.structure().violations);
+        let is_wrong = |violation| of_head.contains(&violation) || of_parts.contains(&violation);
         let is_cut = is_wrong(Violation::TooManyParts) || is_wrong(Violation::Unreadable);
+        self.has_unread_fields = is_wrong(Violation::TooManyFields) || is_wrong(Violation::PartHeaderTooLarge);
         let is_odd = |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY;
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
         let (mut at, mut before) = (0, 0);
@@ -199,7 +211,7 @@ impl<'m> Plan<'m> {
         if part.is_multipart() || kind.starts_with("message/") || is_in_foreign_encoding(part) {
             return Some(Left::Uncodable);
         }
-        (is_identity && !fields::is_ended(&known.header)).then_some(Left::Unclear)
+        (self.has_unread_fields || !fields::is_whole(&known.header)).then_some(Left::Unclear)
     }
 
     /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.

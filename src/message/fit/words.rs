@@ -1,6 +1,8 @@
 //! Field values with bytes beyond ASCII, for a server that takes none: encoded words (RFC 2047) where those may stand, and
 //! percent signs in parameters (RFC 2231 4). What is written in ASCII already stays.
 
+use std::collections::HashSet;
+
 use crate::message::compose::has_addresses;
 use crate::message::words::hex_digit;
 
@@ -107,23 +109,24 @@ fn addresses(value: &[u8]) -> Vec<Token> {
         match first {
             first if is_blank(*first) => tokens.push(Token::Blank(piece.to_vec())),
             _ if piece.is_ascii() || *first == b'<' => tokens.push(Token::Raw(piece.to_vec())),
-            b'"' if !behind.starts_with(b"@") => {
-                tokens.push(Token::Text(unquoted(piece)));
-                // `"name"<address>`: a word ends with a blank.
-                if behind.first().is_some_and(|next| *next == b'<') {
-                    tokens.push(Token::Blank(b" ".to_vec()));
-                }
-            }
+            b'"' if !behind.starts_with(b"@") => tokens.extend(name(unquoted(piece), behind)),
             b'(' if piece.ends_with(b")") => {
                 let inside = &piece[1..piece.len() - 1];
                 tokens.extend([Token::Raw(b"(".to_vec()), Token::Text(inside.to_vec()), Token::Raw(b")".to_vec())]);
             }
             b'"' | b'(' => tokens.push(Token::Raw(piece.to_vec())),
             _ if is_address => tokens.push(Token::Raw(piece.to_vec())),
-            _ => tokens.push(Token::Text(piece.to_vec())),
+            _ => tokens.extend(name(piece.to_vec(), behind)),
         }
     }
     tokens
+}
+
+/// `name<address>`: an encoded word ends with a blank.
+fn name(name: Vec<u8>, behind: &[u8]) -> Vec<Token> {
+    let needs_blank = behind.first().is_some_and(|next| b"<(\"".contains(next));
+    let blank = needs_blank.then(|| Token::Blank(b" ".to_vec()));
+    [Token::Text(name)].into_iter().chain(blank).collect()
 }
 
 /// How far a quoted string reaches; without an end, to the end.
@@ -205,7 +208,9 @@ fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
 fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
     let is_utf8 = std::str::from_utf8(text).is_ok();
     let start = format!("=?{}?Q?", if is_utf8 { "utf-8" } else { UNKNOWN });
-    let used = memchr::memrchr(b'\n', out).map_or(column + out.len(), |lf| out.len() - lf - 1);
+    // What is longer than a line is known to be too long without its beginning.
+    let end = &out[out.len().saturating_sub(LINE)..];
+    let used = memchr::memrchr(b'\n', end).map_or(column + out.len(), |lf| end.len() - lf - 1);
     let room = LINE.saturating_sub(used);
     let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
     let mut word = start.clone().into_bytes();
@@ -250,10 +255,11 @@ fn parameters(value: &[u8]) -> Vec<u8> {
         segments.push(segment);
         rest = behind.strip_prefix(b";").unwrap_or(behind);
     }
-    let names: Vec<Vec<u8>> = segments.iter().map(|segment| name_of(segment).to_ascii_lowercase()).collect();
+    let lower = |segment: &&[u8]| name_of(segment).to_ascii_lowercase();
+    let names: HashSet<Vec<u8>> = segments.iter().map(lower).collect();
     let mut out: Vec<Vec<u8>> = Vec::new();
-    for (segment, name) in segments.iter().zip(&names) {
-        let exact = [name.as_slice(), b"*"].concat();
+    for segment in segments {
+        let exact = [lower(&segment).as_slice(), b"*"].concat();
         match (segment.is_ascii(), parameter(segment)) {
             (false, Some(_)) if names.contains(&exact) => {}
             (false, Some(new)) => out.push(new),
@@ -274,6 +280,10 @@ fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
     let before = segment.iter().take_while(|byte| is_blank(**byte)).count();
     let value = segment[equals + 1..].trim_ascii();
     let value = if value.starts_with(b"\"") { unquoted(value) } else { value.to_vec() };
+    // Not every reader would find the parts by such a one.
+    if name.eq_ignore_ascii_case(b"boundary") {
+        return None;
+    }
     if name.is_empty() || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') || value.len() > MAX_PARAMETER {
         return None;
     }

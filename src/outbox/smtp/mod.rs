@@ -81,7 +81,8 @@ impl SmtpRelay {
             return Ok(envelope.verdicts());
         }
         if goes_on {
-            self.send_message(&mut message, &survey).await?;
+            let sent = self.send_message(&mut message, &survey).await;
+            sent.map_err(|trouble| outgoing.explained(trouble))?;
             self.await_verdicts(&mut envelope, &accepted).await?;
             return Ok(outgoing.told(envelope.verdicts()));
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::data::Survey;
 use super::wire::Capabilities;
 use crate::message::{Fitted, LONGEST_LINE, Message};
-use crate::outbox::relay::Verdict;
+use crate::outbox::relay::{Trouble, Verdict};
 use crate::state::HowItLeft;
 
 /// A message that is about to be sent.
@@ -40,8 +40,7 @@ impl<'a> Outgoing<'a> {
     /// Adds to the verdicts what was done to the message. The first that is a yes says it for all.
     pub(super) fn told(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
         let Some(fitted) = &self.fitted else { return verdicts };
-        let left = fitted.left().map(|left| left.to_string());
-        let how = HowItLeft { changes: fitted.changes(), left: left.clone() };
+        let how = HowItLeft { changes: fitted.changes(), left: self.left() };
         let sent = verdicts.iter_mut().find_map(|verdict| match verdict {
             Verdict::Sent(words) => Some(words),
             _ => None,
@@ -49,13 +48,28 @@ impl<'a> Outgoing<'a> {
         if let Some(words) = sent {
             *words = how.before(words);
         }
-        let Some(left) = left else { return verdicts };
-        let helped = |verdict| match verdict {
-            Verdict::Never(error) => {
+        verdicts.into_iter().map(|verdict| self.helped(verdict)).collect()
+    }
+
+    /// The same for a server that refused the message before all of it was said.
+    pub(super) fn explained(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Mail(verdict) => Trouble::Mail(self.helped(verdict)),
+            trouble => trouble,
+        }
+    }
+
+    /// Says why the server may not have liked the message.
+    fn helped(&self, verdict: Verdict) -> Verdict {
+        match (verdict, self.left()) {
+            (Verdict::Never(error), Some(left)) => {
                 Verdict::Never(error.helped_by(format!("the message was sent as it is, for {left}")))
             }
-            verdict => verdict,
-        };
-        verdicts.into_iter().map(helped).collect()
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn left(&self) -> Option<String> {
+        self.fitted.as_ref()?.left().map(|left| left.to_string())
     }
 }
