@@ -220,6 +220,49 @@ mod tests {
         prop_oneof![6 => known, 1 => any, 1 => long]
     }
 
+    /// The body stays in its file, whose header block may not be that of the message.
+    #[test]
+    fn a_message_in_a_file_is_encoded_like_one_in_memory() {
+        let (head, body) = ("Subject: x\n\n", "Gr\u{fc}\u{df}e, ".repeat(100_000));
+        let (new_head, file) = ("X-New: 1\nSubject: x\n\n", format!("{head}{body}"));
+        let opener: crate::message::Opener = {
+            let file = file.clone();
+            std::sync::Arc::new(move |_| Ok(Box::new(io::Cursor::new(file.clone().into_bytes()))))
+        };
+        let (path, length) = (std::path::PathBuf::from("x"), file.len() as u64);
+        let spooled = Bytes::Spooled { head: head.into(), path: path.clone(), length };
+        let length = (new_head.len() + body.len()) as u64;
+        let rehead = Bytes::Rehead { head: new_head.into(), path, body_at: head.len() as u64, length };
+        for (bytes, head) in [(spooled, head), (rehead, new_head)] {
+            let message = Message::with_opener(bytes, opener.clone());
+            let (fitted, mut new) = (message.fitted(false).unwrap(), Vec::new());
+            fitted.reader(&message).unwrap().read_to_end(&mut new).unwrap();
+            assert!(new == fit(format!("{head}{body}").as_bytes(), false).0);
+            assert!(new.starts_with(head.trim_end().as_bytes()) && fits(&new, false));
+        }
+    }
+
+    /// How a body is cut into pieces on its way does not matter.
+    #[test]
+    fn pieces_of_any_length_are_encoded_the_same() {
+        let text = "=C3=BC = \u{fc}  \n=\n= \nA=4\n".repeat(60);
+        for coding in [
+            Coding::Quote,
+            Coding::Base64 { is_text: true },
+            Coding::Requote { eight_bit: false },
+            Coding::Rewrap { eight_bit: false },
+            Coding::Between { eight_bit: false },
+        ] {
+            let whole = coded(&text, coding);
+            for length in 1..9 {
+                let (mut coder, mut out) = (Coder::new(coding), Vec::new());
+                text.as_bytes().chunks(length).for_each(|piece| coder.feed(piece, &mut out));
+                coder.end(&mut out);
+                assert_eq!(String::from_utf8_lossy(&out), whole, "{coding:?} {length}");
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(600))]
         #[test]
