@@ -208,7 +208,8 @@ impl<'m> Plan<'m> {
         if known.is_within_seal || is_seal(part) || is_identity && part.is_text() && body.is_pgp {
             return Some(Left::Signed);
         }
-        if part.is_multipart() || kind.starts_with("message/") || is_in_foreign_encoding(part) {
+        let is_composite = part.is_multipart() || kind.starts_with("message/");
+        if is_identity && is_composite || is_in_foreign_encoding(part) {
             return Some(Left::Uncodable);
         }
         (self.has_unread_fields || !fields::is_whole(&known.header)).then_some(Left::Unclear)

@@ -1,10 +1,11 @@
 //! Field values with bytes beyond ASCII, for a server that takes none: encoded words (RFC 2047) where those may stand, and
 //! percent signs in parameters (RFC 2231 4). What is written in ASCII already stays.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::message::compose::has_addresses;
-use crate::message::words::hex_digit;
+use crate::message::words::{decode_words, hex_digit};
 
 /// The longest encoded word (RFC 2047 2).
 const WORD: usize = 75;
@@ -46,6 +47,18 @@ const STRUCTURED: [&str; 27] = [
     "List-Archive",
 ];
 
+/// Further fields with addresses or with a name before what stands in brackets.
+const WITH_NAMES: [&str; 8] = [
+    "List-Id",
+    "Errors-To",
+    "Apparently-To",
+    "X-Original-To",
+    "Mail-Followup-To",
+    "Mail-Reply-To",
+    "Return-Receipt-To",
+    "Disposition-Notification-To",
+];
+
 /// The raw value in ASCII, as far as that goes.
 pub(super) fn in_ascii(name: &str, raw: &[u8]) -> Vec<u8> {
     let is = |other: &&str| other.eq_ignore_ascii_case(name);
@@ -56,7 +69,7 @@ pub(super) fn in_ascii(name: &str, raw: &[u8]) -> Vec<u8> {
     let mut new = match () {
         () if STRUCTURED.iter().any(is) => value.to_vec(),
         () if ["Content-Type", "Content-Disposition"].iter().any(is) => parameters(value),
-        () if has_addresses(name) || is(&"List-Id") => assembled(&addresses(value), name.len() + 1),
+        () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1),
         () => assembled(&text(value), name.len() + 1),
     };
     new.extend_from_slice(end);
@@ -105,17 +118,25 @@ fn addresses(value: &[u8]) -> Vec<Token> {
         };
         let (piece, behind) = rest.split_at(length);
         rest = behind;
-        let is_address = piece.contains(&b'@') || behind.starts_with(b"@");
+        // Part of an address, or stuck to what is none: an encoded word stands for itself (RFC 2047 5).
+        let is_address = piece.contains(&b'@');
+        let is_stuck = behind.first().is_some_and(|next| !is_blank(*next) && !b",;:<>()".contains(next));
+        let is_free = match tokens.last() {
+            _ if is_stuck => false,
+            Some(Token::Raw(raw)) => raw.last().is_some_and(|byte| b",;:<>()".contains(byte)),
+            Some(Token::Text(_)) => false,
+            Some(Token::Blank(_)) | None => true,
+        };
         match first {
             first if is_blank(*first) => tokens.push(Token::Blank(piece.to_vec())),
             _ if piece.is_ascii() || *first == b'<' => tokens.push(Token::Raw(piece.to_vec())),
-            b'"' if !behind.starts_with(b"@") => tokens.extend(name(unquoted(piece), behind)),
+            b'"' if is_free => tokens.extend(name(unquoted(piece), behind)),
             b'(' if piece.ends_with(b")") => {
                 let inside = &piece[1..piece.len() - 1];
                 tokens.extend([Token::Raw(b"(".to_vec()), Token::Text(inside.to_vec()), Token::Raw(b")".to_vec())]);
             }
             b'"' | b'(' => tokens.push(Token::Raw(piece.to_vec())),
-            _ if is_address => tokens.push(Token::Raw(piece.to_vec())),
+            _ if is_address || !is_free => tokens.push(Token::Raw(piece.to_vec())),
             _ => tokens.extend(name(piece.to_vec(), behind)),
         }
     }
@@ -124,7 +145,7 @@ fn addresses(value: &[u8]) -> Vec<Token> {
 
 /// `name<address>`: an encoded word ends with a blank.
 fn name(name: Vec<u8>, behind: &[u8]) -> Vec<Token> {
-    let needs_blank = behind.first().is_some_and(|next| b"<(\"".contains(next));
+    let needs_blank = behind.first().is_some_and(|next| b"<(".contains(next));
     let blank = needs_blank.then(|| Token::Blank(b" ".to_vec()));
     [Token::Text(name)].into_iter().chain(blank).collect()
 }
@@ -206,7 +227,12 @@ fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
 
 /// A text as encoded words, each on a line of its own but the first, cut between characters.
 fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
-    let is_utf8 = std::str::from_utf8(text).is_ok();
+    // Words that are stuck to a text are read as words by many, us included.
+    let text = match std::str::from_utf8(text) {
+        Ok(text) if text.contains("=?") => Cow::Owned(decode_words(text).into_bytes()),
+        _ => Cow::Borrowed(text),
+    };
+    let is_utf8 = std::str::from_utf8(&text).is_ok();
     let start = format!("=?{}?Q?", if is_utf8 { "utf-8" } else { UNKNOWN });
     // What is longer than a line is known to be too long without its beginning.
     let end = &out[out.len().saturating_sub(LINE)..];
@@ -215,7 +241,7 @@ fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
     let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
     let mut word = start.clone().into_bytes();
     let begins_character = |byte: u8| !is_utf8 || byte & 0xC0 != 0x80;
-    let mut rest = text;
+    let mut rest = &*text;
     while !rest.is_empty() {
         let length = 1 + rest[1..].iter().take_while(|byte| !begins_character(**byte)).count();
         let (character, behind) = rest.split_at(length);
@@ -297,4 +323,70 @@ fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::parse_addresses;
+    use crate::message::words::decode;
+
+    fn shown(name: &str, raw: &str) -> String {
+        String::from_utf8(in_ascii(name, raw.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn texts_names_and_file_names_are_encoded_and_nothing_else() {
+        for (name, raw, expected) in [
+            ("Subject", " Gr\u{fc}\u{df}e\n", " =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\n"),
+            ("Subject", " a \u{fc} \u{df}\n b", " a =?utf-8?Q?=C3=BC_=C3=9F?=\n b"),
+            ("Subject", " =?utf-8?Q?a?= \u{fc} =?utf-8?Q?b?=", " =?utf-8?Q?a?= =?utf-8?Q?_=C3=BC_?= =?utf-8?Q?b?="),
+            ("From", " J\u{f6}rg M. <j@x>", " =?utf-8?Q?J=C3=B6rg?= M. <j@x>"),
+            ("From", " \"J\u{f6}rg, M\"<j@x> (K\u{f6}ln)", " =?utf-8?Q?J=C3=B6rg=2C_M?= <j@x> (=?utf-8?Q?K=C3=B6ln?=)"),
+            ("Content-Type", " text/plain; name=\u{fc}.txt", " text/plain; name*=utf-8''%C3%BC.txt"),
+            ("Content-Type", " a/b; name=\"\u{fc};\"; name*=utf-8''x", " a/b; name*=utf-8''x"),
+        ] {
+            assert_eq!(shown(name, raw), expected, "{raw:?}");
+        }
+        for (name, raw) in [
+            ("From", " j\u{f6}rg@x"),
+            ("To", " \"\u{f6}\"@x, Ann <\u{f6}@x>"),
+            ("Received", " from \u{f6} by x"),
+            ("Content-Type", " multipart/mixed; boundary=\"\u{f6}\""),
+            ("Content-Disposition", " attachment; filename*0=\"\u{f6}\"; filename*1=b"),
+        ] {
+            assert_eq!(shown(name, raw), raw);
+        }
+        assert_eq!(in_ascii("Subject", b" Gr\xfc\xdfe"), b" =?unknown-8bit?Q?Gr=FC=DFe?=");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_reads_as_before(value in "( |a|\u{fc}|\u{4f60}| =\\?utf-8\\?Q\\?x\\?= |\"|<|,|\\(|\n b){0,30}") {
+            let raw = format!(" {value}\n");
+            let new = in_ascii("Subject", raw.as_bytes());
+            let squeezed = |raw: &[u8]| decode(raw).split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert!(new.is_ascii());
+            prop_assert_eq!(squeezed(&new), squeezed(raw.as_bytes()));
+        }
+
+        #[test]
+        fn addresses_stay(value in "( |a@b|\u{fc}|<a@b>|<c@d>|\"\u{fc}\"|\"x\"|,|\\(\u{fc}\\)|:|;|x){0,20}") {
+            let addresses = |text: &str| {
+                let all = parse_addresses(text).into_iter();
+                all.map(|address| address.address).filter(|address| address.is_ascii()).collect::<Vec<_>>()
+            };
+            // Of what cannot be read more may be readable then.
+            let new = shown("To", &value);
+            let mut among = addresses(&new).into_iter();
+            prop_assert!(addresses(&value).iter().all(|one| among.any(|other| other == *one)), "{new}");
+        }
+
+        #[test]
+        fn nothing_panics(value in proptest::collection::vec(any::<u8>(), 0..60), name in "(Subject|To|Content-Type|Received)") {
+            in_ascii(&name, &value);
+        }
+    }
 }
