@@ -90,8 +90,8 @@ impl<'m> Plan<'m> {
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
         let (mut at, mut before) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
-            let header_at = part.header_at.clamp(at, end);
-            let body = part.body.start.clamp(header_at, end)..part.body.end.clamp(header_at, end);
+            let header_at = part.header_at.max(at).min(end);
+            let body = part.body.start.max(header_at).min(end)..part.body.end.max(header_at).min(end);
             if at < header_at {
                 let is_open = !has_odd_boundary && self.is_open(before, Some(index));
                 self.stretches.push((Stretch::Between { before, is_open }, at..header_at, None));
