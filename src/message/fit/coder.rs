@@ -2,11 +2,10 @@
 
 use data_encoding::BASE64;
 
-use super::LONGEST_LINE;
 use crate::message::words::{hex_digit, is_hex};
 
 /// Lines of encoded bodies are no longer (RFC 2045 6.7, 6.8).
-const ENCODED_LINE: usize = 76;
+pub(super) const ENCODED_LINE: usize = 76;
 /// So many bytes make a line of base64.
 const BASE64_INPUT: usize = ENCODED_LINE / 4 * 3;
 /// Blanks at the end of a line of quoted-printable mean nothing; so many are held back until the line goes on.
@@ -21,10 +20,9 @@ pub(super) enum Coding {
     Base64 { is_text: bool },
     /// They are quoted-printable already, which is wrapped anew.
     Requote { eight_bit: bool },
-    /// They are base64 already, which is wrapped anew.
-    Rewrap { eight_bit: bool },
-    /// They stand between the parts of a multipart, where nobody reads them (RFC 2046 5.1.1).
-    Between { eight_bit: bool },
+    /// They are base64 already, or stand between the parts of a multipart where nobody reads them (RFC 2046 5.1.1): lines
+    /// are cut after `width`, and a byte beyond ASCII becomes `other`, or stays.
+    Wrap { width: usize, other: Option<u8> },
 }
 
 /// One body on its way.
@@ -42,10 +40,7 @@ impl Coder {
             Coding::Quote => Self::Quote(Quote::default()),
             Coding::Base64 { is_text } => Self::Base64(Base64 { is_text, ..Base64::default() }),
             Coding::Requote { eight_bit } => Self::Requote(Requote { eight_bit, ..Requote::default() }),
-            Coding::Rewrap { eight_bit } => Self::Wrap(Wrap { column: 0, width: ENCODED_LINE, other: None, eight_bit }),
-            Coding::Between { eight_bit } => {
-                Self::Wrap(Wrap { column: 0, width: LONGEST_LINE, other: Some(b'?'), eight_bit })
-            }
+            Coding::Wrap { width, other } => Self::Wrap(Wrap { column: 0, width, other }),
         }
     }
 
@@ -79,13 +74,12 @@ struct Line {
 impl Line {
     /// Puts what must stay together, on a new line where it does not fit.
     fn put(&mut self, unit: &[u8], out: &mut Vec<u8>) {
-        let is_broken = self.column + unit.len() > ENCODED_LINE - 1;
-        if is_broken {
+        if self.column + unit.len() > ENCODED_LINE - 1 {
             out.extend_from_slice(b"=\n");
             self.column = 0;
         }
-        // A line that we begin must not look like the one that divides the parts.
-        if is_broken && unit == b"-" {
+        // No line of ours looks like the one that divides the parts.
+        if self.column == 0 && unit == b"-" {
             return self.put(&escape(b'-'), out);
         }
         out.extend_from_slice(unit);
@@ -239,15 +233,12 @@ impl Requote {
 pub(super) struct Wrap {
     column: usize,
     width: usize,
-    /// What a byte beyond ASCII becomes; `None`: nothing.
     other: Option<u8>,
-    eight_bit: bool,
 }
 
 impl Wrap {
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
-        let byte = if byte.is_ascii() || self.eight_bit { Some(byte) } else { self.other };
-        let Some(byte) = byte else { return };
+        let byte = if byte.is_ascii() { byte } else { self.other.unwrap_or(byte) };
         if byte == b'\n' {
             out.push(byte);
             self.column = 0;

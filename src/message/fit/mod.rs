@@ -220,6 +220,27 @@ mod tests {
         prop_oneof![6 => known, 1 => any, 1 => long]
     }
 
+    #[test]
+    fn fuzz_changed_messages_fit_or_have_their_reason() {
+        let known: [&[u8]; 6] = [
+            include_bytes!("../../../tests/leaving/parts.eml"),
+            include_bytes!("../../../tests/leaving/names.eml"),
+            include_bytes!("../../../tests/leaving/message-within.eml"),
+            include_bytes!("../../../tests/leaving/signed-with-footer.eml"),
+            include_bytes!("../../../tests/leaving/long-fields.eml"),
+            include_bytes!("../../../tests/leaving/a-line-like-a-boundary.eml"),
+        ];
+        crate::fuzz::try_changes("leaving", &known, |bytes| {
+            let (new, fitted) = fit(bytes, false);
+            assert!(fits(&new, false) || fitted.left().is_some());
+            let kinds =
+                |bytes: &[u8]| message(bytes).parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>();
+            assert_eq!(kinds(bytes), kinds(&new));
+            assert!(fit(&new, false).0 == new, "once is enough");
+            (fitted.changes(), fitted.left().map(|left| left.to_string()), kinds(&new).len())
+        });
+    }
+
     /// The body stays in its file, whose header block may not be that of the message.
     #[test]
     fn a_message_in_a_file_is_encoded_like_one_in_memory() {
@@ -250,8 +271,7 @@ mod tests {
             Coding::Quote,
             Coding::Base64 { is_text: true },
             Coding::Requote { eight_bit: false },
-            Coding::Rewrap { eight_bit: false },
-            Coding::Between { eight_bit: false },
+            Coding::Wrap { width: 76, other: Some(b'?') },
         ] {
             let whole = coded(&text, coding);
             for length in 1..9 {

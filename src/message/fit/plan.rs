@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::body::Body;
-use super::coder::Coding;
+use super::coder::{Coding, ENCODED_LINE};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::message::part::{Part, Transfer};
@@ -12,6 +12,9 @@ use crate::message::{Message, Violation, params};
 
 /// RFC 2046 5.1.1 allows 70; a line with a longer one than this could not stay whole.
 const LONGEST_BOUNDARY: usize = 900;
+
+/// What may stand for a byte beyond ASCII where it means nothing. None of them is a digit of base64.
+const SUBSTITUTES: &[u8] = b"?*!~^%";
 
 /// A stretch of the message. They follow each other without a gap.
 #[derive(Debug)]
@@ -147,13 +150,22 @@ impl<'m> Plan<'m> {
         if !self.exceeds(body) {
             return None;
         }
-        if is_open {
-            return Some(Coding::Between { eight_bit: self.eight_bit });
+        if is_open && let Some(coding) = self.wrapped(LONGEST_LINE) {
+            return Some(coding);
         }
         let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
         self.leave(if is_sealed { Left::Signed } else { Left::Unclear });
         self.known[before].keeps_8_bit |= body.has_8_bit;
         None
+    }
+
+    /// A byte that is put in place of another must not make a line like the one that divides the parts.
+    fn wrapped(&self, width: usize) -> Option<Coding> {
+        if self.eight_bit {
+            return Some(Coding::Wrap { width, other: None });
+        }
+        let is_unused = |byte: &&u8| !self.parts.iter().filter_map(Part::boundary).any(|b| b.contains(byte));
+        SUBSTITUTES.iter().find(is_unused).map(|byte| Coding::Wrap { width, other: Some(*byte) })
     }
 
     fn exceeds(&self, body: &Body) -> bool {
@@ -176,7 +188,7 @@ impl<'m> Plan<'m> {
         let coding = match self.kept_because(index, &body) {
             Some(why) => Err(why),
             None => match part.transfer() {
-                Transfer::Base64 => Ok(Coding::Rewrap { eight_bit: self.eight_bit }),
+                Transfer::Base64 => self.wrapped(ENCODED_LINE).ok_or(Left::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
                 Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
                 Transfer::Identity if body.is_shorter_in_base64() => Ok(Coding::Base64 { is_text: true }),
@@ -285,7 +297,7 @@ impl<'m> Plan<'m> {
         match coding {
             Coding::Quote => self.changes.quoted = true,
             Coding::Base64 { .. } => self.changes.base64 = true,
-            Coding::Requote { .. } | Coding::Rewrap { .. } | Coding::Between { .. } => self.changes.wrapped = true,
+            Coding::Requote { .. } | Coding::Wrap { .. } => self.changes.wrapped = true,
         }
     }
 }
