@@ -11,7 +11,7 @@ use super::setup::{self, Setup};
 use crate::clean;
 use crate::error::Result;
 use crate::pass::World;
-use crate::state::{JournalRow, OutboxRow};
+use crate::state::{HowItLeft, JournalRow, OutboxRow};
 
 /// So many tellings of one message are shown.
 const MOST_TOLD: u32 = 100;
@@ -54,6 +54,9 @@ fn as_text(row: &JournalRow, told: &[OutboxRow]) -> String {
     }
     for row in told.iter().rev() {
         text += &format!("\n    {}: {}", row.state_in_words(), clean::line(row.telling.to_string().as_bytes()));
+        if let Some(how) = HowItLeft::of(&row.said) {
+            text += &format!("; {}", clean::line(how.as_bytes()));
+        }
         for refused in row.refused() {
             text += &clean::line(format!("; refused: {}: {}", refused.to, refused.said).as_bytes());
         }
@@ -105,6 +108,7 @@ fn told_as_json(row: &OutboxRow) -> serde_json::Value {
         "what": clean::line(row.telling.to_string().as_bytes()),
         "state": row.state.word(),
         "attempts": row.attempts,
+        "left": HowItLeft::of(&row.said),
         "recipients": queue::ended_as_json(row),
     })
 }

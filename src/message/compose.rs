@@ -39,12 +39,17 @@ pub fn is_field_name(name: &str) -> bool {
     (1..=76).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
+/// Whether a field of that name is a list of addresses.
+pub(super) fn has_addresses(name: &str) -> bool {
+    ADDRESSES.iter().any(|field| field.eq_ignore_ascii_case(name))
+}
+
 /// The whole field with its line ends. Control characters are blanks; what is not ASCII becomes encoded words
 /// (RFC 2047), and so does what would read as one.
 pub fn field(name: &str, value: &str) -> String {
     let value = harmless(value);
     let mut line = Line { out: format!("{name}:"), column: name.len() + 1 };
-    let has_names = ADDRESSES.iter().any(|field| field.eq_ignore_ascii_case(name));
+    let has_names = has_addresses(name);
     let mut pieces = Pieces { rest: &value, has_names }.peekable();
     while let Some(piece) = pieces.next() {
         if !must_encode(&piece) {

@@ -70,6 +70,8 @@ struct Scanner {
     state: State,
     header: Vec<u8>,
     header_parent: usize,
+    /// Where it begins, once its first line has come.
+    header_at: Option<u64>,
     /// Where the current piece begins in the message.
     at: u64,
 }
@@ -83,6 +85,7 @@ impl Scanner {
             state: State::Between,
             header: Vec::new(),
             header_parent: 0,
+            header_at: Some(0),
             at: message.body_at(),
         };
         let root = Part::new(None, message.fields().to_vec());
@@ -179,10 +182,12 @@ impl Scanner {
         }
         self.state = State::Header;
         self.header.clear();
+        self.header_at = None;
         self.header_parent = parent;
     }
 
     fn header_piece(&mut self, piece: &[u8], is_start: bool) {
+        self.header_at.get_or_insert(self.at);
         if is_start && matches!(piece, b"\n" | b"\r\n") {
             return self.end_header(self.at + piece.len() as u64, true);
         }
@@ -211,6 +216,7 @@ impl Scanner {
     fn begin(&mut self, mut part: Part, body_at: u64, may_descend: bool) {
         let index = self.found.parts.len();
         part.body = body_at..body_at;
+        part.header_at = self.header_at.take().unwrap_or(body_at);
         let boundary = self.boundary_of(&part).filter(|_| may_descend);
         let is_message = may_descend && part.is_message() && self.may_hold_parts(&part);
         part.is_container = boundary.is_some() || is_message;

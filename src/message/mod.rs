@@ -11,6 +11,7 @@ mod dress;
 mod edit;
 mod entity;
 mod envelope;
+mod fit;
 mod headers;
 mod html;
 mod html_entities;
@@ -39,6 +40,7 @@ pub use dress::dress_hash;
 pub use edit::{Edit, is_protected};
 pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
+pub use fit::{Fitted, LONGEST_LINE, Left, base64_text, quoted_printable};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use key::{
     DELIVERED, DeliveryName, INCOMING, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED,

@@ -28,6 +28,8 @@ pub struct Part {
     file_name: Option<String>,
     transfer: Transfer,
     pub(super) is_container: bool,
+    /// Where its header block begins within the message.
+    pub(super) header_at: u64,
     pub(super) body: Range<u64>,
     pub(super) size: u64,
 }
@@ -46,6 +48,7 @@ impl Part {
             file_name: file_name(&disposition, &type_parameters),
             transfer: transfer(&raw("Content-Transfer-Encoding").unwrap_or_default().main),
             is_container: false,
+            header_at: 0,
             body: 0..0,
             size: 0,
             fields,

@@ -185,6 +185,11 @@ pub(super) fn hex_pair(digits: &[u8]) -> Option<u8> {
     }
 }
 
+/// Whether the byte is a hexadecimal digit.
+pub(super) fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
+}
+
 /// The hexadecimal digit of a number below 16, in upper case.
 pub(super) fn hex_digit(number: u8) -> char {
     char::from_digit(u32::from(number), 16).unwrap_or('0').to_ascii_uppercase()

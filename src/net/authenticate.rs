@@ -107,7 +107,8 @@ async fn exchange(
             Some(words) => words,
             None => {
                 asked = true;
-                Zeroizing::new(BASE64.encode(&exchange.answer(&decoded(question)?)?))
+                let question = if asks_in_any_words(mechanism) { Vec::new() } else { decoded(question)? };
+                Zeroizing::new(BASE64.encode(&exchange.answer(&question)?))
             }
         };
         said = speaker.say(&line).await?;
@@ -117,6 +118,12 @@ async fn exchange(
         Said::Refused(error) | Said::NotUnderstood(error) => Ok(Outcome::Refused { error, asked }),
         Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server asks for more than the login has")),
     }
+}
+
+/// LOGIN has no standard. Servers ask `Username:`, `User Name`, in a language of their own, in base64 or not (patches for
+/// qmail, old Exchange, routers), or only wait: what they want is known by its order.
+fn asks_in_any_words(mechanism: Mechanism) -> bool {
+    mechanism == Mechanism::Login
 }
 
 fn decoded(question: &str) -> Result<Vec<u8>> {
@@ -188,6 +195,33 @@ mod tests {
         assert_eq!((is_in, lines.len()), (false, 1));
         let (is_in, lines) = tried(vec![no(), Said::Accepted], &[Mechanism::Plain, Mechanism::Login], true).await;
         assert_eq!((is_in, lines.len()), (false, 1), "a wrong password is wrong");
+    }
+
+    /// No standard has the prompts of LOGIN. Servers ask in base64, in plain words, in other languages, or nothing at all.
+    #[tokio::test]
+    async fn login_takes_any_prompt() {
+        for (first, second) in [
+            ("VXNlcm5hbWU6", "UGFzc3dvcmQ6"),
+            ("VXNlciBOYW1lAA==", "UGFzc3dvcmQA"),
+            ("dXNlcm5hbWU6", "cGFzc3dvcmQ6"),
+            ("55So5oi35ZCNOg==", "5a+G56CBOg=="),
+            ("", ""),
+            ("=", "="),
+            ("VXNlcm5hbWU6=", "UGFzc3dvcmQ6="),
+            ("Username:", "Password:"),
+            ("please log in", "and now the password"),
+            ("UGFzc3dvcmQ6", "VXNlcm5hbWU6"),
+        ] {
+            let answers = vec![Said::Question(first.to_owned()), Said::Question(second.to_owned()), Said::Accepted];
+            let (is_in, lines) = tried(answers, &[Mechanism::Login], true).await;
+            assert_eq!(
+                (is_in, lines),
+                (true, ["AUTH LOGIN", "bWU=", "b3BlbiBzZX"].map(str::to_owned).to_vec()),
+                "{first}"
+            );
+        }
+        let again = (0..4).map(|_| Said::Question("VXNlcm5hbWU6".to_owned())).collect();
+        assert!(!tried(again, &[Mechanism::Login], true).await.0, "there are two answers");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub enum Trouble {
     Relay(Error),
     /// This sender on this relay: 5yz at MAIL. Somebody has to look.
     Sender(Error),
-    /// This mail, for all its recipients: 4yz at MAIL, it cannot be sent through this relay (too big, 8-bit), or our disk
+    /// This mail, for all its recipients: 4yz at MAIL, it cannot be sent through this relay (too big), or our disk
     /// does not give it.
     Mail(Verdict),
     /// The connection broke after the last dot was sent, or the program had to be ended: it may have been taken or not.

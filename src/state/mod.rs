@@ -16,6 +16,7 @@ mod before;
 mod clock;
 mod disk;
 mod facts;
+mod how_it_left;
 mod in_use;
 mod incoming;
 mod journal;
@@ -46,6 +47,7 @@ pub use disk::{
     Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
 };
 pub use facts::ROOT;
+pub use how_it_left::HowItLeft;
 pub use incoming::{has_come, incoming};
 pub use lock::Lock;
 pub use marker::Marker;

@@ -35,6 +35,7 @@ mod injection;
 mod kill;
 mod lanes;
 mod layers;
+mod leaving;
 mod logins;
 mod lua;
 mod maintenance;

@@ -31,6 +31,11 @@ impl Postfix {
     /// `None`, with a line that says why, where it is not installed or there is no root; a panic instead when it is not
     /// installed and `MAILSLUICE_REQUIRE_POSTFIX=1`.
     pub fn start() -> Option<Self> {
+        Self::start_with("")
+    }
+
+    /// The same with more lines in its `main.cf`.
+    pub fn start_with(more: &str) -> Option<Self> {
         if !Path::new("/usr/sbin/postfix").exists() {
             assert!(
                 std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
@@ -47,7 +52,7 @@ impl Postfix {
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let postfix = Postfix { port, folder };
-        postfix.write_files();
+        postfix.write_files(more);
         let started = postfix.run(&["start"]);
         assert!(started.status.success(), "{}\n{}", String::from_utf8_lossy(&started.stderr), postfix.log());
         let begun = Instant::now();
@@ -62,7 +67,7 @@ impl Postfix {
         self.folder.path().join(name)
     }
 
-    fn write_files(&self) {
+    fn write_files(&self, more: &str) {
         for name in ["conf", "queue", "data", "mail"] {
             fs::create_dir(self.path(name)).unwrap();
             fs::set_permissions(self.path(name), Permissions::from_mode(0o755)).unwrap();
@@ -81,7 +86,7 @@ impl Postfix {
              alias_maps =\nalias_database =\nmessage_size_limit = 1000000\nvirtual_mailbox_domains = x.example\n\
              virtual_mailbox_base = {place}/mail\nvirtual_mailbox_maps = inline:{{a@x.example=a/, b@x.example=b/{senders}}}\n\
              virtual_uid_maps = static:{OWNER}\nvirtual_gid_maps = static:{OWNER}\nvirtual_mailbox_limit = 0\n\
-             default_transport = error:nothing leaves this machine\n"
+             default_transport = error:nothing leaves this machine\n{more}\n"
         );
         fs::write(self.path("conf/main.cf"), main).unwrap();
         let mut master = format!("127.0.0.1:{} inet n - n - - smtpd\n", self.port);

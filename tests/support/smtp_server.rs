@@ -67,6 +67,8 @@ pub struct SmtpOptions {
     pub mails_per_connection: Option<usize>,
     /// So many recipients are taken for one mail; the next ones get this reply.
     pub recipients_per_mail: Option<(usize, &'static str)>,
+    /// A message with a line over 998 bytes is refused, as Exchange and qmail do.
+    pub refuses_long_lines: bool,
 }
 
 impl Default for SmtpOptions {
@@ -87,6 +89,7 @@ impl Default for SmtpOptions {
             delay: Duration::ZERO,
             mails_per_connection: None,
             recipients_per_mail: None,
+            refuses_long_lines: false,
         }
     }
 }

@@ -152,7 +152,11 @@ impl<'s> Session<'s> {
         let count = if self.shared.options.lmtp { taken.to.len() } else { 1 };
         for number in 1..=count {
             let name = if number > 1 { format!(".{number}") } else { ".".to_owned() };
-            let reply = self.choose(&name, "250 2.0.0 taken");
+            let is_long = |line: &[u8]| line.strip_suffix(b"\r").unwrap_or(line).len() > 998;
+            let is_refused =
+                self.shared.options.refuses_long_lines && taken.wire.split(|byte| *byte == b'\n').any(is_long);
+            let usual = if is_refused { "500 5.6.0 line too long" } else { "250 2.0.0 taken" };
+            let reply = self.choose(&name, usual);
             if number == 1 && (reply.starts_with('2') || reply == "taken") && !taken.to.is_empty() {
                 // Before the reply: the test looks as soon as that has come.
                 lock(&self.shared.mails).push(taken.clone());

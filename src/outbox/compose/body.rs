@@ -1,13 +1,9 @@
 //! A text as the body of a mail: UTF-8, in the encoding that changes least (RFC 2045 6).
 
-use crate::message::Entity;
+use crate::message::{Entity, LONGEST_LINE, base64_text, quoted_printable};
 
 /// The longest text that is sent, in bytes.
 const LONGEST: usize = 256 * 1024;
-/// Lines of 7bit text may be so long (RFC 5322 2.1.1).
-const LINE: usize = 998;
-/// Lines of quoted-printable and base64 (RFC 2045 6.7, 6.8).
-const ENCODED_LINE: usize = 76;
 
 /// The fields that describe the text, and the text. Line ends are LF.
 pub(super) fn text_part(text: &str) -> String {
@@ -38,49 +34,12 @@ fn with_plain_ends(text: &str) -> String {
 /// The shortest encoding, and the text in it; of two that are equally short the one that people can read.
 fn encoded(text: &str) -> (&'static str, String) {
     let text = text.trim_end_matches('\n');
-    if text.is_ascii() && text.lines().all(|line| line.len() <= LINE) {
+    if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {
         return ("7bit", format!("{text}\n"));
     }
-    let (quoted, base64) = (quoted_printable(text), base64(text));
+    let text = format!("{text}\n");
+    let (quoted, base64) = (quoted_printable(&text), base64_text(&text) + "\n");
     if base64.len() < quoted.len() { ("base64", base64) } else { ("quoted-printable", quoted) }
-}
-
-/// The line ends of a text are CRLF inside (RFC 2045 6.8).
-fn base64(text: &str) -> String {
-    let canonical = format!("{text}\n").replace('\n', "\r\n");
-    let letters = data_encoding::BASE64.encode(canonical.as_bytes());
-    let mut out = String::with_capacity(letters.len() + letters.len() / ENCODED_LINE + 1);
-    let mut rest = letters.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at(rest.len().min(ENCODED_LINE));
-        out.push_str(line);
-        out.push('\n');
-        rest = more;
-    }
-    out
-}
-
-fn quoted_printable(text: &str) -> String {
-    let mut out = String::new();
-    for line in text.split('\n') {
-        let mut column = 0;
-        let bytes = line.as_bytes();
-        for (i, byte) in bytes.iter().enumerate() {
-            let is_last = i + 1 == bytes.len();
-            // A blank at the end of a line would be lost on the way.
-            let is_bare = matches!(byte, b'!'..=b'<' | b'>'..=b'~') || (matches!(byte, b' ' | b'\t') && !is_last);
-            let piece = if is_bare { char::from(*byte).to_string() } else { format!("={byte:02X}") };
-            let room = if is_last { ENCODED_LINE } else { ENCODED_LINE - 1 };
-            if column + piece.len() > room {
-                out.push_str("=\n");
-                column = 0;
-            }
-            out.push_str(&piece);
-            column += piece.len();
-        }
-        out.push('\n');
-    }
-    out
 }
 
 #[cfg(test)]
@@ -105,7 +64,7 @@ mod tests {
         #[test]
         fn any_text_comes_back(text in "\\PC{0,300}(\n\\PC{0,300}){0,5}") {
             let part = text_part(&text);
-            prop_assert!(part.is_ascii() && part.lines().all(|line| line.len() <= LINE));
+            prop_assert!(part.is_ascii() && part.lines().all(|line| line.len() <= LONGEST_LINE));
             let (came, wanted) = (read_back(&text).replace("\r\n", "\n"), unicode_normalization::UnicodeNormalization::nfc(text.as_str()).filter(|c| *c != '\0').collect::<String>());
             prop_assert_eq!(came.trim_end(), wanted.trim_end());
         }

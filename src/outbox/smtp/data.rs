@@ -6,8 +6,6 @@
 
 use std::io::{self, Read};
 
-/// The longest line without its line end (RFC 5321 4.5.3.1.6).
-pub(super) const LONGEST_LINE: u64 = 998;
 /// So much is read from a message at a time.
 pub(super) const PIECE: usize = 32 * 1024;
 /// The end of a message.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::data::{LONGEST_LINE, Survey};
+use super::data::Survey;
 use super::session::Dialect;
 use super::wire::{Capabilities, Reply};
 use crate::error::{Error, Kind, Result};
@@ -71,7 +71,7 @@ impl Envelope {
         if can.size.is_some() {
             command += &format!(" SIZE={}", survey.size);
         }
-        if survey.has_8_bit {
+        if survey.has_8_bit && can.eight_bit {
             command += " BODY=8BITMIME";
         }
         if !from.is_ascii() || recipients.iter().any(|to| !to.command.is_ascii()) {
@@ -210,16 +210,11 @@ fn written<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailb
     Ok(mailbox)
 }
 
-/// Whether the message can go through this server without a change to its bytes (`reliability.md` I8).
+/// Whether the message can go through this server. Of what it would not take only what may not be encoded is left by now:
+/// that is sent, and the server says what it thinks of it.
 fn check_message(survey: &Survey, can: &Capabilities) -> Result<()> {
     let why = match can.size.flatten() {
         Some(limit) if survey.size > limit => format!("it has {} bytes, and the server takes {limit}", survey.size),
-        _ if survey.longest_line > LONGEST_LINE => {
-            format!("a line of it has {} bytes, and SMTP allows {LONGEST_LINE}", survey.longest_line)
-        }
-        _ if survey.has_8_bit && !can.eight_bit => {
-            "it has bytes beyond ASCII, and the server has no 8BITMIME (RFC 6152)".to_owned()
-        }
         _ if survey.has_hidden_dot => {
             "a line of it begins with NUL bytes and a dot, which some servers take for its end".to_owned()
         }

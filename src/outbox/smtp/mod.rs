@@ -3,11 +3,13 @@
 //! `session` opens the connection and logs in, `envelope` knows what MAIL, RCPT and DATA say and what their replies
 //! mean, `data` makes the wire form of a message, and `wire` takes replies apart.
 //!
-//! Bytes arrive as they were: nothing is re-encoded, no line is cut, no blank line is added. What a server cannot take
-//! unchanged is refused here, with its reason.
+//! Bytes arrive as they were: no line is cut, no blank line is added. What this server would not take, lines that are too
+//! long or bytes beyond ASCII, is encoded (`outgoing`); its content arrives as it was. What cannot be sent at all is refused
+//! here, with its reason.
 
 mod data;
 mod envelope;
+mod outgoing;
 mod session;
 mod wire;
 
@@ -15,6 +17,7 @@ use std::io::{self, Read};
 
 use self::data::{Encoder, PIECE, Survey};
 use self::envelope::{Envelope, sender_trouble, verdict};
+use self::outgoing::Outgoing;
 use self::session::{Dialect, Session};
 use super::relay::{Mail, Trouble, Verdict};
 use crate::config::{LmtpPlace, Relay, RelayKind};
@@ -57,8 +60,9 @@ impl SmtpRelay {
     /// [`Trouble::Unknown`], and when this is dropped before its end, the connection is of no more use.
     pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
         // Before anything is asked: opened twice, for size and kind have to be told first.
-        let survey = mail.message.reader().and_then(|mut all| Survey::of(&mut all)).map_err(unreadable)?;
-        let mut message = mail.message.reader().map_err(unreadable)?;
+        let outgoing = Outgoing::of(mail.message, &self.session.can).map_err(unreadable)?;
+        let survey = outgoing.survey;
+        let mut message = outgoing.reader().map_err(unreadable)?;
         let mut envelope = Envelope::write(mail, &survey, &self.session.can, self.session.dialect)?;
         if envelope.steps().is_empty() {
             return Ok(envelope.verdicts());
@@ -77,9 +81,10 @@ impl SmtpRelay {
             return Ok(envelope.verdicts());
         }
         if goes_on {
-            self.send_message(&mut message, &survey).await?;
+            let sent = self.send_message(&mut message, &survey).await;
+            sent.map_err(|trouble| outgoing.explained(trouble))?;
             self.await_verdicts(&mut envelope, &accepted).await?;
-            return Ok(envelope.verdicts());
+            return Ok(outgoing.told(envelope.verdicts()));
         }
         match envelope.data.take() {
             Some(reply) if reply.is_temporary() || reply.is_permanent() => {

@@ -1,0 +1,106 @@
+//! What has to be known of a body before it is encoded.
+
+use std::io::{self, BufRead};
+
+/// A line of a text that is signed or encrypted without MIME (RFC 9580 6.2, 7) begins so.
+const PGP: [&[u8]; 2] = [b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
+const LONGEST_PGP: usize = PGP[0].len();
+
+/// The measures of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Body {
+    /// The length of the longest line. A CR ends one too, for it does on the wire.
+    pub(super) longest_line: u64,
+    pub(super) has_8_bit: bool,
+    pub(super) is_utf8: bool,
+    /// Text within it is signed or encrypted.
+    pub(super) is_pgp: bool,
+    /// How many bytes it has, and how many of them quoted-printable writes as three.
+    size: u64,
+    escaped: u64,
+}
+
+impl Body {
+    /// Reads it to its end.
+    pub(super) fn read(mut reader: impl BufRead) -> io::Result<Self> {
+        let mut scan = Scan { body: Self { is_utf8: true, ..Self::default() }, ..Scan::default() };
+        loop {
+            let piece = reader.fill_buf()?;
+            if piece.is_empty() {
+                scan.end_line();
+                scan.body.is_utf8 &= scan.character.is_empty();
+                return Ok(scan.body);
+            }
+            scan.feed(piece);
+            let length = piece.len();
+            reader.consume(length);
+        }
+    }
+
+    /// Whether base64 is shorter than quoted-printable.
+    pub(super) fn is_shorter_in_base64(&self) -> bool {
+        self.size / 3 * 4 < self.size + self.escaped * 2
+    }
+}
+
+#[derive(Default)]
+struct Scan {
+    body: Body,
+    line: u64,
+    /// The beginning of the line.
+    first: Vec<u8>,
+    /// The beginning of a character that a piece ended in.
+    character: Vec<u8>,
+}
+
+impl Scan {
+    fn feed(&mut self, piece: &[u8]) {
+        self.body.size += piece.len() as u64;
+        if !piece.is_ascii() {
+            self.body.has_8_bit = true;
+        }
+        if self.body.is_utf8 && !(piece.is_ascii() && self.character.is_empty()) {
+            self.utf8(piece);
+        }
+        let is_escaped = |byte: &&u8| !matches!(byte, b'\n' | b'\t' | b' '..=b'<' | b'>'..=b'~');
+        self.body.escaped += piece.iter().filter(is_escaped).count() as u64;
+        let mut rest = piece;
+        while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+            self.part_of_line(&rest[..end]);
+            self.end_line();
+            rest = &rest[end + 1..];
+        }
+        self.part_of_line(rest);
+    }
+
+    fn part_of_line(&mut self, part: &[u8]) {
+        self.line += part.len() as u64;
+        let room = LONGEST_PGP.saturating_sub(self.first.len());
+        self.first.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    fn end_line(&mut self) {
+        self.body.longest_line = self.body.longest_line.max(self.line);
+        self.body.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
+        self.line = 0;
+        self.first.clear();
+    }
+
+    fn utf8(&mut self, piece: &[u8]) {
+        let mut rest = piece;
+        while !self.character.is_empty() && !rest.is_empty() {
+            self.character.push(rest[0]);
+            rest = &rest[1..];
+            match std::str::from_utf8(&self.character) {
+                Ok(_) => self.character.clear(),
+                Err(error) if error.error_len().is_none() => {}
+                Err(_) => return self.body.is_utf8 = false,
+            }
+        }
+        match std::str::from_utf8(rest) {
+            Ok(_) => {}
+            Err(error) if error.error_len().is_none() => self.character = rest[error.valid_up_to()..].to_vec(),
+            Err(_) => self.body.is_utf8 = false,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Header blocks: long fields folded (RFC 5322 2.2.3), bytes beyond ASCII encoded, and what describes an encoded body.
+
+use super::LONGEST_LINE;
+use super::words;
+use crate::message::compose::has_addresses;
+use crate::message::headers::{self, Span};
+
+/// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).
+const LINE: usize = 78;
+const ENCODING: &str = "Content-Transfer-Encoding";
+
+/// What a header block has to say of its body.
+#[derive(Debug, Default)]
+pub(super) struct Body {
+    /// Its encoding, where that is another one now.
+    pub(super) encoding: Option<&'static str>,
+    /// The first encoded one of a message that was none of MIME: its type, if that is missing.
+    pub(super) mime: Option<Option<&'static str>>,
+}
+
+/// A header block, and what was done to it.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_folded: bool,
+    pub(super) has_words: bool,
+}
+
+/// Whether a line is too long, or a byte is one that must not be there.
+pub(super) fn exceeds(bytes: &[u8], eight_bit: bool) -> bool {
+    !eight_bit && !bytes.is_ascii() || is_long(bytes)
+}
+
+fn is_long(bytes: &[u8]) -> bool {
+    bytes.split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
+}
+
+/// Whether fields can be added to the block: it has an empty line at its end, and no line before that ends it for other
+/// readers, who take the first line that is no field for the beginning of the text.
+pub(super) fn is_whole(block: &[u8]) -> bool {
+    let (end, mut violations) = (end_of_fields(block), Vec::new());
+    headers::spans(&block[..end], usize::MAX, &mut violations);
+    end < block.len() && violations.is_empty()
+}
+
+fn end_of_fields(block: &[u8]) -> usize {
+    let end = [&b"\r\n"[..], b"\n"].into_iter().find_map(|end| block.strip_suffix(end));
+    end.filter(|fields| fields.is_empty() || fields.ends_with(b"\n")).map_or(block.len(), <[u8]>::len)
+}
+
+/// The block as it is sent. What can be neither folded nor encoded stays.
+pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body) -> Block {
+    let end = end_of_fields(block);
+    let mut new = Block { bytes: Vec::with_capacity(block.len() + 128), is_folded: false, has_words: false };
+    let mut encoding = body.encoding;
+    let mut done = 0;
+    for span in headers::spans(&block[..end], usize::MAX, &mut Vec::new()) {
+        let whole = span.whole();
+        new.bytes.extend_from_slice(&block[done..whole.start]);
+        done = whole.end;
+        if body.encoding.is_some() && is_named(block, &span, ENCODING) {
+            // Of several the first counts, and one is enough.
+            new.bytes.extend(encoding.take().map(encoding_field).unwrap_or_default());
+            continue;
+        }
+        new.field(block, &span, eight_bit);
+    }
+    new.bytes.extend_from_slice(&block[done..end]);
+    if let Some(kind) = body.mime {
+        new.bytes.extend_from_slice(b"MIME-Version: 1.0\n");
+        new.bytes.extend(kind.map(|kind| format!("Content-Type: {kind}\n").into_bytes()).unwrap_or_default());
+    }
+    new.bytes.extend(encoding.map(encoding_field).unwrap_or_default());
+    new.bytes.extend_from_slice(&block[end..]);
+    new
+}
+
+fn encoding_field(encoding: &str) -> Vec<u8> {
+    format!("{ENCODING}: {encoding}\n").into_bytes()
+}
+
+fn is_named(block: &[u8], span: &Span, name: &str) -> bool {
+    block[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Whether a block has a field of that name.
+pub(super) fn has(block: &[u8], name: &str) -> bool {
+    let fields = headers::spans(&block[..end_of_fields(block)], usize::MAX, &mut Vec::new());
+    fields.iter().any(|span| is_named(block, span, name))
+}
+
+impl Block {
+    fn field(&mut self, block: &[u8], span: &Span, eight_bit: bool) {
+        let whole = &block[span.whole()];
+        if !exceeds(whole, eight_bit) {
+            return self.bytes.extend_from_slice(whole);
+        }
+        let name = String::from_utf8_lossy(&block[span.name.clone()]).into_owned();
+        let mut field = whole.to_vec();
+        if !eight_bit && !whole.is_ascii() {
+            field.truncate(span.raw.start - span.name.start);
+            field.extend(words::in_ascii(&name, &block[span.raw.clone()]));
+            self.has_words |= field != whole;
+        }
+        if is_long(&field) {
+            let folded = folded(&field, has_addresses(&name));
+            self.is_folded |= folded.len() != field.len();
+            field = folded;
+        }
+        self.bytes.extend(field);
+    }
+}
+
+/// The field with its long lines folded. In a list of addresses there is always room behind a comma.
+fn folded(field: &[u8], has_addresses: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(field.len() + field.len() / LINE + 1);
+    for line in field.split_inclusive(|byte| *byte == b'\n') {
+        if line.len() > LONGEST_LINE {
+            fold_line(line, has_addresses, &mut out);
+        } else {
+            out.extend_from_slice(line);
+        }
+    }
+    out
+}
+
+fn fold_line(line: &[u8], has_addresses: bool, out: &mut Vec<u8>) {
+    let (line, end) = line.strip_suffix(b"\n").map_or((line, &b""[..]), |line| (line, &b"\n"[..]));
+    let mut column = 0;
+    // The first one stays on the line of the name, or is the fold before a line that goes on.
+    let mut is_first = true;
+    for piece in pieces(line, has_addresses) {
+        let is_foldable = !is_first && piece.iter().any(|byte| !byte.is_ascii_whitespace());
+        if column + piece.len() > LINE && column > 0 && is_foldable {
+            out.push(b'\n');
+            column = 0;
+            if !matches!(piece.first(), Some(b' ' | b'\t')) {
+                out.push(b' ');
+                column = 1;
+            }
+        }
+        is_first &= piece.ends_with(b":") || piece.iter().all(u8::is_ascii_whitespace);
+        out.extend_from_slice(piece);
+        column += piece.len();
+    }
+    out.extend_from_slice(end);
+}
+
+/// The line cut before white space, and in a list of addresses behind commas that divide them.
+fn pieces(line: &[u8], has_addresses: bool) -> Vec<&[u8]> {
+    let mut pieces = Vec::new();
+    let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
+    for (at, byte) in line.iter().enumerate() {
+        let before = if at > 0 { line[at - 1] } else { b' ' };
+        let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
+        let is_behind_comma = has_addresses && before == b',' && !is_quoted && !is_blank(*byte);
+        if at > start && (is_blank(*byte) && !is_blank(before) || is_behind_comma) {
+            pieces.push(&line[start..at]);
+            start = at;
+        }
+        is_quoted ^= *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+    }
+    pieces.push(&line[start..]);
+    pieces
+}

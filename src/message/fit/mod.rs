@@ -1,0 +1,305 @@
+//! A message as a relay takes it: its parts encoded where they must be, its long fields folded.
+//!
+//! SMTP allows lines of [`LONGEST_LINE`] bytes (RFC 5321 4.5.3.1.6), and bytes beyond ASCII where the server has 8BITMIME
+//! (RFC 6152). What exceeds that is encoded part by part (RFC 2045 6): the content stays what it is, and nothing else of the
+//! message changes. A message that fits already leaves as it is, byte for byte; nobody asks this module then.
+//!
+//! `plan` finds out what becomes of each part, `coder` encodes as the bytes pass, `fields` and `words` see to header blocks.
+//! Memory is needed for header blocks alone, and time in proportion to the message.
+//!
+//! What is signed or encrypted is not touched (RFC 1847 2.1), nor is what may not be encoded or was not understood: that is
+//! sent as it is, as sendmail and Exim do, and [`Fitted::left`] says why.
+
+mod body;
+mod coder;
+mod fields;
+mod plan;
+mod reader;
+mod words;
+
+use std::fmt;
+use std::io::{self, Read};
+
+use self::coder::{Coder, Coding};
+use super::Message;
+
+/// The longest line in bytes, without its line end.
+pub const LONGEST_LINE: usize = 998;
+
+/// How a message goes to a relay.
+#[derive(Debug)]
+pub struct Fitted {
+    steps: Vec<Step>,
+    changes: Changes,
+    left: Option<Left>,
+}
+
+/// What is done with the next bytes of the message.
+#[derive(Debug)]
+enum Step {
+    /// They stay as they are.
+    Keep(u64),
+    /// They are left out.
+    Drop(u64),
+    /// These are put in.
+    Put(Vec<u8>),
+    /// They are encoded.
+    Code(u64, Coding),
+}
+
+/// What was done to a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Changes {
+    quoted: bool,
+    base64: bool,
+    wrapped: bool,
+    folded: bool,
+    words: bool,
+}
+
+/// Why something of a message stays that a relay need not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// A part is signed or encrypted.
+    Signed,
+    /// A part is of a kind or in an encoding that may not be encoded (RFC 2045 6.4).
+    Uncodable,
+    /// The message is not made so that its parts can be told apart.
+    Unclear,
+    /// A field of a header block has no place to be folded, or has bytes that cannot be written otherwise.
+    Field,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Signed => "a part of it is signed or encrypted",
+            Self::Uncodable => "a part of it may not be encoded",
+            Self::Unclear => "its parts cannot be told apart",
+            Self::Field => "a field of its header cannot be written otherwise",
+        })
+    }
+}
+
+impl Message {
+    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII.
+    ///
+    /// # Errors
+    /// The file with the message cannot be read.
+    pub fn fitted(&self, eight_bit: bool) -> io::Result<Fitted> {
+        plan::plan(self, eight_bit)
+    }
+}
+
+/// A text in quoted-printable (RFC 2045 6.7).
+pub fn quoted_printable(text: &str) -> String {
+    coded(text, Coding::Quote)
+}
+
+/// A text in base64 (RFC 2045 6.8), without the line end behind it.
+pub fn base64_text(text: &str) -> String {
+    coded(text, Coding::Base64 { is_text: true })
+}
+
+fn coded(text: &str, coding: Coding) -> String {
+    let (mut coder, mut out) = (Coder::new(coding), Vec::with_capacity(2 * text.len()));
+    coder.feed(text.as_bytes(), &mut out);
+    coder.end(&mut out);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+impl Fitted {
+    /// The bytes to be sent, of the message that this was made for.
+    ///
+    /// # Errors
+    /// The file with the message cannot be opened.
+    pub fn reader<'a>(&'a self, message: &'a Message) -> io::Result<Box<dyn Read + Send + 'a>> {
+        Ok(Box::new(reader::Reader::new(&self.steps, message.reader()?)))
+    }
+
+    /// What was done to it, for people. `None`: nothing.
+    pub fn changes(&self) -> Option<String> {
+        let Changes { quoted, base64, wrapped, folded, words } = self.changes;
+        let all = [
+            (quoted, "quoted-printable"),
+            (base64, "base64"),
+            (wrapped, "lines wrapped"),
+            (folded, "fields folded"),
+            (words, "fields encoded"),
+        ];
+        let done: Vec<&str> = all.into_iter().filter(|(is_done, _)| *is_done).map(|(_, what)| what).collect();
+        (!done.is_empty()).then(|| done.join(", "))
+    }
+
+    /// Why something of it stays that the server need not take. `None`: all of it fits.
+    pub fn left(&self) -> Option<Left> {
+        self.left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::Bytes;
+
+    fn fit(bytes: &[u8], eight_bit: bool) -> (Vec<u8>, Fitted) {
+        let message = message(bytes);
+        let fitted = message.fitted(eight_bit).unwrap();
+        let mut new = Vec::new();
+        fitted.reader(&message).unwrap().read_to_end(&mut new).unwrap();
+        (new, fitted)
+    }
+
+    fn message(bytes: &[u8]) -> Message {
+        Message::new(Bytes::Memory(bytes.to_vec()))
+    }
+
+    fn fits(bytes: &[u8], eight_bit: bool) -> bool {
+        bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= LONGEST_LINE) && (eight_bit || bytes.is_ascii())
+    }
+
+    /// Kind and content of each part; line ends are line ends.
+    fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
+        let message = message(bytes);
+        let content = |index: usize| {
+            let part = &message.parts()[index];
+            let body = if part.is_container() { Vec::new() } else { message.part_bytes(index, 10_000_000) };
+            let is_text = part.content_type().starts_with("text/");
+            let body = body.into_iter().filter(|byte| !(is_text && *byte == b'\r')).collect();
+            (part.content_type().to_owned(), part.is_container(), body)
+        };
+        (0..message.parts().len()).map(content).collect()
+    }
+
+    /// Lines as messages have them, in any order.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "",
+            "",
+            "Content-Type: text/plain",
+            "Content-Type: text/html; charset=utf-8",
+            "Content-Type: image/png",
+            "Content-Type: multipart/mixed; boundary=b",
+            "Content-Type: multipart/alternative; boundary=bb",
+            "Content-Type: multipart/signed; boundary=s",
+            "Content-Type: message/rfc822",
+            "MIME-Version: 1.0",
+            "Content-Transfer-Encoding: 8bit",
+            "Content-Transfer-Encoding: base64",
+            "Content-Transfer-Encoding: quoted-printable",
+            "Content-Type: application/pkcs7-mime",
+            "--b",
+            "--b--",
+            "--bb",
+            "--bb--",
+            "--s",
+            "--s--",
+            "--b junk",
+            "Subject: Gr\u{fc}\u{df}e",
+            "From: \"J\u{f6}rg\" <j@x>",
+            "To: a@b,c@d",
+            " more",
+            "text",
+            "text =",
+            "=3D=",
+            "a = b  ",
+            "=C3",
+            "QUJD",
+            "-----BEGIN PGP MESSAGE-----",
+            "\u{e4}\u{f6}\u{fc}",
+            "\r",
+            "x\ry",
+            "no field",
+        ];
+        let any = proptest::collection::vec(any::<u8>(), 0..12);
+        let known = proptest::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec());
+        let long = (proptest::sample::select(vec!["x", "ab ", "=", "= ", "=4", "\u{e4}", "-", ","]), 300usize..1500)
+            .prop_map(|(word, times)| word.repeat(times).into_bytes());
+        prop_oneof![6 => known, 1 => any, 1 => long]
+    }
+
+    #[test]
+    fn fuzz_changed_messages_fit_or_have_their_reason() {
+        let known: [&[u8]; 6] = [
+            include_bytes!("../../../tests/leaving/parts.eml"),
+            include_bytes!("../../../tests/leaving/names.eml"),
+            include_bytes!("../../../tests/leaving/message-within.eml"),
+            include_bytes!("../../../tests/leaving/signed-with-footer.eml"),
+            include_bytes!("../../../tests/leaving/long-fields.eml"),
+            include_bytes!("../../../tests/leaving/a-line-like-a-boundary.eml"),
+        ];
+        crate::fuzz::try_changes("leaving", &known, |bytes| {
+            let (new, fitted) = fit(bytes, false);
+            assert!(fits(&new, false) || fitted.left().is_some());
+            let kinds =
+                |bytes: &[u8]| message(bytes).parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>();
+            assert_eq!(kinds(bytes), kinds(&new));
+            assert!(fit(&new, false).0 == new, "once is enough");
+            (fitted.changes(), fitted.left().map(|left| left.to_string()), kinds(&new).len())
+        });
+    }
+
+    /// The body stays in its file, whose header block may not be that of the message.
+    #[test]
+    fn a_message_in_a_file_is_encoded_like_one_in_memory() {
+        let (head, body) = ("Subject: x\n\n", "Gr\u{fc}\u{df}e, ".repeat(100_000));
+        let (new_head, file) = ("X-New: 1\nSubject: x\n\n", format!("{head}{body}"));
+        let opener: crate::message::Opener = {
+            let file = file.clone();
+            std::sync::Arc::new(move |_| Ok(Box::new(io::Cursor::new(file.clone().into_bytes()))))
+        };
+        let (path, length) = (std::path::PathBuf::from("x"), file.len() as u64);
+        let spooled = Bytes::Spooled { head: head.into(), path: path.clone(), length };
+        let length = (new_head.len() + body.len()) as u64;
+        let rehead = Bytes::Rehead { head: new_head.into(), path, body_at: head.len() as u64, length };
+        for (bytes, head) in [(spooled, head), (rehead, new_head)] {
+            let message = Message::with_opener(bytes, opener.clone());
+            let (fitted, mut new) = (message.fitted(false).unwrap(), Vec::new());
+            fitted.reader(&message).unwrap().read_to_end(&mut new).unwrap();
+            assert!(new == fit(format!("{head}{body}").as_bytes(), false).0);
+            assert!(new.starts_with(head.trim_end().as_bytes()) && fits(&new, false));
+        }
+    }
+
+    /// How a body is cut into pieces on its way does not matter.
+    #[test]
+    fn pieces_of_any_length_are_encoded_the_same() {
+        let text = "=C3=BC = \u{fc}  \n=\n= \nA=4\n".repeat(60);
+        for coding in [
+            Coding::Quote,
+            Coding::Base64 { is_text: true },
+            Coding::Requote { eight_bit: false },
+            Coding::Wrap { width: 76, other: Some(b'?') },
+        ] {
+            let whole = coded(&text, coding);
+            for length in 1..9 {
+                let (mut coder, mut out) = (Coder::new(coding), Vec::new());
+                text.as_bytes().chunks(length).for_each(|piece| coder.feed(piece, &mut out));
+                coder.end(&mut out);
+                assert_eq!(String::from_utf8_lossy(&out), whole, "{coding:?} {length}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn whatever_it_is_it_fits_or_has_its_reason_and_its_content(
+            lines in proptest::collection::vec(line(), 0..30),
+            eight_bit in any::<bool>(),
+        ) {
+            let bytes = lines.join(&b'\n');
+            let (new, fitted) = fit(&bytes, eight_bit);
+            prop_assert!(fits(&new, eight_bit) || fitted.left().is_some());
+            prop_assert_eq!(content(&bytes), content(&new), "{}", String::from_utf8_lossy(&new));
+            if fits(&bytes, eight_bit) {
+                prop_assert_eq!(&new, &bytes);
+            }
+            let (again, _) = fit(&new, eight_bit);
+            prop_assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&new));
+            prop_assert!(new.len() <= 5 * bytes.len() + 10_000);
+        }
+    }
+}

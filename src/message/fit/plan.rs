@@ -1,0 +1,329 @@
+//! What becomes of each part: decided in one pass over the message, before anything is sent.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+use super::body::Body;
+use super::coder::{Coding, ENCODED_LINE};
+use super::fields;
+use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
+use crate::message::part::{Part, Transfer};
+use crate::message::{Message, Violation, params};
+
+/// RFC 2046 5.1.1 allows 70; a line with a longer one than this could not stay whole.
+const LONGEST_BOUNDARY: usize = 900;
+
+/// What may stand for a byte beyond ASCII where it means nothing. None of them is a digit of base64.
+const SUBSTITUTES: &[u8] = b"?*!~^%";
+
+/// A stretch of the message. They follow each other without a gap.
+#[derive(Debug)]
+enum Stretch {
+    /// The header block of a part, with the empty line.
+    Header(usize),
+    /// The body of a part that has no parts of its own.
+    Leaf(usize),
+    /// The lines that divide parts, and what stands before and behind them, by the part before. `is_open`: it may be changed.
+    Between { before: usize, is_open: bool },
+}
+
+/// What is known of a part.
+#[derive(Debug, Default)]
+struct Known {
+    header: Vec<u8>,
+    coding: Option<Coding>,
+    kind: Option<&'static str>,
+    /// Something in it stays that has bytes beyond ASCII.
+    keeps_8_bit: bool,
+    /// Something in it is encoded.
+    is_changed: bool,
+    /// It is signed or encrypted: its header stays, and all in it.
+    is_within_seal: bool,
+}
+
+pub(super) fn plan(message: &Message, eight_bit: bool) -> io::Result<Fitted> {
+    let mut plan = Plan::of(message, eight_bit);
+    plan.read()?;
+    plan.label_containers();
+    Ok(plan.fitted())
+}
+
+struct Plan<'m> {
+    message: &'m Message,
+    parts: &'m [Part],
+    eight_bit: bool,
+    stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
+    known: Vec<Known>,
+    /// A field that says how a body is encoded may stand where nobody looks.
+    has_unread_fields: bool,
+    left: Option<Left>,
+    changes: Changes,
+}
+
+impl<'m> Plan<'m> {
+    fn of(message: &'m Message, eight_bit: bool) -> Self {
+        let parts = message.parts();
+        let mut known: Vec<Known> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let is_within_seal =
+                part.parent.is_some_and(|parent| known[parent].is_within_seal || is_seal(&parts[parent]));
+            known.push(Known { is_within_seal, ..Known::default() });
+        }
+        let mut plan = Self {
+            message,
+            parts,
+            eight_bit,
+            stretches: Vec::new(),
+            known,
+            has_unread_fields: false,
+            left: None,
+            changes: Changes::default(),
+        };
+        plan.find_stretches();
+        plan
+    }
+
+    fn find_stretches(&mut self) {
+        let end = self.message.opener.visible(&self.message.bytes);
+        let (of_head, of_parts) = (&self.message.index().violations, &self.message.structure().violations);
+        let is_wrong = |violation| of_head.contains(&violation) || of_parts.contains(&violation);
+        let is_cut = is_wrong(Violation::TooManyParts) || is_wrong(Violation::Unreadable);
+        self.has_unread_fields = is_wrong(Violation::TooManyFields) || is_wrong(Violation::PartHeaderTooLarge);
+        let is_odd = |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY;
+        let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
+        let (mut at, mut before) = (0, 0);
+        for (index, part) in self.parts.iter().enumerate() {
+            let header_at = part.header_at.max(at).min(end);
+            let body = part.body.start.max(header_at).min(end)..part.body.end.max(header_at).min(end);
+            if at < header_at {
+                let is_open = !has_odd_boundary && self.is_open(before, Some(index));
+                self.stretches.push((Stretch::Between { before, is_open }, at..header_at, None));
+            }
+            self.stretches.push((Stretch::Header(index), header_at..body.start, None));
+            at = body.start;
+            if !part.is_container() {
+                at = body.end.max(at);
+                self.stretches.push((Stretch::Leaf(index), body.start..at, None));
+            }
+            before = index;
+        }
+        if at < end {
+            let is_open = !has_odd_boundary && !is_cut && self.is_open(before, None);
+            self.stretches.push((Stretch::Between { before, is_open }, at..end, None));
+        }
+    }
+
+    /// What divides parts may be changed where both its neighbours may. A multipart without a part is text to some readers.
+    fn is_open(&self, before: usize, behind: Option<usize>) -> bool {
+        let is_child = behind.is_some_and(|behind| self.parts[behind].parent == Some(before));
+        let is_barren = self.parts[before].is_container() && !is_child;
+        let is_sealed = |index: usize| self.known[index].is_within_seal;
+        !is_barren && !is_sealed(before) && !is_seal(&self.parts[before]) && !behind.is_some_and(is_sealed)
+    }
+
+    /// Looks at every stretch, in order.
+    fn read(&mut self) -> io::Result<()> {
+        let mut walker = self.message.opener.walker(&self.message.bytes)?;
+        let mut stretches = std::mem::take(&mut self.stretches);
+        for (stretch, range, coding) in &mut stretches {
+            let mut bytes = walker.range(range)?;
+            match stretch {
+                Stretch::Header(part) => {
+                    bytes.read_to_end(&mut self.known[*part].header)?;
+                }
+                Stretch::Leaf(part) => {
+                    *coding = self.leaf(*part, Body::read(bytes)?);
+                    self.known[*part].coding = *coding;
+                    self.known[*part].is_changed = coding.is_some();
+                }
+                Stretch::Between { before, is_open } => {
+                    let body = Body::read(bytes)?;
+                    *coding = self.between_parts(*before, *is_open, &body);
+                }
+            }
+        }
+        self.stretches = stretches;
+        Ok(())
+    }
+
+    fn between_parts(&mut self, before: usize, is_open: bool, body: &Body) -> Option<Coding> {
+        if !self.exceeds(body) {
+            return None;
+        }
+        if is_open && let Some(coding) = self.wrapped(LONGEST_LINE) {
+            return Some(coding);
+        }
+        let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
+        self.leave(if is_sealed { Left::Signed } else { Left::Unclear });
+        self.known[before].keeps_8_bit |= body.has_8_bit;
+        None
+    }
+
+    /// A byte that is put in place of another must not make a line like the one that divides the parts.
+    fn wrapped(&self, width: usize) -> Option<Coding> {
+        if self.eight_bit {
+            return Some(Coding::Wrap { width, other: None });
+        }
+        let is_unused = |byte: &&u8| !self.parts.iter().filter_map(Part::boundary).any(|b| b.contains(byte));
+        SUBSTITUTES.iter().find(is_unused).map(|byte| Coding::Wrap { width, other: Some(*byte) })
+    }
+
+    fn exceeds(&self, body: &Body) -> bool {
+        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit
+    }
+
+    /// The first reason counts, and that it is signed before all.
+    fn leave(&mut self, why: Left) {
+        if self.left.is_none() || why == Left::Signed {
+            self.left = Some(why);
+        }
+    }
+
+    /// How a body is encoded, if it has to be and may be.
+    fn leaf(&mut self, index: usize, body: Body) -> Option<Coding> {
+        if !self.exceeds(&body) {
+            return None;
+        }
+        let part = &self.parts[index];
+        let coding = match self.kept_because(index, &body) {
+            Some(why) => Err(why),
+            None => match part.transfer() {
+                Transfer::Base64 => self.wrapped(ENCODED_LINE).ok_or(Left::Unclear),
+                Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
+                Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
+                Transfer::Identity if body.is_shorter_in_base64() => Ok(Coding::Base64 { is_text: true }),
+                Transfer::Identity => Ok(Coding::Quote),
+            },
+        };
+        match coding {
+            Ok(coding) => {
+                self.known[index].kind = Some(match (body.has_8_bit, body.is_utf8) {
+                    (false, _) => "text/plain; charset=us-ascii",
+                    (true, true) => "text/plain; charset=utf-8",
+                    (true, false) => "text/plain; charset=unknown-8bit",
+                });
+                Some(coding)
+            }
+            Err(why) => {
+                self.known[index].keeps_8_bit = body.has_8_bit;
+                self.leave(why);
+                None
+            }
+        }
+    }
+
+    /// Why a body must stay as it is.
+    fn kept_because(&self, index: usize, body: &Body) -> Option<Left> {
+        let (part, known) = (&self.parts[index], &self.known[index]);
+        let kind = part.content_type();
+        let is_identity = part.transfer() == Transfer::Identity;
+        if known.is_within_seal || is_seal(part) || is_identity && part.is_text() && body.is_pgp {
+            return Some(Left::Signed);
+        }
+        let is_composite = part.is_multipart() || kind.starts_with("message/");
+        if is_identity && is_composite || is_in_foreign_encoding(part) {
+            return Some(Left::Uncodable);
+        }
+        (self.has_unread_fields || !fields::is_whole(&known.header)).then_some(Left::Unclear)
+    }
+
+    /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.
+    fn label_containers(&mut self) {
+        for index in (0..self.parts.len()).rev() {
+            let header = self.header(index);
+            let known = &self.known[index];
+            let keeps_8_bit = known.keeps_8_bit || !header.bytes.is_ascii();
+            let is_changed = known.is_changed || header.bytes != known.header;
+            if let Some(parent) = self.parts[index].parent {
+                self.known[parent].keeps_8_bit |= keeps_8_bit;
+                self.known[parent].is_changed |= is_changed;
+            }
+        }
+    }
+
+    /// The header block of a part as it is sent.
+    fn header(&self, index: usize) -> fields::Block {
+        let (part, known) = (&self.parts[index], &self.known[index]);
+        if known.is_within_seal {
+            return fields::Block { bytes: known.header.clone(), is_folded: false, has_words: false };
+        }
+        let mut body = fields::Body::default();
+        match known.coding {
+            Some(Coding::Quote) => body.encoding = Some("quoted-printable"),
+            Some(Coding::Base64 { .. }) => body.encoding = Some("base64"),
+            _ if part.is_container() && !self.eight_bit && known.is_changed && !known.keeps_8_bit => {
+                let is_8_bit = encoding_of(part).is_some_and(|word| matches!(word.as_str(), "8bit" | "binary"));
+                body.encoding = is_8_bit.then_some("7bit");
+            }
+            _ => {}
+        }
+        let is_message = part.parent.is_none_or(|parent| self.parts[parent].is_message());
+        if known.coding.is_some() && is_message && !fields::has(&known.header, "MIME-Version") {
+            body.mime = Some(known.kind.filter(|_| !fields::has(&known.header, "Content-Type")));
+        }
+        fields::fitted(&known.header, self.eight_bit, &body)
+    }
+
+    fn fitted(mut self) -> Fitted {
+        let mut steps: Vec<Step> = Vec::new();
+        for (stretch, range, coding) in std::mem::take(&mut self.stretches) {
+            let length = range.end - range.start;
+            match (&stretch, coding) {
+                (Stretch::Header(part), _) => self.put_header(*part, length, &mut steps),
+                (_, Some(coding)) => {
+                    self.note(coding);
+                    steps.push(Step::Code(length, coding));
+                }
+                (_, None) => keep(length, &mut steps),
+            }
+        }
+        Fitted { steps, changes: self.changes, left: self.left }
+    }
+
+    fn put_header(&mut self, part: usize, length: u64, steps: &mut Vec<Step>) {
+        let header = self.header(part);
+        if fields::exceeds(&header.bytes, self.eight_bit) {
+            self.leave(if self.known[part].is_within_seal { Left::Signed } else { Left::Field });
+        }
+        self.changes.folded |= header.is_folded;
+        self.changes.words |= header.has_words;
+        if header.bytes == self.known[part].header {
+            return keep(length, steps);
+        }
+        steps.extend([Step::Put(header.bytes), Step::Drop(length)]);
+    }
+
+    fn note(&mut self, coding: Coding) {
+        match coding {
+            Coding::Quote => self.changes.quoted = true,
+            Coding::Base64 { .. } => self.changes.base64 = true,
+            Coding::Requote { .. } | Coding::Wrap { .. } => self.changes.wrapped = true,
+        }
+    }
+}
+
+fn keep(length: u64, steps: &mut Vec<Step>) {
+    match steps.last_mut() {
+        Some(Step::Keep(kept)) => *kept += length,
+        _ => steps.push(Step::Keep(length)),
+    }
+}
+
+/// What is within may not be touched (RFC 1847 2.1, RFC 8551 3.1, RFC 3156 3).
+fn is_seal(part: &Part) -> bool {
+    let sealed = ["multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"];
+    sealed.contains(&part.content_type())
+}
+
+/// Content-Transfer-Encoding in lower case.
+fn encoding_of(part: &Part) -> Option<String> {
+    let field = part.fields().iter().find(|field| field.is_named("Content-Transfer-Encoding"))?;
+    Some(params::parse(field.raw()).main)
+}
+
+/// Encodings of old that are none of MIME's (RFC 2045 6.3): what is in them must not be encoded once more. Other unknown words
+/// are mistakes of programs that encode nothing.
+fn is_in_foreign_encoding(part: &Part) -> bool {
+    let is_foreign = |word: String| word.starts_with("x-") || word.contains("uue") || word.contains("binhex");
+    part.transfer() == Transfer::Identity && encoding_of(part).is_some_and(is_foreign)
+}

@@ -1,0 +1,88 @@
+//! The bytes that are sent, made as they are read.
+
+use std::io::{self, Read};
+
+use super::Step;
+use super::coder::Coder;
+
+/// So much is read from the message at a time.
+const PIECE: u64 = 32 * 1024;
+
+/// Goes over the message once.
+pub(super) struct Reader<'a> {
+    steps: std::slice::Iter<'a, Step>,
+    message: Box<dyn Read + Send + 'a>,
+    at_work: Work,
+    out: Vec<u8>,
+    given: usize,
+}
+
+/// What is done with the next bytes of the message, and how many there are.
+enum Work {
+    None,
+    Keep(u64),
+    Code(u64, Coder),
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(steps: &'a [Step], message: Box<dyn Read + Send + 'a>) -> Self {
+        Self { steps: steps.iter(), message, at_work: Work::None, out: Vec::new(), given: 0 }
+    }
+
+    /// Makes more. False at the end.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.out.clear();
+        self.given = 0;
+        match &mut self.at_work {
+            Work::Keep(left) => {
+                *left -= piece(&mut self.message, *left, &mut self.out)?;
+                if *left == 0 {
+                    self.at_work = Work::None;
+                }
+            }
+            Work::Code(0, coder) => {
+                coder.end(&mut self.out);
+                self.at_work = Work::None;
+            }
+            Work::Code(left, coder) => {
+                let mut bytes = Vec::new();
+                *left -= piece(&mut self.message, *left, &mut bytes)?;
+                coder.feed(&bytes, &mut self.out);
+            }
+            Work::None => match self.steps.next() {
+                None => return Ok(false),
+                Some(Step::Keep(0)) => {}
+                Some(Step::Keep(length)) => self.at_work = Work::Keep(*length),
+                Some(Step::Code(length, coding)) => self.at_work = Work::Code(*length, Coder::new(*coding)),
+                Some(Step::Put(bytes)) => self.out.extend_from_slice(bytes),
+                Some(Step::Drop(length)) => {
+                    let dropped = io::copy(&mut (&mut self.message).take(*length), &mut io::sink())?;
+                    if dropped < *length {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                }
+            },
+        }
+        Ok(true)
+    }
+}
+
+/// Some of the next `left` bytes, at least one.
+fn piece(message: &mut dyn Read, left: u64, out: &mut Vec<u8>) -> io::Result<u64> {
+    let read = message.take(left.min(PIECE)).read_to_end(out)? as u64;
+    if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.out.len() {
+            if !self.fill()? {
+                return Ok(0);
+            }
+        }
+        let count = into.len().min(self.out.len() - self.given);
+        into[..count].copy_from_slice(&self.out[self.given..self.given + count]);
+        self.given += count;
+        Ok(count)
+    }
+}

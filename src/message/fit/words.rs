@@ -1,0 +1,392 @@
+//! Field values with bytes beyond ASCII, for a server that takes none: encoded words (RFC 2047) where those may stand, and
+//! percent signs in parameters (RFC 2231 4). What is written in ASCII already stays.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use crate::message::compose::has_addresses;
+use crate::message::words::{decode_words, hex_digit};
+
+/// The longest encoded word (RFC 2047 2).
+const WORD: usize = 75;
+/// Where a word that is not the first goes to the next line.
+const LINE: usize = 76;
+/// The longest parameter that is written, in bytes of its value.
+const MAX_PARAMETER: usize = 300;
+/// What the bytes are that are no UTF-8 (RFC 1428 3): nobody said it.
+pub(super) const UNKNOWN: &str = "unknown-8bit";
+
+/// Fields for programs, in which no encoded word may stand.
+const STRUCTURED: [&str; 27] = [
+    "Received",
+    "Return-Path",
+    "Delivered-To",
+    "Date",
+    "Resent-Date",
+    "Message-ID",
+    "Resent-Message-ID",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Transfer-Encoding",
+    "Content-ID",
+    "Content-Location",
+    "Content-Language",
+    "DKIM-Signature",
+    "DomainKey-Signature",
+    "ARC-Seal",
+    "ARC-Message-Signature",
+    "ARC-Authentication-Results",
+    "Authentication-Results",
+    "Received-SPF",
+    "Autocrypt",
+    "List-Unsubscribe",
+    "List-Post",
+    "List-Help",
+    "List-Subscribe",
+    "List-Archive",
+];
+
+/// Further fields with addresses or with a name before what stands in brackets.
+const WITH_NAMES: [&str; 8] = [
+    "List-Id",
+    "Errors-To",
+    "Apparently-To",
+    "X-Original-To",
+    "Mail-Followup-To",
+    "Mail-Reply-To",
+    "Return-Receipt-To",
+    "Disposition-Notification-To",
+];
+
+/// The raw value in ASCII, as far as that goes.
+pub(super) fn in_ascii(name: &str, raw: &[u8]) -> Vec<u8> {
+    let is = |other: &&str| other.eq_ignore_ascii_case(name);
+    let (value, end) = match raw.strip_suffix(b"\n") {
+        Some(value) => (value, &b"\n"[..]),
+        None => (raw, &b""[..]),
+    };
+    let mut new = match () {
+        () if STRUCTURED.iter().any(is) => value.to_vec(),
+        () if ["Content-Type", "Content-Disposition"].iter().any(is) => parameters(value),
+        () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1),
+        () => assembled(&text(value), name.len() + 1),
+    };
+    new.extend_from_slice(end);
+    new
+}
+
+/// A piece of a value.
+#[derive(Debug)]
+enum Token {
+    /// Stays as it is.
+    Raw(Vec<u8>),
+    /// White space.
+    Blank(Vec<u8>),
+    /// Becomes encoded words.
+    Text(Vec<u8>),
+}
+
+/// Whether blanks between this and an encoded word would vanish (RFC 2047 6.2).
+fn is_word(token: Option<&Token>) -> bool {
+    matches!(token, Some(Token::Raw(raw)) if raw.starts_with(b"=?") && raw.ends_with(b"?="))
+}
+
+/// The words of an unstructured value.
+fn text(value: &[u8]) -> Vec<Token> {
+    let pieces = value.chunk_by(|a, b| is_blank(*a) == is_blank(*b));
+    let token = |piece: &[u8]| match piece.first() {
+        Some(first) if is_blank(*first) => Token::Blank(piece.to_vec()),
+        _ if piece.is_ascii() => Token::Raw(piece.to_vec()),
+        _ => Token::Text(piece.to_vec()),
+    };
+    pieces.map(token).collect()
+}
+
+/// Names and comments in a list of addresses; the addresses themselves stay (RFC 2047 5).
+fn addresses(value: &[u8]) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = value;
+    while let Some(first) = rest.first() {
+        let length = match first {
+            b'"' => quoted_length(rest),
+            b'(' => comment_length(rest),
+            b'<' => memchr::memchr(b'>', rest).map_or(rest.len(), |at| at + 1),
+            b',' | b';' | b':' | b'>' | b')' => 1,
+            first if is_blank(*first) => rest.iter().take_while(|byte| is_blank(**byte)).count(),
+            _ => rest.iter().take_while(|byte| !is_blank(**byte) && !b"\"(<>),;:".contains(byte)).count(),
+        };
+        let (piece, behind) = rest.split_at(length);
+        rest = behind;
+        // Part of an address, or stuck to what is none: an encoded word stands for itself (RFC 2047 5).
+        let is_address = piece.contains(&b'@');
+        let is_stuck = behind.first().is_some_and(|next| !is_blank(*next) && !b",;:<>()".contains(next));
+        let is_free = match tokens.last() {
+            _ if is_stuck => false,
+            Some(Token::Raw(raw)) => raw.last().is_some_and(|byte| b",;:<>()".contains(byte)),
+            Some(Token::Text(_)) => false,
+            Some(Token::Blank(_)) | None => true,
+        };
+        match first {
+            first if is_blank(*first) => tokens.push(Token::Blank(piece.to_vec())),
+            _ if piece.is_ascii() || *first == b'<' => tokens.push(Token::Raw(piece.to_vec())),
+            b'"' if is_free => tokens.extend(name(unquoted(piece), behind)),
+            b'(' if piece.ends_with(b")") => {
+                let inside = &piece[1..piece.len() - 1];
+                tokens.extend([Token::Raw(b"(".to_vec()), Token::Text(inside.to_vec()), Token::Raw(b")".to_vec())]);
+            }
+            b'"' | b'(' => tokens.push(Token::Raw(piece.to_vec())),
+            _ if is_address || !is_free => tokens.push(Token::Raw(piece.to_vec())),
+            _ => tokens.extend(name(piece.to_vec(), behind)),
+        }
+    }
+    tokens
+}
+
+/// `name<address>`: an encoded word ends with a blank.
+fn name(name: Vec<u8>, behind: &[u8]) -> Vec<Token> {
+    let needs_blank = behind.first().is_some_and(|next| b"<(".contains(next));
+    let blank = needs_blank.then(|| Token::Blank(b" ".to_vec()));
+    [Token::Text(name)].into_iter().chain(blank).collect()
+}
+
+/// How far a quoted string reaches; without an end, to the end.
+fn quoted_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// How far a comment reaches, with those within; without an end, to the end.
+fn comment_length(text: &[u8]) -> usize {
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'\\' => at += 1,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+fn unquoted(quoted: &[u8]) -> Vec<u8> {
+    let inside = quoted.strip_prefix(b"\"").unwrap_or(quoted);
+    let mut inside = inside.strip_suffix(b"\"").unwrap_or(inside).iter();
+    let mut out = Vec::with_capacity(quoted.len());
+    while let Some(byte) = inside.next() {
+        let byte = if *byte == b'\\' { inside.next() } else { Some(byte) };
+        out.extend(byte);
+    }
+    out
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
+
+/// The value, its texts encoded. Neighbours share their words, for blanks between two words are dropped.
+fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        at += 1;
+        match token {
+            Token::Raw(raw) => out.extend_from_slice(raw),
+            Token::Blank(blank) => out.extend_from_slice(blank),
+            Token::Text(first) => {
+                let has_word_before = matches!(tokens.get(at.wrapping_sub(2)), Some(Token::Blank(_)))
+                    && is_word(tokens.get(at.wrapping_sub(3)));
+                let mut run = if has_word_before { b" ".to_vec() } else { Vec::new() };
+                run.extend_from_slice(first);
+                while let (Some(Token::Blank(_)), Some(Token::Text(next))) = (tokens.get(at), tokens.get(at + 1)) {
+                    run.push(b' ');
+                    run.extend_from_slice(next);
+                    at += 2;
+                }
+                if matches!(tokens.get(at), Some(Token::Blank(_))) && is_word(tokens.get(at + 1)) {
+                    run.push(b' ');
+                }
+                put_words(&run, column, &mut out);
+            }
+        }
+    }
+    out
+}
+
+/// A text as encoded words, each on a line of its own but the first, cut between characters.
+fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
+    // Words that are stuck to a text are read as words by many, us included.
+    let text = match std::str::from_utf8(text) {
+        Ok(text) if text.contains("=?") => Cow::Owned(decode_words(text).into_bytes()),
+        _ => Cow::Borrowed(text),
+    };
+    let is_utf8 = std::str::from_utf8(&text).is_ok();
+    let start = format!("=?{}?Q?", if is_utf8 { "utf-8" } else { UNKNOWN });
+    // What is longer than a line is known to be too long without its beginning.
+    let end = &out[out.len().saturating_sub(LINE)..];
+    let used = memchr::memrchr(b'\n', end).map_or(column + out.len(), |lf| end.len() - lf - 1);
+    let room = LINE.saturating_sub(used);
+    let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
+    let mut word = start.clone().into_bytes();
+    let begins_character = |byte: u8| !is_utf8 || byte & 0xC0 != 0x80;
+    let mut rest = &*text;
+    while !rest.is_empty() {
+        let length = 1 + rest[1..].iter().take_while(|byte| !begins_character(**byte)).count();
+        let (character, behind) = rest.split_at(length);
+        rest = behind;
+        let letters: Vec<u8> = character.iter().flat_map(|byte| letter(*byte)).collect();
+        if word.len() + letters.len() + 2 > most {
+            word.extend_from_slice(b"?=\n ");
+            out.append(&mut word);
+            word.extend_from_slice(start.as_bytes());
+            most = WORD;
+        }
+        word.extend(letters);
+    }
+    word.extend_from_slice(b"?=");
+    out.append(&mut word);
+}
+
+/// A byte in the Q encoding, only letters and digits bare: that is safe in every place (RFC 2047 5).
+fn letter(byte: u8) -> Vec<u8> {
+    match byte {
+        b' ' | b'\n' | b'\t' | b'\r' => vec![b'_'],
+        _ if byte.is_ascii_alphanumeric() => vec![byte],
+        _ => format!("={}{}", hex_digit(byte >> 4), hex_digit(byte & 15)).into_bytes(),
+    }
+}
+
+/// Parameters with bytes beyond ASCII, in percent signs. One that stands there in that form too is left out.
+fn parameters(value: &[u8]) -> Vec<u8> {
+    let mut segments = Vec::new();
+    let mut rest = value;
+    while !rest.is_empty() {
+        let mut at = 0;
+        while at < rest.len() && rest[at] != b';' {
+            at += if rest[at] == b'"' { quoted_length(&rest[at..]) } else { 1 };
+        }
+        let (segment, behind) = rest.split_at(at.min(rest.len()));
+        segments.push(segment);
+        rest = behind.strip_prefix(b";").unwrap_or(behind);
+    }
+    let lower = |segment: &&[u8]| name_of(segment).to_ascii_lowercase();
+    let names: HashSet<Vec<u8>> = segments.iter().map(lower).collect();
+    let mut out: Vec<Vec<u8>> = Vec::new();
+    for segment in segments {
+        let exact = [lower(&segment).as_slice(), b"*"].concat();
+        match (segment.is_ascii(), parameter(segment)) {
+            (false, Some(_)) if names.contains(&exact) => {}
+            (false, Some(new)) => out.push(new),
+            _ => out.push(segment.to_vec()),
+        }
+    }
+    out.join(&b';')
+}
+
+fn name_of(segment: &[u8]) -> &[u8] {
+    memchr::memchr(b'=', segment).map_or(&b""[..], |at| segment[..at].trim_ascii())
+}
+
+/// `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` where that cannot be written.
+fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
+    let name = name_of(segment);
+    let equals = memchr::memchr(b'=', segment)?;
+    let before = segment.iter().take_while(|byte| is_blank(**byte)).count();
+    let value = segment[equals + 1..].trim_ascii();
+    let value = if value.starts_with(b"\"") { unquoted(value) } else { value.to_vec() };
+    // Not every reader would find the parts by such a one.
+    if name.eq_ignore_ascii_case(b"boundary") {
+        return None;
+    }
+    if name.is_empty() || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') || value.len() > MAX_PARAMETER {
+        return None;
+    }
+    let charset = if std::str::from_utf8(&value).is_ok() { "utf-8" } else { UNKNOWN };
+    let mut new = [&segment[..before], name, b"*=", charset.as_bytes(), b"''"].concat();
+    for byte in value {
+        match byte {
+            b'.' | b'-' | b'_' => new.push(byte),
+            _ if byte.is_ascii_alphanumeric() => new.push(byte),
+            _ => new.extend(format!("%{}{}", hex_digit(byte >> 4), hex_digit(byte & 15)).into_bytes()),
+        }
+    }
+    Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::message::parse_addresses;
+    use crate::message::words::decode;
+
+    fn shown(name: &str, raw: &str) -> String {
+        String::from_utf8(in_ascii(name, raw.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn texts_names_and_file_names_are_encoded_and_nothing_else() {
+        for (name, raw, expected) in [
+            ("Subject", " Gr\u{fc}\u{df}e\n", " =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\n"),
+            ("Subject", " a \u{fc} \u{df}\n b", " a =?utf-8?Q?=C3=BC_=C3=9F?=\n b"),
+            ("Subject", " =?utf-8?Q?a?= \u{fc} =?utf-8?Q?b?=", " =?utf-8?Q?a?= =?utf-8?Q?_=C3=BC_?= =?utf-8?Q?b?="),
+            ("From", " J\u{f6}rg M. <j@x>", " =?utf-8?Q?J=C3=B6rg?= M. <j@x>"),
+            ("From", " \"J\u{f6}rg, M\"<j@x> (K\u{f6}ln)", " =?utf-8?Q?J=C3=B6rg=2C_M?= <j@x> (=?utf-8?Q?K=C3=B6ln?=)"),
+            ("Content-Type", " text/plain; name=\u{fc}.txt", " text/plain; name*=utf-8''%C3%BC.txt"),
+            ("Content-Type", " a/b; name=\"\u{fc};\"; name*=utf-8''x", " a/b; name*=utf-8''x"),
+        ] {
+            assert_eq!(shown(name, raw), expected, "{raw:?}");
+        }
+        for (name, raw) in [
+            ("From", " j\u{f6}rg@x"),
+            ("To", " \"\u{f6}\"@x, Ann <\u{f6}@x>"),
+            ("Received", " from \u{f6} by x"),
+            ("Content-Type", " multipart/mixed; boundary=\"\u{f6}\""),
+            ("Content-Disposition", " attachment; filename*0=\"\u{f6}\"; filename*1=b"),
+        ] {
+            assert_eq!(shown(name, raw), raw);
+        }
+        assert_eq!(in_ascii("Subject", b" Gr\xfc\xdfe"), b" =?unknown-8bit?Q?Gr=FC=DFe?=");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_reads_as_before(value in "( |a|\u{fc}|\u{4f60}| =\\?utf-8\\?Q\\?x\\?= |\"|<|,|\\(|\n b){0,30}") {
+            let raw = format!(" {value}\n");
+            let new = in_ascii("Subject", raw.as_bytes());
+            let squeezed = |raw: &[u8]| decode(raw).split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert!(new.is_ascii());
+            prop_assert_eq!(squeezed(&new), squeezed(raw.as_bytes()));
+        }
+
+        #[test]
+        fn addresses_stay(value in "( |a@b|\u{fc}|<a@b>|<c@d>|\"\u{fc}\"|\"x\"|,|\\(\u{fc}\\)|:|;|x){0,20}") {
+            let addresses = |text: &str| {
+                let all = parse_addresses(text).into_iter();
+                all.map(|address| address.address).filter(|address| address.is_ascii()).collect::<Vec<_>>()
+            };
+            // Of what cannot be read more may be readable then.
+            let new = shown("To", &value);
+            let mut among = addresses(&new).into_iter();
+            prop_assert!(addresses(&value).iter().all(|one| among.any(|other| other == *one)), "{new}");
+        }
+
+        #[test]
+        fn nothing_panics(value in proptest::collection::vec(any::<u8>(), 0..60), name in "(Subject|To|Content-Type|Received)") {
+            in_ascii(&name, &value);
+        }
+    }
+}

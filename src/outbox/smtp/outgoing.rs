@@ -1,0 +1,75 @@
+//! The message as it goes over the wire: as it is, or encoded where this server would not take it.
+
+use std::io::{self, Read};
+
+use super::data::Survey;
+use super::wire::Capabilities;
+use crate::message::{Fitted, LONGEST_LINE, Message};
+use crate::outbox::relay::{Trouble, Verdict};
+use crate::state::HowItLeft;
+
+/// A message that is about to be sent.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    message: &'a Message,
+    fitted: Option<Fitted>,
+    /// Of the bytes that are sent.
+    pub(super) survey: Survey,
+}
+
+impl<'a> Outgoing<'a> {
+    /// Reads the message once. Only one that this server would not take is read again and encoded.
+    pub(super) fn of(message: &'a Message, can: &Capabilities) -> io::Result<Self> {
+        let survey = Survey::of(&mut message.reader()?)?;
+        if survey.longest_line <= LONGEST_LINE as u64 && (can.eight_bit || !survey.has_8_bit) {
+            return Ok(Self { message, fitted: None, survey });
+        }
+        let fitted = message.fitted(can.eight_bit)?;
+        let survey = Survey::of(&mut fitted.reader(message)?)?;
+        Ok(Self { message, fitted: Some(fitted), survey })
+    }
+
+    /// The bytes that are sent.
+    pub(super) fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
+        match &self.fitted {
+            Some(fitted) => fitted.reader(self.message),
+            None => self.message.reader(),
+        }
+    }
+
+    /// Adds to the verdicts what was done to the message. The first that is a yes says it for all.
+    pub(super) fn told(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+        let Some(fitted) = &self.fitted else { return verdicts };
+        let how = HowItLeft { changes: fitted.changes(), left: self.left() };
+        let sent = verdicts.iter_mut().find_map(|verdict| match verdict {
+            Verdict::Sent(words) => Some(words),
+            _ => None,
+        });
+        if let Some(words) = sent {
+            *words = how.before(words);
+        }
+        verdicts.into_iter().map(|verdict| self.helped(verdict)).collect()
+    }
+
+    /// The same for a server that refused the message before all of it was said.
+    pub(super) fn explained(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::Mail(verdict) => Trouble::Mail(self.helped(verdict)),
+            trouble => trouble,
+        }
+    }
+
+    /// Says why the server may not have liked the message.
+    fn helped(&self, verdict: Verdict) -> Verdict {
+        match (verdict, self.left()) {
+            (Verdict::Never(error), Some(left)) => {
+                Verdict::Never(error.helped_by(format!("the message was sent as it is, for {left}")))
+            }
+            (verdict, _) => verdict,
+        }
+    }
+
+    fn left(&self) -> Option<String> {
+        self.fitted.as_ref()?.left().map(|left| left.to_string())
+    }
+}
