@@ -10,7 +10,8 @@ use super::headers;
 use super::part::{Part, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation};
+use super::{Message, Violation, unlabelled};
+use crate::charsets::Charset;
 
 /// Parts are not looked for deeper than this.
 pub const MAX_DEPTH: usize = 50;
@@ -70,6 +71,7 @@ struct Scanner {
     state: State,
     header: Vec<u8>,
     header_parent: usize,
+    assumed: Vec<Charset>,
     /// Where the current piece begins in the message.
     at: u64,
 }
@@ -83,6 +85,7 @@ impl Scanner {
             state: State::Between,
             header: Vec::new(),
             header_parent: 0,
+            assumed: message.assumed.clone(),
             at: message.body_at(),
         };
         let root = Part::new(None, message.fields().to_vec());
@@ -196,7 +199,8 @@ impl Scanner {
     /// The header of a part is complete and its body begins, or there is none.
     fn end_header(&mut self, body_at: u64, may_descend: bool) {
         let mut violations = Vec::new();
-        let fields = headers::split(&self.header, MAX_PART_FIELDS, &mut violations);
+        let unlabelled = unlabelled::in_part(&self.header, &self.assumed, &self.found.parts);
+        let fields = headers::split(&self.header, MAX_PART_FIELDS, unlabelled.as_ref(), &mut violations);
         let is_cut = violations.contains(&Violation::TooManyFields);
         for violation in violations {
             let of_part = if violation == Violation::TooManyFields { Violation::PartHeaderTooLarge } else { violation };

@@ -4,6 +4,7 @@
 //! parsers become quadratic (`reliability.md` E7).
 
 use super::words;
+use crate::charsets::Unlabelled;
 
 /// At most so many parameters of one field are looked at.
 pub const MAX_PARAMETERS: usize = 100;
@@ -54,7 +55,7 @@ struct Segment {
 }
 
 /// Takes a raw field value apart; whatever it holds.
-pub(super) fn parse(raw: &[u8]) -> Parsed {
+pub(super) fn parse(raw: &[u8], unlabelled: &Unlabelled) -> Parsed {
     let line = words::unfold(raw);
     let mut cursor = Cursor { rest: &line };
     let main = String::from_utf8_lossy(cursor.word()).to_ascii_lowercase();
@@ -66,11 +67,11 @@ pub(super) fn parse(raw: &[u8]) -> Parsed {
             Step::End => break,
         }
     }
-    Parsed { main, parameters: joined(segments) }
+    Parsed { main, parameters: joined(segments, unlabelled) }
 }
 
 /// Joins continuations in the order of their numbers (RFC 2231 3). A sender's order does not matter, nor gaps.
-fn joined(mut segments: Vec<Segment>) -> Vec<Parameter> {
+fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<Parameter> {
     // Stable: of two with one name and number the first stays first.
     segments.sort_by(|a, b| a.name.cmp(&b.name).then(a.number.cmp(&b.number)));
     let mut parameters: Vec<Parameter> = Vec::new();
@@ -91,8 +92,8 @@ fn joined(mut segments: Vec<Segment>) -> Vec<Parameter> {
             }
         }
         let text = match is_extended {
-            true => words::from_charset(&bytes, &label),
-            false => words::decode(&bytes),
+            true => words::from_charset(&bytes, &label, unlabelled),
+            false => words::decode(&bytes, unlabelled),
         };
         let name = group.first().map(|segment| segment.name.clone()).unwrap_or_default();
         parameters.push(Parameter { name, bytes, text, is_extended });
@@ -264,10 +265,11 @@ fn split_name(name: &[u8]) -> (String, Option<usize>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charsets::NOTHING_SAID;
     use proptest::prelude::*;
 
     fn get(raw: &str, name: &str) -> Option<String> {
-        parse(raw.as_bytes()).get(name).map(str::to_owned)
+        parse(raw.as_bytes(), &NOTHING_SAID).get(name).map(str::to_owned)
     }
 
     fn file(raw: &str) -> String {
@@ -276,7 +278,7 @@ mod tests {
 
     #[test]
     fn types_and_parameters() {
-        let parsed = parse(b" Text/HTML (a comment); Charset=\"utf-8\" ; format=flowed (yes)");
+        let parsed = parse(b" Text/HTML (a comment); Charset=\"utf-8\" ; format=flowed (yes)", &NOTHING_SAID);
         assert_eq!(parsed.main, "text/html");
         assert_eq!(parsed.get("charset"), Some("utf-8"));
         assert_eq!(parsed.get("FORMAT"), Some("flowed"));
@@ -323,14 +325,14 @@ mod tests {
         let value = get(&format!("text/plain{many}"), "name").unwrap();
         assert_eq!(value.len(), MAX_PARAMETERS);
         for junk in ["=", ";", "(", ")", "\"", "a=\"", "*=", "'", "a*9999999999999999999999="] {
-            parse(junk.repeat(100_000).as_bytes());
+            parse(junk.repeat(100_000).as_bytes(), &NOTHING_SAID);
         }
     }
 
     proptest! {
         #[test]
         fn nothing_panics(raw in "(text/plain|[;=*'\"()\\\\% ]|[a-c0-2]|é|name){0,40}") {
-            parse(raw.as_bytes());
+            parse(raw.as_bytes(), &NOTHING_SAID);
         }
     }
 }

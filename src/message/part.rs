@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::headers::Field;
-use super::params::{self, Parsed};
+use super::params::Parsed;
 
 /// How a body is wrapped for transport (RFC 2045 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Part {
 impl Part {
     /// A leaf without a body, by its header.
     pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>) -> Self {
-        let raw = |name: &str| fields.iter().find(|f| f.is_named(name)).map(|f| params::parse(f.raw()));
+        let raw = |name: &str| fields.iter().find(|f| f.is_named(name)).map(Field::parsed);
         let type_parameters = raw("Content-Type").unwrap_or_default();
         let disposition = raw("Content-Disposition").unwrap_or_default();
         let is_digest = parent.is_some_and(|(_, parent)| parent.content_type == "multipart/digest");

@@ -43,7 +43,7 @@ impl Message {
             if decoded.has_failed {
                 note(&mut all.violations, Violation::Unreadable);
             }
-            all.append(&as_text(part, &decoded.bytes));
+            all.append(&self.as_text(part, &decoded.bytes));
             if decoded.is_cut || length > input_left || all.text.len() >= MAX_TEXT {
                 note(&mut all.violations, Violation::TextTooLong);
                 break;
@@ -53,11 +53,17 @@ impl Message {
         all
     }
 
+    fn as_text(&self, part: &Part, bytes: &[u8]) -> String {
+        let label = part.parameter("charset").unwrap_or_default();
+        let text = words::from_charset(bytes, label, &self.unlabelled_in_text(part, bytes));
+        if part.is_html() { html::to_text(&text) } else { text }
+    }
+
     /// The text of one part that is no container, at most `max` bytes: decoded, in Unicode, HTML as text. Empty
     /// for a part that does not exist or cannot be read.
     pub fn part_text(&self, index: usize, max: usize) -> String {
         let Some(part) = self.parts().get(index) else { return String::new() };
-        let mut text = as_text(part, &self.part_bytes(index, max));
+        let mut text = self.as_text(part, &self.part_bytes(index, max));
         text.truncate(text.floor_char_boundary(max));
         text
     }
@@ -114,7 +120,7 @@ impl PartTexts<'_> {
         body.end = body.start + length;
         self.input_left -= length;
         let max = max.min(self.output_left);
-        let mut text = as_text(part, &decode(walker, part, body, max).bytes);
+        let mut text = self.message.as_text(part, &decode(walker, part, body, max).bytes);
         text.truncate(text.floor_char_boundary(max));
         self.output_left -= text.len();
         text
@@ -136,11 +142,6 @@ fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max:
         Ok(reader) => transfer::decode(reader, part.transfer(), max),
         Err(_) => Decoded { has_failed: true, ..Decoded::default() },
     }
-}
-
-fn as_text(part: &Part, bytes: &[u8]) -> String {
-    let text = words::from_charset(bytes, part.parameter("charset").unwrap_or("us-ascii"));
-    if part.is_html() { html::to_text(&text) } else { text }
 }
 
 #[cfg(test)]

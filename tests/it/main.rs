@@ -15,6 +15,7 @@ mod bad_configs;
 mod bombs;
 mod callers;
 mod carry;
+mod charsets;
 mod cli;
 mod corpus;
 mod courier;
