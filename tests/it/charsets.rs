@@ -4,6 +4,7 @@ use std::path::Path;
 
 use mailsluice::message::{Bytes, Message};
 
+use crate::engine::{decided, folders, settings, yaml, yaml_with};
 use crate::support::sandbox::Sandbox;
 
 const FOLDER: &str = "tests/charsets";
@@ -79,4 +80,42 @@ fn assumed_charsets_of_the_config_count() {
     let without = explained("assume_charset: koi8-r\n");
     assert!(!without.stdout.contains("fileinto offers"), "{without}");
     assert!(without.stdout.contains("╠╗╪ш"), "{without}");
+}
+
+/// `[ＶＩＰ]` is `[VIP]` in what people write, and never in what machines compare.
+#[test]
+fn characters_of_two_widths_are_one_in_text_alone() {
+    let mail = "From: ﾃﾞｰﾀ部 <ｂｏｓｓ@x.example>\nMessage-ID: <ａ1@x.example>\nX-Tag: ＶＩＰ\nSubject: ［ＶＩＰ］　ﾃﾞｰﾀ\nMIME-Version: \
+                1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=utf-8\n\n発票：Ｎｏ．７\n\
+                --b\nContent-Type: application/pdf; name=\"ＡＢＣ．ｐｄｆ\"\n\nx\n--b--\n";
+    for (holds, rule) in [
+        (true, "subject: {contains: vip}"),
+        (true, "subject: {is: '[vip] データ'}"),
+        (true, "subject: {in: ['[vip] ﾃﾞｰﾀ', x]}"),
+        (true, "subject: {matches: '[*] デ?タ'}"),
+        (true, "header: {Subject: {contains: ［vip］}}"),
+        (true, "from: {is: データ部, part: name}"),
+        (true, "body: {contains: ['no.7']}"),
+        (true, "attachment: {name: {matches: '*.pdf'}}"),
+        (true, "part: {text: {contains: '発票:no'}}"),
+        (false, "subject: {regex: VIP}"),
+        (false, "from: {contains: boss}"),
+        (false, "from: {is: boss, part: localpart}"),
+        (false, "header: {X-Tag: VIP}"),
+        (false, "header: {From: {contains: boss}}"),
+        (false, "header: {Message-ID: {contains: a1}}"),
+        (false, "thread: {contains: a1}"),
+        (false, "header: {Subject: {contains: VIP, raw: true}}"),
+        (false, "header: {Ｓｕｂｊｅｃｔ: x}"),
+    ] {
+        let rules = format!("rules:\n  - if: {{{rule}}}\n    do: {{fileinto: yes}}\n");
+        let engine = yaml_with(&rules, &settings());
+        assert_eq!(engine.is_ok_and(|engine| !folders(&decided(&engine, mail)).is_empty()), holds, "{rule}");
+    }
+}
+
+#[test]
+fn what_is_captured_is_as_it_was_written() {
+    let rules = "rules:\n  - if: {subject: {matches: '[*]*'}}\n    do: {fileinto: '${1}'}\n";
+    assert_eq!(folders(&decided(&yaml(rules), "Subject: ［ＶＩＰ］ x\n\n")), ["ＶＩＰ"]);
 }
