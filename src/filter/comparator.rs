@@ -244,7 +244,7 @@ fn glob_to_regex(glob: &str, form: fn(&str) -> String) -> String {
     let mut regex = String::from(r"(?s)\A");
     let mut literal = String::new();
     let mut chars = glob.chars();
-    let mut end = |literal: &mut String, regex: &mut String| {
+    let end = |literal: &mut String, regex: &mut String| {
         regex.push_str(&regex::escape(&form(literal)));
         literal.clear();
     };

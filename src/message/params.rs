@@ -25,6 +25,8 @@ struct Parameter {
     bytes: Vec<u8>,
     text: String,
     is_extended: bool,
+    /// All that stands unquoted up to the semicolon, where only the beginning of it was taken.
+    whole: Option<Vec<u8>>,
 }
 
 impl Parsed {
@@ -36,6 +38,13 @@ impl Parsed {
     /// The value's bytes, to be compared with bytes.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.find(name).map(|parameter| parameter.bytes.as_slice())
+    }
+
+    /// The values that one reader or another takes for that of the parameter: of each that has the name, the value and
+    /// all that stands unquoted.
+    pub(super) fn readings(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self.parameters.iter().filter(move |p| p.name.eq_ignore_ascii_case(name));
+        named.flat_map(|p| std::iter::once(p.bytes.as_slice()).chain(p.whole.as_deref()))
     }
 
     fn find(&self, name: &str) -> Option<&Parameter> {
@@ -52,6 +61,7 @@ struct Segment {
     number: Option<usize>,
     is_extended: bool,
     value: Vec<u8>,
+    whole: Option<Vec<u8>>,
 }
 
 /// Takes a raw field value apart; whatever it holds.
@@ -96,7 +106,8 @@ fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<Parameter>
             false => words::decode(&bytes, unlabelled),
         };
         let name = group.first().map(|segment| segment.name.clone()).unwrap_or_default();
-        parameters.push(Parameter { name, bytes, text, is_extended });
+        let whole = if let [only] = group { only.whole.clone() } else { None };
+        parameters.push(Parameter { name, bytes, text, is_extended, whole });
     }
     parameters
 }
@@ -167,17 +178,23 @@ impl<'a> Cursor<'a> {
         }
         self.rest = &self.rest[1..];
         let (name, number, is_extended) = split_name(name);
-        let value = self.value(name == "name" || name == "filename");
-        if name.is_empty() { Step::Nothing } else { Step::Segment(Segment { name, number, is_extended, value }) }
+        let (value, whole) = self.value(name == "name" || name == "filename");
+        if name.is_empty() { Step::Nothing } else { Step::Segment(Segment { name, number, is_extended, value, whole }) }
     }
 
-    fn value(&mut self, is_file_name: bool) -> Vec<u8> {
+    /// The value, and all that stands there if it is more.
+    fn value(&mut self, is_file_name: bool) -> (Vec<u8>, Option<Vec<u8>>) {
         self.skip_blanks();
         if self.rest.first() == Some(&b'"') {
-            return self.quoted();
+            return (self.quoted(), None);
         }
         let whole = self.take_until(|b| b == b';').trim_ascii();
-        if is_file_name { unquoted_file_name(whole) } else { first_word(whole) }
+        if is_file_name {
+            return (unquoted_file_name(whole), None);
+        }
+        let word = first_word(whole);
+        let rest = (word.len() < whole.len()).then(|| whole.to_vec());
+        (word, rest)
     }
 
     /// A quoted string, or the rest of the field where its end is missing. What stands between it and the next

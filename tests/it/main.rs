@@ -21,6 +21,7 @@ mod corpus;
 mod courier;
 mod crash;
 mod docs;
+mod doubts;
 mod engine;
 mod fetch;
 mod filters;

@@ -171,9 +171,12 @@ impl Parts {
     }
 
     fn seen(&self, message: &Message, passed: &[usize]) -> String {
-        let label = |part: &Part| match part.file_name() {
-            Some(name) => format!("{name} ({})", part.content_type()),
-            None => part.content_type().to_owned(),
+        let label = |part: &Part| {
+            let doubt = if part.is_doubtful() { ", only to some readers" } else { "" };
+            match part.file_name() {
+                Some(name) => format!("{name} ({}{doubt})", part.content_type()),
+                None => format!("{}{doubt}", part.content_type()),
+            }
         };
         let of = |wanted: &dyn Fn(usize, &Part) -> bool| {
             let parts = message.parts().iter().enumerate();
