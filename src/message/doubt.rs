@@ -46,9 +46,15 @@ fn dashes_in(header: &[u8]) -> Option<usize> {
     if header.starts_with(b"--") { Some(0) } else { memchr::memmem::find(header, b"\n--").map(|at| at + 1) }
 }
 
-/// Where the body begins for those who end a header block at a line that is no field.
-pub(super) fn body_at(message: &Message) -> u64 {
-    dashes_in(message.head()).map_or(message.body_at(), |at| at as u64)
+/// The header fields and where the body begins for those who end a header block at a line that is no field.
+pub(super) fn header_of(message: &Message) -> (Vec<Field>, u64) {
+    match dashes_in(message.head()) {
+        Some(at) => {
+            let before = message.fields().iter().filter(|field| field.starts_at() < at);
+            (before.cloned().collect(), at as u64)
+        }
+        None => (message.fields().to_vec(), message.body_at()),
+    }
 }
 
 /// Whether any of its types is that of a multipart.
@@ -86,6 +92,18 @@ pub(super) fn whole_as_text(index: usize, part: &Part) -> Part {
     whole
 }
 
+/// The same part for those who take the first of several fields, where that makes a difference.
+fn by_first_fields(part: &Part, parent: Option<&Part>) -> Option<Part> {
+    if !has_doubled_field(part.fields()) {
+        return None;
+    }
+    let mut first = Part::new(part.parent.zip(parent), part.fields().to_vec(), Reading::Ours);
+    first.header_at = part.header_at;
+    first.body = part.body.clone();
+    first.size = part.size;
+    Some(first).filter(|first| !first.is_multipart() && !first.shows(part))
+}
+
 /// Our reading, and behind it what others show beside it.
 pub(super) fn merged(mut ours: Structure, others: Structure) -> Structure {
     let shown = ours.parts.len();
@@ -93,26 +111,24 @@ pub(super) fn merged(mut ours: Structure, others: Structure) -> Structure {
     ours.parts.iter().enumerate().for_each(|(index, part)| _ = by_header.entry(part.header_at).or_insert(index));
     // Where each part of theirs stands among all.
     let mut places: Vec<usize> = Vec::with_capacity(others.parts.len());
-    for (index, part) in others.parts.into_iter().enumerate() {
-        let twin = by_header.get(&part.header_at).copied();
-        let is_frame = part.is_container && !part.is_message();
-        let is_known = match twin.and_then(|twin| ours.parts.get(twin)) {
-            Some(_) if is_frame => true,
-            Some(twin) => part.shows(twin),
-            None => false,
-        };
-        if let (true, Some(twin)) = (is_known, twin) {
-            places.push(twin);
-        } else if index == 0 && is_frame {
-            places.push(0);
-        } else if ours.parts.len() - shown == MAX_DOUBTFUL {
+    for part in others.parts {
+        if ours.parts.len() - shown >= MAX_DOUBTFUL {
             note(&mut ours.violations, Violation::TooManyParts);
             break;
-        } else {
-            places.push(ours.parts.len());
-            let parent = part.parent.and_then(|parent| places.get(parent).copied());
-            ours.parts.push(part.doubtful(parent));
         }
+        let twin = by_header.get(&part.header_at).copied();
+        let parent = part.parent.and_then(|parent| places.get(parent).copied());
+        let is_seen = |part: &Part| twin.and_then(|twin| ours.parts.get(twin)).is_some_and(|twin| part.shows(twin));
+        let first = by_first_fields(&part, parent.and_then(|at| ours.parts.get(at))).filter(|first| !is_seen(first));
+        let is_frame = part.is_container && !part.is_message();
+        match twin {
+            Some(twin) if is_frame || is_seen(&part) => places.push(twin),
+            _ => {
+                places.push(ours.parts.len());
+                ours.parts.push(part.doubtful(parent));
+            }
+        }
+        ours.parts.extend(first.map(|first| first.doubtful(parent)));
     }
     let is_bound = |violation: &Violation| {
         matches!(

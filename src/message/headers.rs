@@ -42,6 +42,11 @@ impl Field {
         std::str::from_utf8(&self.block[self.name.clone()]).unwrap_or_default()
     }
 
+    /// Where it begins in the header block.
+    pub(super) fn starts_at(&self) -> usize {
+        self.name.start
+    }
+
     /// Whether the field has that name; case does not count.
     pub fn is_named(&self, name: &str) -> bool {
         self.block[self.name.clone()].eq_ignore_ascii_case(name.as_bytes())

@@ -107,9 +107,9 @@ struct Scanner {
 impl Scanner {
     /// Knows the message itself, whose header has been read.
     fn of(message: &Message, reading: Reading) -> Self {
-        let at = match reading {
-            Reading::Ours => message.body_at(),
-            Reading::Others => doubt::body_at(message),
+        let (fields, at) = match reading {
+            Reading::Ours => (message.fields().to_vec(), message.body_at()),
+            Reading::Others => doubt::header_of(message),
         };
         let mut scanner = Self {
             reading,
@@ -123,7 +123,7 @@ impl Scanner {
             assumed: message.assumed.clone(),
             at,
         };
-        let root = Part::new(None, message.fields().to_vec(), reading);
+        let root = Part::new(None, fields, reading);
         scanner.note_doubts(&root, message.head());
         scanner.begin(root, scanner.at, true);
         scanner
@@ -406,6 +406,7 @@ pub(super) fn read_piece(reader: &mut impl BufRead, piece: &mut Vec<u8>) -> io::
 mod tests {
     use super::super::Bytes;
     use super::*;
+    use proptest::prelude::*;
 
     fn message(text: &str) -> Message {
         Message::new(Bytes::Memory(text.as_bytes().to_vec()))
@@ -551,5 +552,55 @@ mod tests {
         assert_eq!(parts[2].disposition(), "attachment");
         let files: Vec<_> = parts.iter().map(Part::is_attachment).collect();
         assert_eq!(files, [false, true, true, false]);
+    }
+
+    /// Lines of which messages are made, and broken.
+    fn line() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "",
+            "",
+            "--b",
+            "--b",
+            "--b--",
+            "--b--c",
+            "--b-- x",
+            "--c",
+            "--c--",
+            "--c(d)",
+            "--",
+            "-- ",
+            "Content-Type: multipart/mixed; boundary=b",
+            "Content-Type: multipart/mixed; boundary=\"b--c\"",
+            "Content-Type: multipart/digest; boundary=c(d)",
+            "Content-Type: multipart/report; boundary=b; boundary=c",
+            "Content-Type: multipart/mixed",
+            "Content-Type: message/rfc822",
+            "Content-Type: text/html; name=a",
+            "Content-Disposition: attachment; filename=b",
+            "Content-Transfer-Encoding: base64",
+            "QUJD",
+            " folded",
+            "text",
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_in_order_whatever_the_lines(lines in prop::collection::vec(line(), 0..60)) {
+            let text = lines.join("\n");
+            let message = message(&text);
+            let parts = message.parts();
+            let ours = parts.iter().filter(|part| !part.is_doubtful()).count();
+            prop_assert!(parts[..ours].iter().all(|part| !part.is_doubtful()));
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert!(part.parent.is_none_or(|parent| parent < index && (index >= ours || parent < ours)));
+                prop_assert!(part.body.start <= part.body.end && part.body.end <= text.len() as u64);
+                message.part_bytes(index, 100);
+                message.part_text(index, 100);
+            }
+            message.text();
+            let mut texts = message.part_texts();
+            (0..parts.len()).for_each(|index| _ = texts.text(index, 100));
+        }
     }
 }
