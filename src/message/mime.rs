@@ -603,4 +603,32 @@ mod tests {
             (0..parts.len()).for_each(|index| _ = texts.text(index, 100));
         }
     }
+
+    #[test]
+    fn fuzz_messages() {
+        let known: [&[u8]; 6] = [
+            b"Content-Type: multipart/mixed; boundary=\"a\"\n\n--a\n\none\n--a--more\n\n--a\nContent-Type: x/y; name=run.exe\n\nx\n--a--\n",
+            b"Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=a(b)\n\n--a(b)\n\none\n--a(b)\n\ntwo\n--a(b)--\n",
+            b"Content-Type: multipart/digest; boundary=a\n--a\n\nSubject: \xb1\xa8\n\nx\n--a--\n",
+            b"Content-Type: message/rfc822\n\nContent-Type: text/html; charset=cp437\nContent-Transfer-Encoding: base64\n\nPGI+\n",
+            b"Content-Type: multipart/mixed\n\n--a\n\n=?utf-8?Q?x?=\n--a\nContent-Type: text/plain; charset=iso-2022-kr\n\n\x1b$)C\x0e0_\x0f\n",
+            b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<meta charset=3Dgb2312>=B1=A8\n",
+        ];
+        crate::fuzz::try_changes("messages", &known, |raw| {
+            let message = Message::new(Bytes::Memory(raw.to_vec()));
+            let parts = message.parts();
+            let ours = parts.iter().filter(|part| !part.is_doubtful()).count();
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!(part.is_doubtful(), index >= ours, "those in doubt come last");
+                assert!(part.parent.is_none_or(|parent| parent < index));
+                assert!(part.body.start <= part.body.end && part.body.end <= raw.len() as u64);
+                message.part_bytes(index, 1000);
+            }
+            let text = message.text();
+            assert!(text.len() <= super::super::MAX_TEXT);
+            let mut violations = message.violations();
+            violations.sort_unstable();
+            (ours.min(9), (parts.len() - ours).min(9), violations, text.len().min(9))
+        });
+    }
 }

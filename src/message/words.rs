@@ -339,4 +339,26 @@ mod tests {
             value_of(&bytes);
         }
     }
+
+    #[test]
+    fn fuzz_encoded_words() {
+        let known: [&[u8]; 5] = [
+            b"=?iso-8859-1?Q?Fr\xf6sche?= =?utf-8?B?w6k=?= x",
+            b"\xb1\xa8\xbc\xdb =?cp932?B?kL+LgQ==?= =?iso-2022-kr?B?GyQpQw4wXw8=?=",
+            b"=?utf-8*en?Q?a_=C3?= =?utf-8?Q?=A9?=",
+            b"=?hz?Q?~{<:~}?= =?utf-32?B?AAAAYQ==?= =?utf-7?Q?+AOk-?=",
+            b"\x1b$BF|K\\\x1b(B =?x?q?\xff?=",
+        ];
+        let korean = Unlabelled { declared: charsets::Charset::named("iso-2022-kr"), ..Unlabelled::default() };
+        crate::fuzz::try_changes("encoded-words", &known, |raw| {
+            let text = decode(raw, &NOTHING_SAID);
+            // Three bytes for each that makes no sense, and a letter in pieces may be longer than whole.
+            assert!(text.len() <= 9 * raw.len() + 9, "{} of {}", text.len(), raw.len());
+            if raw.is_ascii() && !raw.contains(&0x1b) && memchr::memmem::find(raw, b"=?").is_none() {
+                assert_eq!(text.as_bytes(), &*unfold(raw));
+            }
+            let other = decode(raw, &korean);
+            (text.is_ascii(), text.contains("=?"), text.contains('\u{fffd}'), text == other, text.len().min(20))
+        });
+    }
 }

@@ -213,12 +213,12 @@ mod tests {
             b"\"a b\"@x.example <second@x.example>\r\n\tfolded@x.example",
         ];
         crate::fuzz::try_changes("address-lists", &known, |raw| {
-            let found = of_field(raw);
+            let found = of_field(raw, &crate::charsets::NOTHING_SAID);
             for address in found.iter().filter(|address| address.has_domain()) {
                 let again: Vec<Address> = parse(&address.written());
                 assert!(again.len() == 1 && again[0].address == address.address, "{address:?} {again:?}");
             }
-            let recipients = list_of_field(raw).recipients(&|name| name == "root");
+            let recipients = list_of_field(raw, &crate::charsets::NOTHING_SAID).recipients(&|name| name == "root");
             (found.len().min(9), recipients.map(|all| all.len().min(9)).map_err(|bad| bad.len().min(9)))
         });
     }
