@@ -37,7 +37,7 @@ struct Pattern {
     regex: Regex,
     captures: bool,
     /// For values in ordinary width, where the pattern has other widths.
-    ordinary: Option<Regex>,
+    ordinary: Option<Box<Regex>>,
     /// A regular expression of the user, which means what it says.
     is_exact: bool,
 }
@@ -175,7 +175,7 @@ impl Pattern {
     /// One of literal texts, as they are written and in ordinary width.
     fn literal(written: &str, ordinary: &str) -> Result<Self, regex::Error> {
         let regex = build(written)?;
-        let ordinary = if ordinary == written { None } else { Some(build(ordinary)?) };
+        let ordinary = if ordinary == written { None } else { Some(Box::new(build(ordinary)?)) };
         Ok(Self { captures: regex.captures_len() > 1, regex, ordinary, is_exact: false })
     }
 

@@ -9,6 +9,7 @@
 
 use std::io::{self, BufRead};
 
+use super::dividers::Dividers;
 use super::part::{Part, Reading, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
@@ -68,6 +69,12 @@ struct Open {
     base64: Option<Base64Count>,
 }
 
+impl Open {
+    fn boundaries_at(&self, level: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        self.boundaries.iter().map(move |boundary| (level, boundary.as_slice()))
+    }
+}
+
 /// What the lines belong to.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -93,6 +100,8 @@ struct Scanner {
     reading: Reading,
     found: Structure,
     open: Vec<Open>,
+    /// What divides those that are open; `None` until it is asked for after a change.
+    dividers: Option<Dividers>,
     state: State,
     header: Vec<u8>,
     header_parent: usize,
@@ -115,6 +124,7 @@ impl Scanner {
             reading,
             found: Structure::default(),
             open: Vec::new(),
+            dividers: None,
             state: State::Between,
             header: Vec::new(),
             header_parent: 0,
@@ -192,25 +202,29 @@ impl Scanner {
     }
 
     /// Which open multipart the line divides or closes. The whole line counts more than its beginning, for one boundary
-    /// may begin with another.
-    fn boundary_at(&self, line: &[u8]) -> Option<Boundary> {
+    /// may begin with another; of two that fit, the inner one.
+    fn boundary_at(&mut self, line: &[u8]) -> Option<Boundary> {
         let rest = line.strip_prefix(b"--")?.trim_ascii_end();
-        let mut loosely = None;
-        for (level, open) in self.open.iter().enumerate().rev() {
-            for boundary in &open.boundaries {
-                let Some(behind) = rest.strip_prefix(boundary.as_slice()) else { continue };
-                if behind.is_empty() || behind == b"--" {
-                    return Some(Boundary { level, is_closing: !behind.is_empty(), is_doubtful: false });
-                }
-                if loosely.is_none()
-                    && let Some(is_closing) = text_behind_boundary(behind)
-                    && (self.reading == Reading::Ours || !is_closing)
-                {
-                    loosely = Some(Boundary { level, is_closing, is_doubtful: is_closing });
-                }
+        if self.dividers.is_none() {
+            let of_level = |(level, open)| Open::boundaries_at(open, level);
+            self.dividers = Some(Dividers::of(self.open.iter().enumerate().flat_map(of_level)));
+        }
+        let (mut wholly, mut loosely): (Option<Boundary>, Option<Boundary>) = (None, None);
+        for (level, behind) in self.dividers.as_ref()?.beginning(rest) {
+            let is_whole = behind.is_empty() || behind == b"--";
+            let found = if is_whole { &mut wholly } else { &mut loosely };
+            if found.as_ref().is_some_and(|inner| inner.level > level) {
+                continue;
+            }
+            if is_whole {
+                *found = Some(Boundary { level, is_closing: !behind.is_empty(), is_doubtful: false });
+            } else if let Some(is_closing) = text_behind_boundary(behind)
+                && (self.reading == Reading::Ours || !is_closing)
+            {
+                *found = Some(Boundary { level, is_closing, is_doubtful: is_closing });
             }
         }
-        loosely
+        wholly.or(loosely)
     }
 
     /// Where nothing that was announced divides a multipart, some readers take the first line that looks like a boundary.
@@ -225,6 +239,7 @@ impl Scanner {
             return None;
         }
         open.boundaries.push(boundary.to_vec());
+        self.dividers = None;
         Some(Boundary { level, is_closing: false, is_doubtful: true })
     }
 
@@ -246,6 +261,7 @@ impl Scanner {
             self.begin_header(parent);
         } else if self.reading == Reading::Ours {
             open.boundaries.clear();
+            self.dividers = None;
         }
     }
 
@@ -312,6 +328,9 @@ impl Scanner {
         let base64 = (part.transfer() == Transfer::Base64 && !part.is_container).then(Base64Count::default);
         self.state = if is_between { State::Between } else { State::Body };
         self.found.parts.push(part);
+        if !boundaries.is_empty() {
+            self.dividers = None;
+        }
         self.open.push(Open { part: index, boundaries, is_multipart, has_lines: false, has_text: false, base64 });
         if is_message {
             self.begin_header(index);
@@ -348,6 +367,9 @@ impl Scanner {
     fn close(&mut self, keep: usize, end: u64) {
         for open in self.open.drain(keep.min(self.open.len())..) {
             let is_undivided = !open.has_lines && open.has_text && self.state != State::Over;
+            if !open.boundaries.is_empty() {
+                self.dividers = None;
+            }
             if !open.boundaries.is_empty() && self.state != State::Over {
                 note(&mut self.found.violations, Violation::UnterminatedMultipart);
                 if is_undivided {

@@ -7,6 +7,7 @@ mod address;
 mod bytes;
 mod compose;
 mod date;
+mod dividers;
 mod doubt;
 mod dress;
 mod edit;

@@ -55,7 +55,8 @@ pub(super) fn in_part(head: &[u8], assumed: &[Charset], before: &[Part]) -> Opti
 
 fn is_needed(head: &[u8], assumed: &[Charset]) -> bool {
     // What is escaped to 7 bits looks like ASCII.
-    !assumed.is_empty() || std::str::from_utf8(head).is_err() || memchr::memchr(0x1b, head).is_some()
+    let is_utf8 = head.is_ascii() || std::str::from_utf8(head).is_ok();
+    !assumed.is_empty() || !is_utf8 || memchr::memchr(0x1b, head).is_some()
 }
 
 fn declared_in(fields: &[Field]) -> Option<Charset> {
