@@ -53,7 +53,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     let world = World { allow_root, ..World::look(&setup.config)? };
     for (i, file) in arguments.files.iter().enumerate() {
         let (message, arrived) = read(file)?;
-        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&message))));
+        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&message))).assuming(engine.assumed()));
         let account = arguments.account.clone().unwrap_or_else(|| crate::pipeline::DELIVER.to_owned());
         let origin = Arc::new(Origin { account, folder: arguments.folder.clone(), generation: 0 });
         let arrived = at.as_ref().map_or(arrived, Zoned::timestamp);

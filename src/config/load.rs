@@ -19,6 +19,7 @@ use super::relays;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
 use super::{Config, FilterSource, Layout, MailRoot, ORIGINALS};
+use crate::charsets::Charset;
 
 /// The config file.
 pub(super) static SHAPE: Shape = Shape {
@@ -86,6 +87,11 @@ pub(super) static SHAPE: Shape = Shape {
             "delimiters",
             "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.",
             Takes::Text,
+        ),
+        (
+            "assume_charset",
+            "The charset of 8-bit text whose message names none, like `gb18030`, or a list in which the first that fits counts. Default: a guess.",
+            TEXTS,
         ),
     ],
 };
@@ -226,6 +232,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         trust: lower(trust),
         domain: map.read("domain", mailbox::read_domain),
         delimiters: delimiters.unwrap_or_else(|| Settings::default().delimiters),
+        assumed: map.read("assume_charset", charsets).unwrap_or_default(),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
         relays: Some(names(document, "relays")),
@@ -234,6 +241,20 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }
+}
+
+/// Charsets by their labels.
+fn charsets(node: &Node, problems: &mut Problems) -> Option<Vec<Charset>> {
+    let labels = reader::texts(node, "a charset, or a list of charsets", problems)?;
+    let mut named = |label: &String| {
+        let charset = Charset::named(label);
+        if charset.is_none() {
+            let message = format!("`{}` is no charset that mail is known to be in", crate::clean::short(label, 40));
+            problems.error(node.span, message).hint("for example gb18030, shift_jis, euc-kr, windows-1251 or koi8-r");
+        }
+        charset
+    };
+    labels.iter().map(&mut named).collect::<Vec<_>>().into_iter().collect()
 }
 
 /// The accounts that are not POP3. Taken from what is written: one with a mistake in it exists all the same.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Limits, List};
+use crate::charsets::Charset;
 
 /// It is read from what is written, also when other parts of the config are wrong: their mistakes are no reason to blame
 /// a rule.
@@ -17,6 +18,8 @@ pub struct Settings {
     pub domain: Option<String>,
     /// The characters between user and detail in an address.
     pub delimiters: String,
+    /// The charsets that 8-bit text without a label is in, the likeliest first.
+    pub assumed: Vec<Charset>,
     /// The lists of the config, for all rules.
     pub lists: Vec<List>,
     /// The names of the relays; `None` where there is no config to name them.
@@ -52,6 +55,7 @@ impl Default for Settings {
             trust: Vec::new(),
             domain: None,
             delimiters: "+".to_owned(),
+            assumed: Vec::new(),
             lists: Vec::new(),
             relays: None,
             lmtp_relays: Vec::new(),

@@ -11,6 +11,7 @@ use super::facts::{Answer, Ask, Facts, Unanswered};
 use super::names::{self, Names};
 use super::rule::{List, ListKind};
 use super::trace::{Line, Trace};
+use super::width;
 use crate::config::Settings;
 use crate::config::lists;
 use crate::config::text::Text;
@@ -64,6 +65,8 @@ pub(super) struct Asking<'a> {
     /// What conditions asked programs about which version.
     answers: Vec<(Vec<String>, Version, Answer)>,
     programs: usize,
+    /// The text of a version in ordinary width, where that is another: it may be long, and many rules ask.
+    ordinary_text: Option<(Version, Option<Arc<str>>)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
 }
@@ -92,6 +95,7 @@ impl<'a> Asking<'a> {
             saw: String::new(),
             answers: Vec::new(),
             programs: 0,
+            ordinary_text: None,
             waited: Duration::ZERO,
         }
     }
@@ -107,6 +111,22 @@ impl<'a> Asking<'a> {
     /// The message with the edits so far.
     pub(super) fn message(&self) -> &Arc<Message> {
         &self.versions[self.version()]
+    }
+
+    /// The text of the message with characters in ordinary width; none where they are so already.
+    pub(super) fn ordinary_text(&mut self) -> Option<Arc<str>> {
+        let version = self.version();
+        match &self.ordinary_text {
+            Some((of, text)) if *of == version => text.clone(),
+            _ => {
+                let text = match width::ordinary(self.message().text()) {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(text) => Some(Arc::from(text)),
+                };
+                self.ordinary_text = Some((version, text.clone()));
+                text
+            }
+        }
     }
 
     /// The message as it came.

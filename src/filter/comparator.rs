@@ -11,11 +11,15 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::asking::{Asking, Break};
 use super::rule::List;
+use super::width::{self, ordinary};
 
 /// Checks that all have to accept a value.
 #[derive(Debug, Default)]
 pub(super) struct Comparator {
     checks: Vec<Check>,
+    /// Values are texts of people, in which characters of every width are the same; else they are names and numbers of
+    /// machines, which differ when a byte differs.
+    is_of_text: bool,
 }
 
 #[derive(Debug)]
@@ -32,6 +36,10 @@ enum Check {
 struct Pattern {
     regex: Regex,
     captures: bool,
+    /// For values in ordinary width, where the pattern has other widths.
+    ordinary: Option<Box<Regex>>,
+    /// A regular expression of the user, which means what it says.
+    is_exact: bool,
 }
 
 /// Bounds of a number.
@@ -67,6 +75,12 @@ impl Comparator {
         self.checks.is_empty()
     }
 
+    /// Makes it one of text that people write.
+    pub(super) fn of_text(mut self) -> Self {
+        self.is_of_text = true;
+        self
+    }
+
     /// The whole value is one of these.
     pub(super) fn is(&mut self, values: &[String]) -> Result<(), regex::Error> {
         self.alternatives(values, |any| format!(r"\A(?:{any})\z"))
@@ -78,27 +92,35 @@ impl Comparator {
     }
 
     fn alternatives(&mut self, values: &[String], frame: impl Fn(&str) -> String) -> Result<(), regex::Error> {
-        let any: Vec<String> = values.iter().map(|value| regex::escape(&composed(value))).collect();
-        self.checks.push(Check::Any(vec![Pattern { regex: build(&frame(&any.join("|")))?, captures: false }]));
+        let any = |form: fn(&str) -> String| {
+            let any: Vec<String> = values.iter().map(|value| regex::escape(&form(&composed(value)))).collect();
+            frame(&any.join("|"))
+        };
+        let pattern = Pattern::literal(&any(str::to_owned), &any(|text| ordinary(text).into_owned()))?;
+        self.checks.push(Check::Any(vec![pattern]));
         Ok(())
     }
 
     /// The whole value fits one of these patterns with `*` and `?`.
     pub(super) fn matches(&mut self, globs: &[String]) -> Result<(), regex::Error> {
-        self.patterns(globs.iter().map(|glob| glob_to_regex(&composed(glob))))
+        let compile = |glob: &String| {
+            let glob = composed(glob);
+            Pattern::literal(
+                &glob_to_regex(&glob, str::to_owned),
+                &glob_to_regex(&glob, |text| ordinary(text).into_owned()),
+            )
+        };
+        self.checks.push(Check::Any(globs.iter().map(compile).collect::<Result<_, regex::Error>>()?));
+        Ok(())
     }
 
     /// One of these regular expressions is found in the value.
     pub(super) fn regex(&mut self, expressions: &[String]) -> Result<(), regex::Error> {
-        self.patterns(expressions.iter().map(|expression| composed(expression).into_owned()))
-    }
-
-    fn patterns(&mut self, expressions: impl Iterator<Item = String>) -> Result<(), regex::Error> {
-        let compile = |expression: String| {
-            let regex = build(&expression)?;
-            Ok(Pattern { captures: regex.captures_len() > 1, regex })
+        let compile = |expression: &String| {
+            let regex = build(&composed(expression))?;
+            Ok(Pattern { captures: regex.captures_len() > 1, regex, ordinary: None, is_exact: true })
         };
-        self.checks.push(Check::Any(expressions.map(compile).collect::<Result<_, regex::Error>>()?));
+        self.checks.push(Check::Any(expressions.iter().map(compile).collect::<Result<_, regex::Error>>()?));
         Ok(())
     }
 
@@ -126,8 +148,17 @@ impl Comparator {
 
     /// Whether the value passes; captures of the patterns that matched are noted.
     pub(super) fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let ordinary = if self.is_of_text { ordinary(value) } else { Cow::Borrowed(value) };
+        self.accepts_both(value, &ordinary, asking)
+    }
+
+    /// The same for a value whose ordinary form is known.
+    pub(super) fn accepts_both(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for check in &self.checks {
             let holds = match check {
+                Check::Any(patterns) if self.is_of_text => {
+                    patterns.iter().any(|pattern| pattern.accepts_text(value, ordinary, asking))
+                }
                 Check::Any(patterns) => patterns.iter().any(|pattern| pattern.accepts(value, asking)),
                 Check::List(list) => asking.in_list(list, value)?,
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
@@ -141,6 +172,35 @@ impl Comparator {
 }
 
 impl Pattern {
+    /// One of literal texts, as they are written and in ordinary width.
+    fn literal(written: &str, ordinary: &str) -> Result<Self, regex::Error> {
+        let regex = build(written)?;
+        let ordinary = if ordinary == written { None } else { Some(Box::new(build(ordinary)?)) };
+        Ok(Self { captures: regex.captures_len() > 1, regex, ordinary, is_exact: false })
+    }
+
+    /// The value in ordinary width is looked at; what is captured is taken from the value as it stands.
+    fn accepts_text(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> bool {
+        let regex = match &self.ordinary {
+            _ if self.is_exact => return self.accepts(value, asking),
+            None if std::ptr::eq(ordinary, value) => return self.accepts(value, asking),
+            None => &self.regex,
+            Some(regex) => regex,
+        };
+        if !self.captures {
+            return regex.is_match(ordinary);
+        }
+        let Some(found) = regex.captures(ordinary) else { return false };
+        // Wildcards stand one behind the other.
+        let bounds: Vec<usize> =
+            found.iter().skip(1).flatten().flat_map(|group| [group.start(), group.end()]).collect();
+        for (number, place) in (1..).zip(width::places(value, &bounds).chunks_exact(2)) {
+            let text: String = value[place[0]..place[1]].chars().take(MAX_CAPTURE).collect();
+            asking.names.capture(&number.to_string(), &text);
+        }
+        true
+    }
+
     fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> bool {
         if !self.captures {
             return self.regex.is_match(value);
@@ -178,18 +238,27 @@ pub(super) fn first_number(value: &str) -> Option<f64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// `*` is any text, `?` one character, `\` takes the next one literally (RFC 5228 2.7.1). Both capture.
-fn glob_to_regex(glob: &str) -> String {
+/// `*` is any text, `?` one character, `\` takes the next one literally (RFC 5228 2.7.1). Both capture. What stands between
+/// them takes the form that is given: it makes no wildcards.
+fn glob_to_regex(glob: &str, form: fn(&str) -> String) -> String {
     let mut regex = String::from(r"(?s)\A");
+    let mut literal = String::new();
     let mut chars = glob.chars();
+    let end = |literal: &mut String, regex: &mut String| {
+        regex.push_str(&regex::escape(&form(literal)));
+        literal.clear();
+    };
     while let Some(c) = chars.next() {
         match c {
-            '*' => regex.push_str("(.*?)"),
-            '?' => regex.push_str("(.)"),
-            '\\' => regex.push_str(&regex::escape(&chars.next().unwrap_or('\\').to_string())),
-            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+            '*' | '?' => {
+                end(&mut literal, &mut regex);
+                regex.push_str(if c == '*' { "(.*?)" } else { "(.)" });
+            }
+            '\\' => literal.push(chars.next().unwrap_or('\\')),
+            c => literal.push(c),
         }
     }
+    end(&mut literal, &mut regex);
     regex.push_str(r"\z");
     regex
 }
@@ -231,6 +300,38 @@ mod tests {
             assert_eq!((asking.names.get("1"), asking.names.get("2")), (Some("list-x"), Some("7")));
         });
         assert!(!accepts(&glob, "[list-x] 7 y"));
+    }
+
+    #[test]
+    fn widths_are_one_in_text_on_both_sides() {
+        for (written, value) in [
+            ("ＶＩＰ", "vip"),
+            ("VIP", "Ｖｉｐ"),
+            ("ﾃﾞｰﾀ", "データ"),
+            ("データ", "ﾃﾞｰﾀ"),
+            ("a　b", "ａ b"),
+            ("請求", "請求"),
+        ] {
+            assert!(accepts(&with(|c| c.is(&[written.into()])).of_text(), value), "{written} {value}");
+            assert!(
+                accepts(&with(|c| c.contains(&[written.into()])).of_text(), &format!("x{value}y")),
+                "{written} {value}"
+            );
+            assert!(accepts(&with(|c| c.matches(&[format!("*{written}")])).of_text(), value), "{written} {value}");
+        }
+        assert!(!accepts(&with(|c| c.is(&["ＶＩＰ".into()])), "vip"), "of machines");
+        assert!(!accepts(&with(|c| c.regex(&["VIP".into()])).of_text(), "ＶＩＰ"), "a regular expression");
+        assert!(!accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "abc"), "no wildcard");
+        assert!(accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "a*"));
+    }
+
+    #[test]
+    fn captures_are_as_they_were_written() {
+        let glob = with(|c| c.matches(&["[*] ? ﾃﾞ*".into()])).of_text();
+        asking(|asking| {
+            assert!(glob.accepts("［ＶＩＰ］　ｶﾞ デｰﾀ", asking).unwrap());
+            assert_eq!([1, 2, 3].map(|n| asking.names.get(&n.to_string()).unwrap().to_owned()), ["ＶＩＰ", "ｶﾞ", "ｰﾀ"]);
+        });
     }
 
     #[test]

@@ -83,6 +83,11 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
+    /// Makes it one of text that people write: see [`Comparator::of_text`].
+    pub(super) fn of_text(self) -> Self {
+        Self { comparator: self.comparator.of_text(), ..self }
+    }
+
     /// Of these values the one that `nth` asks for, or all.
     pub(super) fn chosen<'v, T>(&self, values: &'v [T]) -> &'v [T] {
         let Some(nth) = self.nth else { return values };

@@ -10,6 +10,7 @@ use super::reachable;
 use super::rule::Step;
 use super::run::Run;
 use super::trace::Trace;
+use crate::charsets::Charset;
 use crate::config::problem::{Problem, Severity};
 use crate::config::{FilterSource, Settings};
 use crate::decision::{Decision, Deferral};
@@ -62,6 +63,11 @@ impl Engine {
     /// Whether there are no rules: then every message is kept.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The charsets that 8-bit text without a label is in, for whoever makes a message: see [`Message::assuming`].
+    pub fn assumed(&self) -> &[Charset] {
+        &self.settings.assumed
     }
 
     /// Decides about a message. The flags it has on the server are carried over. `Err`: not now.

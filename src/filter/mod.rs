@@ -29,6 +29,7 @@ mod scope;
 mod shared;
 mod trace;
 pub mod trial;
+mod width;
 
 pub use compile::sections;
 pub use engine::Engine;

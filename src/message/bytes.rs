@@ -119,6 +119,11 @@ impl fmt::Debug for Walker<'_> {
 }
 
 impl Walker<'_> {
+    /// What stands before was passed over.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// A reader over one range, which must not begin before the end of an earlier one; what was passed over
     /// already is missing from it.
     pub(super) fn range(&mut self, range: &Range<u64>) -> io::Result<impl io::BufRead + '_> {

@@ -3,6 +3,7 @@
 
 use super::headers::{self, Span};
 use super::{Bytes, MAX_HEADER, Message, compose, words};
+use crate::charsets::NOTHING_SAID;
 
 /// Fields that tell where a message has been or that a program wrote it. They are never deleted: mail loops are
 /// found by them (RFC 5293 6).
@@ -52,7 +53,7 @@ impl Message {
         for edit in edits {
             new = apply(edit, &new, old.len() >= MAX_HEADER);
         }
-        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
+        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone()).assuming(&self.assumed)
     }
 
     /// The message with other values for those fields for which `value` gives one, by the name and the raw value. The rest
@@ -71,7 +72,7 @@ impl Message {
         }
         new.extend_from_slice(&old[done..]);
         let rest = &self.bytes.beginning()[old.len()..];
-        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone())
+        Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone()).assuming(&self.assumed)
     }
 
     /// What stands before the body: the header block and the empty line that ends it.
@@ -101,7 +102,7 @@ impl Message {
                 Bytes::Rehead { head: [before, rest].concat(), path: path.clone(), body_at: *body_at, length }
             }
         };
-        Self::with(bytes, self.opener.clone())
+        Self::with(bytes, self.opener.clone()).assuming(&self.assumed)
     }
 
     /// Whether the other message has the same body. Of two that are not in memory only edits of one file are known to.
@@ -187,7 +188,7 @@ fn is_named(head: &[u8], span: &Span, name: &str) -> bool {
 }
 
 fn holds(head: &[u8], span: &Span, part: &str) -> bool {
-    words::decode(&head[span.raw.clone()]).to_lowercase().contains(&part.to_lowercase())
+    words::decode(&head[span.raw.clone()], &NOTHING_SAID).to_lowercase().contains(&part.to_lowercase())
 }
 
 fn without(head: &[u8], spans: &[Span], is_deleted: impl Fn(&Span) -> bool) -> Vec<u8> {

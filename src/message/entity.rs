@@ -5,6 +5,7 @@
 
 use super::is_field_name;
 use super::params;
+use crate::charsets::NOTHING_SAID;
 
 /// The longest line of a field (RFC 5322 2.1.1).
 const LINE: usize = 998;
@@ -80,7 +81,7 @@ impl<'t> Entity<'t> {
     /// Content-Type in front. What is said of no charset is UTF-8, as the text is.
     fn add_type(&mut self, kind: Option<(&str, &str)>) -> Result<(), NoEntity> {
         let (field, value) = kind.unwrap_or(("Content-Type: text/plain\n", " text/plain"));
-        let parsed = params::parse(value.as_bytes());
+        let parsed = params::parse(value.as_bytes(), &NOTHING_SAID);
         let is_type = parsed.main.split_once('/').is_some_and(|(one, two)| is_token(one) && is_token(two));
         if !is_type {
             return Err(NoEntity::Type("is not like `text/html; charset=utf-8`"));

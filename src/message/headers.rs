@@ -7,8 +7,10 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::address::{self, Address};
+use super::params::{self, Parsed};
 use super::violations::note;
 use super::{AddressList, Violation, words};
+use crate::charsets::{NOTHING_SAID, Unlabelled};
 
 /// The header block is read up to here; what follows counts as body (`reliability.md` E4, E5).
 pub const MAX_HEADER: usize = 256 * 1024;
@@ -30,12 +32,19 @@ pub struct Field {
     /// `None` where the raw value is its own decoding.
     value: OnceLock<Option<Box<str>>>,
     addresses: OnceLock<Box<[Address]>>,
+    /// What 8-bit bytes may be in; `None` where nobody says and in nearly all mail, which has none.
+    unlabelled: Option<Arc<Unlabelled>>,
 }
 
 impl Field {
     /// The field name as written.
     pub fn name(&self) -> &str {
         std::str::from_utf8(&self.block[self.name.clone()]).unwrap_or_default()
+    }
+
+    /// Where it begins in the header block.
+    pub(super) fn starts_at(&self) -> usize {
+        self.name.start
     }
 
     /// Whether the field has that name; case does not count.
@@ -48,10 +57,10 @@ impl Field {
         &self.block[self.raw.clone()]
     }
 
-    /// The value unfolded, with encoded words (RFC 2047) and stray 8-bit text as Unicode (NFC), trimmed.
+    /// The value unfolded, with encoded words (RFC 2047) and 8-bit text as Unicode (NFC), trimmed.
     pub fn value(&self) -> &str {
         let trimmed = self.raw().trim_ascii();
-        let decode = || (!is_plain(trimmed)).then(|| words::decode(trimmed).trim().into());
+        let decode = || (!is_plain(trimmed)).then(|| words::decode(trimmed, self.unlabelled()).trim().into());
         match self.value.get_or_init(decode) {
             Some(decoded) => decoded,
             None => std::str::from_utf8(trimmed).unwrap_or_default(),
@@ -61,12 +70,21 @@ impl Field {
     /// The addresses in the field, parsed once (RFC 5322 3.4). Encoded words are decoded only after the
     /// addresses have been told apart: a comma within one divides nothing.
     pub fn addresses(&self) -> &[Address] {
-        self.addresses.get_or_init(|| address::of_field(self.raw()).into())
+        self.addresses.get_or_init(|| address::of_field(self.raw(), self.unlabelled()).into())
     }
 
     /// All members of the field, also behind [`MAX_VALUE`] and those that cannot be read: for whoever sends to them.
     pub fn address_list(&self) -> AddressList {
-        address::list_of_field(&self.block[self.raw.start..self.end])
+        address::list_of_field(&self.block[self.raw.start..self.end], self.unlabelled())
+    }
+
+    /// The value as a word with parameters (RFC 2045 5.1).
+    pub(super) fn parsed(&self) -> Parsed {
+        params::parse(self.raw(), self.unlabelled())
+    }
+
+    fn unlabelled(&self) -> &Unlabelled {
+        self.unlabelled.as_deref().unwrap_or(&NOTHING_SAID)
     }
 }
 
@@ -127,8 +145,13 @@ fn name_of(line: &[u8]) -> Option<(usize, usize)> {
     (name > 0 && line[colon] == b':').then_some((name, colon))
 }
 
-/// The fields of a header block, at most `max`.
-pub(super) fn split(head: &[u8], max: usize, violations: &mut Vec<Violation>) -> Vec<Field> {
+/// The fields of a header block, at most `max`; `unlabelled` is what their 8-bit bytes may be in.
+pub(super) fn split(
+    head: &[u8],
+    max: usize,
+    unlabelled: Option<&Arc<Unlabelled>>,
+    violations: &mut Vec<Violation>,
+) -> Vec<Field> {
     let spans = spans(head, max, violations);
     let block: Arc<[u8]> = head.into();
     let field = |Span { name, raw }: Span| {
@@ -137,7 +160,15 @@ pub(super) fn split(head: &[u8], max: usize, violations: &mut Vec<Violation>) ->
         }
         let end = raw.end;
         let raw = raw.start..raw.end.min(raw.start + MAX_VALUE);
-        Field { block: Arc::clone(&block), name, raw, end, value: OnceLock::new(), addresses: OnceLock::new() }
+        Field {
+            block: Arc::clone(&block),
+            name,
+            raw,
+            end,
+            value: OnceLock::new(),
+            addresses: OnceLock::new(),
+            unlabelled: unlabelled.map(Arc::clone),
+        }
     };
     spans.into_iter().map(field).collect()
 }
@@ -153,7 +184,7 @@ mod tests {
 
     fn fields(head: &str) -> (Vec<Field>, Vec<Violation>) {
         let mut violations = Vec::new();
-        (split(head.as_bytes(), MAX_FIELDS, &mut violations), violations)
+        (split(head.as_bytes(), MAX_FIELDS, None, &mut violations), violations)
     }
 
     fn values(head: &str) -> Vec<(String, String)> {

@@ -53,6 +53,9 @@ const CELLS: [&str; 2] = ["td", "th"];
 /// The longest element name looked at.
 const MAX_NAME: usize = 16;
 
+/// A declaration of the charset stands within so many bytes (HTML 4.2.5.4 asks for 1024).
+const MAX_DECLARATION: usize = 4096;
+
 /// What is to be written before the next visible character.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
@@ -83,6 +86,32 @@ pub(super) fn to_text(html: &str) -> String {
     }
     writer.text(rest);
     writer.out
+}
+
+/// The charset that a `meta` element at the beginning names, as `charset=` or within `content=`.
+pub(super) fn declared_charset(html: &[u8]) -> Option<&str> {
+    let head = &html[..html.len().min(MAX_DECLARATION)];
+    let mut rest = head;
+    while let Some(at) = memchr::memchr(b'<', rest) {
+        rest = &rest[at + 1..];
+        if rest.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"meta")) {
+            let tag = &rest[..memchr::memchr(b'>', rest).unwrap_or(rest.len())];
+            if let Some(label) = charset_in(tag) {
+                return Some(label);
+            }
+        }
+    }
+    None
+}
+
+/// `charset=label` in a tag, in quotes or not.
+fn charset_in(tag: &[u8]) -> Option<&str> {
+    let name = tag.windows(7).position(|word| word.eq_ignore_ascii_case(b"charset"))?;
+    let value = tag[name + 7..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value);
+    let is_end = |b: &u8| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b';' | b'/' | b'>');
+    let label = &value[..value.iter().position(is_end).unwrap_or(value.len())];
+    std::str::from_utf8(label).ok().filter(|label| !label.is_empty())
 }
 
 impl Writer {
@@ -208,6 +237,21 @@ mod tests {
             to_text("&lt;&amp;&gt; &euro;5 &#252;&#xFC;&uuml; &copy 2026 &#146; &bogus; a&b &#0;"),
             "<&> €5 üüü © 2026 ’ &bogus; a&b \u{fffd}"
         );
+    }
+
+    #[test]
+    fn the_charset_is_declared_in_a_meta_element() {
+        for (html, label) in [
+            ("<html><META http-equiv=x content='text/html; charset=gb2312'>", Some("gb2312")),
+            ("<meta name=x><meta charset = \"UTF-8\"/>", Some("UTF-8")),
+            ("<meta name=charset><p>charset=x", None),
+            ("<meta charset=", None),
+            ("<met", None),
+        ] {
+            assert_eq!(declared_charset(html.as_bytes()), label, "{html}");
+        }
+        let far = format!("{}<meta charset=x>", " ".repeat(5000));
+        assert_eq!(declared_charset(far.as_bytes()), None);
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Message {
     /// A report by a program about another message (RFC 6522), in whichever of several Content-Type fields.
     pub fn is_report(&self) -> bool {
         let is_one = |field: &Field| {
-            let kind = super::params::parse(field.raw()).main;
+            let kind = field.parsed().main;
             matches!(kind.as_str(), "multipart/report" | "message/delivery-status" | "message/disposition-notification")
         };
         self.all("Content-Type").any(is_one) || self.is_delivery_report()
@@ -193,7 +193,7 @@ impl Message {
 
     fn is_delivery_report(&self) -> bool {
         let is_report = |field: &Field| {
-            let parsed = super::params::parse(field.raw());
+            let parsed = field.parsed();
             parsed.main == "multipart/report"
                 && parsed.get("report-type").is_some_and(|kind| kind.eq_ignore_ascii_case("delivery-status"))
         };
@@ -266,7 +266,7 @@ fn bare(local: &str) -> String {
 
 /// The keyword of a structured value, lower case: `no` of `No (human); x=y` (RFC 3834 5.1).
 fn keyword(value: &str) -> String {
-    super::params::parse(value.as_bytes()).main
+    super::params::parse(value.as_bytes(), &crate::charsets::NOTHING_SAID).main
 }
 
 #[cfg(test)]

@@ -3,14 +3,18 @@
 //! Every other parser looked at keeps the tree of the bytes in memory, gives up on the whole message, or recurses
 //! until the stack ends (`reliability.md` E6). This one keeps [`MAX_PARTS`] small headers at most and never fails:
 //! what exceeds a bound or makes no sense is opaque, and noted.
+//!
+//! Where a message is made so that mail readers disagree about its parts, a second pass takes whatever any of them may
+//! take for a boundary: see [`doubt`].
 
 use std::io::{self, BufRead};
 
-use super::headers;
-use super::part::{Part, Transfer};
+use super::dividers::Dividers;
+use super::part::{Part, Reading, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation};
+use super::{Message, Violation, doubt, headers, unlabelled};
+use crate::charsets::Charset;
 
 /// Parts are not looked for deeper than this.
 pub const MAX_DEPTH: usize = 50;
@@ -23,6 +27,8 @@ pub const MAX_PART_FIELDS: usize = 200;
 
 /// A longer line is looked at in pieces of this length; a boundary stands in the first.
 const PIECE: usize = 4 * 1024;
+/// The header blocks of all parts in the second pass, which are in memory beside those of the first.
+const MAX_OTHER_HEADERS: usize = 4 * 1024 * 1024;
 
 /// The parts of a message, and what was wrong with them.
 #[derive(Debug, Default)]
@@ -32,23 +38,41 @@ pub(super) struct Structure {
 }
 
 impl Message {
-    /// The parts in the order in which they begin; the first is the message itself. Found when first asked for, in
-    /// one pass over the message.
+    /// The parts in the order in which they begin; the first is the message itself. Behind them stand those that only
+    /// another mail reader would show ([`Part::is_doubtful`]). Found when first asked for, in one pass over the message,
+    /// or in two where readers disagree.
     pub fn parts(&self) -> &[Part] {
         &self.structure().parts
     }
 
     pub(super) fn structure(&self) -> &Structure {
-        self.structure.get_or_init(|| Scanner::of(self).scan(self))
+        self.structure.get_or_init(|| {
+            let ours = Scanner::of(self, Reading::Ours).scan(self);
+            match ours.violations.iter().any(|violation| violation.is_doubt()) {
+                true => doubt::merged(ours, Scanner::of(self, Reading::Others).scan(self)),
+                false => ours,
+            }
+        })
     }
 }
 
 /// A part whose end has not come.
 struct Open {
     part: usize,
-    /// What divides it, until its closing line has come.
-    boundary: Option<Vec<u8>>,
+    /// What divides it, until its closing line has come: one text, in the reading of others several.
+    boundaries: Vec<Vec<u8>>,
+    /// Whether it is to be divided, by whatever line.
+    is_multipart: bool,
+    has_lines: bool,
+    /// Whether there is text where its parts should be.
+    has_text: bool,
     base64: Option<Base64Count>,
+}
+
+impl Open {
+    fn boundaries_at(&self, level: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        self.boundaries.iter().map(move |boundary| (level, boundary.as_slice()))
+    }
 }
 
 /// What the lines belong to.
@@ -64,38 +88,64 @@ enum State {
     Over,
 }
 
+/// A line that divides or ends an open multipart.
+struct Boundary {
+    level: usize,
+    is_closing: bool,
+    /// Others take the line for text.
+    is_doubtful: bool,
+}
+
 struct Scanner {
+    reading: Reading,
     found: Structure,
     open: Vec<Open>,
+    /// What divides those that are open; `None` until it is asked for after a change.
+    dividers: Option<Dividers>,
     state: State,
     header: Vec<u8>,
     header_parent: usize,
     /// Where it begins, once its first line has come.
     header_at: Option<u64>,
+    /// How long all headers were.
+    headers: usize,
+    assumed: Vec<Charset>,
     /// Where the current piece begins in the message.
     at: u64,
 }
 
 impl Scanner {
     /// Knows the message itself, whose header has been read.
-    fn of(message: &Message) -> Self {
+    fn of(message: &Message, reading: Reading) -> Self {
+        let (fields, at) = match reading {
+            Reading::Ours => (message.fields().to_vec(), message.body_at()),
+            Reading::Others => doubt::header_of(message),
+        };
         let mut scanner = Self {
+            reading,
             found: Structure::default(),
             open: Vec::new(),
+            dividers: None,
             state: State::Between,
             header: Vec::new(),
             header_parent: 0,
             header_at: Some(0),
-            at: message.body_at(),
+            headers: 0,
+            assumed: message.assumed.clone(),
+            at,
         };
-        let root = Part::new(None, message.fields().to_vec());
+        let root = Part::new(None, fields, reading);
+        scanner.note_doubts(&root, message.head());
         scanner.begin(root, scanner.at, true);
         scanner
     }
 
     fn scan(mut self, message: &Message) -> Structure {
         let end = message.opener.visible(&message.bytes);
-        let is_one_body = matches!(self.open.as_slice(), [Open { boundary: None, base64: None, .. }]);
+        let is_one_body = match self.open.as_slice() {
+            [only] => only.boundaries.is_empty() && only.base64.is_none(),
+            _ => false,
+        };
         if is_one_body && self.state == State::Body {
             self.close(0, end);
             return self.found;
@@ -127,55 +177,98 @@ impl Scanner {
 
     /// Takes a line or a piece of one.
     fn piece(&mut self, piece: &[u8], is_start: bool) {
-        if is_start && let Some((level, is_closing)) = self.boundary_at(piece) {
-            return self.boundary(level, is_closing);
+        let may_divide = is_start && piece.starts_with(b"--");
+        if may_divide && let Some(boundary) = self.boundary_at(piece).or_else(|| self.guessed_boundary(piece)) {
+            return self.boundary(&boundary);
         }
         match self.state {
+            State::Header if may_divide && self.reading == Reading::Others => {
+                // Others end a header block at the first line that is no field.
+                self.end_header(self.at, true);
+                self.piece(piece, is_start);
+            }
             State::Header => self.header_piece(piece, is_start),
             State::Body => {
                 if let Some(count) = self.open.last_mut().and_then(|open| open.base64.as_mut()) {
                     count.feed(piece);
                 }
             }
-            State::Between | State::Over => {}
+            State::Between => {
+                if let Some(open) = self.open.last_mut() {
+                    open.has_text |= !piece.trim_ascii().is_empty();
+                }
+            }
+            State::Over => {}
         }
     }
 
-    /// Which open multipart the line divides or closes. The whole line is looked at first, for one boundary may
-    /// begin with another.
-    fn boundary_at(&self, line: &[u8]) -> Option<(usize, bool)> {
+    /// Which open multipart the line divides or closes. The whole line counts more than its beginning, for one boundary
+    /// may begin with another; of two that fit, the inner one.
+    fn boundary_at(&mut self, line: &[u8]) -> Option<Boundary> {
         let rest = line.strip_prefix(b"--")?.trim_ascii_end();
-        let open = || self.open.iter().enumerate().rev();
-        let exact = |boundary: &[u8]| match rest.strip_prefix(boundary) {
-            Some(b"") => Some(false),
-            Some(b"--") => Some(true),
-            _ => None,
-        };
-        let by = |matches: &dyn Fn(&[u8]) -> Option<bool>| {
-            open().find_map(|(level, open)| Some((level, matches(open.boundary.as_deref()?)?)))
-        };
-        by(&exact).or_else(|| by(&|boundary| text_behind_boundary(rest, boundary)))
+        if self.dividers.is_none() {
+            let of_level = |(level, open)| Open::boundaries_at(open, level);
+            self.dividers = Some(Dividers::of(self.open.iter().enumerate().flat_map(of_level)));
+        }
+        let (mut wholly, mut loosely): (Option<Boundary>, Option<Boundary>) = (None, None);
+        for (level, behind) in self.dividers.as_ref()?.beginning(rest) {
+            let is_whole = behind.is_empty() || behind == b"--";
+            let found = if is_whole { &mut wholly } else { &mut loosely };
+            if found.as_ref().is_some_and(|inner| inner.level > level) {
+                continue;
+            }
+            if is_whole {
+                *found = Some(Boundary { level, is_closing: !behind.is_empty(), is_doubtful: false });
+            } else if let Some(is_closing) = text_behind_boundary(behind)
+                && (self.reading == Reading::Ours || !is_closing)
+            {
+                *found = Some(Boundary { level, is_closing, is_doubtful: is_closing });
+            }
+        }
+        wholly.or(loosely)
+    }
+
+    /// Where nothing that was announced divides a multipart, some readers take the first line that looks like a boundary.
+    fn guessed_boundary(&mut self, line: &[u8]) -> Option<Boundary> {
+        if self.reading == Reading::Ours || self.state != State::Between {
+            return None;
+        }
+        let level = self.open.len().checked_sub(1)?;
+        let open = self.open.last_mut().filter(|open| open.is_multipart && !open.has_lines)?;
+        let boundary = line.strip_prefix(b"--")?.trim_ascii_end();
+        if boundary.first().is_none_or(u8::is_ascii_whitespace) {
+            return None;
+        }
+        open.boundaries.push(boundary.to_vec());
+        self.dividers = None;
+        Some(Boundary { level, is_closing: false, is_doubtful: true })
     }
 
     /// Ends all parts within the multipart, and begins its next one or ends it.
-    fn boundary(&mut self, level: usize, is_closing: bool) {
+    fn boundary(&mut self, boundary: &Boundary) {
         if self.state == State::Header {
             self.end_header(self.at, false);
         }
+        if boundary.is_doubtful {
+            note(&mut self.found.violations, Violation::DoubtfulBoundary);
+        }
         // The line end before the boundary belongs to it (RFC 2046 5.1.1).
-        self.close(level + 1, self.at.saturating_sub(1));
+        self.close(boundary.level + 1, self.at.saturating_sub(1));
         self.state = State::Between;
         let Some(open) = self.open.last_mut() else { return };
-        if is_closing {
-            open.boundary = None;
-        } else {
+        open.has_lines = true;
+        if !boundary.is_closing {
             let parent = open.part;
             self.begin_header(parent);
+        } else if self.reading == Reading::Ours {
+            open.boundaries.clear();
+            self.dividers = None;
         }
     }
 
     fn begin_header(&mut self, parent: usize) {
-        if self.found.parts.len() == MAX_PARTS {
+        let is_full = self.reading == Reading::Others && self.headers > MAX_OTHER_HEADERS;
+        if self.found.parts.len() == MAX_PARTS || is_full {
             note(&mut self.found.violations, Violation::TooManyParts);
             self.state = State::Over;
             return;
@@ -201,43 +294,66 @@ impl Scanner {
     /// The header of a part is complete and its body begins, or there is none.
     fn end_header(&mut self, body_at: u64, may_descend: bool) {
         let mut violations = Vec::new();
-        let fields = headers::split(&self.header, MAX_PART_FIELDS, &mut violations);
+        let unlabelled = unlabelled::in_part(&self.header, &self.assumed, &self.found.parts);
+        let fields = headers::split(&self.header, MAX_PART_FIELDS, unlabelled.as_ref(), &mut violations);
         let is_cut = violations.contains(&Violation::TooManyFields);
         for violation in violations {
             let of_part = if violation == Violation::TooManyFields { Violation::PartHeaderTooLarge } else { violation };
             note(&mut self.found.violations, of_part);
         }
         let parent = self.found.parts.get(self.header_parent).map(|parent| (self.header_parent, parent));
-        let part = Part::new(parent, fields);
+        let mut part = Part::new(parent, fields, self.reading);
+        part.header_at = self.header_at.take().unwrap_or(body_at);
+        let header = std::mem::take(&mut self.header);
+        self.note_doubts(&part, &header);
+        self.headers += header.len();
+        self.header = header;
         self.begin(part, body_at, may_descend && !is_cut);
+    }
+
+    fn note_doubts(&mut self, part: &Part, header: &[u8]) {
+        if self.reading == Reading::Ours {
+            doubt::of_header(part, header).for_each(|doubt| note(&mut self.found.violations, doubt));
+        }
     }
 
     /// Opens a part at the beginning of its body.
     fn begin(&mut self, mut part: Part, body_at: u64, may_descend: bool) {
         let index = self.found.parts.len();
         part.body = body_at..body_at;
-        part.header_at = self.header_at.take().unwrap_or(body_at);
-        let boundary = self.boundary_of(&part).filter(|_| may_descend);
-        let is_message = may_descend && part.is_message() && self.may_hold_parts(&part);
-        part.is_container = boundary.is_some() || is_message;
+        let is_multipart = may_descend && self.is_divided(&part) && self.may_hold_parts(&part);
+        let boundaries = if is_multipart { self.boundaries_of(&part) } else { Vec::new() };
+        let is_message = !is_multipart && may_descend && part.is_message() && self.may_hold_parts(&part);
+        let is_between = !boundaries.is_empty() || is_multipart && self.reading == Reading::Others;
+        part.is_container = is_between || is_message;
         let base64 = (part.transfer() == Transfer::Base64 && !part.is_container).then(Base64Count::default);
-        self.state = if boundary.is_some() { State::Between } else { State::Body };
+        self.state = if is_between { State::Between } else { State::Body };
         self.found.parts.push(part);
-        self.open.push(Open { part: index, boundary, base64 });
+        if !boundaries.is_empty() {
+            self.dividers = None;
+        }
+        self.open.push(Open { part: index, boundaries, is_multipart, has_lines: false, has_text: false, base64 });
         if is_message {
             self.begin_header(index);
         }
     }
 
-    fn boundary_of(&mut self, part: &Part) -> Option<Vec<u8>> {
-        if !part.is_multipart() || !self.may_hold_parts(part) {
-            return None;
+    fn is_divided(&self, part: &Part) -> bool {
+        match self.reading {
+            Reading::Ours => part.is_multipart(),
+            Reading::Others => doubt::is_divided(part),
+        }
+    }
+
+    fn boundaries_of(&mut self, part: &Part) -> Vec<Vec<u8>> {
+        if self.reading == Reading::Others {
+            return doubt::boundaries(part);
         }
         let boundary = part.boundary().map(<[u8]>::to_vec);
         if boundary.is_none() {
             note(&mut self.found.violations, Violation::NoBoundary);
         }
-        boundary
+        boundary.into_iter().collect()
     }
 
     fn may_hold_parts(&mut self, part: &Part) -> bool {
@@ -249,28 +365,40 @@ impl Scanner {
 
     /// Ends every open part but the outermost `keep`.
     fn close(&mut self, keep: usize, end: u64) {
-        for Open { part, boundary, base64 } in self.open.drain(keep.min(self.open.len())..) {
-            if boundary.is_some() && self.state != State::Over {
-                note(&mut self.found.violations, Violation::UnterminatedMultipart);
+        for open in self.open.drain(keep.min(self.open.len())..) {
+            let is_undivided = !open.has_lines && open.has_text && self.state != State::Over;
+            if !open.boundaries.is_empty() {
+                self.dividers = None;
             }
-            let Some(part) = self.found.parts.get_mut(part) else { continue };
+            if !open.boundaries.is_empty() && self.state != State::Over {
+                note(&mut self.found.violations, Violation::UnterminatedMultipart);
+                if is_undivided {
+                    note(&mut self.found.violations, Violation::NoBoundaryLine);
+                }
+            }
+            let Some(part) = self.found.parts.get_mut(open.part) else { continue };
             // An empty body begins behind the line end that belongs to the boundary.
             part.body = part.body.start.min(end)..end;
             part.size = part.body.end - part.body.start;
-            if let Some(count) = base64 {
+            if let Some(count) = open.base64 {
                 part.size = count.size();
                 if count.is_broken() {
                     note(&mut self.found.violations, Violation::BrokenBase64);
                 }
+            }
+            if self.reading == Reading::Others && open.is_multipart && is_undivided {
+                // Where nothing divides it, some show the whole as text.
+                let whole = doubt::whole_as_text(open.part, part);
+                self.found.parts.push(whole);
             }
         }
     }
 }
 
 /// Some list software and old gateways add text behind a boundary. RFC 2046 5.1.1 even asks to compare no more than
-/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case.
-fn text_behind_boundary(line: &[u8], boundary: &[u8]) -> Option<bool> {
-    let behind = line.strip_prefix(boundary)?;
+/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case. None: it is
+/// another boundary.
+fn text_behind_boundary(behind: &[u8]) -> Option<bool> {
     match behind.first() {
         Some(b' ' | b'\t') => Some(false),
         _ if behind.starts_with(b"--") => Some(true),
@@ -300,6 +428,7 @@ pub(super) fn read_piece(reader: &mut impl BufRead, piece: &mut Vec<u8>) -> io::
 mod tests {
     use super::super::Bytes;
     use super::*;
+    use proptest::prelude::*;
 
     fn message(text: &str) -> Message {
         Message::new(Bytes::Memory(text.as_bytes().to_vec()))
@@ -314,7 +443,7 @@ mod tests {
 
     fn leaves(text: &str) -> Vec<String> {
         let message = message(text);
-        let is_leaf = |part: &&Part| !part.is_container();
+        let is_leaf = |part: &&Part| !part.is_container() && !part.is_doubtful();
         let body = |part: &Part| text[part.body().start as usize..part.body().end as usize].to_owned();
         message.parts().iter().filter(is_leaf).map(body).collect()
     }
@@ -445,5 +574,83 @@ mod tests {
         assert_eq!(parts[2].disposition(), "attachment");
         let files: Vec<_> = parts.iter().map(Part::is_attachment).collect();
         assert_eq!(files, [false, true, true, false]);
+    }
+
+    /// Lines of which messages are made, and broken.
+    fn line() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "",
+            "",
+            "--b",
+            "--b",
+            "--b--",
+            "--b--c",
+            "--b-- x",
+            "--c",
+            "--c--",
+            "--c(d)",
+            "--",
+            "-- ",
+            "Content-Type: multipart/mixed; boundary=b",
+            "Content-Type: multipart/mixed; boundary=\"b--c\"",
+            "Content-Type: multipart/digest; boundary=c(d)",
+            "Content-Type: multipart/report; boundary=b; boundary=c",
+            "Content-Type: multipart/mixed",
+            "Content-Type: message/rfc822",
+            "Content-Type: text/html; name=a",
+            "Content-Disposition: attachment; filename=b",
+            "Content-Transfer-Encoding: base64",
+            "QUJD",
+            " folded",
+            "text",
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn parts_are_in_order_whatever_the_lines(lines in prop::collection::vec(line(), 0..60)) {
+            let text = lines.join("\n");
+            let message = message(&text);
+            let parts = message.parts();
+            let ours = parts.iter().filter(|part| !part.is_doubtful()).count();
+            prop_assert!(parts[..ours].iter().all(|part| !part.is_doubtful()));
+            for (index, part) in parts.iter().enumerate() {
+                prop_assert!(part.parent.is_none_or(|parent| parent < index && (index >= ours || parent < ours)));
+                prop_assert!(part.body.start <= part.body.end && part.body.end <= text.len() as u64);
+                message.part_bytes(index, 100);
+                message.part_text(index, 100);
+            }
+            message.text();
+            let mut texts = message.part_texts();
+            (0..parts.len()).for_each(|index| _ = texts.text(index, 100));
+        }
+    }
+
+    #[test]
+    fn fuzz_messages() {
+        let known: [&[u8]; 6] = [
+            b"Content-Type: multipart/mixed; boundary=\"a\"\n\n--a\n\none\n--a--more\n\n--a\nContent-Type: x/y; name=run.exe\n\nx\n--a--\n",
+            b"Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=a(b)\n\n--a(b)\n\none\n--a(b)\n\ntwo\n--a(b)--\n",
+            b"Content-Type: multipart/digest; boundary=a\n--a\n\nSubject: \xb1\xa8\n\nx\n--a--\n",
+            b"Content-Type: message/rfc822\n\nContent-Type: text/html; charset=cp437\nContent-Transfer-Encoding: base64\n\nPGI+\n",
+            b"Content-Type: multipart/mixed\n\n--a\n\n=?utf-8?Q?x?=\n--a\nContent-Type: text/plain; charset=iso-2022-kr\n\n\x1b$)C\x0e0_\x0f\n",
+            b"Content-Type: text/html\nContent-Transfer-Encoding: quoted-printable\n\n<meta charset=3Dgb2312>=B1=A8\n",
+        ];
+        crate::fuzz::try_changes("messages", &known, |raw| {
+            let message = Message::new(Bytes::Memory(raw.to_vec()));
+            let parts = message.parts();
+            let ours = parts.iter().filter(|part| !part.is_doubtful()).count();
+            for (index, part) in parts.iter().enumerate() {
+                assert_eq!(part.is_doubtful(), index >= ours, "those in doubt come last");
+                assert!(part.parent.is_none_or(|parent| parent < index));
+                assert!(part.body.start <= part.body.end && part.body.end <= raw.len() as u64);
+                message.part_bytes(index, 1000);
+            }
+            let text = message.text();
+            assert!(text.len() <= super::super::MAX_TEXT);
+            let mut violations = message.violations();
+            violations.sort_unstable();
+            (ours.min(9), (parts.len() - ours).min(9), violations, text.len().min(9))
+        });
     }
 }

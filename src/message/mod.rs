@@ -7,6 +7,8 @@ mod address;
 mod bytes;
 mod compose;
 mod date;
+mod dividers;
+mod doubt;
 mod dress;
 mod edit;
 mod entity;
@@ -26,7 +28,7 @@ mod sender;
 mod submitted;
 mod text;
 mod transfer;
-mod utf7;
+mod unlabelled;
 mod violations;
 mod words;
 
@@ -60,6 +62,7 @@ pub use violations::Violation;
 use std::io::{self, Read};
 use std::sync::OnceLock;
 
+use crate::charsets::Charset;
 use bytes::MaybeOpener;
 use sha2::{Digest, Sha256};
 
@@ -68,6 +71,8 @@ use sha2::{Digest, Sha256};
 pub struct Message {
     bytes: Bytes,
     opener: MaybeOpener,
+    /// The charsets that 8-bit text without a label may be in, as the user says.
+    assumed: Vec<Charset>,
     head: OnceLock<Head>,
     structure: OnceLock<mime::Structure>,
     text: OnceLock<text::Text>,
@@ -96,11 +101,20 @@ impl Message {
         Self {
             bytes,
             opener,
+            assumed: Vec::new(),
             head: OnceLock::new(),
             structure: OnceLock::new(),
             text: OnceLock::new(),
             date: OnceLock::new(),
         }
+    }
+
+    /// The same message to a user who takes 8-bit text without a label for one of these charsets, in this order. To be
+    /// called before anything is asked.
+    #[must_use]
+    pub fn assuming(mut self, charsets: &[Charset]) -> Self {
+        self.assumed = charsets.to_vec();
+        self
     }
 
     /// The bytes as they will be filed.
@@ -151,7 +165,8 @@ impl Message {
             if head.len() >= MAX_HEADER {
                 violations.push(Violation::HeaderTooLarge);
             }
-            Head { fields: headers::split(head, MAX_FIELDS, &mut violations), violations }
+            let unlabelled = self.unlabelled_in_head();
+            Head { fields: headers::split(head, MAX_FIELDS, unlabelled.as_ref(), &mut violations), violations }
         })
     }
 

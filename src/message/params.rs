@@ -4,6 +4,7 @@
 //! parsers become quadratic (`reliability.md` E7).
 
 use super::words;
+use crate::charsets::Unlabelled;
 
 /// At most so many parameters of one field are looked at.
 pub const MAX_PARAMETERS: usize = 100;
@@ -24,6 +25,8 @@ struct Parameter {
     bytes: Vec<u8>,
     text: String,
     is_extended: bool,
+    /// All that stands unquoted up to the semicolon, where only the beginning of it was taken.
+    whole: Option<Vec<u8>>,
 }
 
 impl Parsed {
@@ -35,6 +38,13 @@ impl Parsed {
     /// The value's bytes, to be compared with bytes.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.find(name).map(|parameter| parameter.bytes.as_slice())
+    }
+
+    /// The values that one reader or another takes for that of the parameter: of each that has the name, the value and
+    /// all that stands unquoted.
+    pub(super) fn readings(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let named = self.parameters.iter().filter(move |p| p.name.eq_ignore_ascii_case(name));
+        named.flat_map(|p| std::iter::once(p.bytes.as_slice()).chain(p.whole.as_deref()))
     }
 
     fn find(&self, name: &str) -> Option<&Parameter> {
@@ -51,10 +61,11 @@ struct Segment {
     number: Option<usize>,
     is_extended: bool,
     value: Vec<u8>,
+    whole: Option<Vec<u8>>,
 }
 
 /// Takes a raw field value apart; whatever it holds.
-pub(super) fn parse(raw: &[u8]) -> Parsed {
+pub(super) fn parse(raw: &[u8], unlabelled: &Unlabelled) -> Parsed {
     let line = words::unfold(raw);
     let mut cursor = Cursor { rest: &line };
     let main = String::from_utf8_lossy(cursor.word()).to_ascii_lowercase();
@@ -66,11 +77,11 @@ pub(super) fn parse(raw: &[u8]) -> Parsed {
             Step::End => break,
         }
     }
-    Parsed { main, parameters: joined(segments) }
+    Parsed { main, parameters: joined(segments, unlabelled) }
 }
 
 /// Joins continuations in the order of their numbers (RFC 2231 3). A sender's order does not matter, nor gaps.
-fn joined(mut segments: Vec<Segment>) -> Vec<Parameter> {
+fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<Parameter> {
     // Stable: of two with one name and number the first stays first.
     segments.sort_by(|a, b| a.name.cmp(&b.name).then(a.number.cmp(&b.number)));
     let mut parameters: Vec<Parameter> = Vec::new();
@@ -91,11 +102,12 @@ fn joined(mut segments: Vec<Segment>) -> Vec<Parameter> {
             }
         }
         let text = match is_extended {
-            true => words::from_charset(&bytes, &label),
-            false => words::decode(&bytes),
+            true => words::from_charset(&bytes, &label, unlabelled),
+            false => words::decode(&bytes, unlabelled),
         };
         let name = group.first().map(|segment| segment.name.clone()).unwrap_or_default();
-        parameters.push(Parameter { name, bytes, text, is_extended });
+        let whole = if let [only] = group { only.whole.clone() } else { None };
+        parameters.push(Parameter { name, bytes, text, is_extended, whole });
     }
     parameters
 }
@@ -166,17 +178,23 @@ impl<'a> Cursor<'a> {
         }
         self.rest = &self.rest[1..];
         let (name, number, is_extended) = split_name(name);
-        let value = self.value(name == "name" || name == "filename");
-        if name.is_empty() { Step::Nothing } else { Step::Segment(Segment { name, number, is_extended, value }) }
+        let (value, whole) = self.value(name == "name" || name == "filename");
+        if name.is_empty() { Step::Nothing } else { Step::Segment(Segment { name, number, is_extended, value, whole }) }
     }
 
-    fn value(&mut self, is_file_name: bool) -> Vec<u8> {
+    /// The value, and all that stands there if it is more.
+    fn value(&mut self, is_file_name: bool) -> (Vec<u8>, Option<Vec<u8>>) {
         self.skip_blanks();
         if self.rest.first() == Some(&b'"') {
-            return self.quoted();
+            return (self.quoted(), None);
         }
         let whole = self.take_until(|b| b == b';').trim_ascii();
-        if is_file_name { unquoted_file_name(whole) } else { first_word(whole) }
+        if is_file_name {
+            return (unquoted_file_name(whole), None);
+        }
+        let word = first_word(whole);
+        let rest = (word.len() < whole.len()).then(|| whole.to_vec());
+        (word, rest)
     }
 
     /// A quoted string, or the rest of the field where its end is missing. What stands between it and the next
@@ -264,10 +282,11 @@ fn split_name(name: &[u8]) -> (String, Option<usize>, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charsets::NOTHING_SAID;
     use proptest::prelude::*;
 
     fn get(raw: &str, name: &str) -> Option<String> {
-        parse(raw.as_bytes()).get(name).map(str::to_owned)
+        parse(raw.as_bytes(), &NOTHING_SAID).get(name).map(str::to_owned)
     }
 
     fn file(raw: &str) -> String {
@@ -276,7 +295,7 @@ mod tests {
 
     #[test]
     fn types_and_parameters() {
-        let parsed = parse(b" Text/HTML (a comment); Charset=\"utf-8\" ; format=flowed (yes)");
+        let parsed = parse(b" Text/HTML (a comment); Charset=\"utf-8\" ; format=flowed (yes)", &NOTHING_SAID);
         assert_eq!(parsed.main, "text/html");
         assert_eq!(parsed.get("charset"), Some("utf-8"));
         assert_eq!(parsed.get("FORMAT"), Some("flowed"));
@@ -323,14 +342,14 @@ mod tests {
         let value = get(&format!("text/plain{many}"), "name").unwrap();
         assert_eq!(value.len(), MAX_PARAMETERS);
         for junk in ["=", ";", "(", ")", "\"", "a=\"", "*=", "'", "a*9999999999999999999999="] {
-            parse(junk.repeat(100_000).as_bytes());
+            parse(junk.repeat(100_000).as_bytes(), &NOTHING_SAID);
         }
     }
 
     proptest! {
         #[test]
         fn nothing_panics(raw in "(text/plain|[;=*'\"()\\\\% ]|[a-c0-2]|é|name){0,40}") {
-            parse(raw.as_bytes());
+            parse(raw.as_bytes(), &NOTHING_SAID);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::headers::Field;
-use super::params::{self, Parsed};
+use super::params::Parsed;
 
 /// How a body is wrapped for transport (RFC 2045 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +12,15 @@ pub(super) enum Transfer {
     Identity,
     Base64,
     QuotedPrintable,
+}
+
+/// Whose reading of a message it is where programs disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// The one that numbers the parts: the first of several fields, the boundary as its field has it.
+    Ours,
+    /// All others at once: whatever any program may take for a boundary is one.
+    Others,
 }
 
 /// A part: the message itself, one of a multipart, or a message within the message.
@@ -27,6 +36,7 @@ pub struct Part {
     disposition: Parsed,
     file_name: Option<String>,
     transfer: Transfer,
+    is_doubtful: bool,
     pub(super) is_container: bool,
     /// Where its header block begins within the message.
     pub(super) header_at: u64,
@@ -36,8 +46,12 @@ pub struct Part {
 
 impl Part {
     /// A leaf without a body, by its header.
-    pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>) -> Self {
-        let raw = |name: &str| fields.iter().find(|f| f.is_named(name)).map(|f| params::parse(f.raw()));
+    pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>, reading: Reading) -> Self {
+        let raw = |name: &str| {
+            let mut named = fields.iter().filter(|f| f.is_named(name));
+            let chosen = if reading == Reading::Ours { named.next() } else { named.last() };
+            chosen.map(Field::parsed)
+        };
         let type_parameters = raw("Content-Type").unwrap_or_default();
         let disposition = raw("Content-Disposition").unwrap_or_default();
         let is_digest = parent.is_some_and(|(_, parent)| parent.content_type == "multipart/digest");
@@ -47,6 +61,7 @@ impl Part {
             content_type: content_type(&type_parameters.main, is_digest).to_owned(),
             file_name: file_name(&disposition, &type_parameters),
             transfer: transfer(&raw("Content-Transfer-Encoding").unwrap_or_default().main),
+            is_doubtful: false,
             is_container: false,
             header_at: 0,
             body: 0..0,
@@ -90,6 +105,26 @@ impl Part {
         let is_root_text = self.parent.is_none() && self.is_text();
         let is_file = self.disposition() == "attachment" || self.file_name.is_some() && !is_root_text;
         is_file && !self.is_multipart()
+    }
+
+    /// Whether only another mail reader would show it: this one reads the message in another way. Such parts follow the
+    /// others.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// The same part in the doubt, within that one.
+    pub(super) fn doubtful(self, parent: Option<usize>) -> Self {
+        Self { parent, is_doubtful: true, ..self }
+    }
+
+    /// Whether whoever reads the other part sees what is in this one.
+    pub(super) fn shows(&self, other: &Self) -> bool {
+        self.body == other.body
+            && self.content_type == other.content_type
+            && self.file_name == other.file_name
+            && self.transfer == other.transfer
+            && self.disposition() == other.disposition()
     }
 
     /// Whether its body consists of parts.

@@ -13,6 +13,9 @@ pub const MAX_TEXT: usize = 10 * 1024 * 1024;
 /// At most so many bytes of encoded text are read for it.
 pub const MAX_TEXT_INPUT: u64 = 32 * 1024 * 1024;
 
+/// So often a message is read from its beginning for the texts of doubtful parts.
+const MAX_ANEW: usize = 8;
+
 /// The texts of a message, and what was wrong with them.
 #[derive(Debug, Default)]
 pub(super) struct Text {
@@ -30,20 +33,25 @@ impl Message {
 
     fn gather_text(&self) -> Text {
         let mut all = Text::default();
-        let Ok(mut walker) = self.opener.walker(&self.bytes) else {
+        let mut places = Places::of(self);
+        if places.walker.is_none() {
             all.violations.push(Violation::Unreadable);
             return all;
-        };
+        }
         let mut input_left = MAX_TEXT_INPUT;
         for part in self.parts().iter().filter(|part| part.is_text()) {
             let mut body = part.body();
             let length = body.end - body.start;
             body.end = body.start + length.min(input_left);
-            let decoded = decode(&mut walker, part, body, MAX_TEXT.saturating_sub(all.text.len()));
+            let Some(walker) = places.walker(body.start) else {
+                note(&mut all.violations, Violation::TextTooLong);
+                break;
+            };
+            let decoded = decode(walker, part, body, MAX_TEXT.saturating_sub(all.text.len()));
             if decoded.has_failed {
                 note(&mut all.violations, Violation::Unreadable);
             }
-            all.append(&as_text(part, &decoded.bytes));
+            all.append(&self.as_text(part, &decoded.bytes));
             if decoded.is_cut || length > input_left || all.text.len() >= MAX_TEXT {
                 note(&mut all.violations, Violation::TextTooLong);
                 break;
@@ -53,26 +61,32 @@ impl Message {
         all
     }
 
+    fn as_text(&self, part: &Part, bytes: &[u8]) -> String {
+        let label = part.parameter("charset").unwrap_or_default();
+        let text = words::from_charset(bytes, label, &self.unlabelled_in_text(part, bytes));
+        if part.is_html() { html::to_text(&text) } else { text }
+    }
+
     /// The text of one part that is no container, at most `max` bytes: decoded, in Unicode, HTML as text. Empty
     /// for a part that does not exist or cannot be read.
     pub fn part_text(&self, index: usize, max: usize) -> String {
-        let Some(part) = self.parts().get(index) else { return String::new() };
-        let mut text = as_text(part, &self.part_bytes(index, max));
+        let Some(part) = self.parts().get(index).filter(|part| !part.is_container()) else { return String::new() };
+        let mut text = self.as_text(part, &self.part_bytes(index, max));
         text.truncate(text.floor_char_boundary(max));
         text
     }
 
     /// The texts of several parts, for whoever asks for many.
     pub fn part_texts(&self) -> PartTexts<'_> {
-        let walker = self.opener.walker(&self.bytes).ok();
-        PartTexts { message: self, walker, input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
+        PartTexts { message: self, places: Places::of(self), input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
     }
 
-    /// The bytes of one part that is no container, at most `max`: base64 and quoted-printable undone, the charset
-    /// as it is. Empty for a part that does not exist, and only the beginning of one that cannot be read to its
-    /// end.
+    /// The bytes of one part that is no multipart, at most `max`: base64 and quoted-printable undone, the charset
+    /// as it is; of an attached message all of it. Empty for a part that does not exist, and only the beginning of one
+    /// that cannot be read to its end.
     pub fn part_bytes(&self, index: usize, max: usize) -> Vec<u8> {
-        let Some(part) = self.parts().get(index).filter(|part| !part.is_container()) else { return Vec::new() };
+        let is_whole = |part: &&Part| !part.is_container() || part.is_message();
+        let Some(part) = self.parts().get(index).filter(is_whole) else { return Vec::new() };
         match self.opener.walker(&self.bytes) {
             Ok(mut walker) => decode(&mut walker, part, part.body(), max).bytes,
             Err(_) => Vec::new(),
@@ -98,7 +112,7 @@ impl Message {
 #[derive(Debug)]
 pub struct PartTexts<'m> {
     message: &'m Message,
-    walker: Option<Walker<'m>>,
+    places: Places<'m>,
     input_left: u64,
     output_left: usize,
 }
@@ -106,18 +120,41 @@ pub struct PartTexts<'m> {
 impl PartTexts<'_> {
     /// The text of one part, at most `max` bytes of it; see [`Message::part_text`]. Parts are asked for in their order.
     pub fn text(&mut self, index: usize, max: usize) -> String {
-        let (Some(walker), Some(part)) = (&mut self.walker, self.message.parts().get(index)) else {
-            return String::new();
-        };
+        let Some(part) = self.message.parts().get(index) else { return String::new() };
         let mut body = part.body();
+        let Some(walker) = self.places.walker(body.start) else { return String::new() };
         let length = (body.end - body.start).min(self.input_left);
         body.end = body.start + length;
         self.input_left -= length;
         let max = max.min(self.output_left);
-        let mut text = as_text(part, &decode(walker, part, body, max).bytes);
+        let mut text = self.message.as_text(part, &decode(walker, part, body, max).bytes);
         text.truncate(text.floor_char_boundary(max));
         self.output_left -= text.len();
         text
+    }
+}
+
+/// A walker that begins anew for what stands before its place, which only doubtful parts do.
+#[derive(Debug)]
+struct Places<'m> {
+    message: &'m Message,
+    walker: Option<Walker<'m>>,
+    anew: usize,
+}
+
+impl<'m> Places<'m> {
+    fn of(message: &'m Message) -> Self {
+        Self { message, walker: message.opener.walker(&message.bytes).ok(), anew: 0 }
+    }
+
+    /// None when it has begun anew too often.
+    fn walker(&mut self, start: u64) -> Option<&mut Walker<'m>> {
+        if self.walker.as_ref().is_some_and(|walker| walker.at() > start) {
+            self.anew += 1;
+            let may = self.anew <= MAX_ANEW;
+            self.walker = if may { self.message.opener.walker(&self.message.bytes).ok() } else { None };
+        }
+        self.walker.as_mut()
     }
 }
 
@@ -136,11 +173,6 @@ fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max:
         Ok(reader) => transfer::decode(reader, part.transfer(), max),
         Err(_) => Decoded { has_failed: true, ..Decoded::default() },
     }
-}
-
-fn as_text(part: &Part, bytes: &[u8]) -> String {
-    let text = words::from_charset(bytes, part.parameter("charset").unwrap_or("us-ascii"));
-    if part.is_html() { html::to_text(&text) } else { text }
 }
 
 #[cfg(test)]
@@ -175,6 +207,18 @@ mod tests {
         assert_eq!(message.part_bytes(0, 100), b"");
         assert_eq!(message.part_bytes(9, 100), b"");
         assert_eq!(message.violations(), []);
+    }
+
+    #[test]
+    fn an_attached_message_is_a_part_with_bytes() {
+        let message = message(
+            b"Content-Type: multipart/mixed; boundary=a\n\n--a\n\nx\n--a\nContent-Type: message/rfc822; name=in.eml\n\n\
+              Subject: in\n\ninner\n\n--a--\n",
+        );
+        assert_eq!(message.part_bytes(2, 100), b"Subject: in\n\ninner\n");
+        assert_eq!(message.part_bytes(2, 7), b"Subject");
+        assert_eq!(message.part_bytes(3, 100), b"inner\n");
+        assert_eq!((message.part_text(2, 100), message.text()), (String::new(), "x\ninner\n"));
     }
 
     #[test]

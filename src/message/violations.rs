@@ -21,6 +21,15 @@ pub enum Violation {
     PartHeaderTooLarge,
     /// A multipart that does not say what divides its parts: it is opaque.
     NoBoundary,
+    /// A multipart whose boundary begins no line of it.
+    NoBoundaryLine,
+    /// A boundary that programs read in two ways: several values, an unquoted one with blanks or parentheses, or a line
+    /// that ends a multipart and goes on (`--boundary--more`).
+    DoubtfulBoundary,
+    /// A line like a boundary within a header block: the empty line before it is missing.
+    BoundaryInHeader,
+    /// Content-Type, Content-Disposition or Content-Transfer-Encoding is there twice, and they differ.
+    DoubledField,
     /// A multipart that ends without its closing line (RFC 2046 5.1.1): cut on the way, or badly made.
     UnterminatedMultipart,
     /// Base64 with foreign characters, an impossible length, or text behind its end.
@@ -42,11 +51,29 @@ impl fmt::Display for Violation {
             Self::TooManyParts => "there are too many parts",
             Self::PartHeaderTooLarge => "the header block of a part is too large",
             Self::NoBoundary => "a multipart names no boundary",
+            Self::NoBoundaryLine => "nothing divides the parts of a multipart",
+            Self::DoubtfulBoundary => "a boundary can be read in two ways",
+            Self::BoundaryInHeader => "a boundary stands in a header block",
+            Self::DoubledField => "a field that says what the content is differs from another of its name",
             Self::UnterminatedMultipart => "a multipart does not end",
             Self::BrokenBase64 => "base64 is broken",
             Self::Unreadable => "the body could not be read to its end",
             Self::TextTooLong => "there is more text than is looked at",
         })
+    }
+}
+
+impl Violation {
+    /// Whether mail readers disagree about the parts of such a message.
+    pub(super) fn is_doubt(self) -> bool {
+        matches!(
+            self,
+            Self::NoBoundary
+                | Self::NoBoundaryLine
+                | Self::DoubtfulBoundary
+                | Self::BoundaryInHeader
+                | Self::DoubledField
+        )
     }
 }
 

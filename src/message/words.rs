@@ -4,44 +4,59 @@
 //! may look at every `?=` behind it, and count the characters up to each.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use charset::Charset;
 use data_encoding::BASE64_MIME_PERMISSIVE;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use super::utf7;
+use crate::charsets::{self, Unlabelled};
 
 /// The longest name of a charset with its language (RFC 2231 5) in an encoded word.
 const MAX_CHARSET: usize = 60;
 
 /// Text in a charset as Unicode, NFC. Bytes that make no sense in it become U+FFFD.
-pub(super) fn from_charset(bytes: &[u8], label: &str) -> String {
-    let text = match known_charset(label) {
-        Some(charset) if charset == charset::UTF_7 => Cow::Owned(utf7::decode(bytes)),
-        Some(charset) => charset.decode_with_bom_removal(bytes).0,
-        None => guessed(bytes),
-    };
-    nfc(text)
+pub(super) fn from_charset(bytes: &[u8], label: &str, unlabelled: &Unlabelled) -> String {
+    nfc(charsets::decode(bytes, label, unlabelled))
 }
 
-/// Bytes nobody named a charset for: UTF-8 if they are that, else Windows-1252, the superset of Latin-1 that most
-/// unlabelled old mail is in.
-pub(super) fn guessed(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => match Charset::for_label(b"windows-1252") {
-            Some(charset) => charset.decode_without_bom_handling(bytes).0,
-            None => charset::decode_latin1(bytes),
-        },
+/// A raw value as text in which encoded words are still to be decoded: 8-bit bytes between them are Unicode, those
+/// within them (forbidden, and old mailers write them) are escaped as the words' encoding has it. So the bytes of a word
+/// are read once, in its own charset.
+pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str> {
+    if let Ok(text) = std::str::from_utf8(raw) {
+        // The decoder looks for charsets of 7 bits.
+        return if text.contains('\u{1b}') { unlabelled.decode(raw) } else { Cow::Borrowed(text) };
     }
+    let mut scan = Scan { text: raw, at: 0, next_end: Some(0) };
+    let (mut between, mut words) = (Vec::new(), Vec::new());
+    while let Some(found) = scan.next_word() {
+        between.push(found.before);
+        words.push((&raw[found.whole], found.word.is_base64));
+    }
+    between.push(&raw[scan.at..]);
+    // One charset for all that stands between them: the more bytes, the better the guess.
+    let foreign: Vec<&[u8]> = between.iter().copied().filter(|text| std::str::from_utf8(text).is_err()).collect();
+    let charset = unlabelled.choose(&foreign.join(&b' '));
+    let mut out = String::with_capacity(raw.len());
+    for (i, text) in between.iter().enumerate() {
+        out.push_str(&match std::str::from_utf8(text) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => charset.decode(text).0,
+        });
+        words.get(i).into_iter().for_each(|(word, is_base64)| escape(word, *is_base64, &mut out));
+    }
+    Cow::Owned(out)
 }
 
-/// A charset that says what the bytes are. `us-ascii` does not where there are other bytes: programs that send
-/// 8-bit text under that name, or under none, are many.
-fn known_charset(label: &str) -> Option<Charset> {
-    let label = label.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';'));
-    let is_ascii = ["us-ascii", "ascii", "ansi_x3.4-1968"].iter().any(|name| label.eq_ignore_ascii_case(name));
-    if is_ascii { None } else { Charset::for_label_no_replacement(label.as_bytes()) }
+/// An encoded word in ASCII. Within base64 other bytes mean nothing.
+fn escape(word: &[u8], is_base64: bool, out: &mut String) {
+    for byte in word {
+        match byte.is_ascii() {
+            true => out.push(char::from(*byte)),
+            false if is_base64 => {}
+            false => out.extend(['=', hex_digit(byte >> 4), hex_digit(byte & 15)]),
+        }
+    }
 }
 
 /// In Unicode NFC, so that an `é` is one thing whoever typed it.
@@ -59,15 +74,16 @@ pub(super) fn unfold(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(lines.collect::<Vec<_>>().join(&b' '))
 }
 
-/// A field value as Unicode: unfolded, encoded words decoded, stray 8-bit text guessed.
-pub(super) fn decode(raw: &[u8]) -> String {
+/// A field value as Unicode: unfolded, encoded words decoded, and 8-bit text between them.
+pub(super) fn decode(raw: &[u8], unlabelled: &Unlabelled) -> String {
     let line = unfold(raw);
-    nfc(Cow::Owned(decode_words(&guessed(&line))))
+    nfc(Cow::Owned(decode_words(&legible(&line, unlabelled), unlabelled)))
 }
 
 /// An encoded word taken apart.
 struct Word<'a> {
     charset: &'a str,
+    is_base64: bool,
     bytes: Vec<u8>,
 }
 
@@ -75,51 +91,62 @@ struct Word<'a> {
 /// neighbours in the same charset joined first: Outlook and many newsletters cut a character between two words.
 ///
 /// Words are taken wherever they stand, also within quotes or stuck to other text, for the same senders do that.
-pub(super) fn decode_words(text: &str) -> String {
+pub(super) fn decode_words(text: &str, unlabelled: &Unlabelled) -> String {
     let mut out = String::with_capacity(text.len());
     let mut pending: Option<Word<'_>> = None;
-    let mut scan = Scan { text, at: 0, next_end: Some(0) };
-    while let Some((before, word)) = scan.next_word() {
-        let joins = before.trim().is_empty() && pending.is_some();
+    let mut scan = Scan { text: text.as_bytes(), at: 0, next_end: Some(0) };
+    let mut at = 0;
+    while let Some(Found { before, whole, word }) = scan.next_word() {
+        let joins = before.trim_ascii().is_empty() && pending.is_some();
         match &mut pending {
             Some(open) if joins && open.charset.eq_ignore_ascii_case(word.charset) => open.bytes.extend(&word.bytes),
             _ => {
-                flush(pending.take(), &mut out);
-                out.push_str(if joins { "" } else { before });
+                flush(pending.take(), unlabelled, &mut out);
+                // A word begins and ends with ASCII, so that what stands between is text.
+                out.push_str(if joins { "" } else { &text[at..whole.start] });
                 pending = Some(word);
             }
         }
+        at = whole.end;
     }
-    flush(pending, &mut out);
-    out.push_str(&text[scan.at..]);
+    flush(pending, unlabelled, &mut out);
+    out.push_str(&text[at..]);
     out
 }
 
-fn flush(word: Option<Word<'_>>, out: &mut String) {
+fn flush(word: Option<Word<'_>>, unlabelled: &Unlabelled, out: &mut String) {
     if let Some(word) = word {
         // RFC 2231 5: `=?us-ascii*en?Q?...?=`.
         let label = word.charset.split('*').next().unwrap_or_default();
-        out.push_str(&from_charset(&word.bytes, label));
+        out.push_str(&from_charset(&word.bytes, label, unlabelled));
     }
 }
 
 /// Goes over the text once. `next_end` is the next `?=`, looked for only when the place has passed it.
 struct Scan<'a> {
-    text: &'a str,
+    text: &'a [u8],
     at: usize,
     next_end: Option<usize>,
 }
 
+/// A word and where it stands.
+struct Found<'a> {
+    /// What stands between it and the one before.
+    before: &'a [u8],
+    whole: Range<usize>,
+    word: Word<'a>,
+}
+
 impl<'a> Scan<'a> {
-    /// The next word and what stands between it and the one before. `at` moves behind the word only.
-    fn next_word(&mut self) -> Option<(&'a str, Word<'a>)> {
+    /// The next word. `at` moves behind a word only.
+    fn next_word(&mut self) -> Option<Found<'a>> {
         let mut from = self.at;
         loop {
-            let start = from + memchr::memmem::find(&self.text.as_bytes()[from..], b"=?")?;
+            let start = from + memchr::memmem::find(&self.text[from..], b"=?")?;
             if let Some((word, end)) = self.word_at(start) {
                 let before = &self.text[self.at..start];
                 self.at = end;
-                return Some((before, word));
+                return Some(Found { before, whole: start..end, word });
             }
             from = start + 2;
         }
@@ -129,30 +156,34 @@ impl<'a> Scan<'a> {
     /// understanding what they fold, and old Japanese ones, leave them there.
     fn word_at(&mut self, start: usize) -> Option<(Word<'a>, usize)> {
         let rest = &self.text[start + 2..];
-        let charset_end = memchr::memchr(b'?', &rest.as_bytes()[..rest.len().min(MAX_CHARSET)])?;
-        let charset = rest.get(..charset_end).filter(|name| name.bytes().all(|b| b.is_ascii_graphic()))?;
-        let encoding = *rest.as_bytes().get(charset_end + 1)?;
-        if rest.as_bytes().get(charset_end + 2) != Some(&b'?') || charset.is_empty() {
+        let charset_end = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
+        let charset = std::str::from_utf8(&rest[..charset_end]).ok()?;
+        let encoding = *rest.get(charset_end + 1)?;
+        if rest.get(charset_end + 2) != Some(&b'?')
+            || charset.is_empty()
+            || !charset.bytes().all(|b| b.is_ascii_graphic())
+        {
             return None;
         }
         let text_at = start + 2 + charset_end + 3;
         let end = self.end_behind(text_at)?;
         let text = self.text.get(text_at..end)?;
         // Another word begins before this one ends: this one does not end.
-        if memchr::memmem::find(text.as_bytes(), b"=?").is_some() {
+        if memchr::memmem::find(text, b"=?").is_some() {
             return None;
         }
+        let is_base64 = matches!(encoding, b'B' | b'b');
         let bytes = match encoding {
-            b'B' | b'b' => decode_base64(text.as_bytes()),
-            b'Q' | b'q' => decode_q(text.as_bytes()),
+            _ if is_base64 => decode_base64(text),
+            b'Q' | b'q' => decode_q(text),
             _ => return None,
         };
-        Some((Word { charset, bytes }, end + 2))
+        Some((Word { charset, is_base64, bytes }, end + 2))
     }
 
     fn end_behind(&mut self, at: usize) -> Option<usize> {
         if self.next_end? < at {
-            self.next_end = memchr::memmem::find(&self.text.as_bytes()[at..], b"?=").map(|found| at + found);
+            self.next_end = memchr::memmem::find(&self.text[at..], b"?=").map(|found| at + found);
         }
         self.next_end
     }
@@ -221,47 +252,68 @@ pub(super) fn decode_clean_base64(mut clean: Vec<u8>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charsets::NOTHING_SAID;
     use proptest::prelude::*;
+
+    fn words_of(text: &str) -> String {
+        decode_words(text, &NOTHING_SAID)
+    }
+
+    fn value_of(raw: &[u8]) -> String {
+        decode(raw, &NOTHING_SAID)
+    }
 
     #[test]
     fn words_are_decoded_and_blanks_between_them_dropped() {
-        assert_eq!(decode_words("a =?utf-8?Q?b_c?= =?UTF-8?B?w6k=?= d"), "a b cé d");
-        assert_eq!(decode_words("=?iso-8859-1*de?q?=FCber?="), "über");
-        assert_eq!(decode_words("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
-        assert_eq!(decode_words("=?utf-8?Q??= x"), " x");
+        assert_eq!(words_of("a =?utf-8?Q?b_c?= =?UTF-8?B?w6k=?= d"), "a b cé d");
+        assert_eq!(words_of("=?iso-8859-1*de?q?=FCber?="), "über");
+        assert_eq!(words_of("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="), "日本");
+        assert_eq!(words_of("=?utf-8?Q??= x"), " x");
     }
 
     #[test]
     fn characters_cut_between_words_are_whole() {
-        assert_eq!(decode_words("=?utf-8?Q?=C3?=\n =?utf-8?Q?=A9?="), "é");
+        assert_eq!(words_of("=?utf-8?Q?=C3?=\n =?utf-8?Q?=A9?="), "é");
     }
 
     #[test]
     fn words_within_quotes_and_with_blanks_are_decoded() {
-        assert_eq!(decode_words("\"=?utf-8?Q?=C3=A9?=\" <a@b>"), "\"é\" <a@b>");
-        assert_eq!(decode_words("=?utf-8?Q?a b?="), "a b");
+        assert_eq!(words_of("\"=?utf-8?Q?=C3=A9?=\" <a@b>"), "\"é\" <a@b>");
+        assert_eq!(words_of("=?utf-8?Q?a b?="), "a b");
     }
 
     #[test]
     fn what_is_no_word_stays() {
         for text in ["=?utf-8?X?a?=", "=?utf-8?Q?a", "=??Q?a?=", "a=?b", "=?utf-8?Q", "=?u t?Q?a?="] {
-            assert_eq!(decode_words(text), text);
+            assert_eq!(words_of(text), text);
         }
-        assert_eq!(decode_words("=?utf-8?Q?a =?utf-8?Q?b?="), "=?utf-8?Q?a b");
+        assert_eq!(words_of("=?utf-8?Q?a =?utf-8?Q?b?="), "=?utf-8?Q?a b");
     }
 
     #[test]
     fn unknown_and_wrong_charsets_are_guessed() {
-        assert_eq!(decode_words("=?cp437?Q?caf=C3=A9?="), "café");
-        assert_eq!(decode(b"caf\xe9"), "café");
-        assert_eq!(from_charset(b"caf\xc3\xa9", "us-ascii"), "café");
-        assert_eq!(from_charset(b"caf\xe9", "'ISO-8859-1'"), "café");
+        assert_eq!(words_of("=?cp999?Q?caf=C3=A9?="), "café");
+        assert_eq!(value_of(b"caf\xe9"), "café");
+        assert_eq!(from_charset(b"caf\xc3\xa9", "us-ascii", &NOTHING_SAID), "café");
+        assert_eq!(from_charset(b"caf\xe9", "'ISO-8859-1'", &NOTHING_SAID), "café");
+    }
+
+    #[test]
+    fn words_are_decoded_before_the_bytes_around_them() {
+        assert_eq!(value_of(b"=?iso-8859-1?Q?Die_Hasen_und_die_Fr\xf6sche?="), "Die Hasen und die Frösche");
+        assert_eq!(
+            value_of(b"\xfcber =?koi8-r?Q?\xf0\xd2\xc9=D7\xc5\xd4?= \xfc =?utf-8?B?w\xff6k=?="),
+            "über Привет ü é"
+        );
+        let of_message = Unlabelled { declared: charsets::Charset::named("gb2312"), ..Unlabelled::default() };
+        let raw = b"\xb1\xa8\xbc\xdb =?utf-8?B?5Y2V?= \xb5\xa5";
+        assert_eq!(decode(raw, &of_message), "报价 单 单");
     }
 
     #[test]
     fn values_are_nfc() {
-        assert_eq!(decode("e\u{301}".as_bytes()), "\u{e9}");
-        assert_eq!(decode(b"=?utf-8?Q?e=CC=81?="), "\u{e9}");
+        assert_eq!(value_of("e\u{301}".as_bytes()), "\u{e9}");
+        assert_eq!(value_of(b"=?utf-8?Q?e=CC=81?="), "\u{e9}");
     }
 
     #[test]
@@ -275,19 +327,43 @@ mod tests {
     #[test]
     fn e9_a_million_encoded_words_are_linear() {
         let many = "=?utf-8?Q?a?= ".repeat(1_000_000);
-        assert_eq!(decode_words(&many).len(), 1_000_001);
+        assert_eq!(words_of(&many).len(), 1_000_001);
         let starts = format!("{}{}", " =?a?q?".repeat(300_000), "?=x".repeat(300_000));
-        assert!(decode_words(&starts).len() <= starts.len());
+        assert!(words_of(&starts).len() <= starts.len());
         let open = "=?utf-8?Q?a ".repeat(500_000);
-        assert_eq!(decode_words(&open), open);
+        assert_eq!(words_of(&open), open);
         let ends = format!("=?{}", "?=".repeat(1_000_000));
-        assert_eq!(decode_words(&ends), ends);
+        assert_eq!(words_of(&ends), ends);
     }
 
     proptest! {
         #[test]
-        fn nothing_panics(text in "(=\\?|\\?=|\\?|utf-8|Q|B|=|é|\\PC| ){0,40}") {
-            decode_words(&text);
+        fn nothing_panics(text in "(=\\?|\\?=|\\?|utf-8|Q|B|=|é|\\PC| ){0,40}", foreign in any::<u8>()) {
+            words_of(&text);
+            let bytes: Vec<u8> = text.bytes().map(|byte| if byte == b'B' { foreign } else { byte }).collect();
+            value_of(&bytes);
         }
+    }
+
+    #[test]
+    fn fuzz_encoded_words() {
+        let known: [&[u8]; 5] = [
+            b"=?iso-8859-1?Q?Fr\xf6sche?= =?utf-8?B?w6k=?= x",
+            b"\xb1\xa8\xbc\xdb =?cp932?B?kL+LgQ==?= =?iso-2022-kr?B?GyQpQw4wXw8=?=",
+            b"=?utf-8*en?Q?a_=C3?= =?utf-8?Q?=A9?=",
+            b"=?hz?Q?~{<:~}?= =?utf-32?B?AAAAYQ==?= =?utf-7?Q?+AOk-?=",
+            b"\x1b$BF|K\\\x1b(B =?x?q?\xff?=",
+        ];
+        let korean = Unlabelled { declared: charsets::Charset::named("iso-2022-kr"), ..Unlabelled::default() };
+        crate::fuzz::try_changes("encoded-words", &known, |raw| {
+            let text = decode(raw, &NOTHING_SAID);
+            // Three bytes for each that makes no sense, and a letter in pieces may be longer than whole.
+            assert!(text.len() <= 9 * raw.len() + 9, "{} of {}", text.len(), raw.len());
+            if raw.is_ascii() && !raw.contains(&0x1b) && memchr::memmem::find(raw, b"=?").is_none() {
+                assert_eq!(text.as_bytes(), &*unfold(raw));
+            }
+            let other = decode(raw, &korean);
+            (text.is_ascii(), text.contains("=?"), text.contains('\u{fffd}'), text == other, text.len().min(20))
+        });
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{ListFiles, Newcomers, Turns, Walk, mounted};
+use crate::charsets::Charset;
 use crate::config::{Config, MailRoot, ORIGINALS};
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
@@ -53,6 +54,8 @@ pub struct World {
     pub allow_root: bool,
     /// So many bytes of what mail was before rules changed it are kept.
     pub originals: u64,
+    /// The charsets that 8-bit text without a label is in.
+    pub assumed: Arc<[Charset]>,
 }
 
 impl World {
@@ -74,7 +77,7 @@ impl World {
 
     fn with_store(config: &Config, store: SqliteStore) -> Self {
         let world = Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone());
-        Self { originals: config.originals, ..world }
+        Self { originals: config.originals, assumed: config.settings.assumed.clone().into(), ..world }
     }
 
     /// One with this memory and this disk.
@@ -94,6 +97,7 @@ impl World {
             turns: Turns::default(),
             allow_root: false,
             originals: ORIGINALS,
+            assumed: Arc::default(),
         }
     }
 
@@ -149,7 +153,7 @@ impl World {
     /// A message whose body can be read even where it is a file in the spool.
     pub fn message(&self, bytes: Bytes) -> Message {
         let disk = Arc::clone(&self.disk);
-        Message::with_opener(bytes, Arc::new(move |path| disk.open(path)))
+        Message::with_opener(bytes, Arc::new(move |path| disk.open(path))).assuming(&self.assumed)
     }
 
     /// A message in a file: read when it is small, left where it is when it is big.

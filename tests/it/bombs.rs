@@ -228,6 +228,86 @@ pub const BOMBS: &[Bomb] = &[
             })
         },
     },
+    Bomb {
+        name: "E6 50 multiparts in doubt, 100 MB of dashes",
+        write: |out| {
+            write!(
+                out,
+                "{HEAD}Content-Type: multipart/mixed; boundary=b0\nContent-Type: multipart/mixed; boundary=c0\n\n"
+            )?;
+            (1..49).try_for_each(|i| {
+                write!(
+                    out,
+                    "--b{}\nContent-Type: multipart/mixed; boundary=b{i} (c{i}); boundary=d{i}; boundary=e{i}\n\n",
+                    i - 1
+                )
+            })?;
+            repeat(out, "--b\n--b-\n", 11_000_000)
+        },
+    },
+    Bomb {
+        name: "E6 1,000 parts in doubt with headers of 60 KB",
+        write: |out| {
+            write!(out, "{HEAD}Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n")?;
+            (0..1_000).try_for_each(|_| {
+                write!(out, "--b\nX: ")?;
+                repeat(out, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", 2_000)?;
+                write!(out, "\n\nx\n")
+            })
+        },
+    },
+    Bomb {
+        name: "E6 header lines of dashes in doubt",
+        write: |out| {
+            write!(out, "{HEAD}Content-Type: text/plain\nContent-Type: multipart/digest; boundary=b\n\n")?;
+            repeat(out, "--b\n--c\n--d\n", 3_000_000)
+        },
+    },
+    Bomb {
+        name: "E9 100 texts of 1 MB with two types",
+        write: |out| {
+            write!(out, "{HEAD}Content-Type: multipart/mixed; boundary=b\n\n")?;
+            (0..100).try_for_each(|_| {
+                write!(out, "--b\nContent-Type: text/html\nContent-Type: text/plain\n\n")?;
+                repeat(out, "<p>some text in it\n", 55_000)
+            })
+        },
+    },
+    Bomb {
+        name: "E9 ISO-2022-KR shifts",
+        write: |out| contents(out, "Content-Type: text/plain; charset=iso-2022-kr", "\u{e}0\u{f}0", 8_000_000),
+    },
+    Bomb { name: "E9 HZ", write: |out| contents(out, "Content-Type: text/plain; charset=hz", "~{0~}", 6_000_000) },
+    Bomb {
+        name: "E9 code page 437",
+        write: |out| contents(out, "Content-Type: text/plain; charset=cp437", "\u{e9}", 15_000_000),
+    },
+    Bomb {
+        name: "E9 UTF-32",
+        write: |out| contents(out, "Content-Type: text/plain; charset=utf-32le", "\u{1}\0\0\0", 8_000_000),
+    },
+    Bomb {
+        name: "E9 8-bit text that nobody labels",
+        write: |out| {
+            writeln!(out, "{HEAD}")?;
+            (0..1_000_000).try_for_each(|_| out.write_all(b"\xe9\xc3 a\xb1\xa8\xbc\xdb\x80 \xff\xe3\x81\n\x1b$"))
+        },
+    },
+    Bomb {
+        name: "E9 8-bit fields that nobody labels",
+        write: |out| {
+            (0..1_000).try_for_each(|_| {
+                out.write_all(b"Subject: \xe9\xc3 =?x?Q?\xe9?= \xb1\xa8\xbc\xdb\x80 =?y?Q?\xe9=?= \xff\x1b$B\n")
+            })?;
+            write!(out, "{HEAD}")?;
+            (0..20_000).try_for_each(|_| out.write_all(b" \xe9=?x?Q?\xe9?="))?;
+            write!(out, "\n\nx\n")
+        },
+    },
+    Bomb {
+        name: "E9 text of full width",
+        write: |out| contents(out, "Content-Type: text/plain; charset=utf-8", "Ａ　ｶﾞ", 2_500_000),
+    },
     Bomb { name: "E10 text against (a+)+$", write: |out| contents(out, "", "aaaaaaaaaaaaaaaa", 1_000_000) },
     Bomb { name: "E11 a Date of comments", write: |out| field(out, "Date", "(", 250_000) },
     Bomb { name: "E12 References of 100,000 ids", write: |out| field(out, "References", "<a@b> ", 40_000) },

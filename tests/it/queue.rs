@@ -155,6 +155,21 @@ fn sending_p_1_a_pipe_of_attachments_without_any_leaves_the_message_here() {
     assert_eq!((user.rows().len(), user.inbox().len()), (0, 1));
 }
 
+/// An attached message reached the program as no bytes, and counted as handed over.
+#[test]
+fn an_attached_message_is_given_to_a_program() {
+    let taken = tempfile::tempdir().unwrap();
+    let file = taken.path().join("taken");
+    let script = format!("cat > {}", file.display());
+    let user = User::without_relay(&format!("  - {{do: {{pipe: {{run: [sh, -c, '{script}'], input: attachments}}}}}}"));
+    user.deliver(
+        "From: a@x.example\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: \
+         message/rfc822\nContent-Disposition: attachment; filename=in.eml\n\nSubject: in\n\ninner\n\n--b--\n",
+    );
+    user.until("it ran", |rows| rows.iter().all(|row| row["state"] == "sent"));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "Subject: in\n\ninner\n");
+}
+
 /// A laptop that slept for a week has tried nothing meanwhile (sending O-1).
 #[test]
 fn sending_o_1_nothing_is_given_up_before_it_was_tried() {

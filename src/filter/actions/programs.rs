@@ -7,6 +7,7 @@ use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
+use crate::charsets::Charset;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
@@ -143,7 +144,7 @@ impl Program {
         match ask(&mut run.asking, &argv, self.timeout, most) {
             Answer::Ended { code: 75, .. } => Err(Break::Defer(format!("{shown} ended with 75, try again later"))),
             Answer::Ended { code: 0, out } if self.filters => {
-                let message = filtered(out).ok_or_else(|| {
+                let message = filtered(out, &run.asking.settings.assumed).ok_or_else(|| {
                     Break::Failed(format!("{shown} gave back no message: what it wrote has no header, or is empty"))
                 })?;
                 run.did(&format!("filter {shown}"));
@@ -173,8 +174,8 @@ pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Du
 }
 
 /// What a filter program wrote, if it can be a message: procmail's users lost mail to programs that wrote nothing.
-pub(in super::super) fn filtered(out: Vec<u8>) -> Option<Message> {
-    let message = Message::new(Bytes::Memory(to_lf(&out)));
+pub(in super::super) fn filtered(out: Vec<u8>, assumed: &[Charset]) -> Option<Message> {
+    let message = Message::new(Bytes::Memory(to_lf(&out))).assuming(assumed);
     let is_message = !message.fields().is_empty();
     is_message.then_some(message)
 }

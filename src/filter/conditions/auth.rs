@@ -3,7 +3,7 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{Boxed, Condition, Word, authres};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;
 use crate::message::Message;
@@ -30,6 +30,9 @@ pub(super) const AUTH: Word = Word::new(
     ),
     read,
 );
+
+/// So many fields of that name are looked at.
+const MAX_FIELDS: usize = 50;
 
 #[derive(Debug)]
 struct Auth {
@@ -80,36 +83,77 @@ impl Condition for Auth {
     }
 }
 
-/// The results of trusted servers: (method, result), lower-case. Only the topmost field of a server counts: those below
-/// it came with the message.
+/// The results of trusted servers: (method, result), lower-case. A server may write a field for each program that it asks
+/// (opendkim and opendmarc do; RFC 8601 4 and 7.10): the fields from its topmost down to the next Received count, those
+/// below came with the message. Of each method the topmost field counts.
 pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
-    for field in message.all("Authentication-Results").take(50) {
-        let value = without_comments(field.value());
-        let mut parts = value.split(';').map(str::trim);
-        let server = parts.next().unwrap_or_default().split_whitespace().next().unwrap_or_default().to_lowercase();
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut is_within = false;
+    let mut looked_at = 0;
+    for field in message.fields() {
+        if is_within && field.is_named("Received") || looked_at == MAX_FIELDS {
+            break;
+        }
+        if !field.is_named("Authentication-Results") {
+            continue;
+        }
+        looked_at += 1;
+        // As it stands: what is encoded within it is the text of strangers.
+        let Some((server, results)) = authres::read(&String::from_utf8_lossy(field.raw())) else { continue };
         if is_trusted(&server) {
-            let methods = parts.filter_map(|part| part.split_whitespace().next()?.split_once('='));
-            return methods.map(|(method, result)| (method.to_lowercase(), result.to_lowercase())).collect();
+            is_within = true;
+            let known = found.len();
+            for (method, result) in results {
+                if found[..known].iter().all(|(above, _)| *above != method) {
+                    found.push((method, result));
+                }
+            }
         }
     }
-    Vec::new()
+    found
 }
 
-/// Comments stand in parentheses, nested ones too (RFC 5322 3.2.2).
-fn without_comments(value: &str) -> String {
-    let mut depth = 0_u32;
-    value
-        .chars()
-        .filter(|c| match c {
-            '(' => {
-                depth += 1;
-                false
-            }
-            ')' if depth > 0 => {
-                depth -= 1;
-                false
-            }
-            _ => depth == 0,
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Bytes;
+
+    fn found(head: &str) -> String {
+        let message = Message::new(Bytes::Memory(format!("{head}\n\n").into_bytes()));
+        let found = results(&message, &|server| server == "mx.example.org");
+        found.iter().map(|(method, result)| format!("{method}={result}")).collect::<Vec<_>>().join(" ")
+    }
+
+    const RECEIVED: &str = "Received: from a by mx.example.org; Sat, 28 Nov 2026 10:00:00 +0000";
+
+    #[test]
+    fn all_fields_of_a_server_down_to_the_next_received_count() {
+        let field = |results: &str| format!("Authentication-Results: mx.example.org; {results}");
+        let two = format!("{}\n{}\n{RECEIVED}", field("dkim=fail"), field("dmarc=fail"));
+        assert_eq!(found(&two), "dkim=fail dmarc=fail");
+        let below = format!(
+            "{RECEIVED}\n{}\nX: y\n{}\n{RECEIVED}\n{}",
+            field("spf=fail"),
+            field("dkim=none"),
+            field("dmarc=pass")
+        );
+        assert_eq!(found(&below), "spf=fail dkim=none", "what stands below the next Received came with the message");
+        let other = format!("Authentication-Results: elsewhere; dmarc=pass\n{}\n{RECEIVED}", field("dmarc=fail"));
+        assert_eq!(found(&other), "dmarc=fail");
+    }
+
+    #[test]
+    fn what_is_encoded_in_a_field_makes_no_result() {
+        let head = "Authentication-Results: mx.example.org; spf=fail smtp.mailfrom==?utf-8?Q?=3B_dmarc=3Dpass?=";
+        assert_eq!(found(head), "spf=fail");
+    }
+
+    #[test]
+    fn of_one_method_the_topmost_field_counts() {
+        let forged = "Authentication-Results: mx.example.org; dmarc=fail\n\
+                      Authentication-Results: mx.example.org; dmarc=pass; spf=pass";
+        assert_eq!(found(forged), "dmarc=fail spf=pass");
+        let signatures = "Authentication-Results: mx.example.org; dkim=fail header.d=a; dkim=pass header.d=b";
+        assert_eq!(found(signatures), "dkim=fail dkim=pass");
+    }
 }

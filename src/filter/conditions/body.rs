@@ -20,6 +20,7 @@ pub(super) const BODY: Word = Word::new(
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { raw: true, part: false, many: false })?;
+    let comparison = if comparison.raw { comparison } else { comparison.of_text() };
     Some(Box::new(Body { comparator: comparison.comparator, raw: comparison.raw }))
 }
 
@@ -36,7 +37,10 @@ impl Condition for Body {
             let raw = message.raw_body(MAX_TEXT);
             self.comparator.accepts(&String::from_utf8_lossy(&raw), asking)?
         } else {
-            self.comparator.accepts(message.text(), asking)?
+            match asking.ordinary_text() {
+                Some(ordinary) => self.comparator.accepts_both(message.text(), &ordinary, asking)?,
+                None => self.comparator.accepts_both(message.text(), message.text(), asking)?,
+            }
         };
         let what = if self.raw { "the raw body" } else { "the text" };
         asking.saw(holds, || if holds { format!("{what} fits") } else { format!("{what} does not fit") });

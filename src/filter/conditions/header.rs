@@ -50,8 +50,15 @@ pub(super) fn by_field(
     if tests.len() == 1 { tests.pop() } else { Some(all(tests)) }
 }
 
+/// Fields that hold text of people (RFC 5322 3.6.5, RFC 2045 8), and those that mail programs have added. Others hold
+/// addresses, identities and words of machines.
+const TEXT_FIELDS: [&str; 6] =
+    ["Subject", "Comments", "Keywords", "Content-Description", "Organization", "Thread-Topic"];
+
 fn one(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { raw: true, many: true, part: false })?;
+    let is_text = !comparison.raw && TEXT_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name));
+    let comparison = if is_text { comparison.of_text() } else { comparison };
     Some(Box::new(Header { name: name.to_owned(), comparison }))
 }
 

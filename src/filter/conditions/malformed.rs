@@ -8,7 +8,7 @@ use crate::config::yaml::{Node, Value};
 use crate::message::Violation;
 
 /// Each way by its word.
-const KINDS: [(&str, Violation); 12] = [
+const KINDS: [(&str, Violation); 16] = [
     ("header_too_large", Violation::HeaderTooLarge),
     ("too_many_fields", Violation::TooManyFields),
     ("field_too_long", Violation::FieldTooLong),
@@ -17,6 +17,10 @@ const KINDS: [(&str, Violation); 12] = [
     ("too_many_parts", Violation::TooManyParts),
     ("part_header_too_large", Violation::PartHeaderTooLarge),
     ("no_boundary", Violation::NoBoundary),
+    ("no_boundary_line", Violation::NoBoundaryLine),
+    ("doubtful_boundary", Violation::DoubtfulBoundary),
+    ("boundary_in_header", Violation::BoundaryInHeader),
+    ("doubled_field", Violation::DoubledField),
     ("unterminated_multipart", Violation::UnterminatedMultipart),
     ("broken_base64", Violation::BrokenBase64),
     ("unreadable", Violation::Unreadable),

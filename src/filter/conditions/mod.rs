@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod age;
 mod auth;
+mod authres;
 mod body;
 mod date;
 mod duplicate;

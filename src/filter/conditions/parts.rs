@@ -82,9 +82,9 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
     }
     for (key, node) in keys {
         match key {
-            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?),
+            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?.of_text()),
             "type" => parts.kind = Some(compiler.comparison(node, Allowed::default())?),
-            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?),
+            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?.of_text()),
             "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
             _ => parts.parameters = parameters(node, compiler)?,
@@ -171,9 +171,12 @@ impl Parts {
     }
 
     fn seen(&self, message: &Message, passed: &[usize]) -> String {
-        let label = |part: &Part| match part.file_name() {
-            Some(name) => format!("{name} ({})", part.content_type()),
-            None => part.content_type().to_owned(),
+        let label = |part: &Part| {
+            let doubt = if part.is_doubtful() { ", only to some readers" } else { "" };
+            match part.file_name() {
+                Some(name) => format!("{name} ({}{doubt})", part.content_type()),
+                None => format!("{}{doubt}", part.content_type()),
+            }
         };
         let of = |wanted: &dyn Fn(usize, &Part) -> bool| {
             let parts = message.parts().iter().enumerate();

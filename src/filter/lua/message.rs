@@ -253,7 +253,7 @@ fn bound(value: &LuaValue) -> usize {
     value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
 }
 
-/// `{number, parent, type, filename, size, attachment}`; `m:part_text(part.number)` is its text, HTML without its markup;
+/// `{number, parent, type, filename, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML without its markup;
 /// `m:part_bytes(part.number)` what it consists of, decoded.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
@@ -263,6 +263,7 @@ fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     table.raw_set("filename", part.file_name())?;
     table.raw_set("size", part.size() as f64)?;
     table.raw_set("attachment", part.is_attachment())?;
+    table.raw_set("doubtful", part.is_doubtful())?;
     Ok(table)
 }
 

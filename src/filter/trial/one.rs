@@ -18,7 +18,7 @@ const MOST: u64 = 100 * 1024 * 1024;
 pub(super) struct Trial {
     name: String,
     line: usize,
-    message: Arc<Message>,
+    bytes: Vec<u8>,
     pub(super) envelope: Envelope,
     told: Told,
     expected: Expected,
@@ -49,13 +49,15 @@ impl Trial {
         let origin = Arc::new(Origin { account: account.to_owned(), folder: folder.to_owned(), generation: 0 });
         let arrived = arrived.unwrap_or_else(|| told.now.clone()).timestamp();
         let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags, announced: 0 };
-        let message = Arc::new(Message::new(Bytes::Memory(to_lf(&bytes))));
-        Some(Self { name: name?, line: node.span.line, message, envelope, told, expected: expected? })
+        let bytes = to_lf(&bytes);
+        Some(Self { name: name?, line: node.span.line, bytes, envelope, told, expected: expected? })
     }
 
     pub(super) fn run(&self, engine: &Engine, source: &Arc<Source>) -> Verdict {
-        let (decision, trace) = engine.explain(&self.message, &self.envelope, &self.told);
-        let difference = self.expected.difference(&decision, &self.message);
+        let message = Message::new(Bytes::Memory(self.bytes.clone())).assuming(engine.assumed());
+        let message = Arc::new(message);
+        let (decision, trace) = engine.explain(&message, &self.envelope, &self.told);
+        let difference = self.expected.difference(&decision, &message);
         Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
     }
 }

@@ -15,6 +15,7 @@ mod spec;
 use std::borrow::Cow;
 
 use super::words;
+use crate::charsets::Unlabelled;
 
 pub use list::{List, Recipient, Unreadable, complete_addresses};
 
@@ -102,20 +103,20 @@ pub fn parse(value: &str) -> Vec<Address> {
 }
 
 /// The addresses in a raw field value.
-pub(super) fn of_field(raw: &[u8]) -> Vec<Address> {
+pub(super) fn of_field(raw: &[u8], unlabelled: &Unlabelled) -> Vec<Address> {
     let line = words::unfold(raw);
-    let mut found = parse(&words::guessed(&line));
+    let mut found = parse(&words::legible(&line, unlabelled));
     for name in found.iter_mut().filter_map(|address| address.name.as_mut()) {
         if !name.is_ascii() || name.contains("=?") {
-            *name = words::nfc(words::decode_words(name).into()).trim().to_owned();
+            *name = words::nfc(words::decode_words(name, unlabelled).into()).trim().to_owned();
         }
     }
     found
 }
 
 /// A raw field value as a list, with all of its members.
-pub(super) fn list_of_field(raw: &[u8]) -> List {
-    List::read(&words::guessed(&words::unfold(raw)))
+pub(super) fn list_of_field(raw: &[u8], unlabelled: &Unlabelled) -> List {
+    List::read(&words::legible(&words::unfold(raw), unlabelled))
 }
 
 #[cfg(test)]
@@ -212,12 +213,12 @@ mod tests {
             b"\"a b\"@x.example <second@x.example>\r\n\tfolded@x.example",
         ];
         crate::fuzz::try_changes("address-lists", &known, |raw| {
-            let found = of_field(raw);
+            let found = of_field(raw, &crate::charsets::NOTHING_SAID);
             for address in found.iter().filter(|address| address.has_domain()) {
                 let again: Vec<Address> = parse(&address.written());
                 assert!(again.len() == 1 && again[0].address == address.address, "{address:?} {again:?}");
             }
-            let recipients = list_of_field(raw).recipients(&|name| name == "root");
+            let recipients = list_of_field(raw, &crate::charsets::NOTHING_SAID).recipients(&|name| name == "root");
             (found.len().min(9), recipients.map(|all| all.len().min(9)).map_err(|bad| bad.len().min(9)))
         });
     }
@@ -226,7 +227,7 @@ mod tests {
         #[test]
         fn nothing_panics(text in "([<>:;,@()\"\\\\]|[a-c]|é| |=\\?utf-8\\?Q\\?a\\?=){0,40}") {
             parse(&text);
-            of_field(text.as_bytes());
+            of_field(text.as_bytes(), &crate::charsets::NOTHING_SAID);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::coder::{Coding, ENCODED_LINE};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::message::part::{Part, Transfer};
-use crate::message::{Message, Violation, params};
+use crate::message::{Message, Violation};
 
 /// RFC 2046 5.1.1 allows 70; a line with a longer one than this could not stay whole.
 const LONGEST_BOUNDARY: usize = 900;
@@ -318,7 +318,7 @@ fn is_seal(part: &Part) -> bool {
 /// Content-Transfer-Encoding in lower case.
 fn encoding_of(part: &Part) -> Option<String> {
     let field = part.fields().iter().find(|field| field.is_named("Content-Transfer-Encoding"))?;
-    Some(params::parse(field.raw()).main)
+    Some(field.parsed().main)
 }
 
 /// Encodings of old that are none of MIME's (RFC 2045 6.3): what is in them must not be encoded once more. Other unknown words

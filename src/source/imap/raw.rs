@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use charset::Charset;
+use crate::charsets::Charset;
 
 /// The first of 256 private characters that stand for bytes.
 const FIRST: u32 = 0xF700;
@@ -44,8 +44,8 @@ pub(super) fn likely(name: String) -> String {
     }
     let in_pairs = raw.split(u8::is_ascii).all(|run| run.len() % 2 == 0);
     let decoded = |label: &str| {
-        let (text, is_broken) = Charset::for_label(label.as_bytes())?.decode_without_bom_handling(&raw);
-        (!is_broken).then(|| text.into_owned())
+        let (text, makes_sense) = Charset::named(label)?.decode(&raw);
+        makes_sense.then(|| text.into_owned())
     };
     let text = if in_pairs { decoded("gb18030") } else { None }.or_else(|| decoded("windows-1252"));
     text.unwrap_or_else(|| String::from_utf8_lossy(&raw).into_owned())

@@ -31,7 +31,7 @@ impl Pop3Source {
             }
             let (item, result) = match self.fetch_to_spool(message).await {
                 Ok(item) => (Some(item), Ok(())),
-                Err(Broken { item, error }) => (item, Err(error)),
+                Err(Broken { item, error }) => (item.map(|item| *item), Err(error)),
             };
             out.send(item.into_iter().collect(), Room::default()).await;
             result?;
@@ -57,11 +57,11 @@ impl Pop3Source {
                     items.push(item);
                 }
                 Err(Broken { item, error }) => {
-                    let is_its_own = matches!(item, Some(Item::Doubtful { .. }));
+                    let is_its_own = matches!(item.as_deref(), Some(Item::Doubtful { .. }));
                     if error.kind() == Kind::Protocol && !is_its_own {
                         doubt_last(items);
                     }
-                    items.extend(item);
+                    items.extend(item.map(|item| *item));
                     return Err(error);
                 }
             }
@@ -150,13 +150,13 @@ impl Pop3Source {
 
 /// What came of the message at which the connection became useless, and why it did.
 struct Broken {
-    item: Option<Item>,
+    item: Option<Box<Item>>,
     error: Error,
 }
 
 impl Broken {
     fn at(key: &Key, error: Error) -> Self {
-        Self { item: Item::broken_at(key.clone(), &error), error }
+        Self { item: Item::broken_at(key.clone(), &error).map(Box::new), error }
     }
 }
 
@@ -164,7 +164,10 @@ impl Broken {
 fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> Result<Item, Broken> {
     match end {
         BlockEnd::Sure => Ok(listed.item(key, bytes, came)),
-        BlockEnd::Doubtful(error) => Err(Broken { item: Some(listed.doubted(key, bytes, error)), error: went_on() }),
+        BlockEnd::Doubtful(error) => {
+            let item = Some(Box::new(listed.doubted(key, bytes, error)));
+            Err(Broken { item, error: went_on() })
+        }
     }
 }
 

@@ -1,0 +1,50 @@
+//! Code pages of DOS, which ticket machines, scanners and old mailing software still write.
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// IBM 437.
+    Us,
+    /// IBM 850.
+    Western,
+    /// IBM 858: 850 with the euro in the place of the dotless i.
+    WesternWithEuro,
+}
+
+/// The characters of the bytes 0x80 to 0xFF.
+const US: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒ\
+                  áíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
+                  └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
+                  αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+/// The same of the second page.
+const WESTERN: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒ\
+                       áíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐\
+                       └┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀\
+                       ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
+const DOTLESS_I: char = 'ı';
+
+/// Every byte is a character in each of them.
+pub(super) fn decode(bytes: &[u8], page: Page) -> String {
+    let upper: Vec<char> = if page == Page::Us { US } else { WESTERN }.chars().collect();
+    let character = |byte: &u8| match byte.checked_sub(0x80) {
+        None => char::from(*byte),
+        Some(above) => match upper.get(usize::from(above)) {
+            Some(&DOTLESS_I) if page == Page::WesternWithEuro => '€',
+            found => found.copied().unwrap_or(char::REPLACEMENT_CHARACTER),
+        },
+    };
+    bytes.iter().map(character).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_whole() {
+        assert_eq!((US.chars().count(), WESTERN.chars().count()), (128, 128));
+        assert_eq!(decode(b"a\x81\xd5\xff", Page::Us), "aü╒\u{a0}");
+        assert_eq!(decode(b"a\x81\xd5\xff", Page::Western), "aüı\u{a0}");
+        assert_eq!(decode(b"\xd5", Page::WesternWithEuro), "€");
+    }
+}

@@ -1,0 +1,233 @@
+//! Charsets as mail names them, and bytes in one of them as Unicode.
+//!
+//! encoding_rs knows the charsets of browsers under the labels that browsers accept. Mail has more labels for the same
+//! charsets (a table), and a few charsets more (decoders of our own). Everything here is linear in its input.
+
+mod dos;
+mod labels;
+mod shifted;
+mod utf32;
+mod utf7;
+
+use std::borrow::Cow;
+
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
+
+/// The detector looks at so many bytes, from the first that is not ASCII.
+const MAX_DETECTED: usize = 64 * 1024;
+/// Begins the sequence that changes the characters of ISO 2022.
+const ESCAPE: u8 = 0x1b;
+
+/// A charset that says what bytes mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charset(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// One of browsers.
+    Web(&'static Encoding),
+    Utf7,
+    Utf32(utf32::Order),
+    Iso2022Kr,
+    Hz,
+    Dos(dos::Page),
+}
+
+impl Charset {
+    /// The charset of a label, however it is quoted and in whatever case. None for a label that is unknown, and for one
+    /// that says nothing: `us-ascii` and `unknown-8bit` do not tell what 8-bit bytes mean, and programs that send them
+    /// under those names, or under none, are many.
+    pub fn named(label: &str) -> Option<Self> {
+        let label = label.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';'));
+        if ["us-ascii", "ascii", "ansi_x3.4-1968"].iter().any(|name| label.eq_ignore_ascii_case(name)) {
+            return None;
+        }
+        match Encoding::for_label(label.as_bytes()) {
+            Some(web) if web != REPLACEMENT && web != X_USER_DEFINED => Some(Self(Kind::Web(web))),
+            _ => labels::find(label).map(Self),
+        }
+    }
+
+    /// The bytes in Unicode, and whether all of them made sense: those that did not are U+FFFD.
+    pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
+        let (text, makes_sense) = match self.0 {
+            Kind::Web(web) if is_ascii_after_all(web, bytes) => (String::from_utf8_lossy(bytes), true),
+            Kind::Web(web) => {
+                let web = if is_utf16(web) { Encoding::for_bom(bytes).map_or(web, |(found, _)| found) } else { web };
+                let (text, has_errors) = web.decode_with_bom_removal(bytes);
+                return (text, !has_errors);
+            }
+            Kind::Utf7 => (utf7::decode(bytes).into(), true),
+            Kind::Utf32(order) => (utf32::decode(bytes, order).into(), true),
+            Kind::Iso2022Kr => shifted::iso_2022_kr(bytes),
+            Kind::Hz => shifted::hz(bytes),
+            Kind::Dos(page) => (dos::decode(bytes, page).into(), true),
+        };
+        let makes_sense = makes_sense && !text.contains(char::REPLACEMENT_CHARACTER);
+        (text, makes_sense)
+    }
+
+    /// Whether text in it is 7-bit bytes that are not what they look like.
+    fn is_escaped(self) -> bool {
+        matches!(self.0, Kind::Iso2022Kr) || self.0 == Kind::Web(ISO_2022_JP)
+    }
+}
+
+/// Web forms and ticket systems announce UTF-16 and send ASCII. UTF-16 has a zero byte in every line end and blank.
+fn is_ascii_after_all(web: &'static Encoding, bytes: &[u8]) -> bool {
+    is_utf16(web) && bytes.is_ascii() && memchr::memchr(0, bytes).is_none()
+}
+
+fn is_utf16(web: &'static Encoding) -> bool {
+    web == UTF_16LE || web == UTF_16BE
+}
+
+/// Bytes in the charset of that label. A charset that does not fit gives way to UTF-8; where the label says nothing,
+/// `unlabelled` has the word.
+pub fn decode<'b>(bytes: &'b [u8], label: &str, unlabelled: &Unlabelled) -> Cow<'b, str> {
+    let Some(charset) = Charset::named(label) else { return unlabelled.decode(bytes) };
+    match (charset.decode(bytes), std::str::from_utf8(bytes)) {
+        ((_, false), Ok(utf8)) if !bytes.is_ascii() => Cow::Borrowed(utf8),
+        ((text, _), _) => text,
+    }
+}
+
+/// What bytes without a label of their own may be in.
+#[derive(Clone, Debug, Default)]
+pub struct Unlabelled {
+    /// The charset that is declared nearby.
+    pub declared: Option<Charset>,
+    /// The charsets that the user takes for granted, the likeliest first.
+    pub assumed: Vec<Charset>,
+}
+
+/// Nobody says anything about the bytes.
+pub static NOTHING_SAID: Unlabelled = Unlabelled { declared: None, assumed: Vec::new() };
+
+impl Unlabelled {
+    /// UTF-8 if they are that, also damaged; else the first charset that fits of those declared and assumed; else what a
+    /// detector makes of the bytes.
+    pub fn decode<'b>(&self, bytes: &'b [u8]) -> Cow<'b, str> {
+        if let Some(charset) = self.escaped(bytes) {
+            return charset.decode(bytes).0;
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text.trim_start_matches('\u{feff}')),
+            Err(_) => self.choose(bytes).decode(bytes).0,
+        }
+    }
+
+    /// The charset of bytes that are no UTF-8.
+    pub fn choose(&self, bytes: &[u8]) -> Charset {
+        if let Some((web, _)) = Encoding::for_bom(bytes) {
+            return Charset(Kind::Web(web));
+        }
+        if is_damaged_utf8(bytes) {
+            return Charset(Kind::Web(UTF_8));
+        }
+        let fits = |charset: &Charset| charset.decode(bytes).1;
+        self.candidates().find(fits).unwrap_or_else(|| detected(bytes))
+    }
+
+    /// A charset in which 7-bit bytes are other characters, if one is named and they are so.
+    fn escaped(&self, bytes: &[u8]) -> Option<Charset> {
+        memchr::memchr(ESCAPE, bytes)?;
+        self.candidates().find(|charset| charset.is_escaped() && charset.decode(bytes).1)
+    }
+
+    fn candidates(&self) -> impl Iterator<Item = Charset> {
+        self.declared.into_iter().chain(self.assumed.iter().copied())
+    }
+}
+
+/// Text that was UTF-8 until a program cut it or joined a foreign byte to it. Three good characters a bad place are
+/// asked for: in other charsets good ones are accidents, one in six.
+fn is_damaged_utf8(bytes: &[u8]) -> bool {
+    let (mut good, mut bad) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        good += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        bad += usize::from(!chunk.invalid().is_empty());
+    }
+    good >= bad.saturating_mul(3)
+}
+
+/// What a detector thinks. It always answers.
+fn detected(bytes: &[u8]) -> Charset {
+    let start = bytes.iter().position(|b| !b.is_ascii()).unwrap_or(0).saturating_sub(2);
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(&bytes[start..bytes.len().min(start + MAX_DETECTED)], true);
+    Charset(Kind::Web(detector.guess(None, Utf8Detection::Deny)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn by(label: &str, bytes: &[u8]) -> String {
+        decode(bytes, label, &NOTHING_SAID).into_owned()
+    }
+
+    #[test]
+    fn a_charset_that_does_not_fit_gives_way_to_utf_8() {
+        for label in ["iso-2022-jp", "iso-2022-kr", "euc-kr", "utf-16", "hz-gb-2312"] {
+            assert_eq!(by(label, "請求書".as_bytes()), "請求書", "{label}");
+        }
+        assert_eq!(by("utf-16", b"Please confirm the order 4711"), "Please confirm the order 4711");
+        assert_eq!(by("utf-16", b"\xfe\xff\0a"), "a");
+        assert_eq!(by("iso-8859-1", "é".as_bytes()), "Ã©", "it fits");
+    }
+
+    #[test]
+    fn labels_that_say_nothing() {
+        for label in ["us-ascii", "ascii", "unknown-8bit", "x-user-defined", "", "iso-2022-cn", "no such thing", "-"] {
+            assert_eq!(Charset::named(label), None, "{label}");
+        }
+        assert!(Charset::named(" \"UTF-8\"; ").is_some());
+    }
+
+    #[test]
+    fn damaged_utf_8_stays_utf_8() {
+        let unlabelled = Unlabelled { declared: Charset::named("koi8-r"), ..Unlabelled::default() };
+        let mut cut = "они жена".as_bytes().to_vec();
+        cut.pop();
+        assert_eq!(unlabelled.decode(&cut), "они жен\u{fffd}");
+    }
+
+    #[test]
+    fn the_declared_charset_then_the_assumed_ones_then_a_guess() {
+        let gbk = b"\xb1\xa8\xbc\xdb\xb5\xa5";
+        let named = |labels: &[&str]| labels.iter().map(|label| Charset::named(label).unwrap()).collect();
+        let koi = Unlabelled { declared: Charset::named("koi8-r"), assumed: named(&["gbk"]) };
+        assert_eq!(koi.decode(b"\xf0\xd2\xc9\xd7\xc5\xd4"), "Привет");
+        let with = |declared, assumed| Unlabelled { declared, assumed: named(assumed) }.decode(gbk).into_owned();
+        assert_eq!(with(Charset::named("gb2312"), &["koi8-r"]), "报价单");
+        assert_eq!(with(Charset::named("utf-8"), &["iso-2022-jp", "gb18030"]), "报价单");
+        assert_eq!(Unlabelled::default().decode(b"caf\xe9"), "café");
+        assert_eq!(Unlabelled::default().decode(b"Gr\xfc\xdfe aus K\xf6ln"), "Grüße aus Köln");
+        let long = Unlabelled::default()
+            .decode(b"\xd6\xd0\xb9\xfa\xb5\xe7\xd7\xd3\xd3\xca\xbc\xfe\xb1\xa8\xbc\xdb\xb5\xa5")
+            .into_owned();
+        assert_eq!(long, "中国电子邮件报价单");
+        assert_eq!(koi.decode(b"\x1b$BF|K\\\x1b(B"), "\x1b$BF|K\\\x1b(B", "nobody says so");
+        let jp = Unlabelled { declared: Charset::named("iso-2022-jp"), ..Unlabelled::default() };
+        assert_eq!(jp.decode(b"\x1b$BF|K\\\x1b(B"), "日本");
+    }
+
+    #[test]
+    fn e9_a_hostile_text_is_linear() {
+        for piece in [&b"\x0e\x0f"[..], b"~{", b"~", b"\x1b$)C", b"\xff", b"\xc3", b"\x1b", b"a\xe9", b"+AOk-"] {
+            for label in ["iso-2022-kr", "hz", "utf-32", "cp437", "gbk", "iso-2022-jp", "utf-7", ""] {
+                assert!(by(label, &piece.repeat(300_000)).len() <= 12 * 300_000, "{label}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), label in "(utf-32|cp437|iso-2022-kr|hz|cp950|utf-7|x)") {
+            by(&label, &bytes);
+        }
+    }
+}
