@@ -148,18 +148,30 @@ impl Comparator {
 
     /// Whether the value passes; captures of the patterns that matched are noted.
     pub(super) fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        let ordinary = if self.is_of_text { ordinary(value) } else { Cow::Borrowed(value) };
-        self.accepts_both(value, &ordinary, asking)
+        if self.is_of_text && !value.is_ascii() {
+            return self.accepts_both(value, &ordinary(value), asking);
+        }
+        self.all(value, asking, |pattern, asking| pattern.accepts(value, self.is_of_text, asking))
     }
 
     /// The same for a value whose ordinary form is known.
     pub(super) fn accepts_both(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        self.all(value, asking, |pattern, asking| match self.is_of_text {
+            true => pattern.accepts_text(value, ordinary, asking),
+            false => pattern.accepts(value, false, asking),
+        })
+    }
+
+    #[inline]
+    fn all(
+        &self,
+        value: &str,
+        asking: &mut Asking<'_>,
+        fits: impl Fn(&Pattern, &mut Asking<'_>) -> bool,
+    ) -> Result<bool, Break> {
         for check in &self.checks {
             let holds = match check {
-                Check::Any(patterns) if self.is_of_text => {
-                    patterns.iter().any(|pattern| pattern.accepts_text(value, ordinary, asking))
-                }
-                Check::Any(patterns) => patterns.iter().any(|pattern| pattern.accepts(value, asking)),
+                Check::Any(patterns) => patterns.iter().any(|pattern| fits(pattern, asking)),
                 Check::List(list) => asking.in_list(list, value)?,
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
             };
@@ -181,12 +193,10 @@ impl Pattern {
 
     /// The value in ordinary width is looked at; what is captured is taken from the value as it stands.
     fn accepts_text(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> bool {
-        let regex = match &self.ordinary {
-            _ if self.is_exact => return self.accepts(value, asking),
-            None if std::ptr::eq(ordinary, value) => return self.accepts(value, asking),
-            None => &self.regex,
-            Some(regex) => regex,
-        };
+        if self.is_exact || std::ptr::eq(ordinary, value) {
+            return self.accepts(value, !self.is_exact, asking);
+        }
+        let regex = self.ordinary.as_deref().unwrap_or(&self.regex);
         if !self.captures {
             return regex.is_match(ordinary);
         }
@@ -201,12 +211,17 @@ impl Pattern {
         true
     }
 
-    fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> bool {
+    /// The value as it stands. `is_text`: it is in ordinary width.
+    fn accepts(&self, value: &str, is_text: bool, asking: &mut Asking<'_>) -> bool {
+        let regex = match &self.ordinary {
+            Some(ordinary) if is_text => ordinary,
+            _ => &self.regex,
+        };
         if !self.captures {
-            return self.regex.is_match(value);
+            return regex.is_match(value);
         }
-        let Some(found) = self.regex.captures(value) else { return false };
-        for (number, name) in self.regex.capture_names().enumerate().skip(1) {
+        let Some(found) = regex.captures(value) else { return false };
+        for (number, name) in regex.capture_names().enumerate().skip(1) {
             let text = found.get(number).map_or("", |group| group.as_str());
             let text: String = text.chars().take(MAX_CAPTURE).collect();
             if let Some(name) = name {
