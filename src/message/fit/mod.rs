@@ -164,13 +164,13 @@ mod tests {
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
         let content = |index: usize| {
-            let part = &message.parts()[index];
+            let part = &message.undoubted_parts()[index];
             let body = if part.is_container() { Vec::new() } else { message.part_bytes(index, 10_000_000) };
             let is_text = part.content_type().starts_with("text/");
             let body = body.into_iter().filter(|byte| !(is_text && *byte == b'\r')).collect();
             (part.content_type().to_owned(), part.is_container(), body)
         };
-        (0..message.parts().len()).map(content).collect()
+        (0..message.undoubted_parts().len()).map(content).collect()
     }
 
     /// Lines as messages have them, in any order.
@@ -233,8 +233,9 @@ mod tests {
         crate::fuzz::try_changes("leaving", &known, |bytes| {
             let (new, fitted) = fit(bytes, false);
             assert!(fits(&new, false) || fitted.left().is_some());
-            let kinds =
-                |bytes: &[u8]| message(bytes).parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>();
+            let kinds = |bytes: &[u8]| {
+                message(bytes).undoubted_parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>()
+            };
             assert_eq!(kinds(bytes), kinds(&new));
             assert!(fit(&new, false).0 == new, "once is enough");
             (fitted.changes(), fitted.left().map(|left| left.to_string()), kinds(&new).len())

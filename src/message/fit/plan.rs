@@ -62,7 +62,7 @@ struct Plan<'m> {
 
 impl<'m> Plan<'m> {
     fn of(message: &'m Message, eight_bit: bool) -> Self {
-        let parts = message.parts();
+        let parts = message.undoubted_parts();
         let mut known: Vec<Known> = Vec::with_capacity(parts.len());
         for part in parts {
             let is_within_seal =
