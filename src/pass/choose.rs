@@ -107,13 +107,15 @@ impl Chooser<'_> {
                 Mark::Here
                 | Mark::Copied
                 | Mark::Settled
-                | Mark::Skipped
                 | Mark::Redressed
                 | Mark::Doubtful
                 | Mark::Replaced
                 | Mark::NotLetGo => false,
                 Mark::Again | Mark::Stood => true,
+                // What is listed under the number of one that was left out and went has an arrival of its own.
+                Mark::Skipped | Mark::TooOld if self.is_back(known, id) => true,
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
+                Mark::Skipped => false,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
         }
@@ -176,8 +178,14 @@ impl Chooser<'_> {
                 let has_other_size = before.head_hash.is_some() && size.is_some_and(|size| size != before.announced);
                 has_other_size || known.was_missing(id)
             }
+            Mark::Copied | Mark::Redressed | Mark::NotLetGo => known.was_missing(id),
             _ => false,
         }
+    }
+
+    /// Whether a number was gone and is given again. POP3 has no arrivals by which what was left out could be told.
+    fn is_back(&self, known: &Known, id: &[u8]) -> bool {
+        self.account.protocol == Protocol::Imap && known.was_missing(id)
     }
 
     fn rename(&mut self, known: &Known, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {

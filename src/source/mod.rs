@@ -143,7 +143,11 @@ impl Item {
     /// The message at which a connection broke: it may be the reason.
     fn broken_at(key: Key, error: &Error) -> Option<Self> {
         let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
-        let cause = || Error::transient(error.kind(), "the connection broke while it was fetched");
+        let cause = || match error.kind() {
+            // The server went on, with what nobody could use.
+            Kind::Protocol => Error::transient(Kind::Protocol, error.to_string()),
+            kind => Error::transient(kind, "the connection broke while it was fetched"),
+        };
         (!is_ours).then(|| Self::Failed(key, cause()))
     }
 }

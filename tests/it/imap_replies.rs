@@ -63,6 +63,17 @@ fn uids_that_are_not_sticky_are_not_believed() {
     server.finish().unwrap();
 }
 
+/// Courier's UIDs may end with the session where SELECT, too, only may read: no UIDNEXT is said then.
+#[test]
+fn uids_of_a_folder_that_may_only_be_read_are_not_believed_without_a_uidnext() {
+    let said = "S: * OK [UIDVALIDITY 7] x\n";
+    let script = format!("{}--- connection\n{}", with_validity(said, true), with_validity(said, false));
+    let server = ScriptedServer::start(&script.replace("<tag> OK open", "<tag> OK [READ-ONLY] open"));
+    let client = Account::imap(server.port()).with("retention: delete").client();
+    assert_eq!((client.fetch().new, client.fetch().new), (2, 0));
+    server.finish().unwrap();
+}
+
 /// Servers add fields, Status and others: it was another mail then, each time.
 #[test]
 fn without_a_uidvalidity_a_mail_in_another_dress_is_the_same() {

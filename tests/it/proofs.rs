@@ -1050,6 +1050,24 @@ fn a_number_that_was_gone_and_is_given_again_is_another_message() {
     client.mail().assert_holds(&all);
 }
 
+/// So may the numbers of mail that was left out at the first run.
+#[test]
+fn a_number_that_was_left_out_and_is_given_again_is_another_message() {
+    let mailbox = mailbox();
+    let old = Timestamp::now().as_second() - 30 * 86_400;
+    (1..=4).for_each(|n| _ = mailbox.add_message("INBOX", Incoming::new(message(n)).arrived(old)));
+    let (_server, client) = imap(&mailbox);
+    let client = with(client, |account| account.with("first: new"));
+    assert_eq!(client.fetch_well().new, 0);
+    [3, 4].iter().for_each(|uid| assert!(mailbox.remove("INBOX", *uid)));
+    client.fetch_well();
+    mailbox.set_uidnext("INBOX", 3);
+    mailbox.add("INBOX", message(5));
+    mailbox.add_message("INBOX", Incoming::new(message(4)).arrived(old));
+    assert_eq!(client.fetch_well().new, 1);
+    client.mail().assert_holds(&[message(5)]);
+}
+
 // What the look before a deletion costs.
 
 /// One FETCH for a thousand messages, and one STORE and one EXPUNGE for them.

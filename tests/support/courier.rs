@@ -21,8 +21,6 @@ use tempfile::TempDir;
 const REQUIRE: &str = "MAILSLUICE_REQUIRE_COURIER";
 const IMAPD: &str = "usr/bin/imapd";
 const POP3D: &str = "usr/lib/courier/courier/courierpop3d";
-/// Where it has its libraries, one after the other.
-const LIBRARIES: [&str; 3] = ["usr/lib/courier-authlib", "usr/lib", "usr/lib/x86_64-linux-gnu"];
 /// As Debian's /etc/courier/imapd has it.
 const CAPABILITY: &str = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=ORDEREDSUBJECT THREAD=REFERENCES SORT QUOTA IDLE";
 
@@ -37,8 +35,8 @@ pub struct Courier {
 impl Courier {
     /// `None`, with a line that says why, where Courier is not installed; a panic instead when `MAILSLUICE_REQUIRE_COURIER=1`.
     pub fn start() -> Option<Self> {
-        if let Some(missing) = [IMAPD, POP3D].map(unpacked).iter().find(|program| !program.exists()) {
-            let missing = missing.display();
+        if let Some(missing) = [IMAPD, POP3D].iter().find(|program| !is_whole(program)) {
+            let missing = unpacked(missing).display().to_string();
             assert!(
                 std::env::var_os(REQUIRE).is_none_or(|value| value != "1"),
                 "{REQUIRE} is set, but {missing} is missing"
@@ -100,6 +98,22 @@ impl Courier {
     }
 }
 
+/// Where it has its libraries, one after the other: those of Debian stand in a folder of the machine's kind.
+fn libraries() -> std::ffi::OsString {
+    let lib = unpacked("usr/lib");
+    let of_kind = std::fs::read_dir(&lib).into_iter().flatten().flatten().map(|entry| entry.path());
+    std::env::join_paths([lib.join("courier-authlib"), lib.clone()].into_iter().chain(of_kind)).unwrap()
+}
+
+/// Whether the program can be loaded; it ends at once without a connection.
+fn is_whole(program: &str) -> bool {
+    let mut command = Command::new(unpacked(program));
+    command.env_clear().env("LD_LIBRARY_PATH", libraries()).arg("/nowhere");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // The dynamic loader that lacks a library says 127.
+    command.status().is_ok_and(|status| status.code() != Some(127))
+}
+
 /// Where a file of its packages is.
 fn unpacked(file: &str) -> PathBuf {
     Path::new(option_env!("CARGO_TARGET_TMPDIR").unwrap_or("/nowhere")).join("courier").join(file)
@@ -121,7 +135,7 @@ fn server(stream: TcpStream, program: &str, home: &Path, environment: &[(&str, &
     let socket = || Stdio::from(OwnedFd::from(stream.try_clone().unwrap()));
     let mut command = Command::new(unpacked(program));
     command.arg("Maildir").current_dir(home).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
-    command.env("LD_LIBRARY_PATH", std::env::join_paths(LIBRARIES.map(unpacked)).unwrap());
+    command.env("LD_LIBRARY_PATH", libraries());
     command.envs([("AUTHENTICATED", "me"), ("AUTHADDR", "me"), ("TCPREMOTEIP", "127.0.0.1"), ("TCPREMOTEPORT", "1")]);
     command.envs(environment.iter().copied());
     let child = command.stdin(socket()).stdout(socket()).stderr(Stdio::null()).spawn();

@@ -54,6 +54,7 @@ pub(super) struct Selected {
     has_uid_next: bool,
     /// UIDNOTSTICKY (RFC 4315 3): the UIDs end with the session.
     is_not_sticky: bool,
+    is_read_only: bool,
 }
 
 impl Selected {
@@ -64,9 +65,10 @@ impl Selected {
     }
 
     /// The UIDVALIDITY, where it is one: 0 is none (RFC 3501 2.3.1.1), of one with more than 32 bits nothing is told, and UIDs
-    /// that end with the session have none.
+    /// that end with the session have none. Those of Courier may also end with it where SELECT only may read.
     pub(super) fn generation(&self) -> Option<u32> {
-        self.uid_validity.filter(|n| *n != 0 && !self.is_not_sticky)
+        let may_end = self.is_not_sticky || self.is_read_only && !self.has_uid_next;
+        self.uid_validity.filter(|n| *n != 0 && !may_end)
     }
 }
 
@@ -308,7 +310,7 @@ impl Session {
         let mut selected = Selected::default();
         self.generation = (None, false);
         let command = format!("{verb} {name}");
-        self.run(&command, |reply| {
+        let opened = self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
                 reply => match code_in(reply) {
@@ -319,9 +321,10 @@ impl Session {
                 },
             }
             Ok(())
-        })
-        .await
-        .map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
+        });
+        let opened = opened.await;
+        let line = opened.map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
+        selected.is_read_only = line.contains(READ_ONLY);
         self.generation = (selected.uid_validity, false);
         Ok(selected)
     }
@@ -473,10 +476,14 @@ fn names_of(list: &[Capability<'_>]) -> Vec<String> {
     list.iter().map(name).collect()
 }
 
+/// The code of a folder that only may be read (RFC 3501 7.1).
+const READ_ONLY: &str = "[READ-ONLY] ";
+
 fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
     let code = match &outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
+        Some(ResponseCode::ReadOnly) => READ_ONLY,
         _ => "",
     };
     format!(

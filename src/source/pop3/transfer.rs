@@ -31,7 +31,7 @@ impl Pop3Source {
             }
             let (item, result) = match self.fetch_to_spool(message).await {
                 Ok(item) => (Some(item), Ok(())),
-                Err(Broken { item, error }) => (item.map(|item| *item), Err(error)),
+                Err(Broken { item, error, .. }) => (item.map(|item| *item), Err(error)),
             };
             out.send(item.into_iter().collect(), Room::default()).await;
             result?;
@@ -56,9 +56,8 @@ impl Pop3Source {
                     bytes += size_of(&item);
                     items.push(item);
                 }
-                Err(Broken { item, error }) => {
-                    let is_its_own = matches!(item.as_deref(), Some(Item::Doubtful { .. }));
-                    if error.kind() == Kind::Protocol && !is_its_own {
+                Err(Broken { item, error, is_no_reply }) => {
+                    if is_no_reply {
                         doubt_last(items);
                     }
                     items.extend(item.map(|item| *item));
@@ -77,7 +76,7 @@ impl Pop3Source {
     /// One of several that were asked for. What the server says next proves the end of each, so the last one has to be asked.
     async fn receive(&mut self, listed: &Listed, is_last: bool) -> Result<Item, Broken> {
         let key = Key::new(&self.origin, listed.id.clone());
-        if let Some(failed) = self.first_line(&key).await.map_err(|e| Broken::at(&key, e))? {
+        if let Some(failed) = self.first_line(&key).await? {
             return Ok(failed);
         }
         let most = MAX_UNANNOUNCED.max(listed.size());
@@ -101,7 +100,7 @@ impl Pop3Source {
         let key = Key::new(&self.origin, listed.id.clone());
         let command = self.retr(listed);
         self.session.send(&[command]).await.map_err(|e| Broken::at(&key, e))?;
-        if let Some(failed) = self.first_line(&key).await.map_err(|e| Broken::at(&key, e))? {
+        if let Some(failed) = self.first_line(&key).await? {
             return Ok(failed);
         }
         let mut writer = self.spool.begin(&key).map_err(|e| Broken::at(&key, e))?;
@@ -134,11 +133,15 @@ impl Pop3Source {
     }
 
     /// The reply to RETR: `None` when the message follows.
-    async fn first_line(&mut self, key: &Key) -> Result<Option<Item>> {
-        match Reply::parse(self.session.lines.line(deadline::REPLY).await?)? {
+    async fn first_line(&mut self, key: &Key) -> Result<Option<Item>, Broken> {
+        let line = self.session.lines.line(deadline::REPLY).await.map_err(|e| Broken::at(key, e))?;
+        let no_reply = |error| Broken { is_no_reply: true, ..Broken::at(key, error) };
+        match Reply::parse(line).map_err(no_reply)? {
             Reply::Ok(_) => Ok(None),
             Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
-            Reply::Continue(_) => Err(Error::permanent(Kind::Protocol, "RETR: the server asks for more")),
+            Reply::Continue(_) => {
+                Err(Broken::at(key, Error::permanent(Kind::Protocol, "RETR: the server asks for more")))
+            }
         }
     }
 
@@ -152,11 +155,13 @@ impl Pop3Source {
 struct Broken {
     item: Option<Box<Item>>,
     error: Error,
+    /// What came is no reply: perhaps the rest of the message before.
+    is_no_reply: bool,
 }
 
 impl Broken {
     fn at(key: &Key, error: Error) -> Self {
-        Self { item: Item::broken_at(key.clone(), &error).map(Box::new), error }
+        Self { item: Item::broken_at(key.clone(), &error).map(Box::new), error, is_no_reply: false }
     }
 }
 
@@ -166,7 +171,7 @@ fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> 
         BlockEnd::Sure => Ok(listed.item(key, bytes, came)),
         BlockEnd::Doubtful(error) => {
             let item = Some(Box::new(listed.doubted(key, bytes, error)));
-            Err(Broken { item, error: went_on() })
+            Err(Broken { item, error: went_on(), is_no_reply: false })
         }
     }
 }
