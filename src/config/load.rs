@@ -224,7 +224,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
 /// What rules need to know, beside the users of accounts.
 fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) -> Settings {
     let lower = |texts: Vec<String>| texts.iter().map(|text| text.to_lowercase()).collect();
-    let me = map.read("me", |n, p| reader::texts(n, "a list of addresses", p)).unwrap_or_default();
+    let me = map.read("me", own_addresses).unwrap_or_default();
     let trust = map.read("trust", |n, p| reader::texts(n, "a list of server names", p)).unwrap_or_default();
     let delimiters = map.read("delimiters", |n, p| reader::text(n, "one or more characters", p).map(str::to_owned));
     Settings {
@@ -241,6 +241,20 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }
+}
+
+/// What is no address is never found in a message: nobody would be answered, without a word.
+fn own_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
+    let addresses = reader::texts(node, "a list of addresses", problems)?;
+    let mut is_one = |text: &String| {
+        let flaw = mailbox::flaw(text);
+        if let Some(flaw) = flaw {
+            let message = format!("`{}` is no address: {flaw}", crate::clean::short(text, 60));
+            problems.error(node.span, message).hint("each one alone and without a name, like `me@example.com`");
+        }
+        flaw.is_none()
+    };
+    addresses.iter().map(&mut is_one).fold(true, |all, one| all && one).then_some(addresses)
 }
 
 /// Charsets by their labels.
