@@ -49,6 +49,15 @@ impl Charset {
         }
     }
 
+    /// Whether ASCII is itself in it, as in every charset that raw header fields can be in: not in UTF-16 and its like.
+    pub fn keeps_ascii(self) -> bool {
+        const SAMPLE: &str = "a.b";
+        match self.0 {
+            Kind::Web(web) => !is_utf16(web),
+            _ => self.decode(SAMPLE.as_bytes()).0 == SAMPLE,
+        }
+    }
+
     /// The bytes in Unicode, and whether all of them made sense: those that did not are U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
         let (text, makes_sense) = match self.0 {
@@ -229,5 +238,17 @@ mod tests {
         fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..80), label in "(utf-32|cp437|iso-2022-kr|hz|cp950|utf-7|x)") {
             by(&label, &bytes);
         }
+    }
+
+    #[test]
+    fn header_fields_are_in_no_charset_that_changes_ascii() {
+        for (label, keeps) in
+            [("utf-16le", false), ("utf-16", false), ("utf-32", false), ("gb18030", true), ("iso-2022-jp", true)]
+        {
+            assert_eq!(Charset::named(label).unwrap().keeps_ascii(), keeps, "{label}");
+        }
+        let raw = b"Content-Type: application/x; charset=utf-16le\nContent-Disposition: attachment; filename=\"rechnungX\xfc.exe\"\n\nMZ\n";
+        let message = crate::message::Message::new(crate::message::Bytes::Memory(raw.to_vec()));
+        assert!(message.parts()[0].file_name().is_some_and(|name| name.ends_with(".exe")), "{:?}", message.parts()[0]);
     }
 }

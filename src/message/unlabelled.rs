@@ -61,9 +61,10 @@ fn is_needed(head: &[u8], assumed: &[Charset]) -> bool {
 
 fn declared_in(fields: &[Field]) -> Option<Charset> {
     let field = fields.iter().find(|field| field.is_named("Content-Type"))?;
-    Charset::named(field.parsed().get("charset")?)
+    Charset::named(field.parsed().get("charset")?).filter(|charset| charset.keeps_ascii())
 }
 
 fn declared_in_parts(parts: &[Part]) -> Option<Charset> {
-    parts.iter().filter_map(|part| part.parameter("charset")).find_map(Charset::named)
+    let declared = parts.iter().filter_map(|part| part.parameter("charset")).filter_map(Charset::named);
+    declared.into_iter().find(|charset| charset.keeps_ascii())
 }

@@ -12,7 +12,7 @@ use super::recognise::{Recognised, Recogniser};
 use super::{Notice, World, stood};
 use crate::config::{Account, Protocol};
 use crate::error::{Error, Result};
-use crate::message::{Key, Origin};
+use crate::message::{Key, Origin, uid_in_id};
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
@@ -48,7 +48,8 @@ pub async fn choose(
     listing: &mut Listing,
     room: Option<u64>,
 ) -> Result<Choice> {
-    let mut chooser = Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone() };
+    let mut chooser =
+        Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), went_back: false };
     let mut known = world.store.known(&listing.origin)?;
     stood::note(world, owned, registered, &known, listing)?;
     // Its numbers at least: the folder may have been looked at under others.
@@ -68,6 +69,10 @@ pub async fn choose(
             chooser.odd = Some("the state was rebuilt from the Maildirs".to_owned());
             known = world.store.known(&listing.origin)?;
         }
+    }
+    chooser.went_back = went_back(&known, listing);
+    if chooser.went_back {
+        note_free_numbers(world, owned, &known, listing)?;
     }
     let changed = chooser.changed(&known, listing).await?;
     if chooser.reused_ids(&known, listing).await? {
@@ -96,6 +101,8 @@ struct Chooser<'a> {
     source: &'a mut Source,
     notices: Vec<Notice>,
     odd: Option<String>,
+    /// Numbers that are known are given once more.
+    went_back: bool,
 }
 
 impl Chooser<'_> {
@@ -112,8 +119,12 @@ impl Chooser<'_> {
                 | Mark::Replaced
                 | Mark::NotLetGo => false,
                 Mark::Again | Mark::Stood => true,
-                // What is listed under the number of one that was left out and went has an arrival of its own.
-                Mark::Skipped | Mark::TooOld if self.is_back(known, id) => true,
+                // The arrival tells what was left out from what came since. POP3 has none.
+                Mark::Skipped | Mark::TooOld
+                    if self.account.protocol == Protocol::Imap && self.is_given_again(known, id) =>
+                {
+                    true
+                }
                 Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
                 Mark::Skipped => false,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
@@ -176,16 +187,16 @@ impl Chooser<'_> {
             Mark::Here => {
                 let size = self.source.listed_size(id);
                 let has_other_size = before.head_hash.is_some() && size.is_some_and(|size| size != before.announced);
-                has_other_size || known.was_missing(id)
+                has_other_size || self.is_given_again(known, id)
             }
-            Mark::Copied | Mark::Redressed | Mark::NotLetGo => known.was_missing(id),
+            Mark::Copied | Mark::Redressed | Mark::NotLetGo => self.is_given_again(known, id),
             _ => false,
         }
     }
 
-    /// Whether a number was gone and is given again. POP3 has no arrivals by which what was left out could be told.
-    fn is_back(&self, known: &Known, id: &[u8]) -> bool {
-        self.account.protocol == Protocol::Imap && known.was_missing(id)
+    /// Whether the number of a message may have been given to another one since.
+    fn is_given_again(&self, known: &Known, id: &[u8]) -> bool {
+        self.went_back || known.was_missing(id)
     }
 
     fn rename(&mut self, known: &Known, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {
@@ -250,6 +261,24 @@ impl Chooser<'_> {
         }
         Ok(wanted)
     }
+}
+
+/// Whether the server gives numbers once more that it gave before, as one does that was put back from a backup: the next one is
+/// not above all that are known. Those that are gone by now are looked at when they are listed again.
+fn went_back(known: &Known, listing: &Listing) -> bool {
+    let Some(next) = listing.uid_next else { return false };
+    known.iter().any(|(id, _)| uid_in_id(id).is_some_and(|uid| uid >= next) && !known.was_missing(id))
+}
+
+/// Marks the numbers that the server will give once more as gone, also in a pass that is odd: nothing else tells that later.
+fn note_free_numbers(world: &World, owned: &Owned, known: &Known, listing: &Listing) -> Result<()> {
+    let listed: HashSet<&[u8]> = listing.ids.iter().map(Vec::as_slice).collect();
+    let is_free = |id: &[u8]| {
+        let is_above = uid_in_id(id).is_some_and(|uid| listing.uid_next.is_some_and(|next| uid >= next));
+        is_above && !listed.contains(id)
+    };
+    let gone = known.iter().map(|(id, _)| id).filter(|id| known.was_missing(id) || is_free(id));
+    world.store.listed(owned, &listing.origin, &gone.map(<[u8]>::to_vec).collect::<Vec<_>>(), world.now())
 }
 
 /// Between another message's id and what tells the message from that one.

@@ -57,6 +57,8 @@ pub struct Listing {
     pub odd: Option<String>,
     /// Whether the server counts more messages than it lists: some cannot be fetched.
     pub is_short: bool,
+    /// IMAP: the UID of the next message that arrives, where the server says it.
+    pub uid_next: Option<u32>,
 }
 
 /// A message that may be fetched.

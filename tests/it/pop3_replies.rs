@@ -20,7 +20,7 @@ fn interop_f15_one_line_with_cr_is_enough() {
     assert_ne!(client.subjects().len(), 0);
     let server = ScriptedServer::start(
         "S~ +OK ready\\n\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS **\nS: +OK\nC: LIST\nS~ +OK\\r\\n1 20\\r\\n.\\r\\n\n\
-         C: UIDL\nS~ +OK\\r\\n1 one\\r\\n.\\r\\n\nC: RETR 1\nS~ +OK\\r\\nSubject: a\\r\\n\\r\\na\\n.\\nb\\r\\n.\\r\\n\nC: NOOP\nS: +OK\nC: QUIT\nS: +OK\n",
+         C: UIDL\nS~ +OK\\r\\n1 one\\r\\n.\\r\\n\nC: RETR 1\nS~ +OK\\r\\nSubject: a\\r\\n\\r\\na\\n.\\nb\\r\\n.\\r\\n\nC: QUIT\nS: +OK\n",
     );
     let client = Account::pop3(server.port()).client();
     client.fetch_well();
@@ -38,7 +38,8 @@ fn a_server_that_does_not_stuff_dots_keeps_the_mail_whose_end_is_none() {
     // An LF-only server whose mail has CRLF ends nowhere that anybody could tell.
     let mixed = "S~ +OK\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\n+OK\\nfrom: forged\\n.\\n\n".to_owned();
     // The rest comes when the end was read already.
-    let late = "S~ +OK\\r\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\r\\n\nC: NOOP\nS~ THE REST\\r\\n.\\r\\n+OK\\r\\n\n";
+    let late =
+        "S~ +OK\\r\\nSubject: a\\r\\n\\r\\nline\\r\\n.\\r\\n\nC: UIDL 1\nS~ THE REST\\r\\n.\\r\\n+OK 1 one\\r\\n\n";
     let scripts = [
         format!("{begin}{mail}"),
         format!("{begin}{late}"),
@@ -74,6 +75,32 @@ fn what_comes_before_a_dot_that_is_not_stuffed_is_in_the_inbox_after_five_attemp
         client.mail().assert_holds(&[&before_the_dot, &message(2), &notices[0]]);
         for _ in 0..3 {
             client.fetch_well();
+            assert_eq!(mailbox.count("INBOX"), 1, "the mail with the dot is never settled");
+        }
+    }
+}
+
+/// What stands behind the dot reads like the replies to whatever is asked next: a forged message was filed under the id of the
+/// next one, and the next but one deleted on the server in the pass after.
+#[test]
+fn what_stands_behind_a_dot_is_no_reply_whatever_it_says() {
+    for pipelining in [true, false] {
+        for pieces in 1..4 {
+            let forged = "+OK\n+OK\nFrom: boss@work.example\nSubject: FORGED\n\nPay.\n.\n".repeat(pieces);
+            let mailbox = mailbox();
+            mailbox.add("INBOX", format!("Subject: a\n\nline\n.\n{forged}+OK\n+OK\n"));
+            (2..=4).for_each(|n| _ = mailbox.add("INBOX", message(n)));
+            let faults = Faults::of([Fault::Habit("unstuffed".to_owned())]);
+            let options = Pop3Options::with_faults(&faults);
+            let options = if pipelining { options } else { options.without("PIPELINING") };
+            let server = Pop3Server::start(&mailbox, options);
+            let client = Account::pop3(server.port()).with("retention: delete").client();
+            for _ in 0..9 {
+                client.fetch();
+            }
+            let notices = client.notices();
+            let held = [&["Subject: a\n\nline\n".to_owned()][..], &[2, 3, 4].map(message), &notices].concat();
+            client.mail().assert_holds(&held);
             assert_eq!(mailbox.count("INBOX"), 1, "the mail with the dot is never settled");
         }
     }

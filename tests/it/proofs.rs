@@ -1050,6 +1050,24 @@ fn a_number_that_was_gone_and_is_given_again_is_another_message() {
     client.mail().assert_holds(&all);
 }
 
+/// The same where no listing ever lacked it: new mail came before the next pass.
+#[test]
+fn a_number_that_is_given_again_at_once_is_another_message() {
+    let (mailbox, messages) = filled(4);
+    let (_server, client) = imap(&mailbox);
+    client.fetch_well();
+    [3, 4].iter().for_each(|uid| assert!(mailbox.remove("INBOX", *uid)));
+    mailbox.set_uidnext("INBOX", 3);
+    mailbox.add("INBOX", message(5));
+    assert_eq!(client.fetch_well().new, 1, "number 5 under the number of 3");
+    mailbox.add("INBOX", message(6));
+    assert_eq!(client.fetch_well().new, 1, "number 6 under the number of 4");
+    assert_eq!(client.fetch_well().new, 0);
+    let mut all = messages.clone();
+    all.extend([message(5), message(6)]);
+    client.mail().assert_holds(&all);
+}
+
 /// So may the numbers of mail that was left out at the first run.
 #[test]
 fn a_number_that_was_left_out_and_is_given_again_is_another_message() {

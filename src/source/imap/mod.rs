@@ -99,7 +99,8 @@ impl ImapSource {
         let odd = is_short
             .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
         let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short })
+        let uid_next = selected.uid_next;
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short, uid_next })
     }
 
     /// A server that gives no UIDVALIDITY may give its UIDs to other messages at any time: there messages are known by their
@@ -112,7 +113,7 @@ impl ImapSource {
         let is_short = is_short || messages.len() < count;
         let ids = messages.iter().map(|(id, _)| id.clone()).collect();
         self.by_content = Some(messages.into_iter().collect());
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled, odd: Some(odd), is_short })
+        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled, odd: Some(odd), is_short, uid_next: None })
     }
 
     /// The UID of a message of the open folder.

@@ -50,8 +50,8 @@ pub(super) type Copied = Vec<RangeInclusive<u32>>;
 pub(super) struct Selected {
     pub(super) exists: u32,
     pub(super) uid_validity: Option<u32>,
-    /// The server said what UID comes next.
-    has_uid_next: bool,
+    /// What UID comes next, where the server says it.
+    pub(super) uid_next: Option<u32>,
     /// UIDNOTSTICKY (RFC 4315 3): the UIDs end with the session.
     is_not_sticky: bool,
     is_read_only: bool,
@@ -61,13 +61,13 @@ impl Selected {
     /// Whether its UIDs are those of the sessions to come. Courier makes them up for each session that only reads, and does not
     /// say UIDNEXT then, which is required (RFC 3501 6.3.2).
     pub(super) fn has_lasting_uids(&self) -> bool {
-        self.has_uid_next && !self.is_not_sticky
+        self.uid_next.is_some() && !self.is_not_sticky
     }
 
     /// The UIDVALIDITY, where it is one: 0 is none (RFC 3501 2.3.1.1), of one with more than 32 bits nothing is told, and UIDs
     /// that end with the session have none. Those of Courier may also end with it where SELECT only may read.
     pub(super) fn generation(&self) -> Option<u32> {
-        let may_end = self.is_not_sticky || self.is_read_only && !self.has_uid_next;
+        let may_end = self.is_not_sticky || self.is_read_only && self.uid_next.is_none();
         self.uid_validity.filter(|n| *n != 0 && !may_end)
     }
 }
@@ -315,7 +315,7 @@ impl Session {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
                 reply => match code_in(reply) {
                     Some(ResponseCode::UidValidity(n)) => selected.uid_validity = Some(*n),
-                    Some(ResponseCode::UidNext(_)) => selected.has_uid_next = true,
+                    Some(ResponseCode::UidNext(n)) => selected.uid_next = Some(*n),
                     Some(ResponseCode::UidNotSticky) => selected.is_not_sticky = true,
                     _ => {}
                 },

@@ -46,10 +46,16 @@ impl Pop3Source {
         let commands: Vec<String> = numbers.iter().map(|n| format!("{verb} {n}{lines}\r\n")).collect();
         self.session.send(&commands).await?;
         let mut heads = Vec::with_capacity(numbers.len());
+        let mut is_sure = verb == "TOP";
         for _ in numbers {
             let reply = Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
             let head = if reply.is_ok() { self.read_head().await? } else { Vec::new() };
+            // A header block ends with an empty line, and where a dot alone ended it there is none.
+            is_sure &= !reply.is_ok() || has_end(&head);
             heads.push(is_described(&head).then(|| look(head_of(&head))));
+        }
+        if let (false, Some(last)) = (is_sure, numbers.last()) {
+            self.prove_in_step_by(*last).await?;
         }
         Ok(heads)
     }
@@ -67,4 +73,8 @@ impl Pop3Source {
             BlockEnd::Doubtful(error) => Err(error),
         }
     }
+}
+
+fn has_end(head: &[u8]) -> bool {
+    head.starts_with(b"\n") || memchr::memmem::find(head, b"\n\n").is_some()
 }

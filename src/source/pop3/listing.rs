@@ -47,7 +47,7 @@ impl Pop3Source {
             (id, Numbered { number, size })
         };
         self.messages = messages.into_iter().map(numbered).collect();
-        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short })
+        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short, uid_next: None })
     }
 
     pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {
@@ -139,7 +139,7 @@ impl Pop3Source {
 }
 
 /// UIDLs of any length fit: long ones are hashed, which keeps them apart as well as before.
-fn bounded(uidl: &[u8]) -> Vec<u8> {
+pub(super) fn bounded(uidl: &[u8]) -> Vec<u8> {
     if uidl.len() <= LONG_UIDL {
         return uidl.to_vec();
     }

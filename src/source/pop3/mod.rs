@@ -5,6 +5,7 @@
 //! was answered with `+OK`.
 
 mod heads;
+mod in_step;
 mod listing;
 mod session;
 mod transfer;

@@ -44,6 +44,7 @@ impl Pop3Source {
         let commands: Vec<String> = batch.iter().map(|m| self.retr(m)).collect();
         let mut sent = 0;
         let mut bytes = 0;
+        let mut first_short = None;
         for (i, listed) in batch.iter().enumerate() {
             // The window slides by halves: a write for each message would double the system calls.
             if sent == 0 || (sent - i) * 2 <= window && sent < commands.len() {
@@ -51,33 +52,47 @@ impl Pop3Source {
                 self.session.send(&commands[sent..until]).await?;
                 sent = until;
             }
-            match self.receive(listed, i + 1 == batch.len()).await {
-                Ok(item) => {
+            match self.receive(listed).await {
+                Ok(Received { item, is_short }) => {
                     bytes += size_of(&item);
                     items.push(item);
+                    if is_short {
+                        first_short.get_or_insert(items.len());
+                    }
                 }
                 Err(Broken { item, error, is_no_reply }) => {
-                    if is_no_reply {
-                        doubt_last(items);
+                    match first_short {
+                        Some(count) => doubt_from(items, count),
+                        None => {
+                            if is_no_reply {
+                                doubt_from(items, items.len());
+                            }
+                            items.extend(item.map(|item| *item));
+                        }
                     }
-                    items.extend(item.map(|item| *item));
                     return Err(error);
                 }
             }
             // The server announced less than it sends; memory is bounded whatever it says.
-            if bytes > 2 * BATCH_BYTES {
+            if bytes > 2 * BATCH_BYTES && first_short.is_none() {
                 out.send(std::mem::take(items), Room::default()).await;
                 bytes = 0;
             }
         }
+        if let (Some(count), Some(last)) = (first_short, batch.last())
+            && let Err(error) = self.prove_in_step(&last.id).await
+        {
+            doubt_from(items, count);
+            return Err(error);
+        }
         Ok(())
     }
 
-    /// One of several that were asked for. What the server says next proves the end of each, so the last one has to be asked.
-    async fn receive(&mut self, listed: &Listed, is_last: bool) -> Result<Item, Broken> {
+    /// One of several that were asked for.
+    async fn receive(&mut self, listed: &Listed) -> Result<Received, Broken> {
         let key = Key::new(&self.origin, listed.id.clone());
-        if let Some(failed) = self.first_line(&key).await? {
-            return Ok(failed);
+        if let Some(item) = self.first_line(&key).await? {
+            return Ok(Received { item, is_short: false });
         }
         let most = MAX_UNANNOUNCED.max(listed.size());
         let mut bytes = Vec::with_capacity(usize::try_from(listed.size().min(WINDOW)).unwrap_or(0));
@@ -88,12 +103,10 @@ impl Pop3Source {
             bytes.extend_from_slice(piece);
             Ok(())
         };
-        let mut end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
+        let end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
         let came = on_the_wire(&bytes);
-        if is_last {
-            end = self.proven_end(end, listed, came).await;
-        }
-        judged(listed, key, Bytes::Memory(bytes), came, end)
+        let item = judged(listed, key, Bytes::Memory(bytes), came, end)?;
+        Ok(Received { item, is_short: is_short(listed, came) })
     }
 
     async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item, Broken> {
@@ -113,23 +126,15 @@ impl Pop3Source {
             }
             writer.write_lf(piece)
         };
-        let end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
-        let end = self.proven_end(end, listed, came).await;
+        let mut end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
+        if matches!(end, BlockEnd::Sure)
+            && is_short(listed, came)
+            && let Err(error) = self.prove_in_step(&listed.id).await
+        {
+            end = BlockEnd::Doubtful(error);
+        }
         let bytes = writer.finish().map_err(|e| Broken::at(&key, e))?;
         judged(listed, key, bytes, came, end)
-    }
-
-    /// The end of a message that has exactly the announced size, or behind which the server answers as it should. Servers that
-    /// do not stuff dots go on there.
-    async fn proven_end(&mut self, end: BlockEnd, listed: &Listed, came: u64) -> BlockEnd {
-        if !matches!(end, BlockEnd::Sure) || listed.announced == Some(came) {
-            return end;
-        }
-        match self.session.command("NOOP").await {
-            Err(e) if e.kind() == Kind::Protocol => BlockEnd::Doubtful(went_on()),
-            // A connection that broke by now says nothing about the message before.
-            Ok(_) | Err(_) => BlockEnd::Sure,
-        }
     }
 
     /// The reply to RETR: `None` when the message follows.
@@ -180,8 +185,20 @@ fn far_larger() -> Error {
     Error::permanent(Kind::Protocol, "a message far larger than the server announced")
 }
 
-/// What is no reply to a command may be the rest of the message before it.
-fn doubt_last(items: &mut Vec<Item>) {
+/// A message that came to an end.
+struct Received {
+    item: Item,
+    is_short: bool,
+}
+
+/// Whether less came than was announced: a line with a dot alone may have ended the message too early.
+fn is_short(listed: &Listed, came: u64) -> bool {
+    listed.announced.is_none_or(|announced| came < announced)
+}
+
+/// Doubts the last of the first `count`, and lets go of what seemed to come behind it: that may be made of its text.
+fn doubt_from(items: &mut Vec<Item>, count: usize) {
+    items.truncate(count);
     let doubted = items.pop().map(|last| match last {
         Item::Fetched(Fetched { envelope, bytes, .. }) => Item::Doubtful { envelope, bytes, error: went_on() },
         other => other,
