@@ -82,7 +82,11 @@ pub(super) static SHAPE: Shape = Shape {
             "The domain of recipients without one that `sendmail` gets. Default: that of the first own address.",
             Takes::Text,
         ),
-        ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
+        (
+            "trust",
+            "Names of mail servers whose Authentication-Results are believed (RFC 8601). They have to remove such fields in their name from what comes in (section 5).",
+            TEXTS,
+        ),
         (
             "delimiters",
             "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.",
