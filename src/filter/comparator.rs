@@ -75,9 +75,9 @@ impl Comparator {
         self.checks.is_empty()
     }
 
-    /// Makes it one of text that people write.
-    pub(super) fn of_text(mut self) -> Self {
-        self.is_of_text = true;
+    /// Makes it one of text that people write, or of what machines compare.
+    pub(super) fn of_text(mut self, is_text: bool) -> Self {
+        self.is_of_text = is_text;
         self
     }
 
@@ -327,22 +327,22 @@ mod tests {
             ("a　b", "ａ b"),
             ("請求", "請求"),
         ] {
-            assert!(accepts(&with(|c| c.is(&[written.into()])).of_text(), value), "{written} {value}");
+            assert!(accepts(&with(|c| c.is(&[written.into()])).of_text(true), value), "{written} {value}");
             assert!(
-                accepts(&with(|c| c.contains(&[written.into()])).of_text(), &format!("x{value}y")),
+                accepts(&with(|c| c.contains(&[written.into()])).of_text(true), &format!("x{value}y")),
                 "{written} {value}"
             );
-            assert!(accepts(&with(|c| c.matches(&[format!("*{written}")])).of_text(), value), "{written} {value}");
+            assert!(accepts(&with(|c| c.matches(&[format!("*{written}")])).of_text(true), value), "{written} {value}");
         }
         assert!(!accepts(&with(|c| c.is(&["ＶＩＰ".into()])), "vip"), "of machines");
-        assert!(!accepts(&with(|c| c.regex(&["VIP".into()])).of_text(), "ＶＩＰ"), "a regular expression");
-        assert!(!accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "abc"), "no wildcard");
-        assert!(accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "a*"));
+        assert!(!accepts(&with(|c| c.regex(&["VIP".into()])).of_text(true), "ＶＩＰ"), "a regular expression");
+        assert!(!accepts(&with(|c| c.matches(&["a＊".into()])).of_text(true), "abc"), "no wildcard");
+        assert!(accepts(&with(|c| c.matches(&["a＊".into()])).of_text(true), "a*"));
     }
 
     #[test]
     fn captures_are_as_they_were_written() {
-        let glob = with(|c| c.matches(&["[*] ? ﾃﾞ*".into()])).of_text();
+        let glob = with(|c| c.matches(&["[*] ? ﾃﾞ*".into()])).of_text(true);
         asking(|asking| {
             assert!(glob.accepts("［ＶＩＰ］　ｶﾞ デｰﾀ", asking).unwrap());
             assert_eq!([1, 2, 3].map(|n| asking.names.get(&n.to_string()).unwrap().to_owned()), ["ＶＩＰ", "ｶﾞ", "ｰﾀ"]);
