@@ -172,6 +172,7 @@ impl Comparator {
         for check in &self.checks {
             let holds = match check {
                 Check::Any(patterns) => patterns.iter().any(|pattern| fits(pattern, asking)),
+                Check::List(list) if self.is_of_text => asking.in_list_of_texts(list, value)?,
                 Check::List(list) => asking.in_list(list, value)?,
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
             };

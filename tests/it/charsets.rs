@@ -115,6 +115,23 @@ fn characters_of_two_widths_are_one_in_text_alone() {
 }
 
 #[test]
+fn a_list_takes_characters_of_two_widths_for_one_in_text_alone() {
+    let mail = "From: 王ＶＩＰ <ｖｉｐ@x.example>\nSubject: vip\n\n";
+    for (holds, list, rule) in [
+        (true, "[王VIP, x]", "from: {in_list: known, part: name}"),
+        (true, "[王ＶＩＰ]", "from: {in_list: known, part: name}"),
+        (true, "[ＶＩＰ]", "subject: {in_list: known}"),
+        (false, "[王]", "from: {in_list: known, part: name}"),
+        (false, "[vip@x.example, '@ｘ.example']", "from: {in_list: known}"),
+        (true, "[王VIP]", "from: {in: [x, 王VIP], part: name}"),
+        (true, "[王VIP]", "from: {in: [x, 王ｖｉｐ], part: name}"),
+    ] {
+        let rules = format!("lists: {{known: {list}}}\nrules:\n  - if: {{{rule}}}\n    do: {{fileinto: yes}}\n");
+        assert_eq!(!folders(&decided(&yaml(&rules), mail)).is_empty(), holds, "{rule} {list}");
+    }
+}
+
+#[test]
 fn what_is_captured_is_as_it_was_written() {
     let rules = "rules:\n  - if: {subject: {matches: '[*]*'}}\n    do: {fileinto: '${1}'}\n";
     assert_eq!(folders(&decided(&yaml(rules), "Subject: ［ＶＩＰ］ x\n\n")), ["ＶＩＰ"]);
