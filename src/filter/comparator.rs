@@ -244,6 +244,13 @@ fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
 }
 
+/// Whether a value holds a text that nobody knew when the rules were compiled; [`Comparator::contains`] is for the others.
+pub(super) fn holds(value: &str, part: &str, is_of_text: bool) -> bool {
+    let part = composed(part);
+    let form = |text: &str| if is_of_text { ordinary(text).to_lowercase() } else { text.to_lowercase() };
+    form(value).contains(&form(&part))
+}
+
 /// The first number in a text: 8.5 in `Yes, score=8.5 required=5`.
 pub(super) fn first_number(value: &str) -> Option<f64> {
     let start = value.find(|c: char| c.is_ascii_digit())?;

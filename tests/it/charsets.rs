@@ -131,6 +131,18 @@ fn a_list_takes_characters_of_two_widths_for_one_in_text_alone() {
     }
 }
 
+/// The field that a condition found is the one that goes.
+#[test]
+fn a_field_is_deleted_by_the_value_that_conditions_see() {
+    let rules = "rules:\n  - if: {header: {Comments: {contains: 报价}}, subject: {contains: vip}}\n    do:\n      - deleteheader: \
+                 {name: Comments, contains: 报价}\n      - deleteheader: {name: Subject, contains: VIP}\n  - {if: {not: \
+                 {any: [{exists: Subject}, {header: {Comments: {contains: 报价}}}]}, exists: Comments}, do: {fileinto: gone}}\n";
+    let head =
+        b"Subject: \xef\xbc\xb6\xef\xbc\xa9\xef\xbc\xb0\nComments: another\nComments: \xb1\xa8\xbc\xdb\nContent-Type: \
+                 text/plain; charset=gb18030\n\n\xb1\xa8\xbc\xdb\n";
+    assert_eq!(folders(&decided(&yaml(rules), head)), ["gone"]);
+}
+
 #[test]
 fn what_is_captured_is_as_it_was_written() {
     let rules = "rules:\n  - if: {subject: {matches: '[*]*'}}\n    do: {fileinto: '${1}'}\n";
