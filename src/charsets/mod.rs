@@ -17,7 +17,7 @@ use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE,
 /// The detector looks at so many bytes, from the first that is not ASCII.
 const MAX_DETECTED: usize = 64 * 1024;
 /// Begins the sequence that changes the characters of ISO 2022.
-const ESCAPE: u8 = 0x1b;
+pub const ESCAPE: u8 = 0x1b;
 
 /// A charset that says what bytes mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
