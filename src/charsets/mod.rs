@@ -17,7 +17,7 @@ use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE,
 /// The detector looks at so many bytes, from the first that is not ASCII.
 const MAX_DETECTED: usize = 64 * 1024;
 /// Begins the sequence that changes the characters of ISO 2022.
-const ESCAPE: u8 = 0x1b;
+pub const ESCAPE: u8 = 0x1b;
 
 /// A charset that says what bytes mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,20 @@ impl Charset {
         };
         let makes_sense = makes_sense && !text.contains(char::REPLACEMENT_CHARACTER);
         (text, makes_sense)
+    }
+
+    /// Whether it gives every byte a meaning, so that no text is ever found not to be in it.
+    pub fn takes_everything(self) -> bool {
+        (0x80..=0xff).all(|byte| self.decode(&[byte]).1)
+    }
+
+    /// Whether text in it has units of two or four bytes, also where it is ASCII: nothing that stands in a header field
+    /// or between lines is in it.
+    pub fn is_wide(self) -> bool {
+        match self.0 {
+            Kind::Web(web) => is_utf16(web),
+            kind => matches!(kind, Kind::Utf32(_)),
+        }
     }
 
     /// Whether text in it is 7-bit bytes that are not what they look like.

@@ -82,7 +82,11 @@ pub(super) static SHAPE: Shape = Shape {
             "The domain of recipients without one that `sendmail` gets. Default: that of the first own address.",
             Takes::Text,
         ),
-        ("trust", "Names of mail servers whose Authentication-Results are believed (RFC 8601).", TEXTS),
+        (
+            "trust",
+            "Names of mail servers whose Authentication-Results are believed (RFC 8601). They have to remove such fields in their name from what comes in (section 5).",
+            TEXTS,
+        ),
         (
             "delimiters",
             "The characters between user and detail in an address like `me+shop@example.com`. Default: `+`.",
@@ -90,7 +94,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "assume_charset",
-            "The charset of 8-bit text whose message names none, like `gb18030`, or a list in which the first that fits counts. Default: a guess.",
+            "The charset of 8-bit text whose message names none, like `gb18030`, or a list in which the first that fits counts. Almost any bytes fit gb18030, big5 and windows-125x: put them last. Where none fits, and by default, it is guessed.",
             TEXTS,
         ),
     ],
@@ -268,7 +272,22 @@ fn charsets(node: &Node, problems: &mut Problems) -> Option<Vec<Charset>> {
         }
         charset
     };
-    labels.iter().map(&mut named).collect::<Vec<_>>().into_iter().collect()
+    let charsets = labels.iter().map(&mut named).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+    for (label, charset) in labels.iter().zip(&charsets) {
+        if charset.is_wide() {
+            let message = format!("no text without a label is in `{}`", crate::clean::short(label, 40));
+            problems.error(node.span, message).hint("leave it out: all its characters have two or four bytes");
+            return None;
+        }
+    }
+    if let Some(at) = charsets.iter().position(|charset| charset.takes_everything())
+        && let (Some(label), Some(behind)) = (labels.get(at), labels.get(at + 1))
+    {
+        let shown = |label: &str| crate::clean::short(label, 40);
+        let message = format!("`{}` never counts, because any text fits `{}`", shown(behind), shown(label));
+        problems.warn(node.span, message).hint(format!("put `{}` last", shown(label)));
+    }
+    Some(charsets)
 }
 
 /// The accounts that are not POP3. Taken from what is written: one with a mistake in it exists all the same.

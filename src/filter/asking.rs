@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -229,6 +230,30 @@ impl<'a> Asking<'a> {
                     None => Ok(false),
                 }
             }
+        }
+    }
+
+    /// The same for a text that people write, where characters of two widths are one. What stands in the database is found
+    /// as it is written there, or in ordinary width.
+    pub(super) fn in_list_of_texts(&mut self, list: &List, value: &str) -> Result<bool, Break> {
+        if self.in_list(list, value)? {
+            return Ok(true);
+        }
+        let value = value.trim().to_lowercase();
+        let ordinary = width::ordinary(&value);
+        let of_ordinary_width = |entries: &HashSet<String>| {
+            let mut wide = entries.iter().filter(|entry| !entry.is_ascii());
+            lists::holds(entries, &ordinary) || wide.any(|entry| width::ordinary(entry) == ordinary)
+        };
+        match &list.kind {
+            ListKind::Me => Ok(false),
+            ListKind::Inline(entries) => Ok(of_ordinary_width(entries)),
+            ListKind::File(path, entries) => match self.facts.list_file(path) {
+                Some(now) => Ok(of_ordinary_width(&now)),
+                None => Ok(of_ordinary_width(entries)),
+            },
+            ListKind::Database if ordinary == value => Ok(false),
+            ListKind::Database => self.in_list(list, &ordinary),
         }
     }
 

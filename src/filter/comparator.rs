@@ -75,9 +75,9 @@ impl Comparator {
         self.checks.is_empty()
     }
 
-    /// Makes it one of text that people write.
-    pub(super) fn of_text(mut self) -> Self {
-        self.is_of_text = true;
+    /// Makes it one of text that people write, or of what machines compare.
+    pub(super) fn of_text(mut self, is_text: bool) -> Self {
+        self.is_of_text = is_text;
         self
     }
 
@@ -172,6 +172,7 @@ impl Comparator {
         for check in &self.checks {
             let holds = match check {
                 Check::Any(patterns) => patterns.iter().any(|pattern| fits(pattern, asking)),
+                Check::List(list) if self.is_of_text => asking.in_list_of_texts(list, value)?,
                 Check::List(list) => asking.in_list(list, value)?,
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
             };
@@ -241,6 +242,13 @@ pub(super) fn build(expression: &str) -> Result<Regex, regex::Error> {
 /// Values are in Unicode's composed form (NFC); so must be what they are compared with, whatever the editor wrote.
 fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
+}
+
+/// Whether a value holds a text that nobody knew when the rules were compiled; [`Comparator::contains`] is for the others.
+pub(super) fn holds(value: &str, part: &str, is_of_text: bool) -> bool {
+    let part = composed(part);
+    let form = |text: &str| if is_of_text { ordinary(text).to_lowercase() } else { text.to_lowercase() };
+    form(value).contains(&form(&part))
 }
 
 /// The first number in a text: 8.5 in `Yes, score=8.5 required=5`.
@@ -327,22 +335,22 @@ mod tests {
             ("a　b", "ａ b"),
             ("請求", "請求"),
         ] {
-            assert!(accepts(&with(|c| c.is(&[written.into()])).of_text(), value), "{written} {value}");
+            assert!(accepts(&with(|c| c.is(&[written.into()])).of_text(true), value), "{written} {value}");
             assert!(
-                accepts(&with(|c| c.contains(&[written.into()])).of_text(), &format!("x{value}y")),
+                accepts(&with(|c| c.contains(&[written.into()])).of_text(true), &format!("x{value}y")),
                 "{written} {value}"
             );
-            assert!(accepts(&with(|c| c.matches(&[format!("*{written}")])).of_text(), value), "{written} {value}");
+            assert!(accepts(&with(|c| c.matches(&[format!("*{written}")])).of_text(true), value), "{written} {value}");
         }
         assert!(!accepts(&with(|c| c.is(&["ＶＩＰ".into()])), "vip"), "of machines");
-        assert!(!accepts(&with(|c| c.regex(&["VIP".into()])).of_text(), "ＶＩＰ"), "a regular expression");
-        assert!(!accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "abc"), "no wildcard");
-        assert!(accepts(&with(|c| c.matches(&["a＊".into()])).of_text(), "a*"));
+        assert!(!accepts(&with(|c| c.regex(&["VIP".into()])).of_text(true), "ＶＩＰ"), "a regular expression");
+        assert!(!accepts(&with(|c| c.matches(&["a＊".into()])).of_text(true), "abc"), "no wildcard");
+        assert!(accepts(&with(|c| c.matches(&["a＊".into()])).of_text(true), "a*"));
     }
 
     #[test]
     fn captures_are_as_they_were_written() {
-        let glob = with(|c| c.matches(&["[*] ? ﾃﾞ*".into()])).of_text();
+        let glob = with(|c| c.matches(&["[*] ? ﾃﾞ*".into()])).of_text(true);
         asking(|asking| {
             assert!(glob.accepts("［ＶＩＰ］　ｶﾞ デｰﾀ", asking).unwrap());
             assert_eq!([1, 2, 3].map(|n| asking.names.get(&n.to_string()).unwrap().to_owned()), ["ＶＩＰ", "ｶﾞ", "ｰﾀ"]);

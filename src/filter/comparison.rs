@@ -83,9 +83,9 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Makes it one of text that people write: see [`Comparator::of_text`].
-    pub(super) fn of_text(self) -> Self {
-        Self { comparator: self.comparator.of_text(), ..self }
+    /// Makes it one of text that people write, or of what machines compare: see [`Comparator::of_text`].
+    pub(super) fn of_text(self, is_text: bool) -> Self {
+        Self { comparator: self.comparator.of_text(is_text), ..self }
     }
 
     /// Of these values the one that `nth` asks for, or all.

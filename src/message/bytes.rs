@@ -102,6 +102,15 @@ impl MaybeOpener {
     pub(super) fn walker<'a>(&self, bytes: &'a Bytes) -> io::Result<Walker<'a>> {
         Ok(Walker { reader: BufReader::with_capacity(WALKER_BUFFER, self.reader(bytes)?), at: 0 })
     }
+
+    /// One that may go on at `place` without what stands before it: it stands there where the message is in memory, and at
+    /// the beginning of a file.
+    pub(super) fn walker_near<'a>(&self, bytes: &'a Bytes, place: u64) -> io::Result<Walker<'a>> {
+        let Bytes::Memory(all) = bytes else { return self.walker(bytes) };
+        let at = all.len().min(usize::try_from(place).unwrap_or(usize::MAX));
+        let reader: Box<dyn Read + Send + 'a> = Box::new(&all[at..]);
+        Ok(Walker { reader: BufReader::with_capacity(WALKER_BUFFER, reader), at: at as u64 })
+    }
 }
 
 const WALKER_BUFFER: usize = 64 * 1024;

@@ -13,7 +13,7 @@ use super::dividers::Dividers;
 use super::part::{Part, Reading, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation, doubt, headers, unlabelled};
+use super::{Message, Violation, doubt, headers, text, unlabelled};
 use crate::charsets::Charset;
 
 /// Parts are not looked for deeper than this.
@@ -55,7 +55,13 @@ impl Message {
         self.structure.get_or_init(|| {
             let ours = Scanner::of(self, Reading::Ours).scan(self);
             match ours.violations.iter().any(|violation| violation.is_doubt()) {
-                true => doubt::merged(ours, Scanner::of(self, Reading::Others).scan(self)),
+                true => {
+                    let mut all = doubt::merged(ours, Scanner::of(self, Reading::Others).scan(self));
+                    if !text::can_be_read(self, &all.parts) {
+                        note(&mut all.violations, Violation::TooManyParts);
+                    }
+                    all
+                }
                 false => ours,
             }
         })

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::bytes::Walker;
+use super::bytes::{Bytes, Walker};
 use super::part::Part;
 use super::transfer::{self, Decoded};
 use super::violations::note;
@@ -13,8 +13,9 @@ pub const MAX_TEXT: usize = 10 * 1024 * 1024;
 /// At most so many bytes of encoded text are read for it.
 pub const MAX_TEXT_INPUT: u64 = 32 * 1024 * 1024;
 
-/// So often a message is read from its beginning for the texts of doubtful parts.
-const MAX_ANEW: usize = 8;
+/// At most so many bytes of a message in a file are passed over again for the texts of doubtful parts, which stand before
+/// the place that has been reached.
+const MAX_PASSED_AGAIN: u64 = 256 * 1024 * 1024;
 
 /// The texts of a message, and what was wrong with them.
 #[derive(Debug, Default)]
@@ -34,18 +35,17 @@ impl Message {
     fn gather_text(&self) -> Text {
         let mut all = Text::default();
         let mut places = Places::of(self);
-        if places.walker.is_none() {
-            all.violations.push(Violation::Unreadable);
-            return all;
-        }
         let mut input_left = MAX_TEXT_INPUT;
         for part in self.parts().iter().filter(|part| part.is_text()) {
             let mut body = part.body();
             let length = body.end - body.start;
             body.end = body.start + length.min(input_left);
-            let Some(walker) = places.walker(body.start) else {
-                note(&mut all.violations, Violation::TextTooLong);
-                break;
+            let walker = match places.walker(body.start) {
+                Ok(walker) => walker,
+                Err(violation) => {
+                    note(&mut all.violations, violation);
+                    break;
+                }
             };
             let decoded = decode(walker, part, body, MAX_TEXT.saturating_sub(all.text.len()));
             if decoded.has_failed {
@@ -122,7 +122,7 @@ impl PartTexts<'_> {
     pub fn text(&mut self, index: usize, max: usize) -> String {
         let Some(part) = self.message.parts().get(index) else { return String::new() };
         let mut body = part.body();
-        let Some(walker) = self.places.walker(body.start) else { return String::new() };
+        let Ok(walker) = self.places.walker(body.start) else { return String::new() };
         let length = (body.end - body.start).min(self.input_left);
         body.end = body.start + length;
         self.input_left -= length;
@@ -134,27 +134,39 @@ impl PartTexts<'_> {
     }
 }
 
+/// Whether the texts of all doubtful parts of a message can be read, however few of the others are.
+pub(super) fn can_be_read(message: &Message, parts: &[Part]) -> bool {
+    let cost = |part: &Part| Places::cost(message, part.body().start);
+    let texts = parts.iter().filter(|part| part.is_doubtful() && part.is_text());
+    texts.map(cost).fold(0_u64, u64::saturating_add) <= MAX_PASSED_AGAIN
+}
+
 /// A walker that begins anew for what stands before its place, which only doubtful parts do.
 #[derive(Debug)]
 struct Places<'m> {
     message: &'m Message,
     walker: Option<Walker<'m>>,
-    anew: usize,
+    again_left: u64,
 }
 
 impl<'m> Places<'m> {
     fn of(message: &'m Message) -> Self {
-        Self { message, walker: message.opener.walker(&message.bytes).ok(), anew: 0 }
+        Self { message, walker: message.opener.walker(&message.bytes).ok(), again_left: MAX_PASSED_AGAIN }
     }
 
-    /// None when it has begun anew too often.
-    fn walker(&mut self, start: u64) -> Option<&mut Walker<'m>> {
+    /// What it costs to begin anew for a place.
+    fn cost(message: &Message, start: u64) -> u64 {
+        if matches!(message.bytes, Bytes::Memory(_)) { 0 } else { start }
+    }
+
+    /// An error when the message cannot be read, or has been passed over too often.
+    fn walker(&mut self, start: u64) -> Result<&mut Walker<'m>, Violation> {
         if self.walker.as_ref().is_some_and(|walker| walker.at() > start) {
-            self.anew += 1;
-            let may = self.anew <= MAX_ANEW;
-            self.walker = if may { self.message.opener.walker(&self.message.bytes).ok() } else { None };
+            let left = self.again_left.checked_sub(Self::cost(self.message, start));
+            self.again_left = left.ok_or(Violation::TooManyParts)?;
+            self.walker = self.message.opener.walker_near(&self.message.bytes, start).ok();
         }
-        self.walker.as_mut()
+        self.walker.as_mut().ok_or(Violation::Unreadable)
     }
 }
 
@@ -177,7 +189,6 @@ fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max:
 
 #[cfg(test)]
 mod tests {
-    use super::super::Bytes;
     use super::*;
     use std::io;
     use std::path::Path;
@@ -260,6 +271,38 @@ mod tests {
         assert_eq!(spooled(all, 21).raw_body(3), b"the");
         let closed = Message::new(spooled(all, 21).bytes().clone());
         assert_eq!((closed.text(), closed.parts()[0].body()), ("", 12..12));
+    }
+
+    const TWICE: &str = "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--more\n--b\nContent-Type: text/plain\n\
+                         Content-Type: text/html\n\ntwice\n--b--\n";
+
+    fn in_a_file(text: &'static str) -> Message {
+        let bytes = Bytes::Spooled { head: text[..43].into(), path: "x".into(), length: text.len() as u64 };
+        Message::with_opener(bytes, Arc::new(move |_: &Path| Ok(Box::new(text.as_bytes()) as Box<dyn Read + Send>)))
+    }
+
+    #[test]
+    fn doubtful_parts_are_read_again_as_far_as_the_bound_allows() {
+        for (message, again, read) in
+            [(message(TWICE.as_bytes()), 0, 2), (in_a_file(TWICE), 1_000, 2), (in_a_file(TWICE), 10, 1)]
+        {
+            let mut texts = message.part_texts();
+            texts.places.again_left = again;
+            let backwards = (0..message.parts().len()).rev();
+            let found = backwards.filter(|index| texts.text(*index, 100).trim() == "twice").count();
+            assert_eq!(found, read, "{again}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_too_many_parts() {
+        let message = in_a_file(TWICE);
+        let mut far = message.parts().to_vec();
+        assert!(can_be_read(&message, &far));
+        far.iter_mut().for_each(|part| part.body.start += MAX_PASSED_AGAIN / 2);
+        assert!(!can_be_read(&message, &far));
+        let in_memory = self::message(TWICE.as_bytes());
+        assert!(can_be_read(&in_memory, &far));
     }
 
     #[test]

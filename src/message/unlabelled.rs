@@ -5,16 +5,16 @@ use std::sync::{Arc, OnceLock};
 
 use super::headers::Field;
 use super::part::Part;
-use super::{Bytes, Head, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, html};
-use crate::charsets::{Charset, NOTHING_SAID, Unlabelled};
+use super::{Bytes, Head, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, html, words};
+use crate::charsets::{Charset, ESCAPE, NOTHING_SAID, Unlabelled};
 
 /// So many bytes behind the header block are looked through for a part that names its charset.
 const MAX_LOOKED_AT: usize = 64 * 1024;
 
 impl Message {
-    /// What 8-bit bytes of the header block are in; `None` where it is plain and nothing is assumed, as in nearly all mail.
+    /// What 8-bit bytes of the header block are in; `None` where it has none without a label, as in nearly all mail.
     pub(super) fn unlabelled_in_head(&self) -> Option<Arc<Unlabelled>> {
-        if !is_needed(self.head(), &self.assumed) {
+        if !is_needed(self.head()) {
             return None;
         }
         let fields = headers::split(self.head(), MAX_FIELDS, None, &mut Vec::new());
@@ -45,7 +45,7 @@ impl Message {
 /// What 8-bit bytes in the header block of a part are in: its own charset, or that of the first part before it that names
 /// one.
 pub(super) fn in_part(head: &[u8], assumed: &[Charset], before: &[Part]) -> Option<Arc<Unlabelled>> {
-    if !is_needed(head, assumed) {
+    if !is_needed(head) {
         return None;
     }
     let fields = headers::split(head, MAX_PART_FIELDS, None, &mut Vec::new());
@@ -53,10 +53,29 @@ pub(super) fn in_part(head: &[u8], assumed: &[Charset], before: &[Part]) -> Opti
     Some(Arc::new(Unlabelled { declared, assumed: assumed.to_vec() }))
 }
 
-fn is_needed(head: &[u8], assumed: &[Charset]) -> bool {
-    // What is escaped to 7 bits looks like ASCII.
+/// Whether a header block has 8-bit text that is not UTF-8, bytes that are escaped to 7 bits and look like ASCII, or encoded
+/// text whose label says nothing.
+fn is_needed(head: &[u8]) -> bool {
     let is_utf8 = head.is_ascii() || std::str::from_utf8(head).is_ok();
-    !assumed.is_empty() || !is_utf8 || memchr::memchr(0x1b, head).is_some()
+    !is_utf8
+        || memchr::memchr(ESCAPE, head).is_some()
+        || has_word_without_charset(head)
+        || has_parameter_in_percent(head)
+}
+
+/// `=?unknown-8bit?Q?=B1=A8?=` (RFC 2047, RFC 1428).
+fn has_word_without_charset(head: &[u8]) -> bool {
+    memchr::memmem::find_iter(head, b"=?").any(|at| {
+        let label = &head[at + 2..head.len().min(at + 2 + words::MAX_CHARSET)];
+        let end = label.iter().position(|byte| matches!(byte, b'?' | b'*'));
+        let label = end.and_then(|end| std::str::from_utf8(&label[..end]).ok());
+        label.is_some_and(|label| !label.is_empty() && Charset::named(label).is_none())
+    })
+}
+
+/// `filename*=unknown-8bit''%B1%A8` (RFC 2231). Rare, so that the label is not looked at.
+fn has_parameter_in_percent(head: &[u8]) -> bool {
+    memchr::memmem::find(head, b"*=").is_some()
 }
 
 fn declared_in(fields: &[Field]) -> Option<Charset> {
@@ -67,4 +86,31 @@ fn declared_in(fields: &[Field]) -> Option<Charset> {
 fn declared_in_parts(parts: &[Part]) -> Option<Charset> {
     let declared = parts.iter().filter_map(|part| part.parameter("charset")).filter_map(Charset::named);
     declared.into_iter().find(|charset| charset.keeps_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_text_without_a_label_needs_a_charset() {
+        for (head, needed) in [
+            (&b"Subject: x\n"[..], false),
+            ("Subject: é =?utf-8?Q?=C3=A9?= =?gb2312*zh?B?sajb?= 1=?\n".as_bytes(), false),
+            (b"Subject: \xb1\xa8\n", true),
+            (b"Subject: \x1b$B@A\n", true),
+            (b"Subject: =?utf-8?Q?x?= =?Unknown-8bit?Q?=B1=A8?=\n", true),
+            (b"Subject: =?us-ascii*en?Q?=B1=A8?=\n", true),
+            (b"Content-Type: a/b; name*=''%B1%A8\n", true),
+        ] {
+            assert_eq!(is_needed(head), needed, "{}", String::from_utf8_lossy(head));
+        }
+    }
+
+    #[test]
+    fn what_is_assumed_costs_ordinary_mail_nothing() {
+        let message = Message::new(Bytes::Memory(b"Subject: =?utf-8?Q?=C3=A9?=\n\nx\n".to_vec()));
+        let assumed = Charset::named("gb18030").into_iter().collect::<Vec<_>>();
+        assert!(message.assuming(&assumed).unlabelled_in_head().is_none());
+    }
 }

@@ -15,7 +15,8 @@ pub enum Violation {
     NotAField,
     /// Parts nested deeper than [`super::MAX_DEPTH`]: the innermost are opaque.
     TooDeep,
-    /// More than [`super::MAX_PARTS`] parts: the others are not seen.
+    /// More than [`super::MAX_PARTS`] parts: the others are not seen. Or so many in doubt, in a file, that the texts of the
+    /// last are not read.
     TooManyParts,
     /// A part whose header block exceeds [`super::MAX_PART_HEADER`] or [`super::MAX_PART_FIELDS`].
     PartHeaderTooLarge,

@@ -12,7 +12,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 use crate::charsets::{self, Unlabelled};
 
 /// The longest name of a charset with its language (RFC 2231 5) in an encoded word.
-const MAX_CHARSET: usize = 60;
+pub(super) const MAX_CHARSET: usize = 60;
 
 /// Text in a charset as Unicode, NFC. Bytes that make no sense in it become U+FFFD.
 pub(super) fn from_charset(bytes: &[u8], label: &str, unlabelled: &Unlabelled) -> String {

@@ -115,6 +115,35 @@ fn characters_of_two_widths_are_one_in_text_alone() {
 }
 
 #[test]
+fn a_list_takes_characters_of_two_widths_for_one_in_text_alone() {
+    let mail = "From: 王ＶＩＰ <ｖｉｐ@x.example>\nSubject: vip\n\n";
+    for (holds, list, rule) in [
+        (true, "[王VIP, x]", "from: {in_list: known, part: name}"),
+        (true, "[王ＶＩＰ]", "from: {in_list: known, part: name}"),
+        (true, "[ＶＩＰ]", "subject: {in_list: known}"),
+        (false, "[王]", "from: {in_list: known, part: name}"),
+        (false, "[vip@x.example, '@ｘ.example']", "from: {in_list: known}"),
+        (true, "[王VIP]", "from: {in: [x, 王VIP], part: name}"),
+        (true, "[王VIP]", "from: {in: [x, 王ｖｉｐ], part: name}"),
+    ] {
+        let rules = format!("lists: {{known: {list}}}\nrules:\n  - if: {{{rule}}}\n    do: {{fileinto: yes}}\n");
+        assert_eq!(!folders(&decided(&yaml(&rules), mail)).is_empty(), holds, "{rule} {list}");
+    }
+}
+
+/// The field that a condition found is the one that goes.
+#[test]
+fn a_field_is_deleted_by_the_value_that_conditions_see() {
+    let rules = "rules:\n  - if: {header: {Comments: {contains: 报价}}, subject: {contains: vip}}\n    do:\n      - deleteheader: \
+                 {name: Comments, contains: 报价}\n      - deleteheader: {name: Subject, contains: VIP}\n  - {if: {not: \
+                 {any: [{exists: Subject}, {header: {Comments: {contains: 报价}}}]}, exists: Comments}, do: {fileinto: gone}}\n";
+    let head =
+        b"Subject: \xef\xbc\xb6\xef\xbc\xa9\xef\xbc\xb0\nComments: another\nComments: \xb1\xa8\xbc\xdb\nContent-Type: \
+                 text/plain; charset=gb18030\n\n\xb1\xa8\xbc\xdb\n";
+    assert_eq!(folders(&decided(&yaml(rules), head)), ["gone"]);
+}
+
+#[test]
 fn what_is_captured_is_as_it_was_written() {
     let rules = "rules:\n  - if: {subject: {matches: '[*]*'}}\n    do: {fileinto: '${1}'}\n";
     assert_eq!(folders(&decided(&yaml(rules), "Subject: ［ＶＩＰ］ x\n\n")), ["ＶＩＰ"]);

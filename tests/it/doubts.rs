@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use mailsluice::filter::Engine;
-use mailsluice::message::{Message, Part};
+use mailsluice::message::{Message, Part, Violation};
 
 use crate::engine::{corpus, decided, folders, lua, message, name_of, yaml};
 
@@ -66,6 +66,25 @@ fn text_that_only_another_reader_shows_is_searched() {
     for name in ["text-behind-an-end", "two-encodings", "no-boundary-line"] {
         assert_eq!(folders(&decided(&yaml(&rules), mail(name))), ["text", "part"], "{name}");
     }
+}
+
+/// Each of these parts has two types behind an end that goes on, so that each is read twice.
+#[test]
+fn the_text_of_the_last_of_many_doubtful_parts_is_searched() {
+    let twice =
+        |number: usize| format!("--b\nContent-Type: text/plain\nContent-Type: text/html\n\nnumber {number}<b>.</b>\n");
+    let parts: String = (1..=40).map(twice).collect();
+    let mail = format!(
+        "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--more\n{parts}--b\nContent-Type: text/plain\n\n\
+         click unsubscribe here\n--b--\n"
+    );
+    let rules = "rules:\n  - {if: {body: {contains: 'number 40<b>'}}, do: {fileinto: {folder: text, copy: true}}}\n  - {if: \
+                 {part: {text: {contains: 'number 40.'}}}, do: {fileinto: {folder: part, copy: true}}}\n  - {if: {part: \
+                 {text: {contains: click unsubscribe here}}}, do: {fileinto: last}}\n";
+    assert_eq!(folders(&decided(&yaml(rules), &mail)), ["text", "part", "last"]);
+    let message = message(&mail);
+    assert!(!message.text().is_empty());
+    assert!(!message.violations().contains(&Violation::TextTooLong), "{:?}", message.violations());
 }
 
 #[test]

@@ -121,6 +121,14 @@ fn each_rule_decides_as_its_tests_say() {
     assert!(failed.is_empty(), "\n{failed}");
 }
 
+#[test]
+fn a_pass_that_is_not_believed_is_named() {
+    let verdicts = run(&load(Path::new("tests/language/authentication.yaml")), &settings()).unwrap();
+    let forged = verdicts.iter().find(|verdict| verdict.name.starts_with("a pass that the sender wrote")).unwrap();
+    let trace = forged.trace.to_string();
+    assert!(trace.contains("dkim=none; dmarc=pass spf=pass is not believed: a sender can write"), "{trace}");
+}
+
 /// The tests themselves: what is expected wrongly must be said.
 #[test]
 fn a_wrong_expectation_is_seen() {

@@ -1,7 +1,9 @@
 //! `addheader`, `setheader`, `deleteheader`: a new version of the message with other header fields (RFC 5293).
 
 use super::super::asking::{Asking, Break};
+use super::super::comparator::holds;
 use super::super::compile::Compiler;
+use super::super::conditions::is_text_field;
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -141,11 +143,25 @@ impl Change {
             Self::Set { name, value } => vec![Edit::Set { name: name.clone(), value: asking.expand(value) }],
             Self::Delete { name, contains } => {
                 let contains = contains.as_ref().map(|text| asking.expand(text));
-                let names = named_so(name, asking.message()).into_iter();
-                names.map(|name| Edit::Delete { name, value_contains: contains.clone() }).collect()
+                let message = asking.message();
+                let edit = |name: String| match &contains {
+                    None => Some(Edit::Delete { name, only: None }),
+                    Some(part) => {
+                        let only = numbers_of(message, &name, part);
+                        (!only.is_empty()).then_some(Edit::Delete { name, only: Some(only) })
+                    }
+                };
+                named_so(name, message).into_iter().filter_map(edit).collect()
             }
         }
     }
+}
+
+/// Which of the fields of that name hold a text, to conditions too: from 0.
+fn numbers_of(message: &Message, name: &str, part: &str) -> Vec<usize> {
+    let is_text = is_text_field(name);
+    let fields = message.all(name).enumerate();
+    fields.filter(|(_, field)| holds(field.value(), part, is_text)).map(|(number, _)| number).collect()
 }
 
 /// The names of the message's fields that begin like `X-Spam-*`, each once; without a `*`, the name itself where there is

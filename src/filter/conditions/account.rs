@@ -18,8 +18,7 @@ pub(super) const FOLDER: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, folder: bool) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed::default())?;
-    let comparison = if folder { comparison.of_text() } else { comparison };
+    let comparison = compiler.comparison(node, Allowed::default())?.of_text(folder);
     Some(Box::new(Origin { folder, comparator: comparison.comparator }))
 }
 

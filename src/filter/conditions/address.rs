@@ -55,8 +55,8 @@ fn in_field(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
 
 fn read(field: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { part: true, many: true, raw: false })?;
-    let comparison = if comparison.part == Part::Name { comparison.of_text() } else { comparison };
-    Some(Box::new(Addresses { field: field.to_owned(), comparison }))
+    let is_text = comparison.part == Part::Name;
+    Some(Box::new(Addresses { field: field.to_owned(), comparison: comparison.of_text(is_text) }))
 }
 
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! `auth`: SPF, DKIM and DMARC as a server of one's own saw them (RFC 8601). What other servers claim is not read: anybody
-//! can write an Authentication-Results field.
+//! can write an Authentication-Results field, also in the name of that server, which has to remove such fields (RFC 8601 5).
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
@@ -25,7 +25,7 @@ pub(super) static KEYS: Shape = Shape {
 pub(super) const AUTH: Word = Word::new(
     (
         "auth",
-        "What a trusted server found: {dmarc: fail}. Only Authentication-Results of servers under `trust` count; without one, false.",
+        "What a trusted server found: {dmarc: fail}. Only Authentication-Results of servers under `trust` count; without one, false. Below the first Received, a pass counts in the topmost of them alone.",
         Takes::Section(&KEYS),
     ),
     read,
@@ -69,29 +69,51 @@ impl Condition for Auth {
             Some(by) => by == server,
             None => asking.settings.trust.iter().any(|trusted| trusted == server),
         };
-        let found = results(&message, &is_trusted);
-        let holds = !found.is_empty()
-            && self
-                .wanted
-                .iter()
-                .all(|(method, wanted)| found.iter().any(|(name, result)| name == method && wanted.contains(result)));
-        asking.saw(holds, || match found.is_empty() {
-            true => "no trusted server said anything".to_owned(),
-            false => found.iter().map(|(method, result)| format!("{method}={result}")).collect::<Vec<_>>().join(" "),
+        let Results { believed, doubted } = results(&message, &is_trusted);
+        let holds = !believed.is_empty()
+            && self.wanted.iter().all(|(method, wanted)| {
+                believed.iter().any(|(name, result)| name == method && wanted.contains(result))
+            });
+        asking.saw(holds, || {
+            let seen = if believed.is_empty() { "no trusted server said anything".to_owned() } else { list(&believed) };
+            match doubted.is_empty() {
+                true => seen,
+                false => format!("{seen}; {} is not believed: a sender can write that field too", list(&doubted)),
+            }
         });
         Ok(holds)
     }
 }
 
-/// The results of trusted servers: (method, result), lower-case. A server may write a field for each program that it asks
-/// (opendkim and opendmarc do; RFC 8601 4 and 7.10): the fields from its topmost down to the next Received count, those
-/// below came with the message. Of each method the topmost field counts.
-pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> bool) -> Vec<(String, String)> {
-    let mut found: Vec<(String, String)> = Vec::new();
-    let mut is_within = false;
+fn list(results: &[(String, String)]) -> String {
+    results.iter().map(|(method, result)| format!("{method}={result}")).collect::<Vec<_>>().join(" ")
+}
+
+/// What the fields of trusted servers say: (method, result), lower-case.
+#[derive(Debug, Default)]
+pub(in super::super) struct Results {
+    pub(in super::super) believed: Vec<(String, String)>,
+    /// Passes that the sender may have written.
+    doubted: Vec<(String, String)>,
+}
+
+/// The results of trusted servers. A server may write a field for each program that it asks (opendkim and opendmarc do;
+/// RFC 8601 4 and 7.10). Some servers write them above their own Received, Postfix's milters below it, where they are
+/// followed by whatever a sender wrote who hands the message over directly. Therefore:
+///
+/// - above the first Received, or where there is none, all fields count;
+/// - below it, the topmost field counts, and of further ones down to the next Received what is no pass: a sender who
+///   forges a failure harms nobody else;
+/// - of each method the topmost field counts.
+pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> bool) -> Results {
+    let mut found = Results::default();
+    let (mut is_below_received, mut is_further) = (false, false);
     let mut looked_at = 0;
     for field in message.fields() {
-        if is_within && field.is_named("Received") || looked_at == MAX_FIELDS {
+        if field.is_named("Received") {
+            is_below_received = true;
+        }
+        if is_further && field.is_named("Received") || looked_at == MAX_FIELDS {
             break;
         }
         if !field.is_named("Authentication-Results") {
@@ -100,17 +122,26 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
         looked_at += 1;
         // As it stands: what is encoded within it is the text of strangers.
         let Some((server, results)) = authres::read(&String::from_utf8_lossy(field.raw())) else { continue };
-        if is_trusted(&server) {
-            is_within = true;
-            let known = found.len();
-            for (method, result) in results {
-                if found[..known].iter().all(|(above, _)| *above != method) {
-                    found.push((method, result));
-                }
-            }
+        if !is_trusted(&server) {
+            continue;
         }
+        let known = found.believed.len();
+        for (method, result) in results {
+            if found.believed[..known].iter().any(|(above, _)| *above == method) {
+                continue;
+            }
+            let is_doubtful = is_below_received && is_further && is_pass(&result);
+            if is_doubtful { found.doubted.push((method, result)) } else { found.believed.push((method, result)) }
+        }
+        is_further = true;
     }
     found
+}
+
+/// Whether a result speaks for the message: `pass`, and `bestguesspass`, which Microsoft writes for domains without a
+/// DMARC record.
+fn is_pass(result: &str) -> bool {
+    result.ends_with("pass")
 }
 
 #[cfg(test)]
@@ -118,17 +149,23 @@ mod tests {
     use super::*;
     use crate::message::Bytes;
 
-    fn found(head: &str) -> String {
+    fn results_of(head: &str) -> Results {
         let message = Message::new(Bytes::Memory(format!("{head}\n\n").into_bytes()));
-        let found = results(&message, &|server| server == "mx.example.org");
-        found.iter().map(|(method, result)| format!("{method}={result}")).collect::<Vec<_>>().join(" ")
+        results(&message, &|server| server == "mx.example.org")
+    }
+
+    fn found(head: &str) -> String {
+        list(&results_of(head).believed)
+    }
+
+    fn field(results: &str) -> String {
+        format!("Authentication-Results: mx.example.org; {results}")
     }
 
     const RECEIVED: &str = "Received: from a by mx.example.org; Sat, 28 Nov 2026 10:00:00 +0000";
 
     #[test]
     fn all_fields_of_a_server_down_to_the_next_received_count() {
-        let field = |results: &str| format!("Authentication-Results: mx.example.org; {results}");
         let two = format!("{}\n{}\n{RECEIVED}", field("dkim=fail"), field("dmarc=fail"));
         assert_eq!(found(&two), "dkim=fail dmarc=fail");
         let below = format!(
@@ -150,10 +187,26 @@ mod tests {
 
     #[test]
     fn of_one_method_the_topmost_field_counts() {
-        let forged = "Authentication-Results: mx.example.org; dmarc=fail\n\
-                      Authentication-Results: mx.example.org; dmarc=pass; spf=pass";
-        assert_eq!(found(forged), "dmarc=fail spf=pass");
-        let signatures = "Authentication-Results: mx.example.org; dkim=fail header.d=a; dkim=pass header.d=b";
-        assert_eq!(found(signatures), "dkim=fail dkim=pass");
+        let two = format!("{}\n{}\n{RECEIVED}", field("dmarc=fail"), field("dmarc=pass; spf=pass"));
+        assert_eq!(found(&two), "dmarc=fail spf=pass");
+        assert_eq!(found(&field("dkim=fail header.d=a; dkim=pass header.d=b")), "dkim=fail dkim=pass");
+    }
+
+    #[test]
+    fn a_pass_that_the_sender_may_have_written_is_not_believed() {
+        let forged = |results: &str| results_of(&format!("{RECEIVED}\n{}\n{}", field("dkim=pass"), field(results)));
+        for (results, believed, doubted) in [
+            ("dmarc=pass; spf=pass", "dkim=pass", "dmarc=pass spf=pass"),
+            ("dmarc=bestguesspass", "dkim=pass", "dmarc=bestguesspass"),
+            ("dmarc=fail; dmarc=pass", "dkim=pass dmarc=fail", "dmarc=pass"),
+            ("dkim=fail; spf=softfail", "dkim=pass spf=softfail", ""),
+        ] {
+            let found = forged(results);
+            assert_eq!((list(&found.believed), list(&found.doubted)), (believed.into(), doubted.into()), "{results}");
+        }
+        let later = format!("{RECEIVED}\n{}\n{}\n{}", field("dkim=pass"), field("dmarc=pass"), field("dmarc=fail"));
+        assert_eq!(found(&later), "dkim=pass dmarc=fail", "a pass that is not believed hides no failure");
+        let above = format!("{}\n{}\n{RECEIVED}\n{}", field("dkim=pass"), field("spf=pass"), field("dmarc=pass"));
+        assert_eq!(found(&above), "dkim=pass spf=pass", "the sender writes below the first Received");
     }
 }

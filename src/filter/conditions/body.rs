@@ -20,8 +20,8 @@ pub(super) const BODY: Word = Word::new(
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { raw: true, part: false, many: false })?;
-    let comparison = if comparison.raw { comparison } else { comparison.of_text() };
-    Some(Box::new(Body { comparator: comparison.comparator, raw: comparison.raw }))
+    let raw = comparison.raw;
+    Some(Box::new(Body { comparator: comparison.of_text(!raw).comparator, raw }))
 }
 
 #[derive(Debug)]

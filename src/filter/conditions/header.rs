@@ -57,9 +57,13 @@ const TEXT_FIELDS: [&str; 6] =
 
 fn one(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { raw: true, many: true, part: false })?;
-    let is_text = !comparison.raw && TEXT_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name));
-    let comparison = if is_text { comparison.of_text() } else { comparison };
-    Some(Box::new(Header { name: name.to_owned(), comparison }))
+    let is_text = !comparison.raw && is_text_field(name);
+    Some(Box::new(Header { name: name.to_owned(), comparison: comparison.of_text(is_text) }))
+}
+
+/// Whether a field of that name holds text of people.
+pub(in super::super) fn is_text_field(name: &str) -> bool {
+    TEXT_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name))
 }
 
 #[derive(Debug)]

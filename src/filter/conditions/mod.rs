@@ -33,6 +33,7 @@ use crate::config::yaml::Node;
 
 pub(super) use auth::results as auth_results;
 pub(super) use groups::all;
+pub(super) use header::is_text_field;
 pub(super) use spam::{score as spam_score, verdict as spam_verdict};
 
 /// A condition, compiled.

@@ -82,9 +82,9 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
     }
     for (key, node) in keys {
         match key {
-            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?.of_text()),
+            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?.of_text(true)),
             "type" => parts.kind = Some(compiler.comparison(node, Allowed::default())?),
-            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?.of_text()),
+            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?.of_text(true)),
             "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
             _ => parts.parameters = parameters(node, compiler)?,

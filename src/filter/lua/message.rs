@@ -131,7 +131,7 @@ fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
 fn auth(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
     let is_trusted = |server: &str| asking.settings.trust.iter().any(|trusted| trusted == server);
     let table = lua.create_table()?;
-    for (method, result) in conditions::auth_results(asking.message(), &is_trusted) {
+    for (method, result) in conditions::auth_results(asking.message(), &is_trusted).believed {
         if !table.contains_key(method.as_str())? {
             table.raw_set(method, result)?;
         }

@@ -26,7 +26,7 @@ fn trace(desk: &Desk<'_>) -> Vec<Edit> {
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: false };
     let date = desk.date();
     vec![
-        Edit::Delete { name: "Return-Path".to_owned(), value_contains: None },
+        Edit::Delete { name: "Return-Path".to_owned(), only: None },
         add(REDIRECTED_FROM, bare(desk.from)),
         add("Received", format!("by {} (mailsluice) id {}; {date}", super::id_part(desk.host), desk.id)),
     ]

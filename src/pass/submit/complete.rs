@@ -35,10 +35,10 @@ pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: 
         if is_one { complete_addresses(value, &|local| names.for_field(local)) } else { None }
     });
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
-    let mut edits: Vec<Edit> = NOT_SENT.map(|name| Edit::Delete { name: name.to_owned(), value_contains: None }).into();
+    let mut edits: Vec<Edit> = NOT_SENT.map(|name| Edit::Delete { name: name.to_owned(), only: None }).into();
     let message_from = |message: &Message| message.addresses("From").any(|from| is_from_outside(from, relays));
     if !own.is_empty() && !message_from(&outgoing.message) {
-        edits.push(Edit::Delete { name: "From".to_owned(), value_contains: None });
+        edits.push(Edit::Delete { name: "From".to_owned(), only: None });
         edits.push(add("From", written_from(outgoing, own)));
     }
     let now = world.now();
