@@ -164,13 +164,13 @@ mod tests {
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
         let content = |index: usize| {
-            let part = &message.undoubted_parts()[index];
+            let part = &message.parts()[index];
             let body = if part.is_container() { Vec::new() } else { message.part_bytes(index, 10_000_000) };
             let is_text = part.content_type().starts_with("text/");
             let body = body.into_iter().filter(|byte| !(is_text && *byte == b'\r')).collect();
             (part.content_type().to_owned(), part.is_container(), body)
         };
-        (0..message.undoubted_parts().len()).map(content).collect()
+        (0..message.parts().len()).map(content).collect()
     }
 
     /// Lines as messages have them, in any order.
@@ -233,9 +233,8 @@ mod tests {
         crate::fuzz::try_changes("leaving", &known, |bytes| {
             let (new, fitted) = fit(bytes, false);
             assert!(fits(&new, false) || fitted.left().is_some());
-            let kinds = |bytes: &[u8]| {
-                message(bytes).undoubted_parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>()
-            };
+            let kinds =
+                |bytes: &[u8]| message(bytes).parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>();
             assert_eq!(kinds(bytes), kinds(&new));
             assert!(fit(&new, false).0 == new, "once is enough");
             (fitted.changes(), fitted.left().map(|left| left.to_string()), kinds(&new).len())
@@ -281,6 +280,30 @@ mod tests {
                 coder.end(&mut out);
                 assert_eq!(String::from_utf8_lossy(&out), whole, "{coding:?} {length}");
             }
+        }
+    }
+
+    /// What other mail readers take for parts would be destroyed.
+    #[test]
+    fn a_message_whose_parts_are_in_doubt_stays() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doubts");
+        let cases = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in cases.filter(|path| path.extension().is_some_and(|extension| extension == "eml")) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (head, body) = text.split_once("\n\n").unwrap();
+            // Umlauts in every line that is text.
+            let is_text = |line: &&str| !line.is_empty() && !line.starts_with("--") && !line.contains([':', '=']);
+            let with_umlauts = |line: &str| if is_text(&line) { format!("{line} \u{fc}") } else { line.to_owned() };
+            let body = body.split('\n').map(with_umlauts).collect::<Vec<_>>().join("\n");
+            let body = format!("\u{e4}\n{body}\n\u{f6}\n");
+            let bytes = format!("Subject: Gr\u{fc}\u{df}e\n{head}\n\n{body}").into_bytes();
+            let (new, fitted) = fit(&bytes, false);
+            assert!(new.ends_with(format!("\n\n{body}").as_bytes()), "{}", path.display());
+            // A header block that others end at a boundary is a text to them.
+            let is_kept = head.contains("\n--");
+            assert_eq!(new.starts_with(b"Subject: =?utf-8?Q?"), !is_kept, "{}", path.display());
+            assert_eq!(fitted.left(), Some(Left::Unclear), "{}", path.display());
+            assert_eq!(content(&bytes), content(&new), "{}", path.display());
         }
     }
 

@@ -51,6 +51,10 @@ pub(super) fn plan(message: &Message, eight_bit: bool) -> io::Result<Fitted> {
 struct Plan<'m> {
     message: &'m Message,
     parts: &'m [Part],
+    /// Mail readers disagree about its parts; only the message itself is among `parts` then.
+    is_in_doubt: bool,
+    /// Its header block is text to those who end it at a line like a boundary.
+    is_header_in_doubt: bool,
     eight_bit: bool,
     stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
     known: Vec<Known>,
@@ -62,7 +66,9 @@ struct Plan<'m> {
 
 impl<'m> Plan<'m> {
     fn of(message: &'m Message, eight_bit: bool) -> Self {
-        let parts = message.undoubted_parts();
+        // Of a message whose parts are in doubt another reader shows others: they all stay, within a body that is one.
+        let is_in_doubt = message.structure().violations.iter().any(|violation| violation.is_doubt());
+        let parts = if is_in_doubt { message.parts().get(..1).unwrap_or_default() } else { message.parts() };
         let mut known: Vec<Known> = Vec::with_capacity(parts.len());
         for part in parts {
             let is_within_seal =
@@ -72,6 +78,9 @@ impl<'m> Plan<'m> {
         let mut plan = Self {
             message,
             parts,
+            is_in_doubt,
+            is_header_in_doubt: is_in_doubt
+                && message.head().split(|byte| *byte == b'\n').any(|l| l.starts_with(b"--")),
             eight_bit,
             stretches: Vec::new(),
             known,
@@ -101,14 +110,14 @@ impl<'m> Plan<'m> {
             }
             self.stretches.push((Stretch::Header(index), header_at..body.start, None));
             at = body.start;
-            if !part.is_container() {
+            if !part.is_container() && !self.is_in_doubt {
                 at = body.end.max(at);
                 self.stretches.push((Stretch::Leaf(index), body.start..at, None));
             }
             before = index;
         }
         if at < end {
-            let is_open = !has_odd_boundary && !is_cut && self.is_open(before, None);
+            let is_open = !has_odd_boundary && !is_cut && !self.is_in_doubt && self.is_open(before, None);
             self.stretches.push((Stretch::Between { before, is_open }, at..end, None));
         }
     }
@@ -244,7 +253,7 @@ impl<'m> Plan<'m> {
     /// The header block of a part as it is sent.
     fn header(&self, index: usize) -> fields::Block {
         let (part, known) = (&self.parts[index], &self.known[index]);
-        if known.is_within_seal {
+        if known.is_within_seal || self.is_header_in_doubt {
             return fields::Block { bytes: known.header.clone(), is_folded: false, has_words: false };
         }
         let mut body = fields::Body::default();
@@ -283,7 +292,12 @@ impl<'m> Plan<'m> {
     fn put_header(&mut self, part: usize, length: u64, steps: &mut Vec<Step>) {
         let header = self.header(part);
         if fields::exceeds(&header.bytes, self.eight_bit) {
-            self.leave(if self.known[part].is_within_seal { Left::Signed } else { Left::Field });
+            let (is_sealed, is_unclear) = (self.known[part].is_within_seal, self.is_header_in_doubt);
+            self.leave(match () {
+                () if is_sealed => Left::Signed,
+                () if is_unclear => Left::Unclear,
+                () => Left::Field,
+            });
         }
         self.changes.folded |= header.is_folded;
         self.changes.words |= header.has_words;
