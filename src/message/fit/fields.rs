@@ -59,7 +59,7 @@ pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body) -> Block {
         new.bytes.extend_from_slice(&block[done..whole.start]);
         done = whole.end;
         if body.encoding.is_some() && is_named(block, &span, ENCODING) {
-            // Of several the first counts, and one is enough.
+            // Of several that say the same one is enough.
             new.bytes.extend(encoding.take().map(encoding_field).unwrap_or_default());
             continue;
         }
@@ -81,6 +81,14 @@ fn encoding_field(encoding: &str) -> Vec<u8> {
 
 fn is_named(block: &[u8], span: &Span, name: &str) -> bool {
     block[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Whether a field of which there must be one is there twice (RFC 2045 3, 4): nobody knows which of them others take.
+pub(super) fn is_doubled(block: &[u8]) -> bool {
+    let fields = headers::spans(&block[..end_of_fields(block)], usize::MAX, &mut Vec::new());
+    ["MIME-Version", "Content-Type", ENCODING]
+        .iter()
+        .any(|name| fields.iter().filter(|span| is_named(block, span, name)).nth(1).is_some())
 }
 
 /// Whether a block has a field of that name.

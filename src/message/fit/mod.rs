@@ -307,6 +307,21 @@ mod tests {
         }
     }
 
+    /// Which of them is meant nobody knows, and one of them encoded would be the other's content.
+    #[test]
+    fn a_part_with_two_fields_that_describe_it_stays() {
+        let part = |fields: &str| format!("MIME-Version: 1.0\n{fields}\n\nGr\u{fc}\u{df}e\n").into_bytes();
+        for fields in [
+            "Content-Type: application/pdf\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64",
+            "Content-Type: application/pdf\nContent-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: 8bit",
+            "Content-Type: text/plain\nContent-Type: text/html",
+            "Content-Type: text/plain\nMime-Version: 1.0",
+        ] {
+            let (new, fitted) = fit(&part(fields), false);
+            assert_eq!((String::from_utf8(new), fitted.left()), (String::from_utf8(part(fields)), Some(Left::Unclear)));
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(600))]
         #[test]

@@ -233,7 +233,9 @@ impl<'m> Plan<'m> {
         if is_identity && is_composite || is_in_foreign_encoding(part) {
             return Some(Left::Uncodable);
         }
-        (self.has_unread_fields || !fields::is_whole(&known.header)).then_some(Left::Unclear)
+        let is_unclear =
+            self.has_unread_fields || !fields::is_whole(&known.header) || fields::is_doubled(&known.header);
+        is_unclear.then_some(Left::Unclear)
     }
 
     /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.
