@@ -13,6 +13,8 @@ pub(super) struct Body {
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
     pub(super) is_utf8: bool,
+    /// It is empty or ends with a line end.
+    pub(super) ends_with_line: bool,
     /// Text within it is signed or encrypted.
     pub(super) is_pgp: bool,
     /// How many bytes it has, and how many of them quoted-printable writes as three.
@@ -27,6 +29,7 @@ impl Body {
         loop {
             let piece = reader.fill_buf()?;
             if piece.is_empty() {
+                scan.body.ends_with_line = scan.line == 0;
                 scan.end_line();
                 scan.body.is_utf8 &= scan.character.is_empty();
                 return Ok(scan.body);

@@ -271,7 +271,8 @@ mod tests {
             Coding::Quote,
             Coding::Base64 { is_text: true },
             Coding::Requote { eight_bit: false },
-            Coding::Wrap { width: 76, other: Some(b'?') },
+            Coding::Rewrap { other: Some(b'?') },
+            Coding::Between { other: Some(b'?') },
         ] {
             let whole = coded(&text, coding);
             for length in 1..9 {
@@ -319,6 +320,24 @@ mod tests {
         ] {
             let (new, fitted) = fit(&part(fields), false);
             assert_eq!((String::from_utf8(new), fitted.left()), (String::from_utf8(part(fields)), Some(Left::Unclear)));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_of_a_boundary_line_is_dropped() {
+        let message = |line: &str| {
+            format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{line}\n\nx\n--b--\n").into_bytes()
+        };
+        let blanks = " ".repeat(1500);
+        for (line, expected) in [
+            (format!("--b{blanks}"), format!("--b{}", " ".repeat(64))),
+            (format!("--b{blanks}junk"), format!("--b{}junk", " ".repeat(64))),
+            (format!("--b {}", "x".repeat(1500)), format!("--b {}", "x".repeat(994))),
+        ] {
+            let (new, fitted) = fit(&message(&line), true);
+            assert_eq!(String::from_utf8(new), String::from_utf8(message(&expected)));
+            assert_eq!((fitted.changes().as_deref(), fitted.left()), (Some("lines wrapped"), None));
+            assert_eq!(content(&message(&line)), content(&message(&expected)));
         }
     }
 

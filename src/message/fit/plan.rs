@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::body::Body;
-use super::coder::{Coding, ENCODED_LINE};
+use super::coder::{BOUNDARY_BLANKS, Coding};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::message::part::{Part, Transfer};
@@ -24,7 +24,8 @@ enum Stretch {
     /// The body of a part that has no parts of its own.
     Leaf(usize),
     /// The lines that divide parts, and what stands before and behind them, by the part before. `is_open`: it may be changed.
-    Between { before: usize, is_open: bool },
+    /// `is_last`: no part follows.
+    Between { before: usize, is_open: bool, is_last: bool },
 }
 
 /// What is known of a part.
@@ -98,7 +99,10 @@ impl<'m> Plan<'m> {
         let is_wrong = |violation| of_head.contains(&violation) || of_parts.contains(&violation);
         let is_cut = is_wrong(Violation::TooManyParts) || is_wrong(Violation::Unreadable);
         self.has_unread_fields = is_wrong(Violation::TooManyFields) || is_wrong(Violation::PartHeaderTooLarge);
-        let is_odd = |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY;
+        let has_many_blanks =
+            |boundary: &[u8]| boundary.split(|byte| !byte.is_ascii_whitespace()).any(|run| run.len() > BOUNDARY_BLANKS);
+        let is_odd =
+            |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY || has_many_blanks(boundary);
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
         let (mut at, mut before) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
@@ -106,7 +110,7 @@ impl<'m> Plan<'m> {
             let body = part.body.start.max(header_at).min(end)..part.body.end.max(header_at).min(end);
             if at < header_at {
                 let is_open = !has_odd_boundary && self.is_open(before, Some(index));
-                self.stretches.push((Stretch::Between { before, is_open }, at..header_at, None));
+                self.stretches.push((Stretch::Between { before, is_open, is_last: false }, at..header_at, None));
             }
             self.stretches.push((Stretch::Header(index), header_at..body.start, None));
             at = body.start;
@@ -118,7 +122,7 @@ impl<'m> Plan<'m> {
         }
         if at < end {
             let is_open = !has_odd_boundary && !is_cut && !self.is_in_doubt && self.is_open(before, None);
-            self.stretches.push((Stretch::Between { before, is_open }, at..end, None));
+            self.stretches.push((Stretch::Between { before, is_open, is_last: true }, at..end, None));
         }
     }
 
@@ -145,9 +149,9 @@ impl<'m> Plan<'m> {
                     self.known[*part].coding = *coding;
                     self.known[*part].is_changed = coding.is_some();
                 }
-                Stretch::Between { before, is_open } => {
+                Stretch::Between { before, is_open, is_last } => {
                     let body = Body::read(bytes)?;
-                    *coding = self.between_parts(*before, *is_open, &body);
+                    *coding = self.between_parts(*before, *is_open, *is_last, &body);
                 }
             }
         }
@@ -155,12 +159,17 @@ impl<'m> Plan<'m> {
         Ok(())
     }
 
-    fn between_parts(&mut self, before: usize, is_open: bool, body: &Body) -> Option<Coding> {
+    fn between_parts(&mut self, before: usize, is_open: bool, is_last: bool, body: &Body) -> Option<Coding> {
         if !self.exceeds(body) {
             return None;
         }
-        if is_open && let Some(coding) = self.wrapped(LONGEST_LINE) {
-            return Some(coding);
+        // A line of 4 KiB that divides parts may go on in what is taken for the header block behind it.
+        let is_torn = !is_last && !body.ends_with_line;
+        if is_open
+            && !is_torn
+            && let Some(other) = self.substitute()
+        {
+            return Some(Coding::Between { other });
         }
         let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
         self.leave(if is_sealed { Left::Signed } else { Left::Unclear });
@@ -169,12 +178,13 @@ impl<'m> Plan<'m> {
     }
 
     /// A byte that is put in place of another must not make a line like the one that divides the parts.
-    fn wrapped(&self, width: usize) -> Option<Coding> {
+    /// `Some(None)`: all bytes may stay.
+    fn substitute(&self) -> Option<Option<u8>> {
         if self.eight_bit {
-            return Some(Coding::Wrap { width, other: None });
+            return Some(None);
         }
         let is_unused = |byte: &&u8| !self.parts.iter().filter_map(Part::boundary).any(|b| b.contains(byte));
-        SUBSTITUTES.iter().find(is_unused).map(|byte| Coding::Wrap { width, other: Some(*byte) })
+        SUBSTITUTES.iter().find(is_unused).map(|byte| Some(*byte))
     }
 
     fn exceeds(&self, body: &Body) -> bool {
@@ -197,7 +207,7 @@ impl<'m> Plan<'m> {
         let coding = match self.kept_because(index, &body) {
             Some(why) => Err(why),
             None => match part.transfer() {
-                Transfer::Base64 => self.wrapped(ENCODED_LINE).ok_or(Left::Unclear),
+                Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(Left::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
                 Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
                 Transfer::Identity if body.is_shorter_in_base64() => Ok(Coding::Base64 { is_text: true }),
@@ -313,7 +323,7 @@ impl<'m> Plan<'m> {
         match coding {
             Coding::Quote => self.changes.quoted = true,
             Coding::Base64 { .. } => self.changes.base64 = true,
-            Coding::Requote { .. } | Coding::Wrap { .. } => self.changes.wrapped = true,
+            Coding::Requote { .. } | Coding::Rewrap { .. } | Coding::Between { .. } => self.changes.wrapped = true,
         }
     }
 }
