@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use super::LONGEST_LINE;
+
 /// A line of a text that is signed or encrypted without MIME (RFC 9580 6.2, 7) begins so.
 const PGP: [&[u8]; 2] = [b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
 const LONGEST_PGP: usize = PGP[0].len();
@@ -15,6 +17,9 @@ pub(super) struct Body {
     pub(super) is_utf8: bool,
     /// It is empty or ends with a line end.
     pub(super) ends_with_line: bool,
+    /// A line is too long that begins with two dashes, or one that does not.
+    pub(super) has_long_dashes: bool,
+    pub(super) has_long_text: bool,
     /// Text within it is signed or encrypted.
     pub(super) is_pgp: bool,
     /// How many bytes it has, and how many of them quoted-printable writes as three.
@@ -84,6 +89,11 @@ impl Scan {
 
     fn end_line(&mut self) {
         self.body.longest_line = self.body.longest_line.max(self.line);
+        if self.line > LONGEST_LINE as u64 {
+            let has_dashes = self.first.starts_with(b"--");
+            self.body.has_long_dashes |= has_dashes;
+            self.body.has_long_text |= !has_dashes;
+        }
         self.body.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
         self.line = 0;
         self.first.clear();

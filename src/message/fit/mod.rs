@@ -53,6 +53,8 @@ struct Changes {
     quoted: bool,
     base64: bool,
     wrapped: bool,
+    shortened: bool,
+    replaced: bool,
     folded: bool,
     words: bool,
 }
@@ -119,11 +121,13 @@ impl Fitted {
 
     /// What was done to it, for people. `None`: nothing.
     pub fn changes(&self) -> Option<String> {
-        let Changes { quoted, base64, wrapped, folded, words } = self.changes;
+        let Changes { quoted, base64, wrapped, shortened, replaced, folded, words } = self.changes;
         let all = [
             (quoted, "quoted-printable"),
             (base64, "base64"),
             (wrapped, "lines wrapped"),
+            (shortened, "boundary lines shortened"),
+            (replaced, "stray bytes replaced"),
             (folded, "fields folded"),
             (words, "fields encoded"),
         ];
@@ -336,8 +340,19 @@ mod tests {
         ] {
             let (new, fitted) = fit(&message(&line), true);
             assert_eq!(String::from_utf8(new), String::from_utf8(message(&expected)));
-            assert_eq!((fitted.changes().as_deref(), fitted.left()), (Some("lines wrapped"), None));
+            assert_eq!((fitted.changes().as_deref(), fitted.left()), (Some("boundary lines shortened"), None));
             assert_eq!(content(&message(&line)), content(&message(&expected)));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_replaced_are_named() {
+        let stray = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n\u{fc}\n--b\n\nx\n--b--\n";
+        let base64 = "MIME-Version: 1.0\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\nQUJD\u{fc}\n";
+        for text in [stray, base64] {
+            let (new, fitted) = fit(text.as_bytes(), false);
+            assert_eq!(String::from_utf8(new).unwrap(), text.replace('\u{fc}', "??"));
+            assert_eq!(fitted.changes().as_deref(), Some("stray bytes replaced"));
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::body::Body;
-use super::coder::{BOUNDARY_BLANKS, Coding};
+use super::coder::{BOUNDARY_BLANKS, Coding, ENCODED_LINE};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::message::part::{Part, Transfer};
@@ -169,7 +169,9 @@ impl<'m> Plan<'m> {
             && !is_torn
             && let Some(other) = self.substitute()
         {
-            return Some(Coding::Between { other });
+            let coding = Coding::Between { other };
+            self.note(coding, body);
+            return Some(coding);
         }
         let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
         self.leave(if is_sealed { Left::Signed } else { Left::Unclear });
@@ -216,6 +218,7 @@ impl<'m> Plan<'m> {
         };
         match coding {
             Ok(coding) => {
+                self.note(coding, &body);
                 self.known[index].kind = Some(match (body.has_8_bit, body.is_utf8) {
                     (false, _) => "text/plain; charset=us-ascii",
                     (true, true) => "text/plain; charset=utf-8",
@@ -291,10 +294,7 @@ impl<'m> Plan<'m> {
             let length = range.end - range.start;
             match (&stretch, coding) {
                 (Stretch::Header(part), _) => self.put_header(*part, length, &mut steps),
-                (_, Some(coding)) => {
-                    self.note(coding);
-                    steps.push(Step::Code(length, coding));
-                }
+                (_, Some(coding)) => steps.push(Step::Code(length, coding)),
                 (_, None) => keep(length, &mut steps),
             }
         }
@@ -319,11 +319,20 @@ impl<'m> Plan<'m> {
         steps.extend([Step::Put(header.bytes), Step::Drop(length)]);
     }
 
-    fn note(&mut self, coding: Coding) {
+    /// What is done to a body; what is thrown away of it by its name.
+    fn note(&mut self, coding: Coding, body: &Body) {
+        let changes = &mut self.changes;
         match coding {
-            Coding::Quote => self.changes.quoted = true,
-            Coding::Base64 { .. } => self.changes.base64 = true,
-            Coding::Requote { .. } | Coding::Rewrap { .. } | Coding::Between { .. } => self.changes.wrapped = true,
+            Coding::Quote => changes.quoted = true,
+            Coding::Base64 { .. } => changes.base64 = true,
+            Coding::Requote { .. } => changes.wrapped = true,
+            Coding::Rewrap { other } | Coding::Between { other } => {
+                let is_between = matches!(coding, Coding::Between { .. });
+                let is_long = body.longest_line > ENCODED_LINE as u64;
+                changes.wrapped |= if is_between { body.has_long_text } else { is_long };
+                changes.shortened |= is_between && body.has_long_dashes;
+                changes.replaced |= other.is_some() && body.has_8_bit;
+            }
         }
     }
 }
