@@ -165,7 +165,7 @@ fn log_and_queue_say_which_mail_was_encoded() {
     let log = user.sandbox.run(&["--allow-root", "log"]).stdout;
     assert!(log.contains("a@x.example; encoded for its relay (quoted-printable)"), "{log}");
     let json = user.sandbox.run(&["--allow-root", "log", "--json"]).stdout;
-    assert!(json.contains("\"left\":\"encoded for its relay (quoted-printable)\""), "{json}");
+    assert!(json.contains("\"sent_as\":\"encoded for its relay (quoted-printable)\""), "{json}");
 
     let (user, taken) = forwarded(strict(), "redirect", format!("{HEAD}\nhello\n"));
     assert!(taken.ends_with(b"\nhello\n"));
