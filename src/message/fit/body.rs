@@ -14,6 +14,8 @@ pub(super) struct Body {
     /// The length of the longest line. A CR ends one too, for it does on the wire.
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
+    /// A line begins with NULs and a dot: a server that drops the NULs could take it for the end of the message.
+    pub(super) has_hidden_dot: bool,
     pub(super) is_utf8: bool,
     /// It is empty or ends with a line end.
     pub(super) ends_with_line: bool,
@@ -55,6 +57,8 @@ impl Body {
 struct Scan {
     body: Body,
     line: u64,
+    /// The line has nothing but NULs so far, and at least one.
+    is_nul: bool,
     /// The beginning of the line.
     first: Vec<u8>,
     /// The beginning of a character that a piece ended in.
@@ -82,6 +86,12 @@ impl Scan {
     }
 
     fn part_of_line(&mut self, part: &[u8]) {
+        if self.line == 0 || self.is_nul {
+            let first = part.iter().position(|byte| *byte != 0);
+            let has_nul = self.is_nul || first.unwrap_or(part.len()) > 0;
+            self.body.has_hidden_dot |= has_nul && first.is_some_and(|at| part[at] == b'.');
+            self.is_nul = has_nul && first.is_none();
+        }
         self.line += part.len() as u64;
         let room = LONGEST_PGP.saturating_sub(self.first.len());
         self.first.extend_from_slice(&part[..part.len().min(room)]);
@@ -96,6 +106,7 @@ impl Scan {
         }
         self.body.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
         self.line = 0;
+        self.is_nul = false;
         self.first.clear();
     }
 

@@ -215,6 +215,8 @@ impl Requote {
         match byte {
             b'\n' => self.line.end(b"\n", out),
             b'=' | b' ' | b'\t' | b'\r' => self.held.push(byte),
+            // A server that drops NULs could find the end of the message behind them.
+            b'\0' => self.line.put(&escape(byte), out),
             _ if !byte.is_ascii() && !self.eight_bit => self.line.put(&escape(byte), out),
             _ => self.line.put(&[byte], out),
         }

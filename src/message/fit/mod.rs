@@ -1,8 +1,9 @@
 //! A message as a relay takes it: its parts encoded where they must be, its long fields folded.
 //!
 //! SMTP allows lines of [`LONGEST_LINE`] bytes (RFC 5321 4.5.3.1.6), and bytes beyond ASCII where the server has 8BITMIME
-//! (RFC 6152). What exceeds that is encoded part by part (RFC 2045 6): the content stays what it is, and nothing else of the
-//! message changes. A message that fits already leaves as it is, byte for byte; nobody asks this module then.
+//! (RFC 6152); and a line must not begin with NULs and a dot, for some servers drop the NULs. What exceeds that is encoded
+//! part by part (RFC 2045 6): the content stays what it is, and nothing else of the message changes. A message that fits
+//! already leaves as it is, byte for byte; nobody asks this module then.
 //!
 //! `plan` finds out what becomes of each part, `coder` encodes as the bytes pass, `fields` and `words` see to header blocks.
 //! Memory is needed for header blocks alone, and time in proportion to the message.
@@ -84,7 +85,8 @@ impl fmt::Display for Left {
 }
 
 impl Message {
-    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII.
+    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII; without
+    /// lines that begin with NULs and a dot, as far as its parts may be encoded.
     ///
     /// # Errors
     /// The file with the message cannot be read.
@@ -164,6 +166,11 @@ mod tests {
         bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= LONGEST_LINE) && (eight_bit || bytes.is_ascii())
     }
 
+    fn has_hidden_dot(bytes: &[u8]) -> bool {
+        let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+        lines.any(|line| line.starts_with(b"\0") && line.iter().find(|byte| **byte != 0) == Some(&b'.'))
+    }
+
     /// Kind and content of each part; line ends are line ends.
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
@@ -215,6 +222,7 @@ mod tests {
             "\u{e4}\u{f6}\u{fc}",
             "\r",
             "x\ry",
+            "\0.",
             "no field",
         ];
         let any = proptest::collection::vec(any::<u8>(), 0..12);
@@ -356,6 +364,22 @@ mod tests {
         }
     }
 
+    /// A server that drops the NULs would take the dot for the end of the mail.
+    #[test]
+    fn a_dot_behind_nuls_is_encoded() {
+        let mime = |kind: &str, encoding: &str| {
+            format!("MIME-Version: 1.0\nContent-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n")
+        };
+        for head in ["\n".to_owned(), mime("image/png", "8bit"), mime("text/plain", "quoted-printable")] {
+            let text = format!("{head}before\n\0\0.\nbehind\n");
+            let (new, fitted) = fit(text.as_bytes(), true);
+            assert!(!new.contains(&0) && fitted.left().is_none(), "{head}");
+            assert_eq!(message(&new).part_bytes(0, 100), b"before\n\0\0.\nbehind\n", "{head}");
+        }
+        let (new, fitted) = fit(b"\nx\n\0y.\n", true);
+        assert_eq!((new.as_slice(), fitted.changes()), (&b"\nx\n\0y.\n"[..], None));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(600))]
         #[test]
@@ -367,7 +391,7 @@ mod tests {
             let (new, fitted) = fit(&bytes, eight_bit);
             prop_assert!(fits(&new, eight_bit) || fitted.left().is_some());
             prop_assert_eq!(content(&bytes), content(&new), "{}", String::from_utf8_lossy(&new));
-            if fits(&bytes, eight_bit) {
+            if fits(&bytes, eight_bit) && !has_hidden_dot(&bytes) {
                 prop_assert_eq!(&new, &bytes);
             }
             let (again, _) = fit(&new, eight_bit);

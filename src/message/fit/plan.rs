@@ -167,6 +167,7 @@ impl<'m> Plan<'m> {
         let is_torn = !is_last && !body.ends_with_line;
         if is_open
             && !is_torn
+            && !body.has_hidden_dot
             && let Some(other) = self.substitute()
         {
             let coding = Coding::Between { other };
@@ -190,7 +191,7 @@ impl<'m> Plan<'m> {
     }
 
     fn exceeds(&self, body: &Body) -> bool {
-        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit
+        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit || body.has_hidden_dot
     }
 
     /// The first reason counts, and that it is signed before all.
@@ -209,6 +210,7 @@ impl<'m> Plan<'m> {
         let coding = match self.kept_because(index, &body) {
             Some(why) => Err(why),
             None => match part.transfer() {
+                Transfer::Base64 if body.has_hidden_dot => Err(Left::Uncodable),
                 Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(Left::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
                 Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
