@@ -108,7 +108,7 @@ fn told_as_json(row: &OutboxRow) -> serde_json::Value {
         "what": clean::line(row.telling.to_string().as_bytes()),
         "state": row.state.word(),
         "attempts": row.attempts,
-        "left": HowItLeft::of(&row.said),
+        "sent_as": HowItLeft::of(&row.said),
         "recipients": queue::ended_as_json(row),
     })
 }

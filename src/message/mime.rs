@@ -45,12 +45,6 @@ impl Message {
         &self.structure().parts
     }
 
-    /// Those of them that are in no doubt: one reading of the message, which covers all of its bytes.
-    pub(super) fn undoubted_parts(&self) -> &[Part] {
-        let parts = self.parts();
-        &parts[..parts.iter().position(Part::is_doubtful).unwrap_or(parts.len())]
-    }
-
     pub(super) fn structure(&self) -> &Structure {
         self.structure.get_or_init(|| {
             let ours = Scanner::of(self, Reading::Ours).scan(self);

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead};
 
+use super::LONGEST_LINE;
+
 /// A line of a text that is signed or encrypted without MIME (RFC 9580 6.2, 7) begins so.
 const PGP: [&[u8]; 2] = [b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
 const LONGEST_PGP: usize = PGP[0].len();
@@ -12,7 +14,14 @@ pub(super) struct Body {
     /// The length of the longest line. A CR ends one too, for it does on the wire.
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
+    /// A line begins with NULs and a dot: a server that drops the NULs could take it for the end of the message.
+    pub(super) has_hidden_dot: bool,
     pub(super) is_utf8: bool,
+    /// It is empty or ends with a line end.
+    pub(super) ends_with_line: bool,
+    /// A line is too long that begins with two dashes, or one that does not.
+    pub(super) has_long_dashes: bool,
+    pub(super) has_long_text: bool,
     /// Text within it is signed or encrypted.
     pub(super) is_pgp: bool,
     /// How many bytes it has, and how many of them quoted-printable writes as three.
@@ -27,6 +36,7 @@ impl Body {
         loop {
             let piece = reader.fill_buf()?;
             if piece.is_empty() {
+                scan.body.ends_with_line = scan.line == 0;
                 scan.end_line();
                 scan.body.is_utf8 &= scan.character.is_empty();
                 return Ok(scan.body);
@@ -47,6 +57,8 @@ impl Body {
 struct Scan {
     body: Body,
     line: u64,
+    /// The line has nothing but NULs so far, and at least one.
+    is_nul: bool,
     /// The beginning of the line.
     first: Vec<u8>,
     /// The beginning of a character that a piece ended in.
@@ -74,6 +86,12 @@ impl Scan {
     }
 
     fn part_of_line(&mut self, part: &[u8]) {
+        if self.line == 0 || self.is_nul {
+            let first = part.iter().position(|byte| *byte != 0);
+            let has_nul = self.is_nul || first.unwrap_or(part.len()) > 0;
+            self.body.has_hidden_dot |= has_nul && first.is_some_and(|at| part[at] == b'.');
+            self.is_nul = has_nul && first.is_none();
+        }
         self.line += part.len() as u64;
         let room = LONGEST_PGP.saturating_sub(self.first.len());
         self.first.extend_from_slice(&part[..part.len().min(room)]);
@@ -81,8 +99,14 @@ impl Scan {
 
     fn end_line(&mut self) {
         self.body.longest_line = self.body.longest_line.max(self.line);
+        if self.line > LONGEST_LINE as u64 {
+            let has_dashes = self.first.starts_with(b"--");
+            self.body.has_long_dashes |= has_dashes;
+            self.body.has_long_text |= !has_dashes;
+        }
         self.body.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
         self.line = 0;
+        self.is_nul = false;
         self.first.clear();
     }
 

@@ -2,6 +2,7 @@
 
 use data_encoding::BASE64;
 
+use super::LONGEST_LINE;
 use crate::message::words::{hex_digit, is_hex};
 
 /// Lines of encoded bodies are no longer (RFC 2045 6.7, 6.8).
@@ -10,6 +11,9 @@ pub(super) const ENCODED_LINE: usize = 76;
 const BASE64_INPUT: usize = ENCODED_LINE / 4 * 3;
 /// Blanks at the end of a line of quoted-printable mean nothing; so many are held back until the line goes on.
 const MOST_BLANKS: usize = 500;
+
+/// So many blanks in a row stay in a line that may divide the parts.
+pub(super) const BOUNDARY_BLANKS: usize = 64;
 
 /// What is done to the bytes of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +24,11 @@ pub(super) enum Coding {
     Base64 { is_text: bool },
     /// They are quoted-printable already, which is wrapped anew.
     Requote { eight_bit: bool },
-    /// They are base64 already, or stand between the parts of a multipart where nobody reads them (RFC 2046 5.1.1): lines
-    /// are cut after `width`, and a byte beyond ASCII becomes `other`, or stays.
-    Wrap { width: usize, other: Option<u8> },
+    /// They are base64 already, which is cut into lines; a byte beyond ASCII becomes `other`, or stays.
+    Rewrap { other: Option<u8> },
+    /// They stand between the parts of a multipart where nobody reads them (RFC 2046 5.1.1): lines are cut, those that may
+    /// divide the parts are shortened, and a byte beyond ASCII becomes `other`, or stays.
+    Between { other: Option<u8> },
 }
 
 /// One body on its way.
@@ -31,7 +37,8 @@ pub(super) enum Coder {
     Quote(Quote),
     Base64(Base64),
     Requote(Requote),
-    Wrap(Wrap),
+    Rewrap(Rewrap),
+    Between(Between),
 }
 
 impl Coder {
@@ -40,7 +47,8 @@ impl Coder {
             Coding::Quote => Self::Quote(Quote::default()),
             Coding::Base64 { is_text } => Self::Base64(Base64 { is_text, ..Base64::default() }),
             Coding::Requote { eight_bit } => Self::Requote(Requote { eight_bit, ..Requote::default() }),
-            Coding::Wrap { width, other } => Self::Wrap(Wrap { column: 0, width, other }),
+            Coding::Rewrap { other } => Self::Rewrap(Rewrap { column: 0, other }),
+            Coding::Between { other } => Self::Between(Between { other, ..Between::default() }),
         }
     }
 
@@ -50,7 +58,8 @@ impl Coder {
             Self::Quote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
             Self::Base64(coder) => coder.feed(piece, out),
             Self::Requote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Self::Wrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            Self::Rewrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            Self::Between(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
         }
     }
 
@@ -60,7 +69,7 @@ impl Coder {
             Self::Quote(coder) => coder.end_line(out),
             Self::Base64(coder) => coder.line(out),
             Self::Requote(coder) => coder.end(out),
-            Self::Wrap(_) => {}
+            Self::Rewrap(_) | Self::Between(_) => {}
         }
     }
 }
@@ -206,6 +215,8 @@ impl Requote {
         match byte {
             b'\n' => self.line.end(b"\n", out),
             b'=' | b' ' | b'\t' | b'\r' => self.held.push(byte),
+            // A server that drops NULs could find the end of the message behind them.
+            b'\0' => self.line.put(&escape(byte), out),
             _ if !byte.is_ascii() && !self.eight_bit => self.line.put(&escape(byte), out),
             _ => self.line.put(&[byte], out),
         }
@@ -228,32 +239,74 @@ impl Requote {
     }
 }
 
-/// Lines cut where they are too long, in places where line ends mean nothing.
+/// Base64 in lines that are too long: line ends mean nothing in it.
 #[derive(Debug)]
-pub(super) struct Wrap {
+pub(super) struct Rewrap {
     column: usize,
-    width: usize,
     other: Option<u8>,
 }
 
-impl Wrap {
+impl Rewrap {
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
-        let byte = if byte.is_ascii() { byte } else { self.other.unwrap_or(byte) };
+        let byte = in_place_of(byte, self.other);
         if byte == b'\n' {
             out.push(byte);
             self.column = 0;
             return;
         }
-        if self.column == self.width {
-            out.push(b'\n');
-            self.column = 0;
-            // What begins with two dashes could divide the parts.
-            if byte == b'-' {
-                out.push(b' ');
-                self.column = 1;
-            }
+        if self.column == ENCODED_LINE {
+            self.column = new_line(byte, out);
         }
         out.push(byte);
         self.column += 1;
     }
+}
+
+/// What stands between the parts. A line that begins with two dashes may divide them. The rest of one that is too long must
+/// not become a line, for it would be a header field of the part that follows; so it is dropped. And of many blanks in a row
+/// only the first stay, so that what follows them stays on the line: without that it could be a boundary that it was not.
+#[derive(Debug, Default)]
+pub(super) struct Between {
+    column: usize,
+    /// How many dashes it begins with, at most two.
+    dashes: usize,
+    /// How many blanks came last.
+    blanks: usize,
+    other: Option<u8>,
+}
+
+impl Between {
+    fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
+        let byte = in_place_of(byte, self.other);
+        if byte == b'\n' {
+            out.push(byte);
+            *self = Self { other: self.other, ..Self::default() };
+            return;
+        }
+        if self.dashes == 2 {
+            self.blanks = if byte.is_ascii_whitespace() { self.blanks + 1 } else { 0 };
+            if self.blanks > BOUNDARY_BLANKS || self.column == LONGEST_LINE {
+                return;
+            }
+        } else if self.column == LONGEST_LINE {
+            self.column = new_line(byte, out);
+            self.dashes = 0;
+        }
+        if byte == b'-' && self.column == self.dashes && self.dashes < 2 {
+            self.dashes += 1;
+        }
+        out.push(byte);
+        self.column += 1;
+    }
+}
+
+fn in_place_of(byte: u8, other: Option<u8>) -> u8 {
+    if byte.is_ascii() { byte } else { other.unwrap_or(byte) }
+}
+
+/// Begins a line before that byte, and says how long it is so far: what begins with two dashes could divide the parts.
+fn new_line(byte: u8, out: &mut Vec<u8>) -> usize {
+    let begin: &[u8] = if byte == b'-' { b"\n " } else { b"\n" };
+    out.extend_from_slice(begin);
+    begin.len() - 1
 }

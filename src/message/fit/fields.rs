@@ -7,6 +7,8 @@ use crate::message::headers::{self, Span};
 
 /// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).
 const LINE: usize = 78;
+/// Programs write longer encoded words than RFC 2047 2 allows; one longer than this could not stay whole on a line.
+const LONGEST_WORD: usize = 900;
 const ENCODING: &str = "Content-Transfer-Encoding";
 
 /// What a header block has to say of its body.
@@ -59,7 +61,7 @@ pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body) -> Block {
         new.bytes.extend_from_slice(&block[done..whole.start]);
         done = whole.end;
         if body.encoding.is_some() && is_named(block, &span, ENCODING) {
-            // Of several the first counts, and one is enough.
+            // Of several that say the same one is enough.
             new.bytes.extend(encoding.take().map(encoding_field).unwrap_or_default());
             continue;
         }
@@ -81,6 +83,14 @@ fn encoding_field(encoding: &str) -> Vec<u8> {
 
 fn is_named(block: &[u8], span: &Span, name: &str) -> bool {
     block[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Whether a field of which there must be one is there twice (RFC 2045 3, 4): nobody knows which of them others take.
+pub(super) fn is_doubled(block: &[u8]) -> bool {
+    let fields = headers::spans(&block[..end_of_fields(block)], usize::MAX, &mut Vec::new());
+    ["MIME-Version", "Content-Type", ENCODING]
+        .iter()
+        .any(|name| fields.iter().filter(|span| is_named(block, span, name)).nth(1).is_some())
 }
 
 /// Whether a block has a field of that name.
@@ -146,21 +156,69 @@ fn fold_line(line: &[u8], has_addresses: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(end);
 }
 
-/// The line cut before white space, and in a list of addresses behind commas that divide them.
+/// The line cut before white space, and in a list of addresses behind commas that divide them: not those in quoted strings
+/// and in encoded words.
 fn pieces(line: &[u8], has_addresses: bool) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
+    // Where the encoded word ends that was met last.
+    let mut word_end = 0;
     for (at, byte) in line.iter().enumerate() {
         let before = if at > 0 { line[at - 1] } else { b' ' };
         let is_blank = |byte: u8| matches!(byte, b' ' | b'\t');
-        let is_behind_comma = has_addresses && before == b',' && !is_quoted && !is_blank(*byte);
+        let is_in_word = at < word_end;
+        let is_behind_comma = has_addresses && before == b',' && !is_quoted && !is_in_word && !is_blank(*byte);
         if at > start && (is_blank(*byte) && !is_blank(before) || is_behind_comma) {
             pieces.push(&line[start..at]);
             start = at;
+        }
+        if is_in_word {
+            continue;
+        }
+        if !is_quoted && let Some(length) = encoded_word_length(&line[at..]) {
+            word_end = at + length;
+            continue;
         }
         is_quoted ^= *byte == b'"' && !is_escaped;
         is_escaped = *byte == b'\\' && !is_escaped;
     }
     pieces.push(&line[start..]);
     pieces
+}
+
+/// How long the encoded word is that stands here (RFC 2047 2), if one does. Blanks end it.
+fn encoded_word_length(text: &[u8]) -> Option<usize> {
+    let inside = text.strip_prefix(b"=?")?;
+    let inside = &inside[..inside.len().min(LONGEST_WORD)];
+    let charset = memchr::memchr(b'?', inside)?;
+    let [b'?', b'B' | b'b' | b'Q' | b'q', b'?', words @ ..] = &inside[charset..] else { return None };
+    let length = memchr::memmem::find(words, b"?=")?;
+    let is_whole = !inside[..charset + 3 + length].iter().any(u8::is_ascii_whitespace);
+    is_whole.then_some(2 + charset + 3 + length + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A comma in an encoded word is one of the text (RFC 2047 6.1).
+    #[test]
+    fn no_encoded_word_is_cut() {
+        let words = (0..30).map(|n| format!("=?iso-8859-1?Q?M=FCller,J=F6rg{n:02}?= <p{n}@x.example>"));
+        let field = format!("To: {}\n", words.collect::<Vec<_>>().join(","));
+        let block = format!("{field}\n");
+        let new = fitted(block.as_bytes(), true, &Body::default());
+        let new = String::from_utf8(new.bytes).unwrap();
+        assert!(!is_long(new.as_bytes()) && new.matches("M=FCller,J=F6rg").count() == 30, "{new}");
+        assert_eq!(new.replace(">,\n ", ">,").replace("\n ", " "), block);
+    }
+
+    #[test]
+    fn what_only_begins_like_an_encoded_word_is_none() {
+        for text in ["=?a,b", "=?a?x?b,c?=", "=?a?q?b,c", "=?=?=?,"] {
+            let field = format!("To: {}\n", format!("{text} <a@x>,").repeat(200));
+            let folded = String::from_utf8(folded(field.as_bytes(), true)).unwrap();
+            assert!(folded.contains(",\n ") && !is_long(folded.as_bytes()), "{text}");
+        }
+    }
 }

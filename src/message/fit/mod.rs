@@ -1,8 +1,9 @@
 //! A message as a relay takes it: its parts encoded where they must be, its long fields folded.
 //!
 //! SMTP allows lines of [`LONGEST_LINE`] bytes (RFC 5321 4.5.3.1.6), and bytes beyond ASCII where the server has 8BITMIME
-//! (RFC 6152). What exceeds that is encoded part by part (RFC 2045 6): the content stays what it is, and nothing else of the
-//! message changes. A message that fits already leaves as it is, byte for byte; nobody asks this module then.
+//! (RFC 6152); and a line must not begin with NULs and a dot, for some servers drop the NULs. What exceeds that is encoded
+//! part by part (RFC 2045 6): the content stays what it is, and nothing else of the message changes. A message that fits
+//! already leaves as it is, byte for byte; nobody asks this module then.
 //!
 //! `plan` finds out what becomes of each part, `coder` encodes as the bytes pass, `fields` and `words` see to header blocks.
 //! Memory is needed for header blocks alone, and time in proportion to the message.
@@ -53,6 +54,8 @@ struct Changes {
     quoted: bool,
     base64: bool,
     wrapped: bool,
+    shortened: bool,
+    replaced: bool,
     folded: bool,
     words: bool,
 }
@@ -82,7 +85,8 @@ impl fmt::Display for Left {
 }
 
 impl Message {
-    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII.
+    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII; without
+    /// lines that begin with NULs and a dot, as far as its parts may be encoded.
     ///
     /// # Errors
     /// The file with the message cannot be read.
@@ -119,11 +123,13 @@ impl Fitted {
 
     /// What was done to it, for people. `None`: nothing.
     pub fn changes(&self) -> Option<String> {
-        let Changes { quoted, base64, wrapped, folded, words } = self.changes;
+        let Changes { quoted, base64, wrapped, shortened, replaced, folded, words } = self.changes;
         let all = [
             (quoted, "quoted-printable"),
             (base64, "base64"),
             (wrapped, "lines wrapped"),
+            (shortened, "boundary lines shortened"),
+            (replaced, "stray bytes replaced"),
             (folded, "fields folded"),
             (words, "fields encoded"),
         ];
@@ -160,17 +166,22 @@ mod tests {
         bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= LONGEST_LINE) && (eight_bit || bytes.is_ascii())
     }
 
+    fn has_hidden_dot(bytes: &[u8]) -> bool {
+        let mut lines = bytes.split(|byte| matches!(byte, b'\r' | b'\n'));
+        lines.any(|line| line.starts_with(b"\0") && line.iter().find(|byte| **byte != 0) == Some(&b'.'))
+    }
+
     /// Kind and content of each part; line ends are line ends.
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
         let content = |index: usize| {
-            let part = &message.undoubted_parts()[index];
+            let part = &message.parts()[index];
             let body = if part.is_container() { Vec::new() } else { message.part_bytes(index, 10_000_000) };
             let is_text = part.content_type().starts_with("text/");
             let body = body.into_iter().filter(|byte| !(is_text && *byte == b'\r')).collect();
             (part.content_type().to_owned(), part.is_container(), body)
         };
-        (0..message.undoubted_parts().len()).map(content).collect()
+        (0..message.parts().len()).map(content).collect()
     }
 
     /// Lines as messages have them, in any order.
@@ -211,6 +222,7 @@ mod tests {
             "\u{e4}\u{f6}\u{fc}",
             "\r",
             "x\ry",
+            "\0.",
             "no field",
         ];
         let any = proptest::collection::vec(any::<u8>(), 0..12);
@@ -233,9 +245,8 @@ mod tests {
         crate::fuzz::try_changes("leaving", &known, |bytes| {
             let (new, fitted) = fit(bytes, false);
             assert!(fits(&new, false) || fitted.left().is_some());
-            let kinds = |bytes: &[u8]| {
-                message(bytes).undoubted_parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>()
-            };
+            let kinds =
+                |bytes: &[u8]| message(bytes).parts().iter().map(|p| p.content_type().to_owned()).collect::<Vec<_>>();
             assert_eq!(kinds(bytes), kinds(&new));
             assert!(fit(&new, false).0 == new, "once is enough");
             (fitted.changes(), fitted.left().map(|left| left.to_string()), kinds(&new).len())
@@ -272,7 +283,8 @@ mod tests {
             Coding::Quote,
             Coding::Base64 { is_text: true },
             Coding::Requote { eight_bit: false },
-            Coding::Wrap { width: 76, other: Some(b'?') },
+            Coding::Rewrap { other: Some(b'?') },
+            Coding::Between { other: Some(b'?') },
         ] {
             let whole = coded(&text, coding);
             for length in 1..9 {
@@ -282,6 +294,90 @@ mod tests {
                 assert_eq!(String::from_utf8_lossy(&out), whole, "{coding:?} {length}");
             }
         }
+    }
+
+    /// What other mail readers take for parts would be destroyed.
+    #[test]
+    fn a_message_whose_parts_are_in_doubt_stays() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doubts");
+        let cases = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for path in cases.filter(|path| path.extension().is_some_and(|extension| extension == "eml")) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (head, body) = text.split_once("\n\n").unwrap();
+            // Umlauts in every line that is text.
+            let is_text = |line: &&str| !line.is_empty() && !line.starts_with("--") && !line.contains([':', '=']);
+            let with_umlauts = |line: &str| if is_text(&line) { format!("{line} \u{fc}") } else { line.to_owned() };
+            let body = body.split('\n').map(with_umlauts).collect::<Vec<_>>().join("\n");
+            let body = format!("\u{e4}\n{body}\n\u{f6}\n");
+            let bytes = format!("Subject: Gr\u{fc}\u{df}e\n{head}\n\n{body}").into_bytes();
+            let (new, fitted) = fit(&bytes, false);
+            assert!(new.ends_with(format!("\n\n{body}").as_bytes()), "{}", path.display());
+            // A header block that others end at a boundary is a text to them.
+            let is_kept = head.contains("\n--");
+            assert_eq!(new.starts_with(b"Subject: =?utf-8?Q?"), !is_kept, "{}", path.display());
+            assert_eq!(fitted.left(), Some(Left::Unclear), "{}", path.display());
+            assert_eq!(content(&bytes), content(&new), "{}", path.display());
+        }
+    }
+
+    /// Which of them is meant nobody knows, and one of them encoded would be the other's content.
+    #[test]
+    fn a_part_with_two_fields_that_describe_it_stays() {
+        let part = |fields: &str| format!("MIME-Version: 1.0\n{fields}\n\nGr\u{fc}\u{df}e\n").into_bytes();
+        for fields in [
+            "Content-Type: application/pdf\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64",
+            "Content-Type: application/pdf\nContent-Transfer-Encoding: 8bit\nContent-Transfer-Encoding: 8bit",
+            "Content-Type: text/plain\nContent-Type: text/html",
+            "Content-Type: text/plain\nMime-Version: 1.0",
+        ] {
+            let (new, fitted) = fit(&part(fields), false);
+            assert_eq!((String::from_utf8(new), fitted.left()), (String::from_utf8(part(fields)), Some(Left::Unclear)));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_of_a_boundary_line_is_dropped() {
+        let message = |line: &str| {
+            format!("MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{line}\n\nx\n--b--\n").into_bytes()
+        };
+        let blanks = " ".repeat(1500);
+        for (line, expected) in [
+            (format!("--b{blanks}"), format!("--b{}", " ".repeat(64))),
+            (format!("--b{blanks}junk"), format!("--b{}junk", " ".repeat(64))),
+            (format!("--b {}", "x".repeat(1500)), format!("--b {}", "x".repeat(994))),
+        ] {
+            let (new, fitted) = fit(&message(&line), true);
+            assert_eq!(String::from_utf8(new), String::from_utf8(message(&expected)));
+            assert_eq!((fitted.changes().as_deref(), fitted.left()), (Some("boundary lines shortened"), None));
+            assert_eq!(content(&message(&line)), content(&message(&expected)));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_replaced_are_named() {
+        let stray = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n\u{fc}\n--b\n\nx\n--b--\n";
+        let base64 = "MIME-Version: 1.0\nContent-Type: image/png\nContent-Transfer-Encoding: base64\n\nQUJD\u{fc}\n";
+        for text in [stray, base64] {
+            let (new, fitted) = fit(text.as_bytes(), false);
+            assert_eq!(String::from_utf8(new).unwrap(), text.replace('\u{fc}', "??"));
+            assert_eq!(fitted.changes().as_deref(), Some("stray bytes replaced"));
+        }
+    }
+
+    /// A server that drops the NULs would take the dot for the end of the mail.
+    #[test]
+    fn a_dot_behind_nuls_is_encoded() {
+        let mime = |kind: &str, encoding: &str| {
+            format!("MIME-Version: 1.0\nContent-Type: {kind}\nContent-Transfer-Encoding: {encoding}\n\n")
+        };
+        for head in ["\n".to_owned(), mime("image/png", "8bit"), mime("text/plain", "quoted-printable")] {
+            let text = format!("{head}before\n\0\0.\nbehind\n");
+            let (new, fitted) = fit(text.as_bytes(), true);
+            assert!(!new.contains(&0) && fitted.left().is_none(), "{head}");
+            assert_eq!(message(&new).part_bytes(0, 100), b"before\n\0\0.\nbehind\n", "{head}");
+        }
+        let (new, fitted) = fit(b"\nx\n\0y.\n", true);
+        assert_eq!((new.as_slice(), fitted.changes()), (&b"\nx\n\0y.\n"[..], None));
     }
 
     proptest! {
@@ -295,7 +391,7 @@ mod tests {
             let (new, fitted) = fit(&bytes, eight_bit);
             prop_assert!(fits(&new, eight_bit) || fitted.left().is_some());
             prop_assert_eq!(content(&bytes), content(&new), "{}", String::from_utf8_lossy(&new));
-            if fits(&bytes, eight_bit) {
+            if fits(&bytes, eight_bit) && !has_hidden_dot(&bytes) {
                 prop_assert_eq!(&new, &bytes);
             }
             let (again, _) = fit(&new, eight_bit);

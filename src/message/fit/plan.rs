@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::body::Body;
-use super::coder::{Coding, ENCODED_LINE};
+use super::coder::{BOUNDARY_BLANKS, Coding, ENCODED_LINE};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::message::part::{Part, Transfer};
@@ -24,7 +24,8 @@ enum Stretch {
     /// The body of a part that has no parts of its own.
     Leaf(usize),
     /// The lines that divide parts, and what stands before and behind them, by the part before. `is_open`: it may be changed.
-    Between { before: usize, is_open: bool },
+    /// `is_last`: no part follows.
+    Between { before: usize, is_open: bool, is_last: bool },
 }
 
 /// What is known of a part.
@@ -51,6 +52,10 @@ pub(super) fn plan(message: &Message, eight_bit: bool) -> io::Result<Fitted> {
 struct Plan<'m> {
     message: &'m Message,
     parts: &'m [Part],
+    /// Mail readers disagree about its parts; only the message itself is among `parts` then.
+    is_in_doubt: bool,
+    /// Its header block is text to those who end it at a line like a boundary.
+    is_header_in_doubt: bool,
     eight_bit: bool,
     stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
     known: Vec<Known>,
@@ -62,7 +67,9 @@ struct Plan<'m> {
 
 impl<'m> Plan<'m> {
     fn of(message: &'m Message, eight_bit: bool) -> Self {
-        let parts = message.undoubted_parts();
+        // Of a message whose parts are in doubt another reader shows others: they all stay, within a body that is one.
+        let is_in_doubt = message.structure().violations.iter().any(|violation| violation.is_doubt());
+        let parts = if is_in_doubt { message.parts().get(..1).unwrap_or_default() } else { message.parts() };
         let mut known: Vec<Known> = Vec::with_capacity(parts.len());
         for part in parts {
             let is_within_seal =
@@ -72,6 +79,9 @@ impl<'m> Plan<'m> {
         let mut plan = Self {
             message,
             parts,
+            is_in_doubt,
+            is_header_in_doubt: is_in_doubt
+                && message.head().split(|byte| *byte == b'\n').any(|l| l.starts_with(b"--")),
             eight_bit,
             stretches: Vec::new(),
             known,
@@ -89,7 +99,10 @@ impl<'m> Plan<'m> {
         let is_wrong = |violation| of_head.contains(&violation) || of_parts.contains(&violation);
         let is_cut = is_wrong(Violation::TooManyParts) || is_wrong(Violation::Unreadable);
         self.has_unread_fields = is_wrong(Violation::TooManyFields) || is_wrong(Violation::PartHeaderTooLarge);
-        let is_odd = |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY;
+        let has_many_blanks =
+            |boundary: &[u8]| boundary.split(|byte| !byte.is_ascii_whitespace()).any(|run| run.len() > BOUNDARY_BLANKS);
+        let is_odd =
+            |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY || has_many_blanks(boundary);
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
         let (mut at, mut before) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
@@ -97,19 +110,19 @@ impl<'m> Plan<'m> {
             let body = part.body.start.max(header_at).min(end)..part.body.end.max(header_at).min(end);
             if at < header_at {
                 let is_open = !has_odd_boundary && self.is_open(before, Some(index));
-                self.stretches.push((Stretch::Between { before, is_open }, at..header_at, None));
+                self.stretches.push((Stretch::Between { before, is_open, is_last: false }, at..header_at, None));
             }
             self.stretches.push((Stretch::Header(index), header_at..body.start, None));
             at = body.start;
-            if !part.is_container() {
+            if !part.is_container() && !self.is_in_doubt {
                 at = body.end.max(at);
                 self.stretches.push((Stretch::Leaf(index), body.start..at, None));
             }
             before = index;
         }
         if at < end {
-            let is_open = !has_odd_boundary && !is_cut && self.is_open(before, None);
-            self.stretches.push((Stretch::Between { before, is_open }, at..end, None));
+            let is_open = !has_odd_boundary && !is_cut && !self.is_in_doubt && self.is_open(before, None);
+            self.stretches.push((Stretch::Between { before, is_open, is_last: true }, at..end, None));
         }
     }
 
@@ -136,9 +149,9 @@ impl<'m> Plan<'m> {
                     self.known[*part].coding = *coding;
                     self.known[*part].is_changed = coding.is_some();
                 }
-                Stretch::Between { before, is_open } => {
+                Stretch::Between { before, is_open, is_last } => {
                     let body = Body::read(bytes)?;
-                    *coding = self.between_parts(*before, *is_open, &body);
+                    *coding = self.between_parts(*before, *is_open, *is_last, &body);
                 }
             }
         }
@@ -146,11 +159,19 @@ impl<'m> Plan<'m> {
         Ok(())
     }
 
-    fn between_parts(&mut self, before: usize, is_open: bool, body: &Body) -> Option<Coding> {
+    fn between_parts(&mut self, before: usize, is_open: bool, is_last: bool, body: &Body) -> Option<Coding> {
         if !self.exceeds(body) {
             return None;
         }
-        if is_open && let Some(coding) = self.wrapped(LONGEST_LINE) {
+        // A line of 4 KiB that divides parts may go on in what is taken for the header block behind it.
+        let is_torn = !is_last && !body.ends_with_line;
+        if is_open
+            && !is_torn
+            && !body.has_hidden_dot
+            && let Some(other) = self.substitute()
+        {
+            let coding = Coding::Between { other };
+            self.note(coding, body);
             return Some(coding);
         }
         let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
@@ -160,16 +181,17 @@ impl<'m> Plan<'m> {
     }
 
     /// A byte that is put in place of another must not make a line like the one that divides the parts.
-    fn wrapped(&self, width: usize) -> Option<Coding> {
+    /// `Some(None)`: all bytes may stay.
+    fn substitute(&self) -> Option<Option<u8>> {
         if self.eight_bit {
-            return Some(Coding::Wrap { width, other: None });
+            return Some(None);
         }
         let is_unused = |byte: &&u8| !self.parts.iter().filter_map(Part::boundary).any(|b| b.contains(byte));
-        SUBSTITUTES.iter().find(is_unused).map(|byte| Coding::Wrap { width, other: Some(*byte) })
+        SUBSTITUTES.iter().find(is_unused).map(|byte| Some(*byte))
     }
 
     fn exceeds(&self, body: &Body) -> bool {
-        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit
+        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit || body.has_hidden_dot
     }
 
     /// The first reason counts, and that it is signed before all.
@@ -188,7 +210,8 @@ impl<'m> Plan<'m> {
         let coding = match self.kept_because(index, &body) {
             Some(why) => Err(why),
             None => match part.transfer() {
-                Transfer::Base64 => self.wrapped(ENCODED_LINE).ok_or(Left::Unclear),
+                Transfer::Base64 if body.has_hidden_dot => Err(Left::Uncodable),
+                Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(Left::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
                 Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
                 Transfer::Identity if body.is_shorter_in_base64() => Ok(Coding::Base64 { is_text: true }),
@@ -197,6 +220,7 @@ impl<'m> Plan<'m> {
         };
         match coding {
             Ok(coding) => {
+                self.note(coding, &body);
                 self.known[index].kind = Some(match (body.has_8_bit, body.is_utf8) {
                     (false, _) => "text/plain; charset=us-ascii",
                     (true, true) => "text/plain; charset=utf-8",
@@ -224,7 +248,9 @@ impl<'m> Plan<'m> {
         if is_identity && is_composite || is_in_foreign_encoding(part) {
             return Some(Left::Uncodable);
         }
-        (self.has_unread_fields || !fields::is_whole(&known.header)).then_some(Left::Unclear)
+        let is_unclear =
+            self.has_unread_fields || !fields::is_whole(&known.header) || fields::is_doubled(&known.header);
+        is_unclear.then_some(Left::Unclear)
     }
 
     /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.
@@ -244,7 +270,7 @@ impl<'m> Plan<'m> {
     /// The header block of a part as it is sent.
     fn header(&self, index: usize) -> fields::Block {
         let (part, known) = (&self.parts[index], &self.known[index]);
-        if known.is_within_seal {
+        if known.is_within_seal || self.is_header_in_doubt {
             return fields::Block { bytes: known.header.clone(), is_folded: false, has_words: false };
         }
         let mut body = fields::Body::default();
@@ -270,10 +296,7 @@ impl<'m> Plan<'m> {
             let length = range.end - range.start;
             match (&stretch, coding) {
                 (Stretch::Header(part), _) => self.put_header(*part, length, &mut steps),
-                (_, Some(coding)) => {
-                    self.note(coding);
-                    steps.push(Step::Code(length, coding));
-                }
+                (_, Some(coding)) => steps.push(Step::Code(length, coding)),
                 (_, None) => keep(length, &mut steps),
             }
         }
@@ -283,7 +306,12 @@ impl<'m> Plan<'m> {
     fn put_header(&mut self, part: usize, length: u64, steps: &mut Vec<Step>) {
         let header = self.header(part);
         if fields::exceeds(&header.bytes, self.eight_bit) {
-            self.leave(if self.known[part].is_within_seal { Left::Signed } else { Left::Field });
+            let (is_sealed, is_unclear) = (self.known[part].is_within_seal, self.is_header_in_doubt);
+            self.leave(match () {
+                () if is_sealed => Left::Signed,
+                () if is_unclear => Left::Unclear,
+                () => Left::Field,
+            });
         }
         self.changes.folded |= header.is_folded;
         self.changes.words |= header.has_words;
@@ -293,11 +321,20 @@ impl<'m> Plan<'m> {
         steps.extend([Step::Put(header.bytes), Step::Drop(length)]);
     }
 
-    fn note(&mut self, coding: Coding) {
+    /// What is done to a body; what is thrown away of it by its name.
+    fn note(&mut self, coding: Coding, body: &Body) {
+        let changes = &mut self.changes;
         match coding {
-            Coding::Quote => self.changes.quoted = true,
-            Coding::Base64 { .. } => self.changes.base64 = true,
-            Coding::Requote { .. } | Coding::Wrap { .. } => self.changes.wrapped = true,
+            Coding::Quote => changes.quoted = true,
+            Coding::Base64 { .. } => changes.base64 = true,
+            Coding::Requote { .. } => changes.wrapped = true,
+            Coding::Rewrap { other } | Coding::Between { other } => {
+                let is_between = matches!(coding, Coding::Between { .. });
+                let is_long = body.longest_line > ENCODED_LINE as u64;
+                changes.wrapped |= if is_between { body.has_long_text } else { is_long };
+                changes.shortened |= is_between && body.has_long_dashes;
+                changes.replaced |= other.is_some() && body.has_8_bit;
+            }
         }
     }
 }

@@ -12,8 +12,12 @@ use crate::message::words::{decode_words, hex_digit};
 const WORD: usize = 75;
 /// Where a word that is not the first goes to the next line.
 const LINE: usize = 76;
-/// The longest parameter that is written, in bytes of its value.
-const MAX_PARAMETER: usize = 300;
+/// The longest parameter that is written, in bytes of its value: readers take no more than a hundred parameters of a field.
+const MAX_PARAMETER: usize = 1000;
+/// One that is longer than this is continued (RFC 2231 3), which not every reader understands; file systems allow 255.
+const LONGEST_WHOLE_PARAMETER: usize = 300;
+/// So many bytes of a value, of three characters each, stand in one piece of a parameter that is continued.
+const PIECE: usize = 18;
 /// What the bytes are that are no UTF-8 (RFC 1428 3): nobody said it.
 pub(super) const UNKNOWN: &str = "unknown-8bit";
 
@@ -286,9 +290,9 @@ fn parameters(value: &[u8]) -> Vec<u8> {
     let names: HashSet<Vec<u8>> = segments.iter().map(lower).collect();
     let mut out: Vec<Vec<u8>> = Vec::new();
     for segment in segments {
-        let exact = [lower(&segment).as_slice(), b"*"].concat();
+        let is_there = |end: &[u8]| names.contains(&[lower(&segment).as_slice(), end].concat());
         match (segment.is_ascii(), parameter(segment)) {
-            (false, Some(_)) if names.contains(&exact) => {}
+            (false, Some(_)) if is_there(b"*") || is_there(b"*0*") => {}
             (false, Some(new)) => out.push(new),
             _ => out.push(segment.to_vec()),
         }
@@ -300,13 +304,23 @@ fn name_of(segment: &[u8]) -> &[u8] {
     memchr::memchr(b'=', segment).map_or(&b""[..], |at| segment[..at].trim_ascii())
 }
 
-/// `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` where that cannot be written.
+/// `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` where that cannot be written, or where readers differ in
+/// what the value is.
 fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
     let name = name_of(segment);
     let equals = memchr::memchr(b'=', segment)?;
     let before = segment.iter().take_while(|byte| is_blank(**byte)).count();
     let value = segment[equals + 1..].trim_ascii();
-    let value = if value.starts_with(b"\"") { unquoted(value) } else { value.to_vec() };
+    let is_quoted = value.starts_with(b"\"");
+    let is_file_name = name.eq_ignore_ascii_case(b"name") || name.eq_ignore_ascii_case(b"filename");
+    let is_clear = match is_quoted {
+        true => value.len() > 1 && value.ends_with(b"\"") && quoted_length(value) == value.len(),
+        false => is_file_name || !value.iter().any(u8::is_ascii_whitespace),
+    };
+    if !is_clear {
+        return None;
+    }
+    let value = if is_quoted { unquoted(value) } else { value.to_vec() };
     // Not every reader would find the parts by such a one.
     if name.eq_ignore_ascii_case(b"boundary") {
         return None;
@@ -315,15 +329,33 @@ fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let charset = if std::str::from_utf8(&value).is_ok() { "utf-8" } else { UNKNOWN };
-    let mut new = [&segment[..before], name, b"*=", charset.as_bytes(), b"''"].concat();
-    for byte in value {
-        match byte {
-            b'.' | b'-' | b'_' => new.push(byte),
-            _ if byte.is_ascii_alphanumeric() => new.push(byte),
-            _ => new.extend(format!("%{}{}", hex_digit(byte >> 4), hex_digit(byte & 15)).into_bytes()),
+    let mut new = segment[..before].to_vec();
+    if value.len() <= LONGEST_WHOLE_PARAMETER {
+        new.extend([name, b"*=", charset.as_bytes(), b"''"].concat());
+        value.iter().for_each(|byte| put_percent(*byte, &mut new));
+        return Some(new);
+    }
+    for (number, piece) in value.chunks(PIECE).enumerate() {
+        if number > 0 {
+            new.extend_from_slice(b";\n ");
         }
+        new.extend_from_slice(name);
+        new.extend(format!("*{number}*=").into_bytes());
+        if number == 0 {
+            new.extend([charset.as_bytes(), b"''"].concat());
+        }
+        piece.iter().for_each(|byte| put_percent(*byte, &mut new));
     }
     Some(new)
+}
+
+/// A byte of a parameter, in percent signs where it must be.
+fn put_percent(byte: u8, out: &mut Vec<u8>) {
+    match byte {
+        b'.' | b'-' | b'_' => out.push(byte),
+        _ if byte.is_ascii_alphanumeric() => out.push(byte),
+        _ => out.extend(format!("%{}{}", hex_digit(byte >> 4), hex_digit(byte & 15)).into_bytes()),
+    }
 }
 
 #[cfg(test)]
@@ -361,6 +393,25 @@ mod tests {
             assert_eq!(shown(name, raw), raw);
         }
         assert_eq!(in_ascii("Subject", b" Gr\xfc\xdfe"), b" =?unknown-8bit?Q?Gr=FC=DFe?=");
+    }
+
+    #[test]
+    fn a_long_file_name_is_continued() {
+        let name = format!("{}.txt", "Gr\u{fc}\u{df}e ".repeat(60));
+        let new = shown("Content-Disposition", &format!(" attachment; filename=\"{name}\"; size=1\n"));
+        assert!(new.starts_with(" attachment; filename*0*=utf-8''Gr%C3%BC%C3%9Fe%20") && new.ends_with("; size=1\n"));
+        assert!(new.is_ascii() && new.lines().all(|line| line.len() <= 78), "{new}");
+        let parsed = crate::message::params::parse(new.as_bytes(), &NOTHING_SAID);
+        assert_eq!((parsed.get("filename"), parsed.get("size")), (Some(name.as_str()), Some("1")));
+        assert_eq!(shown("Content-Type", " a/b; name=\u{fc}; name*0*=utf-8''x"), " a/b; name*0*=utf-8''x");
+    }
+
+    /// What stands behind a quoted string may be a parameter to others.
+    #[test]
+    fn a_quoted_string_that_is_no_value_stays() {
+        for raw in [" a/b; x=\"\u{fc}; boundary=b", " a/b; x=\"\u{fc}\" boundary=b", " a/b; x=\u{fc} boundary=b"] {
+            assert_eq!(shown("Content-Type", raw), raw);
+        }
     }
 
     proptest! {

@@ -21,7 +21,8 @@ impl<'a> Outgoing<'a> {
     /// Reads the message once. Only one that this server would not take is read again and encoded.
     pub(super) fn of(message: &'a Message, can: &Capabilities) -> io::Result<Self> {
         let survey = Survey::of(&mut message.reader()?)?;
-        if survey.longest_line <= LONGEST_LINE as u64 && (can.eight_bit || !survey.has_8_bit) {
+        let is_long = survey.longest_line > LONGEST_LINE as u64;
+        if !is_long && (can.eight_bit || !survey.has_8_bit) && !survey.has_hidden_dot {
             return Ok(Self { message, fitted: None, survey });
         }
         let fitted = message.fitted(can.eight_bit)?;
