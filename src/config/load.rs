@@ -250,15 +250,12 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
 /// What is no address is never found in a message: nobody would be answered, without a word.
 fn own_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     let addresses = reader::texts(node, "a list of addresses", problems)?;
-    let mut is_one = |text: &String| {
-        let flaw = mailbox::flaw(text);
-        if let Some(flaw) = flaw {
-            let message = format!("`{}` is no address: {flaw}", crate::clean::short(text, 60));
-            problems.error(node.span, message).hint("each one alone and without a name, like `me@example.com`");
-        }
-        flaw.is_none()
-    };
-    addresses.iter().map(&mut is_one).fold(true, |all, one| all && one).then_some(addresses)
+    let flawed: Vec<_> = addresses.iter().filter_map(|text| Some((text, mailbox::flaw(text)?))).collect();
+    for (text, flaw) in &flawed {
+        let message = format!("`{}` is no address: {flaw}", crate::clean::short(text, 60));
+        problems.error(node.span, message).hint("each one alone and without a name, like `me@example.com`");
+    }
+    flawed.is_empty().then_some(addresses)
 }
 
 /// Charsets by their labels.

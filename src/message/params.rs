@@ -30,6 +30,12 @@ struct Parameter {
 }
 
 impl Parsed {
+    /// Whether another value says the same to our own reader.
+    pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
+        let names = self.parameters.iter().chain(&other.parameters).map(|parameter| parameter.name.as_str());
+        self.main == other.main && names.into_iter().all(|name| self.get(name) == other.get(name))
+    }
+
     /// The decoded value. Where a sender gives both `name` and `name*`, the latter counts: it is the exact one.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(|parameter| parameter.text.as_str())

@@ -11,9 +11,11 @@ const LONGEST_PGP: usize = PGP[0].len();
 /// The measures of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Body {
-    /// The length of the longest line. A CR ends one too, for it does on the wire.
+    /// The length of the longest line.
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
+    /// A CR stands alone in it, which on the wire would be no CR.
+    pub(super) has_lone_cr: bool,
     /// A line begins with NULs and a dot: a server that drops the NULs could take it for the end of the message.
     pub(super) has_hidden_dot: bool,
     pub(super) is_utf8: bool,
@@ -57,6 +59,7 @@ impl Body {
 struct Scan {
     body: Body,
     line: u64,
+    after_cr: bool,
     /// The line has nothing but NULs so far, and at least one.
     is_nul: bool,
     /// The beginning of the line.
@@ -76,13 +79,21 @@ impl Scan {
         }
         let is_escaped = |byte: &&u8| !matches!(byte, b'\n' | b'\t' | b' '..=b'<' | b'>'..=b'~');
         self.body.escaped += piece.iter().filter(is_escaped).count() as u64;
+        self.lone_crs(piece);
         let mut rest = piece;
-        while let Some(end) = memchr::memchr2(b'\n', b'\r', rest) {
+        while let Some(end) = memchr::memchr(b'\n', rest) {
             self.part_of_line(&rest[..end]);
             self.end_line();
             rest = &rest[end + 1..];
         }
         self.part_of_line(rest);
+    }
+
+    fn lone_crs(&mut self, piece: &[u8]) {
+        self.body.has_lone_cr |= self.after_cr && piece.first() != Some(&b'\n');
+        let inside = memchr::memchr_iter(b'\r', piece).any(|at| piece.get(at + 1).is_some_and(|next| *next != b'\n'));
+        self.body.has_lone_cr |= inside;
+        self.after_cr = piece.last() == Some(&b'\r');
     }
 
     fn part_of_line(&mut self, part: &[u8]) {

@@ -171,6 +171,10 @@ mod tests {
         lines.any(|line| line.starts_with(b"\0") && line.iter().find(|byte| **byte != 0) == Some(&b'.'))
     }
 
+    fn has_lone_cr(bytes: &[u8]) -> bool {
+        bytes.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
+    }
+
     /// Kind and content of each part; line ends are line ends.
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
@@ -391,7 +395,7 @@ mod tests {
             let (new, fitted) = fit(&bytes, eight_bit);
             prop_assert!(fits(&new, eight_bit) || fitted.left().is_some());
             prop_assert_eq!(content(&bytes), content(&new), "{}", String::from_utf8_lossy(&new));
-            if fits(&bytes, eight_bit) && !has_hidden_dot(&bytes) {
+            if fits(&bytes, eight_bit) && !has_hidden_dot(&bytes) && !has_lone_cr(&bytes) {
                 prop_assert_eq!(&new, &bytes);
             }
             let (again, _) = fit(&new, eight_bit);

@@ -7,6 +7,7 @@ use super::body::Body;
 use super::coder::{BOUNDARY_BLANKS, Coding, ENCODED_LINE};
 use super::fields;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
+use crate::charsets::Charset;
 use crate::message::part::{Part, Transfer};
 use crate::message::{Message, Violation};
 
@@ -191,7 +192,10 @@ impl<'m> Plan<'m> {
     }
 
     fn exceeds(&self, body: &Body) -> bool {
-        body.longest_line > LONGEST_LINE as u64 || body.has_8_bit && !self.eight_bit || body.has_hidden_dot
+        body.longest_line > LONGEST_LINE as u64
+            || body.has_8_bit && !self.eight_bit
+            || body.has_hidden_dot
+            || body.has_lone_cr
     }
 
     /// The first reason counts, and that it is signed before all.
@@ -213,7 +217,9 @@ impl<'m> Plan<'m> {
                 Transfer::Base64 if body.has_hidden_dot => Err(Left::Uncodable),
                 Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(Left::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
-                Transfer::Identity if !part.is_text() => Ok(Coding::Base64 { is_text: false }),
+                Transfer::Identity if !part.is_text() || has_wide_characters(part) => {
+                    Ok(Coding::Base64 { is_text: false })
+                }
                 Transfer::Identity if body.is_shorter_in_base64() => Ok(Coding::Base64 { is_text: true }),
                 Transfer::Identity => Ok(Coding::Quote),
             },
@@ -350,6 +356,11 @@ fn keep(length: u64, steps: &mut Vec<Step>) {
 fn is_seal(part: &Part) -> bool {
     let sealed = ["multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"];
     sealed.contains(&part.content_type())
+}
+
+/// A line end in UTF-16 is no byte that base64 of a text may put a CR before.
+fn has_wide_characters(part: &Part) -> bool {
+    part.parameter("charset").and_then(Charset::named).is_some_and(|charset| !charset.keeps_ascii())
 }
 
 /// Content-Transfer-Encoding in lower case.

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use crate::charsets::NOTHING_SAID;
 use crate::message::compose::has_addresses;
+use crate::message::params;
 use crate::message::words::{decode_words, hex_digit};
 
 /// The longest encoded word (RFC 2047 2).
@@ -73,7 +74,7 @@ pub(super) fn in_ascii(name: &str, raw: &[u8]) -> Vec<u8> {
     };
     let mut new = match () {
         () if STRUCTURED.iter().any(is) => value.to_vec(),
-        () if ["Content-Type", "Content-Disposition"].iter().any(is) => parameters(value),
+        () if ["Content-Type", "Content-Disposition"].iter().any(is) => rewritten(value),
         () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1),
         () => assembled(&text(value), name.len() + 1),
     };
@@ -273,6 +274,14 @@ fn letter(byte: u8) -> Vec<u8> {
     }
 }
 
+/// The value with its parameters in ASCII, unless it would say something else then to our own reader, which takes more than is
+/// allowed: a boundary without a semicolon before it, backslashes in a file name.
+fn rewritten(value: &[u8]) -> Vec<u8> {
+    let new = parameters(value);
+    let says = |value: &[u8]| params::parse(value, &NOTHING_SAID);
+    if says(value).says_the_same_as(&says(&new)) { new } else { value.to_vec() }
+}
+
 /// Parameters with bytes beyond ASCII, in percent signs. One that stands there in that form too is left out.
 fn parameters(value: &[u8]) -> Vec<u8> {
     let mut segments = Vec::new();
@@ -320,7 +329,9 @@ fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
     if !is_clear {
         return None;
     }
-    let value = if is_quoted { unquoted(value) } else { value.to_vec() };
+    let mut value = if is_quoted { unquoted(value) } else { value.to_vec() };
+    // The line end of a fold is no part of it.
+    value.retain(|byte| !matches!(byte, b'\n' | b'\r'));
     // Not every reader would find the parts by such a one.
     if name.eq_ignore_ascii_case(b"boundary") {
         return None;
@@ -401,7 +412,7 @@ mod tests {
         let new = shown("Content-Disposition", &format!(" attachment; filename=\"{name}\"; size=1\n"));
         assert!(new.starts_with(" attachment; filename*0*=utf-8''Gr%C3%BC%C3%9Fe%20") && new.ends_with("; size=1\n"));
         assert!(new.is_ascii() && new.lines().all(|line| line.len() <= 78), "{new}");
-        let parsed = crate::message::params::parse(new.as_bytes(), &NOTHING_SAID);
+        let parsed = params::parse(new.as_bytes(), &NOTHING_SAID);
         assert_eq!((parsed.get("filename"), parsed.get("size")), (Some(name.as_str()), Some("1")));
         assert_eq!(shown("Content-Type", " a/b; name=\u{fc}; name*0*=utf-8''x"), " a/b; name*0*=utf-8''x");
     }

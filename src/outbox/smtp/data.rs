@@ -1,8 +1,8 @@
 //! The bytes of a message on their way through DATA (RFC 5321 4.1.1.4, 4.5.2).
 //!
-//! Every LF, CR and CRLF becomes CRLF, and every dot at the start of a line is doubled: then no server, however it takes
-//! lone CRs and LFs, finds an end of the message before the end (`reliability.md` I1). A message without CRs arrives
-//! as it was; a lone CR in one arrives as a line end, which RFC 5321 2.3.8 leaves no other way to send.
+//! Every LF and CRLF becomes CRLF, a lone CR a blank, and every dot at the start of a line is doubled: then no server, however
+//! it takes lone CRs and LFs, finds an end of the message before the end (`reliability.md` I1), or a field or a part that no rule
+//! saw. RFC 5321 2.3.8 leaves no way to send a lone CR but encoded, which is done where the message may be.
 
 use std::io::{self, Read};
 
@@ -22,6 +22,8 @@ pub(super) struct Survey {
     pub(super) longest_line: u64,
     /// Whether a line begins with NULs and a dot: a server that drops the NULs could take it for the end.
     pub(super) has_hidden_dot: bool,
+    /// Whether a CR stands alone in it.
+    pub(super) has_lone_cr: bool,
 }
 
 impl Survey {
@@ -42,6 +44,7 @@ impl Survey {
             line.feed(&out, &mut survey);
             if read == 0 {
                 survey.size = encoder.size;
+                survey.has_lone_cr = encoder.has_lone_cr;
                 return Ok(survey);
             }
         }
@@ -98,15 +101,17 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Encoder {
     is_line_start: bool,
-    /// The last byte was a CR: its CRLF is out, and a LF now would be a part of it.
+    /// The last byte was a CR, which a LF now makes a line end.
     after_cr: bool,
+    /// A CR stood alone.
+    has_lone_cr: bool,
     /// So much is out, without doubled dots.
     pub(super) size: u64,
 }
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { is_line_start: true, after_cr: false, size: 0 }
+        Self { is_line_start: true, after_cr: false, has_lone_cr: false, size: 0 }
     }
 }
 
@@ -114,23 +119,45 @@ impl Encoder {
     /// Appends the wire form of the next piece to `out`.
     pub(super) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let mut rest = piece;
-        if std::mem::take(&mut self.after_cr) && rest.first() == Some(&b'\n') {
-            rest = &rest[1..];
+        if self.after_cr && !rest.is_empty() {
+            self.after_cr = false;
+            match rest.strip_prefix(b"\n") {
+                Some(behind) => {
+                    self.line_end(out);
+                    rest = behind;
+                }
+                None => self.lone_cr(out),
+            }
         }
         while !rest.is_empty() {
             let length = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             self.text(&rest[..length], out);
-            let Some(end) = rest.get(length) else { return };
-            self.line_end(out);
-            rest = &rest[length + 1..];
-            if *end == b'\r' {
-                match rest.first() {
-                    Some(b'\n') => rest = &rest[1..],
-                    Some(_) => {}
-                    None => self.after_cr = true,
+            rest = &rest[length..];
+            match rest {
+                [] => {}
+                [b'\n', ..] => {
+                    self.line_end(out);
+                    rest = &rest[1..];
+                }
+                [_, b'\n', ..] => {
+                    self.line_end(out);
+                    rest = &rest[2..];
+                }
+                [_] => {
+                    self.after_cr = true;
+                    rest = &[];
+                }
+                [_, ..] => {
+                    self.lone_cr(out);
+                    rest = &rest[1..];
                 }
             }
         }
+    }
+
+    fn lone_cr(&mut self, out: &mut Vec<u8>) {
+        self.has_lone_cr = true;
+        self.text(b" ", out);
     }
 
     fn text(&mut self, text: &[u8], out: &mut Vec<u8>) {
@@ -153,7 +180,7 @@ impl Encoder {
 
     /// Ends the last line if it has no end of its own.
     fn end_line(&mut self, out: &mut Vec<u8>) {
-        if !self.is_line_start {
+        if !self.is_line_start || std::mem::take(&mut self.after_cr) {
             self.line_end(out);
         }
     }
@@ -191,10 +218,10 @@ mod tests {
             (".", "..\r\n.\r\n"),
             (".\n.\n", "..\r\n..\r\n.\r\n"),
             ("a\n.\nb", "a\r\n..\r\nb\r\n.\r\n"),
-            ("a\r.\rb", "a\r\n..\r\nb\r\n.\r\n"),
+            ("a\r.\rb", "a . b\r\n.\r\n"),
             ("a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n"),
-            ("a\r\r\n.\r\r\nb", "a\r\n\r\n..\r\n\r\nb\r\n.\r\n"),
-            ("a\n\r.b", "a\r\n\r\n..b\r\n.\r\n"),
+            ("a\r\r\n.\r\r\nb", "a \r\n.. \r\nb\r\n.\r\n"),
+            ("a\n\r.b", "a\r\n .b\r\n.\r\n"),
             ("a\r", "a\r\n.\r\n"),
         ] {
             assert_eq!(String::from_utf8(encode(&[text.as_bytes()])).unwrap(), wire, "{text:?}");
@@ -207,7 +234,9 @@ mod tests {
         assert_eq!(survey(b""), Survey::default());
         assert!(survey(b"a\xe4").has_8_bit);
         assert_eq!(survey(&[b'x'; 100_000]).longest_line, 100_000);
-        assert_eq!(survey("x\r".repeat(999).as_bytes()).longest_line, 1);
+        let lone = survey("x\r".repeat(999).as_bytes());
+        assert!(lone.has_lone_cr && lone.longest_line > 999, "{lone:?}");
+        assert!(!survey(b"a\r\nb\r").has_lone_cr);
         for (text, hidden) in [
             (&b"a\n\0.\r\nb"[..], true),
             (b"\0\0.\n", true),

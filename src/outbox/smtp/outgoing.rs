@@ -22,7 +22,8 @@ impl<'a> Outgoing<'a> {
     pub(super) fn of(message: &'a Message, can: &Capabilities) -> io::Result<Self> {
         let survey = Survey::of(&mut message.reader()?)?;
         let is_long = survey.longest_line > LONGEST_LINE as u64;
-        if !is_long && (can.eight_bit || !survey.has_8_bit) && !survey.has_hidden_dot {
+        let is_mistaken = survey.has_hidden_dot || survey.has_lone_cr;
+        if !is_long && (can.eight_bit || !survey.has_8_bit) && !is_mistaken {
             return Ok(Self { message, fitted: None, survey });
         }
         let fitted = message.fitted(can.eight_bit)?;
