@@ -11,9 +11,9 @@
 //! What is signed or encrypted is not touched (RFC 1847 2.1), nor is what may not be encoded or was not understood: that is
 //! sent as it is, as sendmail and Exim do, and [`Fitted::left`] says why.
 
-mod body;
 mod coder;
 mod fields;
+mod measures;
 mod plan;
 mod reader;
 mod words;
