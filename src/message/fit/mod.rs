@@ -11,9 +11,9 @@
 //! What is signed or encrypted is not touched (RFC 1847 2.1), nor is what may not be encoded or was not understood: that is
 //! sent as it is, as sendmail and Exim do, and [`Fitted::left`] says why.
 
-mod body;
 mod coder;
 mod fields;
+mod measures;
 mod plan;
 mod reader;
 mod words;
@@ -162,8 +162,10 @@ mod tests {
         Message::new(Bytes::Memory(bytes.to_vec()))
     }
 
+    /// A CR ends a line too, for it does on the wire.
     fn fits(bytes: &[u8], eight_bit: bool) -> bool {
-        bytes.split(|byte| *byte == b'\n').all(|line| line.len() <= LONGEST_LINE) && (eight_bit || bytes.is_ascii())
+        bytes.split(|byte| matches!(byte, b'\r' | b'\n')).all(|line| line.len() <= LONGEST_LINE)
+            && (eight_bit || bytes.is_ascii())
     }
 
     fn has_hidden_dot(bytes: &[u8]) -> bool {

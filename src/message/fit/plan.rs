@@ -3,9 +3,9 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::body::Body;
 use super::coder::{BOUNDARY_BLANKS, Coding, ENCODED_LINE};
 use super::fields;
+use super::measures::Measures;
 use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
 use crate::charsets::Charset;
 use crate::message::part::{Part, Transfer};
@@ -146,12 +146,12 @@ impl<'m> Plan<'m> {
                     bytes.read_to_end(&mut self.known[*part].header)?;
                 }
                 Stretch::Leaf(part) => {
-                    *coding = self.leaf(*part, Body::read(bytes)?);
+                    *coding = self.leaf(*part, Measures::read(bytes)?);
                     self.known[*part].coding = *coding;
                     self.known[*part].is_changed = coding.is_some();
                 }
                 Stretch::Between { before, is_open, is_last } => {
-                    let body = Body::read(bytes)?;
+                    let body = Measures::read(bytes)?;
                     *coding = self.between_parts(*before, *is_open, *is_last, &body);
                 }
             }
@@ -160,7 +160,7 @@ impl<'m> Plan<'m> {
         Ok(())
     }
 
-    fn between_parts(&mut self, before: usize, is_open: bool, is_last: bool, body: &Body) -> Option<Coding> {
+    fn between_parts(&mut self, before: usize, is_open: bool, is_last: bool, body: &Measures) -> Option<Coding> {
         if !self.exceeds(body) {
             return None;
         }
@@ -191,7 +191,7 @@ impl<'m> Plan<'m> {
         SUBSTITUTES.iter().find(is_unused).map(|byte| Some(*byte))
     }
 
-    fn exceeds(&self, body: &Body) -> bool {
+    fn exceeds(&self, body: &Measures) -> bool {
         body.longest_line > LONGEST_LINE as u64
             || body.has_8_bit && !self.eight_bit
             || body.has_hidden_dot
@@ -206,7 +206,7 @@ impl<'m> Plan<'m> {
     }
 
     /// How a body is encoded, if it has to be and may be.
-    fn leaf(&mut self, index: usize, body: Body) -> Option<Coding> {
+    fn leaf(&mut self, index: usize, body: Measures) -> Option<Coding> {
         if !self.exceeds(&body) {
             return None;
         }
@@ -243,7 +243,7 @@ impl<'m> Plan<'m> {
     }
 
     /// Why a body must stay as it is.
-    fn kept_because(&self, index: usize, body: &Body) -> Option<Left> {
+    fn kept_because(&self, index: usize, body: &Measures) -> Option<Left> {
         let (part, known) = (&self.parts[index], &self.known[index]);
         let kind = part.content_type();
         let is_identity = part.transfer() == Transfer::Identity;
@@ -328,7 +328,7 @@ impl<'m> Plan<'m> {
     }
 
     /// What is done to a body; what is thrown away of it by its name.
-    fn note(&mut self, coding: Coding, body: &Body) {
+    fn note(&mut self, coding: Coding, body: &Measures) {
         let changes = &mut self.changes;
         match coding {
             Coding::Quote => changes.quoted = true,

@@ -10,7 +10,7 @@ const LONGEST_PGP: usize = PGP[0].len();
 
 /// The measures of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Body {
+pub(super) struct Measures {
     /// The length of the longest line.
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
@@ -31,17 +31,17 @@ pub(super) struct Body {
     escaped: u64,
 }
 
-impl Body {
+impl Measures {
     /// Reads it to its end.
     pub(super) fn read(mut reader: impl BufRead) -> io::Result<Self> {
-        let mut scan = Scan { body: Self { is_utf8: true, ..Self::default() }, ..Scan::default() };
+        let mut scan = Scan { measures: Self { is_utf8: true, ..Self::default() }, ..Scan::default() };
         loop {
             let piece = reader.fill_buf()?;
             if piece.is_empty() {
-                scan.body.ends_with_line = scan.line == 0;
+                scan.measures.ends_with_line = scan.line == 0;
                 scan.end_line();
-                scan.body.is_utf8 &= scan.character.is_empty();
-                return Ok(scan.body);
+                scan.measures.is_utf8 &= scan.character.is_empty();
+                return Ok(scan.measures);
             }
             scan.feed(piece);
             let length = piece.len();
@@ -57,7 +57,7 @@ impl Body {
 
 #[derive(Default)]
 struct Scan {
-    body: Body,
+    measures: Measures,
     line: u64,
     after_cr: bool,
     /// The line has nothing but NULs so far, and at least one.
@@ -70,15 +70,15 @@ struct Scan {
 
 impl Scan {
     fn feed(&mut self, piece: &[u8]) {
-        self.body.size += piece.len() as u64;
+        self.measures.size += piece.len() as u64;
         if !piece.is_ascii() {
-            self.body.has_8_bit = true;
+            self.measures.has_8_bit = true;
         }
-        if self.body.is_utf8 && !(piece.is_ascii() && self.character.is_empty()) {
+        if self.measures.is_utf8 && !(piece.is_ascii() && self.character.is_empty()) {
             self.utf8(piece);
         }
         let is_escaped = |byte: &&u8| !matches!(byte, b'\n' | b'\t' | b' '..=b'<' | b'>'..=b'~');
-        self.body.escaped += piece.iter().filter(is_escaped).count() as u64;
+        self.measures.escaped += piece.iter().filter(is_escaped).count() as u64;
         self.lone_crs(piece);
         let mut rest = piece;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -90,9 +90,9 @@ impl Scan {
     }
 
     fn lone_crs(&mut self, piece: &[u8]) {
-        self.body.has_lone_cr |= self.after_cr && piece.first() != Some(&b'\n');
+        self.measures.has_lone_cr |= self.after_cr && piece.first() != Some(&b'\n');
         let inside = memchr::memchr_iter(b'\r', piece).any(|at| piece.get(at + 1).is_some_and(|next| *next != b'\n'));
-        self.body.has_lone_cr |= inside;
+        self.measures.has_lone_cr |= inside;
         self.after_cr = piece.last() == Some(&b'\r');
     }
 
@@ -100,7 +100,7 @@ impl Scan {
         if self.line == 0 || self.is_nul {
             let first = part.iter().position(|byte| *byte != 0);
             let has_nul = self.is_nul || first.unwrap_or(part.len()) > 0;
-            self.body.has_hidden_dot |= has_nul && first.is_some_and(|at| part[at] == b'.');
+            self.measures.has_hidden_dot |= has_nul && first.is_some_and(|at| part[at] == b'.');
             self.is_nul = has_nul && first.is_none();
         }
         self.line += part.len() as u64;
@@ -109,13 +109,13 @@ impl Scan {
     }
 
     fn end_line(&mut self) {
-        self.body.longest_line = self.body.longest_line.max(self.line);
+        self.measures.longest_line = self.measures.longest_line.max(self.line);
         if self.line > LONGEST_LINE as u64 {
             let has_dashes = self.first.starts_with(b"--");
-            self.body.has_long_dashes |= has_dashes;
-            self.body.has_long_text |= !has_dashes;
+            self.measures.has_long_dashes |= has_dashes;
+            self.measures.has_long_text |= !has_dashes;
         }
-        self.body.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
+        self.measures.is_pgp |= PGP.iter().any(|pgp| self.first.starts_with(pgp));
         self.line = 0;
         self.is_nul = false;
         self.first.clear();
@@ -129,13 +129,13 @@ impl Scan {
             match std::str::from_utf8(&self.character) {
                 Ok(_) => self.character.clear(),
                 Err(error) if error.error_len().is_none() => {}
-                Err(_) => return self.body.is_utf8 = false,
+                Err(_) => return self.measures.is_utf8 = false,
             }
         }
         match std::str::from_utf8(rest) {
             Ok(_) => {}
             Err(error) if error.error_len().is_none() => self.character = rest[error.valid_up_to()..].to_vec(),
-            Err(_) => self.body.is_utf8 = false,
+            Err(_) => self.measures.is_utf8 = false,
         }
     }
 }
