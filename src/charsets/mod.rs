@@ -82,15 +82,6 @@ impl Charset {
         (0x80..=0xff).all(|byte| self.decode(&[byte]).1)
     }
 
-    /// Whether text in it has units of two or four bytes, also where it is ASCII: nothing that stands in a header field
-    /// or between lines is in it.
-    pub fn is_wide(self) -> bool {
-        match self.0 {
-            Kind::Web(web) => is_utf16(web),
-            kind => matches!(kind, Kind::Utf32(_)),
-        }
-    }
-
     /// Whether text in it is 7-bit bytes that are not what they look like.
     fn is_escaped(self) -> bool {
         matches!(self.0, Kind::Iso2022Kr) || self.0 == Kind::Web(ISO_2022_JP)

@@ -271,9 +271,9 @@ fn charsets(node: &Node, problems: &mut Problems) -> Option<Vec<Charset>> {
     };
     let charsets = labels.iter().map(&mut named).collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
     for (label, charset) in labels.iter().zip(&charsets) {
-        if charset.is_wide() {
+        if !charset.keeps_ascii() {
             let message = format!("no text without a label is in `{}`", crate::clean::short(label, 40));
-            problems.error(node.span, message).hint("leave it out: all its characters have two or four bytes");
+            problems.error(node.span, message).hint("leave it out: ASCII is something else in it");
             return None;
         }
     }
