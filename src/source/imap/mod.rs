@@ -19,6 +19,7 @@ mod names;
 mod raw;
 mod replies;
 mod search;
+mod selected;
 mod session;
 mod sets;
 mod settle;

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::mend::mend;
 use super::raw;
 use super::replies::{Replies, parse};
+use super::selected::Selected;
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
@@ -44,33 +45,6 @@ pub(super) struct Session {
 
 /// UIDs that a server says it copied or moved.
 pub(super) type Copied = Vec<RangeInclusive<u32>>;
-
-/// What SELECT or EXAMINE said.
-#[derive(Debug, Default)]
-pub(super) struct Selected {
-    pub(super) exists: u32,
-    pub(super) uid_validity: Option<u32>,
-    /// What UID comes next, where the server says it.
-    pub(super) uid_next: Option<u32>,
-    /// UIDNOTSTICKY (RFC 4315 3): the UIDs end with the session.
-    is_not_sticky: bool,
-    is_read_only: bool,
-}
-
-impl Selected {
-    /// Whether its UIDs are those of the sessions to come. Courier makes them up for each session that only reads, and does not
-    /// say UIDNEXT then, which is required (RFC 3501 6.3.2).
-    pub(super) fn has_lasting_uids(&self) -> bool {
-        self.uid_next.is_some() && !self.is_not_sticky
-    }
-
-    /// The UIDVALIDITY, where it is one: 0 is none (RFC 3501 2.3.1.1), of one with more than 32 bits nothing is told, and UIDs
-    /// that end with the session have none. Those of Courier may also end with it where SELECT only may read.
-    pub(super) fn generation(&self) -> Option<u32> {
-        let may_end = self.is_not_sticky || self.is_read_only && self.uid_next.is_none();
-        self.uid_validity.filter(|n| *n != 0 && !may_end)
-    }
-}
 
 /// The tagged answer to a command that was understood.
 #[derive(Debug)]
@@ -313,12 +287,7 @@ impl Session {
         let opened = self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
-                reply => match code_in(reply) {
-                    Some(ResponseCode::UidValidity(n)) => selected.uid_validity = Some(*n),
-                    Some(ResponseCode::UidNext(n)) => selected.uid_next = Some(*n),
-                    Some(ResponseCode::UidNotSticky) => selected.is_not_sticky = true,
-                    _ => {}
-                },
+                reply => selected.note(code_in(reply)),
             }
             Ok(())
         });
