@@ -98,7 +98,7 @@ fn is_utf16(web: &'static Encoding) -> bool {
 }
 
 /// Bytes in the charset of that label. A charset that does not fit gives way to UTF-8; where the label says nothing,
-/// `unlabelled` has the word.
+/// `unlabelled` decides.
 pub fn decode<'b>(bytes: &'b [u8], label: &str, unlabelled: &Unlabelled) -> Cow<'b, str> {
     let Some(charset) = Charset::named(label) else { return unlabelled.decode(bytes) };
     match (charset.decode(bytes), std::str::from_utf8(bytes)) {

@@ -118,7 +118,7 @@ fn in_words(cause: &rustls::Error) -> String {
 fn advice(unproven: &Unproven) -> String {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     let why = match &unproven.cause {
-        _ if unproven.is_pinned => "either it was renewed, or somebody stands in between; ",
+        _ if unproven.is_pinned => "either the certificate was renewed, or somebody stands in between; ",
         rustls::Error::InvalidCertificate(UnknownIssuer) => "`ca_file` names another authority; ",
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "its certificate is for another name; `host` must be the name in it; "

@@ -19,8 +19,8 @@ use crate::state::{Clock, Disk, MBOX_SPOOL, Owned, Places, RealDisk, SET_ASIDE, 
 /// A message over this size is read from its file when it is needed, in bytes.
 const WINDOW: u64 = 8 * 1024 * 1024;
 
-/// Nine messages of ten are smaller, in bytes.
-const ORDINARY: usize = 16 * 1024;
+/// So much room a message that is read gets at first, in bytes: most are smaller, and need no more.
+const FIRST_READ: usize = 16 * 1024;
 
 /// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
 /// store or a stopped clock here.
@@ -158,7 +158,7 @@ impl World {
 
     /// A message in a file: read when it is small, left where it is when it is big.
     pub fn read(&self, path: &Path) -> io::Result<Message> {
-        let mut bytes = Vec::with_capacity(ORDINARY);
+        let mut bytes = Vec::with_capacity(FIRST_READ);
         let mut file = self.disk.open(path)?;
         (&mut file).take(WINDOW + 1).read_to_end(&mut bytes)?;
         if (bytes.len() as u64) <= WINDOW {

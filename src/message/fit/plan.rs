@@ -369,7 +369,7 @@ fn encoding_of(part: &Part) -> Option<String> {
     Some(field.parsed().main)
 }
 
-/// Encodings of old that are none of MIME's (RFC 2045 6.3): what is in them must not be encoded once more. Other unknown words
+/// Old encodings that are none of MIME's (RFC 2045 6.3): what is in them must not be encoded once more. Other unknown words
 /// are mistakes of programs that encode nothing.
 fn is_in_foreign_encoding(part: &Part) -> bool {
     let is_foreign = |word: String| word.starts_with("x-") || word.contains("uue") || word.contains("binhex");

@@ -59,7 +59,7 @@ impl SmtpRelay {
     /// Sends one mail and says what became of it for each recipient, in order. After [`Trouble::Relay`] and
     /// [`Trouble::Unknown`], and when this is dropped before its end, the connection is of no more use.
     pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
-        // Before anything is asked: opened twice, for size and kind have to be told first.
+        // Read before anything is asked: size and kind have to be told first.
         let outgoing = Outgoing::of(mail.message, &self.session.can).map_err(unreadable)?;
         let survey = outgoing.survey;
         let mut message = outgoing.reader().map_err(unreadable)?;

@@ -20,8 +20,8 @@ use crate::source::{Details, Listed, Listing};
 const MAX_MESSAGES: usize = 1_000_000;
 /// The most bytes that their ids take in memory: 400,000 of 20 bytes each.
 const MAX_IDS: usize = 32 << 20;
-/// What an id takes beside its bytes.
-const OF_AN_ID: usize = 60;
+/// What each id takes beside its bytes, about.
+const ID_OVERHEAD: usize = 60;
 
 impl Pop3Source {
     /// Lists the mailbox with stable ids.
@@ -99,7 +99,7 @@ impl Pop3Source {
                 && numbers.insert(number)
             {
                 let id = bounded(id);
-                room = room.checked_sub(id.len() + OF_AN_ID).ok_or_else(endless_list)?;
+                room = room.checked_sub(id.len() + ID_OVERHEAD).ok_or_else(endless_list)?;
                 named.push((number, id));
             }
             Ok(())
