@@ -55,6 +55,20 @@ fn a_row_whose_file_is_gone_holds_up_no_other() {
     assert!(inbox.iter().any(|mail| mail.contains("could not be told")), "{inbox:#?}");
 }
 
+/// What a lane gives up was given up once more by what looks for leftovers of a crash, and counted twice.
+#[test]
+fn what_is_given_up_is_counted_once() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "550 5.1.1 nobody here"));
+    let user = User::without_relay("  - {name: forward, do: {redirect: you@far.example}}");
+    (1..=20).for_each(|n| user.deliver(mail(n, "hi")));
+    user.settled();
+    user.relay(server.port());
+    let output = user.queue(&["retry"]);
+    let said = output.stdout.clone() + &output.stderr;
+    assert!(said.contains("20 given up"), "{output}");
+    assert_eq!(user.inbox().len(), 40, "each message and its notice");
+}
+
 /// A server that takes the connection and says nothing, beside one that works (sending R-8).
 #[test]
 fn sending_r_8_a_relay_that_hangs_holds_up_no_other() {

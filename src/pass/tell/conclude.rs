@@ -126,6 +126,7 @@ impl Pass {
         original: Option<Message>,
         is_said: bool,
     ) -> Result<bool> {
+        let _giving_up = self.shared.give_up(row.id);
         let original = match original.map_or_else(|| self.world.read(&row.bytes), Ok) {
             Ok(original) => original,
             // It may have gone out, and must not be in turn again: it stays as it is until its message can be read.

@@ -45,6 +45,12 @@ pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
     }
     let mut pass = Pass::begin(shared.clone())?;
     for row in rows {
+        // A lane may be at it, or may have done it since these were read.
+        if shared.is_giving_up(row.id)
+            || shared.world.store.outbox_row(row.id)?.is_none_or(|now| now.state != row.state)
+        {
+            continue;
+        }
         if let Err(error) = pass.drop_now(row) {
             pass.told.later += 1;
             pass.told.remark(error.to_string());

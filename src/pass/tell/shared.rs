@@ -1,6 +1,6 @@
 //! What one pass over the outbox works with.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +21,20 @@ pub(super) struct Shared {
     pub(super) counts: Arc<Mutex<HashMap<&'static str, u64>>>,
     /// One lane at a time files something: two may give up the same message.
     filing: Arc<Mutex<()>>,
+    /// The rows that a lane gives up just now.
+    given_up: Arc<Mutex<HashSet<i64>>>,
+}
+
+/// A row that is being given up, until this is dropped.
+pub(super) struct GivingUp {
+    id: i64,
+    all: Arc<Mutex<HashSet<i64>>>,
+}
+
+impl Drop for GivingUp {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
 }
 
 impl Shared {
@@ -39,12 +53,24 @@ impl Shared {
             stop,
             counts: Arc::default(),
             filing: Arc::default(),
+            given_up: Arc::default(),
         }
     }
 
     /// Holds up the other lanes while something is filed.
     pub(super) fn filing(&self) -> MutexGuard<'_, ()> {
         self.filing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever gives a row up says so first: what is noted of it on the way looks like what a crash left.
+    pub(super) fn give_up(&self, id: i64) -> GivingUp {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        GivingUp { id, all: Arc::clone(&self.given_up) }
+    }
+
+    /// Whether a lane is at it.
+    pub(super) fn is_giving_up(&self, id: i64) -> bool {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
     /// Whether the time of the pass is over.
