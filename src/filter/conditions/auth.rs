@@ -135,7 +135,18 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
         }
         is_further = true;
     }
+    found.doubt_contradictions();
     found
+}
+
+impl Results {
+    /// A message has one DMARC result: of two, the pass may come out of a comment with the sender's words in it.
+    fn doubt_contradictions(&mut self) {
+        let is_dmarc = |(method, _): &(String, String)| method == "dmarc";
+        if self.believed.iter().any(|it| is_dmarc(it) && !is_pass(&it.1)) {
+            self.doubted.extend(self.believed.extract_if(.., |it| is_dmarc(it) && is_pass(&it.1)));
+        }
+    }
 }
 
 /// Whether a result speaks for the message: `pass`, and `bestguesspass`, which Microsoft writes for domains without a
