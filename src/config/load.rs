@@ -107,7 +107,8 @@ pub(super) static MAILDIR: Shape = Shape {
         ("path", "The folder below which mail is filed.", Takes::Text),
         (
             "layout",
-            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`).",
+            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`). \
+             Names are UTF-8, which Dovecot reads with `:UTF-8` at the end of its `mail_location`.",
             Takes::Word(&["fs", "maildir++"]),
         ),
     ],
