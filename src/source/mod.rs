@@ -7,6 +7,7 @@
 
 mod arrival;
 mod batch;
+mod glance;
 pub mod imap;
 mod named;
 mod outlet;
@@ -16,11 +17,13 @@ mod spool;
 mod whole;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
+pub use glance::Glance;
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use settled::{Chosen, Settled};
 pub use spool::Spool;
 pub use whole::{Whole, is_about_size};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -188,6 +191,16 @@ impl Source {
         match self {
             Self::Imap(imap) => imap.folders().await,
             Self::Pop3(_) => Ok(Chosen { folders: vec!["INBOX".to_owned()], errors: Vec::new(), remarks: Vec::new() }),
+        }
+    }
+
+    /// What stands in these folders ([`Self::folders`] gives their names), as far as the server tells without opening them
+    /// (STATUS, RFC 3501 6.3.10; LIST-STATUS, RFC 5819). Folders of which it does not tell are missing, and over POP3 all of them. An
+    /// open folder stays open.
+    pub async fn glance(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
+        match self {
+            Self::Imap(imap) => imap.glance(folders).await,
+            Self::Pop3(_) => Ok(HashMap::new()),
         }
     }
 

@@ -53,6 +53,7 @@ mod pop3_replies;
 mod profiles;
 mod program;
 mod proofs;
+mod push;
 mod queue;
 mod recipients;
 mod refilter;

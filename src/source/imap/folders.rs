@@ -108,6 +108,12 @@ impl ImapSource {
         }
     }
 
+    /// A folder's name on the server: as the server itself spells it, where it told.
+    pub(super) fn wire_name(&self, folder: &str) -> String {
+        let spelled = self.spelled.get(folder).cloned();
+        spelled.unwrap_or_else(|| mutf7::encode(&with_delimiter(folder, self.delimiter)))
+    }
+
     /// A folder's name for a command: as the server itself spells it, where it told.
     pub(super) fn on_server(&self, folder: &str) -> Result<String> {
         match self.spelled.get(folder) {
@@ -118,7 +124,7 @@ impl ImapSource {
 }
 
 /// Whether it can be opened. What does not exist cannot (RFC 5258 3).
-fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
+pub(super) fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
     let is_none = |attribute: &NameAttribute<'_>| match attribute {
         NameAttribute::NoSelect => true,
         NameAttribute::Extension(name) => name.eq_ignore_ascii_case("\\NonExistent"),
@@ -128,7 +134,7 @@ fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
 }
 
 /// A name that holds "/" on a server with another delimiter could not be told from two levels.
-fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
+pub(super) fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
     match delimiter {
         Some('/') | None => Ok(name),
         Some(_) if name.contains('/') => Err(Unlisted::of_two_meanings(name)),

@@ -1,8 +1,8 @@
 //! Replies that the parser would misread or refuse, put into other words for it.
 //!
 //! imap-proto keeps the backslashes of quoted strings and knows no bytes beyond ASCII in them, panics at a date that is
-//! NIL, and gives up a reply for a size that is no number. A string goes to it as a literal instead, a date as an empty
-//! one, and a size that is none is left out.
+//! NIL, and gives up a reply for a size that is no number and a STATUS for an item that it does not know. A string goes to it as
+//! a literal instead, a date as an empty one, and a size that is none is left out; so are such items.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,10 @@ use super::raw;
 /// The reply, mended where it has to be.
 pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
     let Some(kind) = kind_of(reply) else { return Cow::Borrowed(reply) };
-    let is_list = reply.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"* LIST "));
-    let mut mender = Mender { reply, is_list, at: 0, copied: 0, out: Vec::new() };
+    let begins = |words: &[u8]| reply.get(..words.len()).is_some_and(|word| word.eq_ignore_ascii_case(words));
+    let is_status = begins(b"* STATUS ");
+    let has_names = is_status || begins(b"* LIST ");
+    let mut mender = Mender { reply, has_names, is_status, at: 0, copied: 0, out: Vec::new() };
     mender.run(kind);
     if mender.copied == 0 {
         return Cow::Borrowed(reply);
@@ -45,7 +47,9 @@ fn kind_of(reply: &[u8]) -> Option<Kind> {
 struct Mender<'a> {
     reply: &'a [u8],
     /// Its strings are names of folders, and the parser takes UTF-8 alone.
-    is_list: bool,
+    has_names: bool,
+    /// What stands in its parentheses are items with numbers.
+    is_status: bool,
     at: usize,
     /// Of the reply, so much is in `out`, mended.
     copied: usize,
@@ -59,7 +63,8 @@ impl Mender<'_> {
                 b'"' => self.string(),
                 b'{' => self.pass_literal(),
                 b' ' | b'(' if kind == Kind::Fetch => self.attributes(),
-                byte if self.is_list && !byte.is_ascii() => self.raw_atom(),
+                b'(' if self.is_status => self.status_items(),
+                byte if self.has_names && !byte.is_ascii() => self.raw_atom(),
                 _ => self.at += 1,
             }
         }
@@ -69,6 +74,16 @@ impl Mender<'_> {
         self.out.extend_from_slice(&self.reply[self.copied..self.at]);
         self.out.extend_from_slice(with);
         (self.at, self.copied) = (end, end);
+    }
+
+    /// Items to the end of the reply. Exchange has a blank behind them.
+    fn status_items(&mut self) {
+        let written = &self.reply[self.at..];
+        let known = known_items(written);
+        match known == written {
+            true => self.at = self.reply.len(),
+            false => self.replace(self.reply.len(), &known),
+        }
     }
 
     /// A quoted string that is not what stands between its quotes.
@@ -87,7 +102,7 @@ impl Mender<'_> {
     }
 
     fn replace_by_literal(&mut self, end: usize, content: &[u8]) {
-        let content = if self.is_list { Cow::Owned(raw::kept(content).into_bytes()) } else { Cow::Borrowed(content) };
+        let content = if self.has_names { Cow::Owned(raw::kept(content).into_bytes()) } else { Cow::Borrowed(content) };
         let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
         self.replace(end, &literal);
     }
@@ -115,7 +130,7 @@ impl Mender<'_> {
                 let start = self.at + 1 + digits + 3;
                 let end = self.reply.len().min(start.saturating_add(length));
                 match self.reply.get(start..end) {
-                    Some(name) if self.is_list && std::str::from_utf8(name).is_err() => {
+                    Some(name) if self.has_names && std::str::from_utf8(name).is_err() => {
                         self.replace_by_literal(end, name);
                     }
                     _ => self.at = end,
@@ -163,6 +178,28 @@ impl Mender<'_> {
         let here = self.reply[self.at..].get(..name.len())?;
         here.eq_ignore_ascii_case(name.as_bytes()).then_some(self.at + name.len())
     }
+}
+
+/// The items of STATUS that the parser knows, with numbers that are none left out.
+fn known_items(list: &[u8]) -> Vec<u8> {
+    let is_between = |byte: &u8| b" ()\r\n".contains(byte);
+    let words: Vec<&str> = list
+        .split(is_between)
+        .filter(|word| !word.is_empty())
+        .filter_map(|word| std::str::from_utf8(word).ok())
+        .collect();
+    let most = |item: &str| match item.to_ascii_uppercase().as_str() {
+        "MESSAGES" | "RECENT" | "UIDNEXT" | "UIDVALIDITY" | "UNSEEN" => Some(u64::from(u32::MAX)),
+        "HIGHESTMODSEQ" => Some(u64::MAX),
+        _ => None,
+    };
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let item = |pair: &[&str]| {
+        let (name, number) = (pair[0], pair[1].parse::<u64>().ok().filter(|_| is_number(pair[1]))?);
+        most(name).filter(|most| number <= *most).map(|_| format!("{name} {number}"))
+    };
+    let items: Vec<String> = words.windows(2).filter_map(item).collect();
+    format!("({})\r\n", items.join(" ")).into_bytes()
 }
 
 /// A quoted string from behind its first quote on, without its backslashes, and where it ends.
@@ -213,6 +250,21 @@ mod tests {
         ] {
             assert_eq!(mended(reply), expected);
         }
+    }
+
+    #[test]
+    fn items_of_status_that_nobody_knows_are_left_out() {
+        for (reply, expected) in [
+            ("* STATUS a (MESSAGES 3 SIZE 5368709120 UIDNEXT 4)\r\n", "* STATUS a (MESSAGES 3 UIDNEXT 4)\r\n"),
+            ("* status \"a (b\" (mailboxid (F1) uidnext 4) \r\n", "* status \"a (b\" (uidnext 4)\r\n"),
+            ("* STATUS a (MESSAGES -1 UIDNEXT +7 UNSEEN 2)\r\n", "* STATUS a (UNSEEN 2)\r\n"),
+            ("* STATUS a (UIDVALIDITY 4294967296 UIDNEXT  9)\r\n", "* STATUS a (UIDNEXT 9)\r\n"),
+            ("* STATUS a (HIGHESTMODSEQ 18446744073709551616)\r\n", "* STATUS a ()\r\n"),
+            ("* STATUS Gr\u{fc}n (MESSAGES 1 X y)\r\n", "* STATUS {5}\r\nGr\u{fc}n (MESSAGES 1)\r\n"),
+        ] {
+            assert_eq!(mended(reply), expected);
+        }
+        assert!(matches!(mend(b"* STATUS a (MESSAGES 1 UIDNEXT 2)\r\n"), Cow::Borrowed(_)));
     }
 
     /// However the server writes them.

@@ -5,9 +5,11 @@
 //! other words what the parser would misread.
 
 pub mod append;
+mod asked;
 mod expunge;
 mod fetch;
 mod folders;
+mod glance;
 mod guard;
 mod listing;
 mod literals;
@@ -56,6 +58,8 @@ pub struct ImapSource {
     open: Arc<Origin>,
     /// The UIDs of its messages by their ids, where those come from their content.
     by_content: Option<HashMap<Vec<u8>, u32>>,
+    /// Whether the server offers LIST-STATUS and refused it.
+    refuses_list_status: bool,
 }
 
 impl ImapSource {
@@ -78,6 +82,7 @@ impl ImapSource {
             writes: account.retention != Retention::Keep,
             open: Arc::new(origin),
             by_content: None,
+            refuses_list_status: false,
         })
     }
 

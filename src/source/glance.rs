@@ -1,0 +1,15 @@
+//! What a server says of a folder that is not opened.
+
+/// What a server says of a folder without opening it (STATUS, RFC 3501 6.3.10). What it does not say, or says with a number that
+/// is none, is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// UIDVALIDITY; never 0.
+    pub generation: Option<u32>,
+    /// The UID of the next message that arrives; never 0.
+    pub uid_next: Option<u32>,
+    /// How many messages there are.
+    pub exists: Option<u32>,
+    /// HIGHESTMODSEQ (RFC 7162); never 0, which says that the folder has none.
+    pub modseq: Option<u64>,
+}

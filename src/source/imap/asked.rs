@@ -1,0 +1,65 @@
+//! Which of the folders that are asked for a server speaks of.
+
+use std::collections::{HashMap, HashSet};
+
+use super::folders::with_slashes;
+use super::{ImapSource, mutf7, raw};
+use crate::config::inbox::fold_inbox;
+
+/// Folders by the names that the server has for them.
+#[derive(Debug)]
+pub(super) struct Asked<'f> {
+    by_wire: HashMap<String, &'f str>,
+    names: HashSet<&'f str>,
+    delimiter: Option<char>,
+}
+
+impl ImapSource {
+    /// These folders, to be told apart in what the server says.
+    pub(super) fn asked<'f>(&self, folders: &'f [String]) -> Asked<'f> {
+        Asked {
+            by_wire: folders.iter().map(|folder| (self.wire_name(folder), folder.as_str())).collect(),
+            names: folders.iter().map(String::as_str).collect(),
+            delimiter: self.delimiter,
+        }
+    }
+}
+
+impl<'f> Asked<'f> {
+    /// The folder of this name of the server's, in the spelling of the config.
+    pub(super) fn folder(&self, wire: &str) -> Option<&'f str> {
+        self.by_wire.get(wire).copied().or_else(|| self.spelled_otherwise(wire))
+    }
+
+    /// Some servers write a name otherwise than it was given to them: in UTF-8, or INBOX within it in another case.
+    fn spelled_otherwise(&self, wire: &str) -> Option<&'f str> {
+        let name = with_slashes(raw::likely(mutf7::decode(wire)), self.delimiter).ok()?;
+        self.names.get(&*fold_inbox(&name)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_known_however_the_server_spells_it() {
+        let names = ["INBOX", "INBOX/a", "Entwürfe", "Sent"];
+        let asked = Asked {
+            by_wire: HashMap::from([("sent".to_owned(), "Sent")]),
+            names: HashSet::from(names),
+            delimiter: Some('.'),
+        };
+        for (wire, folder) in [
+            ("inbox", Some("INBOX")),
+            ("Inbox.a", Some("INBOX/a")),
+            ("Entw&APw-rfe", Some("Entwürfe")),
+            ("Entwürfe", Some("Entwürfe")),
+            ("sent", Some("Sent")),
+            ("INBOX.b", None),
+            ("a/b", None),
+        ] {
+            assert_eq!(asked.folder(wire), folder, "{wire}");
+        }
+    }
+}

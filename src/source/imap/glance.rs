@@ -1,0 +1,120 @@
+//! Folders are looked at without opening them: STATUS (RFC 3501 6.3.10), for all of them at once where LIST can return it
+//! (RFC 5819).
+
+use std::collections::{HashMap, HashSet};
+
+use imap_proto::{MailboxDatum, Response, StatusAttribute};
+
+use super::ImapSource;
+use super::asked::Asked;
+use super::folders::is_folder;
+use crate::error::Result;
+use crate::source::Glance;
+
+/// So many folders are asked for before the first answer is read.
+const IN_FLIGHT: usize = 32;
+/// Of so few folders each is asked for by itself: LIST tells of all that there are.
+const FEW: usize = 4;
+
+impl ImapSource {
+    /// What stands in these folders, as far as the server tells. An open folder stays open.
+    pub(in crate::source) async fn glance(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
+        let asked = self.asked(folders);
+        let mut seen = HashMap::new();
+        let mut left: Vec<&str> = folders.iter().map(String::as_str).collect();
+        if left.len() > FEW && self.session.can("LIST-STATUS") && !self.refuses_list_status {
+            let none = self.glance_at_all(&asked, &mut seen).await?;
+            left.retain(|folder| !seen.contains_key(*folder) && !none.contains(folder));
+        }
+        for batch in left.chunks(IN_FLIGHT) {
+            self.glance_at_each(batch, &asked, &mut seen).await?;
+        }
+        Ok(seen)
+    }
+
+    /// One command for all. Returns those that are listed and are no folders: nothing can be asked of them.
+    async fn glance_at_all<'f>(
+        &mut self,
+        asked: &Asked<'f>,
+        seen: &mut HashMap<String, Glance>,
+    ) -> Result<HashSet<&'f str>> {
+        let mut none = HashSet::new();
+        let command = format!("LIST \"\" \"*\" RETURN (STATUS {})", self.status_items());
+        let tag = self.session.send(&command).await?;
+        let each = |reply: &Response<'_>| {
+            match reply {
+                Response::MailboxData(MailboxDatum::List(list)) if !is_folder(&list.name_attributes) => {
+                    none.extend(asked.folder(&list.name));
+                }
+                reply => {
+                    if let Some((wire, glance)) = status_in(reply)
+                        && let Some(folder) = asked.folder(wire)
+                    {
+                        seen.insert(folder.to_owned(), glance);
+                    }
+                }
+            }
+            Ok(())
+        };
+        let answer = self.session.finish(&tag, each).await?;
+        self.refuses_list_status = answer.is_err();
+        Ok(none)
+    }
+
+    /// One command for each, all of them in flight at once. What the server refuses is missing.
+    async fn glance_at_each(
+        &mut self,
+        folders: &[&str],
+        asked: &Asked<'_>,
+        seen: &mut HashMap<String, Glance>,
+    ) -> Result<()> {
+        let mut sent = Vec::new();
+        for folder in folders {
+            // A name that cannot be sent is no folder of the server.
+            let Ok(name) = self.on_server(folder) else { continue };
+            let command = format!("STATUS {name} {}", self.status_items());
+            sent.push((*folder, self.session.send(&command).await?));
+        }
+        for (folder, tag) in sent {
+            let mut unnamed = None;
+            let each = |reply: &Response<'_>| {
+                if let Some((wire, glance)) = status_in(reply) {
+                    match asked.folder(wire) {
+                        Some(folder) => drop(seen.insert(folder.to_owned(), glance)),
+                        None => unnamed = Some(glance),
+                    }
+                }
+                Ok(())
+            };
+            let is_answered = self.session.finish(&tag, each).await?.is_ok();
+            if is_answered && let Some(glance) = unnamed.filter(|_| !seen.contains_key(folder)) {
+                seen.insert(folder.to_owned(), glance);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is asked of a folder.
+    fn status_items(&self) -> &'static str {
+        match self.session.can("CONDSTORE") || self.session.can("QRESYNC") {
+            true => "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)",
+            false => "(MESSAGES UIDNEXT UIDVALIDITY)",
+        }
+    }
+}
+
+/// What a reply says of a folder, by its name on the server. 163.com says nothing in an empty list.
+pub(super) fn status_in<'r>(reply: &'r Response<'_>) -> Option<(&'r str, Glance)> {
+    let Response::MailboxData(MailboxDatum::Status { mailbox, status }) = reply else { return None };
+    let mut glance = Glance::default();
+    for attribute in status {
+        match *attribute {
+            StatusAttribute::Messages(n) => glance.exists = Some(n),
+            StatusAttribute::UidNext(n) => glance.uid_next = Some(n).filter(|n| *n != 0),
+            StatusAttribute::UidValidity(n) => glance.generation = Some(n).filter(|n| *n != 0),
+            StatusAttribute::HighestModSeq(n) => glance.modseq = Some(n).filter(|n| *n != 0),
+            _ => {}
+        }
+    }
+    (glance != Glance::default()).then_some((mailbox, glance))
+}
