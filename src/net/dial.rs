@@ -10,6 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::alive::notice_a_dead_line;
 use super::{deadline, within};
 use crate::config::Server;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ pub(super) async fn dial(server: &Server) -> Result<TcpStream> {
     };
     let tcp = within(deadline::CONNECT, &place, connected).await?;
     // Commands are single writes already; waiting for more would cost 40 ms each.
-    tcp.set_nodelay(true).map_err(|e| Error::network(&place, e))?;
+    tcp.set_nodelay(true).and_then(|()| notice_a_dead_line(&tcp)).map_err(|e| Error::network(&place, e))?;
     Ok(tcp)
 }
 

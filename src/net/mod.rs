@@ -1,6 +1,7 @@
 //! The plumbing under every protocol: a connection with TLS and deadlines, a bounded line reader,
 //! and the logins that protocols share.
 
+mod alive;
 pub mod apop;
 pub mod authenticate;
 mod connect;

@@ -10,6 +10,7 @@ mod batch;
 mod glance;
 pub mod imap;
 mod named;
+mod news;
 mod outlet;
 pub mod pop3;
 mod settled;
@@ -18,6 +19,7 @@ mod whole;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
 pub use glance::Glance;
+pub use news::{Heard, Push};
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use settled::{Chosen, Settled};
 pub use spool::Spool;
@@ -25,6 +27,7 @@ pub use whole::{Whole, is_about_size};
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -201,6 +204,41 @@ impl Source {
         match self {
             Self::Imap(imap) => imap.glance(folders).await,
             Self::Pop3(_) => Ok(HashMap::new()),
+        }
+    }
+
+    /// How this session is told of news, as far as is known: a server may offer what it then refuses.
+    pub fn pushed(&self) -> Push {
+        match self {
+            Self::Imap(imap) => imap.pushed(),
+            Self::Pop3(_) => Push::None,
+        }
+    }
+
+    /// Waits until the server says that something happened in one of these folders, of which the first is the most important:
+    /// with IDLE it is the only one. What changed since a folder was opened or glanced at is heard as well. Where the server does
+    /// not tell of news this never returns.
+    ///
+    /// May be dropped at any time, and called again; the next command, whichever it is, ends the waiting first.
+    ///
+    /// Afterwards no folder is open: what was listed before cannot be fetched or settled.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke or is silent, or a folder cannot be opened.
+    pub async fn wait(&mut self, folders: &[String]) -> Result<Heard> {
+        match self {
+            Self::Imap(imap) => imap.wait(folders).await,
+            Self::Pop3(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the server answers a NOOP within the limit; where the session waits, that ends first. A session that is not alive is
+    /// to be dropped.
+    pub async fn is_alive(&mut self, limit: Duration) -> bool {
+        match self {
+            Self::Imap(imap) => imap.is_alive(limit).await,
+            Self::Pop3(pop3) => pop3.is_alive(limit).await,
         }
     }
 

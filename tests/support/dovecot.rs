@@ -138,7 +138,7 @@ impl Dovecot {
         self.folder.path().join(name)
     }
 
-    fn config(&self) -> PathBuf {
+    pub fn config(&self) -> PathBuf {
         self.path("dovecot.conf")
     }
 

@@ -2,9 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::folders::with_slashes;
-use super::{ImapSource, mutf7, raw};
-use crate::config::inbox::fold_inbox;
+use super::ImapSource;
+use super::folders::name_of;
 
 /// Folders by the names that the server has for them.
 #[derive(Debug)]
@@ -33,8 +32,7 @@ impl<'f> Asked<'f> {
 
     /// Some servers write a name otherwise than it was given to them: in UTF-8, or INBOX within it in another case.
     fn spelled_otherwise(&self, wire: &str) -> Option<&'f str> {
-        let name = with_slashes(raw::likely(mutf7::decode(wire)), self.delimiter).ok()?;
-        self.names.get(&*fold_inbox(&name)).copied()
+        self.names.get(name_of(wire, self.delimiter).ok()?.as_str()).copied()
     }
 }
 

@@ -17,7 +17,7 @@ use crate::safeguard::Safeguard;
 use crate::source::Chosen;
 
 /// The most folders taken from a listing.
-const MAX_FOLDERS: usize = 100_000;
+pub(super) const MAX_FOLDERS: usize = 100_000;
 /// So many are named where a pattern fits none of them.
 const SHOWN: usize = 8;
 
@@ -66,6 +66,7 @@ impl ImapSource {
         let mut found = Vec::new();
         let mut has_more = false;
         self.session.take_unreadable_lists();
+        let changed = self.session.told.folders_changed;
         let mut delimiter = None;
         self.session
             .run(&format!("LIST \"\" \"{pattern}\""), |reply| {
@@ -80,13 +81,15 @@ impl ImapSource {
             })
             .await?;
         self.delimiter = delimiter;
+        // These are answers; whoever asks for them all hears of what came and went.
+        self.session.told.folders_changed = changed && pattern != "*";
+        self.has_listed |= pattern == "*";
         let lines = self.session.take_unreadable_lists();
         let mut unlisted: Vec<Unlisted> = lines.iter().filter_map(|line| Unlisted::of_line(line, delimiter)).collect();
         let mut names = Vec::with_capacity(found.len());
         for wire in found {
-            match with_slashes(raw::likely(mutf7::decode(&wire)), delimiter) {
+            match name_of(&wire, delimiter) {
                 Ok(name) => {
-                    let name = fold_inbox(&name).into_owned();
                     self.spelled.entry(name.clone()).or_insert(wire);
                     names.push(name);
                 }
@@ -133,8 +136,13 @@ pub(super) fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
     !attributes.iter().any(is_none)
 }
 
+/// The name of a folder in the spelling of the config.
+pub(super) fn name_of(wire: &str, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
+    with_slashes(raw::likely(mutf7::decode(wire)), delimiter).map(|name| fold_inbox(&name).into_owned())
+}
+
 /// A name that holds "/" on a server with another delimiter could not be told from two levels.
-pub(super) fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
+fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
     match delimiter {
         Some('/') | None => Ok(name),
         Some(_) if name.contains('/') => Err(Unlisted::of_two_meanings(name)),

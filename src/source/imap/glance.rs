@@ -7,7 +7,7 @@ use imap_proto::{MailboxDatum, Response, StatusAttribute};
 
 use super::ImapSource;
 use super::asked::Asked;
-use super::folders::is_folder;
+use super::folders::{MAX_FOLDERS, is_folder, name_of};
 use crate::error::Result;
 use crate::source::Glance;
 
@@ -19,6 +19,13 @@ const FEW: usize = 4;
 impl ImapSource {
     /// What stands in these folders, as far as the server tells. An open folder stays open.
     pub(in crate::source) async fn glance(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
+        let seen = self.look_at(folders).await?;
+        seen.iter().for_each(|(folder, glance)| self.known.saw(folder, *glance));
+        Ok(seen)
+    }
+
+    /// The same, which nobody has seen yet.
+    pub(super) async fn look_at(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
         let asked = self.asked(folders);
         let mut seen = HashMap::new();
         let mut left: Vec<&str> = folders.iter().map(String::as_str).collect();
@@ -38,13 +45,20 @@ impl ImapSource {
         asked: &Asked<'f>,
         seen: &mut HashMap<String, Glance>,
     ) -> Result<HashSet<&'f str>> {
-        let mut none = HashSet::new();
+        let (mut none, mut new) = (HashSet::new(), Vec::new());
+        let changed = self.session.told.folders_changed;
         let command = format!("LIST \"\" \"*\" RETURN (STATUS {})", self.status_items());
         let tag = self.session.send(&command).await?;
         let each = |reply: &Response<'_>| {
             match reply {
                 Response::MailboxData(MailboxDatum::List(list)) if !is_folder(&list.name_attributes) => {
                     none.extend(asked.folder(&list.name));
+                }
+                Response::MailboxData(MailboxDatum::List(list)) => {
+                    let name = name_of(&list.name, self.delimiter).ok();
+                    let is_new =
+                        |name: &String| self.has_listed && new.len() < MAX_FOLDERS && !self.spelled.contains_key(name);
+                    new.extend(name.filter(is_new).map(|name| (name, list.name.to_string())));
                 }
                 reply => {
                     if let Some((wire, glance)) = status_in(reply)
@@ -58,6 +72,10 @@ impl ImapSource {
         };
         let answer = self.session.finish(&tag, each).await?;
         self.refuses_list_status = answer.is_err();
+        // Folders came since all were listed; the lines themselves are answers.
+        self.known.anywhere |= !new.is_empty();
+        self.spelled.extend(new);
+        self.session.told.folders_changed = changed;
         Ok(none)
     }
 
@@ -87,8 +105,9 @@ impl ImapSource {
                 Ok(())
             };
             let is_answered = self.session.finish(&tag, each).await?.is_ok();
-            if is_answered && let Some(glance) = unnamed.filter(|_| !seen.contains_key(folder)) {
-                seen.insert(folder.to_owned(), glance);
+            // Some servers answer with a name that nobody knows. What is told unasked may be of any folder.
+            if is_answered && !self.session.is_told_of_all() && !seen.contains_key(folder) {
+                seen.extend(unnamed.map(|glance| (folder.to_owned(), glance)));
             }
         }
         Ok(())

@@ -64,6 +64,7 @@ impl Mender<'_> {
                 b'{' => self.pass_literal(),
                 b' ' | b'(' if kind == Kind::Fetch => self.attributes(),
                 b'(' if self.is_status => self.status_items(),
+                b' ' if self.is_extended_data() => self.replace(self.reply.len(), b"\r\n"),
                 byte if self.has_names && !byte.is_ascii() => self.raw_atom(),
                 _ => self.at += 1,
             }
@@ -74,6 +75,15 @@ impl Mender<'_> {
         self.out.extend_from_slice(&self.reply[self.copied..self.at]);
         self.out.extend_from_slice(with);
         (self.at, self.copied) = (end, end);
+    }
+
+    /// What stands behind the name of a folder that has another name now, or has folders below it (RFC 5258 6).
+    fn is_extended_data(&self) -> bool {
+        let begins = |words: &str| {
+            let here = self.reply[self.at..].get(..words.len());
+            here.is_some_and(|here| here.eq_ignore_ascii_case(words.as_bytes()))
+        };
+        self.has_names && [" (OLDNAME ", " (\"OLDNAME\" ", " (CHILDINFO ", " (\"CHILDINFO\" "].into_iter().any(begins)
     }
 
     /// Items to the end of the reply. Exchange has a blank behind them.
@@ -265,6 +275,17 @@ mod tests {
             assert_eq!(mended(reply), expected);
         }
         assert!(matches!(mend(b"* STATUS a (MESSAGES 1 UIDNEXT 2)\r\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_stands_behind_a_name_is_left_out() {
+        for (reply, expected) in [
+            ("* LIST () \"/\" new (\"OLDNAME\" (\"old\"))\r\n", "* LIST () \"/\" new\r\n"),
+            ("* LIST () \"/\" \"a b\" (childinfo (subscribed))\r\n", "* LIST () \"/\" \"a b\"\r\n"),
+            ("* LIST () \"/\" old (mail)\r\n", "* LIST () \"/\" old (mail)\r\n"),
+        ] {
+            assert_eq!(mended(reply), expected);
+        }
     }
 
     /// However the server writes them.

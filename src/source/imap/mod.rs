@@ -11,6 +11,8 @@ mod fetch;
 mod folders;
 mod glance;
 mod guard;
+mod idle;
+mod known;
 mod listing;
 mod literals;
 mod login;
@@ -18,6 +20,7 @@ mod mend;
 mod moving;
 mod mutf7;
 mod names;
+mod notify;
 mod raw;
 mod replies;
 mod search;
@@ -25,7 +28,11 @@ mod selected;
 mod session;
 mod sets;
 mod settle;
+mod told;
 mod unlisted;
+mod wait;
+#[cfg(test)]
+mod waiting_tests;
 mod windows;
 
 use std::collections::HashMap;
@@ -36,6 +43,7 @@ use super::{Listing, Spool};
 use crate::config::{Account, Folders, Retention};
 use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
+use known::Known;
 use listing::Uids;
 use session::Session;
 
@@ -51,6 +59,8 @@ pub struct ImapSource {
     delimiter: Option<char>,
     /// Names as the server spells them, where they differ or were listed.
     spelled: HashMap<String, String>,
+    /// Whether those are all that there were once.
+    has_listed: bool,
     /// Where `move_to` puts mail, as the config has it.
     target: Option<String>,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
@@ -60,30 +70,45 @@ pub struct ImapSource {
     by_content: Option<HashMap<Vec<u8>, u32>>,
     /// Whether the server offers LIST-STATUS and refused it.
     refuses_list_status: bool,
+    known: Known,
 }
 
 impl ImapSource {
     /// Connects, protects the connection and logs in.
     pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         let session = Session::connect(account).await?;
-        let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
+        let target = match &account.retention {
+            Retention::MoveTo(folder) => Some(folder.clone()),
+            _ => None,
+        };
         Ok(Self {
+            folders: account.folders.clone(),
+            except: account.except.clone(),
+            target,
+            writes: account.retention != Retention::Keep,
+            ..Self::over(session, space, spool)
+        })
+    }
+
+    /// A session that fetches everything and keeps it.
+    fn over(session: Session, space: &str, spool: Spool) -> Self {
+        let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
+        Self {
             session,
             spool,
             account: space.to_owned(),
-            folders: account.folders.clone(),
-            except: account.except.clone(),
+            folders: Folders::All,
+            except: Vec::new(),
             delimiter: None,
             spelled: HashMap::new(),
-            target: match &account.retention {
-                Retention::MoveTo(folder) => Some(folder.clone()),
-                _ => None,
-            },
-            writes: account.retention != Retention::Keep,
+            has_listed: false,
+            target: None,
+            writes: false,
             open: Arc::new(origin),
             by_content: None,
             refuses_list_status: false,
-        })
+            known: Known::default(),
+        }
     }
 
     /// Opens a folder and lists every UID in it.
@@ -93,6 +118,8 @@ impl ImapSource {
         if !self.writes && !selected.has_lasting_uids() {
             selected = self.session.select(&name, folder, true).await?;
         }
+        self.session.may_use_uids = true;
+        self.known.opened(folder, selected.glance());
         let generation = selected.generation();
         let origin =
             Origin { account: self.account.clone(), folder: folder.to_owned(), generation: generation.unwrap_or(0) };

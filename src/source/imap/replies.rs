@@ -9,29 +9,70 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::guard::Checker;
 
 const BUFFER: usize = 64 * 1024;
+/// So much is read at a time while nothing is asked.
+const LITTLE: usize = 2 * 1024;
 /// More than this of a reply's memory is given back when the reply was read.
 const KEPT: usize = 1024 * 1024;
 
-/// Reads through a 64 KiB buffer.
+/// Reads through a 64 KiB buffer, or a small one while nothing is asked.
 #[derive(Debug)]
 pub(super) struct Replies<S> {
     stream: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
+    /// How large the buffer is to be when it is filled next.
+    size: usize,
     checker: Checker,
     reply: Vec<u8>,
 }
 
 impl<S> Replies<S> {
     pub(super) fn new(stream: S) -> Self {
-        let buffer = vec![0; BUFFER].into_boxed_slice();
-        Self { stream, buffer, start: 0, end: 0, checker: Checker::default(), reply: Vec::new() }
+        Self {
+            stream,
+            buffer: Box::default(),
+            start: 0,
+            end: 0,
+            size: BUFFER,
+            checker: Checker::default(),
+            reply: Vec::new(),
+        }
     }
 
     /// The stream underneath, to write to.
     pub(super) fn stream(&mut self) -> &mut S {
         &mut self.stream
+    }
+
+    /// Much is to come.
+    pub(super) fn read_much(&mut self) {
+        self.size = BUFFER;
+    }
+
+    /// Little is to come, and perhaps not for a long time: memory is given back.
+    pub(super) fn read_little(&mut self) {
+        self.size = LITTLE;
+        if self.start == self.end {
+            self.fit();
+        }
+        if !self.checker.is_inside() {
+            self.reply = Vec::new();
+        }
+    }
+
+    /// So much memory is taken.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        self.buffer.len() + self.reply.capacity()
+    }
+
+    /// Makes the buffer, which is empty, as large as it is to be.
+    fn fit(&mut self) {
+        (self.start, self.end) = (0, 0);
+        if self.buffer.len() != self.size {
+            self.buffer = vec![0; self.size].into_boxed_slice();
+        }
     }
 
     /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
@@ -41,24 +82,29 @@ impl<S> Replies<S> {
 }
 
 impl<S: AsyncRead + Unpin> Replies<S> {
+    /// Reads where everything was given out.
+    async fn fill(&mut self) -> io::Result<()> {
+        if self.start == self.end {
+            self.fit();
+            self.end = self.stream.read(&mut self.buffer).await?;
+        }
+        Ok(())
+    }
+
     /// What has come and was not given out yet; waits for it where there is nothing. Empty at the end of the stream.
     pub(super) async fn beginning(&mut self) -> io::Result<&[u8]> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, self.stream.read(&mut self.buffer).await?);
-        }
+        self.fill().await?;
         Ok(&self.buffer[self.start..self.end])
     }
 
-    /// The next reply with its line end; `None` at the end of the stream.
+    /// The next reply with its line end; `None` at the end of the stream. Cancel-safe.
     pub(super) async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if !self.checker.is_inside() {
             self.reply.clear();
             self.reply.shrink_to(KEPT);
         }
         loop {
-            if self.start == self.end {
-                (self.start, self.end) = (0, self.stream.read(&mut self.buffer).await?);
-            }
+            self.fill().await?;
             let fresh = &self.buffer[self.start..self.end];
             if fresh.is_empty() {
                 return if self.reply.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };

@@ -2,6 +2,8 @@
 
 use imap_proto::ResponseCode;
 
+use crate::source::Glance;
+
 /// What SELECT or EXAMINE said.
 #[derive(Debug, Default)]
 pub(super) struct Selected {
@@ -23,6 +25,13 @@ impl Selected {
             Some(ResponseCode::UidNotSticky) => self.is_not_sticky = true,
             _ => {}
         }
+    }
+
+    /// The same as STATUS would say it.
+    pub(super) fn glance(&self) -> Glance {
+        let generation = self.uid_validity.filter(|n| *n != 0);
+        let uid_next = self.uid_next.filter(|n| *n != 0);
+        Glance { generation, uid_next, exists: Some(self.exists), modseq: None }
     }
 
     /// Whether its UIDs are those of the sessions to come. Courier makes them up for each session that only reads, and does not

@@ -1,16 +1,23 @@
 //! The command loop: one command at a time or several in flight, each read to its tagged line.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use imap_proto::rfc4315::UidSetMember;
 use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
+use super::idle::Idle;
 use super::mend::mend;
+use super::notify::Notified;
 use super::raw;
 use super::replies::{Replies, parse};
 use super::selected::Selected;
+use super::told::{Open, Said, Selection, Told, said_in};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
@@ -29,18 +36,34 @@ const LONGEST_NAME: usize = 1_000;
 /// A connection with a command loop.
 #[derive(Debug)]
 pub(super) struct Session {
-    replies: Replies<Stream>,
+    pub(super) replies: Replies<Stream>,
     pub(super) host: String,
     tag: u32,
     unreadable: u32,
     /// The LIST lines among them, of the folders that were listed last.
     unreadable_lists: Vec<String>,
-    is_greeted: bool,
+    pub(super) is_greeted: bool,
     /// UIDVALIDITY of the open folder, and whether the server named another one since.
     generation: (Option<u32>, bool),
     /// The UIDs that COPYUID named last (RFC 4315).
     copied: Option<Copied>,
     pub(super) capabilities: Vec<String>,
+    /// What is to be sent and was not yet: a command that was dropped in the middle is sent to its end before the next.
+    queued: VecDeque<u8>,
+    /// The commands that are not answered, in their order.
+    pub(super) in_flight: Vec<RequestId>,
+    /// When something was sent last.
+    pub(super) spoke: Instant,
+    pub(super) idle: Option<Idle>,
+    /// The server offers IDLE and does not do it.
+    pub(super) refuses_idle: bool,
+    /// A wait was dropped, and answers may be still to come.
+    pub(super) is_interrupted: Arc<AtomicBool>,
+    pub(super) selection: Selection,
+    pub(super) notified: Notified,
+    pub(super) told: Told,
+    /// Not once another folder was opened only to wait in it: its UIDs are those of other messages.
+    pub(super) may_use_uids: bool,
 }
 
 /// UIDs that a server says it copied or moved.
@@ -76,7 +99,7 @@ impl Session {
         Ok(session)
     }
 
-    fn over(stream: Stream, host: &str) -> Self {
+    pub(super) fn over(stream: Stream, host: &str) -> Self {
         let replies = Replies::new(stream);
         Self {
             replies,
@@ -88,6 +111,16 @@ impl Session {
             generation: (None, false),
             copied: None,
             capabilities: Vec::new(),
+            queued: VecDeque::new(),
+            in_flight: Vec::new(),
+            spoke: Instant::now(),
+            idle: None,
+            refuses_idle: false,
+            is_interrupted: Arc::default(),
+            selection: Selection::Nothing,
+            notified: Notified::Not,
+            told: Told::default(),
+            may_use_uids: true,
         }
     }
 
@@ -96,13 +129,26 @@ impl Session {
         self.capabilities.iter().any(|c| c.eq_ignore_ascii_case(capability))
     }
 
-    /// Sends a command without waiting. Returns its tag.
+    /// Sends a command without waiting. Returns its tag. Where the session waits for news, that ends first.
     pub(super) async fn send(&mut self, command: &str) -> Result<RequestId> {
+        self.stop_waiting().await?;
+        if !self.may_use_uids && needs_folder(command) {
+            return Err(Error::permanent(Kind::Protocol, "no folder is open"));
+        }
+        let tag = self.queue(command);
+        self.replies.read_much();
+        self.write_queued().await?;
+        Ok(tag)
+    }
+
+    /// Makes a command, which is sent with the next bytes.
+    pub(super) fn queue(&mut self, command: &str) -> RequestId {
         self.tag += 1;
         let tag = RequestId(format!("m{}", self.tag));
         tracing::debug!(host = self.host, "C: {} {}", tag.0, hide_secrets(command));
-        self.write(&raw::bytes(&format!("{} {command}\r\n", tag.0))).await?;
-        Ok(tag)
+        self.queued.extend(&*raw::bytes(&format!("{} {command}\r\n", tag.0)));
+        self.in_flight.push(tag.clone());
+        tag
     }
 
     /// What a literal is written to.
@@ -111,9 +157,16 @@ impl Session {
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.queued.extend(bytes);
+        self.write_queued().await
+    }
+
+    /// Sends what is queued. Cancel-safe: what was not sent stays queued.
+    pub(super) async fn write_queued(&mut self) -> Result<()> {
+        self.spoke = Instant::now();
         let stream = self.replies.stream();
         within(deadline::REPLY, "sending a command", async {
-            stream.write_all(bytes).await?;
+            stream.write_all_buf(&mut self.queued).await?;
             stream.flush().await
         })
         .await
@@ -135,11 +188,32 @@ impl Session {
     }
 
     /// Reads one reply and takes in what it says about the session.
-    async fn step(&mut self, tag: &RequestId, mut each: impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+    pub(super) async fn step(
+        &mut self,
+        tag: &RequestId,
+        each: impl FnMut(&Response<'_>) -> Result<()>,
+    ) -> Result<Step> {
+        self.step_within(deadline::REPLY, tag, each).await
+    }
+
+    /// The same with a reply that comes within `limit`. Cancel-safe.
+    pub(super) async fn step_within(
+        &mut self,
+        limit: Duration,
+        tag: &RequestId,
+        mut each: impl FnMut(&Response<'_>) -> Result<()>,
+    ) -> Result<Step> {
         let look = |reply: &Response<'_>| {
-            (step_of(reply, tag, &mut each), generation_in(reply), copied_in(reply), listed_capabilities(reply))
+            let step = step_of(reply, tag, &mut each);
+            (step, generation_in(reply), copied_in(reply), listed_capabilities(reply), said_in(reply))
         };
-        let (step, generation, copied, capabilities) = self.read(deadline::REPLY, look).await?;
+        let (step, generation, copied, capabilities, said) = self.read(limit, look).await?;
+        if let Some(said) = said {
+            self.note(said);
+        }
+        if let Ok(Step::Done(_)) = &step {
+            self.in_flight.retain(|sent| sent != tag);
+        }
         self.copied = copied.or(self.copied.take());
         let (selected, is_other) = &mut self.generation;
         *is_other |= generation.is_some() && selected.is_some() && generation != *selected;
@@ -147,6 +221,17 @@ impl Session {
             self.capabilities = capabilities;
         }
         step
+    }
+
+    /// What is said unasked of folders may come in the midst of the answer to any command.
+    fn note(&mut self, said: Said) {
+        self.selection.note(&said);
+        match said {
+            Said::Status(wire, glance) if self.is_told_of_all() => self.told.status(wire, glance),
+            Said::Folder if self.is_told_of_all() => self.told.folders_changed = true,
+            Said::Overflow if self.is_told_of_all() => self.overflowed(),
+            _ => {}
+        }
     }
 
     /// Sends a command and waits for its OK.
@@ -283,6 +368,7 @@ impl Session {
         let verb = if to_write { "SELECT" } else { "EXAMINE" };
         let mut selected = Selected::default();
         self.generation = (None, false);
+        self.selection = Selection::Unknown;
         let command = format!("{verb} {name}");
         let opened = self.run(&command, |reply| {
             match reply {
@@ -295,6 +381,13 @@ impl Session {
         let line = opened.map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
         selected.is_read_only = line.contains(READ_ONLY);
         self.generation = (selected.uid_validity, false);
+        self.selection = Selection::Folder(Open {
+            folder: folder.to_owned(),
+            is_examined: !to_write,
+            is_waited_in: false,
+            exists: selected.exists,
+            expunged: 0,
+        });
         Ok(selected)
     }
 
@@ -317,13 +410,12 @@ impl Session {
 
     /// Says LOGOUT and gives the server a moment.
     pub(super) async fn logout(&mut self) {
-        if let Ok(tag) = self.send("LOGOUT").await {
-            let goodbye = async {
-                let is_answer = |reply: &Response<'_>| matches!(reply, Response::Done { tag: of, .. } if *of == tag);
-                while let Ok(false) = self.read(deadline::GOODBYE, is_answer).await {}
-            };
-            tokio::time::timeout(deadline::GOODBYE, goodbye).await.ok();
-        }
+        let goodbye = async {
+            let Ok(tag) = self.send("LOGOUT").await else { return };
+            let is_answer = |reply: &Response<'_>| matches!(reply, Response::Done { tag: of, .. } if *of == tag);
+            while let Ok(false) = self.read(deadline::GOODBYE, is_answer).await {}
+        };
+        tokio::time::timeout(deadline::GOODBYE, goodbye).await.ok();
     }
 }
 
@@ -345,8 +437,13 @@ fn is_blank(reply: &[u8]) -> bool {
     reply.trim_ascii().is_empty()
 }
 
+/// Whether a command speaks of the messages of the open folder.
+fn needs_folder(command: &str) -> bool {
+    command.starts_with("UID ") || command == "EXPUNGE"
+}
+
 /// What a reply means to the command loop.
-enum Step {
+pub(super) enum Step {
     More,
     /// `+`, and what stands behind it.
     Asked(String),

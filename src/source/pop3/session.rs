@@ -284,7 +284,7 @@ pub(super) fn endless_list() -> Error {
 fn hide_secrets(command: &str) -> String {
     let verb = command.split(' ').next().unwrap_or_default();
     match verb {
-        "CAPA" | "STLS" | "UTF8" | "USER" | "LIST" | "UIDL" | "STAT" | "TOP" | "RETR" | "DELE" | "QUIT" => {
+        "CAPA" | "STLS" | "UTF8" | "USER" | "LIST" | "UIDL" | "STAT" | "TOP" | "RETR" | "DELE" | "NOOP" | "QUIT" => {
             crate::clean::line(command.as_bytes())
         }
         "PASS" | "AUTH" | "APOP" => verb.to_owned(),

@@ -1,12 +1,14 @@
 //! How a kept session learns of news: looks at folders that are not open, IDLE, NOTIFY.
 
-use mailsluice::source::{Glance, Source};
+use mailsluice::source::{Glance, Heard, Source};
 use mailsluice::state::Stamp;
 
 use crate::stage::{Account, Client};
 use crate::support::scripted_server::ScriptedServer;
 
 mod glance;
+mod idle;
+mod notify;
 
 /// A session, and the home that it needs.
 struct Kept {
@@ -35,4 +37,8 @@ fn names(list: &[&str]) -> Vec<String> {
 /// UIDVALIDITY, UIDNEXT, MESSAGES.
 fn glance(generation: u32, uid_next: u32, exists: u32) -> Glance {
     Glance { generation: Some(generation), uid_next: Some(uid_next), exists: Some(exists), modseq: None }
+}
+
+fn news(folders: &[&str]) -> Heard {
+    Heard::News(names(folders).into_iter().collect())
 }

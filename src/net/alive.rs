@@ -1,0 +1,51 @@
+//! A line that is dead is noticed, although nothing is sent over it: a session may wait for hours (`reliability.md` F41).
+
+use std::io;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::TcpStream;
+
+/// After so long a silence the other side is asked whether it is there,
+const IDLE: Duration = Duration::from_secs(60);
+/// and again after so long,
+const INTERVAL: Duration = Duration::from_secs(10);
+/// so many times. Then the line is dead.
+const PROBES: u32 = 4;
+/// What was sent must be acknowledged within so long.
+#[cfg(target_os = "linux")]
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
+
+/// From here on a line that is dead for two minutes is an error.
+pub(super) fn notice_a_dead_line(tcp: &TcpStream) -> io::Result<()> {
+    sockopt::set_socket_keepalive(tcp, true)?;
+    sockopt::set_tcp_keepidle(tcp, IDLE)?;
+    sockopt::set_tcp_keepintvl(tcp, INTERVAL)?;
+    sockopt::set_tcp_keepcnt(tcp, PROBES)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(tcp, u32::try_from(ACKNOWLEDGED_WITHIN.as_millis()).unwrap_or(u32::MAX))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::super::dial::dial;
+    use super::*;
+    use crate::config::{Server, Tls};
+
+    #[tokio::test]
+    async fn f41_every_connection_notices_a_dead_line() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None, tls_pin: None };
+        let tcp = dial(&server).await.unwrap();
+        assert!(sockopt::socket_keepalive(&tcp).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&tcp).unwrap(), IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(&tcp).unwrap(), INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&tcp).unwrap(), PROBES);
+        #[cfg(target_os = "linux")]
+        assert_eq!(sockopt::tcp_user_timeout(&tcp).unwrap(), 60_000);
+    }
+}
