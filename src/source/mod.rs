@@ -308,6 +308,12 @@ impl Source {
         }
     }
 
+    /// Whether it is of use after a pass: POP3 shows what came since only to whoever logs in again, and deletes when the session
+    /// ends (RFC 1939 6).
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Imap(_))
+    }
+
     /// Says goodbye. Returns what became settled by it.
     pub async fn close(self) -> Result<Vec<Key>> {
         match self {
