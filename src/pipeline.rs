@@ -24,6 +24,7 @@ use crate::pass::{self, Cause, Choice, Committer, Decide, FolderLooked, Leftover
 use crate::safeguard::Safeguard;
 use crate::source::{Batch, Chosen, Fetched, Heard, Item, Listed, Outlet, Push, Source, Whole};
 use crate::state::{Clock, Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
+use crate::stop::{asked, done};
 
 /// An account with its compiled rules.
 #[derive(Clone, Debug)]
@@ -72,10 +73,17 @@ pub async fn pass(
     stop: &CancellationToken,
 ) -> Report {
     let started = Instant::now();
-    let begun = match session.take() {
-        Some(session) => session.goes_on(world).await,
-        None => Session::begin(world, &job.account).await,
+    if stop.is_cancelled() {
+        return Report::of(&job.account.name);
+    }
+    let before = session.take();
+    let beginning = async {
+        match before {
+            Some(session) => session.goes_on(world).await,
+            None => Session::begin(world, &job.account).await,
+        }
     };
+    let begun = asked(stop, beginning).await;
     let mut report = match begun {
         Ok(mut begun) => {
             let report = begun.pass(world, job, extent, watch, stop).await;
@@ -195,9 +203,9 @@ impl Session {
         // It is put back when the pass is through: after an error nobody knows what it would answer to.
         let mut source = match self.source.take() {
             Some(source) => source,
-            None => Source::connect(account, self.owned.space(), world.spool(self.owned.stamp())).await?,
+            None => asked(stop, Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()))).await?,
         };
-        let (folders, mut all_listed) = self.folders(world, &mut source, extent, committer).await?;
+        let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
         if *extent == Extent::All {
             self.pushed = account.push.of(&folders);
         }
@@ -205,7 +213,7 @@ impl Session {
         // What is looked for is found in a listing or not at all.
         let may_pass_over = lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover();
         let unchanged = match may_pass_over {
-            true => self.unchanged(world, account, &mut source, &folders).await?,
+            true => asked(stop, self.unchanged(world, account, &mut source, &folders)).await?,
             false => HashSet::new(),
         };
         for folder in folders {
@@ -234,7 +242,7 @@ impl Session {
         if source.lasts() {
             self.source = Some(source);
         } else {
-            let gone = source.close().await?;
+            let gone = done(stop, source.close()).await?;
             pass::remember_settled(world, &self.owned, &gone, &mut committer.report)?;
         }
         if all_listed {
@@ -314,10 +322,11 @@ impl Session {
 
     /// Says goodbye and gives the account back.
     pub async fn close(self) {
-        if let Some(source) = self.source
-            && let Err(error) = source.close().await
-        {
-            tracing::debug!("saying goodbye: {error}");
+        let Some(source) = self.source else { return };
+        match tokio::time::timeout(FAREWELL, source.close()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!("saying goodbye: {error}"),
+            Err(_) => tracing::debug!("saying goodbye: no answer"),
         }
     }
 }
@@ -328,6 +337,8 @@ fn folders(count: usize) -> String {
 
 /// So long a connection that was kept may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(10);
+/// So long a server may take to answer a goodbye, on which nothing hangs.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What an interrupted run left half done is finished before anything new begins.
 fn resume(world: &World, owned: &Owned) -> Result<Recovered> {
@@ -366,15 +377,15 @@ impl FolderPass<'_> {
         leftovers: &mut Leftovers,
         lost: &mut Vec<Unfinished>,
     ) -> Result<bool> {
-        let mut listing = source.open(folder).await?;
+        let mut listing = asked(self.stop, source.open(folder)).await?;
         let before = undone(&committer.report);
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
         pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
-        let Choice { wanted, known, odd, left, notices, withheld } =
-            pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room).await?;
+        let choosing = pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room);
+        let Choice { wanted, known, odd, left, notices, withheld } = asked(self.stop, choosing).await?;
         committer.report.left += left;
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
         committer.report.errors.extend(withheld);
@@ -401,8 +412,9 @@ impl FolderPass<'_> {
                 if !self.recovered.is_odd() && !self.stop.is_cancelled() {
                     let (retention, owned) = (&self.account.retention, self.owned);
                     let folder = pass::Settling { retention, listing: &listing, known: &known, owned };
-                    let not_done =
-                        folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
+                    let settling =
+                        folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
+                    let not_done = done(self.stop, settling).await?;
                     pass::stand(self.world, self.owned, &listing.origin.folder, &not_done, committer)?;
                     committer.report.errors.extend(not_done);
                 } else {
@@ -458,11 +470,11 @@ impl FolderPass<'_> {
             (working, result)
         });
         let [calm, suspects] = wanted;
-        let mut fetched = source.fetch(calm, &outlet).await;
+        let mut fetched = done(self.stop, source.fetch(calm, &outlet)).await;
         // Each by itself: a server answers in its own order, and what breaks the connection would be blamed on another one.
         for suspect in suspects {
             if fetched.is_ok() && !self.stop.is_cancelled() {
-                fetched = source.fetch(std::slice::from_ref(suspect), &outlet).await;
+                fetched = done(self.stop, source.fetch(std::slice::from_ref(suspect), &outlet)).await;
             }
         }
         drop(outlet);

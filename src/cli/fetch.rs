@@ -34,7 +34,7 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     let (jobs, held_up) = hold_back(&world, jobs, typed, output)?;
     pipeline::enrol(&world, &jobs);
     let relays = Relays::of(&setup.config);
-    let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
+    let code = setup::block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
     let code = worse(worse(code, asked), held_up);
     Ok(worse(code, said(pass::prune(&world).map(|()| 0), output)))
 }
@@ -99,7 +99,7 @@ async fn fetch_all(
     upkeeps: Vec<Upkeep>,
     output: &Output,
 ) -> Result<u8> {
-    let stop = signals::stop_token()?;
+    let stop = signals::stop_token(output)?;
     let bars = Bars::new(output.shows_progress());
     let room = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();

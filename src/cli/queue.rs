@@ -152,8 +152,8 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
 /// One pass, as `fetch` and the daemon do it too.
 fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
     let relays = Relays::of(&setup.config);
-    let told = setup::runtime()?.block_on(async {
-        let stop = signals::stop_token()?;
+    let told = setup::block_on(async {
+        let stop = signals::stop_token(output)?;
         let until = Instant::now() + ANOTHER;
         loop {
             let told = pass::tell(world, &relays, LONGEST, &stop).await?;

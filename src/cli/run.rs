@@ -23,8 +23,8 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     let output = *output;
     let load = reader(config.to_owned(), setup.config.maildir.clone(), setup.config.state.clone());
     let plan = plan(setup, world);
-    setup::runtime()?.block_on(async {
-        let stop = signals::stop_token()?;
+    setup::block_on(async {
+        let stop = signals::stop_token(&output)?;
         let hangups = signals::hangups()?;
         daemon::run(plan, load, hangups, stop, move |event| show(&event, &output)).await?;
         Ok(0)

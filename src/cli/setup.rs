@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::signal::unix::SignalKind;
@@ -20,6 +21,9 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::pass::Upkeep;
 use crate::pipeline::Job;
+
+/// So long such a thread is waited for.
+const LEFT_ALONE: Duration = Duration::from_millis(500);
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
 /// are ever shown: what libraries trace may hold passwords.
@@ -151,10 +155,13 @@ pub(super) fn unknown_account(name: &str, jobs: &[Job]) -> Error {
     Error::permanent(Kind::Usage, format!("there is no account `{name}` in the config{hint}"))
 }
 
-/// The runtime of commands that talk to servers.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+/// Does what talks to servers. A thread that still waits for the system then, as for the address of a host, is left to itself.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    built.map_err(|e| Error::transient(Kind::Busy, "starting").because(e))
+    let runtime = built.map_err(|e| Error::transient(Kind::Busy, "starting").because(e))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_ALONE);
+    done
 }
 
 /// A file that would pass a limit (`ulimit -f`, and Postfix's `mailbox_size_limit`) ends a program by SIGXFSZ, without a word.

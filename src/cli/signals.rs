@@ -1,27 +1,32 @@
-//! SIGINT and SIGTERM: the first asks every worker to reach a safe state, the second ends the program at once.
+//! SIGINT and SIGTERM: the first asks every worker to reach a safe state, the second ends the program at once. Whoever typed it
+//! hears that.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::output::Output;
 use crate::error::{Error, Kind, Result};
 
 /// A token that is cancelled by the first signal.
-pub(super) fn stop_token() -> Result<CancellationToken> {
+pub(super) fn stop_token(output: &Output) -> Result<CancellationToken> {
     let listen = |kind| signal(kind).map_err(|e| Error::transient(Kind::Busy, "listening for signals").because(e));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let stop = CancellationToken::new();
-    let stopping = stop.clone();
+    let (stopping, output) = (stop.clone(), *output);
     tokio::spawn(async move {
         for _ in 0..2 {
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            let is_typed = tokio::select! { _ = interrupt.recv() => true, _ = terminate.recv() => false };
             if stopping.is_cancelled() {
                 // Nothing is lost by ending here: the next run goes on from what is durable.
                 std::process::exit(75);
             }
             crate::stop::ask_to_stop();
             stopping.cancel();
+            if is_typed {
+                output.talk("stopping; Ctrl-C again ends at once");
+            }
         }
     });
     Ok(stop)

@@ -72,6 +72,7 @@ mod smtp_login;
 mod smtp_sink;
 mod stage;
 mod state;
+mod stopping;
 mod storm;
 mod submission;
 mod takeover;

@@ -5,7 +5,6 @@
 
 use jiff::Timestamp;
 
-use super::stop::{stopped, unless_stopped};
 use super::{Item, Pass};
 use crate::clean;
 use crate::decision::{Append, Way};
@@ -15,6 +14,7 @@ use crate::outbox::outcome::Came;
 use crate::outbox::relay::Verdict;
 use crate::source::imap::append::{Appender, Mark, NotAppended};
 use crate::state::{OutboxRow, OutboxState};
+use crate::stop::{stopped, unless_stopped};
 
 /// What came of an attempt at a row.
 enum Appended {

@@ -20,7 +20,6 @@ mod resting;
 mod salvage;
 mod sender;
 mod shared;
-mod stop;
 mod turn;
 mod undelivered;
 
@@ -33,7 +32,6 @@ use tokio_util::sync::CancellationToken;
 use self::handover::Handover;
 use self::lanes::{Ended, Lane, Load};
 use self::shared::Shared;
-use self::stop::{stopped, unless_stopped};
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
@@ -43,6 +41,7 @@ use crate::outbox::relay::{Connection, Verdict};
 use crate::outbox::webhook;
 use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
+use crate::stop::{stopped, unless_stopped};
 
 pub use self::dropped::drop_row;
 pub use self::resting::resting;

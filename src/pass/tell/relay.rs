@@ -4,7 +4,6 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::conclude::for_each;
-use super::stop::{stopped, unless_stopped};
 use super::{Item, Pass, fcc, sender, undelivered};
 use crate::clean;
 use crate::config::{Relay, RelayKind};
@@ -17,6 +16,7 @@ use crate::outbox::refusal::help_with_sender;
 use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
 use crate::outbox::retry;
 use crate::state::{OutboxRow, Rest};
+use crate::stop::{stopped, unless_stopped};
 
 /// Failures that lie further apart are not in a row: the machine was asleep.
 const IN_A_ROW: SignedDuration = SignedDuration::from_hours(12);

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::stop::unless_stopped;
 use super::{Item, Pass, undelivered};
 use crate::clean;
 use crate::config::{LmtpPlace, Relay, RelayKind, Server};
@@ -11,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::outbox::outcome::Came;
 use crate::outbox::refusal::{help_with_sender, is_about_sender};
 use crate::outbox::relay::{Mail, Trouble, Verdict};
+use crate::stop::unless_stopped;
 
 /// So long it is remembered that a relay refuses the null sender; then it is asked again, for that is the right one.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
