@@ -88,14 +88,14 @@ pub(super) fn report(maintained: &Maintained, always: bool, output: &Output) {
         let line = format!("maintenance of {name}: {moved} moved or changed, {stay} stay");
         if always { output.talk(line) } else { output.data(line) }
     }
-    remarks.iter().for_each(|remark| output.talk(format_args!("maintenance of {name}: {remark}")));
+    remarks.iter().for_each(|remark| output.warn(format_args!("maintenance of {name}: {remark}")));
     errors(maintained, output);
 }
 
 fn errors(maintained: &Maintained, output: &Output) {
     for error in &maintained.errors {
         let again = if error.is_transient() { " (will be tried again)" } else { "" };
-        output.talk(format_args!("maintenance of {}: {error}{again}", clean::short(&maintained.name, 60)));
+        output.complain(format_args!("maintenance of {}: {error}{again}", clean::short(&maintained.name, 60)));
     }
 }
 

@@ -6,6 +6,7 @@ mod docs;
 mod explain;
 mod fetch;
 mod filters;
+mod journal;
 mod log;
 mod maintain;
 mod orders;
@@ -163,6 +164,15 @@ fn of_command(is_delivery: bool, code: u8) -> u8 {
 /// Whether a command line that cannot be read was meant for `deliver`.
 fn is_delivery() -> bool {
     std::env::args_os().skip(1).any(|argument| argument == "deliver")
+}
+
+/// The commands that are about the mailsluice that runs, each with what it does, for `docs/reference.md`.
+pub fn commands_of_daemon() -> Vec<(String, String)> {
+    const NAMES: [&str; 7] = ["run", "status", "poll", "pause", "resume", "reload", "events"];
+    let cli = <Cli as clap::CommandFactory>::command();
+    let commands = cli.get_subcommands().filter(|command| NAMES.contains(&command.get_name()));
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    commands.map(|command| (command.get_name().to_owned(), about(command))).collect()
 }
 
 /// Called as `sendmail` or `mailq`, through a link of that name, the program is that command.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
+use super::journal::{self, Priority};
 use crate::clean;
 use crate::config::problem::{Problem, Severity};
 use crate::error::Error;
@@ -28,7 +29,7 @@ impl Output {
             && e.kind() != std::io::ErrorKind::BrokenPipe
             && !IS_CUT.swap(true, Ordering::SeqCst)
         {
-            self.talk(format_args!("mailsluice: writing to standard output: {e}"));
+            self.complain(format_args!("mailsluice: writing to standard output: {e}"));
         }
     }
 
@@ -39,7 +40,23 @@ impl Output {
 
     /// A line of talk.
     pub(super) fn talk(&self, line: impl Display) {
-        writeln!(std::io::stderr(), "{line}").ok();
+        self.say(Priority::Info, line);
+    }
+
+    /// Something that somebody should look at.
+    pub(super) fn warn(&self, line: impl Display) {
+        self.say(Priority::Warning, line);
+    }
+
+    /// Something that failed.
+    pub(super) fn complain(&self, line: impl Display) {
+        self.say(Priority::Error, line);
+    }
+
+    fn say(&self, priority: Priority, line: impl Display) {
+        let line = format!("{line}\n");
+        let line = if journal::is_standard_error() { journal::prefixed(priority, &line) } else { line };
+        std::io::stderr().write_all(line.as_bytes()).ok();
     }
 
     /// An error that ends the command.
@@ -47,7 +64,7 @@ impl Output {
         if self.json {
             self.data(json!({"error": error.to_string(), "transient": error.is_transient()}));
         }
-        self.talk(format_args!("mailsluice: {error}"));
+        self.complain(format_args!("mailsluice: {error}"));
     }
 
     /// Whether a person watches who wants to see progress.
@@ -63,7 +80,13 @@ impl Output {
                 continue;
             }
             let text = format!("{}{problem}", if i > 0 { "\n" } else { "" });
-            if as_data { self.data(text.trim_end()) } else { self.talk(text.trim_end()) }
+            match problem.severity {
+                _ if as_data => self.data(text.trim_end()),
+                // The drawing of the place is for a terminal.
+                Severity::Error if journal::is_standard_error() => self.complain(problem.in_a_line()),
+                Severity::Warning if journal::is_standard_error() => self.warn(problem.in_a_line()),
+                _ => self.talk(text.trim_end()),
+            }
         }
     }
 
@@ -78,11 +101,11 @@ impl Output {
             self.data(pass_line(passed));
         }
         for remark in &passed.remarks {
-            self.talk(format_args!("{}: {remark}", passed.account));
+            self.warn(format_args!("{}: {remark}", passed.account));
         }
         for Said { error, transient } in &passed.errors {
             let again = if *transient { " (will be tried again)" } else { "" };
-            self.talk(format_args!("{}: {error}{again}", passed.account));
+            self.complain(format_args!("{}: {error}{again}", passed.account));
         }
     }
 }

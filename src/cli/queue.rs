@@ -177,7 +177,7 @@ pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Outp
         return Ok(75);
     }
     let resting = pass::resting(world, relays)?;
-    resting.iter().for_each(|sentence| output.talk(format_args!("outbox: {sentence}")));
+    resting.iter().for_each(|sentence| output.warn(format_args!("outbox: {sentence}")));
     Ok(if resting.is_empty() { 0 } else { 75 })
 }
 
@@ -195,7 +195,7 @@ pub(super) fn report(told: &Told, output: &Output) {
         let failed = if told.failed > 0 { format!(", {} given up", told.failed) } else { String::new() };
         output.data(format_args!("outbox: {} sent{failed}", told.sent));
     }
-    told.remarks.iter().for_each(|remark| output.talk(format_args!("outbox: {}", clean::line(remark.as_bytes()))));
+    told.remarks.iter().for_each(|remark| output.warn(format_args!("outbox: {}", clean::line(remark.as_bytes()))));
 }
 
 fn retry(world: &World, ids: &[i64], output: &Output) -> Result<()> {

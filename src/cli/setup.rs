@@ -12,6 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::journal::{self, Journal};
 use super::output::{Output, count};
 use crate::config::Settings;
 use crate::config::problem::{Problem, Severity};
@@ -33,9 +34,13 @@ pub(super) fn logging(verbose: u8) {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
     let ours = Targets::new().with_target("mailsluice", level);
-    tracing_subscriber::registry().with(lines).with(ours).try_init().ok();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
+    let log = tracing_subscriber::registry().with(ours);
+    match journal::is_standard_error() {
+        true => log.with(lines.without_time().with_level(false).with_writer(Journal)).try_init().ok(),
+        false => log.with(lines.with_writer(std::io::stderr)).try_init().ok(),
+    };
 }
 
 /// The config file to use.
@@ -183,6 +188,6 @@ pub(super) fn outlive_signals(signals: &[Signal]) {
 /// Running a mail program as root is seldom meant.
 pub(super) fn warn_of_root(output: &Output) {
     if rustix::process::geteuid().is_root() && !output.quiet {
-        output.talk("mailsluice: running as root; mail and state will belong to root");
+        output.warn("mailsluice: running as root; mail and state will belong to root");
     }
 }

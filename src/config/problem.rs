@@ -125,6 +125,13 @@ impl Problem {
         })
     }
 
+    /// `config.yaml:3:1: error: there is no key `acounts`; did you mean `accounts`?`, for what is read line by line.
+    pub fn in_a_line(&self) -> String {
+        let whole = self.to_string();
+        let hint = self.hint.as_ref().map(|hint| format!("; {}", clean::line(hint.as_bytes())));
+        format!("{}{}", whole.lines().next().unwrap_or_default(), hint.unwrap_or_default())
+    }
+
     fn snippet(&self, f: &mut fmt::Formatter<'_>, span: Span) -> fmt::Result {
         let shown = ShownLine::new(&self.source.line(span.line), span);
         let number = span.line.to_string();
