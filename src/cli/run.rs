@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::journal;
 use super::maintain;
 use super::output::Output;
 use super::queue;
@@ -10,7 +11,7 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::config::MailRoot;
 use crate::config::problem::{Problem, Severity};
-use crate::daemon::{self, Event, Load, Plan};
+use crate::daemon::{self, Event, Load, Plan, Unusable};
 use crate::error::Result;
 use crate::pass::{Relays, World};
 use crate::pipeline;
@@ -41,7 +42,7 @@ fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
     Arc::new(move |before| {
         let (setup, _) = Setup::check(&path).map_err(|problems| errors_of(&problems))?;
         if setup.config.maildir != maildir || setup.config.state != state {
-            return Err("`maildir` and `state` cannot change while mailsluice runs; start it again".to_owned());
+            return Err(Unusable::of("`maildir` and `state` cannot change while mailsluice runs; start it again"));
         }
         let world = before.world.with(&setup.config);
         pipeline::enrol(&world, &setup.jobs);
@@ -50,16 +51,16 @@ fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
 }
 
 /// The first error, and how many more there are.
-fn errors_of(problems: &[Problem]) -> String {
-    let errors: Vec<String> = problems
-        .iter()
-        .filter(|p| p.severity == Severity::Error)
-        .map(|p| p.to_string().trim_end().to_owned())
-        .collect();
-    let first = errors.first().cloned().unwrap_or_default();
-    match errors.len() {
-        0 | 1 => first,
-        count => format!("{first}\n({} more; `mailsluice check` shows them)", count - 1),
+fn errors_of(problems: &[Problem]) -> Unusable {
+    let errors: Vec<&Problem> = problems.iter().filter(|p| p.severity == Severity::Error).collect();
+    let more = match errors.len() {
+        0 | 1 => String::new(),
+        count => format!("({} more; `mailsluice check` shows them)", count - 1),
+    };
+    let first = |show: fn(&Problem) -> String| errors.first().map(|problem| show(problem)).unwrap_or_default();
+    Unusable {
+        line: format!("{} {more}", first(Problem::in_a_line)).trim_end().to_owned(),
+        shown: format!("{}\n{more}", first(Problem::to_string).trim_end()).trim_end().to_owned(),
     }
 }
 
@@ -69,7 +70,11 @@ fn show(event: &Event, output: &Output) {
         Event::Told(told) => queue::report(told, output),
         Event::Maintained(maintained) => maintain::report(maintained, false, output),
         Event::NotReloaded(why) => {
-            output.talk(format_args!("the config was not taken over, the one before stays in force:\n{why}"));
+            let said = "the config was not taken over, the one before stays in force";
+            match journal::is_standard_error() {
+                true => output.complain(format_args!("{said}: {}", why.line)),
+                false => output.complain(format_args!("{said}:\n{}", why.shown)),
+            }
         }
         Event::Reloaded(what) if !output.quiet => output.talk(format_args!("the config was read again: {what}")),
         Event::Paused(account, paused) if !output.quiet => {

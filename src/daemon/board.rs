@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
-use super::status::{AccountStatus, Status};
+use super::status::{AccountStatus, Doing, Status};
+use crate::clean;
+
+/// So much is said of the names of accounts that fail, in characters.
+const LONGEST: usize = 200;
 
 /// The last that is known of everything.
 #[derive(Debug)]
@@ -13,11 +18,13 @@ pub(super) struct Board {
     since: Timestamp,
     accounts: Mutex<BTreeMap<String, AccountStatus>>,
     config: Mutex<Option<String>>,
+    /// Somebody noted something.
+    noted: Notify,
 }
 
 impl Board {
     pub(super) fn new(since: Timestamp) -> Self {
-        Self { since, accounts: Mutex::default(), config: Mutex::default() }
+        Self { since, accounts: Mutex::default(), config: Mutex::default(), noted: Notify::new() }
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, AccountStatus>> {
@@ -29,11 +36,45 @@ impl Board {
         let mut accounts = self.accounts();
         let new = || AccountStatus { name: name.to_owned(), ..AccountStatus::default() };
         change(accounts.entry(name.to_owned()).or_insert_with(new));
+        self.noted.notify_one();
+    }
+
+    /// Waits until something was noted since the last time. For one who waits.
+    pub(super) async fn changed(&self) {
+        self.noted.notified().await;
+    }
+
+    /// How the accounts are, in one line: `3 accounts: 2 wait for news, 1 fails: work`.
+    pub(super) fn in_words(&self) -> String {
+        let accounts = self.accounts();
+        let failing: Vec<&str> =
+            accounts.values().filter(|it| it.trouble.is_some()).map(|it| it.name.as_str()).collect();
+        let count = |doing: Doing| accounts.values().filter(|it| it.trouble.is_none() && it.doing == doing).count();
+        let parts = [
+            (count(Doing::Waiting), "waiting"),
+            (count(Doing::Fetching) + count(Doing::Queued), "being fetched from"),
+            (count(Doing::Paused), "paused"),
+            (failing.len(), "failing"),
+        ];
+        let parts: Vec<String> =
+            parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        let mut words = format!("{} account{}", accounts.len(), if accounts.len() == 1 { "" } else { "s" });
+        if !parts.is_empty() {
+            words += &format!(": {}", parts.join(", "));
+        }
+        if !failing.is_empty() {
+            words += &format!(" ({})", clean::short(&failing.join(", "), LONGEST));
+        }
+        if self.config.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            words += "; the config as it is written now cannot be used";
+        }
+        words
     }
 
     /// The account is fetched from no more.
     pub(super) fn forget(&self, name: &str) {
         self.accounts().remove(name);
+        self.noted.notify_one();
     }
 
     /// The accounts whose login was refused.
@@ -45,6 +86,7 @@ impl Board {
     /// Why the config as it is written is not in force; `None`: it is.
     pub(super) fn set_config(&self, why_not: Option<String>) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = why_not;
+        self.noted.notify_one();
     }
 
     /// Adds it to what the state remembers.

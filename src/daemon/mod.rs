@@ -6,9 +6,11 @@
 
 mod board;
 mod event;
+pub mod language;
 pub mod order;
 mod outbox;
 mod reload;
+mod service;
 mod socket;
 pub mod status;
 mod upkeep;
@@ -24,11 +26,12 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use event::Event;
+pub use event::{Event, Unusable};
 
 use self::board::Board;
 use self::event::Events;
 use self::reload::Supervisor;
+use self::service::Service;
 use self::socket::{Looking, Socket};
 use self::worker::Look;
 use crate::error::Result;
@@ -63,7 +66,7 @@ impl fmt::Debug for Plan {
 }
 
 /// Reads the config again, whole, or says why it cannot be used.
-pub type Load = Arc<dyn Fn(&Plan) -> std::result::Result<Plan, String> + Send + Sync>;
+pub type Load = Arc<dyn Fn(&Plan) -> std::result::Result<Plan, Unusable> + Send + Sync>;
 
 /// What a worker works on.
 struct Task {
@@ -109,7 +112,7 @@ impl fmt::Debug for Daemon {
 }
 
 /// What changed, or why nothing did.
-type Reloaded = std::result::Result<String, String>;
+type Reloaded = std::result::Result<String, Unusable>;
 
 /// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
 pub async fn run(
@@ -144,7 +147,9 @@ pub async fn run(
     parts.spawn(outbox::empty(Arc::clone(&daemon), stop.clone()));
     parts.spawn(upkeep::keep_up(Arc::clone(&daemon), stop.clone()));
     parts.spawn(wakeful::watch(Arc::clone(&daemon), stop.clone()));
-    let supervisor = Supervisor::new(Arc::clone(&daemon), load, stop.clone());
+    let service = Service::of_this_process();
+    parts.spawn(service.clone().follow(Arc::clone(&daemon), stop.clone()));
+    let supervisor = Supervisor::new(Arc::clone(&daemon), load, service, stop.clone());
     supervisor.run(asked, hangups).await;
     while parts.join_next().await.is_some() {}
     drop(daemon);
@@ -225,7 +230,7 @@ impl Daemon {
     /// Has the config read again.
     async fn reload(&self) -> Reloaded {
         let (tell, told) = oneshot::channel();
-        let gone = || "the running mailsluice stops".to_owned();
+        let gone = || Unusable::of("the running mailsluice stops");
         self.reloads.send(tell).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }

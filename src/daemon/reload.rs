@@ -13,9 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::event::Event;
+use super::event::{Event, Unusable};
+use super::service::Service;
 use super::worker::Worker;
 use super::{Daemon, Hand, Load, ORDERS, Plan, Reloaded, Task};
+use crate::pass;
 use crate::pipeline::Job;
 
 /// Editors write a file in several steps: so long nothing has to change before it is read,
@@ -30,12 +32,13 @@ pub(super) struct Supervisor {
     daemon: Arc<Daemon>,
     load: Load,
     stop: CancellationToken,
+    service: Service,
     handles: BTreeMap<String, JoinHandle<()>>,
 }
 
 impl Supervisor {
-    pub(super) fn new(daemon: Arc<Daemon>, load: Load, stop: CancellationToken) -> Self {
-        Self { daemon, load, stop, handles: BTreeMap::new() }
+    pub(super) fn new(daemon: Arc<Daemon>, load: Load, service: Service, stop: CancellationToken) -> Self {
+        Self { daemon, load, stop, service, handles: BTreeMap::new() }
     }
 
     /// Until the daemon stops; then the workers end.
@@ -48,8 +51,11 @@ impl Supervisor {
         plan.jobs.iter().for_each(|job| self.begin(&plan, job));
         let mut files = Files::watch(plan.files.clone());
         drop(plan);
+        self.service.ready();
+        let mut pulse = self.service.pulse();
         loop {
             tokio::select! {
+                _ = pulse.tick() => self.service.alive(),
                 () = self.stop.cancelled() => break,
                 Some(reply) = asked.recv() => {
                     let said = self.reload(&mut files).await;
@@ -59,6 +65,7 @@ impl Supervisor {
                 () = files.changed() => { self.reload(&mut files).await.ok(); }
             }
         }
+        self.service.stopping();
         for (_, handle) in std::mem::take(&mut self.handles) {
             handle.await.ok();
         }
@@ -96,15 +103,23 @@ impl Supervisor {
 
     /// Reads the config and applies what differs.
     async fn reload(&mut self, files: &mut Files) -> Reloaded {
+        self.service.reloading();
+        let reloaded = self.take_over(files).await;
+        self.service.ready();
+        reloaded
+    }
+
+    async fn take_over(&mut self, files: &mut Files) -> Reloaded {
         let (before, load) = (self.daemon.plan(), Arc::clone(&self.load));
         let reading = Arc::clone(&before);
         let read = tokio::task::spawn_blocking(move || load(&reading)).await;
-        let read = read.unwrap_or_else(|e| Err(format!("reading the config broke off: {e}")));
+        let read = read.unwrap_or_else(|e| Err(Unusable::of(format!("reading the config broke off: {e}"))));
         let plan = match read {
             Ok(plan) => plan,
             Err(why) => {
                 files.have_been_read();
-                self.daemon.board.set_config(Some(why.clone()));
+                self.daemon.board.set_config(Some(why.shown.clone()));
+                self.file_notice(&why).await;
                 self.daemon.events.tell(Event::NotReloaded(why.clone())).await;
                 return Err(why);
             }
@@ -114,6 +129,14 @@ impl Supervisor {
         self.daemon.board.set_config(None);
         self.daemon.events.tell(Event::Reloaded(changes.clone())).await;
         Ok(changes)
+    }
+
+    /// For whoever does not look at `status`.
+    async fn file_notice(&self, why: &Unusable) {
+        let text = why.shown.clone();
+        if let Err(e) = self.daemon.plan().world.off(move |world| pass::tell_of_config(world, &text)).await {
+            tracing::error!("a notice about the config could not be filed: {e}");
+        }
     }
 
     async fn apply(&mut self, before: &Plan, plan: Plan) -> String {

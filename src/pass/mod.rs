@@ -1,5 +1,6 @@
 //! The steps of one pass over an account, in the order in which `pipeline.rs` takes them.
 
+mod broken_config;
 mod choose;
 mod coming;
 mod commit;
@@ -44,6 +45,7 @@ mod untold;
 mod when;
 mod world;
 
+pub use broken_config::tell_of_config;
 pub use choose::{Choice, choose, missing};
 pub use coming::Coming;
 pub use commit::Committer;

@@ -50,6 +50,8 @@ pub enum Cause {
     NotSent,
     /// More goes out than the limits allow.
     LimitReached,
+    /// The config as it is written now cannot be used.
+    ConfigBroken,
     /// The server refused the credentials.
     LoginRefused,
     /// A staged message was found that the server does not list any more.
@@ -85,6 +87,7 @@ impl Cause {
             Self::RulesFailed => "rules-failed",
             Self::Deferred => "deferred",
             Self::LimitReached => "limit-reached",
+            Self::ConfigBroken => "config-broken",
             Self::LoginRefused => "login-refused",
             Self::Recovered => "recovered",
             Self::Renumbered => "renumbered",
@@ -122,6 +125,7 @@ impl Cause {
             Self::RulesFailed => "the rules failed on a message",
             Self::Deferred => "a message was put off for too long",
             Self::LimitReached => "more is to be sent than the limits allow",
+            Self::ConfigBroken => "it cannot be used as it is written now",
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
@@ -217,7 +221,10 @@ impl fmt::Display for Mail<'_> {
         writeln!(f, "X-Mailsluice-Notice: {}", notice.cause.word())?;
         writeln!(f, "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n")?;
         writeln!(f, "{}\n", notice.text.trim_end())?;
-        writeln!(f, "`mailsluice log {account}` shows the account's history.")?;
+        match notice.cause {
+            Cause::ConfigBroken => writeln!(f, "`mailsluice check` shows everything that is wrong in it.")?,
+            _ => writeln!(f, "`mailsluice log {account}` shows the account's history.")?,
+        }
         writeln!(f, "You get this at most once a day for each cause, or for each message.")
     }
 }

@@ -283,7 +283,7 @@ fn a_config_that_changes_is_taken_over_and_a_broken_one_is_not() {
     });
     assert_eq!(scene.sandbox.run(&["reload"]).code, 78);
     scene.mailbox.add("INBOX", message(1));
-    until("the old one goes on", || scene.delivered() == 1);
+    until("the old one goes on", || scene.delivered_mail() == 1);
 
     let port = server.port();
     let more = format!(
@@ -293,7 +293,7 @@ fn a_config_that_changes_is_taken_over_and_a_broken_one_is_not() {
     );
     other.add("INBOX", "Subject: other\n\nx\n");
     scene.sandbox.config(&more);
-    until("the new account is fetched from", || scene.delivered() == 2);
+    until("the new account is fetched from", || scene.delivered_mail() == 2);
     assert!(scene.status()["config"].is_null());
     scene.sandbox.config(&config);
     until("it is gone", || scene.status()["accounts"].as_array().unwrap().len() == 1);

@@ -66,6 +66,7 @@ mod rule_files;
 mod rules;
 mod scripts;
 mod sendmail;
+mod service;
 mod smtp;
 mod smtp_faults;
 mod smtp_login;

@@ -1,0 +1,111 @@
+//! The language of the socket with an example of each order and answer, for `docs/reference.md`.
+
+use jiff::Timestamp;
+
+use super::event::Event;
+use super::order::{Answer, Order, Request, VERSION};
+use super::status::{AccountStatus, Doing, Status};
+use crate::pass::Passed;
+
+/// A line of the language, and what it means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The line.
+    pub line: String,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// Every order.
+pub fn orders() -> Vec<Example> {
+    let accounts = || vec!["work".to_owned()];
+    let all = [
+        Order::Status,
+        Order::Poll { accounts: accounts() },
+        Order::Fetch { accounts: accounts(), typed: false },
+        Order::Pause { accounts: accounts() },
+        Order::Resume { accounts: Vec::new() },
+        Order::Reload,
+        Order::Events,
+    ];
+    let meaning = |order: &Order| match order {
+        Order::Status => "What everybody is doing: `status`.",
+        Order::Poll { .. } => {
+            "Look at these accounts now, also where a login was refused; `done` when that is begun. Without `accounts`, at all."
+        }
+        Order::Fetch { .. } => {
+            "The same, and a `passed` for each when it is through; `unknown` for one that is not fetched from here. With `typed` \
+             a login that was refused is tried, too."
+        }
+        Order::Pause { .. } => "Fetch nothing from them until `resume`, also after a restart.",
+        Order::Resume { .. } => "Go on; without `accounts`, with everything.",
+        Order::Reload => "Read the config again: `reloaded`, or an `error` with the code 78.",
+        Order::Events => "Everything that happens, an `event` each, until one side hangs up.",
+    };
+    let example = |order: Order| {
+        let meaning = meaning(&order);
+        Example { line: line(&Request { version: VERSION, order }), meaning }
+    };
+    all.into_iter().map(example).collect()
+}
+
+/// Every answer.
+pub fn answers() -> Vec<Example> {
+    let at = Timestamp::from_second(1_795_435_200).unwrap_or_default();
+    let account = AccountStatus {
+        name: "work".to_owned(),
+        doing: Doing::Waiting,
+        last_mail: Some(at),
+        push: Some("IDLE on INBOX".to_owned()),
+        ..AccountStatus::default()
+    };
+    let status = Status { process: Some(4711), since: Some(at), accounts: vec![account], ..Status::default() };
+    let passed = Passed { account: "work".to_owned(), new: 1, ..Passed::default() };
+    let all = [
+        Answer::Status(Box::new(status)),
+        Answer::Passed(Box::new(passed)),
+        Answer::Unknown("wrok".to_owned()),
+        Answer::Reloaded("accounts added: home".to_owned()),
+        Answer::Event(Event::Paused("work".to_owned(), true).to_json()),
+        Answer::Missed(3),
+        Answer::Error { text: "that is no order".to_owned(), code: 64 },
+        Answer::Done(true),
+    ];
+    let meaning = |answer: &Answer| match answer {
+        Answer::Status(_) => {
+            "`doing` is one of `queued`, `fetching`, `waiting`, `resting`, `paused`; `config` says why the config as it is written \
+             now is not in force."
+        }
+        Answer::Passed(_) => "What a look came to; `code` is the exit code that `fetch` would have.",
+        Answer::Unknown(_) => "Nobody of that name is fetched from here.",
+        Answer::Reloaded(_) => "What changed.",
+        Answer::Event(_) => {
+            "`event` is one of `passed`, `told`, `maintained`, `paused`, `resumed`, `reloaded`, `not_reloaded`, `noted`."
+        }
+        Answer::Missed(_) => "So many events were not told, for they were read too slowly.",
+        Answer::Error { .. } => "It was not done: why, and the exit code that says so. The last line.",
+        Answer::Done(_) => "That was all. The last line.",
+    };
+    let example = |answer: Answer| Example { line: line(&answer), meaning: meaning(&answer) };
+    all.into_iter().map(example).collect()
+}
+
+fn line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_examples_are_of_the_language() {
+        for Example { line, .. } in orders() {
+            let request: Request = serde_json::from_str(&line).unwrap();
+            assert_eq!(serde_json::to_string(&request).unwrap(), line);
+        }
+        for Example { line, .. } in answers() {
+            serde_json::from_str::<Answer>(&line).unwrap();
+        }
+    }
+}

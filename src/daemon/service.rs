@@ -1,0 +1,120 @@
+//! What the service manager is told (`sd_notify(3)`): that the daemon is ready, reads its config again, is alive, stops, and
+//! how it is.
+//!
+//! A thread of its own tells it, so that a service manager that does not read holds up no mail.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::Daemon;
+
+/// So much waits for a service manager that does not read; what comes then is not told.
+const WAITING: usize = 16;
+/// The status changes at most this often.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+/// The pulse of a supervisor that nobody watches.
+const UNWATCHED: Duration = Duration::from_secs(3600);
+
+/// What it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Ready,
+    Reloading,
+    Alive,
+    Stopping,
+    Status(String),
+}
+
+/// The service manager, where there is one.
+#[derive(Clone, Debug)]
+pub(super) struct Service(Option<SyncSender<Said>>);
+
+impl Service {
+    /// The one that started this process.
+    pub(super) fn of_this_process() -> Self {
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return Self(None);
+        }
+        let (tell, told) = sync_channel(WAITING);
+        let teller = std::thread::Builder::new().name("service".to_owned()).spawn(move || tell_all(&told));
+        if let Err(e) = &teller {
+            tracing::error!("the service manager is told nothing: {e}");
+        }
+        Self(teller.is_ok().then_some(tell))
+    }
+
+    /// Everybody is at work.
+    pub(super) fn ready(&self) {
+        self.say(Said::Ready);
+    }
+
+    /// The config is being read; `ready` follows.
+    pub(super) fn reloading(&self) {
+        self.say(Said::Reloading);
+    }
+
+    /// The supervisor turns.
+    pub(super) fn alive(&self) {
+        self.say(Said::Alive);
+    }
+
+    /// The workers are ended.
+    pub(super) fn stopping(&self) {
+        self.say(Said::Stopping);
+    }
+
+    fn say(&self, said: Said) {
+        if let Some(tell) = &self.0 {
+            tell.try_send(said).ok();
+        }
+    }
+
+    /// Ticks when the supervisor has to say that it is alive: twice in the time after which it would be taken for dead.
+    pub(super) fn pulse(&self) -> Interval {
+        let within = self.0.as_ref().and_then(|_| sd_notify::watchdog_enabled());
+        let every = within.map_or(UNWATCHED, |within| (within / 2).max(Duration::from_millis(1)));
+        let mut pulse = interval_at(Instant::now() + every, every);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pulse
+    }
+
+    /// Tells how the accounts are whenever that changes.
+    pub(super) async fn follow(self, daemon: Arc<Daemon>, stop: CancellationToken) {
+        if self.0.is_none() {
+            return;
+        }
+        let mut before = String::new();
+        while !stop.is_cancelled() {
+            let status = daemon.board.in_words();
+            if status != before {
+                self.say(Said::Status(status.clone()));
+                before = status;
+            }
+            tokio::select! { () = sleep(STATUS_EVERY) => {}, () = stop.cancelled() => return }
+            tokio::select! { () = daemon.board.changed() => {}, () = stop.cancelled() => return }
+        }
+    }
+}
+
+fn tell_all(told: &Receiver<Said>) {
+    while let Ok(said) = told.recv() {
+        if let Err(e) = tell(&said) {
+            tracing::debug!("telling the service manager: {e}");
+        }
+    }
+}
+
+fn tell(said: &Said) -> std::io::Result<()> {
+    match said {
+        Said::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        Said::Reloading => sd_notify::notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]),
+        Said::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+        Said::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+        Said::Status(status) => sd_notify::notify(&[NotifyState::Status(status)]),
+    }
+}
