@@ -97,10 +97,35 @@ fn the_reference_lists_every_key() {
             text += &format!("| `{key}` | {} |\n", what.replace('|', "\\|"));
         }
     }
+    text += &orders();
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
         fs::write("docs/reference.md", &text).unwrap();
     }
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
+}
+
+/// The commands and the socket of the program that stays.
+fn orders() -> String {
+    let mut text = String::from(
+        "\n## The mailsluice that runs\n\nWithout one, `poll`, `reload` and `events` say so and end with 64, `pause` and `resume` hold \
+         for the next one and for `fetch`, and `status` tells what the state remembers. `status` ends with 77 where a login is refused, \
+         78 where the config is not in force, 75 where something else fails.\n\n| command | what |\n|---|---|\n",
+    );
+    for (name, what) in mailsluice::cli::commands_of_daemon() {
+        text += &format!("| `mailsluice {name}` | {what} |\n");
+    }
+    text += "\n## Orders over the socket\n\nPrograms speak with it over the Unix socket `socket` in the state folder, which hears its \
+             own user and root. An order is a JSON object in one line, at most 64 KiB, with the version of the language; answers are objects \
+             with one key each, a line each. Keys that are not known here may come with a later version and mean nothing to you.\n";
+    for (title, examples) in
+        [("order", mailsluice::daemon::language::orders()), ("answer", mailsluice::daemon::language::answers())]
+    {
+        text += &format!("\n| {title} | what |\n|---|---|\n");
+        for example in examples {
+            text += &format!("| `{}` | {} |\n", example.line.replace('|', "\\|"), example.meaning);
+        }
+    }
+    text
 }
 
 /// The JSON Schemas that editors use are written by this test: run it with `UPDATE_EXPECTED=1` after changing a key.
