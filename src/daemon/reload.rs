@@ -79,6 +79,8 @@ impl Supervisor {
             keeps: keeps(plan, job),
             session: None,
             short_waits: 0,
+            network: self.daemon.network.subscribe(),
+            pauses: self.daemon.paused.subscribe(),
         };
         self.handles.insert(name.clone(), tokio::spawn(worker.work()));
         self.daemon.workers().insert(name, Hand { task, orders, stop });
