@@ -18,7 +18,7 @@ mod spool;
 mod whole;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
-pub use glance::Glance;
+pub use glance::{Glance, Stat};
 pub use news::{Heard, Push};
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use settled::{Chosen, Settled};
@@ -204,6 +204,23 @@ impl Source {
         match self {
             Self::Imap(imap) => imap.glance(folders).await,
             Self::Pop3(_) => Ok(HashMap::new()),
+        }
+    }
+
+    /// POP3: what to compare in a later session, to be asked for at the end of one that has listed the mailbox and found nothing odd in
+    /// it. `None`: nothing can be compared.
+    pub async fn stat(&mut self) -> Result<Option<Stat>> {
+        match self {
+            Self::Imap(_) => Ok(None),
+            Self::Pop3(pop3) => pop3.stat().await,
+        }
+    }
+
+    /// POP3: whether the mailbox is as [`Self::stat`] found it, to be asked before it is listed. IMAP has [`Self::glance`] for that.
+    pub async fn is_unchanged(&mut self, count: u32, octets: u64, last: &[u8]) -> Result<bool> {
+        match self {
+            Self::Imap(_) => Ok(false),
+            Self::Pop3(pop3) => pop3.is_unchanged(count, octets, last).await,
         }
     }
 
