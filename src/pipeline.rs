@@ -205,7 +205,10 @@ impl Session {
         // What is looked for is found in a listing or not at all.
         let may_pass_over = lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover();
         let unchanged = match may_pass_over {
-            true => self.unchanged(world, account, &mut source, &folders).await?,
+            true => {
+                let marks = pass::folder_marks(world, &self.owned, account, &folders)?;
+                pass::unchanged(&mut source, &marks).await?
+            }
             false => HashSet::new(),
         };
         for folder in folders {
@@ -264,27 +267,6 @@ impl Session {
         committer.report.errors.extend(errors);
         committer.report.remarks.extend(remarks);
         Ok((folders, is_all))
-    }
-
-    /// The folders that stand as they stood when they were listed last.
-    async fn unchanged(
-        &self,
-        world: &World,
-        account: &Account,
-        source: &mut Source,
-        folders: &[String],
-    ) -> Result<HashSet<String>> {
-        let marks = pass::folder_marks(world, &self.owned, account, folders)?;
-        if marks.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let asked: Vec<String> = folders.iter().filter(|folder| marks.contains_key(*folder)).cloned().collect();
-        let glances = source.glance(&asked).await?;
-        let is_unchanged = |folder: &String| {
-            let seen = marks.get(folder).zip(glances.get(folder));
-            seen.is_some_and(|(mark, glance)| pass::is_unchanged(mark, glance))
-        };
-        Ok(asked.into_iter().filter(is_unchanged).collect())
     }
 
     /// Waits until the server says that something happened; for ever where it cannot say so.
@@ -412,7 +394,7 @@ impl FolderPass<'_> {
         }
         is_done &= undone(&committer.report) == before && !self.stop.is_cancelled();
         let looked = FolderLooked { listing: &listing, known: &known, is_done };
-        looked.note(self.world, self.owned, self.account)?;
+        looked.note(self.world, self.owned, self.account, source)?;
         Ok(listing.is_short)
     }
 

@@ -220,6 +220,7 @@ impl Worker {
         }
         let now = task.world.now();
         let wait = match &pace {
+            Some(pace) if pace.is_refused => self.rest(&name, pace, now).max(account.poll),
             Some(pace) => self.rest(&name, pace, now),
             None => self.waits(&name, account.poll, &report, now),
         };

@@ -59,7 +59,7 @@ pub use own_thread::on_own_thread;
 pub use pace::{held_up, keep_pace};
 pub use prune::prune;
 pub use rebuild::{Doubt, doubts, rebuild};
-pub use recheck::{Looked as FolderLooked, is_unchanged, marks as folder_marks};
+pub use recheck::{Looked as FolderLooked, marks as folder_marks, unchanged};
 pub use refilter::{Looked, Move, Refilter, Shown};
 pub use relays::Relays;
 pub use report::{Passed, Report, Said};

@@ -114,7 +114,7 @@ fn after(
     let (cause, wait) = match failure {
         Failure::Refused(cause) => {
             let wait = match failures {
-                0..TRIES => SignedDuration::try_from(poll).unwrap_or(REFUSED),
+                0..TRIES => SignedDuration::ZERO,
                 _ if now.duration_since(since) >= DAY => REFUSED_FOR_A_DAY,
                 _ => REFUSED,
             };
@@ -184,7 +184,7 @@ mod tests {
         let first = refused(None, 0);
         let second = refused(Some(first.clone()), 0);
         let third = refused(Some(second.clone()), 0);
-        assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [300, 300, 3600]);
+        assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [0, 0, 3600]);
         let next_day = refused(Some(third.clone()), 25);
         assert_eq!((wait(&next_day, at(25)), next_day.failures, next_day.since), (6 * 3600, 4, at(0)));
     }

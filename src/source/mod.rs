@@ -207,12 +207,11 @@ impl Source {
         }
     }
 
-    /// POP3: what to compare in a later session, to be asked for at the end of one that has listed the mailbox and found nothing odd in
-    /// it. `None`: nothing can be compared.
-    pub async fn stat(&mut self) -> Result<Option<Stat>> {
+    /// POP3: what to compare in a later session, after a listing in which nothing was odd. `None`: nothing can be compared.
+    pub fn stat(&self) -> Option<Stat> {
         match self {
-            Self::Imap(_) => Ok(None),
-            Self::Pop3(pop3) => pop3.stat().await,
+            Self::Imap(_) => None,
+            Self::Pop3(pop3) => pop3.stat(),
         }
     }
 

@@ -156,7 +156,8 @@ fn command(act: &Act) -> Order {
         }
         Act::Rebuild => Order::of(&["rebuild", "--yes"]),
         Act::Order(salt) => {
-            let word = Seed::of(*salt, 0).pick(&["fetch", "poll", "poll", "pause", "resume", "resume", "reload", "status"]);
+            let word =
+                Seed::of(*salt, 0).pick(&["fetch", "poll", "poll", "pause", "resume", "resume", "reload", "status"]);
             Order::of(&[word])
         }
         _ => Order::of(&["fetch"]),
