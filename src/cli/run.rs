@@ -11,7 +11,7 @@ use super::signals;
 use crate::config::MailRoot;
 use crate::config::problem::{Problem, Severity};
 use crate::daemon::{self, Event, Load, Plan};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, World};
 use crate::pipeline;
 
@@ -39,9 +39,10 @@ fn plan(setup: Setup, world: World) -> Plan {
 /// What reads the config again while the daemon runs.
 fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
     Arc::new(move |before| {
-        let (setup, _) = Setup::check(&path).map_err(|problems| errors_of(&problems))?;
+        let (setup, _) = Setup::check(&path).map_err(|problems| errors_in(&problems))?;
         if setup.config.maildir != maildir || setup.config.state != state {
-            return Err("`maildir` and `state` cannot change while mailsluice runs; start it again".to_owned());
+            let text = "`maildir` and `state` cannot change while mailsluice runs; start it again";
+            return Err(Error::permanent(Kind::Config, text));
         }
         let world = before.world.with(&setup.config);
         pipeline::enrol(&world, &setup.jobs);
@@ -50,17 +51,20 @@ fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
 }
 
 /// The first error, and how many more there are.
-fn errors_of(problems: &[Problem]) -> String {
+fn errors_in(problems: &[Problem]) -> Error {
     let errors: Vec<String> = problems
         .iter()
         .filter(|p| p.severity == Severity::Error)
         .map(|p| p.to_string().trim_end().to_owned())
         .collect();
     let first = errors.first().cloned().unwrap_or_default();
-    match errors.len() {
-        0 | 1 => first,
-        count => format!("{first}\n({} more; `mailsluice check` shows them)", count - 1),
-    }
+    Error::permanent(
+        Kind::Config,
+        match errors.len() {
+            0 | 1 => first,
+            count => format!("{first}\n({} more; `mailsluice check` shows them)", count - 1),
+        },
+    )
 }
 
 fn show(event: &Event, output: &Output) {

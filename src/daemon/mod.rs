@@ -6,6 +6,7 @@
 
 mod board;
 mod event;
+mod files;
 pub mod order;
 mod outbox;
 mod reload;
@@ -31,7 +32,7 @@ use self::event::Events;
 use self::reload::Supervisor;
 use self::socket::{Looking, Socket};
 use self::worker::Look;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, Upkeep, World};
 use crate::pipeline::Job;
 use crate::state::Lock;
@@ -63,7 +64,7 @@ impl fmt::Debug for Plan {
 }
 
 /// Reads the config again, whole, or says why it cannot be used.
-pub type Load = Arc<dyn Fn(&Plan) -> std::result::Result<Plan, String> + Send + Sync>;
+pub type Load = Arc<dyn Fn(&Plan) -> Result<Plan> + Send + Sync>;
 
 /// What a worker works on.
 struct Task {
@@ -109,7 +110,7 @@ impl fmt::Debug for Daemon {
 }
 
 /// What changed, or why nothing did.
-type Reloaded = std::result::Result<String, String>;
+type Reloaded = Result<String>;
 
 /// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
 pub async fn run(
@@ -125,7 +126,7 @@ pub async fn run(
     let socket = Socket::open(&world.state)?;
     let (events, heard) = Events::new();
     let logging = std::thread::spawn(move || write_log(heard, log));
-    let paused: BTreeSet<String> = world.store.paused()?.into_iter().map(|(name, _)| name).collect();
+    let paused = world.off(|world| world.store.paused()).await?.into_iter().map(|(name, _)| name).collect();
     let (reloads, asked) = mpsc::channel(ORDERS);
     let daemon = Arc::new(Daemon {
         plan: Mutex::new(Arc::new(plan)),
@@ -225,7 +226,7 @@ impl Daemon {
     /// Has the config read again.
     async fn reload(&self) -> Reloaded {
         let (tell, told) = oneshot::channel();
-        let gone = || "the running mailsluice stops".to_owned();
+        let gone = || Error::transient(Kind::Stopped, "the running mailsluice stops");
         self.reloads.send(tell).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }

@@ -1,4 +1,4 @@
-//! The steps of one pass over an account, in the order in which `pipeline.rs` takes them.
+//! The steps of one pass over an account, in the order in which `pipeline` takes them.
 
 mod choose;
 mod coming;
