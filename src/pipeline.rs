@@ -7,6 +7,7 @@
 //! The source fetches a batch while the one before it is being committed: network and disk work at the same
 //! time, and a bounded channel between them keeps the memory small.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,9 @@ use crate::config::{Account, Protocol, Retention};
 use crate::deliver::{recover, recover_what_can_be};
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
-use crate::pass::{self, Cause, Choice, Committer, Decide, Leftovers, Notice, Report, Watch, World};
+use crate::pass::{self, Cause, Choice, Committer, Decide, FolderLooked, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
-use crate::source::{Batch, Chosen, Fetched, Item, Listed, Outlet, Source, Whole};
+use crate::source::{Batch, Chosen, Fetched, Heard, Item, Listed, Outlet, Push, Source, Whole};
 use crate::state::{Clock, Lock, Mark, Owned, Recovered, Registered, Remembered, Settlement, Trouble, Unfinished};
 
 /// An account with its compiled rules.
@@ -43,118 +44,272 @@ pub fn enrol(world: &World, jobs: &[Job]) {
 /// Fetches everything new in an account and settles it on the server. Never fails as a whole: what went wrong is
 /// in the report, and what arrived before it is safe.
 pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
+    let mut session = None;
+    let report = pass(world, job, &mut session, &Extent::All, watch, stop).await;
+    if let Some(session) = session {
+        session.close().await;
+    }
+    report
+}
+
+/// How much of an account a pass looks at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Every folder, as the config names them.
+    All,
+    /// Those where the server says that something happened.
+    Folders(BTreeSet<String>),
+}
+
+/// One pass in a session, which is begun where there is none. It is kept for the next pass where everything is as it should be;
+/// where a disk, the state or a crash before it leaves anything to recover, the next pass begins another one, which does.
+pub async fn pass(
+    world: &World,
+    job: &Job,
+    session: &mut Option<Session>,
+    extent: &Extent,
+    watch: &Arc<dyn Watch>,
+    stop: &CancellationToken,
+) -> Report {
     let started = Instant::now();
-    let mut report = match take_up(world, &job.account).await {
-        Ok(taken) => fetch_owned(world, job, taken, watch, stop).await,
+    let begun = match session.take() {
+        Some(session) => session.goes_on(world).await,
+        None => Session::begin(world, &job.account).await,
+    };
+    let mut report = match begun {
+        Ok(mut begun) => {
+            let report = begun.pass(world, job, extent, watch, stop).await;
+            *session = begun.is_settled(&report).then_some(begun);
+            report
+        }
         Err(error) => Report { errors: vec![error], ..Report::of(&job.account.name) },
     };
     report.took = started.elapsed();
     report
 }
 
-/// As the owner of the account's name space, which it is until the last notice is filed.
-async fn fetch_owned(
-    world: &World,
-    job: &Job,
-    taken: TakenUp,
-    watch: &Arc<dyn Watch>,
-    stop: &CancellationToken,
-) -> Report {
-    let (name, into) = (&job.account.name, job.account.into.clone());
-    let first_run = taken.registered.first_run;
-    let mut committer = Committer::new(world, &taken.owned, name, Arc::clone(&job.engine), into).since(first_run);
-    if let Err(error) = pass_over(world, job, taken, &mut committer, watch, stop).await {
-        tell_if_only_the_user_can_help(&mut committer, &error);
-        committer.report.errors.push(error);
-    }
-    if let Err(error) = committer.finish() {
-        committer.report.errors.push(error);
-    }
-    committer.report
-}
-
-/// An account whose name space is ours, with what an interrupted run left half done finished or found.
-struct TakenUp {
+/// An account whose name space is ours, with what an interrupted run left half done finished or found, and with the connection
+/// to its server.
+#[derive(Debug)]
+pub struct Session {
     owned: Arc<Owned>,
     registered: Registered,
     recovered: Recovered,
     /// Why some of it cannot be finished yet.
     held: Vec<Error>,
     leftovers: Leftovers,
+    source: Option<Source>,
+    /// The folders of which news is waited for, the most important first.
+    pushed: Vec<String>,
     _turn: OwnedMutexGuard<()>,
 }
 
-/// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
-async fn take_up(world: &World, account: &Account) -> Result<TakenUp> {
-    let (name, mailbox) = (account.name.clone(), account.mailbox());
-    // The root first: what it knows of the account counts, where the state was lost.
-    let enrolled = move |world: &World| pass::enrolled(world, &pass::mounted(world)?, name, mailbox);
-    let registered = world.off(enrolled).await?;
-    // Two accounts of the config may be one mailbox.
-    let turn = world.turns.of(&registered.space).await;
-    world
-        .off(move |world| {
-            let mounted = pass::mounted(world)?;
-            let owned = world.own(&registered.space, Duration::ZERO)?;
-            pass::note_accounts(world, &mounted)?;
-            note_death(world, &owned)?;
-            let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
-            let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
-            let held = held.into_iter().map(|(_, error)| error).collect();
-            Ok(TakenUp { owned, registered, recovered, held, leftovers, _turn: turn })
-        })
-        .await
+impl Session {
+    /// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
+    async fn begin(world: &World, account: &Account) -> Result<Self> {
+        let (name, mailbox) = (account.name.clone(), account.mailbox());
+        // The root first: what it knows of the account counts, where the state was lost.
+        let enrolled = move |world: &World| pass::enrolled(world, &pass::mounted(world)?, name, mailbox);
+        let registered = world.off(enrolled).await?;
+        // Two accounts of the config may be one mailbox.
+        let turn = world.turns.of(&registered.space).await;
+        world
+            .off(move |world| {
+                let mounted = pass::mounted(world)?;
+                let owned = world.own(&registered.space, Duration::ZERO)?;
+                pass::note_accounts(world, &mounted)?;
+                note_death(world, &owned)?;
+                let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
+                let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
+                let held = held.into_iter().map(|(_, error)| error).collect();
+                Ok(Self {
+                    owned,
+                    registered,
+                    recovered,
+                    held,
+                    leftovers,
+                    source: None,
+                    pushed: Vec::new(),
+                    _turn: turn,
+                })
+            })
+            .await
+    }
+
+    /// For another pass: the mail root may have gone since, and so may the connection.
+    async fn goes_on(mut self, world: &World) -> Result<Self> {
+        world.off(|world| pass::mounted(world).map(drop)).await?;
+        if let Some(source) = &mut self.source
+            && !source.is_alive(ANSWER).await
+        {
+            self.source = None;
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing is left that another session would have to recover.
+    fn is_settled(&self, report: &Report) -> bool {
+        let is_ours = |error: &Error| matches!(error.kind(), Kind::Disk | Kind::State);
+        self.has_nothing_to_recover() && !report.errors.iter().any(is_ours)
+    }
+
+    fn has_nothing_to_recover(&self) -> bool {
+        self.held.is_empty() && !self.recovered.is_odd() && !self.owned.may_have_left()
+    }
+
+    /// As the owner of the account's name space, which it is until the last notice is filed.
+    async fn pass(
+        &mut self,
+        world: &World,
+        job: &Job,
+        extent: &Extent,
+        watch: &Arc<dyn Watch>,
+        stop: &CancellationToken,
+    ) -> Report {
+        let (name, into) = (&job.account.name, job.account.into.clone());
+        let engine = Arc::clone(&job.engine);
+        let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
+        if let Err(error) = self.pass_over(world, job, extent, &mut committer, watch, stop).await {
+            tell_if_only_the_user_can_help(&mut committer, &error);
+            committer.report.errors.push(error);
+        }
+        if let Err(error) = committer.finish() {
+            committer.report.errors.push(error);
+        }
+        self.registered.is_new = false;
+        committer.report
+    }
+
+    async fn pass_over(
+        &mut self,
+        world: &World,
+        job: &Job,
+        extent: &Extent,
+        committer: &mut Committer,
+        watch: &Arc<dyn Watch>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let account = &*job.account;
+        committer.report.errors.append(&mut self.held);
+        let mut lost = std::mem::take(&mut self.recovered.lost);
+        // It is put back when the pass is through: after an error nobody knows what it would answer to.
+        let mut source = match self.source.take() {
+            Some(source) => source,
+            None => Source::connect(account, self.owned.space(), world.spool(self.owned.stamp())).await?,
+        };
+        let (folders, mut all_listed) = self.folders(world, &mut source, extent, committer).await?;
+        if *extent == Extent::All {
+            self.pushed = account.push.of(&folders);
+        }
+        let mut leftovers = std::mem::take(&mut self.leftovers);
+        // What is looked for is found in a listing or not at all.
+        let may_pass_over = lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover();
+        let unchanged = match may_pass_over {
+            true => {
+                let marks = pass::folder_marks(world, &self.owned, account, &folders)?;
+                pass::unchanged(&mut source, &marks).await?
+            }
+            false => HashSet::new(),
+        };
+        for folder in folders {
+            if stop.is_cancelled() {
+                all_listed = false;
+                break;
+            }
+            if unchanged.contains(&folder) {
+                continue;
+            }
+            let (recovered, registered, owned) = (&self.recovered, &self.registered, &self.owned);
+            let mut pass = FolderPass { world, owned, account, registered, recovered, watch, stop };
+            match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
+                // What a listing lacks may stand there all the same.
+                Ok(is_short) => all_listed &= !is_short,
+                // A folder that cannot be opened does not keep the others from being fetched.
+                Err(error) if error.kind() == Kind::Refused => {
+                    all_listed = false;
+                    pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), committer)?;
+                    committer.report.errors.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        world.walk.let_go();
+        if source.lasts() {
+            self.source = Some(source);
+        } else {
+            let gone = source.close().await?;
+            pass::remember_settled(world, &self.owned, &gone, &mut committer.report)?;
+        }
+        if all_listed {
+            pass::tell_of_lost(world, &self.owned, lost, committer)?;
+            pass::rescue_unlisted(world, self.owned.space(), leftovers, committer)?;
+            self.owned.is_cleared();
+        }
+        committer.finish()
+    }
+
+    /// The folders to look at, and whether these are all that were asked for: mail that is looked for may be in a folder that
+    /// was meant and has another name.
+    async fn folders(
+        &self,
+        world: &World,
+        source: &mut Source,
+        extent: &Extent,
+        committer: &mut Committer,
+    ) -> Result<(Vec<String>, bool)> {
+        if let Extent::Folders(folders) = extent {
+            return Ok((folders.iter().cloned().collect(), false));
+        }
+        let chosen = source.folders().await?;
+        pass::stand_for_folders(world, &self.owned, &chosen, committer)?;
+        let Chosen { folders, errors, remarks } = chosen;
+        let is_all = errors.is_empty();
+        committer.report.errors.extend(errors);
+        committer.report.remarks.extend(remarks);
+        Ok((folders, is_all))
+    }
+
+    /// Waits until the server says that something happened; for ever where it cannot say so.
+    pub async fn wait(&mut self) -> Result<Heard> {
+        match &mut self.source {
+            Some(source) if !self.pushed.is_empty() => source.wait(&self.pushed).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// How the server tells of new mail, in words; `None`: it does not.
+    pub fn push(&self) -> Option<String> {
+        let first = self.pushed.first()?;
+        let others = self.pushed.len() - 1;
+        match self.source.as_ref()?.pushed() {
+            Push::None => None,
+            Push::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
+            Push::Idle if others == 0 => Some(format!("IDLE on {first}")),
+            Push::Idle => Some(format!("IDLE on {first}, {} looked at by the clock", folders(others))),
+        }
+    }
+
+    /// The connection is of no use any more.
+    pub fn hang_up(&mut self) {
+        self.source = None;
+    }
+
+    /// Says goodbye and gives the account back.
+    pub async fn close(self) {
+        if let Some(source) = self.source
+            && let Err(error) = source.close().await
+        {
+            tracing::debug!("saying goodbye: {error}");
+        }
+    }
 }
 
-async fn pass_over(
-    world: &World,
-    job: &Job,
-    taken: TakenUp,
-    committer: &mut Committer,
-    watch: &Arc<dyn Watch>,
-    stop: &CancellationToken,
-) -> Result<()> {
-    let account = &*job.account;
-    let TakenUp { owned, registered, mut recovered, held, mut leftovers, _turn } = taken;
-    committer.report.errors.extend(held);
-    let mut lost = std::mem::take(&mut recovered.lost);
-    let mut source = Source::connect(account, owned.space(), world.spool(owned.stamp())).await?;
-    let chosen = source.folders().await?;
-    pass::stand_for_folders(world, &owned, &chosen, committer)?;
-    let Chosen { folders, errors, remarks } = chosen;
-    // Mail that is looked for may be in a folder that was meant and has another name.
-    let mut all_listed = errors.is_empty();
-    committer.report.errors.extend(errors);
-    committer.report.remarks.extend(remarks);
-    for folder in folders {
-        if stop.is_cancelled() {
-            all_listed = false;
-            break;
-        }
-        let (recovered, registered) = (&recovered, &registered);
-        let mut pass = FolderPass { world, owned: &owned, account, registered, recovered, watch, stop };
-        match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
-            // What a listing lacks may stand there all the same.
-            Ok(is_short) => all_listed &= !is_short,
-            // A folder that cannot be opened does not keep the others from being fetched.
-            Err(error) if error.kind() == Kind::Refused => {
-                all_listed = false;
-                pass::stand(world, &owned, &folder, std::slice::from_ref(&error), committer)?;
-                committer.report.errors.push(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    world.walk.let_go();
-    let gone = source.close().await?;
-    pass::remember_settled(world, &owned, &gone, &mut committer.report)?;
-    if all_listed {
-        pass::tell_of_lost(world, &owned, lost, committer)?;
-        pass::rescue_unlisted(world, owned.space(), leftovers, committer)?;
-        owned.is_cleared();
-    }
-    committer.finish()
+fn folders(count: usize) -> String {
+    format!("{count} folder{}", if count == 1 { "" } else { "s" })
 }
+
+/// So long a connection that was kept may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// What an interrupted run left half done is finished before anything new begins.
 fn resume(world: &World, owned: &Owned) -> Result<Recovered> {
@@ -194,6 +349,7 @@ impl FolderPass<'_> {
         lost: &mut Vec<Unfinished>,
     ) -> Result<bool> {
         let mut listing = source.open(folder).await?;
+        let before = undone(&committer.report);
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
         pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
@@ -210,6 +366,7 @@ impl FolderPass<'_> {
         let wanted = committer.suspects_last(wanted);
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
+        let mut is_done = odd.is_none();
         match odd.filter(|_| Safeguard::ShortListing.is_on()) {
             Some(odd) => {
                 let deletes = self.account.retention != Retention::Keep;
@@ -230,9 +387,14 @@ impl FolderPass<'_> {
                         folder.settle(self.world, source, self.recovered, settlements, &mut committer.report).await?;
                     pass::stand(self.world, self.owned, &listing.origin.folder, &not_done, committer)?;
                     committer.report.errors.extend(not_done);
+                } else {
+                    is_done = false;
                 }
             }
         }
+        is_done &= undone(&committer.report) == before && !self.stop.is_cancelled();
+        let looked = FolderLooked { listing: &listing, known: &known, is_done };
+        looked.note(self.world, self.owned, self.account, source)?;
         Ok(listing.is_short)
     }
 
@@ -297,6 +459,11 @@ impl FolderPass<'_> {
         }
         Ok(settlements)
     }
+}
+
+/// How much of a report says that a later pass has to look again.
+fn undone(report: &Report) -> (u64, u64, u64, usize) {
+    (report.failed, report.deferred, report.left, report.errors.len())
 }
 
 fn commit_all(

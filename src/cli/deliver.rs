@@ -10,7 +10,7 @@ use super::output::Output;
 use super::setup::{self, Setup};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, ToLf, without_mbox_line};
-use crate::pass::World;
+use crate::pass::{Passed, World};
 use crate::pipeline;
 use crate::source::WINDOW;
 use crate::state::Stamp;
@@ -46,7 +46,7 @@ fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
         super::sendmail::send_behind_our_back(config, allow_root);
     }
     if output.json {
-        output.report(report);
+        output.passed(&Passed::from(report));
     }
     // A signal between the two would tell the caller that it failed, and the message would be given again as new mail.
     setup::outlive_signals(&[Signal::TERM, Signal::INT, Signal::HUP]);

@@ -1,5 +1,6 @@
 //! `fetch`: one pass over all accounts, or over those named.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use super::progress::Bars;
 use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
+use crate::daemon::order::{Answer, Order, give};
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Relays, Report, Upkeep, World, on_own_thread};
+use crate::pass::{self, Passed, Relays, Report, Upkeep, World, on_own_thread};
 use crate::pipeline::{self, Job};
 
 /// So many accounts are fetched at the same time.
@@ -26,11 +28,53 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     let setup = Setup::load(config, output)?;
     let jobs = choose(setup.jobs, accounts)?;
     setup::warn_of_root(output);
+    let typed = !accounts.is_empty() && std::io::stdin().is_terminal();
+    let (jobs, asked) = ask_who_runs(&setup.config.state, jobs, typed, output)?;
     let world = World { allow_root, ..World::open(&setup.config)? };
+    let (jobs, held_up) = hold_back(&world, jobs, typed, output)?;
     pipeline::enrol(&world, &jobs);
     let relays = Relays::of(&setup.config);
     let code = setup::runtime()?.block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
+    let code = worse(worse(code, asked), held_up);
     Ok(worse(code, said(pass::prune(&world).map(|()| 0), output)))
+}
+
+/// A mailsluice that runs owns its accounts: it looks at them, and what it says is said here. The others are returned.
+fn ask_who_runs(state: &Path, jobs: Vec<Job>, typed: bool, output: &Output) -> Result<(Vec<Job>, u8)> {
+    let accounts = jobs.iter().map(|job| job.account.name.clone()).collect();
+    let Some(answers) = give(state, Order::Fetch { accounts, typed })? else { return Ok((jobs, 0)) };
+    let (mut unknown, mut code) = (Vec::new(), 0);
+    for answer in answers {
+        match answer? {
+            Answer::Passed(passed) => {
+                output.passed(&passed);
+                code = worse(code, passed.code);
+            }
+            Answer::Unknown(name) => unknown.push(name),
+            _ => {}
+        }
+    }
+    Ok((jobs.into_iter().filter(|job| unknown.contains(&job.account.name)).collect(), code))
+}
+
+/// Without those that are paused, and those whose server refused their login not long ago, unless somebody typed it: cron would
+/// have the account locked. That was said when it happened.
+fn hold_back(world: &World, jobs: Vec<Job>, typed: bool, output: &Output) -> Result<(Vec<Job>, u8)> {
+    let paused = world.store.paused()?;
+    let (mut go, mut code) = (Vec::new(), 0);
+    for job in jobs {
+        let name = &job.account.name;
+        if paused.iter().any(|(paused, _)| paused.is_empty() || paused == name) {
+            output.talk(format_args!("{name}: it is paused; `mailsluice resume` lets it go on"));
+            code = worse(code, 75);
+        } else if pass::held_up(world, &job.account)?.is_some_and(|pace| pace.is_refused && !typed) {
+            tracing::info!("{name}: its login was refused; it is tried again later, or with `mailsluice fetch {name}`");
+            code = worse(code, 77);
+        } else {
+            go.push(job);
+        }
+    }
+    Ok((go, code))
 }
 
 /// The exit code of one part of the run. An error of it is said here, and hides nothing of what the others came to.
@@ -64,14 +108,20 @@ async fn fetch_all(
         running.spawn(async move {
             let _place = room.acquire_owned().await;
             let name = job.account.name.clone();
-            let pass = on_own_thread(async move { pipeline::fetch(&world, &job, &watch, &stop).await });
+            let pass = on_own_thread(async move {
+                let mut report = pipeline::fetch(&world, &job, &watch, &stop).await;
+                if let Err(error) = pass::keep_pace(&world, &job.account, &report) {
+                    report.errors.push(error);
+                }
+                report
+            });
             pass.await.unwrap_or_else(|e| broken_off(&name, e))
         });
     }
     let mut code = 0;
     while let Some(ended) = running.join_next().await {
         let report = ended.unwrap_or_else(|e| broken_off("(an account)", e));
-        output.report(&report);
+        output.passed(&Passed::from(&report));
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {

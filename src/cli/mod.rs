@@ -8,6 +8,7 @@ mod fetch;
 mod filters;
 mod log;
 mod maintain;
+mod orders;
 mod output;
 mod outside;
 mod progress;
@@ -18,6 +19,7 @@ mod run;
 mod sendmail;
 mod setup;
 mod signals;
+mod status;
 mod test;
 mod undo;
 
@@ -63,6 +65,18 @@ enum Command {
     },
     /// Fetch from every account again and again, each at its `poll` interval, until SIGTERM
     Run,
+    /// Show what each account does, why mail does not come and what helps, whether `run` is at work or not
+    Status(status::Arguments),
+    /// Have the mailsluice that runs look at accounts now, also at one whose password was refused
+    Poll(orders::Accounts),
+    /// Fetch nothing from accounts until `resume`, also after a restart
+    Pause(orders::Accounts),
+    /// Let paused accounts go on
+    Resume(orders::Accounts),
+    /// Have the mailsluice that runs read its config again; it does so by itself when a file changes
+    Reload,
+    /// Print what happens in the mailsluice that runs, one JSON object a line, until Ctrl-C
+    Events,
     /// Take one message on standard input and file it by the rules: `|mailsluice deliver` in .forward
     Deliver,
     /// Read the config and the rules and report every problem in them
@@ -188,6 +202,12 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
     match cli.command {
         Command::Fetch { accounts } => fetch::run(&config, &accounts, cli.allow_root, output),
         Command::Run => run::run(&config, cli.allow_root, output),
+        Command::Status(arguments) => status::run(&config, &arguments, output),
+        Command::Poll(accounts) => orders::poll(&config, &accounts, output),
+        Command::Pause(accounts) => orders::pause(&config, &accounts, true, output),
+        Command::Resume(accounts) => orders::pause(&config, &accounts, false, output),
+        Command::Reload => orders::reload(&config, output),
+        Command::Events => orders::events(&config, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),

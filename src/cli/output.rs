@@ -4,12 +4,12 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clean;
 use crate::config::problem::{Problem, Severity};
 use crate::error::Error;
-use crate::pass::Report;
+use crate::pass::{Passed, Said};
 
 /// Whether some data could not be written.
 static IS_CUT: AtomicBool = AtomicBool::new(false);
@@ -68,21 +68,21 @@ impl Output {
     }
 
     /// One account's pass. Silence means: nothing new and nothing wrong, so that cron sends no mail.
-    pub(super) fn report(&self, report: &Report) {
+    pub(super) fn passed(&self, passed: &Passed) {
         if self.json {
-            self.data(report_json(report));
+            self.data(json!(passed));
             return;
         }
-        let something = report.new + report.settled + report.failed + report.deferred + report.left > 0;
+        let something = passed.new + passed.settled + passed.failed + passed.deferred + passed.left > 0;
         if something && !self.quiet {
-            self.data(report_line(report));
+            self.data(pass_line(passed));
         }
-        for remark in &report.remarks {
-            self.talk(format_args!("{}: {remark}", report.account));
+        for remark in &passed.remarks {
+            self.talk(format_args!("{}: {remark}", passed.account));
         }
-        for error in &report.errors {
-            let again = if error.is_transient() { " (will be tried again)" } else { "" };
-            self.talk(format_args!("{}: {error}{again}", report.account));
+        for Said { error, transient } in &passed.errors {
+            let again = if *transient { " (will be tried again)" } else { "" };
+            self.talk(format_args!("{}: {error}{again}", passed.account));
         }
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn count(problems: &[Problem]) -> String {
 }
 
 /// `work: 12 new (9 INBOX, 3 lists/rust), 1.2 MB in 0.8 s; 12 deleted on the server`.
-fn report_line(report: &Report) -> String {
+fn pass_line(report: &Passed) -> String {
     let mut folders: Vec<(&String, &u64)> = report.folders.iter().collect();
     folders.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
     const SHOWN: usize = 6;
@@ -117,7 +117,7 @@ fn report_line(report: &Report) -> String {
         line += &format!(" ({})", where_to.join(", "));
     }
     if report.new > 0 {
-        line += &format!(", {} in {:.1} s", about_size(report.bytes), report.took.as_secs_f64());
+        line += &format!(", {} in {:.1} s", about_size(report.bytes), report.seconds);
     }
     let more = [
         (report.settled, "deleted or moved on the server"),
@@ -139,23 +139,4 @@ pub(super) fn about_size(bytes: u64) -> String {
         1_048_576..1_073_741_824 => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
         _ => format!("{:.2} GB", bytes as f64 / 1_073_741_824.0),
     }
-}
-
-fn report_json(report: &Report) -> Value {
-    json!({
-        "account": report.account,
-        "new": report.new,
-        "bytes": report.bytes,
-        "folders": report.folders,
-        "discarded": report.discarded,
-        "settled": report.settled,
-        "failed": report.failed,
-        "deferred": report.deferred,
-        "left": report.left,
-        "seconds": report.took.as_secs_f64(),
-        "remarks": report.remarks,
-        "errors": report.errors.iter()
-            .map(|e| json!({"error": e.to_string(), "transient": e.is_transient()}))
-            .collect::<Vec<_>>(),
-    })
 }

@@ -1,15 +1,18 @@
 //! `run`: every account again and again, until SIGTERM.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::maintain;
 use super::output::Output;
 use super::queue;
 use super::setup::{self, Setup};
 use super::signals;
-use crate::daemon;
+use crate::config::MailRoot;
+use crate::config::problem::{Problem, Severity};
+use crate::daemon::{self, Event, Load, Plan};
 use crate::error::Result;
-use crate::pass::{Maintained, Relays, Told, World};
+use crate::pass::{Relays, World};
 use crate::pipeline;
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
@@ -18,14 +21,62 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     let world = World { allow_root, ..World::open(&setup.config)? };
     pipeline::enrol(&world, &setup.jobs);
     let output = *output;
+    let load = reader(config.to_owned(), setup.config.maildir.clone(), setup.config.state.clone());
+    let plan = plan(setup, world);
     setup::runtime()?.block_on(async {
         let stop = signals::stop_token()?;
-        let relays = Relays::of(&setup.config);
-        let told = move |told: &Told| queue::report(told, &output);
-        let tell = move |report: &_| output.report(report);
-        let maintained = move |maintained: &Maintained| maintain::report(maintained, false, &output);
-        let tellers = daemon::Tellers { tell, told, maintained };
-        daemon::run(&world, setup.jobs, setup.upkeeps, relays, stop, tellers).await;
+        let hangups = signals::hangups()?;
+        daemon::run(plan, load, hangups, stop, move |event| show(&event, &output)).await?;
         Ok(0)
     })
+}
+
+fn plan(setup: Setup, world: World) -> Plan {
+    let relays = Relays::of(&setup.config);
+    Plan { world, jobs: setup.jobs, upkeeps: setup.upkeeps, relays, files: setup.files }
+}
+
+/// What reads the config again while the daemon runs.
+fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
+    Arc::new(move |before| {
+        let (setup, _) = Setup::check(&path).map_err(|problems| errors_of(&problems))?;
+        if setup.config.maildir != maildir || setup.config.state != state {
+            return Err("`maildir` and `state` cannot change while mailsluice runs; start it again".to_owned());
+        }
+        let world = before.world.with(&setup.config);
+        pipeline::enrol(&world, &setup.jobs);
+        Ok(plan(setup, world))
+    })
+}
+
+/// The first error, and how many more there are.
+fn errors_of(problems: &[Problem]) -> String {
+    let errors: Vec<String> = problems
+        .iter()
+        .filter(|p| p.severity == Severity::Error)
+        .map(|p| p.to_string().trim_end().to_owned())
+        .collect();
+    let first = errors.first().cloned().unwrap_or_default();
+    match errors.len() {
+        0 | 1 => first,
+        count => format!("{first}\n({} more; `mailsluice check` shows them)", count - 1),
+    }
+}
+
+fn show(event: &Event, output: &Output) {
+    match event {
+        Event::Passed(passed) => output.passed(passed),
+        Event::Told(told) => queue::report(told, output),
+        Event::Maintained(maintained) => maintain::report(maintained, false, output),
+        Event::NotReloaded(why) => {
+            output.talk(format_args!("the config was not taken over, the one before stays in force:\n{why}"));
+        }
+        Event::Reloaded(what) if !output.quiet => output.talk(format_args!("the config was read again: {what}")),
+        Event::Paused(account, paused) if !output.quiet => {
+            let what = if account.is_empty() { "everything" } else { account };
+            output.talk(format_args!("{what} {}", if *paused { "is paused" } else { "goes on" }));
+        }
+        Event::Noted(text) => output.talk(text),
+        Event::Reloaded(_) | Event::Paused(..) => {}
+    }
 }

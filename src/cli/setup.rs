@@ -1,6 +1,6 @@
 //! What every command needs: the log, the config, the compiled rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,6 +47,8 @@ pub(super) struct Setup {
     pub(super) upkeeps: Vec<Upkeep>,
     /// The rules for mail that belongs to no account.
     pub(super) rules: Arc<Engine>,
+    /// The files that all of this was read from.
+    pub(super) files: BTreeSet<PathBuf>,
     /// The rules of each account, by its name.
     engines: BTreeMap<String, Arc<Engine>>,
 }
@@ -54,7 +56,8 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Examined { config, rules, maintenance, settings, mut problems } = Config::examine(path);
+        let Examined { config, rules, maintenance, settings, mut files, mut problems, .. } = Config::examine(path);
+        files.insert(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {
             compile(&rules, &settings, &mut problems);
@@ -75,7 +78,7 @@ impl Setup {
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
-        Ok((Self { config, jobs, upkeeps, rules, engines }, problems))
+        Ok((Self { config, jobs, upkeeps, rules, files, engines }, problems))
     }
 
     /// The rules of an account, or those for mail that belongs to none.

@@ -1,6 +1,7 @@
 //! SIGINT and SIGTERM: the first asks every worker to reach a safe state, the second ends the program at once.
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
@@ -24,4 +25,18 @@ pub(super) fn stop_token() -> Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// Every SIGHUP: the config is to be read again.
+pub(super) fn hangups() -> Result<mpsc::Receiver<()>> {
+    let listen = signal(SignalKind::hangup());
+    let mut hangup = listen.map_err(|e| Error::transient(Kind::Busy, "listening for signals").because(e))?;
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            // One that waits stands for all.
+            tell.try_send(()).ok();
+        }
+    });
+    Ok(told)
 }

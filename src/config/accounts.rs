@@ -11,7 +11,7 @@ use super::server::{self, Ports};
 use super::template::Template;
 use super::units;
 use super::yaml::{Key, Node, Span, Value};
-use super::{Account, First, Folders, Identity, Protocol, Retention, Select, Server};
+use super::{Account, First, Folders, Identity, Protocol, Push, Retention, Select, Server};
 use crate::clean;
 
 /// What stands behind `filters`.
@@ -59,6 +59,11 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m.", Takes::Duration),
         (
+            "push",
+            "IMAP: the folders whose news `mailsluice run` has from the server at once: `all` that are fetched (default), a list of names and patterns, or `off`.",
+            TEXTS,
+        ),
+        (
             "since",
             "Fetch only mail that arrived after this date (`2026-01-31`) or within this time (`30d`).",
             Takes::Text,
@@ -100,7 +105,7 @@ const LEAST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_NAME: usize = 64;
 
 /// Keys that make sense only where there are folders.
-const IMAP_ONLY: [&str; 3] = ["folders", "except", "search"];
+const IMAP_ONLY: [&str; 4] = ["folders", "except", "push", "search"];
 
 /// The value of `accounts`. Accounts with a mistake are left out; the mistake has been reported.
 pub(super) fn read_all(
@@ -189,6 +194,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     }
     let select = read_select(&mut map);
     let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
+    let push = map.read("push", read_push).unwrap_or(Push::All);
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
     let apop = read_apop(&mut map);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
@@ -208,6 +214,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         select,
         retention,
         poll,
+        push,
         identity,
         apop,
         relay,
@@ -285,6 +292,15 @@ fn read_folders(node: &Node, problems: &mut Problems) -> Option<Folders> {
         return Some(Folders::All);
     }
     reader::texts(node, "a list of folder names", problems).map(Folders::Patterns)
+}
+
+/// The first one of several is the most important.
+fn read_push(node: &Node, problems: &mut Problems) -> Option<Push> {
+    match node.as_text() {
+        Some("all") => Some(Push::All),
+        Some("off") => Some(Push::Off),
+        _ => reader::texts(node, "`all`, `off` or a list of folder names", problems).map(Push::Patterns),
+    }
 }
 
 fn read_into(node: &Node, problems: &mut Problems) -> Option<Template> {

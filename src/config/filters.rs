@@ -1,7 +1,7 @@
 //! Reads the filters that a config names: rule files, scripts, shipped filters, and what they include in their turn.
 //! Their rules are compiled by `filter`; here they become trees and texts.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
@@ -120,6 +120,8 @@ pub struct FilterFiles {
     read: Vec<FilterSource>,
     /// The files that are being read, the innermost last.
     open: Vec<PathBuf>,
+    /// Every file that was named, whether it could be read or not.
+    named: BTreeSet<PathBuf>,
     /// The outermost file is read for its tests.
     is_trial: bool,
 }
@@ -128,7 +130,15 @@ impl FilterFiles {
     /// For what the file at `path` names.
     pub fn new(path: &Path, base: &Base) -> Self {
         let shown = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        Self { base: base.clone(), shown, known: HashMap::new(), read: Vec::new(), open: Vec::new(), is_trial: false }
+        Self {
+            base: base.clone(),
+            shown,
+            known: HashMap::new(),
+            read: Vec::new(),
+            open: Vec::new(),
+            named: BTreeSet::new(),
+            is_trial: false,
+        }
     }
 
     /// The value of `filters`: a list of names, or one alone. An empty list means: no rules.
@@ -161,6 +171,11 @@ impl FilterFiles {
     /// Every file that could be read.
     pub(super) fn readable(&self) -> impl Iterator<Item = FilterSource> {
         self.read.iter().cloned()
+    }
+
+    /// Every file that was named, whether it could be read or not.
+    pub(super) fn named(&self) -> impl Iterator<Item = PathBuf> {
+        self.named.iter().cloned()
     }
 
     fn item(&mut self, node: &Node, problems: &mut Problems) -> Option<FilterSource> {
@@ -214,6 +229,7 @@ impl FilterFiles {
         shown: PathBuf,
         problems: &mut Problems,
     ) -> Option<FilterSource> {
+        self.named.insert(path.to_owned());
         let name = clean::line(shown.as_os_str().as_encoded_bytes());
         let source = match load::read_source(path, shown) {
             Ok((source, _)) => source,

@@ -1,5 +1,6 @@
 //! From a path to a [`Config`], or to all the problems in it.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
-use super::{Config, FilterSource, Layout, MailRoot, ORIGINALS};
+use super::{Account, Config, FilterSource, Layout, MailRoot, ORIGINALS, Relay, Server};
 use crate::charsets::Charset;
 
 /// The config file.
@@ -127,6 +128,10 @@ pub struct Examined {
     pub maintenance: Vec<Maintenance>,
     /// What rules need to know of the config, as far as it could be read.
     pub settings: Settings,
+    /// The files that it hangs on: rules, lists, certificates and passwords, whether they could be read or not.
+    pub files: BTreeSet<PathBuf>,
+    /// The state folder, where it is known.
+    pub state: Option<PathBuf>,
     /// Errors and warnings, in the order of the files.
     pub problems: Vec<Problem>,
 }
@@ -195,6 +200,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
             (maildir, state)
         }
     };
+    examined.state.clone_from(&state);
     let originals = map.read("originals", reader::size).unwrap_or(ORIGINALS);
     let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
@@ -210,6 +216,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     filters.extend(inline);
     examined.maintenance = maintenance::read(document, &base, &mut files, problems);
     examined.settings = settings.clone();
+    examined.files.extend(files.named().chain(files_of(&accounts, &relays, &settings)));
     Some(Config {
         path: path.to_path_buf(),
         maildir: maildir?,
@@ -224,6 +231,19 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         maildir_named: outside::maildir(document),
         tests: tests_of(document),
     })
+}
+
+/// The files that accounts, relays and lists name.
+fn files_of(accounts: &[Account], relays: &[Relay], settings: &Settings) -> Vec<PathBuf> {
+    let of_server = |server: &Server| server.ca_file.clone();
+    let mut found: Vec<PathBuf> = accounts.iter().filter_map(|account| of_server(&account.server)).collect();
+    found.extend(accounts.iter().filter_map(|account| account.password.file().cloned()));
+    found.extend(relays.iter().flat_map(Relay::files));
+    found.extend(settings.lists.iter().filter_map(|list| match &list.kind {
+        lists::ListKind::File(path, _) => Some(path.clone()),
+        _ => None,
+    }));
+    found
 }
 
 /// What rules need to know, beside the users of accounts.

@@ -163,6 +163,8 @@ pub struct Account {
     pub retention: Retention,
     /// The time between two passes of `mailsluice run`.
     pub poll: Duration,
+    /// IMAP: of which folders news is waited for between them.
+    pub push: Push,
     /// POP3: how messages are told apart when the server has no UIDL.
     pub identity: Identity,
     /// POP3: whether to log in by APOP; where nothing is said, if nothing else hides the password.
@@ -176,6 +178,13 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it is fetched as another one is: all but its rules.
+    pub fn is_fetched_like(&self, other: &Self) -> bool {
+        // As it is shown it has every field, and of a password where it comes from.
+        let shown = |account: &Self| format!("{:?}", Self { filters: None, ..account.clone() });
+        self.password == other.password && shown(self) == shown(other)
+    }
+
     /// By what the mailbox is the same one whatever it is called: `imap:me@example.com@imap.example.com`.
     pub fn mailbox(&self) -> String {
         let protocol = match self.protocol {
@@ -237,6 +246,41 @@ pub enum Folders {
     All,
     /// Names and patterns (`*` any text, `%` any text without the separator), matched at each run.
     Patterns(Vec<String>),
+}
+
+/// The folders whose news `mailsluice run` has from the server at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// All that are fetched.
+    All,
+    /// None: the clock alone decides.
+    Off,
+    /// Names and patterns, like those of [`Folders`]; the first one is the most important.
+    Patterns(Vec<String>),
+}
+
+impl Push {
+    /// Which of the folders that are fetched, the most important first.
+    pub fn of(&self, folders: &[String]) -> Vec<String> {
+        let inbox = |folder: &&String| folder.as_str() != inbox::INBOX;
+        match self {
+            Self::Off => Vec::new(),
+            Self::All => {
+                let mut all: Vec<&String> = folders.iter().collect();
+                all.sort_by_key(inbox);
+                all.into_iter().cloned().collect()
+            }
+            Self::Patterns(patterns) => {
+                let mut found: Vec<String> = Vec::new();
+                for pattern in patterns {
+                    let fits = folders.iter().filter(|folder| wildcard::matches(pattern, folder));
+                    let new: Vec<String> = fits.filter(|folder| !found.contains(folder)).cloned().collect();
+                    found.extend(new);
+                }
+                found
+            }
+        }
+    }
 }
 
 /// What the first run does with the mail that is already there.

@@ -81,6 +81,20 @@ pub struct Relay {
     pub connections: u8,
 }
 
+impl Relay {
+    /// The files that it needs: certificates and passwords.
+    pub fn files(&self) -> Vec<PathBuf> {
+        match &self.kind {
+            RelayKind::Smtp { server, login } => {
+                let password = login.as_ref().and_then(|login| login.password.file().cloned());
+                server.ca_file.iter().cloned().chain(password).collect()
+            }
+            RelayKind::Lmtp(LmtpPlace::Server(server)) => server.ca_file.iter().cloned().collect(),
+            RelayKind::Lmtp(LmtpPlace::Socket(_)) | RelayKind::Sendmail(_) => Vec::new(),
+        }
+    }
+}
+
 /// The kinds of relays.
 #[derive(Clone, Debug)]
 pub enum RelayKind {

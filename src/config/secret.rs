@@ -47,6 +47,18 @@ pub enum Password {
     Credential(String),
 }
 
+impl PartialEq for Password {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain(one), Self::Plain(other)) => one.expose_secret() == other.expose_secret(),
+            (Self::Command(one), Self::Command(other)) => one == other,
+            (Self::Env(one), Self::Env(other)) | (Self::Credential(one), Self::Credential(other)) => one == other,
+            (Self::File(one), Self::File(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// Says where it comes from and never what it is.
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +104,14 @@ impl Password {
                     .hint("write the text, or {command: [pass, show, NAME]}, {env: NAME}, {file: PATH}");
                 None
             }
+        }
+    }
+
+    /// The file that it is read from, if it is.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
         }
     }
 

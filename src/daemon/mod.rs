@@ -1,136 +1,232 @@
-//! The program that stays: one worker for each account, each at its own interval.
+//! The program that stays: a worker for each account, one for the outbox, one for what is done with mail that is here, a socket
+//! for orders, and the supervisor that begins and ends them as the config changes.
+//!
+//! A worker keeps its session ([`worker`]); what happens is an [`Event`]; what is known is on the board and told by
+//! [`status`]; orders come by [`order`]. A config that changed is read whole and the difference is applied (`reload`).
 
-mod schedule;
+mod board;
+mod event;
+pub mod order;
+mod outbox;
+mod reload;
+mod socket;
+pub mod status;
+mod upkeep;
+mod wakeful;
+mod worker;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{self, Maintained, Relays, Report, Silent, Told, Upkeep, Watch, World, on_own_thread};
-use crate::pipeline::{self, Job};
+pub use event::Event;
 
-/// Fetches every account at its `poll` interval until `stop` is cancelled; then every worker finishes its batch.
-/// Beside them the outbox is emptied and mail that is here is maintained.
-pub async fn run(
-    world: &World,
-    jobs: Vec<Job>,
-    upkeeps: Vec<Upkeep>,
-    relays: Relays,
-    stop: CancellationToken,
-    tellers: Tellers<
-        impl Fn(&Report) + Clone + Send + 'static,
-        impl Fn(&Told) + Send + 'static,
-        impl Fn(&Maintained) + Clone + Send + 'static,
-    >,
-) {
-    let Tellers { tell, told, maintained } = tellers;
-    let mut workers = JoinSet::new();
-    workers.spawn(empty_outbox(world.clone(), relays, stop.clone(), told));
-    if !upkeeps.is_empty() {
-        workers.spawn(maintain(world.clone(), upkeeps, stop.clone(), maintained));
-    }
-    let places = Arc::new(Semaphore::new(AT_ONCE));
-    for job in jobs {
-        workers.spawn(work(world.clone(), job, Arc::clone(&places), stop.clone(), tell.clone()));
-    }
-    while workers.join_next().await.is_some() {}
-}
-
-/// Who is told what came of it.
-#[derive(Clone, Debug)]
-pub struct Tellers<A, B, C> {
-    /// Of each pass over an account.
-    pub tell: A,
-    /// Of each pass over the outbox.
-    pub told: B,
-    /// Of each run of an item of `maintenance`.
-    pub maintained: C,
-}
-
-/// So often it is asked which item of `maintenance` is due; one that failed is tried again then.
-const ASK: Duration = Duration::from_secs(600);
-
-/// Runs the items of `maintenance` when their time comes.
-async fn maintain(
-    world: World,
-    upkeeps: Vec<Upkeep>,
-    stop: CancellationToken,
-    tell: impl Fn(&Maintained) + Clone + Send + 'static,
-) {
-    while !stop.is_cancelled() {
-        let (world, upkeeps, stopped, tell) = (world.clone(), upkeeps.clone(), stop.clone(), tell.clone());
-        let work = move || {
-            pass::maintain_due(&world, &upkeeps, &|| stopped.is_cancelled(), &mut |maintained| tell(&maintained));
-        };
-        if let Err(e) = tokio::task::spawn_blocking(work).await {
-            tracing::error!("the maintenance ended unexpectedly: {e}");
-        }
-        tokio::select! { () = tokio::time::sleep(ASK) => {}, () = stop.cancelled() => {} }
-    }
-}
-
-/// The outbox is looked at so often: other processes put mail into it.
-const LOOK: Duration = Duration::from_secs(5);
-/// So long one pass over it may take.
-const PASS: Duration = Duration::from_secs(600);
-
-/// Sends what is due, again and again. What one pass says, the next ones do not say again.
-async fn empty_outbox(world: World, relays: Relays, stop: CancellationToken, told: impl Fn(&Told)) {
-    let relays = Arc::new(relays);
-    let mut said = Vec::new();
-    while !stop.is_cancelled() {
-        let (world, relays, stopped) = (world.clone(), Arc::clone(&relays), stop.clone());
-        // On a thread of its own: a bug that panics on one mail does not end the worker.
-        let task = on_own_thread(async move { pass::tell(&world, &relays, PASS, &stopped).await });
-        match task.await {
-            Ok(Ok(mut pass)) => {
-                let remarks = pass.remarks.clone();
-                pass.remarks.retain(|remark| !said.contains(remark));
-                said = remarks;
-                told(&pass);
-            }
-            Ok(Err(e)) => tracing::error!("{e}"),
-            Err(e) => tracing::error!("the pass over the outbox broke off: {e}"),
-        }
-        tokio::select! { () = tokio::time::sleep(LOOK) => {}, () = stop.cancelled() => {} }
-    }
-}
+use self::board::Board;
+use self::event::Events;
+use self::reload::Supervisor;
+use self::socket::{Looking, Socket};
+use self::worker::Look;
+use crate::error::Result;
+use crate::pass::{Relays, Upkeep, World};
+use crate::pipeline::Job;
+use crate::state::Lock;
 
 /// So many accounts are at work at the same time; the others wait for their turn, and for their passwords.
 const AT_ONCE: usize = 64;
+/// So many orders wait for a worker that is at work.
+const ORDERS: usize = 64;
 
-async fn work(world: World, job: Job, places: Arc<Semaphore>, stop: CancellationToken, tell: impl Fn(&Report)) {
-    let watch: Arc<dyn Watch> = Arc::new(Silent);
-    while !stop.is_cancelled() {
-        let place = places.acquire().await;
-        let pass = pass_alone(&world, &job, &watch, &stop).await;
-        drop(place);
-        tell(&pass);
-        let wait = schedule::until_next(job.account.poll, &pass);
-        tokio::select! { () = tokio::time::sleep(wait) => {}, () = stop.cancelled() => {} }
+/// Everything that the config asks of the daemon.
+#[derive(Clone)]
+pub struct Plan {
+    /// What passes work with.
+    pub world: World,
+    /// The accounts.
+    pub jobs: Vec<Job>,
+    /// The items of `maintenance`.
+    pub upkeeps: Vec<Upkeep>,
+    /// The ways out.
+    pub relays: Relays,
+    /// The files that it was read from.
+    pub files: BTreeSet<PathBuf>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("jobs", &self.jobs).finish_non_exhaustive()
     }
 }
 
-/// A pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's reply does not end
-/// the worker.
-async fn pass_alone(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
-    let (world, name) = (world.clone(), job.account.name.clone());
-    let (job, watch, stop) = (job.clone(), Arc::clone(watch), stop.clone());
-    let task = on_own_thread(async move {
-        let report = pipeline::fetch(&world, &job, &watch, &stop).await;
-        if let Err(e) = pass::prune(&world) {
-            tracing::error!("{e}");
-        }
-        report
+/// Reads the config again, whole, or says why it cannot be used.
+pub type Load = Arc<dyn Fn(&Plan) -> std::result::Result<Plan, String> + Send + Sync>;
+
+/// What a worker works on.
+struct Task {
+    world: World,
+    job: Job,
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("job", &self.job).finish_non_exhaustive()
+    }
+}
+
+/// A worker, as the others reach it.
+#[derive(Debug)]
+struct Hand {
+    task: watch::Sender<Arc<Task>>,
+    orders: mpsc::Sender<Look>,
+    stop: CancellationToken,
+}
+
+/// What the parts of the daemon share.
+struct Daemon {
+    plan: Mutex<Arc<Plan>>,
+    events: Events,
+    board: Board,
+    workers: Mutex<BTreeMap<String, Hand>>,
+    /// The names of what is paused; the empty one stands for all.
+    paused: watch::Sender<BTreeSet<String>>,
+    /// Changes when the network does, or when the machine wakes up.
+    network: watch::Sender<u64>,
+    /// There is something to send.
+    outbox: Notify,
+    places: Semaphore,
+    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
+}
+
+impl fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Daemon").finish_non_exhaustive()
+    }
+}
+
+/// What changed, or why nothing did.
+type Reloaded = std::result::Result<String, String>;
+
+/// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
+pub async fn run(
+    plan: Plan,
+    load: Load,
+    hangups: mpsc::Receiver<()>,
+    stop: CancellationToken,
+    log: impl FnMut(Event) + Send + 'static,
+) -> Result<()> {
+    let world = plan.world.clone();
+    // One daemon for a state: whoever finds a socket there knows whose it is.
+    let _lock = Lock::try_take(&world.locks(), "(run)")?;
+    let socket = Socket::open(&world.state)?;
+    let (events, heard) = Events::new();
+    let logging = std::thread::spawn(move || write_log(heard, log));
+    let paused: BTreeSet<String> = world.store.paused()?.into_iter().map(|(name, _)| name).collect();
+    let (reloads, asked) = mpsc::channel(ORDERS);
+    let daemon = Arc::new(Daemon {
+        plan: Mutex::new(Arc::new(plan)),
+        events,
+        board: Board::new(world.now()),
+        workers: Mutex::default(),
+        paused: watch::Sender::new(paused),
+        network: watch::Sender::new(0),
+        outbox: Notify::new(),
+        places: Semaphore::new(AT_ONCE),
+        hosts: Mutex::default(),
+        reloads,
     });
-    task.await.unwrap_or_else(|e| {
-        let mut report = Report::of(&name);
-        report
-            .errors
-            .push(crate::error::Error::transient(crate::error::Kind::Protocol, "the pass broke off").because(e));
-        report
-    })
+    let mut parts = JoinSet::new();
+    parts.spawn(socket.serve(Arc::clone(&daemon), stop.clone()));
+    parts.spawn(outbox::empty(Arc::clone(&daemon), stop.clone()));
+    parts.spawn(upkeep::keep_up(Arc::clone(&daemon), stop.clone()));
+    parts.spawn(wakeful::watch(Arc::clone(&daemon), stop.clone()));
+    let supervisor = Supervisor::new(Arc::clone(&daemon), load, stop.clone());
+    supervisor.run(asked, hangups).await;
+    while parts.join_next().await.is_some() {}
+    drop(daemon);
+    // Everybody who tells events is gone, so the log comes to its end.
+    tokio::task::spawn_blocking(move || logging.join()).await.ok();
+    Ok(())
+}
+
+fn write_log(mut heard: mpsc::Receiver<Event>, mut log: impl FnMut(Event)) {
+    while let Some(event) = heard.blocking_recv() {
+        log(event);
+    }
+}
+
+impl Daemon {
+    fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn workers(&self) -> MutexGuard<'_, BTreeMap<String, Hand>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_paused(&self, account: &str) -> bool {
+        let paused = self.paused.borrow();
+        paused.contains("") || paused.contains(account)
+    }
+
+    /// The places at one host.
+    fn host(&self, host: &str) -> Arc<Semaphore> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(hosts.entry(host.to_ascii_lowercase()).or_insert_with(worker::host_places))
+    }
+
+    /// Has accounts looked at, all where none is named. `waits`: whoever asked waits for what comes.
+    async fn look(&self, accounts: &[String], typed: bool, waits: bool) -> Looking {
+        let known: BTreeMap<String, mpsc::Sender<Look>> =
+            self.workers().iter().map(|(name, hand)| (name.clone(), hand.orders.clone())).collect();
+        let names: Vec<String> = if accounts.is_empty() { known.keys().cloned().collect() } else { accounts.to_vec() };
+        let mut looking = Looking::default();
+        for name in names {
+            let Some(orders) = known.get(&name) else {
+                looking.unknown.push(name);
+                continue;
+            };
+            let (told, passed) = oneshot::channel();
+            let look = Look { typed, told: waits.then_some(told) };
+            // A queue that is full holds looks enough; a worker that ended is told by its dropped channel.
+            if orders.try_send(look).is_ok() || waits {
+                looking.passes.push((name, passed));
+            }
+        }
+        looking
+    }
+
+    /// Pauses accounts or lets them go on; all where none is named.
+    async fn pause(&self, accounts: Vec<String>, pauses: bool) -> Result<()> {
+        let names = if accounts.is_empty() { vec![String::new()] } else { accounts };
+        let world = self.plan().world.clone();
+        let noting = names.clone();
+        let paused = world.off(move |world| {
+            for name in &noting {
+                if pauses { world.store.pause(name, world.now())? } else { world.store.resume(name)? }
+            }
+            world.store.paused()
+        });
+        let paused = paused.await?.into_iter().map(|(name, _)| name).collect();
+        self.paused.send_replace(paused);
+        if !pauses {
+            self.look(&names.iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>(), false, false).await;
+        }
+        for name in names {
+            self.events.tell(Event::Paused(name, pauses)).await;
+        }
+        Ok(())
+    }
+
+    /// Has the config read again.
+    async fn reload(&self) -> Reloaded {
+        let (tell, told) = oneshot::channel();
+        let gone = || "the running mailsluice stops".to_owned();
+        self.reloads.send(tell).await.map_err(|_| gone())?;
+        told.await.map_err(|_| gone())?
+    }
 }

@@ -94,7 +94,7 @@ impl Walk {
 }
 
 /// The files of one name space that no journal row names.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Leftovers {
     orphans: HashMap<DeliveryName, Vec<PathBuf>>,
 }

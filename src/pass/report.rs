@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Kind};
 
 /// What came of a pass over one account.
@@ -47,6 +49,67 @@ impl Report {
         match exit_code(&self.errors) {
             0 if self.failed + self.deferred > 0 => 75,
             code => code,
+        }
+    }
+}
+
+/// A report as programs read it, and as it goes from the daemon to who asked for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Passed {
+    /// The account.
+    pub account: String,
+    /// Messages that arrived here.
+    pub new: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How many went to each local folder.
+    pub folders: BTreeMap<String, u64>,
+    /// How many were discarded by a rule.
+    pub discarded: u64,
+    /// How many were deleted or moved on the server.
+    pub settled: u64,
+    /// How many could not be fetched this time.
+    pub failed: u64,
+    /// How many a rule put off.
+    pub deferred: u64,
+    /// How many are left for the next run.
+    pub left: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// What the user should know although the pass went on.
+    pub remarks: Vec<String>,
+    /// What broke a folder or the whole pass.
+    pub errors: Vec<Said>,
+    /// The exit code that it asks for.
+    pub code: u8,
+}
+
+/// An error as it is said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// The text.
+    pub error: String,
+    /// Whether trying again may help.
+    pub transient: bool,
+}
+
+impl From<&Report> for Passed {
+    fn from(report: &Report) -> Self {
+        let said = |e: &Error| Said { error: e.to_string(), transient: e.is_transient() };
+        Self {
+            account: report.account.clone(),
+            new: report.new,
+            bytes: report.bytes,
+            folders: report.folders.clone(),
+            discarded: report.discarded,
+            settled: report.settled,
+            failed: report.failed,
+            deferred: report.deferred,
+            left: report.left,
+            seconds: report.took.as_secs_f64(),
+            remarks: report.remarks.clone(),
+            errors: report.errors.iter().map(said).collect(),
+            code: report.exit_code(),
         }
     }
 }

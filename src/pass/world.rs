@@ -75,6 +75,11 @@ impl World {
         }
     }
 
+    /// The same one, for a config that says other things about messages.
+    pub fn with(&self, config: &Config) -> Self {
+        Self { originals: config.originals, assumed: config.settings.assumed.clone().into(), ..self.clone() }
+    }
+
     fn with_store(config: &Config, store: SqliteStore) -> Self {
         let world = Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone());
         Self { originals: config.originals, assumed: config.settings.assumed.clone().into(), ..world }

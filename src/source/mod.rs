@@ -207,12 +207,11 @@ impl Source {
         }
     }
 
-    /// POP3: what to compare in a later session, to be asked for at the end of one that has listed the mailbox and found nothing odd in
-    /// it. `None`: nothing can be compared.
-    pub async fn stat(&mut self) -> Result<Option<Stat>> {
+    /// POP3: what to compare in a later session, after a listing in which nothing was odd. `None`: nothing can be compared.
+    pub fn stat(&self) -> Option<Stat> {
         match self {
-            Self::Imap(_) => Ok(None),
-            Self::Pop3(pop3) => pop3.stat().await,
+            Self::Imap(_) => None,
+            Self::Pop3(pop3) => pop3.stat(),
         }
     }
 
@@ -323,6 +322,12 @@ impl Source {
             Self::Imap(imap) => imap.settle(copied, &Retention::Delete).await,
             Self::Pop3(_) => Settled::default(),
         }
+    }
+
+    /// Whether it is of use after a pass: POP3 shows what came since only to whoever logs in again, and deletes when the session
+    /// ends (RFC 1939 6).
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Imap(_))
     }
 
     /// Says goodbye. Returns what became settled by it.

@@ -16,6 +16,7 @@ mod before;
 mod clock;
 mod disk;
 mod facts;
+mod folder_mark;
 mod how_it_left;
 mod in_use;
 mod incoming;
@@ -27,6 +28,7 @@ mod opening;
 mod outbox;
 mod owned;
 mod owner;
+mod pacing;
 mod places;
 mod progress;
 mod prune;
@@ -47,12 +49,14 @@ pub use disk::{
     Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
 };
 pub use facts::ROOT;
+pub use folder_mark::{FolderMark, FolderMarks};
 pub use how_it_left::HowItLeft;
 pub use incoming::{has_come, incoming};
 pub use lock::Lock;
 pub use marker::Marker;
 pub use outbox::Outbox;
 pub use owned::{Owned, Stamp};
+pub use pacing::{Pace, Pacing};
 pub use places::Places;
 pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,

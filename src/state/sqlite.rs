@@ -17,7 +17,7 @@ use super::slots::Slots;
 use super::water::Water;
 use super::{
     About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
-    Staged, Store, Trouble, Unfinished, before, facts, journal, memory, outbox, owner, prune,
+    Staged, Store, Trouble, Unfinished, before, facts, folder_mark, journal, memory, outbox, owner, prune,
 };
 use crate::decision::Fact;
 use crate::error::{Error, Kind, Result};
@@ -332,6 +332,7 @@ impl Store for SqliteStore {
                 Some(known) => remember(tx, origin, &row.key.id, &Remembered { mark: Mark::Again, ..known })?,
                 None => forget(tx, origin, &row.key.id)?,
             }
+            folder_mark::forget(tx, origin)?;
             take_back_noted(tx, row.id)?;
             tx.execute(
                 "UPDATE journal SET done = 1, noted = '', outcome = outcome || ' (its files are nowhere)' WHERE entry = ?1",

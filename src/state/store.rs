@@ -8,14 +8,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::outbox::FURTHEST;
-use super::{Before, EntryId, Later, Leaving, MboxTarget, Outbox, Owned, Recording, Registry, Staged, Target};
+use super::{
+    Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
+    Target,
+};
 use crate::decision::{Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
 /// The memory of the program. Every writing call is one durable transaction, which is refused when the name space it is
 /// made for was taken over by another process.
-pub trait Store: Registry + Outbox + Send + Sync {
+pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// The name spaces with rows that were recorded and not marked done.
     fn unfinished_spaces(&self) -> Result<Vec<String>>;
 

@@ -20,6 +20,7 @@ mod cli;
 mod corpus;
 mod courier;
 mod crash;
+mod daemon;
 mod docs;
 mod doubts;
 mod engine;

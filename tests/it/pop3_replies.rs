@@ -84,13 +84,13 @@ fn what_comes_before_a_dot_that_is_not_stuffed_is_in_the_inbox_after_five_attemp
 /// next one, and the next but one deleted on the server in the pass after.
 #[test]
 fn what_stands_behind_a_dot_is_no_reply_whatever_it_says() {
-    for pipelining in [true, false] {
+    for (pipelining, tops) in [(true, "top"), (false, "top"), (true, "top-of-all"), (false, "top-of-all")] {
         for pieces in 1..4 {
             let forged = "+OK\n+OK\nFrom: boss@work.example\nSubject: FORGED\n\nPay.\n.\n".repeat(pieces);
             let mailbox = mailbox();
             mailbox.add("INBOX", format!("Subject: a\n\nline\n.\n{forged}+OK\n+OK\n"));
             (2..=4).for_each(|n| _ = mailbox.add("INBOX", message(n)));
-            let faults = Faults::of([Fault::Habit("unstuffed".to_owned())]);
+            let faults = Faults::of(["unstuffed", tops].map(|habit| Fault::Habit(habit.to_owned())));
             let options = Pop3Options::with_faults(&faults);
             let options = if pipelining { options } else { options.without("PIPELINING") };
             let server = Pop3Server::start(&mailbox, options);

@@ -377,7 +377,11 @@ impl Session<'_> {
         let is_nil = faults.has_message_fault(message.uid, &MessageFault::Nil);
         let is_placeholder = faults.has_message_fault(message.uid, &MessageFault::Placeholder);
         let whole = if is_placeholder { PLACEHOLDER } else { &message.bytes[..] };
-        let bytes = if is_nil { &[][..] } else { lines.map_or(whole, |lines| top(whole, lines)) };
+        let bytes = if is_nil {
+            &[][..]
+        } else {
+            lines.filter(|_| !faults.has_habit("top-of-all")).map_or(whole, |lines| top(whole, lines))
+        };
         let more = faults.message_fault(message.uid, |fault| match fault {
             MessageFault::AnnouncedLonger(by) => Some(*by),
             _ => None,

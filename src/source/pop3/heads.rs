@@ -50,8 +50,7 @@ impl Pop3Source {
         for _ in numbers {
             let reply = Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
             let head = if reply.is_ok() { self.read_head().await? } else { Vec::new() };
-            // A header block ends with an empty line, and where a dot alone ended it there is none.
-            is_sure &= !reply.is_ok() || has_end(&head);
+            is_sure &= !reply.is_ok() || is_whole_header(&head);
             heads.push(is_described(&head).then(|| look(head_of(&head))));
         }
         if let (false, Some(last)) = (is_sure, numbers.last()) {
@@ -75,6 +74,8 @@ impl Pop3Source {
     }
 }
 
-fn has_end(head: &[u8]) -> bool {
-    head.starts_with(b"\n") || memchr::memmem::find(head, b"\n\n").is_some()
+/// Whether it is a header block and nothing else. Where a line of a dot alone in the message ended the block, its empty line is
+/// missing; and where the server gives lines of the body that nobody asked for, one of them may have been that dot.
+fn is_whole_header(head: &[u8]) -> bool {
+    head == b"\n" || memchr::memmem::find(head, b"\n\n").is_some_and(|at| at + 2 == head.len())
 }

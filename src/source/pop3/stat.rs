@@ -1,7 +1,5 @@
 //! Whether a mailbox is as it was, without listing it: STAT (RFC 1939 section 5) and the id of its last message.
 
-use std::collections::HashSet;
-
 use super::Pop3Source;
 use super::listing::bounded;
 use super::wire::uidl_line;
@@ -11,18 +9,20 @@ use crate::net::deadline;
 use crate::source::Stat;
 
 impl Pop3Source {
-    /// What the server counts now, but for messages that are marked for deletion, with the id of the last message of those that were
-    /// listed. `None`: the server does not say it as the standard has it, or ids come from content, of which no server tells.
-    pub async fn stat(&mut self) -> Result<Option<Stat>> {
-        let marked: HashSet<&Vec<u8>> = self.marked.iter().map(|key| &key.id).collect();
-        let left = self.messages.iter().filter(|(id, _)| !marked.contains(id)).map(|(_, message)| message.number);
-        match left.max() {
-            Some(last) => self.stat_with(last).await,
-            None => Ok(self.counted().await?.filter(|stat| stat.count == 0)),
+    /// What the server should say of a mailbox that stays as it was listed: their number, their octets together, and the id of the
+    /// last. `None`: it lists no sizes, something is to be deleted, or ids come from content, of which no server tells.
+    pub fn stat(&self) -> Option<Stat> {
+        if self.identity == Identity::Content || !self.marked.is_empty() {
+            return None;
         }
+        let last = self.messages.iter().max_by_key(|(_, message)| message.number);
+        let mut sizes = self.messages.values().map(|message| message.size);
+        let octets = sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?))?;
+        let count = u32::try_from(self.messages.len()).ok()?;
+        Some(Stat { count, octets, last_uidl: last.map(|(id, _)| id.clone()).unwrap_or_default() })
     }
 
-    /// Whether the mailbox is as [`Self::stat`] found it at the end of an earlier session. To be asked before anything is listed. A
+    /// Whether the mailbox is as [`Self::stat`] found it in an earlier session. To be asked before anything is listed. A
     /// mailbox of which that cannot be told has changed.
     pub async fn is_unchanged(&mut self, count: u32, octets: u64, last: &[u8]) -> Result<bool> {
         let now = if count == 0 { self.counted().await? } else { self.stat_with(count).await? };

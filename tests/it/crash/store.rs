@@ -11,9 +11,9 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Clock, Disk, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Outbox, OutboxRow, Owned, Places,
-    Recording, Registered, Registry, Remembered, Rest, SqliteStore, Staged, Standing, Store, Trouble, Unfinished,
-    sync_dirs,
+    Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, Known, Later, Outbox,
+    OutboxRow, Owned, Pace, Pacing, Places, Recording, Registered, Registry, Remembered, Rest, SqliteStore, Staged,
+    Standing, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -134,6 +134,43 @@ impl Registry for MortalStore {
 
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
         self.step("recognised")?.set_recognised(owned, origin, now)
+    }
+}
+
+impl FolderMarks for MortalStore {
+    fn folder_mark(&self, space: &str, folder: &str) -> Result<Option<FolderMark>> {
+        self.look()?.folder_mark(space, folder)
+    }
+
+    fn set_folder_mark(&self, owned: &Owned, folder: &str, mark: Option<&FolderMark>) -> Result<()> {
+        self.step("folder mark")?.set_folder_mark(owned, folder, mark)
+    }
+}
+
+/// No mail hangs on it, so it is no step.
+impl Pacing for MortalStore {
+    fn pace(&self, whose: &str) -> Result<Option<Pace>> {
+        self.look()?.pace(whose)
+    }
+
+    fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
+        self.look()?.set_pace(whose, pace)
+    }
+
+    fn paused(&self) -> Result<Vec<(String, Timestamp)>> {
+        self.look()?.paused()
+    }
+
+    fn pause(&self, account: &str, now: Timestamp) -> Result<()> {
+        self.look()?.pause(account, now)
+    }
+
+    fn resume(&self, account: &str) -> Result<()> {
+        self.look()?.resume(account)
+    }
+
+    fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
+        self.look()?.last_mail()
     }
 }
 

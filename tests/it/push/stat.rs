@@ -24,7 +24,7 @@ async fn is_unchanged(home: &Client, stat: &Stat) -> bool {
 async fn listed(home: &Client) -> Option<Stat> {
     let mut source = session(home).await;
     source.open("INBOX").await.unwrap();
-    let stat = source.stat().await.unwrap();
+    let stat = source.stat();
     source.close().await.unwrap();
     stat
 }

@@ -1,0 +1,172 @@
+//! `status`: what each account does, why mail does not come, and what to do about it.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::output::Output;
+use super::setup::Setup;
+use crate::clean;
+use crate::config::Config;
+use crate::daemon::order::{Answer, Order, give};
+use crate::daemon::status::{AccountStatus, Doing, OutboxStatus, Status, Trouble, remembered};
+use crate::error::Result;
+use crate::pass::World;
+
+/// The time between two looks of `--watch`.
+const REDRAW: Duration = Duration::from_secs(1);
+/// So much of an error is shown, in characters.
+const LONGEST: usize = 300;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Show it again every second, until Ctrl-C
+    #[arg(short, long)]
+    watch: bool,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
+    loop {
+        let status = ask(config, output)?;
+        if output.json {
+            output.data(json!(status));
+        } else {
+            let text = page(&status, Timestamp::now());
+            if arguments.watch && std::io::stdout().is_terminal() {
+                // Home, and clear to the end.
+                write!(std::io::stdout(), "\x1b[H\x1b[J").ok();
+            }
+            output.data(text.trim_end());
+        }
+        if !arguments.watch || Output::is_cut() {
+            return Ok(code(&status));
+        }
+        std::io::stdout().flush().ok();
+        std::thread::sleep(REDRAW);
+    }
+}
+
+/// The daemon knows best; without one, the state.
+fn ask(config: &Path, output: &Output) -> Result<Status> {
+    // A config that is broken just now is one of the reasons why mail does not come.
+    let state = Config::examine(config).state;
+    if let Some(answers) = state.map(|state| give(&state, Order::Status)).transpose()?.flatten() {
+        for answer in answers {
+            if let Answer::Status(status) = answer? {
+                return Ok(*status);
+            }
+        }
+    }
+    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
+    let accounts: Vec<_> = setup.jobs.iter().map(|job| &*job.account).collect();
+    remembered(&World::look(&setup.config)?, &accounts)
+}
+
+/// Whether somebody has to do something: 75 where it may pass, 77 where a login is refused, 78 where the config is not in force.
+fn code(status: &Status) -> u8 {
+    let troubles = || status.accounts.iter().filter_map(|account| account.trouble.as_ref());
+    match () {
+        () if status.config.is_some() => 78,
+        () if troubles().any(|trouble| trouble.is_refused) => 77,
+        () if troubles().next().is_some() || !status.outbox.resting.is_empty() => 75,
+        () => 0,
+    }
+}
+
+fn page(status: &Status, now: Timestamp) -> String {
+    let mut page = String::new();
+    if let Some(since) = status.paused {
+        writeln!(page, "Everything is paused since {}. `mailsluice resume` lets it go on.", when(since, now)).ok();
+    }
+    if let Some(why) = &status.config {
+        writeln!(page, "The config as it is written now is not in force; the one before is:\n{}", why.trim_end()).ok();
+    }
+    match (status.process, status.since) {
+        (Some(process), Some(since)) => {
+            writeln!(page, "mailsluice runs since {} (process {process}).", when(since, now)).ok();
+        }
+        _ => {
+            writeln!(
+                page,
+                "No mailsluice runs; this is what the state remembers. `mailsluice run` or `fetch` fetches mail."
+            )
+            .ok();
+        }
+    }
+    let width = status.accounts.iter().map(|account| account.name.chars().count()).max().unwrap_or(0).max(6);
+    for account in &status.accounts {
+        writeln!(page, "\n{:<width$}  {}", account.name, doing(account, now)).ok();
+        for line in details(account, now) {
+            writeln!(page, "{:<width$}  {line}", "").ok();
+        }
+    }
+    writeln!(page, "\n{:<width$}  {}", "outbox", outbox(&status.outbox)).ok();
+    for rest in &status.outbox.resting {
+        let cause = clean::short(&rest.cause, LONGEST);
+        let until = when(rest.until, now);
+        writeln!(page, "{:<width$}  the relay {} rests until {until}: {cause}", "", rest.relay).ok();
+    }
+    page
+}
+
+fn doing(account: &AccountStatus, now: Timestamp) -> String {
+    if let (Some(since), false) = (account.paused, account.doing == Doing::Fetching) {
+        let name = &account.name;
+        return format!("is paused since {}; `mailsluice resume {name}` lets it go on", when(since, now));
+    }
+    let next = account.next_look.map(|at| when(at, now));
+    match (account.doing, next) {
+        (Doing::Nothing, _) => "is not fetched from now".to_owned(),
+        (Doing::Queued, _) => "waits for its turn".to_owned(),
+        (Doing::Fetching, _) => "is being fetched from".to_owned(),
+        (Doing::Waiting, Some(next)) => match &account.push {
+            Some(push) => format!("waits for news ({push}), looks at {next}"),
+            None => format!("looks again at {next}"),
+        },
+        (Doing::Resting, Some(next)) => format!("rests after failures, tries again at {next}"),
+        (Doing::Waiting | Doing::Resting, None) => "waits".to_owned(),
+        (Doing::Paused, _) => "is paused".to_owned(),
+    }
+}
+
+fn details(account: &AccountStatus, now: Timestamp) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mail = account.last_mail.map_or_else(|| "no mail yet".to_owned(), |at| format!("last mail {}", when(at, now)));
+    let success = account.last_success.map(|at| format!(", last look without errors {}", when(at, now)));
+    lines.push(mail + &success.unwrap_or_default());
+    if account.left > 0 {
+        lines.push(format!("{} messages are left for the next pass", account.left));
+    }
+    if let Some(Trouble { text, since, times, is_refused }) = &account.trouble {
+        let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
+        lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, LONGEST)));
+        if *is_refused {
+            let name = &account.name;
+            lines
+                .push(format!("what helps: put the login right in the config; `mailsluice poll {name}` tries at once"));
+        }
+    }
+    lines
+}
+
+fn outbox(outbox: &OutboxStatus) -> String {
+    let held =
+        if outbox.held > 0 { format!(", {} put aside (`mailsluice queue list`)", outbox.held) } else { String::new() };
+    match outbox.waiting {
+        0 if outbox.held == 0 => "is empty".to_owned(),
+        1 => format!("1 waits{held}"),
+        waiting => format!("{waiting} wait{held}"),
+    }
+}
+
+/// The time of day; with the date where it is not within a day.
+fn when(at: Timestamp, now: Timestamp) -> String {
+    let is_near = at.duration_since(now).abs() < SignedDuration::from_hours(20);
+    let local = at.to_zoned(TimeZone::system());
+    local.strftime(if is_near { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" }).to_string()
+}

@@ -1,0 +1,180 @@
+//! Orders to a daemon over its socket: JSON, an object a line. The first line is a [`Request`]; [`Answer`]s follow, and the last
+//! one is `done` or `error`. `docs/reference.md` describes it for programs.
+
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::status::Status;
+use crate::error::{Error, Kind, Result};
+use crate::pass::Passed;
+
+/// The version of the language.
+pub const VERSION: u32 = 1;
+
+/// A daemon that does not take an order within this time is not there.
+const TAKES: Duration = Duration::from_secs(10);
+
+/// The longest path that a socket's address holds, in bytes (`unix(7)`).
+const LONGEST_ADDRESS: usize = 107;
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The version of the language.
+    pub version: u32,
+    /// The order.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+/// The orders. Without accounts they are about all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case")]
+pub enum Order {
+    /// What everybody is doing.
+    Status,
+    /// Look now; done when it is begun.
+    Poll {
+        /// Their names.
+        #[serde(default)]
+        accounts: Vec<String>,
+    },
+    /// Look now and tell what came: one `passed` for each account, `unknown` for one that is not fetched here.
+    Fetch {
+        /// Their names.
+        #[serde(default)]
+        accounts: Vec<String>,
+        /// Whether a person typed it: then a password that was refused is tried, too.
+        #[serde(default)]
+        typed: bool,
+    },
+    /// Do nothing until `resume`, also when the daemon is started again.
+    Pause {
+        /// Their names.
+        #[serde(default)]
+        accounts: Vec<String>,
+    },
+    /// Go on.
+    Resume {
+        /// Their names.
+        #[serde(default)]
+        accounts: Vec<String>,
+    },
+    /// Read the config again.
+    Reload,
+    /// Everything that happens, until one of both hangs up.
+    Events,
+}
+
+/// The answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To `status`.
+    Status(Box<Status>),
+    /// To `fetch`.
+    Passed(Box<Passed>),
+    /// To whatever names an account: nobody of that name is fetched from here.
+    Unknown(String),
+    /// To `reload`: what changed.
+    Reloaded(String),
+    /// To `events`.
+    Event(Value),
+    /// So many events were not told, for they were read too slowly.
+    Missed(u64),
+    /// It cannot be done: why, and the exit code that says so.
+    Error {
+        /// In words.
+        text: String,
+        /// By `sysexits.h`.
+        code: u8,
+    },
+    /// That was all.
+    Done(bool),
+}
+
+/// Where the socket of the daemon is that works with this state.
+pub fn socket_path(state: &Path) -> PathBuf {
+    state.join("socket")
+}
+
+/// A path by which a socket is reached however long its own is: through the open folder that it stands in.
+pub(super) fn address(path: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
+    if path.as_os_str().len() <= LONGEST_ADDRESS {
+        return Ok((path.to_owned(), None));
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok((path.to_owned(), None)) };
+    let folder = std::fs::File::open(folder).map_err(|e| Error::disk("opening the state folder", e))?;
+    let number = std::os::fd::AsRawFd::as_raw_fd(&folder);
+    Ok((Path::new("/proc/self/fd").join(number.to_string()).join(name), Some(folder)))
+}
+
+/// What a daemon answers.
+#[derive(Debug)]
+pub struct Answers(BufReader<UnixStream>);
+
+/// Gives an order to the daemon that works with this state; `None`: there is none.
+pub fn give(state: &Path, order: Order) -> Result<Option<Answers>> {
+    let path = socket_path(state);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let (address, _folder) = address(&path)?;
+    let mut stream = match UnixStream::connect(&address) {
+        Ok(stream) => stream,
+        // What a daemon left that was killed.
+        Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return Ok(None),
+        Err(e) => return Err(broken(e)),
+    };
+    let mut line = serde_json::to_vec(&Request { version: VERSION, order }).map_err(|e| broken(e.into()))?;
+    line.push(b'\n');
+    stream.set_write_timeout(Some(TAKES)).and_then(|()| stream.write_all(&line)).map_err(broken)?;
+    Ok(Some(Answers(BufReader::new(stream))))
+}
+
+fn broken(e: std::io::Error) -> Error {
+    Error::transient(Kind::Busy, "speaking with the running mailsluice").because(e)
+}
+
+impl Iterator for Answers {
+    type Item = Result<Answer>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = String::new();
+        match self.0.read_line(&mut line) {
+            Ok(0) => Some(Err(Error::transient(Kind::Busy, "the running mailsluice ended before it was done"))),
+            Ok(_) => match serde_json::from_str(&line) {
+                Ok(Answer::Done(_)) => None,
+                Ok(Answer::Error { text, code: 75 }) => Some(Err(Error::transient(Kind::Busy, text))),
+                Ok(Answer::Error { text, code: 78 }) => Some(Err(Error::permanent(Kind::Config, text))),
+                Ok(Answer::Error { text, .. }) => Some(Err(Error::permanent(Kind::Usage, text))),
+                Ok(answer) => Some(Ok(answer)),
+                Err(e) => {
+                    let text = "the running mailsluice is of another version; start it again";
+                    Some(Err(Error::permanent(Kind::Usage, text).because(e)))
+                }
+            },
+            Err(e) => Some(Err(broken(e))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_one_flat_object() {
+        let request = Request { version: 1, order: Order::Fetch { accounts: vec!["work".into()], typed: true } };
+        let line = serde_json::to_string(&request).unwrap();
+        assert_eq!(line, r#"{"version":1,"order":"fetch","accounts":["work"],"typed":true}"#);
+        let short: Request = serde_json::from_str(r#"{"version":1,"order":"poll"}"#).unwrap();
+        assert_eq!(short.order, Order::Poll { accounts: vec![] });
+        assert_eq!(serde_json::to_string(&Answer::Done(true)).unwrap(), r#"{"done":true}"#);
+    }
+}

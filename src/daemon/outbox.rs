@@ -1,0 +1,42 @@
+//! The outbox is emptied beside the accounts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Daemon;
+use super::event::Event;
+use crate::pass::{self, on_own_thread};
+
+/// Other processes put mail into it, so it is looked at this often.
+const OUTBOX_POLL: Duration = Duration::from_secs(5);
+/// The longest that one pass over it takes.
+const LONGEST_PASS: Duration = Duration::from_secs(600);
+
+/// Sends what is due, again and again. What one pass says, the next ones do not say again.
+pub(super) async fn empty(daemon: Arc<Daemon>, stop: CancellationToken) {
+    let mut said = Vec::new();
+    while !stop.is_cancelled() {
+        let (plan, stopped) = (daemon.plan(), stop.clone());
+        // On a thread of its own: a bug that panics on one mail does not end the worker.
+        let task = on_own_thread(async move { pass::tell(&plan.world, &plan.relays, LONGEST_PASS, &stopped).await });
+        match task.await {
+            Ok(Ok(mut told)) => {
+                let remarks = told.remarks.clone();
+                told.remarks.retain(|remark| !said.contains(remark));
+                said = remarks;
+                if told.sent + told.failed + told.later > 0 || !told.remarks.is_empty() {
+                    daemon.events.tell(Event::Told(Arc::new(told))).await;
+                }
+            }
+            Ok(Err(e)) => tracing::error!("{e}"),
+            Err(e) => tracing::error!("the pass over the outbox broke off: {e}"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(OUTBOX_POLL) => {},
+            () = daemon.outbox.notified() => {},
+            () = stop.cancelled() => {},
+        }
+    }
+}

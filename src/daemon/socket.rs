@@ -1,0 +1,227 @@
+//! The socket: orders come in, answers go out. Only the user whose state it is, and root, are heard.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::order::{Answer, Order, Request, VERSION, address, socket_path};
+use super::{Daemon, status};
+use crate::error::{Error, Kind, Result};
+use crate::pass::{Passed, World};
+
+/// So many are heard at once; the others wait.
+const CONNECTIONS: usize = 32;
+/// The longest order, in bytes.
+const LONGEST_ORDER: u64 = 64 * 1024;
+/// An order has to come within this time, and an answer has to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// After a failed accept, as for want of descriptors.
+const BREATH: Duration = Duration::from_millis(200);
+
+/// A socket that is listened to. Its file goes with it.
+#[derive(Debug)]
+pub(super) struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Socket {
+    /// Opens it. Whoever calls this holds the lock of the one daemon of this state, so a file that stands there is of a dead one.
+    pub(super) fn open(state: &Path) -> Result<Self> {
+        let path = socket_path(state);
+        let doing = || format!("opening the socket {}", path.display());
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::disk(doing(), e)),
+            _ => {}
+        }
+        let (address, _folder) = address(&path)?;
+        let listener = UnixListener::bind(address).map_err(|e| Error::disk(doing(), e))?;
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&path, private).map_err(|e| Error::disk(doing(), e))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Hears orders until it is told to stop.
+    pub(super) async fn serve(self, daemon: Arc<Daemon>, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let stream = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => return,
+            };
+            let Ok((stream, _)) = stream else {
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
+            tokio::spawn(async move {
+                let heard = tokio::select! {
+                    heard = hear(&daemon, stream) => heard,
+                    () = stop.cancelled() => Ok(()),
+                };
+                if let Err(e) = heard {
+                    tracing::debug!("an order was not answered: {e}");
+                }
+                drop(place);
+            });
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Whether this user may give orders.
+fn may_order(stream: &UnixStream) -> bool {
+    let ours = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
+}
+
+async fn hear(daemon: &Daemon, stream: UnixStream) -> std::io::Result<()> {
+    let is_allowed = may_order(&stream);
+    let (read, write) = stream.into_split();
+    let mut to = Answering(write);
+    if !is_allowed {
+        return to.refuse("only the user whose mail this is may give orders", 77).await;
+    }
+    let mut from = BufReader::new(read);
+    let mut line = String::new();
+    let mut bounded = (&mut from).take(LONGEST_ORDER);
+    timeout(PATIENCE, bounded.read_line(&mut line)).await??;
+    let request = match serde_json::from_str::<Request>(&line) {
+        Ok(request) if request.version == VERSION => request,
+        Ok(request) => {
+            let text = format!("version {} of the orders is not known here; this is {VERSION}", request.version);
+            return to.refuse(&text, 64).await;
+        }
+        Err(e) => return to.refuse(&format!("that is no order: {e}"), 64).await,
+    };
+    obey(daemon, request.order, from, &mut to).await
+}
+
+async fn obey(
+    daemon: &Daemon,
+    order: Order,
+    from: BufReader<OwnedReadHalf>,
+    to: &mut Answering,
+) -> std::io::Result<()> {
+    match order {
+        Order::Status => match daemon.status().await {
+            Ok(status) => to.say(&Answer::Status(Box::new(status))).await?,
+            Err(e) => return to.fail(&e).await,
+        },
+        Order::Poll { accounts } => {
+            for unknown in daemon.look(&accounts, true, false).await.unknown {
+                to.say(&Answer::Unknown(unknown)).await?;
+            }
+        }
+        Order::Fetch { accounts, typed } => fetch(daemon, &accounts, typed, to).await?,
+        Order::Pause { accounts } => return pause(daemon, accounts, true, to).await,
+        Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
+        Order::Reload => match daemon.reload().await {
+            Ok(changed) => to.say(&Answer::Reloaded(changed)).await?,
+            Err(text) => return to.refuse(&text, 78).await,
+        },
+        Order::Events => return events(daemon, from, to).await,
+    }
+    to.done().await
+}
+
+async fn fetch(daemon: &Daemon, accounts: &[String], typed: bool, to: &mut Answering) -> std::io::Result<()> {
+    let looking = daemon.look(accounts, typed, true).await;
+    for unknown in looking.unknown {
+        to.say(&Answer::Unknown(unknown)).await?;
+    }
+    for (name, passed) in looking.passes {
+        let passed = passed.await.unwrap_or_else(|_| ended(name));
+        to.say(&Answer::Passed(Box::new(passed))).await?;
+    }
+    Ok(())
+}
+
+/// Its worker ended before it looked.
+fn ended(account: String) -> Passed {
+    let error = Error::transient(Kind::Stopped, "the running mailsluice stopped before it looked");
+    let report = crate::pass::Report { errors: vec![error], ..crate::pass::Report::of(&account) };
+    Passed { code: 75, ..Passed::from(&report) }
+}
+
+async fn pause(daemon: &Daemon, accounts: Vec<String>, pauses: bool, to: &mut Answering) -> std::io::Result<()> {
+    match daemon.pause(accounts, pauses).await {
+        Ok(()) => to.done().await,
+        Err(e) => to.fail(&e).await,
+    }
+}
+
+/// Until the other side hangs up.
+async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut Answering) -> std::io::Result<()> {
+    let mut events = daemon.events.hear();
+    let mut byte = [0];
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = from.read(&mut byte) => return Ok(()),
+        };
+        match event {
+            Ok(event) => to.say(&Answer::Event(event.to_json())).await?,
+            Err(RecvError::Lagged(missed)) => to.say(&Answer::Missed(missed)).await?,
+            Err(RecvError::Closed) => return to.done().await,
+        }
+    }
+}
+
+/// What a look that was ordered comes to.
+#[derive(Debug, Default)]
+pub(super) struct Looking {
+    pub(super) unknown: Vec<String>,
+    pub(super) passes: Vec<(String, oneshot::Receiver<Passed>)>,
+}
+
+#[derive(Debug)]
+struct Answering(OwnedWriteHalf);
+
+impl Answering {
+    async fn say(&mut self, answer: &Answer) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(answer)?;
+        line.push(b'\n');
+        timeout(PATIENCE, self.0.write_all(&line)).await?
+    }
+
+    async fn done(&mut self) -> std::io::Result<()> {
+        self.say(&Answer::Done(true)).await
+    }
+
+    async fn refuse(&mut self, text: &str, code: u8) -> std::io::Result<()> {
+        self.say(&Answer::Error { text: text.to_owned(), code }).await
+    }
+
+    async fn fail(&mut self, error: &Error) -> std::io::Result<()> {
+        self.refuse(&error.to_string(), error.exit_code()).await
+    }
+}
+
+impl Daemon {
+    /// What is known of everything.
+    async fn status(&self) -> Result<status::Status> {
+        let plan = self.plan();
+        let world = plan.world.clone();
+        let remember = move |world: &World| {
+            let accounts: Vec<_> = plan.jobs.iter().map(|job| &*job.account).collect();
+            status::remembered(world, &accounts)
+        };
+        Ok(self.board.add_to(world.off(remember).await?))
+    }
+}

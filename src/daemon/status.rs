@@ -1,0 +1,142 @@
+//! `status`: what each account does, why mail does not come, and what to do about it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::config::Account;
+use crate::error::Result;
+use crate::pass::World;
+use crate::state::OutboxState;
+
+/// All that there is to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The process that fetches, if one does.
+    pub process: Option<u32>,
+    /// Since when it runs.
+    pub since: Option<Timestamp>,
+    /// Since when everything is paused.
+    pub paused: Option<Timestamp>,
+    /// Why the config as it is written now is not in force.
+    pub config: Option<String>,
+    /// The accounts, in the order of the config.
+    pub accounts: Vec<AccountStatus>,
+    /// What goes out.
+    pub outbox: OutboxStatus,
+}
+
+/// One account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub doing: Doing,
+    /// Since when it is paused.
+    pub paused: Option<Timestamp>,
+    /// When mail of it was filed last.
+    pub last_mail: Option<Timestamp>,
+    /// When a pass over it went through last.
+    pub last_success: Option<Timestamp>,
+    /// When it is looked at again, unless its server speaks first.
+    pub next_look: Option<Timestamp>,
+    /// How its server tells of new mail, in words; `None`: it does not.
+    pub push: Option<String>,
+    /// How many messages are left for the next pass.
+    pub left: u64,
+    /// What went wrong last and was not put right since.
+    pub trouble: Option<Trouble>,
+}
+
+/// What an account is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doing {
+    /// Nobody fetches from it: no daemon runs.
+    #[default]
+    Nothing,
+    /// It waits for its turn.
+    Queued,
+    /// It is being fetched from.
+    Fetching,
+    /// It waits for news.
+    Waiting,
+    /// It is left alone for a while after failures.
+    Resting,
+    /// It is paused.
+    Paused,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// In words.
+    pub text: String,
+    /// When it began.
+    pub since: Timestamp,
+    /// How often it happened in a row.
+    pub times: u32,
+    /// Whether the server refuses the login: only its user can help.
+    pub is_refused: bool,
+}
+
+/// What goes out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutboxStatus {
+    /// How many wait.
+    pub waiting: u64,
+    /// How many were put aside by their user.
+    pub held: u64,
+    /// Relays that rest after failures.
+    pub resting: Vec<Resting>,
+}
+
+/// A relay that rests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resting {
+    /// Its name.
+    pub relay: String,
+    /// Until when.
+    pub until: Timestamp,
+    /// What it said.
+    pub cause: String,
+}
+
+/// What the state knows, of these accounts, whether a daemon runs or not.
+pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
+    let registered = world.store.accounts()?;
+    let last: BTreeMap<String, Timestamp> = world.store.last_mail()?.into_iter().collect();
+    let paused: BTreeMap<String, Timestamp> = world.store.paused()?.into_iter().collect();
+    let of = |account: &&Account| -> Result<AccountStatus> {
+        let space = registered.iter().find(|known| known.label == account.name).map(|known| known.space.as_str());
+        let pace = world.store.pace(&account.name)?;
+        Ok(AccountStatus {
+            name: account.name.clone(),
+            paused: paused.get(&account.name).copied(),
+            last_mail: space.and_then(|space| last.get(space).copied()),
+            trouble: pace.map(|pace| Trouble {
+                text: pace.cause,
+                since: pace.since,
+                times: pace.failures,
+                is_refused: pace.is_refused,
+            }),
+            ..AccountStatus::default()
+        })
+    };
+    Ok(Status {
+        paused: paused.get("").copied(),
+        accounts: accounts.iter().map(of).collect::<Result<_>>()?,
+        outbox: outbox(world)?,
+        ..Status::default()
+    })
+}
+
+fn outbox(world: &World) -> Result<OutboxStatus> {
+    let rows = world.store.still_to_tell()?;
+    let held = rows.iter().filter(|row| row.state == OutboxState::Held).count() as u64;
+    let rests = world.store.rests()?.into_iter().filter(|rest| rest.is_at(world.now()));
+    let resting = rests.map(|rest| Resting { relay: rest.relay, until: rest.until, cause: rest.cause }).collect();
+    Ok(OutboxStatus { waiting: rows.len() as u64 - held, held, resting })
+}

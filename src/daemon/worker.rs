@@ -1,0 +1,312 @@
+//! The worker of one account. It keeps its session, and waits for whichever comes first: its server speaks, its time has come,
+//! somebody orders it, the network changed, or it is told to stop.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::event::Event;
+use super::status::{Doing, Trouble};
+use super::{Daemon, Task};
+use crate::error::{Error, Kind};
+use crate::pass::{self, Passed, Report, Silent, Watch, on_own_thread};
+use crate::pipeline::{self, Extent, Session};
+use crate::source::Heard;
+use crate::state::Pace;
+
+/// Where a server tells of one folder, the others are looked at this often; and every other program may put mail into a folder
+/// without the server's knowledge.
+const SWEEP: Duration = Duration::from_secs(90);
+/// A server that ends the wait for news sooner than this, again and again, is looked at by the clock alone.
+const SHORT_WAIT: Duration = Duration::from_secs(30);
+const SHORT_WAITS: u32 = 3;
+
+/// Looking at an account because somebody asked.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Whether a refused password is tried, too.
+    pub(super) typed: bool,
+    /// Who waits for what comes.
+    pub(super) told: Option<oneshot::Sender<Passed>>,
+}
+
+/// One account at work.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) task: watch::Receiver<Arc<Task>>,
+    pub(super) orders: mpsc::Receiver<Look>,
+    pub(super) stop: CancellationToken,
+    /// Whether its name space is its own in this process; where two accounts share one, none keeps it.
+    pub(super) keeps: bool,
+    pub(super) session: Option<Session>,
+    /// How often in a row the wait for news broke soon.
+    pub(super) short_waits: u32,
+    pub(super) network: watch::Receiver<u64>,
+    pub(super) pauses: watch::Receiver<BTreeSet<String>>,
+}
+
+/// Why a worker wakes up.
+#[derive(Debug)]
+enum Wake {
+    Stop,
+    Time,
+    Order(Look),
+    News(BTreeSet<String>),
+    /// News somewhere, or the connection broke.
+    Perhaps,
+    /// The network is another one, or the machine slept.
+    Network,
+    /// Something was paused or goes on.
+    Pauses,
+}
+
+impl Worker {
+    pub(super) async fn work(mut self) {
+        let mut next = Instant::now();
+        let mut looks = Vec::new();
+        let mut is_typed = false;
+        loop {
+            let extent = match self.wake(next).await {
+                Wake::Stop => break,
+                Wake::Pauses => continue,
+                Wake::News(folders) => Extent::Folders(folders),
+                Wake::Order(look) => {
+                    is_typed = look.typed;
+                    looks.push(look);
+                    Extent::All
+                }
+                Wake::Time => {
+                    self.short_waits = self.short_waits.saturating_sub(1);
+                    Extent::All
+                }
+                Wake::Perhaps => Extent::All,
+                Wake::Network => {
+                    // What failed before failed in another world.
+                    self.forgive_the_network().await;
+                    Extent::All
+                }
+            };
+            // Whoever asked meanwhile is told, too.
+            while let Ok(look) = self.orders.try_recv() {
+                is_typed |= look.typed;
+                looks.push(look);
+            }
+            let passed = match self.not_now(is_typed).await {
+                Some((passed, wait)) => {
+                    next = Instant::now() + wait;
+                    passed
+                }
+                None => {
+                    let is_all = extent == Extent::All;
+                    let (passed, wait) = self.look(extent).await;
+                    // News of some folders puts off no look at the others.
+                    next = if is_all || passed.code != 0 { Instant::now() + wait } else { next };
+                    passed
+                }
+            };
+            is_typed = false;
+            for look in looks.drain(..) {
+                look.told.map(|told| told.send(passed.clone()).ok());
+            }
+        }
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+        self.daemon.board.forget(&self.name());
+    }
+
+    fn name(&self) -> String {
+        self.task.borrow().job.account.name.clone()
+    }
+
+    async fn wake(&mut self, next: Instant) -> Wake {
+        let waits_since = Instant::now();
+        let hears = self.short_waits < SHORT_WAITS;
+        let session = &mut self.session;
+        let heard = async {
+            match session {
+                Some(session) if hears => session.wait().await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Wake::Stop,
+            Some(look) = self.orders.recv() => Wake::Order(look),
+            _ = self.pauses.changed() => Wake::Pauses,
+            _ = self.network.changed() => Wake::Network,
+            () = tokio::time::sleep_until(next) => Wake::Time,
+            heard = heard => match heard {
+                Ok(Heard::News(folders)) => Wake::News(folders),
+                Ok(Heard::Anywhere) => Wake::Perhaps,
+                Err(error) => {
+                    tracing::info!("{}: the wait for news ended: {error}", self.name());
+                    self.session.as_mut().map(Session::hang_up);
+                    self.short_waits = if waits_since.elapsed() < SHORT_WAIT { self.short_waits + 1 } else { 0 };
+                    Wake::Perhaps
+                }
+            },
+        }
+    }
+
+    /// Whether the account is left alone for now, what is said to whoever asked, and for how long.
+    async fn not_now(&self, is_typed: bool) -> Option<(Passed, Duration)> {
+        let task = Arc::clone(&self.task.borrow());
+        let account = Arc::clone(&task.job.account);
+        let (name, poll) = (account.name.clone(), account.poll);
+        if self.daemon.is_paused(&name) {
+            self.daemon.board.note(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
+            let text = format!("it is paused; `mailsluice resume {name}` lets it go on");
+            return Some((said(&name, &Error::transient(Kind::Stopped, text)), poll));
+        }
+        let pace = task.world.off(move |world| pass::held_up(world, &account)).await.ok().flatten()?;
+        if is_typed {
+            return None;
+        }
+        let wait = self.rest(&name, &pace, task.world.now());
+        let kind = if pace.is_refused { Kind::Auth } else { Kind::Network };
+        let error =
+            if pace.is_refused { Error::permanent(kind, pace.cause) } else { Error::transient(kind, pace.cause) };
+        Some((said(&name, &error), wait))
+    }
+
+    /// Notes that the account rests, and says for how long.
+    fn rest(&self, name: &str, pace: &Pace, now: Timestamp) -> Duration {
+        self.daemon.board.note(name, |it| {
+            it.doing = Doing::Resting;
+            it.next_look = Some(pace.until);
+            it.trouble = Some(trouble(pace));
+        });
+        Duration::try_from(pace.until.duration_since(now)).unwrap_or_default()
+    }
+
+    /// One pass, and the time to the next one.
+    async fn look(&mut self, extent: Extent) -> (Passed, Duration) {
+        let task = Arc::clone(&self.task.borrow_and_update());
+        let account = Arc::clone(&task.job.account);
+        let name = account.name.clone();
+        self.daemon.board.note(&name, |it| it.doing = Doing::Queued);
+        let daemon = Arc::clone(&self.daemon);
+        let host = daemon.host(&account.server.host);
+        let places = (daemon.places.acquire().await, host.acquire().await);
+        self.daemon.board.note(&name, |it| it.doing = Doing::Fetching);
+        let report = self.pass_alone(&task, extent).await;
+        drop(places);
+        let kept = task.world.off({
+            let account = Arc::clone(&account);
+            move |world| {
+                let kept = pass::keep_pace(world, &account, &report);
+                Ok((report, kept))
+            }
+        });
+        let (report, pace) = match kept.await {
+            Ok((report, pace)) => (
+                report,
+                pace.unwrap_or_else(|e| {
+                    tracing::error!("{e}");
+                    None
+                }),
+            ),
+            Err(error) => (Report { errors: vec![error], ..Report::of(&name) }, None),
+        };
+        if report.told > 0 {
+            self.daemon.outbox.notify_one();
+        }
+        let now = task.world.now();
+        let wait = match &pace {
+            Some(pace) if pace.is_refused => self.rest(&name, pace, now).max(account.poll),
+            Some(pace) => self.rest(&name, pace, now),
+            None => self.waits(&name, account.poll, &report, now),
+        };
+        let passed = Passed::from(&report);
+        self.daemon.events.tell(Event::Passed(passed.clone())).await;
+        (passed, wait)
+    }
+
+    /// Notes what came of a pass after which the account waits for news, and says until when.
+    fn waits(&mut self, name: &str, poll: Duration, report: &Report, now: Timestamp) -> Duration {
+        let push = self.session.as_ref().filter(|_| self.short_waits < SHORT_WAITS).and_then(Session::push);
+        let wait = if push.is_some() { poll.min(SWEEP) } else { poll };
+        let next = SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok());
+        self.daemon.board.note(name, |it| {
+            (it.doing, it.next_look, it.push, it.left) = (Doing::Waiting, next, push, report.left);
+            it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
+            it.trouble = match report.errors.first() {
+                None => None,
+                Some(error) => {
+                    let before = it.trouble.take();
+                    let since = before.as_ref().map_or(now, |trouble| trouble.since);
+                    let times = before.map_or(1, |trouble| trouble.times.saturating_add(1));
+                    Some(Trouble { text: error.to_string(), since, times, is_refused: false })
+                }
+            };
+            it.last_success = if report.errors.is_empty() { Some(now) } else { it.last_success };
+        });
+        wait
+    }
+
+    /// A pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's reply does not end
+    /// the worker.
+    async fn pass_alone(&mut self, task: &Arc<Task>, extent: Extent) -> Report {
+        let (name, stop) = (self.name(), self.stop.clone());
+        let (task, mut session) = (Arc::clone(task), self.session.take());
+        let pass = on_own_thread(async move {
+            let watch: Arc<dyn Watch> = Arc::new(Silent);
+            let report = pipeline::pass(&task.world, &task.job, &mut session, &extent, &watch, &stop).await;
+            (report, session)
+        });
+        match pass.await {
+            Ok((report, session)) => {
+                self.session = session;
+                if !self.keeps
+                    && let Some(session) = self.session.take()
+                {
+                    session.close().await;
+                }
+                report
+            }
+            Err(e) => {
+                let error = Error::transient(Kind::Protocol, "the pass broke off").because(e);
+                Report { errors: vec![error], ..Report::of(&name) }
+            }
+        }
+    }
+
+    /// Failures that may pass are forgotten: they were another network's.
+    async fn forgive_the_network(&mut self) {
+        self.short_waits = 0;
+        let task = Arc::clone(&self.task.borrow());
+        let forgive = task.world.off({
+            let name = task.job.account.name.clone();
+            move |world| match world.store.pace(&name)? {
+                Some(pace) if !pace.is_refused => world.store.set_pace(&name, None),
+                _ => Ok(()),
+            }
+        });
+        if let Err(e) = forgive.await {
+            tracing::error!("{e}");
+        }
+    }
+}
+
+fn said(account: &str, error: &Error) -> Passed {
+    let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
+    Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
+}
+
+fn trouble(pace: &Pace) -> Trouble {
+    Trouble { text: pace.cause.clone(), since: pace.since, times: pace.failures, is_refused: pace.is_refused }
+}
+
+/// How many passes go to one host at a time.
+pub(super) fn host_places() -> Arc<Semaphore> {
+    /// More logins at once are what servers refuse.
+    const AT_ONE_HOST: usize = 8;
+    Arc::new(Semaphore::new(AT_ONE_HOST))
+}

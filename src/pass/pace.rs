@@ -1,0 +1,223 @@
+//! How soon a server is tried again after a failure: an account that is refused is not hammered until it is locked, and a server
+//! that is down is not met by all its users at once.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use ring::rand::SecureRandom;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::{Report, World};
+use crate::config::Account;
+use crate::config::secret::Password;
+use crate::error::{Error, Kind, Result};
+use crate::state::Pace;
+
+/// A refused login may be a passing fault of the server so many times.
+const TRIES: u32 = 3;
+/// Then it is tried once in this time,
+const REFUSED: SignedDuration = SignedDuration::from_hours(1);
+/// and after a day once in this.
+const REFUSED_FOR_A_DAY: SignedDuration = SignedDuration::from_hours(6);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The bound of the first wait after a failure that may pass; it doubles with each one.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+/// It grows up to this, or to the account's `poll`, whichever is longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+/// What a server asks for is honoured up to this.
+const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
+/// A mailbox that another session has open (`[IN-USE]`, RFC 2449), and a server that wants fewer logins (`[LOGIN-DELAY]`): so
+/// long it is left alone.
+const IN_USE: Duration = Duration::from_secs(60);
+const LOGIN_DELAY: Duration = Duration::from_secs(10 * 60);
+/// A server that counts bytes or commands (`[OVERQUOTA]`, `[LIMIT]`) counts them by the hour or the day.
+const OVER_QUOTA: Duration = Duration::from_secs(3600);
+/// So much of a cause is kept, in characters.
+const LONGEST_CAUSE: usize = 300;
+
+/// Why a pass over an account failed as a whole, as far as the next try hangs on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The server refuses the login: only its user can help.
+    Refused(String),
+    /// It may pass, and where the server said so, in this time.
+    Passing(String, Option<Duration>),
+}
+
+/// Whether an account may be tried now, or what holds it up.
+pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
+    let now = world.now();
+    let Some(pace) = world.store.pace(&account.name)? else { return Ok(None) };
+    // A clock that went back does not stop an account for good.
+    let is_resting = now < pace.until && now >= pace.since;
+    let is_the_same = !pace.is_refused || pace.credential == credential(account);
+    Ok((is_resting && is_the_same).then_some(pace))
+}
+
+/// Notes what came of a pass. Returns the pace from now on, where it failed.
+pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Option<Pace>> {
+    let before = world.store.pace(&account.name)?;
+    let pace = failure(report).map(|failure| {
+        let credential = credential(account);
+        let before = before.clone().filter(|pace| !pace.is_refused || pace.credential == credential);
+        after(before, failure, world.now(), account.poll, random(), credential)
+    });
+    if pace != before {
+        world.store.set_pace(&account.name, pace.as_ref())?;
+    }
+    Ok(pace)
+}
+
+fn failure(report: &Report) -> Option<Failure> {
+    let text = |error: &Error| error.to_string().chars().take(LONGEST_CAUSE).collect::<String>();
+    let refused = report.errors.iter().find(|e| matches!(e.kind(), Kind::Auth | Kind::Login) && !e.is_transient());
+    if let Some(error) = refused {
+        return Some(Failure::Refused(text(error)));
+    }
+    let is_passing = |e: &&Error| matches!(e.kind(), Kind::Network | Kind::Tls | Kind::Auth | Kind::Login);
+    let passing = report.errors.iter().find(is_passing).or_else(|| report.errors.iter().find(|e| hint(e).is_some()))?;
+    Some(Failure::Passing(text(passing), hint(passing)))
+}
+
+fn hint(error: &Error) -> Option<Duration> {
+    hinted(&error.to_string())
+}
+
+/// How long a server asks to be left alone: Microsoft's "Suggested Backoff Time: 299961 milliseconds", and the codes of RFC 2449
+/// and RFC 5530.
+fn hinted(reply: &str) -> Option<Duration> {
+    let upper = reply.to_ascii_uppercase();
+    if let Some((_, after)) = upper.split_once("BACKOFF TIME:") {
+        let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        return digits.parse().ok().map(|milliseconds| Duration::from_millis(milliseconds).min(LONGEST_HINT));
+    }
+    let codes =
+        [("[IN-USE]", IN_USE), ("[LOGIN-DELAY]", LOGIN_DELAY), ("[OVERQUOTA]", OVER_QUOTA), ("[LIMIT]", OVER_QUOTA)];
+    codes.into_iter().find(|(code, _)| upper.contains(code)).map(|(_, wait)| wait)
+}
+
+/// The pace after one more failure. `random` is from 0 to 1: full jitter, so that those who failed together do not come back
+/// together.
+fn after(
+    before: Option<Pace>,
+    failure: Failure,
+    now: Timestamp,
+    poll: Duration,
+    random: f64,
+    credential: String,
+) -> Pace {
+    let is_refused = matches!(failure, Failure::Refused(_));
+    let before = before.filter(|pace| pace.is_refused == is_refused && pace.since <= now);
+    let since = before.as_ref().map_or(now, |pace| pace.since);
+    let failures = before.map_or(0, |pace| pace.failures).saturating_add(1);
+    let (cause, wait) = match failure {
+        Failure::Refused(cause) => {
+            let wait = match failures {
+                0..TRIES => SignedDuration::ZERO,
+                _ if now.duration_since(since) >= DAY => REFUSED_FOR_A_DAY,
+                _ => REFUSED,
+            };
+            (cause, wait)
+        }
+        Failure::Passing(cause, hint) => {
+            let most = FIRST_WAIT.saturating_mul(1 << failures.min(16).saturating_sub(1)).min(LONGEST_WAIT.max(poll));
+            let wait = most.mul_f64(random).max(hint.unwrap_or_default());
+            (cause, SignedDuration::try_from(wait).unwrap_or(REFUSED))
+        }
+    };
+    let until = now.checked_add(wait).unwrap_or(now);
+    Pace { failures, since, until, is_refused, cause, credential }
+}
+
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    match ring::rand::SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 1.0,
+    }
+}
+
+/// A mark of what an account logs in with. It changes when the config does, or the file of the password; what a program prints is
+/// not asked for.
+fn credential(account: &Account) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {} {} {:?}", account.server, account.user, account.token, account.password));
+    match &account.password {
+        Password::Plain(secret) => hash.update(secret.expose_secret()),
+        Password::Command(argv) => hash.update(argv.join("\0")),
+        Password::File(path) => {
+            use std::os::unix::fs::MetadataExt;
+            if let Ok(file) = std::fs::metadata(path) {
+                hash.update(format!("{} {} {} {}", file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
+            }
+        }
+        Password::Env(_) | Password::Credential(_) => {}
+    }
+    data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLL: Duration = Duration::from_secs(300);
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + hours * 3600).unwrap()
+    }
+
+    fn refused(before: Option<Pace>, hours: i64) -> Pace {
+        after(before, Failure::Refused("no".into()), at(hours), POLL, 1.0, "a".into())
+    }
+
+    fn passing(before: Option<Pace>, hint: Option<Duration>) -> Pace {
+        after(before, Failure::Passing("down".into(), hint), at(0), POLL, 1.0, "a".into())
+    }
+
+    fn wait(pace: &Pace, since: Timestamp) -> i64 {
+        pace.until.duration_since(since).as_secs()
+    }
+
+    #[test]
+    fn a_refused_login_is_tried_three_times_then_hourly_and_after_a_day_every_six_hours() {
+        let first = refused(None, 0);
+        let second = refused(Some(first.clone()), 0);
+        let third = refused(Some(second.clone()), 0);
+        assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [0, 0, 3600]);
+        let next_day = refused(Some(third.clone()), 25);
+        assert_eq!((wait(&next_day, at(25)), next_day.failures, next_day.since), (6 * 3600, 4, at(0)));
+    }
+
+    #[test]
+    fn a_server_that_is_down_is_tried_less_and_less_often_up_to_a_bound() {
+        let mut pace = passing(None, None);
+        let mut waits = vec![wait(&pace, at(0))];
+        for _ in 0..40 {
+            pace = passing(Some(pace), None);
+            waits.push(wait(&pace, at(0)));
+        }
+        assert_eq!(waits[..5], [10, 20, 40, 80, 160]);
+        assert_eq!(waits[40], 900);
+        // A refusal begins to count anew.
+        assert_eq!(refused(Some(pace), 0).failures, 1);
+    }
+
+    #[test]
+    fn what_a_server_asks_for_is_honoured_and_bounded() {
+        let exchange = "BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds";
+        assert_eq!(hinted(exchange), Some(Duration::from_millis(299_961)));
+        assert_eq!(hinted("Backoff Time: 99999999999999 ms"), Some(LONGEST_HINT));
+        assert_eq!(hinted("-ERR [IN-USE] locked"), Some(IN_USE));
+        assert_eq!(hinted("-ERR [LOGIN-DELAY] slow down"), Some(LOGIN_DELAY));
+        assert_eq!(hinted("NO [OVERQUOTA] Account exceeded bandwidth limits"), Some(OVER_QUOTA));
+        assert_eq!(hinted("NO go away"), None);
+        assert_eq!(wait(&passing(None, Some(IN_USE)), at(0)), 60);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_begins_anew() {
+        let later = refused(None, 1000);
+        assert_eq!(refused(Some(later), 0).failures, 1);
+    }
+}

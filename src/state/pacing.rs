@@ -1,0 +1,127 @@
+//! When an account or a host is tried again after failures, and what its user paused. It outlives the process: a daemon that is
+//! started again does not try a refused password once more.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::rows::time;
+use super::sqlite::SqliteStore;
+use crate::error::Result;
+
+/// Failures in a row, and until when nothing is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many.
+    pub failures: u32,
+    /// When the first of them was.
+    pub since: Timestamp,
+    /// Until then nothing is tried.
+    pub until: Timestamp,
+    /// Whether the server refuses the login: only a person can help.
+    pub is_refused: bool,
+    /// What the last one said.
+    pub cause: String,
+    /// What the login was made with, as a mark by which a change is seen; it tells no secret.
+    pub credential: String,
+}
+
+/// The pace of accounts, and pauses.
+pub trait Pacing {
+    /// The failures of an account (by its name) or of a host.
+    fn pace(&self, whose: &str) -> Result<Option<Pace>>;
+
+    /// Notes them; `None`: it went well.
+    fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()>;
+
+    /// The names of accounts that are paused, each with the time since when; the empty name stands for all.
+    fn paused(&self) -> Result<Vec<(String, Timestamp)>>;
+
+    /// Pauses an account; the empty name stands for all.
+    fn pause(&self, account: &str, now: Timestamp) -> Result<()>;
+
+    /// Ends the pause of an account; the empty name ends every pause.
+    fn resume(&self, account: &str) -> Result<()>;
+
+    /// When mail of each name space was recorded last.
+    fn last_mail(&self) -> Result<Vec<(String, Timestamp)>>;
+}
+
+/// The tables.
+pub(super) const TABLES: &str = "
+-- Failures in a row, of an account (by its name) or of a host.
+CREATE TABLE pace (
+    whose TEXT PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER NOT NULL,
+    is_refused INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    credential TEXT NOT NULL
+) WITHOUT ROWID;
+-- What the user paused; the empty name stands for all.
+CREATE TABLE paused (
+    account TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+fn pace(row: &Row<'_>) -> rusqlite::Result<Pace> {
+    Ok(Pace {
+        failures: row.get(0)?,
+        since: time(row.get(1)?),
+        until: time(row.get(2)?),
+        is_refused: row.get(3)?,
+        cause: row.get(4)?,
+        credential: row.get(5)?,
+    })
+}
+
+impl Pacing for SqliteStore {
+    fn pace(&self, whose: &str) -> Result<Option<Pace>> {
+        let columns = "failures, since, until, is_refused, cause, credential";
+        let query = format!("SELECT {columns} FROM pace WHERE whose = ?1");
+        self.read("looking up failures", |db| db.prepare_cached(&query)?.query_row([whose], pace).optional())
+    }
+
+    fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
+        self.write("noting failures", |tx| {
+            let Some(pace) = pace else { return tx.execute("DELETE FROM pace WHERE whose = ?1", [whose]).map(drop) };
+            tx.prepare_cached("INSERT OR REPLACE INTO pace VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
+                whose,
+                pace.failures,
+                pace.since.as_second(),
+                pace.until.as_second(),
+                pace.is_refused,
+                pace.cause,
+                pace.credential
+            ])?;
+            Ok(())
+        })
+    }
+
+    fn paused(&self) -> Result<Vec<(String, Timestamp)>> {
+        self.read("looking up what is paused", |db| {
+            let mut query = db.prepare_cached("SELECT account, at FROM paused ORDER BY account")?;
+            query.query_map([], |row| Ok((row.get(0)?, time(row.get(1)?))))?.collect()
+        })
+    }
+
+    fn pause(&self, account: &str, now: Timestamp) -> Result<()> {
+        let sql = "INSERT OR IGNORE INTO paused VALUES (?1, ?2)";
+        self.write("pausing", |tx| tx.execute(sql, params![account, now.as_second()]).map(drop))
+    }
+
+    fn resume(&self, account: &str) -> Result<()> {
+        let sql = "DELETE FROM paused WHERE account = ?1 OR ?1 = ''";
+        self.write("resuming", |tx| tx.execute(sql, [account]).map(drop))
+    }
+
+    fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
+        // The newest rows have the highest numbers.
+        let sql = "SELECT owner, at FROM journal WHERE entry IN (SELECT max(entry) FROM journal GROUP BY owner)";
+        self.read("looking up the last mail", |db| {
+            let mut query = db.prepare_cached(sql)?;
+            query.query_map([], |row| Ok((row.get(0)?, time(row.get(1)?))))?.collect()
+        })
+    }
+}

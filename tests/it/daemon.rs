@@ -1,0 +1,451 @@
+//! The mailsluice that stays: sessions that are kept, orders, pauses, a config that changes, and what is said of all that.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::stage::{Account, filled, mailbox, message};
+use crate::support::faults::{Fault, Faults};
+use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::mailbox::Mailbox;
+use crate::support::maildir::{Found, Maildirs};
+use crate::support::sandbox::{Running, Sandbox};
+
+/// Where the sandbox has its config.
+const CONFIG: &str = ".config/mailsluice/config.yaml";
+/// How long something that has to happen may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A server without any push, an account, and what the server hears.
+struct Scene {
+    mailbox: Mailbox,
+    faults: Faults,
+    sandbox: Sandbox,
+    _server: ImapServer,
+}
+
+impl Scene {
+    fn new(keys: &str) -> Self {
+        let (mailbox, faults) = (mailbox(), Faults::none());
+        let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults).without("IDLE"));
+        let sandbox = Account::imap(server.port()).with(keys).sandbox();
+        Self { mailbox, faults, sandbox, _server: server }
+    }
+
+    fn heard(&self, command: &str) -> usize {
+        self.faults.commands().iter().filter(|heard| heard.contains(command)).count()
+    }
+
+    fn delivered(&self) -> usize {
+        Maildirs::at(self.sandbox.maildir()).delivered().len()
+    }
+
+    /// Without notices.
+    fn delivered_mail(&self) -> usize {
+        let is_mail = |found: &&Found| !String::from_utf8_lossy(&found.bytes).contains("\nX-Mailsluice-Notice:");
+        Maildirs::at(self.sandbox.maildir()).delivered().iter().filter(is_mail).count()
+    }
+
+    fn run(&self) -> Running {
+        let running = self.sandbox.spawn(&["run"]);
+        until("it hears orders", || UnixStream::connect(self.socket()).is_ok());
+        running
+    }
+
+    fn state(&self) -> std::path::PathBuf {
+        self.sandbox.home().join("state")
+    }
+
+    fn socket(&self) -> std::path::PathBuf {
+        self.state().join("socket")
+    }
+
+    fn status(&self) -> Value {
+        let output = self.sandbox.run(&["status", "--json"]);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output}"))
+    }
+
+    /// What the daemon answers to this line.
+    fn tell(&self, line: &str) -> Vec<Value> {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        stream.write_all(b"\n").unwrap();
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
+    }
+}
+
+#[track_caller]
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn stop(running: Running) -> crate::support::sandbox::Output {
+    running.signal(Signal::TERM);
+    let output = running.wait();
+    assert_eq!(output.code, 0, "{output}");
+    output
+}
+
+#[test]
+fn one_session_serves_all_passes() {
+    let scene = Scene::new("poll: 1s");
+    let running = scene.run();
+    for number in 1..=3 {
+        scene.mailbox.add("INBOX", message(number));
+        until("it is filed", || scene.delivered() == number);
+    }
+    stop(running);
+    assert_eq!((scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), scene.heard("LOGOUT")), (1, 1));
+}
+
+#[test]
+fn a_connection_that_went_is_made_again_and_nothing_comes_twice() {
+    let scene = Scene::new("poll: 1s");
+    let running = scene.run();
+    let mut all = Vec::new();
+    for number in 1..=4 {
+        scene.mailbox.add("INBOX", message(number));
+        all.push(message(number));
+        until("it is filed", || scene.delivered() == number);
+        let seen = scene.faults.commands_seen();
+        scene.faults.set(Fault::CutBefore(seen + number));
+    }
+    stop(running);
+    Maildirs::at(scene.sandbox.maildir()).assert_holds(&all);
+}
+
+/// E of the benchmark: nothing is new among many.
+#[test]
+fn a_folder_of_which_the_server_says_the_same_is_not_listed_again() {
+    let scene = Scene::new("first: all");
+    (1..=5).for_each(|number| _ = scene.mailbox.add("INBOX", message(number)));
+    // The second one lists, too: after the first the account was never left in order.
+    (0..2).for_each(|_| assert_eq!(scene.sandbox.run(&["fetch"]).code, 0));
+    let listed = scene.heard("UID SEARCH");
+    (0..3).for_each(|_| assert_eq!(scene.sandbox.run(&["fetch"]).code, 0));
+    assert_eq!(scene.heard("UID SEARCH"), listed, "{:#?}", scene.faults.commands());
+
+    // One goes and one comes: the count is the same.
+    scene.mailbox.remove("INBOX", 2);
+    scene.mailbox.add("INBOX", message(6));
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+    assert_eq!(scene.delivered(), 6);
+    // The folder is another one with the same numbers.
+    let listed = scene.heard("UID SEARCH");
+    scene.mailbox.set_uidvalidity("INBOX", 4711, false);
+    scene.sandbox.run(&["fetch"]);
+    assert!(scene.heard("UID SEARCH") > listed);
+    assert_eq!(scene.delivered_mail(), 6);
+}
+
+#[test]
+fn what_the_account_asks_for_may_change_although_the_server_says_the_same() {
+    let scene = Scene::new("max_size: 200");
+    let large = format!("Subject: large\n\n{}", "x".repeat(1000));
+    scene.mailbox.add("INBOX", &large);
+    (0..3).for_each(|_| assert_eq!(scene.sandbox.run(&["fetch"]).code, 0));
+    assert_eq!(scene.delivered(), 0);
+    let config = scene.sandbox.read(CONFIG).replace("max_size: 200", "max_size: 20000");
+    scene.sandbox.config(&config);
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+    assert_eq!(scene.delivered(), 1);
+}
+
+#[test]
+fn fetch_beside_it_asks_it_and_says_what_came() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    scene.mailbox.add("INBOX", message(1));
+    let output = scene.sandbox.run(&["fetch"]);
+    assert!(output.code == 0 && output.stdout.contains("me: 1 new (1 INBOX)"), "{output}");
+    assert_eq!((scene.delivered(), scene.heard("LOGIN") + scene.heard("AUTHENTICATE")), (1, 1));
+    stop(running);
+}
+
+#[test]
+fn poll_looks_at_once() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    scene.mailbox.add("INBOX", message(1));
+    assert_eq!(scene.sandbox.run(&["poll", "me"]).code, 0);
+    until("it is filed", || scene.delivered() == 1);
+    stop(running);
+    let output = scene.sandbox.run(&["poll"]);
+    assert!(output.code == 64 && output.stderr.contains("no `mailsluice run` works with this state"), "{output}");
+}
+
+/// With the longest interval between two looks.
+#[test]
+fn mail_is_filed_as_soon_as_the_server_says_so() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let sandbox = Account::imap(server.port()).with("poll: 1h").sandbox();
+    let running = sandbox.spawn(&["run"]);
+    let waits = || faults.commands().iter().filter(|command| command.contains("IDLE")).count();
+    let delivered = || Maildirs::at(sandbox.maildir()).delivered().len();
+    for number in 1..=5 {
+        until("it waits for news", || waits() >= number);
+        mailbox.add("INBOX", message(number));
+        until("it is filed", || delivered() == number);
+    }
+    until("status says how", || sandbox.run(&["status"]).stdout.contains("waits for news (IDLE on INBOX)"));
+    stop(running);
+    let logins = faults.commands().iter().filter(|command| command.contains("AUTHENTICATE")).count();
+    assert_eq!(logins, 1);
+}
+
+#[test]
+fn a_pause_holds_over_a_restart_and_for_fetch() {
+    let scene = Scene::new("poll: 1s");
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    assert_eq!(scene.sandbox.run(&["pause", "me"]).code, 0);
+    stop(running);
+    scene.mailbox.add("INBOX", message(1));
+    let running = scene.run();
+    until("it is said", || scene.status()["accounts"][0]["doing"] == "paused");
+    let page = scene.sandbox.run(&["status"]);
+    assert!(page.stdout.contains("`mailsluice resume me` lets it go on"), "{page}");
+    let output = scene.sandbox.run(&["fetch"]);
+    assert!(output.code == 75 && output.stderr.contains("paused"), "{output}");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(scene.delivered(), 0);
+    assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
+    until("it is filed", || scene.delivered() == 1);
+    stop(running);
+    // Without it, too.
+    assert_eq!(scene.sandbox.run(&["pause"]).code, 0);
+    let output = scene.sandbox.run(&["fetch"]);
+    assert!(output.code == 75 && output.stderr.contains("me: it is paused"), "{output}");
+    assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+}
+
+/// A password that is refused again and again gets accounts locked.
+#[test]
+fn cron_does_not_hammer_a_refused_password() {
+    let scene = Scene::new("first: all");
+    scene.mailbox.set_password("another one");
+    let codes: Vec<u8> = (0..6).map(|_| u8::try_from(scene.sandbox.run(&["fetch"]).code).unwrap()).collect();
+    assert_eq!(codes, [77; 6]);
+    let tried = scene.heard("LOGIN") + scene.heard("AUTHENTICATE");
+    assert!((1..=3).contains(&tried), "{tried} logins");
+    let last = scene.sandbox.run(&["fetch"]);
+    assert!(!last.stderr.contains("refuse"), "it was said before: {last}");
+    let page = scene.sandbox.run(&["status"]);
+    assert!(page.code == 77 && page.stdout.contains("what helps"), "{page}");
+    // Another password in the config is tried at once.
+    let config = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&config.replace("password: open sesame", "password: another one"));
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+    assert_eq!(scene.sandbox.run(&["status"]).code, 0);
+}
+
+/// The password is right again, and `poll` says so.
+#[test]
+fn poll_tries_a_refused_password_at_once() {
+    let scene = Scene::new("poll: 1s");
+    scene.mailbox.set_password("another one");
+    let running = scene.run();
+    until("three tries", || scene.status()["accounts"][0]["trouble"]["times"].as_u64() == Some(3));
+    scene.mailbox.set_password("open sesame");
+    scene.mailbox.add("INBOX", message(1));
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(scene.delivered_mail(), 0, "it rests for an hour");
+    assert_eq!(scene.sandbox.run(&["poll", "me"]).code, 0);
+    until("it is filed", || scene.delivered_mail() == 1);
+    stop(running);
+}
+
+#[test]
+fn a_config_that_changes_is_taken_over_and_a_broken_one_is_not() {
+    let scene = Scene::new("poll: 1s");
+    let (other, faults) = (mailbox(), Faults::none());
+    let server = ImapServer::start(&other, ImapOptions::with_faults(&faults).without("IDLE"));
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    let config = scene.sandbox.read(CONFIG);
+    scene.sandbox.config(&config.replace("accounts:", "acounts:"));
+    until("it is said", || {
+        scene.status()["config"].as_str().is_some_and(|why| why.contains("did you mean `accounts`"))
+    });
+    assert_eq!(scene.sandbox.run(&["reload"]).code, 78);
+    scene.mailbox.add("INBOX", message(1));
+    until("the old one goes on", || scene.delivered() == 1);
+
+    let port = server.port();
+    let more = format!(
+        "{config}\n  other:\n    imap: {{host: localhost, port: {port}, tls: none}}\n    user: {}\n    password: {}\n    poll: 1s\n",
+        other.user(),
+        other.password()
+    );
+    other.add("INBOX", "Subject: other\n\nx\n");
+    scene.sandbox.config(&more);
+    until("the new account is fetched from", || scene.delivered() == 2);
+    assert!(scene.status()["config"].is_null());
+    scene.sandbox.config(&config);
+    until("it is gone", || scene.status()["accounts"].as_array().unwrap().len() == 1);
+    until("it hung up", || faults.commands().iter().any(|command| command.contains("LOGOUT")));
+    assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), 1, "the other connection was not touched");
+    let output = stop(running);
+    assert!(output.stderr.contains("the config was not taken over"), "{output}");
+}
+
+#[test]
+fn sighup_reads_rules_again() {
+    let scene = Scene::new("poll: 1s");
+    let config = scene.sandbox.read(CONFIG);
+    let running = scene.run();
+    scene.mailbox.add("INBOX", message(1));
+    until("it is filed", || scene.delivered() == 1);
+    scene.sandbox.config(&format!(
+        "{config}\nrules:\n  - {{name: all, if: {{subject: {{contains: number}}}}, do: [{{fileinto: novel}}]}}\n"
+    ));
+    running.signal(Signal::HUP);
+    let output = scene.sandbox.run(&["reload"]);
+    assert_eq!(output.code, 0, "{output}");
+    scene.mailbox.add("INBOX", message(2));
+    until("the new rule files", || Maildirs::at(scene.sandbox.maildir()).in_folder("novel").len() == 1);
+    stop(running);
+    assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), 1);
+}
+
+#[test]
+fn there_is_one_for_a_state() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    let second = scene.sandbox.run(&["run"]);
+    assert!(second.code == 75 && second.stderr.contains("being worked on"), "{second}");
+    // One that was killed leaves its socket, which harms nobody.
+    running.kill();
+    assert!(scene.socket().exists());
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+    stop(scene.run());
+    assert!(!scene.socket().exists());
+}
+
+#[test]
+fn orders_are_for_their_user_alone_and_nonsense_is_refused() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    assert_eq!(std::fs::metadata(scene.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+    for nonsense in ["", "{", "[]", r#"{"version":1}"#, r#"{"version":1,"order":"explode"}"#, &"x".repeat(100_000)] {
+        let answers = scene.tell(nonsense);
+        assert!(answers[0]["error"]["code"] == 64, "{nonsense:.40}: {answers:?}");
+    }
+    let newer = scene.tell(r#"{"version":2,"order":"status"}"#);
+    assert!(newer[0]["error"]["text"].as_str().unwrap().contains("version 2"), "{newer:?}");
+    let unknown = scene.tell(r#"{"version":1,"order":"poll","accounts":["nobody"]}"#);
+    assert_eq!((&unknown[0]["unknown"], &unknown[1]["done"]), (&Value::from("nobody"), &Value::from(true)));
+    // Whoever says nothing keeps nobody from being heard.
+    let silent: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(scene.socket()).unwrap()).collect();
+    assert!(scene.tell(r#"{"version":1,"order":"status"}"#)[0]["status"]["process"].is_number());
+    drop(silent);
+    stop(running);
+}
+
+#[test]
+fn events_are_told_as_they_happen() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    let mut events = UnixStream::connect(scene.socket()).unwrap();
+    events.set_read_timeout(Some(PATIENCE)).unwrap();
+    events.write_all(b"{\"version\":1,\"order\":\"events\"}\n").unwrap();
+    let mut lines = BufReader::new(events).lines();
+    scene.mailbox.add("INBOX", message(1));
+    std::thread::sleep(Duration::from_millis(200));
+    scene.tell(r#"{"version":1,"order":"poll"}"#);
+    let event = loop {
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        if line["event"]["event"] == "passed" && line["event"]["pass"]["new"] == 1 {
+            break line;
+        }
+    };
+    assert_eq!(event["event"]["pass"]["account"], "me");
+    stop(running);
+}
+
+/// The page that a person opens when mail does not come.
+#[test]
+fn status_says_why_mail_does_not_come() {
+    let (mailbox, _) = filled(2);
+    let faults = Faults::of([Fault::RefuseLogin("[AUTHENTICATIONFAILED] no".into())]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let sandbox = Account::imap(server.port()).sandbox();
+    let page = sandbox.run(&["status"]);
+    assert!(page.code == 0 && page.stdout.contains("No mailsluice runs"), "{page}");
+    let running = sandbox.spawn(&["run"]);
+    until("it is said", || sandbox.run(&["status"]).code == 77);
+    let page = sandbox.run(&["status"]);
+    for part in ["[AUTHENTICATIONFAILED] no", "what helps", "mailsluice poll me", "outbox"] {
+        assert!(page.stdout.contains(part), "{part}: {page}");
+    }
+    stop(running);
+}
+
+/// Config and rules are edited again and again, half of the time into something broken, while mail comes: no message is decided
+/// by half a config, and the connection is not touched.
+#[test]
+fn a_config_that_is_edited_all_the_time_decides_each_message_as_a_whole() {
+    let edits: usize = std::env::var("MAILSLUICE_EDITS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
+    let scene = Scene::new("poll: 1s");
+    let config = scene.sandbox.read(CONFIG);
+    let version = |n: usize| {
+        let copy = |part: &str| {
+            format!(
+                "  - {{name: {part}, if: {{subject: {{contains: number}}}}, do: [{{fileinto: {{folder: {part}-{n}, copy: true}}}}]}}\n"
+            )
+        };
+        format!("{config}filters: [more.yaml]\nrules:\n{}", copy("one"))
+    };
+    let more = |n: usize| {
+        format!(
+            "rules:\n  - {{name: two, if: {{subject: {{contains: number}}}}, do: [{{fileinto: {{folder: two-{n}, copy: true}}}}]}}\n"
+        )
+    };
+    let write = |name: &str, text: &str| scene.sandbox.write(format!(".config/mailsluice/{name}"), text);
+    write("more.yaml", &more(0));
+    scene.sandbox.config(&version(0));
+    let mut running = scene.run();
+    let mut sent = 0;
+    for n in 1..=edits {
+        match n % 4 {
+            0 => _ = scene.sandbox.config("maildir: [\n"),
+            1 => _ = write("more.yaml", &version(n).replace("rules:", "ruls:")),
+            2 => {
+                // As editors do it.
+                let new = write("more.yaml.new", &more(n));
+                std::fs::rename(&new, new.with_extension("")).unwrap();
+            }
+            _ => _ = scene.sandbox.config(&version(n)),
+        }
+        sent += 1;
+        scene.mailbox.add("INBOX", message(sent));
+        if n % 8 == 0 {
+            scene.sandbox.run(&["reload"]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(running.is_running(), "it ended by itself");
+    }
+    write("more.yaml", &more(0));
+    scene.sandbox.config(&version(0));
+    until("all of it is filed", || {
+        let mail = Maildirs::at(scene.sandbox.maildir());
+        (1..=sent).all(|n| mail.by_message_id().get(&format!("<{n}@example.com>")).is_some_and(|count| *count == 3))
+    });
+    stop(running);
+    assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), 1);
+}
