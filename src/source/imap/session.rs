@@ -28,7 +28,7 @@ use crate::refusal::{Meaning, meaning};
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
-/// So many replies of a session may be in words that nobody knows.
+/// So many replies of a session may be in words that nobody knows; of one that waits, before it speaks again.
 const MAX_UNREADABLE: u32 = 1_000;
 /// So much of a LIST line that cannot be read is kept.
 const LONGEST_NAME: usize = 1_000;
@@ -244,6 +244,12 @@ impl Session {
     /// The lines about folders that could not be read since this was asked last.
     pub(super) fn take_unreadable_lists(&mut self) -> Vec<String> {
         std::mem::take(&mut self.unreadable_lists)
+    }
+
+    /// A session may wait for months, and hear something that nobody knows every few minutes.
+    pub(super) fn forget_unreadable(&mut self) {
+        self.unreadable = 0;
+        self.unreadable_lists.clear();
     }
 
     /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
