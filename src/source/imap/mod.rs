@@ -21,6 +21,7 @@ mod moving;
 mod mutf7;
 mod names;
 mod notify;
+mod opening;
 mod raw;
 mod replies;
 mod search;

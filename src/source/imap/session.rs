@@ -18,10 +18,8 @@ use super::raw;
 use super::replies::{Replies, parse};
 use super::selected::Selected;
 use super::told::{Open, Said, Selection, Told, said_in};
-use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::mistaken::{Spoken, another};
-use crate::net::{self, Stream, deadline, within};
+use crate::net::{Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
 
 /// The most replies before a server asks for the rest of a command.
@@ -77,28 +75,6 @@ pub(super) struct Refusal {
 }
 
 impl Session {
-    /// Greeting, TLS, login, ID: ready for SELECT.
-    pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let server = &account.server;
-        let stream = net::connect(server).await?;
-        let mut session = Self::over(stream, &server.host);
-        let greeting = session.greeting(server).await?;
-        if server.tls == Tls::StartTls {
-            if greeting == Status::PreAuth {
-                // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
-                return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
-            }
-            session = session.start_tls(account).await?;
-        }
-        if greeting != Status::PreAuth {
-            session.ask_capabilities_unless_known().await?;
-            session.login(account).await?;
-        }
-        session.ask_capabilities_unless_known().await?;
-        session.identify().await?;
-        Ok(session)
-    }
-
     pub(super) fn over(stream: Stream, host: &str) -> Self {
         let replies = Replies::new(stream);
         Self {
@@ -254,7 +230,7 @@ impl Session {
 
     /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
     /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
-    async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
+    pub(super) async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
         self.replies.stream().expect_within(limit);
         while self.unreadable < MAX_UNREADABLE {
@@ -290,50 +266,6 @@ impl Session {
         Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
-    async fn greeting(&mut self, server: &Server) -> Result<Status> {
-        self.replies.stream().expect_within(deadline::GREETING);
-        let beginning = self.replies.beginning().await.map_err(|e| Error::network("waiting for the greeting", e))?;
-        if let Some(error) = another(beginning, Spoken::Imap, server) {
-            return Err(error);
-        }
-        let host = self.host.clone();
-        let (status, capabilities) = self
-            .read(deadline::GREETING, |reply| match reply {
-                Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
-                Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
-                Response::Data { status, outcome } => {
-                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
-                }
-                _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
-            })
-            .await??;
-        (self.capabilities, self.is_greeted) = (capabilities.unwrap_or_default(), true);
-        Ok(status)
-    }
-
-    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
-    async fn start_tls(mut self, account: &Account) -> Result<Self> {
-        self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
-            Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
-        })?;
-        // A reply, or what the parser cannot make one of; silence is what must be there.
-        let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
-        let (stream, early) = self.replies.into_parts();
-        if spoke || early {
-            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
-        }
-        // What was said before TLS is forgotten with the old session (T4).
-        let over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
-        Ok(Self { is_greeted: true, ..over })
-    }
-
-    async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
-        if self.capabilities.is_empty() {
-            self.run("CAPABILITY", |_| Ok(())).await?;
-        }
-        Ok(())
-    }
-
     /// Waits for `+`, or for the refusal instead of it.
     pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
         Ok(match self.until_asked(tag).await? {
@@ -355,18 +287,6 @@ impl Session {
             }
         }
         Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
-    }
-
-    /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.
-    /// Servers without the capability are not asked: some break the session on it.
-    async fn identify(&mut self) -> Result<()> {
-        if self.can("ID") {
-            let id = format!("ID (\"name\" \"mailsluice\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
-            let tag = self.send(&id).await?;
-            // A refusal changes nothing.
-            self.finish(&tag, |_| Ok(())).await?.ok();
-        }
-        Ok(())
     }
 
     /// Selects a folder by its name for a command, read-only unless something is to be changed in it.
@@ -426,7 +346,7 @@ impl Session {
 }
 
 /// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
-fn beginning_of(reply: &[u8]) -> &[u8] {
+pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
     let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
     let end = reply.iter().take(100).position(is_end).unwrap_or(reply.len().min(100));
@@ -519,7 +439,7 @@ fn listed_capabilities(reply: &Response<'_>) -> Option<Vec<String>> {
     }
 }
 
-fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
+pub(super) fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
     match &outcome.code {
         Some(ResponseCode::Capabilities(list)) => Some(names_of(list)),
         _ => None,
@@ -531,7 +451,7 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
 }
 
-fn not_done(doing: String, line: &str) -> Error {
+pub(super) fn not_done(doing: String, line: &str) -> Error {
     match meaning(line) {
         Meaning::Later => Error::transient(Kind::Refused, doing),
         _ => Error::permanent(Kind::Refused, doing),
@@ -551,7 +471,7 @@ fn names_of(list: &[Capability<'_>]) -> Vec<String> {
 /// The code of a folder that only may be read (RFC 3501 7.1).
 const READ_ONLY: &str = "[READ-ONLY] ";
 
-fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
+pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
     let code = match &outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
