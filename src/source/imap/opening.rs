@@ -66,8 +66,9 @@ impl Session {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
-        let over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
-        Ok(Self { is_greeted: true, ..over })
+        let mut over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
+        over.is_greeted = true;
+        Ok(over)
     }
 
     async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
