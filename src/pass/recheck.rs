@@ -107,11 +107,20 @@ impl Looked<'_> {
     /// Notes how the folder stands, where nothing is left to do in it.
     pub fn note(&self, world: &World, owned: &Owned, account: &Account, source: &Source) -> Result<()> {
         let folder = &self.listing.origin.folder;
+        let before = world.store.folder_mark(owned.space(), folder)?;
         let stands = if self.is_at_rest(account) { self.stands(source) } else { None };
+        let stands = stands.filter(|stands| !self.was_no_promise(before.as_ref(), stands));
         let now = world.now();
         let mark = |stands| FolderMark { stands, asked: asked(account), listed: now, due: self.due(account, now) };
-        let (before, mark) = (world.store.folder_mark(owned.space(), folder)?, stands.map(mark));
+        let mark = stands.map(mark);
         if mark == before { Ok(()) } else { world.store.set_folder_mark(owned, folder, mark.as_ref()) }
+    }
+
+    /// Whether something came and UIDNEXT stayed as it was: some servers always say the same high number.
+    fn was_no_promise(&self, before: Option<&FolderMark>, stands: &str) -> bool {
+        let numbers = |stands: &str| stands.rsplit_once(' ').map(|(numbers, _)| numbers.to_owned());
+        let is_as_before = before.is_some_and(|before| numbers(&before.stands) == numbers(stands));
+        is_as_before && self.listing.ids.iter().any(|id| self.known.get(id).is_none())
     }
 
     fn is_at_rest(&self, account: &Account) -> bool {
