@@ -13,7 +13,7 @@ use super::dividers::Dividers;
 use super::part::{Part, Reading, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation, doubt, headers, text, unlabelled};
+use super::{Message, Violation, doubt, encoded, headers, text, unlabelled};
 use crate::charsets::Charset;
 
 /// Parts are not looked for deeper than this.
@@ -48,7 +48,7 @@ impl Message {
     pub(super) fn structure(&self) -> &Structure {
         self.structure.get_or_init(|| {
             let ours = Scanner::of(self, Reading::Ours).scan(self);
-            match ours.violations.iter().any(|violation| violation.is_doubt()) {
+            let mut all = match ours.violations.iter().any(|violation| violation.is_doubt()) {
                 true => {
                     let mut all = doubt::merged(ours, Scanner::of(self, Reading::Others).scan(self));
                     if !text::can_be_read(self, &all.parts) {
@@ -57,7 +57,9 @@ impl Message {
                     all
                 }
                 false => ours,
-            }
+            };
+            encoded::look_into(self, &mut all);
+            all
         })
     }
 }

@@ -11,6 +11,7 @@ mod dividers;
 mod doubt;
 mod dress;
 mod edit;
+mod encoded;
 mod entity;
 mod envelope;
 mod fit;
@@ -21,6 +22,7 @@ mod key;
 mod kind;
 mod line_ends;
 mod mime;
+mod names;
 mod params;
 mod part;
 mod route;
@@ -73,6 +75,8 @@ pub struct Message {
     opener: MaybeOpener,
     /// The charsets that 8-bit text without a label may be in, as the user says.
     assumed: Vec<Charset>,
+    /// Within how many encoded messages it stands.
+    nested: usize,
     head: OnceLock<Head>,
     structure: OnceLock<mime::Structure>,
     text: OnceLock<text::Text>,
@@ -102,6 +106,7 @@ impl Message {
             bytes,
             opener,
             assumed: Vec::new(),
+            nested: 0,
             head: OnceLock::new(),
             structure: OnceLock::new(),
             text: OnceLock::new(),
