@@ -51,7 +51,7 @@ pub use key::{
     STDIN, SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
 };
 pub use kind::{Kind, is_program, is_robot};
-pub use line_ends::{ToLf, to_lf};
+pub use line_ends::{OneLineEnd, ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;

@@ -328,3 +328,24 @@ fn corpus() -> Option<Vec<(PathBuf, Vec<u8>)>> {
     paths.sort();
     Some(paths.into_iter().map(|path| (path.clone(), to_lf(&std::fs::read(path).unwrap()))).collect())
 }
+
+/// Gateways that turn each LF of a CRLF into CRLF write CR CR LF.
+#[test]
+fn carriage_returns_before_a_line_end_belong_to_it() {
+    for (transfer, kind) in [("8bit", "text/plain"), ("quoted-printable", "text/plain"), ("8bit", "text/html")] {
+        let text =
+            if transfer == "8bit" { "Grüße".to_owned() } else { format!("Gr=C3=BC=C3=9Fe {}", "x".repeat(1000)) };
+        let head = format!("{HEAD}Content-Type: {kind}; charset=utf-8\nContent-Transfer-Encoding: {transfer}\n");
+        let message = format!("{head}\n{text}\r\r\nmore\r\r\r\nend\n");
+        let (user, taken) = forwarded(SmtpOptions::default().without("8BITMIME"), "redirect", &message);
+        let shown = String::from_utf8_lossy(&taken).into_owned();
+        assert!(!shown.contains("=0D") && !shown.contains('\r'), "{shown}");
+        let (_, body) = leaves(&parsed(&taken)).pop().unwrap();
+        // A line end is CRLF in base64.
+        let body = String::from_utf8(body).unwrap().replace("\r\n", "\n");
+        assert!(body.starts_with("Grüße") && body.ends_with("\nmore\nend\n"), "{body:?}");
+        assert!(user.inbox()[0].ends_with("\r\nmore\r\r\nend\n"), "what is filed is as it came");
+    }
+    let (_, taken) = forwarded(SmtpOptions::default(), "redirect", format!("{HEAD}\na\r\r\n.\r\r\r\nb\n"));
+    assert!(taken.ends_with(b"\na\n.\nb\n"), "{}", String::from_utf8_lossy(&taken));
+}
