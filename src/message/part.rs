@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::headers::Field;
 use super::names::Names;
 use super::params::Parsed;
+use crate::charsets::{NOTHING_SAID, Unlabelled};
 
 /// How a body is wrapped for transport (RFC 2045 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +154,11 @@ impl Part {
     /// [`super::MAX_FIELDS`].
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// What 8-bit bytes in its header block may be in.
+    pub(super) fn unlabelled(&self) -> &Unlabelled {
+        self.fields.first().map_or(&NOTHING_SAID, Field::unlabelled)
     }
 
     /// The decoded value of the first field of that name.
