@@ -1,6 +1,7 @@
 //! The command loop: one command at a time or several in flight, each read to its tagged line.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use imap_proto::rfc4315::UidSetMember;
@@ -16,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::{self, Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
+use crate::secrets::Secrets;
 
 /// The most replies before a server asks for the rest of a command.
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
@@ -41,6 +43,8 @@ pub(super) struct Session {
     /// The UIDs that COPYUID named last (RFC 4315).
     copied: Option<Copied>,
     pub(super) capabilities: Vec<String>,
+    /// What of the replies no person may see.
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// UIDs that a server says it copied or moved.
@@ -88,6 +92,7 @@ impl Session {
             generation: (None, false),
             copied: None,
             capabilities: Vec::new(),
+            secrets: Arc::default(),
         }
     }
 
@@ -136,8 +141,14 @@ impl Session {
 
     /// Reads one reply and takes in what it says about the session.
     async fn step(&mut self, tag: &RequestId, mut each: impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+        let secrets = Arc::clone(&self.secrets);
         let look = |reply: &Response<'_>| {
-            (step_of(reply, tag, &mut each), generation_in(reply), copied_in(reply), listed_capabilities(reply))
+            (
+                step_of(reply, tag, &secrets, &mut each),
+                generation_in(reply),
+                copied_in(reply),
+                listed_capabilities(reply),
+            )
         };
         let (step, generation, copied, capabilities) = self.read(deadline::REPLY, look).await?;
         self.copied = copied.or(self.copied.take());
@@ -165,6 +176,7 @@ impl Session {
     /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
     async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
+        let secrets = Arc::clone(&self.secrets);
         self.replies.stream().expect_within(limit);
         while self.unreadable < MAX_UNREADABLE {
             let Some(reply) = self.replies.next().await.map_err(|e| Error::network(doing, e))? else {
@@ -182,17 +194,19 @@ impl Session {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
-                        crate::clean::line(beginning_of(reply))
+                        crate::clean::line(beginning_of(&secrets.hushed(first_line(reply))))
                     );
                     self.unreadable += 1;
                     if reply.get(2..7).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
-                        let line = &reply[..reply.len().min(LONGEST_NAME)];
-                        self.unreadable_lists.push(String::from_utf8_lossy(line).trim_end().to_owned());
+                        let line = secrets.hushed(&reply[..reply.len().min(LONGEST_NAME)]);
+                        self.unreadable_lists.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                     }
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
-                    return Err(Error::permanent(Kind::Protocol, cause).said(beginning_of(reply)));
+                    return Err(
+                        Error::permanent(Kind::Protocol, cause).said(beginning_of(&secrets.hushed(first_line(reply))))
+                    );
                 }
             }
         }
@@ -210,9 +224,10 @@ impl Session {
             .read(deadline::GREETING, |reply| match reply {
                 Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
                 Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
-                Response::Data { status, outcome } => {
-                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
-                }
+                Response::Data { status, outcome } => Err(not_done(
+                    "the server turned us away".to_owned(),
+                    &line_of(status, outcome, &Secrets::default()),
+                )),
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
             .await??;
@@ -327,6 +342,10 @@ impl Session {
     }
 }
 
+fn first_line(reply: &[u8]) -> &[u8] {
+    &reply[..memchr::memchr(b'\n', reply).unwrap_or(reply.len())]
+}
+
 /// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
 fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
@@ -361,20 +380,27 @@ pub(super) enum Reached {
     Done(Result<String, Refusal>),
 }
 
-fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+fn step_of(
+    reply: &Response<'_>,
+    tag: &RequestId,
+    secrets: &Secrets,
+    each: &mut impl FnMut(&Response<'_>) -> Result<()>,
+) -> Result<Step> {
     match reply {
         Response::Done { tag: of, status, outcome } if of == tag => {
-            let line = line_of(status, outcome);
+            let line = line_of(status, outcome, secrets);
             let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
             Ok(Step::Done(result))
         }
         Response::Done { status, outcome, .. } => {
             Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
-                .said(line_of(status, outcome)))
+                .said(line_of(status, outcome, secrets)))
         }
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(Error::transient(Kind::Network, "the server ended the session").said(line_of(&Status::Bye, outcome)))
-        }
+        Response::Data { status: Status::Bye, outcome } => Err(Error::transient(
+            Kind::Network,
+            "the server ended the session",
+        )
+        .said(line_of(&Status::Bye, outcome, secrets))),
         Response::Continue(outcome) => Ok(Step::Asked(outcome.information.as_deref().unwrap_or_default().to_owned())),
         untagged => each(untagged).map(|()| Step::More),
     }
@@ -448,18 +474,15 @@ fn names_of(list: &[Capability<'_>]) -> Vec<String> {
 /// The code of a folder that only may be read (RFC 3501 7.1).
 const READ_ONLY: &str = "[READ-ONLY] ";
 
-fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
+fn line_of(status: &Status, outcome: &Outcome<'_>, secrets: &Secrets) -> String {
     let code = match &outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
         Some(ResponseCode::ReadOnly) => READ_ONLY,
         _ => "",
     };
-    format!(
-        "{} {code}{}",
-        format!("{status:?}").to_ascii_uppercase(),
-        outcome.information.as_deref().unwrap_or_default()
-    )
+    let text = secrets.hushed(outcome.information.as_deref().unwrap_or_default().as_bytes());
+    format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), String::from_utf8_lossy(&text))
 }
 
 /// A command for the log, without what only the server may read.
