@@ -78,7 +78,10 @@ pub async fn pass(
     let mut report = match begun {
         Ok(mut begun) => {
             let report = begun.pass(world, job, extent, watch, stop).await;
-            *session = begun.is_settled(&report).then_some(begun);
+            match begun.is_settled(&report) {
+                true => *session = Some(begun),
+                false => begun.close().await,
+            }
             report
         }
         Err(error) => Report { errors: vec![error], ..Report::of(&job.account.name) },

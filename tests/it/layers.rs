@@ -21,8 +21,8 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 9] =
-    ["charsets", "error", "clean", "refusal", "safeguard", "descriptors", "stop", "ourselves", "user"];
+const GROUND: [&str; 10] =
+    ["charsets", "error", "clean", "refusal", "safeguard", "secrets", "descriptors", "stop", "ourselves", "user"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 

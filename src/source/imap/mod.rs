@@ -6,6 +6,7 @@
 
 pub mod append;
 mod asked;
+mod codes;
 mod expunge;
 mod fetch;
 mod folders;

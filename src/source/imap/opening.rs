@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use imap_proto::{Response, Status};
 
-use super::session::{Session, capabilities_in, line_of, not_done};
+use super::codes::capabilities_in;
+use super::session::{Session, line_of, not_done};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::{self, deadline};
+use crate::secrets::Secrets;
 
 impl Session {
     /// Greeting, TLS, login, ID: ready for SELECT.
@@ -44,9 +46,10 @@ impl Session {
             .read(deadline::GREETING, |reply| match reply {
                 Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
                 Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
-                Response::Data { status, outcome } => {
-                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
-                }
+                Response::Data { status, outcome } => Err(not_done(
+                    "the server turned us away".to_owned(),
+                    &line_of(status, outcome, &Secrets::default()),
+                )),
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
             })
             .await??;

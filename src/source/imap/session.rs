@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use imap_proto::rfc4315::UidSetMember;
-use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
+use imap_proto::{AttributeValue, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
+use super::codes::{code_in, copied_in, generation_in, listed_capabilities};
 use super::idle::Idle;
 use super::mend::mend;
 use super::notify::Notified;
@@ -21,6 +21,7 @@ use super::told::{Open, Said, Selection, Told, said_in};
 use crate::error::{Error, Kind, Result};
 use crate::net::{Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
+use crate::secrets::Secrets;
 
 /// The most replies before a server asks for the rest of a command.
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
@@ -62,6 +63,8 @@ pub(super) struct Session {
     pub(super) told: Told,
     /// Not once another folder was opened only to wait in it: its UIDs are those of other messages.
     pub(super) may_use_uids: bool,
+    /// What of the replies no person may see.
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// UIDs that a server says it copied or moved.
@@ -97,6 +100,7 @@ impl Session {
             notified: Notified::Not,
             told: Told::default(),
             may_use_uids: true,
+            secrets: Arc::default(),
         }
     }
 
@@ -179,8 +183,9 @@ impl Session {
         tag: &RequestId,
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Step> {
+        let secrets = Arc::clone(&self.secrets);
         let look = |reply: &Response<'_>| {
-            let step = step_of(reply, tag, &mut each);
+            let step = step_of(reply, tag, &secrets, &mut each);
             (step, generation_in(reply), copied_in(reply), listed_capabilities(reply), said_in(reply))
         };
         let (step, generation, copied, capabilities, said) = self.read(limit, look).await?;
@@ -232,6 +237,7 @@ impl Session {
     /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
     pub(super) async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
+        let secrets = Arc::clone(&self.secrets);
         self.replies.stream().expect_within(limit);
         while self.unreadable < MAX_UNREADABLE {
             let Some(reply) = self.replies.next().await.map_err(|e| Error::network(doing, e))? else {
@@ -249,17 +255,19 @@ impl Session {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
-                        crate::clean::line(beginning_of(reply))
+                        crate::clean::line(beginning_of(&secrets.hushed(first_line(reply))))
                     );
                     self.unreadable += 1;
                     if reply.get(2..7).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
-                        let line = &reply[..reply.len().min(LONGEST_NAME)];
-                        self.unreadable_lists.push(String::from_utf8_lossy(line).trim_end().to_owned());
+                        let line = secrets.hushed(&reply[..reply.len().min(LONGEST_NAME)]);
+                        self.unreadable_lists.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                     }
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
-                    return Err(Error::permanent(Kind::Protocol, cause).said(beginning_of(reply)));
+                    return Err(
+                        Error::permanent(Kind::Protocol, cause).said(beginning_of(&secrets.hushed(first_line(reply))))
+                    );
                 }
             }
         }
@@ -345,6 +353,10 @@ impl Session {
     }
 }
 
+fn first_line(reply: &[u8]) -> &[u8] {
+    &reply[..memchr::memchr(b'\n', reply).unwrap_or(reply.len())]
+}
+
 /// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
 pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
@@ -384,65 +396,29 @@ pub(super) enum Reached {
     Done(Result<String, Refusal>),
 }
 
-fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+fn step_of(
+    reply: &Response<'_>,
+    tag: &RequestId,
+    secrets: &Secrets,
+    each: &mut impl FnMut(&Response<'_>) -> Result<()>,
+) -> Result<Step> {
     match reply {
         Response::Done { tag: of, status, outcome } if of == tag => {
-            let line = line_of(status, outcome);
+            let line = line_of(status, outcome, secrets);
             let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
             Ok(Step::Done(result))
         }
         Response::Done { status, outcome, .. } => {
             Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
-                .said(line_of(status, outcome)))
+                .said(line_of(status, outcome, secrets)))
         }
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(Error::transient(Kind::Network, "the server ended the session").said(line_of(&Status::Bye, outcome)))
-        }
+        Response::Data { status: Status::Bye, outcome } => Err(Error::transient(
+            Kind::Network,
+            "the server ended the session",
+        )
+        .said(line_of(&Status::Bye, outcome, secrets))),
         Response::Continue(outcome) => Ok(Step::Asked(outcome.information.as_deref().unwrap_or_default().to_owned())),
         untagged => each(untagged).map(|()| Step::More),
-    }
-}
-
-fn generation_in(reply: &Response<'_>) -> Option<u32> {
-    match code_in(reply) {
-        Some(ResponseCode::UidValidity(n)) => Some(*n),
-        _ => None,
-    }
-}
-
-/// The code of an untagged OK, NO or BAD.
-fn code_in<'r>(reply: &'r Response<'_>) -> Option<&'r ResponseCode<'r>> {
-    match reply {
-        Response::Data { outcome: Outcome { code, .. }, .. } => code.as_ref(),
-        _ => None,
-    }
-}
-
-/// COPYUID stands in the tagged reply to COPY, and mostly before that to MOVE (RFC 6851 4.3).
-fn copied_in(reply: &Response<'_>) -> Option<Copied> {
-    let (Response::Data { outcome, .. } | Response::Done { outcome, .. }) = reply else { return None };
-    let Some(ResponseCode::CopyUid(_, from, _)) = &outcome.code else { return None };
-    let range = |member: &UidSetMember| match member {
-        UidSetMember::Uid(uid) => *uid..=*uid,
-        // "4:2" means the same as "2:4" (RFC 3501 9).
-        UidSetMember::UidRange(range) => *range.start().min(range.end())..=*range.start().max(range.end()),
-    };
-    Some(from.iter().map(range).collect())
-}
-
-/// What the server says it can do, in an untagged reply or in the tagged one of a login.
-fn listed_capabilities(reply: &Response<'_>) -> Option<Vec<String>> {
-    match reply {
-        Response::Capabilities(list) => Some(names_of(list)),
-        Response::Done { outcome, .. } => capabilities_in(outcome),
-        _ => None,
-    }
-}
-
-pub(super) fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
-    match &outcome.code {
-        Some(ResponseCode::Capabilities(list)) => Some(names_of(list)),
-        _ => None,
     }
 }
 
@@ -459,30 +435,18 @@ pub(super) fn not_done(doing: String, line: &str) -> Error {
     .said(line)
 }
 
-fn names_of(list: &[Capability<'_>]) -> Vec<String> {
-    let name = |capability: &Capability<'_>| match capability {
-        Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
-        Capability::Auth(mechanism) => format!("AUTH={mechanism}"),
-        Capability::Atom(atom) => atom.to_string(),
-    };
-    list.iter().map(name).collect()
-}
-
 /// The code of a folder that only may be read (RFC 3501 7.1).
 const READ_ONLY: &str = "[READ-ONLY] ";
 
-pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
+pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>, secrets: &Secrets) -> String {
     let code = match &outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
         Some(ResponseCode::ReadOnly) => READ_ONLY,
         _ => "",
     };
-    format!(
-        "{} {code}{}",
-        format!("{status:?}").to_ascii_uppercase(),
-        outcome.information.as_deref().unwrap_or_default()
-    )
+    let text = secrets.hushed(outcome.information.as_deref().unwrap_or_default().as_bytes());
+    format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), String::from_utf8_lossy(&text))
 }
 
 /// A command for the log, without what only the server may read.
