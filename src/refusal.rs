@@ -54,6 +54,15 @@ pub fn meaning(reply: &str) -> Meaning {
     if says(PERHAPS_LATER) { Meaning::Later } else { Meaning::Unclear }
 }
 
+/// Whether a word stands in what servers say of themselves, as `password` does.
+pub fn is_said_in_refusals(word: &str) -> bool {
+    let upper = word.to_uppercase();
+    [WRONG_NAMED, WRONG_CODES, FINAL_CODES, LATER_CODES, CROWDED, LATER, PERHAPS_LATER, WRONG]
+        .concat()
+        .iter()
+        .any(|said| said.contains(&upper))
+}
+
 /// QQ answers everything with a list of all that may be wrong: "password is incorrect, login frequency limited, or system is
 /// busy".
 fn names_every_cause(upper: &str) -> bool {

@@ -23,6 +23,17 @@ const WESTERN: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø�
                        ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
 const DOTLESS_I: char = 'ı';
 
+impl Page {
+    /// As IANA has it.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Us => "IBM437",
+            Self::Western => "IBM850",
+            Self::WesternWithEuro => "IBM00858",
+        }
+    }
+}
+
 /// Every byte is a character in each of them.
 pub(super) fn decode(bytes: &[u8], page: Page) -> String {
     let upper: Vec<char> = if page == Page::Us { US } else { WESTERN }.chars().collect();

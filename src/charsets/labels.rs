@@ -29,7 +29,7 @@ const OTHER_NAMES: &[(Kind, &str)] = &[
     ),
     (Kind::Dos(Page::Us), "437 cp437 cspc8codepage437 ibm437"),
     (Kind::Dos(Page::Western), "850 cp850 cspc850multilingual ibm850"),
-    (Kind::Dos(Page::WesternWithEuro), "858 cp858 csibm858 cspc858multilingual ibm858"),
+    (Kind::Dos(Page::WesternWithEuro), "858 cp858 csibm858 ibm00858 cspc858multilingual ibm858"),
     (Kind::Web(EUC_JP), "cp20932 cp51932 eucjis2004 eucjisx0213 eucjp eucjpms eucjpopen eucjpwin jisx0213 ujis xeucjp"),
     (
         Kind::Web(EUC_KR),

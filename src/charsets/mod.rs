@@ -16,6 +16,8 @@ use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE,
 
 /// The detector looks at so many bytes, from the first that is not ASCII.
 const MAX_DETECTED: usize = 64 * 1024;
+/// The longest character: of GB 18030 and UTF-8.
+const MAX_CHARACTER: usize = 4;
 /// Begins the sequence that changes the characters of ISO 2022.
 pub const ESCAPE: u8 = 0x1b;
 
@@ -47,6 +49,22 @@ impl Charset {
             Some(web) if web != REPLACEMENT && web != X_USER_DEFINED => Some(Self(Kind::Web(web))),
             _ => labels::find(label).map(Self),
         }
+    }
+
+    /// The name under which mail has it. None for a charset of 7 bits, in which text is not what it looks like, and those of
+    /// many bytes a letter: they are in no raw header field.
+    pub fn label(self) -> Option<&'static str> {
+        match self.0 {
+            Kind::Web(web) => Some(web.name()),
+            Kind::Dos(page) => Some(page.label()),
+            Kind::Utf7 | Kind::Utf32(_) | Kind::Iso2022Kr | Kind::Hz => None,
+        }
+    }
+
+    /// How long the first character is.
+    pub fn first_character(self, bytes: &[u8]) -> usize {
+        let is_one = |length: &usize| bytes.get(..*length).is_some_and(|bytes| self.decode(bytes).1);
+        (1..=MAX_CHARACTER).find(is_one).unwrap_or(1)
     }
 
     /// Whether ASCII is itself in it, as in every charset that raw header fields can be in: not in UTF-16 and its like.
@@ -191,6 +209,19 @@ mod tests {
         assert_eq!(by("utf-16", b"Please confirm the order 4711"), "Please confirm the order 4711");
         assert_eq!(by("utf-16", b"\xfe\xff\0a"), "a");
         assert_eq!(by("iso-8859-1", "é".as_bytes()), "Ã©", "it fits");
+    }
+
+    #[test]
+    fn labels_say_what_they_are_of() {
+        for name in ["gb2312", "big5", "iso-8859-1", "koi8-r", "cp437", "cp850", "cp858", "gb18030", "macroman"] {
+            let charset = Charset::named(name).unwrap();
+            assert_eq!(charset.label().and_then(Charset::named), Some(charset), "{name}");
+        }
+        let gb = Charset::named("gb18030").unwrap();
+        assert_eq!(
+            [&b"a"[..], b"\xb1\xa8\xbc", b"\x81\x30\x81\x30a", b"\xff"].map(|b| gb.first_character(b)),
+            [1, 2, 4, 1]
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::config::MailRoot;
 use crate::config::problem::{Problem, Severity};
-use crate::daemon::{self, Event, Load, Plan, Unusable};
-use crate::error::Result;
+use crate::daemon::{self, Event, Load, Plan};
+use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, World};
 use crate::pipeline;
 
@@ -40,9 +40,10 @@ fn plan(setup: Setup, world: World) -> Plan {
 /// What reads the config again while the daemon runs.
 fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
     Arc::new(move |before| {
-        let (setup, _) = Setup::check(&path).map_err(|problems| errors_of(&problems))?;
+        let (setup, _) = Setup::check(&path).map_err(|problems| errors_in(&problems))?;
         if setup.config.maildir != maildir || setup.config.state != state {
-            return Err(Unusable::of("`maildir` and `state` cannot change while mailsluice runs; start it again"));
+            let text = "`maildir` and `state` cannot change while mailsluice runs; start it again";
+            return Err(Error::permanent(Kind::Config, text));
         }
         let world = before.world.with(&setup.config);
         pipeline::enrol(&world, &setup.jobs);
@@ -51,17 +52,20 @@ fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
 }
 
 /// The first error, and how many more there are.
-fn errors_of(problems: &[Problem]) -> Unusable {
-    let errors: Vec<&Problem> = problems.iter().filter(|p| p.severity == Severity::Error).collect();
-    let more = match errors.len() {
-        0 | 1 => String::new(),
-        count => format!("({} more; `mailsluice check` shows them)", count - 1),
-    };
-    let first = |show: fn(&Problem) -> String| errors.first().map(|problem| show(problem)).unwrap_or_default();
-    Unusable {
-        line: format!("{} {more}", first(Problem::in_a_line)).trim_end().to_owned(),
-        shown: format!("{}\n{more}", first(Problem::to_string).trim_end()).trim_end().to_owned(),
-    }
+fn errors_in(problems: &[Problem]) -> Error {
+    let errors: Vec<String> = problems
+        .iter()
+        .filter(|p| p.severity == Severity::Error)
+        .map(|p| p.to_string().trim_end().to_owned())
+        .collect();
+    let first = errors.first().cloned().unwrap_or_default();
+    Error::permanent(
+        Kind::Config,
+        match errors.len() {
+            0 | 1 => first,
+            count => format!("{first}\n({} more; `mailsluice check` shows them)", count - 1),
+        },
+    )
 }
 
 fn show(event: &Event, output: &Output) {
@@ -71,9 +75,10 @@ fn show(event: &Event, output: &Output) {
         Event::Maintained(maintained) => maintain::report(maintained, false, output),
         Event::NotReloaded(why) => {
             let said = "the config was not taken over, the one before stays in force";
-            match journal::is_standard_error() {
-                true => output.complain(format_args!("{said}: {}", why.line)),
-                false => output.complain(format_args!("{said}:\n{}", why.shown)),
+            match why.lines().next().filter(|_| journal::is_standard_error()) {
+                // The drawing of the place is for a terminal.
+                Some(place) => output.complain(format_args!("{said}; `mailsluice check` shows why: {place}")),
+                None => output.complain(format_args!("{said}:\n{why}")),
             }
         }
         Event::Reloaded(what) if !output.quiet => output.talk(format_args!("the config was read again: {what}")),

@@ -4,6 +4,7 @@ use std::env;
 use std::fmt;
 use std::fs::Metadata;
 use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -104,6 +105,22 @@ impl Password {
                     .hint("write the text, or {command: [pass, show, NAME]}, {env: NAME}, {file: PATH}");
                 None
             }
+        }
+    }
+
+    /// What changes when the password does, as far as that is seen without asking for it. It is to be hashed, and never shown.
+    pub fn mark(&self) -> Vec<u8> {
+        match self {
+            Self::Plain(secret) => secret.expose_secret().as_bytes().to_vec(),
+            Self::Command(argv) => argv.join("\0").into_bytes(),
+            Self::Env(name) => env::var_os(name).map(|value| value.as_bytes().to_vec()).unwrap_or_default(),
+            Self::File(path) => match std::fs::metadata(path) {
+                Ok(file) => {
+                    format!("{} {} {} {}", file.ino(), file.size(), file.mtime(), file.mtime_nsec()).into_bytes()
+                }
+                Err(_) => Vec::new(),
+            },
+            Self::Credential(name) => name.clone().into_bytes(),
         }
     }
 

@@ -10,24 +10,6 @@ use crate::pass::{Maintained, Passed, Told};
 /// So many events wait for somebody who reads them slowly, before those in between are lost to that one.
 const WAITING: usize = 1024;
 
-/// Why a config cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{line}")]
-pub struct Unusable {
-    /// In one line.
-    pub line: String,
-    /// With the place drawn.
-    pub shown: String,
-}
-
-impl Unusable {
-    /// For what a line says.
-    pub fn of(line: impl Into<String>) -> Self {
-        let line = line.into();
-        Self { shown: line.clone(), line }
-    }
-}
-
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -42,7 +24,7 @@ pub enum Event {
     /// A new config is in force: what changed, in words.
     Reloaded(String),
     /// A new config cannot be used, and the old one stays in force: why.
-    NotReloaded(Unusable),
+    NotReloaded(String),
     /// Something that the log of the daemon should hold.
     Noted(String),
 }
@@ -62,7 +44,7 @@ impl Event {
             Self::Paused(account, true) => json!({"event": "paused", "account": account}),
             Self::Paused(account, false) => json!({"event": "resumed", "account": account}),
             Self::Reloaded(what) => json!({"event": "reloaded", "changed": what}),
-            Self::NotReloaded(why) => json!({"event": "not_reloaded", "why": why.shown}),
+            Self::NotReloaded(why) => json!({"event": "not_reloaded", "why": why}),
             Self::Noted(text) => json!({"event": "noted", "text": text}),
         }
     }

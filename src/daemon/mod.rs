@@ -6,6 +6,7 @@
 
 mod board;
 mod event;
+mod files;
 pub mod language;
 pub mod order;
 mod outbox;
@@ -26,7 +27,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use event::{Event, Unusable};
+pub use event::Event;
 
 use self::board::Board;
 use self::event::Events;
@@ -34,7 +35,7 @@ use self::reload::Supervisor;
 use self::service::Service;
 use self::socket::{Looking, Socket};
 use self::worker::Look;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, Upkeep, World};
 use crate::pipeline::Job;
 use crate::state::Lock;
@@ -66,7 +67,7 @@ impl fmt::Debug for Plan {
 }
 
 /// Reads the config again, whole, or says why it cannot be used.
-pub type Load = Arc<dyn Fn(&Plan) -> std::result::Result<Plan, Unusable> + Send + Sync>;
+pub type Load = Arc<dyn Fn(&Plan) -> Result<Plan> + Send + Sync>;
 
 /// What a worker works on.
 struct Task {
@@ -112,7 +113,7 @@ impl fmt::Debug for Daemon {
 }
 
 /// What changed, or why nothing did.
-type Reloaded = std::result::Result<String, Unusable>;
+type Reloaded = Result<String>;
 
 /// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
 pub async fn run(
@@ -128,7 +129,7 @@ pub async fn run(
     let socket = Socket::open(&world.state)?;
     let (events, heard) = Events::new();
     let logging = std::thread::spawn(move || write_log(heard, log));
-    let paused: BTreeSet<String> = world.store.paused()?.into_iter().map(|(name, _)| name).collect();
+    let paused = world.off(|world| world.store.paused()).await?.into_iter().map(|(name, _)| name).collect();
     let (reloads, asked) = mpsc::channel(ORDERS);
     let daemon = Arc::new(Daemon {
         plan: Mutex::new(Arc::new(plan)),
@@ -230,7 +231,7 @@ impl Daemon {
     /// Has the config read again.
     async fn reload(&self) -> Reloaded {
         let (tell, told) = oneshot::channel();
-        let gone = || Unusable::of("the running mailsluice stops");
+        let gone = || Error::transient(Kind::Stopped, "the running mailsluice stops");
         self.reloads.send(tell).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }

@@ -18,6 +18,10 @@ pub const VERSION: u32 = 1;
 
 /// A daemon that does not take an order within this time is not there.
 const TAKES: Duration = Duration::from_secs(10);
+/// What takes no look at a server is answered within this time,
+const ANSWERS: Duration = Duration::from_secs(120);
+/// and a pass ends within this.
+const LONGEST_PASS: Duration = Duration::from_secs(3600);
 
 /// The longest path that a socket's address holds, in bytes (`unix(7)`).
 const LONGEST_ADDRESS: usize = 107;
@@ -131,6 +135,12 @@ pub fn give(state: &Path, order: Order) -> Result<Option<Answers>> {
         Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return Ok(None),
         Err(e) => return Err(broken(e)),
     };
+    let waits = match &order {
+        Order::Events => None,
+        Order::Fetch { .. } => Some(LONGEST_PASS),
+        _ => Some(ANSWERS),
+    };
+    stream.set_read_timeout(waits).map_err(broken)?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, order }).map_err(|e| broken(e.into()))?;
     line.push(b'\n');
     stream.set_write_timeout(Some(TAKES)).and_then(|()| stream.write_all(&line)).map_err(broken)?;

@@ -1,31 +1,30 @@
 //! The supervisor: begins a worker for each account, and applies a config that changed. It is read whole; what differs is ended
 //! and begun, and nothing else is touched. One that cannot be used changes nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::event::{Event, Unusable};
+use super::event::Event;
+use super::files::Files;
 use super::service::Service;
 use super::worker::Worker;
 use super::{Daemon, Hand, Load, ORDERS, Plan, Reloaded, Task};
+use crate::error::{Error, Kind};
 use crate::pass;
 use crate::pipeline::Job;
 
-/// Editors write a file in several steps: so long nothing has to change before it is read,
-const CALM: Duration = Duration::from_millis(300);
-/// and after this it is read although it goes on.
-const LONGEST_STORM: Duration = Duration::from_secs(5);
-/// Files on servers change without a word, so they are looked at this often.
-const LOOK: Duration = Duration::from_secs(60);
+/// Why the supervisor wakes up.
+enum Wake {
+    Stop,
+    /// Somebody wants the config to be read.
+    Asked(oneshot::Sender<Reloaded>),
+    /// It may have changed.
+    Changed,
+}
 
 /// Who begins and ends workers.
 pub(super) struct Supervisor {
@@ -52,17 +51,24 @@ impl Supervisor {
         let mut files = Files::watch(plan.files.clone());
         drop(plan);
         self.service.ready();
-        let mut pulse = self.service.pulse();
         loop {
-            tokio::select! {
-                _ = pulse.tick() => self.service.alive(),
-                () = self.stop.cancelled() => break,
-                Some(reply) = asked.recv() => {
+            let wake = async {
+                tokio::select! {
+                    () = self.stop.cancelled() => Wake::Stop,
+                    Some(reply) = asked.recv() => Wake::Asked(reply),
+                    Some(()) = hangups.recv() => Wake::Changed,
+                    () = files.changed() => Wake::Changed,
+                }
+            };
+            match self.service.alive_until(wake).await {
+                Wake::Stop => break,
+                Wake::Asked(reply) => {
                     let said = self.reload(&mut files).await;
                     reply.send(said).ok();
                 }
-                Some(()) = hangups.recv() => { self.reload(&mut files).await.ok(); }
-                () = files.changed() => { self.reload(&mut files).await.ok(); }
+                Wake::Changed => {
+                    self.reload(&mut files).await.ok();
+                }
             }
         }
         self.service.stopping();
@@ -86,6 +92,8 @@ impl Supervisor {
             keeps: keeps(plan, job),
             session: None,
             short_waits: 0,
+            network: self.daemon.network.subscribe(),
+            pauses: self.daemon.paused.subscribe(),
         };
         self.handles.insert(name.clone(), tokio::spawn(worker.work()));
         self.daemon.workers().insert(name, Hand { task, orders, stop });
@@ -113,15 +121,15 @@ impl Supervisor {
         let (before, load) = (self.daemon.plan(), Arc::clone(&self.load));
         let reading = Arc::clone(&before);
         let read = tokio::task::spawn_blocking(move || load(&reading)).await;
-        let read = read.unwrap_or_else(|e| Err(Unusable::of(format!("reading the config broke off: {e}"))));
-        let plan = match read {
+        let broke_off = |e| Err(Error::transient(Kind::Config, "reading the config broke off").because(e));
+        let plan = match read.unwrap_or_else(broke_off) {
             Ok(plan) => plan,
-            Err(why) => {
+            Err(error) => {
                 files.have_been_read();
-                self.daemon.board.set_config(Some(why.shown.clone()));
-                self.file_notice(&why).await;
-                self.daemon.events.tell(Event::NotReloaded(why.clone())).await;
-                return Err(why);
+                self.daemon.board.set_config(Some(error.to_string()));
+                self.file_notice(&error).await;
+                self.daemon.events.tell(Event::NotReloaded(error.to_string())).await;
+                return Err(error);
             }
         };
         files.watch_also(plan.files.clone());
@@ -132,8 +140,8 @@ impl Supervisor {
     }
 
     /// For whoever does not look at `status`.
-    async fn file_notice(&self, why: &Unusable) {
-        let text = why.shown.clone();
+    async fn file_notice(&self, why: &Error) {
+        let text = why.to_string();
         if let Err(e) = self.daemon.plan().world.off(move |world| pass::tell_of_config(world, &text)).await {
             tracing::error!("a notice about the config could not be filed: {e}");
         }
@@ -202,90 +210,4 @@ fn in_words(parts: &[(&Vec<String>, &str)]) -> String {
         true => "the accounts are the same".to_owned(),
         false => format!("accounts {}", parts.join("; ")),
     }
-}
-
-/// By what a change of a file is seen: which file it is, its size and its times.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
-
-/// The files of the config, and whether they change.
-struct Files {
-    stamps: BTreeMap<PathBuf, Option<Stamp>>,
-    watcher: Option<RecommendedWatcher>,
-    /// The folders that are watched.
-    folders: BTreeSet<PathBuf>,
-    hints: mpsc::Receiver<()>,
-}
-
-impl Files {
-    fn watch(files: BTreeSet<PathBuf>) -> Self {
-        let (hint, hints) = mpsc::channel(1);
-        let told = move |event: notify::Result<notify::Event>| {
-            // One hint is enough, however many files changed; to be read is no change.
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                hint.try_send(()).ok();
-            }
-        };
-        let watcher = notify::recommended_watcher(told)
-            .inspect_err(|e| tracing::warn!("changes of the config are noticed within a minute: {e}"))
-            .ok();
-        let mut new = Self { stamps: BTreeMap::new(), watcher, folders: BTreeSet::new(), hints };
-        new.watch_also(files);
-        new
-    }
-
-    /// Watches these in place of those before. A file that was named once and is not any more does not matter.
-    fn watch_also(&mut self, files: BTreeSet<PathBuf>) {
-        self.stamps = files.into_iter().map(|path| (path.clone(), stamp(&path))).collect();
-        let folders: BTreeSet<PathBuf> = self.stamps.keys().flat_map(|path| folders_of(path)).collect();
-        let Some(watcher) = &mut self.watcher else { return };
-        for folder in folders.difference(&self.folders) {
-            if let Err(e) = watcher.watch(folder, RecursiveMode::NonRecursive) {
-                tracing::warn!("changes in {} are noticed within a minute: {e}", folder.display());
-            }
-        }
-        for folder in self.folders.difference(&folders) {
-            watcher.unwatch(folder).ok();
-        }
-        self.folders = folders;
-    }
-
-    /// What they hold now is known, although it cannot be used.
-    fn have_been_read(&mut self) {
-        let files = self.stamps.keys().cloned().collect();
-        self.watch_also(files);
-    }
-
-    /// Waits until one of them changed and nothing changes any more. A hint tells when to look, and the files decide.
-    async fn changed(&mut self) {
-        loop {
-            tokio::select! { _ = self.hints.recv() => {}, () = tokio::time::sleep(LOOK) => {} }
-            let until = Instant::now() + LONGEST_STORM;
-            while Instant::now() < until {
-                match tokio::time::timeout(CALM, self.hints.recv()).await {
-                    Ok(Some(())) => {}
-                    Ok(None) | Err(_) => break,
-                }
-            }
-            if self.stamps.iter().any(|(path, before)| stamp(path) != *before) {
-                return;
-            }
-        }
-    }
-}
-
-/// A file that is not there may come.
-fn stamp(path: &Path) -> Option<Stamp> {
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()))
-}
-
-/// The folder in which its name stands, and the one in which it is, where the name is a link: each of them may be replaced.
-/// Where the folder is missing, the nearest one above it.
-fn folders_of(path: &Path) -> Vec<PathBuf> {
-    let nearest = |path: &Path| path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_path_buf);
-    let real = std::fs::canonicalize(path).ok();
-    let mut folders: Vec<PathBuf> =
-        [Some(path.to_path_buf()), real].iter().flatten().filter_map(|p| nearest(p)).collect();
-    folders.dedup();
-    folders
 }

@@ -3,12 +3,13 @@
 //!
 //! A thread of its own tells it, so that a service manager that does not read holds up no mail.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Daemon;
@@ -17,8 +18,8 @@ use super::Daemon;
 const WAITING: usize = 16;
 /// The status changes at most this often.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// The pulse of a supervisor that nobody watches.
-const UNWATCHED: Duration = Duration::from_secs(3600);
+/// No watchdog needs more.
+const FASTEST: Duration = Duration::from_millis(1);
 
 /// What it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,11 +59,6 @@ impl Service {
         self.say(Said::Reloading);
     }
 
-    /// The supervisor turns.
-    pub(super) fn alive(&self) {
-        self.say(Said::Alive);
-    }
-
     /// The workers are ended.
     pub(super) fn stopping(&self) {
         self.say(Said::Stopping);
@@ -74,13 +70,18 @@ impl Service {
         }
     }
 
-    /// Ticks when the supervisor has to say that it is alive: twice in the time after which it would be taken for dead.
-    pub(super) fn pulse(&self) -> Interval {
-        let within = self.0.as_ref().and_then(|_| sd_notify::watchdog_enabled());
-        let every = within.map_or(UNWATCHED, |within| (within / 2).max(Duration::from_millis(1)));
-        let mut pulse = interval_at(Instant::now() + every, every);
+    /// Waits for something, and says meanwhile that whoever waits is alive: twice in the time after which he would be taken for dead.
+    pub(super) async fn alive_until<T>(&self, wait: impl Future<Output = T>) -> T {
+        let watched = self.0.as_ref().and_then(|_| sd_notify::watchdog_enabled());
+        let Some(within) = watched else { return wait.await };
+        let (mut wait, mut pulse) = (pin!(wait), interval((within / 2).max(FASTEST)));
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pulse
+        loop {
+            tokio::select! {
+                done = &mut wait => return done,
+                _ = pulse.tick() => self.say(Said::Alive),
+            }
+        }
     }
 
     /// Tells how the accounts are whenever that changes.

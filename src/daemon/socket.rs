@@ -133,7 +133,7 @@ async fn obey(
         Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
         Order::Reload => match daemon.reload().await {
             Ok(changed) => to.say(&Answer::Reloaded(changed)).await?,
-            Err(why) => return to.refuse(&why.shown, 78).await,
+            Err(e) => return to.fail(&e).await,
         },
         Order::Events => return events(daemon, from, to).await,
     }

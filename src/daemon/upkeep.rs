@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::Daemon;
 use super::event::Event;
-use crate::pass;
+use crate::pass::{self, Upkeep, World};
 
 /// The time between two looks at which item of `maintenance` is due; one that failed is tried again then. The state is pruned
 /// as often.
@@ -17,18 +18,21 @@ const UPKEEP_POLL: Duration = Duration::from_secs(600);
 pub(super) async fn keep_up(daemon: Arc<Daemon>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let (plan, stopped, events) = (daemon.plan(), stop.clone(), daemon.events.clone());
-        let handle = tokio::runtime::Handle::current();
-        let work = move || {
-            pass::maintain_due(&plan.world, &plan.upkeeps, &|| stopped.is_cancelled(), &mut |maintained| {
-                handle.block_on(events.tell(Event::Maintained(Arc::new(maintained))));
-            });
-            if let Err(e) = pass::prune(&plan.world) {
-                tracing::error!("{e}");
-            }
-        };
+        let handle = Handle::current();
+        let tell = move |event| handle.block_on(events.tell(event));
+        let work = move || keep_up_once(&plan.world, &plan.upkeeps, &stopped, &tell);
         if let Err(e) = tokio::task::spawn_blocking(work).await {
             tracing::error!("the maintenance ended unexpectedly: {e}");
         }
         tokio::select! { () = tokio::time::sleep(UPKEEP_POLL) => {}, () = stop.cancelled() => {} }
+    }
+}
+
+fn keep_up_once(world: &World, upkeeps: &[Upkeep], stop: &CancellationToken, tell: &dyn Fn(Event)) {
+    pass::maintain_due(world, upkeeps, &|| stop.is_cancelled(), &mut |maintained| {
+        tell(Event::Maintained(Arc::new(maintained)));
+    });
+    if let Err(e) = pass::prune(world) {
+        tracing::error!("{e}");
     }
 }

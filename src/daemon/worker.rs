@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub(super) session: Option<Session>,
     /// How often in a row the wait for news broke soon.
     pub(super) short_waits: u32,
+    pub(super) network: watch::Receiver<u64>,
+    pub(super) pauses: watch::Receiver<BTreeSet<String>>,
 }
 
 /// Why a worker wakes up.
@@ -79,7 +81,11 @@ impl Worker {
                     looks.push(look);
                     Extent::All
                 }
-                Wake::Time | Wake::Perhaps => Extent::All,
+                Wake::Time => {
+                    self.short_waits = self.short_waits.saturating_sub(1);
+                    Extent::All
+                }
+                Wake::Perhaps => Extent::All,
                 Wake::Network => {
                     // What failed before failed in another world.
                     self.forgive_the_network().await;
@@ -97,8 +103,10 @@ impl Worker {
                     passed
                 }
                 None => {
+                    let is_all = extent == Extent::All;
                     let (passed, wait) = self.look(extent).await;
-                    next = Instant::now() + wait;
+                    // News of some folders puts off no look at the others.
+                    next = if is_all || passed.code != 0 { Instant::now() + wait } else { next };
                     passed
                 }
             };
@@ -127,13 +135,12 @@ impl Worker {
                 _ => std::future::pending().await,
             }
         };
-        let (mut network, mut pauses) = (self.daemon.network.subscribe(), self.daemon.paused.subscribe());
         tokio::select! {
             biased;
             () = self.stop.cancelled() => Wake::Stop,
             Some(look) = self.orders.recv() => Wake::Order(look),
-            _ = pauses.changed() => Wake::Pauses,
-            _ = network.changed() => Wake::Network,
+            _ = self.pauses.changed() => Wake::Pauses,
+            _ = self.network.changed() => Wake::Network,
             () = tokio::time::sleep_until(next) => Wake::Time,
             heard = heard => match heard {
                 Ok(Heard::News(folders)) => Wake::News(folders),
@@ -213,6 +220,7 @@ impl Worker {
         }
         let now = task.world.now();
         let wait = match &pace {
+            Some(pace) if pace.is_refused => self.rest(&name, pace, now).max(account.poll),
             Some(pace) => self.rest(&name, pace, now),
             None => self.waits(&name, account.poll, &report, now),
         };

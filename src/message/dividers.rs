@@ -1,17 +1,26 @@
-//! The boundaries of all open multiparts, found in a line by one search however many there are.
+//! The boundaries of all open multiparts, found in a line by one walk along it however many there are.
 
-/// Boundaries in order, each once, with the innermost level that it divides.
+/// Boundaries as a tree of what they have in common.
 #[derive(Debug, Default)]
 pub(super) struct Dividers {
-    sorted: Vec<Divider>,
+    /// The first is the root.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// The innermost level that is divided by the boundary that ends here, if one does.
+    level: Option<usize>,
+    /// What follows here in longer ones, by its first byte, in order.
+    branches: Vec<Branch>,
 }
 
 #[derive(Debug)]
-struct Divider {
-    boundary: Vec<u8>,
-    level: usize,
-    /// The longest of the others that this one begins with.
-    shorter: Option<usize>,
+struct Branch {
+    first: u8,
+    /// What they all have behind that byte.
+    rest: Vec<u8>,
+    node: usize,
 }
 
 impl Dividers {
@@ -20,34 +29,59 @@ impl Dividers {
         let mut all: Vec<(&[u8], usize)> = all.map(|(level, boundary)| (boundary, level)).collect();
         all.sort_unstable_by(|one, two| one.0.cmp(two.0).then(two.1.cmp(&one.1)));
         all.dedup_by(|next, kept| next.0 == kept.0);
-        let mut sorted: Vec<Divider> = Vec::with_capacity(all.len());
-        for (boundary, level) in all {
-            // What it begins with stands before it, and between them nothing that does not begin so.
-            let mut shorter = sorted.len().checked_sub(1);
-            while let Some(at) = shorter
-                && let Some(before) = sorted.get(at)
-                && !boundary.starts_with(&before.boundary)
-            {
-                shorter = before.shorter;
-            }
-            sorted.push(Divider { boundary: boundary.to_vec(), level, shorter });
-        }
-        Self { sorted }
+        let mut dividers = Self::default();
+        dividers.add(&all, 0);
+        dividers
     }
 
-    /// Every boundary that the line begins with: its level, and what stands behind it. The longest comes first.
+    /// Adds the node for sorted boundaries that have so many bytes in common.
+    fn add(&mut self, sorted: &[(&[u8], usize)], common: usize) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Node::default());
+        let ending = sorted.iter().take_while(|(boundary, _)| boundary.len() == common).count();
+        let (ending, longer) = sorted.split_at(ending);
+        let branches = longer.chunk_by(|one, two| one.0[common] == two.0[common]).filter_map(|group| {
+            let (first, last) = (group.first()?.0, group.last()?.0);
+            let shared = first.iter().zip(last).take_while(|(one, two)| one == two).count();
+            Some(Branch {
+                first: first[common],
+                rest: first[common + 1..shared].to_vec(),
+                node: self.add(group, shared),
+            })
+        });
+        let branches = branches.collect();
+        self.nodes[index] = Node { level: ending.first().map(|(_, level)| *level), branches };
+        index
+    }
+
+    /// Every boundary that the line begins with: its level, and what stands behind it. The shortest comes first.
     pub(super) fn beginning<'l>(&self, line: &'l [u8]) -> impl Iterator<Item = (usize, &'l [u8])> {
-        let mut next = self.sorted.partition_point(|divider| divider.boundary.as_slice() <= line).checked_sub(1);
+        let mut next = self.nodes.first();
+        let mut behind = line;
         std::iter::from_fn(move || {
             loop {
-                let divider = self.sorted.get(next?)?;
-                next = divider.shorter;
-                if let Some(behind) = line.strip_prefix(divider.boundary.as_slice()) {
-                    return Some((divider.level, behind));
+                let node = next?;
+                let found = node.level.map(|level| (level, behind));
+                next = None;
+                if let Some((first, rest)) = behind.split_first()
+                    && let Ok(at) = node.branches.binary_search_by_key(first, |branch| branch.first)
+                    && let Some(rest) = behind_all(rest, &node.branches[at].rest)
+                {
+                    behind = rest;
+                    next = self.nodes.get(node.branches[at].node);
+                }
+                if found.is_some() {
+                    return found;
                 }
             }
         })
     }
+}
+
+/// What follows the beginning. That is short and mostly empty: a call would take longer than to compare here.
+fn behind_all<'l>(line: &'l [u8], beginning: &[u8]) -> Option<&'l [u8]> {
+    let (start, behind) = line.split_at_checked(beginning.len())?;
+    start.iter().zip(beginning).all(|(one, two)| one == two).then_some(behind)
 }
 
 #[cfg(test)]

@@ -28,6 +28,8 @@ pub(super) fn of_header(part: &Part, header: &[u8]) -> impl Iterator<Item = Viol
         (is_doubled, Violation::DoubledField),
         (is_multipart && boundaries(part).len() > 1, Violation::DoubtfulBoundary),
         (is_multipart && dashes_in(header).is_some(), Violation::BoundaryInHeader),
+        (part.names().are_doubtful(), Violation::DoubtfulName),
+        (part.names().is_cut(), Violation::TooManyNames),
     ];
     doubts.into_iter().filter_map(|(is_so, doubt)| is_so.then_some(doubt))
 }

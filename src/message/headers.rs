@@ -83,7 +83,8 @@ impl Field {
         params::parse(self.raw(), self.unlabelled())
     }
 
-    fn unlabelled(&self) -> &Unlabelled {
+    /// What its 8-bit bytes may be in.
+    pub(super) fn unlabelled(&self) -> &Unlabelled {
         self.unlabelled.as_deref().unwrap_or(&NOTHING_SAID)
     }
 }

@@ -1,5 +1,7 @@
 //! CRLF on the wire, LF in a Maildir.
 
+use std::borrow::Cow;
+
 /// Turns CRLF into LF across pieces of any length. A lone CR or LF is content and stays.
 #[derive(Debug, Default)]
 pub struct ToLf {
@@ -44,6 +46,39 @@ pub fn to_lf(wire: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Turns CRs and the LF behind them into LF, where mail leaves. Gateways that make a CRLF of each LF once too often write CR CR
+/// LF. Postfix takes all CRs before an LF for one line end, Dovecot leaves all but one and Python sees two line ends: so mail that
+/// says one thing to all has one. CRs at the very end belong to the line end that follows there.
+#[derive(Debug, Default)]
+pub struct OneLineEnd {
+    /// So many CRs ended the last piece.
+    pending_crs: usize,
+}
+
+impl OneLineEnd {
+    /// The next piece; what CRs are left in it stand alone.
+    pub fn feed<'p>(&mut self, piece: &'p [u8]) -> Cow<'p, [u8]> {
+        if self.pending_crs == 0 && memchr::memchr(b'\r', piece).is_none() {
+            return Cow::Borrowed(piece);
+        }
+        let mut out = Vec::with_capacity(piece.len());
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let crs = rest.iter().take_while(|byte| **byte == b'\r').count();
+            self.pending_crs += crs;
+            rest = &rest[crs..];
+            let Some(next) = rest.first() else { break };
+            let alone = if *next == b'\n' { 0 } else { self.pending_crs };
+            out.resize(out.len() + alone, b'\r');
+            self.pending_crs = 0;
+            let length = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+            out.extend_from_slice(&rest[..length]);
+            rest = &rest[length..];
+        }
+        Cow::Owned(out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +87,16 @@ mod tests {
     #[test]
     fn only_pairs_change() {
         assert_eq!(to_lf(b"a\r\nb\nc\rd\r\r\n\r"), b"a\nb\nc\rd\r\n\r");
+    }
+
+    fn one_line_end(pieces: &[&[u8]]) -> Vec<u8> {
+        let mut state = OneLineEnd::default();
+        pieces.iter().flat_map(|piece| state.feed(piece).into_owned()).collect()
+    }
+
+    #[test]
+    fn all_crs_before_a_line_end_belong_to_it() {
+        assert_eq!(one_line_end(&[b"a\r\r\nb\r\nc\n\r\r\r\n\rd\r\re\r\r"]), b"a\nb\nc\n\n\rd\r\re");
     }
 
     proptest! {
@@ -64,6 +109,7 @@ mod tests {
             state.feed(&bytes[cut..], &mut out);
             state.end(&mut out);
             prop_assert_eq!(out, to_lf(&bytes));
+            prop_assert_eq!(one_line_end(&[&bytes[..cut], &bytes[cut..]]), one_line_end(&[&bytes]));
         }
     }
 }

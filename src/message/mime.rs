@@ -13,7 +13,7 @@ use super::dividers::Dividers;
 use super::part::{Part, Reading, Transfer};
 use super::transfer::Base64Count;
 use super::violations::note;
-use super::{Message, Violation, doubt, headers, text, unlabelled};
+use super::{Message, Violation, doubt, encoded, headers, text, unlabelled};
 use crate::charsets::Charset;
 
 /// Parts are not looked for deeper than this.
@@ -48,7 +48,7 @@ impl Message {
     pub(super) fn structure(&self) -> &Structure {
         self.structure.get_or_init(|| {
             let ours = Scanner::of(self, Reading::Ours).scan(self);
-            match ours.violations.iter().any(|violation| violation.is_doubt()) {
+            let mut all = match ours.violations.iter().any(|violation| violation.is_doubt()) {
                 true => {
                     let mut all = doubt::merged(ours, Scanner::of(self, Reading::Others).scan(self));
                     if !text::can_be_read(self, &all.parts) {
@@ -57,7 +57,9 @@ impl Message {
                     all
                 }
                 false => ours,
-            }
+            };
+            encoded::look_into(self, &mut all);
+            all
         })
     }
 }
@@ -171,13 +173,13 @@ impl Scanner {
     fn read(&mut self, message: &Message, end: u64) -> io::Result<()> {
         let mut walker = message.opener.walker(&message.bytes)?;
         let mut body = walker.range(&(self.at..end))?;
-        let mut piece = Vec::with_capacity(PIECE);
         let mut is_start = true;
-        while self.state != State::Over && read_piece(&mut body, &mut piece)? {
-            self.piece(&piece, is_start);
+        for_each_piece(&mut body, |piece| {
+            self.piece(piece, is_start);
             self.at += piece.len() as u64;
             is_start = piece.ends_with(b"\n");
-        }
+            self.state != State::Over
+        })?;
         if self.state != State::Over && self.at < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
@@ -220,7 +222,7 @@ impl Scanner {
         for (level, behind) in self.dividers.as_ref()?.beginning(rest) {
             let is_whole = behind.is_empty() || behind == b"--";
             let found = if is_whole { &mut wholly } else { &mut loosely };
-            if found.as_ref().is_some_and(|inner| inner.level > level) {
+            if found.as_ref().is_some_and(|inner| inner.level >= level) {
                 continue;
             }
             if is_whole {
@@ -412,20 +414,37 @@ fn text_behind_boundary(behind: &[u8]) -> Option<bool> {
     }
 }
 
-/// A line with its end, or as much of a long one as fits into a piece. False at the end.
-pub(super) fn read_piece(reader: &mut impl BufRead, piece: &mut Vec<u8>) -> io::Result<bool> {
-    piece.clear();
+/// Gives every line with its end, a long one in pieces, until it is told that this is enough. Only what a buffer cuts is copied.
+pub(super) fn for_each_piece(reader: &mut impl BufRead, mut each: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let mut carried: Vec<u8> = Vec::new();
     loop {
         let available = reader.fill_buf()?;
-        let window = &available[..available.len().min(PIECE - piece.len())];
-        let (taken, is_line) = match memchr::memchr(b'\n', window) {
-            Some(lf) => (lf + 1, true),
-            None => (window.len(), false),
-        };
-        piece.extend_from_slice(&window[..taken]);
-        reader.consume(taken);
-        if is_line || taken == 0 {
-            return Ok(!piece.is_empty());
+        let mut rest = available;
+        let mut goes_on = !available.is_empty();
+        while goes_on && !rest.is_empty() {
+            let window = &rest[..rest.len().min(PIECE - carried.len())];
+            let length = memchr::memchr(b'\n', window).map_or(window.len(), |lf| lf + 1);
+            let (piece, behind) = rest.split_at(length);
+            let is_whole = piece.ends_with(b"\n") || carried.len() + length == PIECE;
+            rest = behind;
+            if is_whole && carried.is_empty() {
+                goes_on = each(piece);
+                continue;
+            }
+            carried.extend_from_slice(piece);
+            if is_whole {
+                goes_on = each(&carried);
+                carried.clear();
+            }
+        }
+        let used = available.len() - rest.len();
+        let is_end = available.is_empty();
+        reader.consume(used);
+        if !goes_on {
+            if is_end && !carried.is_empty() {
+                each(&carried);
+            }
+            return Ok(());
         }
     }
 }

@@ -11,6 +11,7 @@ mod dividers;
 mod doubt;
 mod dress;
 mod edit;
+mod encoded;
 mod entity;
 mod envelope;
 mod fit;
@@ -21,6 +22,7 @@ mod key;
 mod kind;
 mod line_ends;
 mod mime;
+mod names;
 mod params;
 mod part;
 mod route;
@@ -49,7 +51,7 @@ pub use key::{
     STDIN, SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
 };
 pub use kind::{Kind, is_program, is_robot};
-pub use line_ends::{ToLf, to_lf};
+pub use line_ends::{OneLineEnd, ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;
@@ -73,6 +75,8 @@ pub struct Message {
     opener: MaybeOpener,
     /// The charsets that 8-bit text without a label may be in, as the user says.
     assumed: Vec<Charset>,
+    /// Within how many encoded messages it stands.
+    nested: usize,
     head: OnceLock<Head>,
     structure: OnceLock<mime::Structure>,
     text: OnceLock<text::Text>,
@@ -102,6 +106,7 @@ impl Message {
             bytes,
             opener,
             assumed: Vec::new(),
+            nested: 0,
             head: OnceLock::new(),
             structure: OnceLock::new(),
             text: OnceLock::new(),

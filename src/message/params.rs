@@ -6,27 +6,41 @@
 use super::words;
 use crate::charsets::Unlabelled;
 
-/// At most so many parameters of one field are looked at.
+/// At most so many parameters of one field are looked at. Behind them only those with the name of a file are, at most so
+/// many again.
 pub const MAX_PARAMETERS: usize = 100;
+
+/// The parameters that name a file, of either field.
+const FILE_NAMES: [&str; 2] = ["filename", "name"];
 
 /// A field value taken apart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parsed {
     /// `text/plain` or `attachment`, lower case; empty if the field does not begin with a word.
     pub(super) main: String,
+    /// There are more parameters than are looked at.
+    pub(super) is_cut: bool,
     parameters: Vec<Parameter>,
+    /// Names of files in what is quoted text or a comment to our own reader.
+    hidden: Vec<Parameter>,
 }
 
 /// One parameter, its continuations joined.
 #[derive(Clone, Debug)]
 struct Parameter {
     name: String,
+    is_extended: bool,
+    value: Reading,
+    /// What other readers take for its value.
+    others: Vec<Reading>,
+}
+
+/// A value as somebody reads it.
+#[derive(Clone, Debug, PartialEq)]
+struct Reading {
     /// As in the message, but for RFC 2231 percent signs.
     bytes: Vec<u8>,
     text: String,
-    is_extended: bool,
-    /// All that stands unquoted up to the semicolon, where only the beginning of it was taken.
-    whole: Option<Vec<u8>>,
 }
 
 impl Parsed {
@@ -38,19 +52,28 @@ impl Parsed {
 
     /// The decoded value. Where a sender gives both `name` and `name*`, the latter counts: it is the exact one.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.find(name).map(|parameter| parameter.text.as_str())
+        self.find(name).map(|parameter| parameter.value.text.as_str())
     }
 
     /// The value's bytes, to be compared with bytes.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.find(name).map(|parameter| parameter.bytes.as_slice())
+        self.find(name).map(|parameter| parameter.value.bytes.as_slice())
     }
 
-    /// The values that one reader or another takes for that of the parameter: of each that has the name, the value and
-    /// all that stands unquoted.
+    /// The values that one reader or another takes for that of the parameter.
     pub(super) fn readings(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        self.all(name).map(|reading| reading.bytes.as_slice())
+    }
+
+    /// What one reader or another takes for the name of a file, decoded.
+    pub(super) fn file_names(&self) -> impl Iterator<Item = &str> {
+        let seen = FILE_NAMES.into_iter().flat_map(|name| self.all(name));
+        seen.chain(self.hidden.iter().map(|parameter| &parameter.value)).map(|reading| reading.text.as_str())
+    }
+
+    fn all(&self, name: &str) -> impl Iterator<Item = &Reading> {
         let named = self.parameters.iter().filter(move |p| p.name.eq_ignore_ascii_case(name));
-        named.flat_map(|p| std::iter::once(p.bytes.as_slice()).chain(p.whole.as_deref()))
+        named.flat_map(|p| std::iter::once(&p.value).chain(&p.others))
     }
 
     fn find(&self, name: &str) -> Option<&Parameter> {
@@ -67,7 +90,8 @@ struct Segment {
     number: Option<usize>,
     is_extended: bool,
     value: Vec<u8>,
-    whole: Option<Vec<u8>>,
+    /// What other readers take for the value.
+    others: Vec<Vec<u8>>,
 }
 
 /// Takes a raw field value apart; whatever it holds.
@@ -75,47 +99,82 @@ pub(super) fn parse(raw: &[u8], unlabelled: &Unlabelled) -> Parsed {
     let line = words::unfold(raw);
     let mut cursor = Cursor { rest: &line };
     let main = String::from_utf8_lossy(cursor.word()).to_ascii_lowercase();
-    let mut segments = Vec::new();
-    while segments.len() < MAX_PARAMETERS {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut is_cut = false;
+    loop {
         match cursor.segment() {
-            Step::Segment(segment) => segments.push(segment),
+            Step::Segment(segment) if may_be_kept(&segment, segments.len()) => segments.push(segment),
+            Step::Segment(_) => is_cut = true,
             Step::Nothing => {}
             Step::End => break,
         }
     }
-    Parsed { main, parameters: joined(segments, unlabelled) }
+    let mut hidden = if has_doubtful_ends(&line) { file_names_at_semicolons(&line) } else { Vec::new() };
+    is_cut |= hidden.len() > MAX_PARAMETERS;
+    hidden.truncate(MAX_PARAMETERS);
+    Parsed { main, is_cut, parameters: joined(segments, unlabelled), hidden: joined(hidden, unlabelled) }
+}
+
+fn may_be_kept(segment: &Segment, before: usize) -> bool {
+    let is_file_name = FILE_NAMES.contains(&segment.name.as_str());
+    before < MAX_PARAMETERS || is_file_name && before < 2 * MAX_PARAMETERS
 }
 
 /// Joins continuations in the order of their numbers (RFC 2231 3). A sender's order does not matter, nor gaps.
 fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<Parameter> {
     // Stable: of two with one name and number the first stays first.
     segments.sort_by(|a, b| a.name.cmp(&b.name).then(a.number.cmp(&b.number)));
-    let mut parameters: Vec<Parameter> = Vec::new();
-    for group in segments.chunk_by(belong_together) {
-        let is_extended = group.iter().any(|segment| segment.is_extended);
-        let mut label = String::new();
-        let mut bytes = Vec::new();
-        for (i, segment) in group.iter().enumerate() {
-            let mut value = segment.value.as_slice();
-            if let (0, true, Some((charset, rest))) = (i, segment.is_extended, charset_and_rest(value)) {
-                label = charset;
-                value = rest;
-            }
-            if segment.is_extended {
-                bytes.extend(without_percent(value));
-            } else {
-                bytes.extend_from_slice(value);
-            }
-        }
-        let text = match is_extended {
-            true => words::from_charset(&bytes, &label, unlabelled),
-            false => words::decode(&bytes, unlabelled),
-        };
-        let name = group.first().map(|segment| segment.name.clone()).unwrap_or_default();
-        let whole = if let [only] = group { only.whole.clone() } else { None };
-        parameters.push(Parameter { name, bytes, text, is_extended, whole });
+    segments.chunk_by(belong_together).filter_map(|group| parameter(group, unlabelled)).collect()
+}
+
+fn parameter(group: &[Segment], unlabelled: &Unlabelled) -> Option<Parameter> {
+    let first = group.first()?;
+    let is_extended = group.iter().any(|segment| segment.is_extended);
+    let read = |values: &[(&Segment, &[u8])]| reading(values, is_extended, unlabelled);
+    let value = read(&group.iter().map(|segment| (segment, segment.value.as_slice())).collect::<Vec<_>>());
+    let mut others: Vec<Reading> = match group {
+        [only] => only.others.iter().map(|value| read(&[(only, value)])).collect(),
+        _ => others_joined(group).iter().map(|values| read(values)).collect(),
+    };
+    if is_extended && value.text.contains("=?") {
+        others.push(Reading { text: words::decode(&value.bytes, unlabelled), bytes: value.bytes.clone() });
     }
-    parameters
+    others.retain(|other| *other != value);
+    Some(Parameter { name: first.name.clone(), is_extended, value, others })
+}
+
+/// Other readers stop at a gap between the numbers, and of two with one number take the first or the last.
+fn others_joined(group: &[Segment]) -> [Vec<(&Segment, &[u8])>; 2] {
+    let same: Vec<&[Segment]> = group.chunk_by(|a, b| a.number == b.number).collect();
+    let numbered = || same.iter().enumerate().map_while(|(i, same)| (same.first()?.number == Some(i)).then_some(*same));
+    let with_value = |segment| -> (&Segment, &[u8]) { (segment, &segment.value) };
+    [
+        numbered().filter_map(<[Segment]>::first).map(with_value).collect(),
+        numbered().filter_map(<[Segment]>::last).map(with_value).collect(),
+    ]
+}
+
+/// Segments with what is taken for their values, as one value.
+fn reading(values: &[(&Segment, &[u8])], is_extended: bool, unlabelled: &Unlabelled) -> Reading {
+    let mut label = String::new();
+    let mut bytes = Vec::new();
+    for (i, (segment, value)) in values.iter().enumerate() {
+        let mut value = *value;
+        if let (0, true, Some((charset, rest))) = (i, segment.is_extended, charset_and_rest(value)) {
+            label = charset;
+            value = rest;
+        }
+        if segment.is_extended {
+            bytes.extend(without_percent(value));
+        } else {
+            bytes.extend_from_slice(value);
+        }
+    }
+    let text = match is_extended {
+        true => words::from_charset(&bytes, &label, unlabelled),
+        false => words::decode(&bytes, unlabelled),
+    };
+    Reading { bytes, text }
 }
 
 fn belong_together(a: &Segment, b: &Segment) -> bool {
@@ -183,46 +242,58 @@ impl<'a> Cursor<'a> {
             return Step::Nothing;
         }
         self.rest = &self.rest[1..];
-        let (name, number, is_extended) = split_name(name);
-        let (value, whole) = self.value(name == "name" || name == "filename");
-        if name.is_empty() { Step::Nothing } else { Step::Segment(Segment { name, number, is_extended, value, whole }) }
+        let (name, number, is_extended) = split_name(without_comment(name));
+        let (value, others) = self.value(FILE_NAMES.contains(&name.as_str()));
+        if name.is_empty() {
+            return Step::Nothing;
+        }
+        Step::Segment(Segment { name, number, is_extended, value, others })
     }
 
-    /// The value, and all that stands there if it is more.
-    fn value(&mut self, is_file_name: bool) -> (Vec<u8>, Option<Vec<u8>>) {
+    /// The value, and what others take for it.
+    fn value(&mut self, is_file_name: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
         self.skip_blanks();
         if self.rest.first() == Some(&b'"') {
-            return (self.quoted(), None);
+            return self.quoted();
         }
         let whole = self.take_until(|b| b == b';').trim_ascii();
-        if is_file_name {
-            return (unquoted_file_name(whole), None);
-        }
         let word = first_word(whole);
-        let rest = (word.len() < whole.len()).then(|| whole.to_vec());
-        (word, rest)
+        let value = if is_file_name { unquoted_file_name(whole) } else { word };
+        let mut others: Vec<Vec<u8>> = Vec::new();
+        others.extend([whole, word].into_iter().filter(|other| *other != value).map(<[u8]>::to_vec));
+        others.extend(without_backslashes(whole));
+        others.extend(behind_comments(whole));
+        (value.to_vec(), others)
     }
 
     /// A quoted string, or the rest of the field where its end is missing. What stands between it and the next
-    /// semicolon is dropped.
-    fn quoted(&mut self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut rest = &self.rest[1..];
+    /// semicolon is dropped; others take all escapes for escapes, or what is stuck to the end for a part of the value.
+    fn quoted(&mut self) -> (Vec<u8>, Vec<Vec<u8>>) {
+        let inside = &self.rest[1..];
+        let mut value = Vec::new();
+        let mut rest = inside;
         while let Some((first, tail)) = rest.split_first() {
-            rest = tail;
             match (*first, tail.first()) {
                 (b'"', _) => break,
                 (b'\\', Some(escaped)) if is_escaped(*escaped) => {
-                    out.push(*escaped);
+                    value.push(*escaped);
                     rest = &tail[1..];
                 }
-                (other, _) => out.push(other),
+                (other, _) => {
+                    value.push(other);
+                    rest = tail;
+                }
             }
         }
-        self.rest = rest;
-        // A missing semicolon: `name="a" filename="b"`.
-        self.skip_blanks_and_comments();
-        out
+        let inside = &inside[..inside.len() - rest.len()];
+        self.rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+        let stuck =
+            Cursor { rest: self.rest }.take_until(|b| matches!(b, b';' | b',' | b'(') || b.is_ascii_whitespace());
+        let mut others: Vec<Vec<u8>> = without_backslashes(inside).into_iter().collect();
+        if !stuck.is_empty() && !stuck.contains(&b'=') {
+            others.push([value.as_slice(), stuck].concat());
+        }
+        (value, others)
     }
 
     fn take_until(&mut self, is_end: impl Fn(u8) -> bool) -> &'a [u8] {
@@ -260,16 +331,65 @@ fn is_escaped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
 }
 
+/// The value of those to whom a backslash escapes whatever follows (RFC 5322 3.2.4), if there is one.
+fn without_backslashes(value: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b'\\', value)?;
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value.iter();
+    while let Some(byte) = rest.next() {
+        let is_escape = *byte == b'\\';
+        out.extend(if is_escape { rest.next() } else { Some(byte) });
+    }
+    Some(out)
+}
+
+/// The value of those who pass over comments before it, if there are any.
+fn behind_comments(whole: &[u8]) -> Option<Vec<u8>> {
+    whole.strip_prefix(b"(")?;
+    let mut cursor = Cursor { rest: whole };
+    cursor.skip_blanks_and_comments();
+    Some(if cursor.rest.first() == Some(&b'"') { cursor.quoted().0 } else { first_word(cursor.rest).to_vec() })
+}
+
 /// Old Outlook, Lotus Notes and web forms leave the quotes out around names with blanks: the name reaches to the
 /// semicolon.
-fn unquoted_file_name(whole: &[u8]) -> Vec<u8> {
-    whole.to_vec()
+fn unquoted_file_name(whole: &[u8]) -> &[u8] {
+    whole
 }
 
 /// What follows a value that is no file name is a comment or another parameter without its semicolon.
-fn first_word(whole: &[u8]) -> Vec<u8> {
+fn first_word(whole: &[u8]) -> &[u8] {
     let end = whole.iter().position(|b| matches!(b, b' ' | b'\t' | b'(')).unwrap_or(whole.len());
-    whole[..end].to_vec()
+    &whole[..end]
+}
+
+/// `filename (a comment)`.
+fn without_comment(name: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'(', name).unwrap_or(name.len());
+    name[..end].trim_ascii()
+}
+
+/// Whether it depends on the reader where quoted text and comments end, and so what of the line is a parameter.
+fn has_doubtful_ends(line: &[u8]) -> bool {
+    let quotes = memchr::memchr_iter(b'"', line).count();
+    quotes % 2 == 1 || memchr::memchr(b'(', line).is_some() || memchr::memmem::find(line, b"\\\"").is_some()
+}
+
+/// The names of files in a line for those who end a parameter at each semicolon, also within quotes and comments.
+fn file_names_at_semicolons(line: &[u8]) -> Vec<Segment> {
+    let segment = |piece: &[u8]| {
+        let at = memchr::memchr(b'=', piece)?;
+        let (name, number, is_extended) = split_name(piece[..at].trim_ascii());
+        let value = piece[at + 1..].trim_ascii();
+        let value = match value.strip_prefix(b"\"") {
+            Some(inside) => inside.split(|b| *b == b'"').next().unwrap_or(inside),
+            None => value,
+        };
+        let value = value.strip_suffix(b"\\").unwrap_or(value).to_vec();
+        let is_file_name = FILE_NAMES.contains(&name.as_str());
+        is_file_name.then_some(Segment { name, number, is_extended, value, others: Vec::new() })
+    };
+    line.split(|b| *b == b';').filter_map(segment).collect()
 }
 
 /// `filename*1*` into the name, its number, and whether the value is in percent signs (RFC 2231 3 and 4).
@@ -346,7 +466,7 @@ mod tests {
     fn e7_a_hundred_thousand_continuations_are_bounded() {
         let many: String = (0..100_000).map(|i| format!("; name*{i}*=%41")).collect();
         let value = get(&format!("text/plain{many}"), "name").unwrap();
-        assert_eq!(value.len(), MAX_PARAMETERS);
+        assert_eq!(value.len(), 2 * MAX_PARAMETERS);
         for junk in ["=", ";", "(", ")", "\"", "a=\"", "*=", "'", "a*9999999999999999999999="] {
             parse(junk.repeat(100_000).as_bytes(), &NOTHING_SAID);
         }

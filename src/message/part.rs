@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::headers::Field;
+use super::names::Names;
 use super::params::Parsed;
+use crate::charsets::{NOTHING_SAID, Unlabelled};
 
 /// How a body is wrapped for transport (RFC 2045 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub struct Part {
     content_type: String,
     type_parameters: Parsed,
     disposition: Parsed,
-    file_name: Option<String>,
+    names: Names,
     transfer: Transfer,
     is_doubtful: bool,
     pub(super) is_container: bool,
@@ -47,20 +49,20 @@ pub struct Part {
 impl Part {
     /// A leaf without a body, by its header.
     pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>, reading: Reading) -> Self {
-        let raw = |name: &str| {
-            let mut named = fields.iter().filter(|f| f.is_named(name));
-            let chosen = if reading == Reading::Ours { named.next() } else { named.last() };
-            chosen.map(Field::parsed)
+        let all = |name: &str| fields.iter().filter(|f| f.is_named(name)).map(Field::parsed).collect::<Vec<_>>();
+        let chosen = |all: &[Parsed]| match reading {
+            Reading::Ours => all.first().cloned().unwrap_or_default(),
+            Reading::Others => all.last().cloned().unwrap_or_default(),
         };
-        let type_parameters = raw("Content-Type").unwrap_or_default();
-        let disposition = raw("Content-Disposition").unwrap_or_default();
+        let (types, dispositions) = (all("Content-Type"), all("Content-Disposition"));
+        let (type_parameters, disposition) = (chosen(&types), chosen(&dispositions));
         let is_digest = parent.is_some_and(|(_, parent)| parent.content_type == "multipart/digest");
         Self {
             parent: parent.map(|(index, _)| index),
             depth: parent.map_or(0, |(_, parent)| parent.depth + 1),
             content_type: content_type(&type_parameters.main, is_digest).to_owned(),
-            file_name: file_name(&disposition, &type_parameters),
-            transfer: transfer(&raw("Content-Transfer-Encoding").unwrap_or_default().main),
+            names: Names::of([&disposition, &type_parameters], dispositions.iter().chain(&types)),
+            transfer: transfer(&chosen(&all("Content-Transfer-Encoding")).main),
             is_doubtful: false,
             is_container: false,
             header_at: 0,
@@ -96,14 +98,30 @@ impl Part {
     /// The file name: of Content-Disposition, or else the name of Content-Type. Decoded, without control
     /// characters; still a stranger's word, which may hold slashes.
     pub fn file_name(&self) -> Option<&str> {
-        self.file_name.as_deref()
+        self.names.own()
+    }
+
+    /// All names under which one reader or another may show it as a file: [`Self::file_name`] first, and those that only
+    /// stand beside it, that a careless reader finds, or that its computer takes the name for (`run.exe.`). Of a message
+    /// that is encoded although RFC 2046 5.2.1 forbids it, the names of the files in it too. Bounded;
+    /// [`super::Violation::TooManyNames`] where there are more.
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        self.names.all()
+    }
+
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(super) fn names_mut(&mut self) -> &mut Names {
+        &mut self.names
     }
 
     /// Whether a reader would show it as a file: it says so or has a file name, and is no multipart. The text that
     /// a message consists of is one only if it says so, whatever its name.
     pub fn is_attachment(&self) -> bool {
         let is_root_text = self.parent.is_none() && self.is_text();
-        let is_file = self.disposition() == "attachment" || self.file_name.is_some() && !is_root_text;
+        let is_file = self.disposition() == "attachment" || self.names.all().next().is_some() && !is_root_text;
         is_file && !self.is_multipart()
     }
 
@@ -122,7 +140,7 @@ impl Part {
     pub(super) fn shows(&self, other: &Self) -> bool {
         self.body == other.body
             && self.content_type == other.content_type
-            && self.file_name == other.file_name
+            && self.file_name() == other.file_name()
             && self.transfer == other.transfer
             && self.disposition() == other.disposition()
     }
@@ -136,6 +154,11 @@ impl Part {
     /// [`super::MAX_FIELDS`].
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// What 8-bit bytes in its header block may be in.
+    pub(super) fn unlabelled(&self) -> &Unlabelled {
+        self.fields.first().map_or(&NOTHING_SAID, Field::unlabelled)
     }
 
     /// The decoded value of the first field of that name.
@@ -160,7 +183,16 @@ impl Part {
     /// A message as a part (RFC 2046 5.2.1, RFC 6532 3.7) that stands there as it is. RFC 2046 forbids to encode
     /// one; where it is encoded nevertheless, it is a file.
     pub(super) fn is_message(&self) -> bool {
-        matches!(self.content_type.as_str(), "message/rfc822" | "message/global") && self.transfer == Transfer::Identity
+        self.is_of_message_type() && self.transfer == Transfer::Identity
+    }
+
+    /// A message as a part that is encoded nevertheless, and that some readers open.
+    pub(super) fn is_encoded_message(&self) -> bool {
+        self.is_of_message_type() && self.transfer != Transfer::Identity
+    }
+
+    fn is_of_message_type(&self) -> bool {
+        matches!(self.content_type.as_str(), "message/rfc822" | "message/global")
     }
 
     pub(super) fn is_text(&self) -> bool {
@@ -184,12 +216,6 @@ fn content_type(written: &str, is_digest: bool) -> &str {
         _ if written.is_empty() && is_digest => "message/rfc822",
         _ => "text/plain",
     }
-}
-
-fn file_name(disposition: &Parsed, type_parameters: &Parsed) -> Option<String> {
-    let written = disposition.get("filename").or_else(|| type_parameters.get("name"))?;
-    let name: String = written.chars().filter(|c| !c.is_control()).collect();
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn transfer(word: &str) -> Transfer {

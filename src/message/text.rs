@@ -143,14 +143,14 @@ pub(super) fn can_be_read(message: &Message, parts: &[Part]) -> bool {
 
 /// A walker that begins anew for what stands before its place, which only doubtful parts do.
 #[derive(Debug)]
-struct Places<'m> {
+pub(super) struct Places<'m> {
     message: &'m Message,
     walker: Option<Walker<'m>>,
     again_left: u64,
 }
 
 impl<'m> Places<'m> {
-    fn of(message: &'m Message) -> Self {
+    pub(super) fn of(message: &'m Message) -> Self {
         Self { message, walker: message.opener.walker(&message.bytes).ok(), again_left: MAX_PASSED_AGAIN }
     }
 
@@ -160,7 +160,7 @@ impl<'m> Places<'m> {
     }
 
     /// An error when the message cannot be read, or has been passed over too often.
-    fn walker(&mut self, start: u64) -> Result<&mut Walker<'m>, Violation> {
+    pub(super) fn walker(&mut self, start: u64) -> Result<&mut Walker<'m>, Violation> {
         if self.walker.as_ref().is_some_and(|walker| walker.at() > start) {
             let left = self.again_left.checked_sub(Self::cost(self.message, start));
             self.again_left = left.ok_or(Violation::TooManyParts)?;
@@ -180,7 +180,7 @@ impl Text {
     }
 }
 
-fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max: usize) -> Decoded {
+pub(super) fn decode(walker: &mut Walker<'_>, part: &Part, body: std::ops::Range<u64>, max: usize) -> Decoded {
     match walker.range(&body) {
         Ok(reader) => transfer::decode(reader, part.transfer(), max),
         Err(_) => Decoded { has_failed: true, ..Decoded::default() },

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use super::mime::read_piece;
+use super::mime::for_each_piece;
 use super::part::Transfer;
 use super::words;
 
@@ -87,10 +87,9 @@ impl Base64Count {
 
 /// A line that is longer than a piece may be cut within an escape, which is then carried over.
 fn quoted_printable(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Result<()> {
-    let mut piece = Vec::new();
     let mut carried: Vec<u8> = Vec::new();
-    while decoded.bytes.len() <= max && read_piece(&mut input, &mut piece)? {
-        carried.append(&mut piece);
+    for_each_piece(&mut input, |piece| {
+        carried.extend_from_slice(piece);
         let line = std::mem::take(&mut carried);
         match line.strip_suffix(b"\n") {
             Some(line) => quoted_line(line.trim_ascii_end(), &mut decoded.bytes),
@@ -100,7 +99,8 @@ fn quoted_printable(mut input: impl BufRead, max: usize, decoded: &mut Decoded) 
                 carried = line[open..].to_vec();
             }
         }
-    }
+        decoded.bytes.len() <= max
+    })?;
     if carried != b"=" {
         unquote(&carried, &mut decoded.bytes);
     }

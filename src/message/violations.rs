@@ -16,7 +16,7 @@ pub enum Violation {
     /// Parts nested deeper than [`super::MAX_DEPTH`]: the innermost are opaque.
     TooDeep,
     /// More than [`super::MAX_PARTS`] parts: the others are not seen. Or so many in doubt, in a file, that the texts of the
-    /// last are not read.
+    /// last are not read, or encoded messages so long that not all of them is looked at.
     TooManyParts,
     /// A part whose header block exceeds [`super::MAX_PART_HEADER`] or [`super::MAX_PART_FIELDS`].
     PartHeaderTooLarge,
@@ -31,6 +31,12 @@ pub enum Violation {
     BoundaryInHeader,
     /// Content-Type, Content-Disposition or Content-Transfer-Encoding is there twice, and they differ.
     DoubledField,
+    /// A part whose names say different kinds of files, or one that is shown backwards.
+    DoubtfulName,
+    /// More names of files, or parameters, than are looked at.
+    TooManyNames,
+    /// A message as a part that is encoded (RFC 2046 5.2.1 forbids it): the names of its files are seen, its texts are not.
+    EncodedMessage,
     /// A multipart that ends without its closing line (RFC 2046 5.1.1): cut on the way, or badly made.
     UnterminatedMultipart,
     /// Base64 with foreign characters, an impossible length, or text behind its end.
@@ -56,6 +62,9 @@ impl fmt::Display for Violation {
             Self::DoubtfulBoundary => "a boundary can be read in two ways",
             Self::BoundaryInHeader => "a boundary stands in a header block",
             Self::DoubledField => "a field that says what the content is differs from another of its name",
+            Self::DoubtfulName => "readers may show a file under names of different kinds",
+            Self::TooManyNames => "a part has more names or parameters than are looked at",
+            Self::EncodedMessage => "an attached message is encoded",
             Self::UnterminatedMultipart => "a multipart does not end",
             Self::BrokenBase64 => "base64 is broken",
             Self::Unreadable => "the body could not be read to its end",

@@ -9,7 +9,7 @@ use std::ops::Range;
 use data_encoding::BASE64_MIME_PERMISSIVE;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-use crate::charsets::{self, Unlabelled};
+use crate::charsets::{self, Charset, Unlabelled};
 
 /// The longest name of a charset with its language (RFC 2231 5) in an encoded word.
 pub(super) const MAX_CHARSET: usize = 60;
@@ -27,16 +27,8 @@ pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str
         // The decoder looks for charsets of 7 bits.
         return if text.contains('\u{1b}') { unlabelled.decode(raw) } else { Cow::Borrowed(text) };
     }
-    let mut scan = Scan { text: raw, at: 0, next_end: Some(0) };
-    let (mut between, mut words) = (Vec::new(), Vec::new());
-    while let Some(found) = scan.next_word() {
-        between.push(found.before);
-        words.push((&raw[found.whole], found.word.is_base64));
-    }
-    between.push(&raw[scan.at..]);
-    // One charset for all that stands between them: the more bytes, the better the guess.
-    let foreign: Vec<&[u8]> = between.iter().copied().filter(|text| std::str::from_utf8(text).is_err()).collect();
-    let charset = unlabelled.choose(&foreign.join(&b' '));
+    let Pieces { between, words } = Pieces::of(raw);
+    let charset = charset_of(&between, unlabelled);
     let mut out = String::with_capacity(raw.len());
     for (i, text) in between.iter().enumerate() {
         out.push_str(&match std::str::from_utf8(text) {
@@ -46,6 +38,38 @@ pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str
         words.get(i).into_iter().for_each(|(word, is_base64)| escape(word, *is_base64, &mut out));
     }
     Cow::Owned(out)
+}
+
+/// The charset in which [`legible`] reads what of a value is neither UTF-8 nor in encoded words.
+pub(super) fn charset_between_words(raw: &[u8], unlabelled: &Unlabelled) -> Charset {
+    charset_of(&Pieces::of(raw).between, unlabelled)
+}
+
+/// One charset for all that stands between the words: the more bytes, the better the guess.
+fn charset_of(between: &[&[u8]], unlabelled: &Unlabelled) -> Charset {
+    let foreign: Vec<&[u8]> = between.iter().copied().filter(|text| std::str::from_utf8(text).is_err()).collect();
+    unlabelled.choose(&foreign.join(&b' '))
+}
+
+/// A value taken apart.
+struct Pieces<'r> {
+    /// What stands before, between and behind its encoded words.
+    between: Vec<&'r [u8]>,
+    /// Those, and whether they are in base64.
+    words: Vec<(&'r [u8], bool)>,
+}
+
+impl<'r> Pieces<'r> {
+    fn of(raw: &'r [u8]) -> Self {
+        let mut scan = Scan { text: raw, at: 0, next_end: Some(0) };
+        let mut pieces = Self { between: Vec::new(), words: Vec::new() };
+        while let Some(found) = scan.next_word() {
+            pieces.between.push(found.before);
+            pieces.words.push((&raw[found.whole], found.word.is_base64));
+        }
+        pieces.between.push(&raw[scan.at..]);
+        pieces
+    }
 }
 
 /// An encoded word in ASCII. Within base64 other bytes mean nothing.
@@ -305,7 +329,7 @@ mod tests {
             value_of(b"\xfcber =?koi8-r?Q?\xf0\xd2\xc9=D7\xc5\xd4?= \xfc =?utf-8?B?w\xff6k=?="),
             "über Привет ü é"
         );
-        let of_message = Unlabelled { declared: charsets::Charset::named("gb2312"), ..Unlabelled::default() };
+        let of_message = Unlabelled { declared: Charset::named("gb2312"), ..Unlabelled::default() };
         let raw = b"\xb1\xa8\xbc\xdb =?utf-8?B?5Y2V?= \xb5\xa5";
         assert_eq!(decode(raw, &of_message), "报价 单 单");
     }
@@ -354,7 +378,7 @@ mod tests {
             b"=?hz?Q?~{<:~}?= =?utf-32?B?AAAAYQ==?= =?utf-7?Q?+AOk-?=",
             b"\x1b$BF|K\\\x1b(B =?x?q?\xff?=",
         ];
-        let korean = Unlabelled { declared: charsets::Charset::named("iso-2022-kr"), ..Unlabelled::default() };
+        let korean = Unlabelled { declared: Charset::named("iso-2022-kr"), ..Unlabelled::default() };
         crate::fuzz::try_changes("encoded-words", &known, |raw| {
             let text = decode(raw, &NOTHING_SAID);
             // Three bytes for each that makes no sense, and a letter in pieces may be longer than whole.

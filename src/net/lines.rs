@@ -5,12 +5,15 @@
 //! its blocks end as its lines do.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Stream, deadline, within};
 use crate::error::{Error, Kind, Result};
+use crate::secrets::Secrets;
 
 /// The longest reply line taken from a server, in bytes. RFC 1939 allows 512; UIDLs of 1,000 occur.
 pub const MAX_LINE: usize = 8 * 1024;
@@ -25,6 +28,7 @@ pub struct LineStream {
     start: usize,
     end: usize,
     ends: Ends,
+    secrets: Arc<Secrets>,
 }
 
 /// How a block ended.
@@ -60,7 +64,14 @@ impl Ends {
 impl LineStream {
     /// Reads and writes `stream`; takes a 64 KiB buffer.
     pub fn new(stream: Stream) -> Self {
-        Self { stream, buffer: vec![0; BUFFER].into_boxed_slice(), start: 0, end: 0, ends: Ends::default() }
+        Self {
+            stream,
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            ends: Ends::default(),
+            secrets: Arc::default(),
+        }
     }
 
     /// Gives the connection back for a TLS handshake. Bytes that were read ahead make this an error: they came
@@ -76,6 +87,16 @@ impl LineStream {
     /// The connection itself.
     pub fn stream(&self) -> &Stream {
         &self.stream
+    }
+
+    /// A login is about to be said: errors and logs are without its secret from now on.
+    pub fn keep(&mut self, secret: &SecretString) {
+        self.secrets = Arc::new(Secrets::of(secret));
+    }
+
+    /// What of a reply no person may see.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.secrets)
     }
 
     /// Whether something was read that nobody has asked for yet.
@@ -126,7 +147,7 @@ impl LineStream {
                 let from = self.start;
                 let length = searched + at;
                 if length > most + 1 {
-                    return Err(endless(&pending[..length]));
+                    return Err(endless(&self.secrets.hushed(&pending[..length])));
                 }
                 self.start += length + 1;
                 let line = &self.buffer[from..from + length];
@@ -134,7 +155,7 @@ impl LineStream {
                 return Ok(line.strip_suffix(b"\r").unwrap_or(line));
             }
             if pending.len() > most + 1 {
-                return Err(endless(pending));
+                return Err(endless(&self.secrets.hushed(pending)));
             }
             if searched == 0 {
                 self.stream.expect_within(limit);

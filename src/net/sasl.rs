@@ -10,7 +10,6 @@
 
 use std::fmt;
 
-use data_encoding::BASE64;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -149,11 +148,6 @@ impl Exchange {
             _ => Ok(()),
         }
     }
-}
-
-/// The one answer of PLAIN, in base64.
-pub fn plain(user: &str, password: &str) -> Zeroizing<String> {
-    Zeroizing::new(BASE64.encode(&plain_words(user, password)))
 }
 
 /// `=` and `,` in a name, for GS2 headers and SCRAM (RFC 5802 5.1).

@@ -1,4 +1,4 @@
-//! The steps of one pass over an account, in the order in which `pipeline.rs` takes them.
+//! The steps of one pass over an account, in the order in which `pipeline` takes them.
 
 mod broken_config;
 mod choose;
@@ -61,7 +61,7 @@ pub use own_thread::on_own_thread;
 pub use pace::{held_up, keep_pace};
 pub use prune::prune;
 pub use rebuild::{Doubt, doubts, rebuild};
-pub use recheck::{Looked as FolderLooked, is_unchanged, marks as folder_marks};
+pub use recheck::{Looked as FolderLooked, marks as folder_marks, unchanged};
 pub use refilter::{Looked, Move, Refilter, Shown};
 pub use relays::Relays;
 pub use report::{Passed, Report, Said};

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::SecureRandom;
-use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{Report, World};
 use crate::config::Account;
-use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
 use crate::state::Pace;
 
@@ -75,8 +73,10 @@ fn failure(report: &Report) -> Option<Failure> {
     if let Some(error) = refused {
         return Some(Failure::Refused(text(error)));
     }
-    let is_passing = |e: &&Error| matches!(e.kind(), Kind::Network | Kind::Tls | Kind::Auth | Kind::Login);
-    let passing = report.errors.iter().find(is_passing).or_else(|| report.errors.iter().find(|e| hint(e).is_some()))?;
+    // What went wrong in one folder, or here, is no reason to leave the server alone, unless it asks for that.
+    let is_ours = |e: &&Error| matches!(e.kind(), Kind::Disk | Kind::State | Kind::Busy | Kind::Stopped);
+    let broken = report.errors.last().filter(|e| report.broke_off && !is_ours(e));
+    let passing = broken.or_else(|| report.errors.iter().find(|e| hint(e).is_some()))?;
     Some(Failure::Passing(text(passing), hint(passing)))
 }
 
@@ -114,7 +114,7 @@ fn after(
     let (cause, wait) = match failure {
         Failure::Refused(cause) => {
             let wait = match failures {
-                0..TRIES => SignedDuration::try_from(poll).unwrap_or(REFUSED),
+                0..TRIES => SignedDuration::ZERO,
                 _ if now.duration_since(since) >= DAY => REFUSED_FOR_A_DAY,
                 _ => REFUSED,
             };
@@ -143,17 +143,7 @@ fn random() -> f64 {
 fn credential(account: &Account) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?} {} {} {:?}", account.server, account.user, account.token, account.password));
-    match &account.password {
-        Password::Plain(secret) => hash.update(secret.expose_secret()),
-        Password::Command(argv) => hash.update(argv.join("\0")),
-        Password::File(path) => {
-            use std::os::unix::fs::MetadataExt;
-            if let Ok(file) = std::fs::metadata(path) {
-                hash.update(format!("{} {} {} {}", file.ino(), file.size(), file.mtime(), file.mtime_nsec()));
-            }
-        }
-        Password::Env(_) | Password::Credential(_) => {}
-    }
+    hash.update(account.password.mark());
     data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
 }
 
@@ -184,7 +174,7 @@ mod tests {
         let first = refused(None, 0);
         let second = refused(Some(first.clone()), 0);
         let third = refused(Some(second.clone()), 0);
-        assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [300, 300, 3600]);
+        assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [0, 0, 3600]);
         let next_day = refused(Some(third.clone()), 25);
         assert_eq!((wait(&next_day, at(25)), next_day.failures, next_day.since), (6 * 3600, 4, at(0)));
     }

@@ -2,20 +2,23 @@
 //! nothing was left to do then, nothing in it is new. Only a listing tells what is missing, and settles: each folder is listed
 //! once a day whatever its server says.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use data_encoding::HEXLOWER;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::World;
-use crate::config::{Account, Retention};
+use crate::config::{Account, Protocol, Retention};
 use crate::error::Result;
 use crate::message::uid_in_id;
-use crate::source::{Glance, Listing};
+use crate::source::{Glance, Listing, Source, Stat};
 use crate::state::{FolderMark, Known, Mark, Owned};
 
 /// A folder is listed at least this often.
 const LISTED_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+/// Over POP3, where the order of messages is no promise.
+const LISTED_AGAIN_OVER_POP3: SignedDuration = SignedDuration::from_hours(1);
 
 /// How folders stood, as far as that still holds by itself: what is left is to ask the server.
 pub fn marks(
@@ -34,8 +37,9 @@ pub fn marks(
         let mark = world.store.folder_mark(owned.space(), folder)?;
         let holds = |mark: &FolderMark| {
             let age = now.duration_since(mark.listed);
+            let listed_again = if account.protocol == Protocol::Imap { LISTED_AGAIN } else { LISTED_AGAIN_OVER_POP3 };
             mark.asked == asked
-                && (SignedDuration::ZERO..LISTED_AGAIN).contains(&age)
+                && (SignedDuration::ZERO..listed_again).contains(&age)
                 && mark.due.is_none_or(|due| now < due)
         };
         marks.extend(mark.filter(holds).map(|mark| (folder.clone(), mark)));
@@ -43,12 +47,49 @@ pub fn marks(
     Ok(marks)
 }
 
+/// The folders that stand as they stood when they were listed last, as far as the server tells without a listing.
+pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>) -> Result<HashSet<String>> {
+    let mut unchanged = HashSet::new();
+    if let Source::Pop3(_) = source {
+        for (folder, mark) in marks {
+            if let Some(Stat { count, octets, last_uidl }) = stat_in(&mark.stands)
+                && source.is_unchanged(count, octets, &last_uidl).await?
+            {
+                unchanged.insert(folder.clone());
+            }
+        }
+    } else if !marks.is_empty() {
+        let mut folders: Vec<String> = marks.keys().cloned().collect();
+        folders.sort();
+        let glances = source.glance(&folders).await?;
+        let is_unchanged = |folder: &String| {
+            let seen = glances.get(folder).and_then(of_glance);
+            seen.is_some() && seen == marks.get(folder).map(|mark| mark.stands.clone())
+        };
+        unchanged.extend(folders.into_iter().filter(is_unchanged));
+    }
+    Ok(unchanged)
+}
+
 /// A message that comes raises UIDNEXT, and one that goes lowers the count (RFC 3501 2.3.1.1): where both are the same, so are
 /// the messages.
-pub fn is_unchanged(mark: &FolderMark, glance: &Glance) -> bool {
-    glance.generation == Some(mark.generation)
-        && glance.uid_next == Some(mark.uid_next)
-        && glance.exists == Some(mark.exists)
+fn of_imap(generation: u32, uid_next: u32, exists: u32) -> String {
+    format!("{generation} {uid_next} {exists}")
+}
+
+fn of_glance(glance: &Glance) -> Option<String> {
+    Some(of_imap(glance.generation?, glance.uid_next?, glance.exists?))
+}
+
+/// How many messages there are, their octets together, and the id of the last one.
+fn of_pop3(stat: &Stat) -> String {
+    format!("{} {} {}", stat.count, stat.octets, HEXLOWER.encode(&stat.last_uidl))
+}
+
+fn stat_in(stands: &str) -> Option<Stat> {
+    let mut words = stands.split(' ');
+    let (count, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(Stat { count, octets, last_uidl: HEXLOWER.decode(words.next()?.as_bytes()).ok()? })
 }
 
 /// What a pass over a folder found, as far as the next one hangs on it.
@@ -64,34 +105,45 @@ pub struct Looked<'a> {
 
 impl Looked<'_> {
     /// Notes how the folder stands, where nothing is left to do in it.
-    pub fn note(&self, world: &World, owned: &Owned, account: &Account) -> Result<()> {
+    pub fn note(&self, world: &World, owned: &Owned, account: &Account, source: &Source) -> Result<()> {
         let folder = &self.listing.origin.folder;
         let before = world.store.folder_mark(owned.space(), folder)?;
-        let mark = self.mark(account, world.now());
+        let stands = if self.is_at_rest(account) { self.stands(source) } else { None };
+        let stands = stands.filter(|stands| !self.was_no_promise(before.as_ref(), stands));
+        let now = world.now();
+        let mark = |stands| FolderMark { stands, asked: asked(account), listed: now, due: self.due(account, now) };
+        let mark = stands.map(mark);
         if mark == before { Ok(()) } else { world.store.set_folder_mark(owned, folder, mark.as_ref()) }
     }
 
-    fn mark(&self, account: &Account, now: Timestamp) -> Option<FolderMark> {
-        let Listing { origin, ids, doubled, odd, is_short, uid_next } = self.listing;
-        let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?);
-        let is_plain = odd.is_none() && !is_short && doubled.is_empty();
-        let has_rest = match account.retention {
-            Retention::Keep | Retention::DeleteAfter(_) => false,
+    /// Whether something came and UIDNEXT stayed as it was: some servers always say the same high number.
+    fn was_no_promise(&self, before: Option<&FolderMark>, stands: &str) -> bool {
+        let numbers = |stands: &str| stands.rsplit_once(' ').map(|(numbers, _)| numbers.to_owned());
+        let is_as_before = before.is_some_and(|before| numbers(&before.stands) == numbers(stands));
+        is_as_before && self.listing.ids.iter().any(|id| self.known.get(id).is_none())
+    }
+
+    fn is_at_rest(&self, account: &Account) -> bool {
+        let Listing { ids, doubled, odd, is_short, .. } = self.listing;
+        let is_left_alone = match (&account.retention, account.protocol) {
+            (Retention::Keep, _) | (Retention::DeleteAfter(_), Protocol::Imap) => true,
             // Each pass looks at what could not be settled.
-            Retention::Delete | Retention::MarkSeen | Retention::MoveTo(_) => !ids.is_empty(),
+            _ => ids.is_empty(),
         };
+        let is_plain = odd.is_none() && !is_short && doubled.is_empty();
+        self.is_done && is_plain && is_left_alone && !self.known.iter().any(|(_, r)| waits(r.mark))
+    }
+
+    fn stands(&self, source: &Source) -> Option<String> {
+        let Listing { origin, ids, uid_next, .. } = self.listing;
+        if let Source::Pop3(_) = source {
+            return source.stat().filter(|stat| stat.count as usize == ids.len()).as_ref().map(of_pop3);
+        }
+        let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?);
         // A server whose UIDNEXT is no promise gives numbers again.
         let is_below = |id: &[u8]| uid_in_id(id).is_some_and(|uid| uid < uid_next);
         let is_promise = ids.iter().all(|id| is_below(id)) && self.known.iter().all(|(id, _)| is_below(id));
-        let waits = self.known.iter().any(|(_, r)| waits(r.mark));
-        (self.is_done && is_plain && is_promise && !has_rest && !waits).then(|| FolderMark {
-            generation: origin.generation,
-            uid_next,
-            exists,
-            asked: asked(account),
-            listed: now,
-            due: self.due(account, now),
-        })
+        is_promise.then(|| of_imap(origin.generation, uid_next, exists))
     }
 
     /// When the first message becomes old enough to be deleted. One that came in this pass does so after all others.
@@ -119,5 +171,5 @@ fn waits(mark: Mark) -> bool {
 /// A mark of what the account asks for: where that changes, what was left out may be wanted.
 fn asked(account: &Account) -> String {
     let asked = format!("{} {:?} {:?} {:?}", account.mailbox(), account.select, account.first, account.retention);
-    data_encoding::HEXLOWER.encode(&Sha256::digest(asked)[..8])
+    HEXLOWER.encode(&Sha256::digest(asked)[..8])
 }

@@ -34,6 +34,8 @@ pub struct Report {
     pub remarks: Vec<String>,
     /// What broke a folder or the whole pass.
     pub errors: Vec<Error>,
+    /// Whether the whole pass ended early, by the last of the errors.
+    pub broke_off: bool,
     /// How long it took.
     pub took: Duration,
 }

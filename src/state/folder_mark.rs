@@ -12,12 +12,8 @@ use crate::error::Result;
 /// A folder that was listed completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderMark {
-    /// UIDVALIDITY.
-    pub generation: u32,
-    /// The UID of the next message.
-    pub uid_next: u32,
-    /// How many messages there were.
-    pub exists: u32,
+    /// What its server said of it, in the words of whoever compares it.
+    pub stands: String,
     /// What the account asks for, as a mark by which a change is seen.
     pub asked: String,
     /// When it was listed.
@@ -41,9 +37,7 @@ pub(super) const TABLE: &str = "
 CREATE TABLE folder_mark (
     account TEXT NOT NULL,
     folder TEXT NOT NULL,
-    generation INTEGER NOT NULL,
-    uid_next INTEGER NOT NULL,
-    messages INTEGER NOT NULL,
+    stands TEXT NOT NULL,
     asked TEXT NOT NULL,
     listed INTEGER NOT NULL,
     due INTEGER,
@@ -53,12 +47,10 @@ CREATE TABLE folder_mark (
 
 fn mark(row: &Row<'_>) -> rusqlite::Result<FolderMark> {
     Ok(FolderMark {
-        generation: row.get(0)?,
-        uid_next: row.get(1)?,
-        exists: row.get(2)?,
-        asked: row.get(3)?,
-        listed: time(row.get(4)?),
-        due: row.get::<_, Option<i64>>(5)?.map(time),
+        stands: row.get(0)?,
+        asked: row.get(1)?,
+        listed: time(row.get(2)?),
+        due: row.get::<_, Option<i64>>(3)?.map(time),
     })
 }
 
@@ -72,7 +64,7 @@ pub(super) fn forget(tx: &Transaction<'_>, origin: i64) -> rusqlite::Result<()> 
 
 impl FolderMarks for SqliteStore {
     fn folder_mark(&self, space: &str, folder: &str) -> Result<Option<FolderMark>> {
-        let sql = "SELECT generation, uid_next, messages, asked, listed, due FROM folder_mark
+        let sql = "SELECT stands, asked, listed, due FROM folder_mark
             WHERE account = ?1 AND folder = ?2";
         self.read("looking up a folder", |db| db.prepare_cached(sql)?.query_row([space, folder], mark).optional())
     }
@@ -85,13 +77,11 @@ impl FolderMarks for SqliteStore {
                 let sql = "DELETE FROM folder_mark WHERE account = ?1 AND folder = ?2";
                 return tx.prepare_cached(sql)?.execute([space, folder]).map(drop);
             };
-            let sql = "INSERT OR REPLACE INTO folder_mark VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            let sql = "INSERT OR REPLACE INTO folder_mark VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             tx.prepare_cached(sql)?.execute(params![
                 space,
                 folder,
-                mark.generation,
-                mark.uid_next,
-                mark.exists,
+                mark.stands,
                 mark.asked,
                 mark.listed.as_second(),
                 mark.due.map(Timestamp::as_second)

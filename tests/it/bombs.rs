@@ -246,6 +246,19 @@ pub const BOMBS: &[Bomb] = &[
         },
     },
     Bomb {
+        name: "E6 boundaries that begin with each other, 100 MB of dashes",
+        write: |out| {
+            let boundary = |number: usize| "b".repeat(number + 1);
+            let types = |level: usize| {
+                let [a, b, c, d] = [0, 1, 2, 3].map(|i| boundary(level * 4 + i));
+                format!("Content-Type: multipart/mixed; boundary={a} ({b}); boundary={c}; boundary={d}\n\n")
+            };
+            write!(out, "{HEAD}{}", types(0))?;
+            (1..49).try_for_each(|level| write!(out, "--{}\n{}", boundary(level * 4 - 4), types(level)))?;
+            repeat(out, "--bc\n", 20_000_000)
+        },
+    },
+    Bomb {
         name: "E6 1,000 parts in doubt with headers of 60 KB",
         write: |out| {
             write!(out, "{HEAD}Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n")?;

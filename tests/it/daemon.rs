@@ -73,8 +73,8 @@ impl Scene {
     fn tell(&self, line: &str) -> Vec<Value> {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(line.as_bytes()).unwrap();
-        stream.write_all(b"\n").unwrap();
+        // What is too long is answered before all of it is written.
+        stream.write_all(format!("{line}\n").as_bytes()).ok();
         let lines = BufReader::new(stream).lines().map_while(Result::ok);
         lines.map(|line| serde_json::from_str(&line).unwrap()).collect()
     }
@@ -394,4 +394,58 @@ fn status_says_why_mail_does_not_come() {
         assert!(page.stdout.contains(part), "{part}: {page}");
     }
     stop(running);
+}
+
+/// Config and rules are edited again and again, half of the time into something broken, while mail comes: no message is decided
+/// by half a config, and the connection is not touched.
+#[test]
+fn a_config_that_is_edited_all_the_time_decides_each_message_as_a_whole() {
+    let edits: usize = std::env::var("MAILSLUICE_EDITS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
+    let scene = Scene::new("poll: 1s");
+    let config = scene.sandbox.read(CONFIG);
+    let version = |n: usize| {
+        let copy = |part: &str| {
+            format!(
+                "  - {{name: {part}, if: {{subject: {{contains: number}}}}, do: [{{fileinto: {{folder: {part}-{n}, copy: true}}}}]}}\n"
+            )
+        };
+        format!("{config}filters: [more.yaml]\nrules:\n{}", copy("one"))
+    };
+    let more = |n: usize| {
+        format!(
+            "rules:\n  - {{name: two, if: {{subject: {{contains: number}}}}, do: [{{fileinto: {{folder: two-{n}, copy: true}}}}]}}\n"
+        )
+    };
+    let write = |name: &str, text: &str| scene.sandbox.write(format!(".config/mailsluice/{name}"), text);
+    write("more.yaml", &more(0));
+    scene.sandbox.config(&version(0));
+    let mut running = scene.run();
+    let mut sent = 0;
+    for n in 1..=edits {
+        match n % 4 {
+            0 => _ = scene.sandbox.config("maildir: [\n"),
+            1 => _ = write("more.yaml", &version(n).replace("rules:", "ruls:")),
+            2 => {
+                // As editors do it.
+                let new = write("more.yaml.new", &more(n));
+                std::fs::rename(&new, new.with_extension("")).unwrap();
+            }
+            _ => _ = scene.sandbox.config(&version(n)),
+        }
+        sent += 1;
+        scene.mailbox.add("INBOX", message(sent));
+        if n % 8 == 0 {
+            scene.sandbox.run(&["reload"]);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(running.is_running(), "it ended by itself");
+    }
+    write("more.yaml", &more(0));
+    scene.sandbox.config(&version(0));
+    until("all of it is filed", || {
+        let mail = Maildirs::at(scene.sandbox.maildir());
+        (1..=sent).all(|n| mail.by_message_id().get(&format!("<{n}@example.com>")).is_some_and(|count| *count == 3))
+    });
+    stop(running);
+    assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), 1);
 }

@@ -21,8 +21,8 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 9] =
-    ["charsets", "error", "clean", "refusal", "safeguard", "descriptors", "stop", "ourselves", "user"];
+const GROUND: [&str; 10] =
+    ["charsets", "error", "clean", "refusal", "safeguard", "secrets", "descriptors", "stop", "ourselves", "user"];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 
@@ -33,7 +33,7 @@ struct Source {
 }
 
 impl Source {
-    /// `source` for `src/source/imap/mod.rs`, `pipeline` for `src/pipeline.rs`.
+    /// `source` for `src/source/imap/mod.rs`, `stop` for `src/stop.rs`.
     fn module(&self) -> String {
         let first = self.path.components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
         first.trim_end_matches(".rs").to_owned()
@@ -71,7 +71,7 @@ fn first_words(after: &str) -> Vec<String> {
 }
 
 /// No part of the program.
-const IN_TESTS_ALONE: &str = "src/fuzz.rs";
+const IN_TESTS_ALONE: [&str; 2] = ["src/fuzz.rs", "src/source/imap/waiting_tests.rs"];
 
 fn sources() -> Vec<Source> {
     let mut sources = Vec::new();
@@ -81,7 +81,9 @@ fn sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|suffix| suffix == "rs") && !path.ends_with(IN_TESTS_ALONE) {
+            } else if path.extension().is_some_and(|suffix| suffix == "rs")
+                && !IN_TESTS_ALONE.iter().any(|name| path.ends_with(name))
+            {
                 sources.push(read(&path));
             }
         }
@@ -179,7 +181,7 @@ fn errors_are_values_and_nothing_panics() {
 
 /// Where files are touched without `Disk`: the database and what stands beside it, what the user wrote, and what a command
 /// is given.
-const FILES: [&str; 19] = [
+const FILES: [&str; 22] = [
     "src/ourselves.rs",
     "src/user.rs",
     "src/cli/sendmail/dead_letter.rs",
@@ -199,6 +201,9 @@ const FILES: [&str; 19] = [
     "src/pass/lists.rs",
     "src/cli/explain.rs",
     "src/cli/test.rs",
+    "src/daemon/files.rs",
+    "src/daemon/order.rs",
+    "src/daemon/socket.rs",
 ];
 
 #[test]
@@ -222,6 +227,37 @@ const THREADS: [&str; 2] = ["on_own_thread(", "spawn_blocking("];
 /// The main thread of these commands does nothing but wait for the outbox.
 const WAITS_FOR_THE_OUTBOX: [&str; 3] = ["src/cli/fetch.rs", "src/cli/queue.rs", "src/pass/tell/mod.rs"];
 
+/// Tasks of these wait for sockets, timers and each other; a rule of its own sees that they ask nothing of the state.
+const WAITS: [&str; 3] = ["src/daemon/mod.rs", "src/daemon/reload.rs", "src/daemon/socket.rs"];
+
+/// The daemon asks the state from threads of its own: in functions and closures that are given a `World`.
+#[test]
+fn the_daemon_asks_the_state_off_the_workers() {
+    let daemon = sources().into_iter().filter(|source| source.module() == "daemon").collect::<Vec<_>>();
+    assert!(daemon.len() > 8);
+    assert_none(daemon.iter().flat_map(asked_by_workers).collect());
+}
+
+/// The lines in which an async function asks the state itself.
+fn asked_by_workers(source: &Source) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut at = 0;
+    for (number, line) in (1..).zip(source.text.lines()) {
+        let function = source.text[..at].rfind("fn ").unwrap_or_default();
+        let before = &source.text[function..at + line.len()];
+        let is_off = before.contains("|world|") || before.contains("world: &World");
+        if [".store.", "world.own(", "pass::held_up(", "pass::keep_pace(", "pass::prune("]
+            .iter()
+            .any(|call| line.contains(call))
+            && !is_off
+        {
+            problems.push(format!("{}:{number}: {}", source.path.display(), line.trim()));
+        }
+        at += line.len() + 1;
+    }
+    problems
+}
+
 /// What may wait for a disk, a lock or the database is given to `on_own_thread` or `spawn_blocking`, never to the workers of
 /// the runtime.
 #[test]
@@ -236,11 +272,12 @@ fn work_for_workers(source: &Source) -> Vec<String> {
     let mut problems = Vec::new();
     let mut at = 0;
     for (number, line) in (1..).zip(source.text.lines()) {
-        // Listening for signals is all that a task of the runtime's own does.
-        let is_task = line.contains("tokio::spawn(") && !is("src/cli/signals.rs");
+        // Listening for signals is all that a task of the runtime's own does, and what the daemon waits for.
+        let is_task = line.contains("tokio::spawn(") && !is("src/cli/signals.rs") && !WAITS.iter().any(|path| is(path));
         // So does trying the addresses of a host.
         let is_set = has_join_set
             && !is("src/net/dial.rs")
+            && !WAITS.iter().any(|path| is(path))
             && line.contains(".spawn(")
             && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);
         let is_outbox = ["pass::tell(", "lanes::work("].iter().any(|call| line.contains(call))
@@ -287,7 +324,7 @@ fn the_rules_see_what_they_forbid() {
         ("src/source/pop3/wire.rs", "use crate::message::Key;"),
         ("src/message/key.rs", "use crate::config::Account;"),
         ("src/net/mod.rs", "use crate::{error::Result, message::Key};"),
-        ("src/pipeline.rs", "use crate::cli;"),
+        ("src/pipeline/mod.rs", "use crate::cli;"),
         ("src/config/mod.rs", "pub fn x(a: crate::net::Stream) {}"),
     ] {
         let source = source(path, text);
@@ -297,9 +334,12 @@ fn the_rules_see_what_they_forbid() {
         ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    workers.spawn(work(world));\nfn work(world: World) {\n}\n"),
         ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    set.spawn(async move { world.store.rows() });"),
         ("src/daemon/x.rs", "    let told = pass::tell(&world).await;"),
-        ("src/pipeline.rs", "    tokio::spawn(async {});"),
+        ("src/pipeline/mod.rs", "    tokio::spawn(async {});"),
     ] {
         assert_eq!(work_for_workers(&source(path, text)).len(), 1, "{text}");
+    }
+    for text in ["async fn x() {\n    world.store.rows()", "fn x(&self) {\n    pass::prune(&plan.world)"] {
+        assert_eq!(asked_by_workers(&source("src/daemon/x.rs", text)).len(), 1, "{text}");
     }
     let threaded = "use tokio::task::JoinSet;\n    set.spawn(work());\nfn work() {\n    deep();\n}\n\nfn deep() {\n    \
                     on_own_thread(x);\n}\n";

@@ -328,3 +328,47 @@ fn corpus() -> Option<Vec<(PathBuf, Vec<u8>)>> {
     paths.sort();
     Some(paths.into_iter().map(|path| (path.clone(), to_lf(&std::fs::read(path).unwrap()))).collect())
 }
+
+/// Gateways that turn each LF of a CRLF into CRLF write CR CR LF.
+#[test]
+fn carriage_returns_before_a_line_end_belong_to_it() {
+    for (transfer, kind) in [("8bit", "text/plain"), ("quoted-printable", "text/plain"), ("8bit", "text/html")] {
+        let text =
+            if transfer == "8bit" { "Grüße".to_owned() } else { format!("Gr=C3=BC=C3=9Fe {}", "x".repeat(1000)) };
+        let head = format!("{HEAD}Content-Type: {kind}; charset=utf-8\nContent-Transfer-Encoding: {transfer}\n");
+        let message = format!("{head}\n{text}\r\r\nmore\r\r\r\nend\n");
+        let (user, taken) = forwarded(SmtpOptions::default().without("8BITMIME"), "redirect", &message);
+        let shown = String::from_utf8_lossy(&taken).into_owned();
+        assert!(!shown.contains("=0D") && !shown.contains('\r'), "{shown}");
+        let (_, body) = leaves(&parsed(&taken)).pop().unwrap();
+        // A line end is CRLF in base64.
+        let body = String::from_utf8(body).unwrap().replace("\r\n", "\n");
+        assert!(body.starts_with("Grüße") && body.ends_with("\nmore\nend\n"), "{body:?}");
+        assert!(user.inbox()[0].ends_with("\r\nmore\r\r\nend\n"), "what is filed is as it came");
+    }
+    let (_, taken) = forwarded(SmtpOptions::default(), "redirect", format!("{HEAD}\na\r\r\n.\r\r\r\nb\n"));
+    assert!(taken.ends_with(b"\na\n.\nb\n"), "{}", String::from_utf8_lossy(&taken));
+}
+
+/// The bytes stay; the label is that of the charset in which the rules have read them.
+#[test]
+fn a_field_in_a_charset_that_is_known_leaves_with_its_label() {
+    let gbk = encoding_rs::GBK.encode("报价单及合同样本请查收并尽快回复谢谢您的支持与合作").0.into_owned();
+    let with = |fields: &str, body: &[u8]| {
+        [HEAD.replace("Subject: hello\n", "Subject: ").as_bytes(), &gbk, fields.as_bytes(), b"\n", body].concat()
+    };
+    for (fields, body) in
+        [("\nMIME-Version: 1.0\nContent-Type: text/plain; charset=gb2312\n", &gbk[..]), ("\n", b"x\n")]
+    {
+        let message = with(fields, body);
+        let (_, taken) = forwarded(SmtpOptions::default().without("8BITMIME"), "redirect", &message);
+        let shown = String::from_utf8_lossy(&taken).into_owned();
+        assert!(shown.contains("=?GBK?Q?=B1=A8") && !shown.contains("?unknown-8bit?"), "{shown}");
+        assert_eq!(parsed(&taken).first("Subject"), parsed(&message).first("Subject"));
+        let words = shown.split("=?GBK?Q?").skip(1).map(|word| word.split("?=").next().unwrap());
+        assert!(words.into_iter().all(|word| word.len() % 6 == 0), "no character is cut: {shown}");
+    }
+    let cut = [HEAD.replace("hello\n", "Grüße Grüße").as_bytes(), b"\xc3\n\nx\n"].concat();
+    let (_, taken) = forwarded(SmtpOptions::default().without("8BITMIME"), "redirect", cut);
+    assert!(String::from_utf8_lossy(&taken).contains("Subject: =?unknown-8bit?Q?"), "no charset has all of its bytes");
+}

@@ -5,6 +5,7 @@ use mailsluice::net::login::told_apart;
 
 use crate::stage::{Account, complaints, play, play_to};
 use crate::support::dovecot::Dovecot;
+use crate::support::scripted_server::ScriptedServer;
 
 const TOKEN: &str = "token: {command: [echo, ya29.token]}";
 
@@ -45,7 +46,7 @@ fn a_repeated_password_is_nowhere_to_be_read() {
             "S: +OK ready\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS open sesame\nS: -ERR wrong password: open sesame\neof\n",
         ),
     ] {
-        let server = crate::support::scripted_server::ScriptedServer::start(dialog);
+        let server = ScriptedServer::start(dialog);
         let account = if name == "imap" { Account::imap(server.port()) } else { Account::pop3(server.port()) };
         let client = account.client();
         let report = client.fetch();
@@ -103,9 +104,44 @@ fn interop_f14_the_same_words_mean_the_same_wherever_they_stand() {
                   C: <tag> EXAMINE *\nS: <tag> NO Mailbox locked by another process\nignore\n";
     let for_good = "S: -ERR [SYS/PERM] POP3 is switched off\nignore\n";
     for (dialog, is_imap, code) in [(locked, true, 75), (for_good, false, 69)] {
-        let server = crate::support::scripted_server::ScriptedServer::start(dialog);
+        let server = ScriptedServer::start(dialog);
         let account = if is_imap { Account::imap(server.port()) } else { Account::pop3(server.port()) };
         let report = account.client().fetch();
         assert_eq!(report.exit_code(), code, "{report:#?}");
+    }
+}
+
+/// How a server may repeat the password of [`Account`], or its words of the login.
+const REPEATED: &str = "open sesame b3BlbiBzZXNhbWU= AG1lAG9wZW4gc2VzYW1l";
+
+#[track_caller]
+fn assert_hushed(text: &str, times: usize) {
+    for secret in ["open sesame", "b3BlbiBzZXNhbWU", "AG1lAG9wZW4gc2VzYW1l", "9wZW4gc2VzYW1"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+    assert!(text.matches("(secret) (secret) (secret)").count() >= times, "{text}");
+}
+
+/// Long after the login: in a reply that nobody asked for, in the refusal of another command, in a farewell.
+#[test]
+fn a_password_that_a_server_repeats_later_is_nowhere_to_be_read() {
+    let imap = "S: * OK [CAPABILITY IMAP4rev1] ready\nC: <tag> LOGIN *\nS: <tag> OK [CAPABILITY IMAP4rev1] in\nC: <tag> EXAMINE *\n";
+    let imap = imap.replace("LOGIN *", "LOGIN **");
+    let pop3 = "S: +OK ready\nC: CAPA\nS: -ERR\nC: USER me\nS: +OK\nC: PASS open sesame\nS: +OK\n";
+    for (is_imap, dialog) in [
+        (true, format!("{imap}S: * XHELLO {REPEATED}\nS: <tag> NO not for {REPEATED}\nignore\n")),
+        (true, format!("{imap}S: * BYE {REPEATED}\nclose\n")),
+        (true, format!("{imap}S: * OK {REPEATED}\nS: nonsense {REPEATED}\nignore\n")),
+        (true, format!("{imap}S: m77 OK {REPEATED}\nignore\n")),
+        (false, format!("{pop3}C: **\nS: -ERR not for {REPEATED}\nC: **\nS: -ERR not for {REPEATED}\nignore\n")),
+        (false, format!("{pop3}C: **\nS: nonsense {REPEATED}\nignore\n")),
+    ] {
+        for flags in [&["fetch"][..], &["fetch", "-vv"]] {
+            let server = ScriptedServer::start(&dialog);
+            let account = if is_imap { Account::imap(server.port()) } else { Account::pop3(server.port()) };
+            let output = account.sandbox().run(flags);
+            assert_ne!(output.code, 0, "{output}");
+            assert_hushed(&format!("{} {}", output.stdout, output.stderr), 1);
+        }
     }
 }

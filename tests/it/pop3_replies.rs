@@ -101,7 +101,9 @@ fn what_stands_behind_a_dot_is_no_reply_whatever_it_says() {
             let notices = client.notices();
             let held = [&["Subject: a\n\nline\n".to_owned()][..], &[2, 3, 4].map(message), &notices].concat();
             client.mail().assert_holds(&held);
-            assert_eq!(mailbox.count("INBOX"), 1, "the mail with the dot is never settled");
+            // Where TOP gives the whole message, nothing can be proven behind it, and nothing is deleted.
+            let left = if tops == "top" { 1 } else { 4 };
+            assert_eq!(mailbox.count("INBOX"), left, "the mail with the dot is never settled");
         }
     }
 }

@@ -103,6 +103,10 @@ fn systemd_is_told_that_it_is_alive() {
     let (begun, before) = (Instant::now(), managed.count("WATCHDOG=1"));
     managed.until("WATCHDOG=1", before + 10);
     assert!(begun.elapsed() >= Duration::from_millis(1500), "every 200 ms is enough: {:?}", begun.elapsed());
+    // Nor does it forget over that what it waits for: a file has to be calm for longer than the pulse is.
+    let config = managed.sandbox.read(CONFIG);
+    managed.sandbox.config(&format!("{config}# changed\n"));
+    managed.until("RELOADING=1", 1);
     managed.stop(running);
 }
 

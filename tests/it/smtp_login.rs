@@ -1,5 +1,6 @@
 //! TLS and logins of relays.
 
+use data_encoding::BASE64;
 use mailsluice::config::secret::Password;
 use mailsluice::config::{Login as ConfigLogin, Relay, RelayKind, Server, Tls};
 use mailsluice::error::Kind;
@@ -7,6 +8,7 @@ use mailsluice::outbox::relay::Trouble;
 use mailsluice::outbox::smtp::SmtpRelay;
 
 use crate::smtp::{FROM, TEXT, outcome, relay, send, server};
+use crate::support::scripted_server::ScriptedServer;
 use crate::support::smtp_login::Login;
 use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 use crate::support::tls::{self, Certificate};
@@ -191,4 +193,29 @@ async fn t10_no_password_in_the_clear() {
     let Err(error) = SmtpRelay::connect(&with_login(named, SECRET, false)).await else { panic!() };
     assert_eq!(error.kind(), Kind::Config, "{error}");
     assert!(mail_server.commands().iter().all(|command| !command.starts_with("AUTH")));
+}
+
+/// In the answer to any command, however it is written.
+#[tokio::test]
+async fn a_secret_that_a_server_repeats_later_is_nowhere_to_be_read() {
+    let login_words = BASE64.encode(format!("\0me@example.com\0{SECRET}").as_bytes());
+    let said = format!("{SECRET} {} {login_words}", BASE64.encode(SECRET.as_bytes()));
+    let begun = "S: 220 x\nC: EHLO **\nS: 250-x\nS: 250 AUTH PLAIN\nC: AUTH PLAIN **\nS: 235 in\nC: MAIL **\n";
+    for dialog in [
+        format!("{begun}S: 550-5.7.1 no\nS: 550 5.7.1 {said}\nignore\n"),
+        format!("{begun}S: 421 4.7.0 {said}\nclose\n"),
+        format!("{begun}S: nonsense {said}\nignore\n"),
+        format!(
+            "{begun}S: 250 ok\nC: RCPT **\nS: 250 ok\nC: DATA\nS: 354 go\n{}S: 250 queued as {said}\nignore\n",
+            "C: **\n".repeat(7)
+        ),
+    ] {
+        let scripted = ScriptedServer::start(&dialog);
+        let sent = send(&with_login(server(scripted.port()), SECRET, false), FROM, &["a@x"], TEXT).await;
+        let text = format!("{sent:?}");
+        for secret in [SECRET, &BASE64.encode(SECRET.as_bytes()), &login_words] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        assert!(text.contains("(secret) (secret) (secret)"), "{text}");
+    }
 }

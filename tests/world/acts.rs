@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use crate::changes::{History, Wrong, new_mail};
+use crate::changes::{History, Wrong, new_mail, note_id};
 use crate::cleaner;
 use crate::clock;
 use crate::ledger::{Entry, Excuse, Ledger, Way};
@@ -18,18 +19,24 @@ use crate::sight::STATE;
 use crate::support::injector::injector;
 use crate::tools::tools;
 
+/// So long a config that somebody edits cannot be read.
+const CONFIG_IS_BROKEN: Duration = Duration::from_millis(400);
+
 /// One program, or several one after the other.
 struct Job {
     begin: Begin,
     orders: Vec<(Order, Option<Mail>)>,
+    /// Mail that comes to servers, by their numbers.
+    arriving: Vec<(usize, Mail)>,
 }
 
 /// Starts all of them, waits for all of them.
 pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) -> Vec<Ended> {
-    let jobs: Vec<Job> = step.beside.iter().map(|begin| job(history, step, begin, seed)).collect();
+    let jobs: Vec<Job> = step.beside.iter().map(|begin| job(scene, history, step, begin, seed)).collect();
     let (before, since) = (on_servers(scene), clock::now());
     let number = AtomicUsize::new(history.programs);
     let (ended, undelivered) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+    let arrived = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for job in &jobs {
             scope.spawn(|| {
@@ -38,7 +45,13 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
                     Act::RemoveLocks => _ = std::fs::remove_dir_all(scene.home().join(STATE).join("locks")),
                     Act::Reader(salt) => reader::read(scene, &mut Seed::of(salt, 0)),
                     Act::CleanTmp(salt) => cleaner::clean(scene, &mut Seed::of(salt, 0)),
+                    Act::BreakConfig => scene.break_config(CONFIG_IS_BROKEN),
                     _ => {}
+                }
+                for (server, mail) in &job.arriving {
+                    scene.ledger.arrives(mail, Way::Server(*server));
+                    let uid = scene.accounts[*server].mailbox.add("INBOX", &mail.bytes);
+                    arrived.lock().unwrap().push((*server, uid, mail.token.clone()));
                 }
                 for (order, mail) in &job.orders {
                     mail.iter().for_each(|mail| scene.ledger.arrives(mail, way(order)));
@@ -55,6 +68,9 @@ pub fn play(scene: &Scene, history: &mut History, step: &Step, seed: &mut Seed) 
         clock::keep(scene.home(), since, step.clock);
     }
     history.programs = number.into_inner();
+    for (server, uid, token) in arrived.into_inner().unwrap() {
+        note_id(scene, history, server, uid, &token);
+    }
     history.undelivered.extend(undelivered.into_inner().unwrap());
     let ended = ended.into_inner().unwrap();
     judge(scene, history, &before, &ended);
@@ -79,10 +95,10 @@ pub fn handed_over(ledger: &Ledger, mail: &Mail, ended: &Ended) -> bool {
     is_done || way(&ended.order) == Way::Sendmail
 }
 
-fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
+fn job(scene: &Scene, history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Job {
     let since = clock::now();
     let mut orders: Vec<(Order, Option<Mail>)> = match &begin.act {
-        Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_) => Vec::new(),
+        act if act.is_by_hand() => Vec::new(),
         Act::DeliverDeadly(salt) => vec![given(history, &mut Seed::of(*salt, 0), &["deliver"], &[Kind::Deadly])],
         Act::Deliver(count) => (0..*count).map(|_| given(history, seed, &["deliver"], &Kind::ALL)).collect(),
         Act::Sendmail => vec![given(history, seed, &["sendmail", "far@far.example"], &[Kind::Forward])],
@@ -98,7 +114,10 @@ fn job(history: &mut History, step: &Step, begin: &Begin, seed: &mut Seed) -> Jo
         order.since = since;
         order.through_link = step.through_link;
     }
-    Job { begin: begin.clone(), orders }
+    let count = if let Act::Arrive(count) = begin.act { count } else { 0 };
+    let mut arriving = || (seed.below(scene.accounts.len()), new_mail(history, seed, &Kind::ALL));
+    let arriving = (0..count).map(|_| arriving()).collect();
+    Job { begin: begin.clone(), orders, arriving }
 }
 
 fn given(history: &mut History, seed: &mut Seed, arguments: &[&str], kinds: &[Kind]) -> (Order, Option<Mail>) {
@@ -136,6 +155,11 @@ fn command(act: &Act) -> Order {
             Order::of(&[&["queue", word], of_one].concat())
         }
         Act::Rebuild => Order::of(&["rebuild", "--yes"]),
+        Act::Order(salt) => {
+            let word =
+                Seed::of(*salt, 0).pick(&["fetch", "poll", "poll", "pause", "resume", "resume", "reload", "status"]);
+            Order::of(&[word])
+        }
         _ => Order::of(&["fetch"]),
     }
 }

@@ -145,9 +145,13 @@ fn arrive(scene: &Scene, history: &mut History, seed: &mut Seed) {
         account.mailbox.set_uidl("INBOX", uid, &uidl);
         scene.ledger.excuse(&mail.token, Excuse::OtherId);
     }
-    // An id that was given before, which a lost state cannot know.
-    if !gives(account, history, number, uid) {
-        scene.ledger.excuse(&mail.token, Excuse::OtherId);
+    note_id(scene, history, number, uid, &mail.token);
+}
+
+/// An id that was given before is one that a lost state cannot know.
+pub fn note_id(scene: &Scene, history: &mut History, number: usize, uid: u32, token: &str) {
+    if !gives(&scene.accounts[number], history, number, uid) {
+        scene.ledger.excuse(token, Excuse::OtherId);
     }
 }
 

@@ -72,6 +72,12 @@ pub enum Act {
     Undo(u64),
     Queue(u64),
     Rebuild,
+    /// An order to the daemon that runs, or a command beside it.
+    Order(u64),
+    /// So many messages come to servers while programs run.
+    Arrive(usize),
+    /// The config is broken for a moment.
+    BreakConfig,
     /// A user who takes lock files for dead.
     RemoveLocks,
     /// A mail reader: moves files about.
@@ -85,7 +91,7 @@ pub enum Act {
 impl Act {
     /// No program of ours does it.
     pub fn is_by_hand(&self) -> bool {
-        matches!(self, Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_))
+        matches!(self, Act::Reader(_) | Act::RemoveLocks | Act::CleanTmp(_) | Act::Arrive(_) | Act::BreakConfig)
     }
 }
 
@@ -147,6 +153,24 @@ fn add_rare(step: &mut Step, seed: &mut Seed) {
         let second = removed + seed.between(1, 30);
         let acts = [(Act::Fetch, 0), (Act::RemoveLocks, removed), (Act::Fetch, second)];
         step.beside.extend(acts.map(|(act, delay)| begin(act, delay)));
+    }
+    // A daemon that stays for a while, with orders to it, mail that comes meanwhile, and a config that somebody edits.
+    if seed.percent(focus("daemon", 8)) {
+        let time = Duration::from_millis(seed.between(1500, 4000) as u64);
+        let soon = End::Kill(Duration::from_millis(seed.between(300, 3000) as u64));
+        let end = if seed.percent(25) { soon } else { End::Own };
+        step.beside.push(Begin { stop: Some(time), end, ..begin(Act::Run(time), 0) });
+        for _ in 0..seed.between(2, 7) {
+            let (salt, delay) = (seed.next(), seed.between(100, 3000));
+            step.beside.push(begin(Act::Order(salt), delay));
+        }
+        for _ in 0..seed.between(1, 3) {
+            let (count, delay) = (seed.between(1, 5), seed.between(100, 2500));
+            step.beside.push(begin(Act::Arrive(count), delay));
+        }
+        if seed.percent(30) {
+            step.beside.push(begin(Act::BreakConfig, seed.between(200, 2000)));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::ledger::Ledger;
 use crate::mail::{RULES, SORT};
@@ -125,6 +126,13 @@ impl Scene {
             self.sandbox.write(name, rules);
         }
         self.sandbox.write("Mail/blocked", "This file stands where a folder should be.\n");
+        self.write_config();
+    }
+
+    /// Somebody edits the config, and saves it before it is right.
+    pub fn break_config(&self, time: Duration) {
+        self.sandbox.config("maildir: ~/Mail\nstate: ~/state\naccounts:\n  acc1: {imap:\n");
+        std::thread::sleep(time);
         self.write_config();
     }
 

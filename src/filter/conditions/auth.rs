@@ -3,7 +3,8 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, authres};
+use super::authres::{self, Written};
+use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;
 use crate::message::Message;
@@ -69,13 +70,17 @@ impl Condition for Auth {
             Some(by) => by == server,
             None => asking.settings.trust.iter().any(|trusted| trusted == server),
         };
-        let Results { believed, doubted } = results(&message, &is_trusted);
+        let Results { believed, doubted, is_unsound } = results(&message, &is_trusted);
         let holds = !believed.is_empty()
             && self.wanted.iter().all(|(method, wanted)| {
                 believed.iter().any(|(name, result)| name == method && wanted.contains(result))
             });
         asking.saw(holds, || {
-            let seen = if believed.is_empty() { "no trusted server said anything".to_owned() } else { list(&believed) };
+            let mut seen =
+                if believed.is_empty() { "no trusted server said anything".to_owned() } else { list(&believed) };
+            if is_unsound {
+                seen.push_str("; a quote or comment in its field does not end, so that only failures in it count");
+            }
             match doubted.is_empty() {
                 true => seen,
                 false => format!("{seen}; {} is not believed: a sender can write that field too", list(&doubted)),
@@ -95,6 +100,8 @@ pub(in super::super) struct Results {
     pub(in super::super) believed: Vec<(String, String)>,
     /// Passes that the sender may have written.
     doubted: Vec<(String, String)>,
+    /// A field cannot be read: of it only failures count.
+    is_unsound: bool,
 }
 
 /// The results of trusted servers. A server may write a field for each program that it asks (opendkim and opendmarc do;
@@ -104,7 +111,8 @@ pub(in super::super) struct Results {
 /// - above the first Received, or where there is none, all fields count;
 /// - below it, the topmost field counts, and of further ones down to the next Received what is no pass: a sender who
 ///   forges a failure harms nobody else;
-/// - of each method the topmost field counts.
+/// - of each method the topmost field counts;
+/// - of a field with a comment or quote that does not end only failures count, wherever in it they stand.
 pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> bool) -> Results {
     let mut found = Results::default();
     let (mut is_below_received, mut is_further) = (false, false);
@@ -121,10 +129,14 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
         }
         looked_at += 1;
         // As it stands: what is encoded within it is the text of strangers.
-        let Some((server, results)) = authres::read(&String::from_utf8_lossy(field.raw())) else { continue };
-        if !is_trusted(&server) {
-            continue;
-        }
+        let results = match authres::read(&String::from_utf8_lossy(field.raw())) {
+            Some(Written::Sound { server, results }) if is_trusted(&server) => results,
+            Some(Written::Unsound { words, failures }) if words.iter().any(|word| is_trusted(word)) => {
+                found.is_unsound = true;
+                failures
+            }
+            _ => continue,
+        };
         let known = found.believed.len();
         for (method, result) in results {
             if found.believed[..known].iter().any(|(above, _)| *above == method) {
@@ -219,5 +231,27 @@ mod tests {
         assert_eq!(found(&later), "dkim=pass dmarc=fail", "a pass that is not believed hides no failure");
         let above = format!("{}\n{}\n{RECEIVED}\n{}", field("dkim=pass"), field("spf=pass"), field("dmarc=pass"));
         assert_eq!(found(&above), "dkim=pass spf=pass", "the sender writes below the first Received");
+    }
+
+    /// A comment or quote that a sender's words left open, or closed too early.
+    #[test]
+    fn a_field_that_cannot_be_read_hides_no_failure_and_proves_no_pass() {
+        for unsound in [
+            "mx.example.org; spf=pass (a; dmarc=fail",
+            "mx.example.org; spf=pass (a (b); dmarc=fail",
+            "mx.example.org; spf=pass (a \\); dmarc=fail",
+            "mx.example.org; dkim=pass reason=\"a; dmarc=fail",
+            "mx.example.org; dkim=pass reason=\"a\\\"; DMARC = Fail",
+            "mx.example.org; spf=pass (a)); dmarc=pass; dmarc/1=fail",
+            "\"mx.example.org; dmarc=fail",
+            "(mx.example.org; dmarc=fail",
+            "(a comment mx.example.org; dmarc=fail; dmarc=pass",
+        ] {
+            let head = format!("Authentication-Results: {unsound}\n{}\n{RECEIVED}", field("dmarc=pass"));
+            assert_eq!(found(&head), "dmarc=fail", "{unsound}");
+        }
+        let open = format!("{RECEIVED}\n{}\n{}", field("dkim=none (a"), field("dmarc=pass"));
+        assert_eq!(found(&open), "", "the sender's field is no topmost one");
+        assert_eq!(found("Authentication-Results: elsewhere; spf=pass (a; dmarc=fail"), "");
     }
 }

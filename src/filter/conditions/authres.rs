@@ -1,18 +1,50 @@
 //! The value of an Authentication-Results field (RFC 8601 2.2), as it is written: with blanks, comments, versions and quotes.
 
-/// The server that wrote it and its results, (method, result), all lower-case. None for what names no server.
-pub(super) fn read(value: &str) -> Option<(String, Vec<(String, String)>)> {
-    let mut parts = Parts { rest: value };
-    let server = parts.next()?.into_iter().next()?;
+/// What a field says: (method, result), all lower-case.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// As a server should write it.
+    Sound { server: String, results: Vec<(String, String)> },
+    /// With a comment or a quote that does not end, or ends before it begins: words of a sender may have done that, and nobody
+    /// knows what the server meant to say. The words in which its name may be, and every failure in the text.
+    Unsound { words: Vec<String>, failures: Vec<(String, String)> },
+}
+
+/// None for what names no server.
+pub(super) fn read(value: &str) -> Option<Written> {
+    let mut parts = Parts { rest: value, is_sound: true };
+    let all: Vec<Vec<String>> = parts.by_ref().collect();
+    if !parts.is_sound {
+        return Some(unsound(value));
+    }
+    let (first, rest) = all.split_first()?;
+    let server = first.first()?.clone();
     let mut results = Vec::new();
-    for words in parts {
+    for words in rest {
         // `dmarc = pass`: the method, perhaps with a version, an equals sign, the result.
         let Some(equals) = words.iter().position(|word| word == "=") else { continue };
         if let (Some(method), Some(result)) = (method(&words[..equals]), words.get(equals + 1)) {
             results.push((method.to_owned(), result.clone()));
         }
     }
-    Some((server, results))
+    Some(Written::Sound { server, results })
+}
+
+/// Word by word, whatever stands around them.
+fn unsound(value: &str) -> Written {
+    let lower = value.to_lowercase();
+    let is_mark = |c: char| c.is_whitespace() || "()\";\\".contains(c);
+    let spaced = lower.replace('=', " = ");
+    let words: Vec<&str> = spaced.split(is_mark).filter(|word| !word.is_empty()).collect();
+    let failure = |three: &[&str]| match three {
+        [method, "=", result] if result.ends_with("fail") => {
+            let name = method.split('/').next().unwrap_or_default();
+            Some((name.to_owned(), (*result).to_owned()))
+        }
+        _ => None,
+    };
+    let failures = words.windows(3).filter_map(failure).collect();
+    Written::Unsound { words: words.into_iter().map(str::to_owned).collect(), failures }
 }
 
 /// `dkim`, `dkim/1`, `dkim / 1`.
@@ -26,6 +58,8 @@ fn method(words: &[String]) -> Option<&str> {
 /// Gives the words between semicolons; `=` is a word of its own.
 struct Parts<'v> {
     rest: &'v str,
+    /// All comments and quotes so far have a beginning and an end.
+    is_sound: bool,
 }
 
 impl Iterator for Parts<'_> {
@@ -45,11 +79,14 @@ impl Iterator for Parts<'_> {
                     return Some(words);
                 }
                 '(' => {
-                    skip_comment(&mut chars);
+                    self.is_sound &= skip_comment(&mut chars);
                     is_open = false;
                 }
+                ')' => self.is_sound = false,
                 '"' => {
-                    words.push(quoted(&mut chars));
+                    let (text, has_end) = quoted(&mut chars);
+                    words.push(text);
+                    self.is_sound &= has_end;
                     is_open = false;
                 }
                 '=' => {
@@ -71,8 +108,8 @@ impl Iterator for Parts<'_> {
     }
 }
 
-/// Comments nest (RFC 5322 3.2.2).
-fn skip_comment(chars: &mut std::str::CharIndices<'_>) {
+/// Comments nest (RFC 5322 3.2.2). False where one does not end.
+fn skip_comment(chars: &mut std::str::CharIndices<'_>) -> bool {
     let mut depth = 1_usize;
     while depth > 0 {
         match chars.next() {
@@ -80,21 +117,23 @@ fn skip_comment(chars: &mut std::str::CharIndices<'_>) {
             Some((_, '(')) => depth += 1,
             Some((_, ')')) => depth -= 1,
             Some(_) => {}
-            None => return,
+            None => return false,
         }
     }
+    true
 }
 
-fn quoted(chars: &mut std::str::CharIndices<'_>) -> String {
+/// The text up to the quote that ends it, and whether there is one.
+fn quoted(chars: &mut std::str::CharIndices<'_>) -> (String, bool) {
     let mut text = String::new();
     while let Some((_, c)) = chars.next() {
         match c {
-            '"' => break,
+            '"' => return (text, true),
             '\\' => text.extend(chars.next().into_iter().flat_map(|(_, escaped)| escaped.to_lowercase())),
             c => text.extend(c.to_lowercase()),
         }
     }
-    text
+    (text, false)
 }
 
 #[cfg(test)]
@@ -103,7 +142,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn shown(value: &str) -> String {
-        let Some((server, results)) = read(value) else { return String::new() };
+        let (server, results) = match read(value) {
+            Some(Written::Sound { server, results }) => (server, results),
+            Some(Written::Unsound { failures, .. }) => ("?".to_owned(), failures),
+            None => return String::new(),
+        };
         let results: Vec<String> = results.iter().map(|(method, result)| format!("{method}={result}")).collect();
         format!("{server}: {}", results.join(" "))
     }
@@ -124,7 +167,8 @@ mod tests {
             ("mx.example.org", "mx.example.org: "),
             ("; dmarc=pass", ""),
             ("", ""),
-            ("mx; dmarc=(open", "mx: "),
+            ("mx; dmarc=(open", "?: "),
+            ("mx; dkim=pass (DKIM=Fail spf/1 =softfail; dmarc=", "?: dkim=fail spf=softfail"),
         ] {
             assert_eq!(shown(value), read, "{value}");
         }

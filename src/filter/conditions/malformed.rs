@@ -8,7 +8,7 @@ use crate::config::yaml::{Node, Value};
 use crate::message::Violation;
 
 /// Each way by its word.
-const KINDS: [(&str, Violation); 16] = [
+const KINDS: [(&str, Violation); 19] = [
     ("header_too_large", Violation::HeaderTooLarge),
     ("too_many_fields", Violation::TooManyFields),
     ("field_too_long", Violation::FieldTooLong),
@@ -21,6 +21,9 @@ const KINDS: [(&str, Violation); 16] = [
     ("doubtful_boundary", Violation::DoubtfulBoundary),
     ("boundary_in_header", Violation::BoundaryInHeader),
     ("doubled_field", Violation::DoubledField),
+    ("doubtful_name", Violation::DoubtfulName),
+    ("too_many_names", Violation::TooManyNames),
+    ("encoded_message", Violation::EncodedMessage),
     ("unterminated_multipart", Violation::UnterminatedMultipart),
     ("broken_base64", Violation::BrokenBase64),
     ("unreadable", Violation::Unreadable),

@@ -12,7 +12,11 @@ use crate::message::{Message, Part, PartTexts};
 pub(super) static KEYS: Shape = Shape {
     what: "a part condition",
     keys: &[
-        ("name", "The file name, decoded, with a comparison: {matches: \"*.pdf\"}.", COMPARED),
+        (
+            "name",
+            "The file name, decoded, with a comparison: {matches: \"*.pdf\"}; where readers may show others, any of them.",
+            COMPARED,
+        ),
         ("type", "The type, like `application/pdf`, with a comparison: {matches: \"image/*\"}.", COMPARED),
         ("size", "The decoded size of the part: {over: 1M}.", Takes::Section(&size::KEYS)),
         ("text", "Of a text part: its decoded text, with a comparison.", COMPARED),
@@ -39,6 +43,9 @@ pub(super) const PART: Word = Word::new(
 
 /// The most text of a part that is searched, in bytes; all parts of a message together are bounded too.
 const MAX_PART_TEXT: usize = 1024 * 1024;
+
+/// So many names of a part are told.
+const MAX_NAMES_SEEN: usize = 4;
 
 #[derive(Debug)]
 struct Parts {
@@ -139,8 +146,11 @@ impl Parts {
         asking: &mut Asking<'_>,
     ) -> Result<bool, Break> {
         if let Some(name) = &self.name {
-            let Some(value) = part.file_name() else { return Ok(false) };
-            if !name.comparator.accepts(value, asking)? {
+            let mut is_accepted = false;
+            for value in part.file_names() {
+                is_accepted = is_accepted || name.comparator.accepts(value, asking)?;
+            }
+            if !is_accepted {
                 return Ok(false);
             }
         }
@@ -173,9 +183,10 @@ impl Parts {
     fn seen(&self, message: &Message, passed: &[usize]) -> String {
         let label = |part: &Part| {
             let doubt = if part.is_doubtful() { ", only to some readers" } else { "" };
-            match part.file_name() {
-                Some(name) => format!("{name} ({}{doubt})", part.content_type()),
-                None => format!("{}{doubt}", part.content_type()),
+            let names: Vec<&str> = part.file_names().take(MAX_NAMES_SEEN).collect();
+            match names.is_empty() {
+                true => format!("{}{doubt}", part.content_type()),
+                false => format!("{} ({}{doubt})", names.join(" or "), part.content_type()),
             }
         };
         let of = |wanted: &dyn Fn(usize, &Part) -> bool| {

@@ -253,7 +253,7 @@ fn bound(value: &LuaValue) -> usize {
     value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
 }
 
-/// `{number, parent, type, filename, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML without its markup;
+/// `{number, parent, type, filename, names, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML without its markup;
 /// `m:part_bytes(part.number)` what it consists of, decoded.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
@@ -261,6 +261,7 @@ fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     table.raw_set("parent", part.parent.map(|parent| parent + 1))?;
     table.raw_set("type", part.content_type())?;
     table.raw_set("filename", part.file_name())?;
+    table.raw_set("names", lua.create_sequence_from(part.file_names())?)?;
     table.raw_set("size", part.size() as f64)?;
     table.raw_set("attachment", part.is_attachment())?;
     table.raw_set("doubtful", part.is_doubtful())?;

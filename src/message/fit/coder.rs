@@ -1,8 +1,11 @@
 //! Encoding as the bytes pass, however they are cut into pieces (RFC 2045 6.7, 6.8).
 
+use std::borrow::Cow;
+
 use data_encoding::BASE64;
 
 use super::LONGEST_LINE;
+use crate::message::OneLineEnd;
 use crate::message::words::{hex_digit, is_hex};
 
 /// Lines of encoded bodies are no longer (RFC 2045 6.7, 6.8).
@@ -33,7 +36,14 @@ pub(super) enum Coding {
 
 /// One body on its way.
 #[derive(Debug)]
-pub(super) enum Coder {
+pub(super) struct Coder {
+    /// Where lines are text.
+    line_ends: Option<OneLineEnd>,
+    writer: Writer,
+}
+
+#[derive(Debug)]
+enum Writer {
     Quote(Quote),
     Base64(Base64),
     Requote(Requote),
@@ -43,33 +53,39 @@ pub(super) enum Coder {
 
 impl Coder {
     pub(super) fn new(coding: Coding) -> Self {
-        match coding {
-            Coding::Quote => Self::Quote(Quote::default()),
-            Coding::Base64 { is_text } => Self::Base64(Base64 { is_text, ..Base64::default() }),
-            Coding::Requote { eight_bit } => Self::Requote(Requote { eight_bit, ..Requote::default() }),
-            Coding::Rewrap { other } => Self::Rewrap(Rewrap { column: 0, other }),
-            Coding::Between { other } => Self::Between(Between { other, ..Between::default() }),
-        }
+        let writer = match coding {
+            Coding::Quote => Writer::Quote(Quote::default()),
+            Coding::Base64 { is_text } => Writer::Base64(Base64 { is_text, ..Base64::default() }),
+            Coding::Requote { eight_bit } => Writer::Requote(Requote { eight_bit, ..Requote::default() }),
+            Coding::Rewrap { other } => Writer::Rewrap(Rewrap { column: 0, other }),
+            Coding::Between { other } => Writer::Between(Between { other, ..Between::default() }),
+        };
+        let line_ends = (coding != Coding::Base64 { is_text: false }).then(OneLineEnd::default);
+        Self { line_ends, writer }
     }
 
     /// Appends what the next piece becomes.
     pub(super) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Quote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Self::Base64(coder) => coder.feed(piece, out),
-            Self::Requote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Self::Rewrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Self::Between(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+        let piece = match &mut self.line_ends {
+            Some(line_ends) => line_ends.feed(piece),
+            None => Cow::Borrowed(piece),
+        };
+        match &mut self.writer {
+            Writer::Quote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            Writer::Base64(coder) => coder.feed(&piece, out),
+            Writer::Requote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            Writer::Rewrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            Writer::Between(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
         }
     }
 
     /// Appends what is left at the end.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        match self {
-            Self::Quote(coder) => coder.end_line(out),
-            Self::Base64(coder) => coder.line(out),
-            Self::Requote(coder) => coder.end(out),
-            Self::Rewrap(_) | Self::Between(_) => {}
+        match &mut self.writer {
+            Writer::Quote(coder) => coder.end_line(out),
+            Writer::Base64(coder) => coder.line(out),
+            Writer::Requote(coder) => coder.end(out),
+            Writer::Rewrap(_) | Writer::Between(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::LONGEST_LINE;
 use super::words;
+use crate::charsets::Unlabelled;
 use crate::message::compose::has_addresses;
 use crate::message::headers::{self, Span};
 
@@ -51,7 +52,7 @@ fn end_of_fields(block: &[u8]) -> usize {
 }
 
 /// The block as it is sent. What can be neither folded nor encoded stays.
-pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body) -> Block {
+pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body, unlabelled: &Unlabelled) -> Block {
     let end = end_of_fields(block);
     let mut new = Block { bytes: Vec::with_capacity(block.len() + 128), is_folded: false, has_words: false };
     let mut encoding = body.encoding;
@@ -65,7 +66,7 @@ pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body) -> Block {
             new.bytes.extend(encoding.take().map(encoding_field).unwrap_or_default());
             continue;
         }
-        new.field(block, &span, eight_bit);
+        new.field(block, &span, eight_bit, unlabelled);
     }
     new.bytes.extend_from_slice(&block[done..end]);
     if let Some(kind) = body.mime {
@@ -100,7 +101,7 @@ pub(super) fn has(block: &[u8], name: &str) -> bool {
 }
 
 impl Block {
-    fn field(&mut self, block: &[u8], span: &Span, eight_bit: bool) {
+    fn field(&mut self, block: &[u8], span: &Span, eight_bit: bool, unlabelled: &Unlabelled) {
         let whole = &block[span.whole()];
         if !exceeds(whole, eight_bit) {
             return self.bytes.extend_from_slice(whole);
@@ -109,7 +110,7 @@ impl Block {
         let mut field = whole.to_vec();
         if !eight_bit && !whole.is_ascii() {
             field.truncate(span.raw.start - span.name.start);
-            field.extend(words::in_ascii(&name, &block[span.raw.clone()]));
+            field.extend(words::in_ascii(&name, &block[span.raw.clone()], unlabelled));
             self.has_words |= field != whole;
         }
         if is_long(&field) {
@@ -200,6 +201,7 @@ fn encoded_word_length(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::charsets::NOTHING_SAID;
 
     /// A comma in an encoded word is one of the text (RFC 2047 6.1).
     #[test]
@@ -207,7 +209,7 @@ mod tests {
         let words = (0..30).map(|n| format!("=?iso-8859-1?Q?M=FCller,J=F6rg{n:02}?= <p{n}@x.example>"));
         let field = format!("To: {}\n", words.collect::<Vec<_>>().join(","));
         let block = format!("{field}\n");
-        let new = fitted(block.as_bytes(), true, &Body::default());
+        let new = fitted(block.as_bytes(), true, &Body::default(), &NOTHING_SAID);
         let new = String::from_utf8(new.bytes).unwrap();
         assert!(!is_long(new.as_bytes()) && new.matches("M=FCller,J=F6rg").count() == 30, "{new}");
         assert_eq!(new.replace(">,\n ", ">,").replace("\n ", " "), block);

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead};
 
 use super::LONGEST_LINE;
+use crate::message::OneLineEnd;
 
 /// A line of a text that is signed or encrypted without MIME (RFC 9580 6.2, 7) begins so.
 const PGP: [&[u8]; 2] = [b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
@@ -59,7 +60,7 @@ impl Measures {
 struct Scan {
     measures: Measures,
     line: u64,
-    after_cr: bool,
+    line_ends: OneLineEnd,
     /// The line has nothing but NULs so far, and at least one.
     is_nul: bool,
     /// The beginning of the line.
@@ -70,6 +71,8 @@ struct Scan {
 
 impl Scan {
     fn feed(&mut self, piece: &[u8]) {
+        let piece = &*self.line_ends.feed(piece);
+        self.measures.has_lone_cr |= memchr::memchr(b'\r', piece).is_some();
         self.measures.size += piece.len() as u64;
         if !piece.is_ascii() {
             self.measures.has_8_bit = true;
@@ -79,7 +82,6 @@ impl Scan {
         }
         let is_escaped = |byte: &&u8| !matches!(byte, b'\n' | b'\t' | b' '..=b'<' | b'>'..=b'~');
         self.measures.escaped += piece.iter().filter(is_escaped).count() as u64;
-        self.lone_crs(piece);
         let mut rest = piece;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             self.part_of_line(&rest[..end]);
@@ -87,13 +89,6 @@ impl Scan {
             rest = &rest[end + 1..];
         }
         self.part_of_line(rest);
-    }
-
-    fn lone_crs(&mut self, piece: &[u8]) {
-        self.measures.has_lone_cr |= self.after_cr && piece.first() != Some(&b'\n');
-        let inside = memchr::memchr_iter(b'\r', piece).any(|at| piece.get(at + 1).is_some_and(|next| *next != b'\n'));
-        self.measures.has_lone_cr |= inside;
-        self.after_cr = piece.last() == Some(&b'\r');
     }
 
     fn part_of_line(&mut self, part: &[u8]) {

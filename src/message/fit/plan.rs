@@ -293,7 +293,7 @@ impl<'m> Plan<'m> {
         if known.coding.is_some() && is_message && !fields::has(&known.header, "MIME-Version") {
             body.mime = Some(known.kind.filter(|_| !fields::has(&known.header, "Content-Type")));
         }
-        fields::fitted(&known.header, self.eight_bit, &body)
+        fields::fitted(&known.header, self.eight_bit, &body, part.unlabelled())
     }
 
     fn fitted(mut self) -> Fitted {

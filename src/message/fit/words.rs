@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use crate::charsets::NOTHING_SAID;
+use crate::charsets::{Charset, NOTHING_SAID, Unlabelled};
 use crate::message::compose::has_addresses;
 use crate::message::params;
-use crate::message::words::{decode_words, hex_digit};
+use crate::message::words::{charset_between_words, decode_words, hex_digit};
 
 /// The longest encoded word (RFC 2047 2).
 const WORD: usize = 75;
@@ -65,18 +65,20 @@ const WITH_NAMES: [&str; 8] = [
     "Disposition-Notification-To",
 ];
 
-/// The raw value in ASCII, as far as that goes.
-pub(super) fn in_ascii(name: &str, raw: &[u8]) -> Vec<u8> {
+/// The raw value in ASCII, as far as that goes. Bytes that are no UTF-8 stay what they are, and are labelled with the charset in
+/// which rules read them.
+pub(super) fn in_ascii(name: &str, raw: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
     let is = |other: &&str| other.eq_ignore_ascii_case(name);
     let (value, end) = match raw.strip_suffix(b"\n") {
         Some(value) => (value, &b"\n"[..]),
         None => (raw, &b""[..]),
     };
+    let charset = charset_between_words(value, unlabelled);
     let mut new = match () {
         () if STRUCTURED.iter().any(is) => value.to_vec(),
-        () if ["Content-Type", "Content-Disposition"].iter().any(is) => rewritten(value),
-        () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1),
-        () => assembled(&text(value), name.len() + 1),
+        () if ["Content-Type", "Content-Disposition"].iter().any(is) => rewritten(value, unlabelled),
+        () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1, charset),
+        () => assembled(&text(value), name.len() + 1, charset),
     };
     new.extend_from_slice(end);
     new
@@ -203,7 +205,7 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// The value, its texts encoded. Neighbours share their words, for blanks between two words are dropped.
-fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
+fn assembled(tokens: &[Token], column: usize, charset: Charset) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
@@ -224,7 +226,7 @@ fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
                 if matches!(tokens.get(at), Some(Token::Blank(_))) && is_word(tokens.get(at + 1)) {
                     run.push(b' ');
                 }
-                put_words(&run, column, &mut out);
+                put_words(&run, column, charset, &mut out);
             }
         }
     }
@@ -232,24 +234,23 @@ fn assembled(tokens: &[Token], column: usize) -> Vec<u8> {
 }
 
 /// A text as encoded words, each on a line of its own but the first, cut between characters.
-fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
+fn put_words(text: &[u8], column: usize, charset: Charset, out: &mut Vec<u8>) {
     // Words that are stuck to a text are read as words by many, us included.
     let text = match std::str::from_utf8(text) {
         Ok(text) if text.contains("=?") => Cow::Owned(decode_words(text, &NOTHING_SAID).into_bytes()),
         _ => Cow::Borrowed(text),
     };
-    let is_utf8 = std::str::from_utf8(&text).is_ok();
-    let start = format!("=?{}?Q?", if is_utf8 { "utf-8" } else { UNKNOWN });
+    let (label, charset) = labelled(&text, charset);
+    let start = format!("=?{label}?Q?");
     // What is longer than a line is known to be too long without its beginning.
     let end = &out[out.len().saturating_sub(LINE)..];
     let used = memchr::memrchr(b'\n', end).map_or(column + out.len(), |lf| end.len() - lf - 1);
     let room = LINE.saturating_sub(used);
     let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
     let mut word = start.clone().into_bytes();
-    let begins_character = |byte: u8| !is_utf8 || byte & 0xC0 != 0x80;
     let mut rest = &*text;
     while !rest.is_empty() {
-        let length = 1 + rest[1..].iter().take_while(|byte| !begins_character(**byte)).count();
+        let length = charset.map_or(1, |charset| charset.first_character(rest));
         let (character, behind) = rest.split_at(length);
         rest = behind;
         let letters: Vec<u8> = character.iter().flat_map(|byte| letter(*byte)).collect();
@@ -265,6 +266,18 @@ fn put_words(text: &[u8], column: usize, out: &mut Vec<u8>) {
     out.append(&mut word);
 }
 
+/// The label for a text, and its charset where all of the text makes sense in it.
+fn labelled(text: &[u8], charset: Charset) -> (&'static str, Option<Charset>) {
+    if std::str::from_utf8(text).is_ok() {
+        return ("utf-8", Charset::named("utf-8"));
+    }
+    let known = Some(charset).filter(|charset| charset.decode(text).1);
+    match known.and_then(Charset::label) {
+        Some(label) => (label, known),
+        None => (UNKNOWN, None),
+    }
+}
+
 /// A byte in the Q encoding, only letters and digits bare: that is safe in every place (RFC 2047 5).
 fn letter(byte: u8) -> Vec<u8> {
     match byte {
@@ -276,14 +289,14 @@ fn letter(byte: u8) -> Vec<u8> {
 
 /// The value with its parameters in ASCII, unless it would say something else then to our own reader, which takes more than is
 /// allowed: a boundary without a semicolon before it, backslashes in a file name.
-fn rewritten(value: &[u8]) -> Vec<u8> {
-    let new = parameters(value);
-    let says = |value: &[u8]| params::parse(value, &NOTHING_SAID);
+fn rewritten(value: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
+    let new = parameters(value, unlabelled);
+    let says = |value: &[u8]| params::parse(value, unlabelled);
     if says(value).says_the_same_as(&says(&new)) { new } else { value.to_vec() }
 }
 
 /// Parameters with bytes beyond ASCII, in percent signs. One that stands there in that form too is left out.
-fn parameters(value: &[u8]) -> Vec<u8> {
+fn parameters(value: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
     let mut segments = Vec::new();
     let mut rest = value;
     while !rest.is_empty() {
@@ -300,7 +313,7 @@ fn parameters(value: &[u8]) -> Vec<u8> {
     let mut out: Vec<Vec<u8>> = Vec::new();
     for segment in segments {
         let is_there = |end: &[u8]| names.contains(&[lower(&segment).as_slice(), end].concat());
-        match (segment.is_ascii(), parameter(segment)) {
+        match (segment.is_ascii(), parameter(segment, unlabelled)) {
             (false, Some(_)) if is_there(b"*") || is_there(b"*0*") => {}
             (false, Some(new)) => out.push(new),
             _ => out.push(segment.to_vec()),
@@ -315,7 +328,7 @@ fn name_of(segment: &[u8]) -> &[u8] {
 
 /// `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` where that cannot be written, or where readers differ in
 /// what the value is.
-fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
+fn parameter(segment: &[u8], unlabelled: &Unlabelled) -> Option<Vec<u8>> {
     let name = name_of(segment);
     let equals = memchr::memchr(b'=', segment)?;
     let before = segment.iter().take_while(|byte| is_blank(**byte)).count();
@@ -339,7 +352,7 @@ fn parameter(segment: &[u8]) -> Option<Vec<u8>> {
     if name.is_empty() || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') || value.len() > MAX_PARAMETER {
         return None;
     }
-    let charset = if std::str::from_utf8(&value).is_ok() { "utf-8" } else { UNKNOWN };
+    let (charset, _) = labelled(&value, charset_between_words(&value, unlabelled));
     let mut new = segment[..before].to_vec();
     if value.len() <= LONGEST_WHOLE_PARAMETER {
         new.extend([name, b"*=", charset.as_bytes(), b"''"].concat());
@@ -378,7 +391,7 @@ mod tests {
     use crate::message::words::decode;
 
     fn shown(name: &str, raw: &str) -> String {
-        String::from_utf8(in_ascii(name, raw.as_bytes())).unwrap()
+        String::from_utf8(in_ascii(name, raw.as_bytes(), &NOTHING_SAID)).unwrap()
     }
 
     #[test]
@@ -403,7 +416,7 @@ mod tests {
         ] {
             assert_eq!(shown(name, raw), raw);
         }
-        assert_eq!(in_ascii("Subject", b" Gr\xfc\xdfe"), b" =?unknown-8bit?Q?Gr=FC=DFe?=");
+        assert_eq!(in_ascii("Subject", b" Gr\xfc\xdfe", &NOTHING_SAID), b" =?windows-1252?Q?Gr=FC=DFe?=");
     }
 
     #[test]
@@ -429,7 +442,7 @@ mod tests {
         #[test]
         fn a_text_reads_as_before(value in "( |a|\u{fc}|\u{4f60}| =\\?utf-8\\?Q\\?x\\?= |\"|<|,|\\(|\n b){0,30}") {
             let raw = format!(" {value}\n");
-            let new = in_ascii("Subject", raw.as_bytes());
+            let new = in_ascii("Subject", raw.as_bytes(), &NOTHING_SAID);
             let squeezed = |raw: &[u8]| decode(raw, &NOTHING_SAID).split_whitespace().collect::<Vec<_>>().join(" ");
             prop_assert!(new.is_ascii());
             prop_assert_eq!(squeezed(&new), squeezed(raw.as_bytes()));
@@ -449,7 +462,7 @@ mod tests {
 
         #[test]
         fn nothing_panics(value in proptest::collection::vec(any::<u8>(), 0..60), name in "(Subject|To|Content-Type|Received)") {
-            in_ascii(&name, &value);
+            in_ascii(&name, &value, &NOTHING_SAID);
         }
     }
 }

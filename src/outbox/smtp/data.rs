@@ -1,10 +1,12 @@
 //! The bytes of a message on their way through DATA (RFC 5321 4.1.1.4, 4.5.2).
 //!
-//! Every LF and CRLF becomes CRLF, a lone CR a blank, and every dot at the start of a line is doubled: then no server, however
+//! Every LF becomes CRLF with all CRs before it, a lone CR a blank, and every dot at the start of a line is doubled: then no server, however
 //! it takes lone CRs and LFs, finds an end of the message before the end (`reliability.md` I1), or a field or a part that no rule
 //! saw. RFC 5321 2.3.8 leaves no way to send a lone CR but encoded, which is done where the message may be.
 
 use std::io::{self, Read};
+
+use crate::message::OneLineEnd;
 
 /// So much is read from a message at a time.
 pub(super) const PIECE: usize = 32 * 1024;
@@ -101,8 +103,7 @@ impl Line {
 #[derive(Debug)]
 pub(super) struct Encoder {
     is_line_start: bool,
-    /// The last byte was a CR, which a LF now makes a line end.
-    after_cr: bool,
+    line_ends: OneLineEnd,
     /// A CR stood alone.
     has_lone_cr: bool,
     /// So much is out, without doubled dots.
@@ -111,48 +112,25 @@ pub(super) struct Encoder {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { is_line_start: true, after_cr: false, has_lone_cr: false, size: 0 }
+        Self { is_line_start: true, line_ends: OneLineEnd::default(), has_lone_cr: false, size: 0 }
     }
 }
 
 impl Encoder {
     /// Appends the wire form of the next piece to `out`.
     pub(super) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        let mut rest = piece;
-        if self.after_cr && !rest.is_empty() {
-            self.after_cr = false;
-            match rest.strip_prefix(b"\n") {
-                Some(behind) => {
-                    self.line_end(out);
-                    rest = behind;
-                }
-                None => self.lone_cr(out),
+        let piece = self.line_ends.feed(piece);
+        let mut rest = &*piece;
+        while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+            self.text(&rest[..at], out);
+            if rest[at] == b'\n' {
+                self.line_end(out)
+            } else {
+                self.lone_cr(out)
             }
+            rest = &rest[at + 1..];
         }
-        while !rest.is_empty() {
-            let length = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
-            self.text(&rest[..length], out);
-            rest = &rest[length..];
-            match rest {
-                [] => {}
-                [b'\n', ..] => {
-                    self.line_end(out);
-                    rest = &rest[1..];
-                }
-                [_, b'\n', ..] => {
-                    self.line_end(out);
-                    rest = &rest[2..];
-                }
-                [_] => {
-                    self.after_cr = true;
-                    rest = &[];
-                }
-                [_, ..] => {
-                    self.lone_cr(out);
-                    rest = &rest[1..];
-                }
-            }
-        }
+        self.text(rest, out);
     }
 
     fn lone_cr(&mut self, out: &mut Vec<u8>) {
@@ -180,7 +158,7 @@ impl Encoder {
 
     /// Ends the last line if it has no end of its own.
     fn end_line(&mut self, out: &mut Vec<u8>) {
-        if !self.is_line_start || std::mem::take(&mut self.after_cr) {
+        if !self.is_line_start {
             self.line_end(out);
         }
     }
@@ -220,7 +198,7 @@ mod tests {
             ("a\n.\nb", "a\r\n..\r\nb\r\n.\r\n"),
             ("a\r.\rb", "a . b\r\n.\r\n"),
             ("a\r\n.\r\nb", "a\r\n..\r\nb\r\n.\r\n"),
-            ("a\r\r\n.\r\r\nb", "a \r\n.. \r\nb\r\n.\r\n"),
+            ("a\r\r\n.\r\r\r\nb\r\r", "a\r\n..\r\nb\r\n.\r\n"),
             ("a\n\r.b", "a\r\n .b\r\n.\r\n"),
             ("a\r", "a\r\n.\r\n"),
         ] {
@@ -236,7 +214,7 @@ mod tests {
         assert_eq!(survey(&[b'x'; 100_000]).longest_line, 100_000);
         let lone = survey("x\r".repeat(999).as_bytes());
         assert!(lone.has_lone_cr && lone.longest_line > 999, "{lone:?}");
-        assert!(!survey(b"a\r\nb\r").has_lone_cr);
+        assert!(!survey(b"a\r\nb\r").has_lone_cr && !survey(b"a\r\r\nb\r\r").has_lone_cr);
         for (text, hidden) in [
             (&b"a\n\0.\r\nb"[..], true),
             (b"\0\0.\n", true),

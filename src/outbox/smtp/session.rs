@@ -124,6 +124,7 @@ impl Session {
             return Err(net::login::cured(none, &server.host, login.token));
         }
         let secret = login.password.reveal().await?;
+        self.lines.keep(&secret);
         let who = Credentials { user: &login.user, secret: &secret, host: &server.host, port: server.port };
         let is_private = self.lines.stream().is_tls() || server.is_loopback();
         let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND), is_private };
@@ -206,9 +207,9 @@ impl Speaker for Session {
 }
 
 async fn gather(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
-    let mut gathering = Gathering::default();
+    let (mut gathering, secrets) = (Gathering::default(), lines.secrets());
     loop {
-        if let Some(reply) = gathering.line(lines.line_up_to(wire::MAX_LINE, limit).await?)? {
+        if let Some(reply) = gathering.line(lines.line_up_to(wire::MAX_LINE, limit).await?, &secrets)? {
             return Ok(reply);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
+use crate::secrets::Secrets;
 
 /// The most lines of one reply (`reliability.md` P7).
 const MAX_LINES: usize = 100;
@@ -63,14 +64,15 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Takes the next line; says the reply when it was the last.
-    pub(super) fn line(&mut self, line: &[u8]) -> Result<Option<Reply>> {
-        let (code, is_last, text) = split(line).ok_or_else(|| not_smtp(line))?;
+    /// Takes the next line, and of its text what people may see; says the reply when it was the last.
+    pub(super) fn line(&mut self, line: &[u8], secrets: &Secrets) -> Result<Option<Reply>> {
+        let not_smtp = || not_smtp(&secrets.hushed(line));
+        let (code, is_last, text) = split(line).ok_or_else(not_smtp)?;
         if self.code.is_some_and(|begun| begun != code) || self.lines.len() == MAX_LINES {
-            return Err(not_smtp(line));
+            return Err(not_smtp());
         }
         self.code = Some(code);
-        self.lines.push(clean::line(text));
+        self.lines.push(clean::line(&secrets.hushed(text)));
         Ok(is_last.then(|| Reply { code, lines: std::mem::take(&mut self.lines) }))
     }
 }
@@ -149,7 +151,7 @@ mod tests {
         let mut gathering = Gathering::default();
         let mut last = None;
         for line in lines {
-            last = gathering.line(line.as_bytes())?;
+            last = gathering.line(line.as_bytes(), &Secrets::default())?;
         }
         Ok(last)
     }

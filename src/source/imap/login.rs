@@ -1,5 +1,7 @@
 //! The login: AUTHENTICATE (RFC 3501 6.2.2), or LOGIN where a server has nothing else for a password.
 
+use std::sync::Arc;
+
 use imap_proto::RequestId;
 use secrecy::ExposeSecret;
 
@@ -11,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net;
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::sasl::{Credentials, Mechanism};
+use crate::secrets::Secrets;
 
 /// The longest line with a first word in it: servers take 8,192 octets (RFC 7162 4), and a token has thousands.
 const LONGEST_LINE: usize = 8_000;
@@ -30,6 +33,7 @@ impl Session {
             return Err(net::login::cured(none, &self.host, account.token));
         }
         let secret = account.password.reveal().await?;
+        self.secrets = Arc::new(Secrets::of(&secret));
         let host = account.server.host.as_str();
         let who = Credentials { user: &account.user, secret: &secret, host, port: account.server.port };
         let initial = self.can("SASL-IR").then_some(LONGEST_LINE);
@@ -45,7 +49,7 @@ impl Session {
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        outcome.map_err(|error| authenticate::hushed(cured(error), &who))
+        outcome.map_err(cured)
     }
 
     /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.

@@ -6,6 +6,7 @@
 
 pub mod append;
 mod asked;
+mod codes;
 mod expunge;
 mod fetch;
 mod folders;
@@ -21,6 +22,7 @@ mod moving;
 mod mutf7;
 mod names;
 mod notify;
+mod opening;
 mod raw;
 mod replies;
 mod search;

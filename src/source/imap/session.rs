@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use imap_proto::rfc4315::UidSetMember;
-use imap_proto::{AttributeValue, Capability, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
+use imap_proto::{AttributeValue, MailboxDatum, Outcome, RequestId, Response, ResponseCode, Status};
 use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
+use super::codes::{code_in, copied_in, generation_in, listed_capabilities};
 use super::idle::Idle;
 use super::mend::mend;
 use super::notify::Notified;
@@ -18,17 +18,16 @@ use super::raw;
 use super::replies::{Replies, parse};
 use super::selected::Selected;
 use super::told::{Open, Said, Selection, Told, said_in};
-use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::mistaken::{Spoken, another};
-use crate::net::{self, Stream, deadline, within};
+use crate::net::{Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
+use crate::secrets::Secrets;
 
 /// The most replies before a server asks for the rest of a command.
 const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
-/// So many replies of a session may be in words that nobody knows.
+/// So many replies of a session may be in words that nobody knows; of one that waits, before it speaks again.
 const MAX_UNREADABLE: u32 = 1_000;
 /// So much of a LIST line that cannot be read is kept.
 const LONGEST_NAME: usize = 1_000;
@@ -64,6 +63,8 @@ pub(super) struct Session {
     pub(super) told: Told,
     /// Not once another folder was opened only to wait in it: its UIDs are those of other messages.
     pub(super) may_use_uids: bool,
+    /// What of the replies no person may see.
+    pub(super) secrets: Arc<Secrets>,
 }
 
 /// UIDs that a server says it copied or moved.
@@ -77,28 +78,6 @@ pub(super) struct Refusal {
 }
 
 impl Session {
-    /// Greeting, TLS, login, ID: ready for SELECT.
-    pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let server = &account.server;
-        let stream = net::connect(server).await?;
-        let mut session = Self::over(stream, &server.host);
-        let greeting = session.greeting(server).await?;
-        if server.tls == Tls::StartTls {
-            if greeting == Status::PreAuth {
-                // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
-                return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
-            }
-            session = session.start_tls(account).await?;
-        }
-        if greeting != Status::PreAuth {
-            session.ask_capabilities_unless_known().await?;
-            session.login(account).await?;
-        }
-        session.ask_capabilities_unless_known().await?;
-        session.identify().await?;
-        Ok(session)
-    }
-
     pub(super) fn over(stream: Stream, host: &str) -> Self {
         let replies = Replies::new(stream);
         Self {
@@ -121,6 +100,7 @@ impl Session {
             notified: Notified::Not,
             told: Told::default(),
             may_use_uids: true,
+            secrets: Arc::default(),
         }
     }
 
@@ -203,8 +183,9 @@ impl Session {
         tag: &RequestId,
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Step> {
+        let secrets = Arc::clone(&self.secrets);
         let look = |reply: &Response<'_>| {
-            let step = step_of(reply, tag, &mut each);
+            let step = step_of(reply, tag, &secrets, &mut each);
             (step, generation_in(reply), copied_in(reply), listed_capabilities(reply), said_in(reply))
         };
         let (step, generation, copied, capabilities, said) = self.read(limit, look).await?;
@@ -246,10 +227,17 @@ impl Session {
         std::mem::take(&mut self.unreadable_lists)
     }
 
+    /// A session may wait for months, and hear something that nobody knows every few minutes.
+    pub(super) fn forget_unreadable(&mut self) {
+        self.unreadable = 0;
+        self.unreadable_lists.clear();
+    }
+
     /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
     /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
-    async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
+    pub(super) async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
+        let secrets = Arc::clone(&self.secrets);
         self.replies.stream().expect_within(limit);
         while self.unreadable < MAX_UNREADABLE {
             let Some(reply) = self.replies.next().await.map_err(|e| Error::network(doing, e))? else {
@@ -267,65 +255,23 @@ impl Session {
                     tracing::warn!(
                         host = self.host,
                         "a reply that cannot be read: {}",
-                        crate::clean::line(beginning_of(reply))
+                        crate::clean::line(beginning_of(&secrets.hushed(first_line(reply))))
                     );
                     self.unreadable += 1;
                     if reply.get(2..7).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
-                        let line = &reply[..reply.len().min(LONGEST_NAME)];
-                        self.unreadable_lists.push(String::from_utf8_lossy(line).trim_end().to_owned());
+                        let line = secrets.hushed(&reply[..reply.len().min(LONGEST_NAME)]);
+                        self.unreadable_lists.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                     }
                 }
                 None => {
                     let cause = "the server does not answer like an IMAP server";
-                    return Err(Error::permanent(Kind::Protocol, cause).said(beginning_of(reply)));
+                    return Err(
+                        Error::permanent(Kind::Protocol, cause).said(beginning_of(&secrets.hushed(first_line(reply))))
+                    );
                 }
             }
         }
         Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
-    }
-
-    async fn greeting(&mut self, server: &Server) -> Result<Status> {
-        self.replies.stream().expect_within(deadline::GREETING);
-        let beginning = self.replies.beginning().await.map_err(|e| Error::network("waiting for the greeting", e))?;
-        if let Some(error) = another(beginning, Spoken::Imap, server) {
-            return Err(error);
-        }
-        let host = self.host.clone();
-        let (status, capabilities) = self
-            .read(deadline::GREETING, |reply| match reply {
-                Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
-                Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
-                Response::Data { status, outcome } => {
-                    Err(not_done("the server turned us away".to_owned(), &line_of(status, outcome)))
-                }
-                _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
-            })
-            .await??;
-        (self.capabilities, self.is_greeted) = (capabilities.unwrap_or_default(), true);
-        Ok(status)
-    }
-
-    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
-    async fn start_tls(mut self, account: &Account) -> Result<Self> {
-        self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
-            Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
-        })?;
-        // A reply, or what the parser cannot make one of; silence is what must be there.
-        let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
-        let (stream, early) = self.replies.into_parts();
-        if spoke || early {
-            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
-        }
-        // What was said before TLS is forgotten with the old session (T4).
-        let over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
-        Ok(Self { is_greeted: true, ..over })
-    }
-
-    async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
-        if self.capabilities.is_empty() {
-            self.run("CAPABILITY", |_| Ok(())).await?;
-        }
-        Ok(())
     }
 
     /// Waits for `+`, or for the refusal instead of it.
@@ -349,18 +295,6 @@ impl Session {
             }
         }
         Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
-    }
-
-    /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.
-    /// Servers without the capability are not asked: some break the session on it.
-    async fn identify(&mut self) -> Result<()> {
-        if self.can("ID") {
-            let id = format!("ID (\"name\" \"mailsluice\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
-            let tag = self.send(&id).await?;
-            // A refusal changes nothing.
-            self.finish(&tag, |_| Ok(())).await?.ok();
-        }
-        Ok(())
     }
 
     /// Selects a folder by its name for a command, read-only unless something is to be changed in it.
@@ -419,8 +353,12 @@ impl Session {
     }
 }
 
+fn first_line(reply: &[u8]) -> &[u8] {
+    &reply[..memchr::memchr(b'\n', reply).unwrap_or(reply.len())]
+}
+
 /// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
-fn beginning_of(reply: &[u8]) -> &[u8] {
+pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
     let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
     let end = reply.iter().take(100).position(is_end).unwrap_or(reply.len().min(100));
@@ -458,65 +396,29 @@ pub(super) enum Reached {
     Done(Result<String, Refusal>),
 }
 
-fn step_of(reply: &Response<'_>, tag: &RequestId, each: &mut impl FnMut(&Response<'_>) -> Result<()>) -> Result<Step> {
+fn step_of(
+    reply: &Response<'_>,
+    tag: &RequestId,
+    secrets: &Secrets,
+    each: &mut impl FnMut(&Response<'_>) -> Result<()>,
+) -> Result<Step> {
     match reply {
         Response::Done { tag: of, status, outcome } if of == tag => {
-            let line = line_of(status, outcome);
+            let line = line_of(status, outcome, secrets);
             let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
             Ok(Step::Done(result))
         }
         Response::Done { status, outcome, .. } => {
             Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
-                .said(line_of(status, outcome)))
+                .said(line_of(status, outcome, secrets)))
         }
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(Error::transient(Kind::Network, "the server ended the session").said(line_of(&Status::Bye, outcome)))
-        }
+        Response::Data { status: Status::Bye, outcome } => Err(Error::transient(
+            Kind::Network,
+            "the server ended the session",
+        )
+        .said(line_of(&Status::Bye, outcome, secrets))),
         Response::Continue(outcome) => Ok(Step::Asked(outcome.information.as_deref().unwrap_or_default().to_owned())),
         untagged => each(untagged).map(|()| Step::More),
-    }
-}
-
-fn generation_in(reply: &Response<'_>) -> Option<u32> {
-    match code_in(reply) {
-        Some(ResponseCode::UidValidity(n)) => Some(*n),
-        _ => None,
-    }
-}
-
-/// The code of an untagged OK, NO or BAD.
-fn code_in<'r>(reply: &'r Response<'_>) -> Option<&'r ResponseCode<'r>> {
-    match reply {
-        Response::Data { outcome: Outcome { code, .. }, .. } => code.as_ref(),
-        _ => None,
-    }
-}
-
-/// COPYUID stands in the tagged reply to COPY, and mostly before that to MOVE (RFC 6851 4.3).
-fn copied_in(reply: &Response<'_>) -> Option<Copied> {
-    let (Response::Data { outcome, .. } | Response::Done { outcome, .. }) = reply else { return None };
-    let Some(ResponseCode::CopyUid(_, from, _)) = &outcome.code else { return None };
-    let range = |member: &UidSetMember| match member {
-        UidSetMember::Uid(uid) => *uid..=*uid,
-        // "4:2" means the same as "2:4" (RFC 3501 9).
-        UidSetMember::UidRange(range) => *range.start().min(range.end())..=*range.start().max(range.end()),
-    };
-    Some(from.iter().map(range).collect())
-}
-
-/// What the server says it can do, in an untagged reply or in the tagged one of a login.
-fn listed_capabilities(reply: &Response<'_>) -> Option<Vec<String>> {
-    match reply {
-        Response::Capabilities(list) => Some(names_of(list)),
-        Response::Done { outcome, .. } => capabilities_in(outcome),
-        _ => None,
-    }
-}
-
-fn capabilities_in(outcome: &Outcome<'_>) -> Option<Vec<String>> {
-    match &outcome.code {
-        Some(ResponseCode::Capabilities(list)) => Some(names_of(list)),
-        _ => None,
     }
 }
 
@@ -525,7 +427,7 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
 }
 
-fn not_done(doing: String, line: &str) -> Error {
+pub(super) fn not_done(doing: String, line: &str) -> Error {
     match meaning(line) {
         Meaning::Later => Error::transient(Kind::Refused, doing),
         _ => Error::permanent(Kind::Refused, doing),
@@ -533,30 +435,18 @@ fn not_done(doing: String, line: &str) -> Error {
     .said(line)
 }
 
-fn names_of(list: &[Capability<'_>]) -> Vec<String> {
-    let name = |capability: &Capability<'_>| match capability {
-        Capability::Imap4rev1 => "IMAP4rev1".to_owned(),
-        Capability::Auth(mechanism) => format!("AUTH={mechanism}"),
-        Capability::Atom(atom) => atom.to_string(),
-    };
-    list.iter().map(name).collect()
-}
-
 /// The code of a folder that only may be read (RFC 3501 7.1).
 const READ_ONLY: &str = "[READ-ONLY] ";
 
-fn line_of(status: &Status, outcome: &Outcome<'_>) -> String {
+pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>, secrets: &Secrets) -> String {
     let code = match &outcome.code {
         Some(ResponseCode::Alert) => "[ALERT] ",
         Some(ResponseCode::TryCreate) => "[TRYCREATE] ",
         Some(ResponseCode::ReadOnly) => READ_ONLY,
         _ => "",
     };
-    format!(
-        "{} {code}{}",
-        format!("{status:?}").to_ascii_uppercase(),
-        outcome.information.as_deref().unwrap_or_default()
-    )
+    let text = secrets.hushed(outcome.information.as_deref().unwrap_or_default().as_bytes());
+    format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), String::from_utf8_lossy(&text))
 }
 
 /// A command for the log, without what only the server may read.

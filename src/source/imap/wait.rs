@@ -138,6 +138,7 @@ impl ImapSource {
 
     /// Says something after a long silence: IDLE is ended, and then begun again.
     async fn speak(&mut self, by: Push) -> Result<()> {
+        self.session.forget_unreadable();
         match by {
             Push::Idle => self.session.stop_waiting().await,
             Push::Notify | Push::None => match timeout(ANSWER_WITHIN, self.session.run("NOOP", |_| Ok(()))).await {

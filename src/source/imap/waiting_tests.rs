@@ -194,6 +194,29 @@ async fn a_server_that_ends_idle_by_itself_is_asked_again_unless_it_does_so_at_o
     assert_eq!(source.pushed(), Push::None);
 }
 
+/// Every few minutes, for days, and the session is the same.
+#[tokio::test(start_paused = true)]
+async fn what_nobody_knows_does_not_end_a_session_that_waits() {
+    let (mut source, mut server) = session(&["IDLE"]).await;
+    let folders = inbox();
+    let play = async {
+        let mut tag = server.idle().await;
+        for _ in 0..300 {
+            server.say(&"* XPING what\r\n* LIST what\r\n".repeat(10)).await;
+            server.hear("DONE").await;
+            server.say(&format!("{tag} OK done\r\n")).await;
+            tag = server.answer("IDLE", "+ idling\r\n").await;
+        }
+        server.say("* 4 EXISTS\r\n").await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        heard = source.wait(&folders) => assert_eq!(heard.unwrap(), news(&["INBOX"])),
+        () = play => unreachable!(),
+    }
+    assert!(source.session.take_unreadable_lists().is_empty());
+}
+
 /// What another client deletes is news, also while something else is asked; what we took away ourselves is none.
 #[tokio::test(start_paused = true)]
 async fn only_what_we_took_away_is_no_news() {

@@ -1,7 +1,6 @@
 //! Header blocks: by TOP, and where the server has no TOP, from the message itself.
 
 use super::Pop3Source;
-use super::wire::Reply;
 use crate::error::Result;
 use crate::message::{MAX_HEADER, head_of};
 use crate::net::{BlockEnd, deadline};
@@ -48,7 +47,7 @@ impl Pop3Source {
         let mut heads = Vec::with_capacity(numbers.len());
         let mut is_sure = verb == "TOP";
         for _ in numbers {
-            let reply = Reply::parse(self.session.lines.line(deadline::REPLY).await?)?;
+            let reply = self.session.reply(deadline::REPLY).await?;
             let head = if reply.is_ok() { self.read_head().await? } else { Vec::new() };
             is_sure &= !reply.is_ok() || is_whole_header(&head);
             heads.push(is_described(&head).then(|| look(head_of(&head))));

@@ -8,6 +8,7 @@ mod heads;
 mod in_step;
 mod listing;
 mod session;
+mod stat;
 mod transfer;
 mod wire;
 

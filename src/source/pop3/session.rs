@@ -94,9 +94,10 @@ impl Session {
         if let Some(error) = another(self.lines.beginning(deadline::GREETING).await?, Spoken::Pop3, server) {
             return Err(error);
         }
+        let secrets = self.lines.secrets();
         let line = self.lines.line(deadline::GREETING).await?;
         self.timestamp = apop::timestamp(line).map(str::to_owned);
-        match Reply::parse(line)? {
+        match Reply::hushed(line, &secrets)? {
             Reply::Ok(_) => Ok(()),
             Reply::Err(line) => Err(turned_away(&line)),
             Reply::Continue(_) => {
@@ -166,6 +167,7 @@ impl Session {
             return Err(net::login::cured(none, &self.host, true));
         }
         let secret = account.password.reveal().await?;
+        self.lines.keep(&secret);
         let (host, port) = (account.server.host.as_str(), account.server.port);
         let who = Credentials { user: &account.user, secret: &secret, host, port };
         let outcome = match way {
@@ -178,7 +180,7 @@ impl Session {
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        outcome.map_err(|error| authenticate::hushed(cured(error), &who))
+        outcome.map_err(cured)
     }
 
     /// APOP (RFC 1939 section 7).
@@ -216,7 +218,13 @@ impl Session {
 
     pub(super) async fn command_within(&mut self, command: &str, limit: Duration) -> Result<Reply> {
         self.send(&[format!("{command}\r\n")]).await?;
-        Reply::parse(self.lines.line(limit).await?)
+        self.reply(limit).await
+    }
+
+    /// The first line of the next reply.
+    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
+        let secrets = self.lines.secrets();
+        Reply::hushed(self.lines.line(limit).await?, &secrets)
     }
 
     /// Sends commands, each with its line end, in one write.
@@ -258,7 +266,7 @@ impl Session {
                 self.send(&commands[sent..until]).await?;
                 sent = until;
             }
-            let reply = Reply::parse(self.lines.line(deadline::REPLY).await?)?;
+            let reply = self.reply(deadline::REPLY).await?;
             each(i, reply)?;
         }
         Ok(())

@@ -139,9 +139,10 @@ impl Pop3Source {
 
     /// The reply to RETR: `None` when the message follows.
     async fn first_line(&mut self, key: &Key) -> Result<Option<Item>, Broken> {
+        let secrets = self.session.lines.secrets();
         let line = self.session.lines.line(deadline::REPLY).await.map_err(|e| Broken::at(key, e))?;
         let no_reply = |error| Broken { is_no_reply: true, ..Broken::at(key, error) };
-        match Reply::parse(line).map_err(no_reply)? {
+        match Reply::hushed(line, &secrets).map_err(no_reply)? {
             Reply::Ok(_) => Ok(None),
             Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
             Reply::Continue(_) => {

@@ -3,6 +3,7 @@
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::refusal::{Meaning, meaning};
+use crate::secrets::Secrets;
 
 /// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
 pub(super) const LONG_UIDL: usize = 255;
@@ -19,7 +20,7 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn parse(line: &[u8]) -> Result<Self> {
+    fn parse(line: &[u8]) -> Result<Self> {
         let text = |rest: &[u8]| clean::line(rest.trim_ascii());
         if let Some(rest) = line.strip_prefix(b"+OK") {
             Ok(Self::Ok(text(rest)))
@@ -29,6 +30,14 @@ impl Reply {
             Ok(Self::Continue(text(&line[1..])))
         } else {
             Err(Error::permanent(Kind::Protocol, "the server does not answer like a POP3 server").said(line))
+        }
+    }
+
+    /// What of it is shown to people is without the secrets. The text of `+OK`, in which numbers stand, is not shown.
+    pub(super) fn hushed(line: &[u8], secrets: &Secrets) -> Result<Self> {
+        match Self::parse(line) {
+            Ok(reply @ (Self::Ok(_) | Self::Continue(_))) => Ok(reply),
+            Ok(Self::Err(_)) | Err(_) => Self::parse(&secrets.hushed(line)),
         }
     }
 

@@ -9,6 +9,7 @@ use crate::support::scripted_server::ScriptedServer;
 mod glance;
 mod idle;
 mod notify;
+mod stat;
 
 /// A session, and the home that it needs.
 struct Kept {

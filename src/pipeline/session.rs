@@ -1,0 +1,262 @@
+//! A session: an account that is ours for one pass or for many, and the connection to its server.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio_util::sync::CancellationToken;
+
+use super::folder::FolderPass;
+use super::{Extent, Job, note_death};
+use crate::config::Account;
+use crate::deliver::recover_what_can_be;
+use crate::error::{Error, Kind, Result};
+use crate::pass::{self, Cause, Committer, Leftovers, Notice, Report, Watch, World};
+use crate::source::{Chosen, Heard, Push, Source};
+use crate::state::{Owned, Recovered, Registered};
+use crate::stop::{asked, done};
+
+/// An account whose name space is ours, with what an interrupted run left half done finished or found, and with the connection
+/// to its server.
+#[derive(Debug)]
+pub struct Session {
+    owned: Arc<Owned>,
+    registered: Registered,
+    recovered: Recovered,
+    /// Why some of it cannot be finished yet.
+    held: Vec<Error>,
+    leftovers: Leftovers,
+    source: Option<Source>,
+    /// The folders of which news is waited for, the most important first.
+    pushed: Vec<String>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Session {
+    /// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
+    pub(super) async fn begin(world: &World, account: &Account) -> Result<Self> {
+        let (name, mailbox) = (account.name.clone(), account.mailbox());
+        // The root first: what it knows of the account counts, where the state was lost.
+        let enrolled = move |world: &World| pass::enrolled(world, &pass::mounted(world)?, name, mailbox);
+        let registered = world.off(enrolled).await?;
+        // Two accounts of the config may be one mailbox.
+        let turn = world.turns.of(&registered.space).await;
+        world
+            .off(move |world| {
+                let mounted = pass::mounted(world)?;
+                let owned = world.own(&registered.space, Duration::ZERO)?;
+                pass::note_accounts(world, &mounted)?;
+                note_death(world, &owned)?;
+                let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
+                let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
+                let held = held.into_iter().map(|(_, error)| error).collect();
+                Ok(Self {
+                    owned,
+                    registered,
+                    recovered,
+                    held,
+                    leftovers,
+                    source: None,
+                    pushed: Vec::new(),
+                    _turn: turn,
+                })
+            })
+            .await
+    }
+
+    /// For another pass: the mail root may have gone since, and so may the connection.
+    pub(super) async fn goes_on(mut self, world: &World, extent: &Extent) -> Result<Self> {
+        world.off(|world| pass::mounted(world).map(drop)).await?;
+        // Whoever has just spoken is there.
+        if let (Some(source), Extent::All) = (&mut self.source, extent)
+            && !source.is_alive(ANSWER).await
+        {
+            self.source = None;
+        }
+        Ok(self)
+    }
+
+    /// Whether nothing is left that another session would have to recover.
+    pub(super) fn is_settled(&self, report: &Report) -> bool {
+        let is_ours = |error: &Error| matches!(error.kind(), Kind::Disk | Kind::State);
+        self.has_nothing_to_recover() && !report.errors.iter().any(is_ours)
+    }
+
+    fn has_nothing_to_recover(&self) -> bool {
+        self.held.is_empty() && !self.recovered.is_odd() && !self.owned.may_have_left()
+    }
+
+    /// As the owner of the account's name space, which it is until the last notice is filed.
+    pub(super) async fn pass(
+        &mut self,
+        world: &World,
+        job: &Job,
+        extent: &Extent,
+        watch: &Arc<dyn Watch>,
+        stop: &CancellationToken,
+    ) -> Report {
+        let (name, into) = (&job.account.name, job.account.into.clone());
+        let engine = Arc::clone(&job.engine);
+        let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
+        if let Err(error) = self.pass_over(world, job, extent, &mut committer, watch, stop).await {
+            tell_if_only_the_user_can_help(&mut committer, &error);
+            committer.report.errors.push(error);
+            committer.report.broke_off = true;
+        }
+        if let Err(error) = committer.finish() {
+            committer.report.errors.push(error);
+        }
+        self.registered.is_new = false;
+        committer.report
+    }
+
+    async fn pass_over(
+        &mut self,
+        world: &World,
+        job: &Job,
+        extent: &Extent,
+        committer: &mut Committer,
+        watch: &Arc<dyn Watch>,
+        stop: &CancellationToken,
+    ) -> Result<()> {
+        let account = &*job.account;
+        committer.report.errors.append(&mut self.held);
+        let mut lost = std::mem::take(&mut self.recovered.lost);
+        // It is put back when the pass is through: after an error nobody knows what it would answer to.
+        let mut source = match self.source.take() {
+            Some(source) => source,
+            None => asked(stop, Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()))).await?,
+        };
+        let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
+        if *extent == Extent::All {
+            self.pushed = account.push.of(&folders);
+        }
+        let mut leftovers = std::mem::take(&mut self.leftovers);
+        // What is looked for is found in a listing or not at all. And where the server says that something happened, it is listed.
+        let may_pass_over =
+            *extent == Extent::All && lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover();
+        let unchanged = match may_pass_over {
+            true => {
+                let marks = pass::folder_marks(world, &self.owned, account, &folders)?;
+                asked(stop, pass::unchanged(&mut source, &marks)).await?
+            }
+            false => HashSet::new(),
+        };
+        for folder in folders {
+            if stop.is_cancelled() {
+                all_listed = false;
+                break;
+            }
+            if unchanged.contains(&folder) {
+                continue;
+            }
+            let (recovered, registered, owned) = (&self.recovered, &self.registered, &self.owned);
+            let mut pass = FolderPass { world, owned, account, registered, recovered, watch, stop };
+            match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
+                // What a listing lacks may stand there all the same.
+                Ok(is_short) => all_listed &= !is_short,
+                // A folder that cannot be opened does not keep the others from being fetched.
+                Err(error) if error.kind() == Kind::Refused => {
+                    all_listed = false;
+                    pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), committer)?;
+                    committer.report.errors.push(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        world.walk.let_go();
+        if source.lasts() {
+            self.source = Some(source);
+        } else {
+            let gone = done(stop, source.close()).await?;
+            pass::remember_settled(world, &self.owned, &gone, &mut committer.report)?;
+        }
+        if all_listed {
+            pass::tell_of_lost(world, &self.owned, lost, committer)?;
+            pass::rescue_unlisted(world, self.owned.space(), leftovers, committer)?;
+            self.owned.is_cleared();
+        }
+        committer.finish()
+    }
+
+    /// The folders to look at, and whether these are all that were asked for: mail that is looked for may be in a folder that
+    /// was meant and has another name.
+    async fn folders(
+        &self,
+        world: &World,
+        source: &mut Source,
+        extent: &Extent,
+        committer: &mut Committer,
+    ) -> Result<(Vec<String>, bool)> {
+        if let Extent::Folders(folders) = extent {
+            return Ok((folders.iter().cloned().collect(), false));
+        }
+        let chosen = source.folders().await?;
+        pass::stand_for_folders(world, &self.owned, &chosen, committer)?;
+        let Chosen { folders, errors, remarks } = chosen;
+        let is_all = errors.is_empty();
+        committer.report.errors.extend(errors);
+        committer.report.remarks.extend(remarks);
+        Ok((folders, is_all))
+    }
+
+    /// Waits until the server says that something happened; for ever where it cannot say so.
+    pub async fn wait(&mut self) -> Result<Heard> {
+        match &mut self.source {
+            Some(source) if !self.pushed.is_empty() => source.wait(&self.pushed).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// How the server tells of new mail, in words; `None`: it does not.
+    pub fn push(&self) -> Option<String> {
+        let first = self.pushed.first()?;
+        let others = self.pushed.len() - 1;
+        match self.source.as_ref()?.pushed() {
+            Push::None => None,
+            Push::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
+            Push::Idle if others == 0 => Some(format!("IDLE on {first}")),
+            Push::Idle => Some(format!("IDLE on {first}, {} looked at by the clock", folders(others))),
+        }
+    }
+
+    /// The connection is of no use any more.
+    pub fn hang_up(&mut self) {
+        self.source = None;
+    }
+
+    /// Says goodbye and gives the account back.
+    pub async fn close(self) {
+        let Some(source) = self.source else { return };
+        match tokio::time::timeout(FAREWELL, source.close()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!("saying goodbye: {error}"),
+            Err(_) => tracing::debug!("saying goodbye: no answer"),
+        }
+    }
+}
+
+fn folders(count: usize) -> String {
+    format!("{count} folder{}", if count == 1 { "" } else { "s" })
+}
+
+/// So long a connection that was kept may take to say that it is there.
+const ANSWER: Duration = Duration::from_secs(10);
+/// So long a server may take to answer a goodbye, on which nothing hangs.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A refused login is something that a daemon's user would never see otherwise.
+fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
+    let until = match error.kind() {
+        Kind::Auth => "its password is right",
+        Kind::Login => "its server takes the login",
+        _ => return,
+    };
+    let error = error.to_string();
+    let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
+    let account = committer.report.account.clone();
+    if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+        committer.report.errors.push(e);
+    }
+}

@@ -1,0 +1,95 @@
+//! A session from its greeting to SELECT: TLS, login, capabilities, ID.
+
+use std::time::Duration;
+
+use imap_proto::{Response, Status};
+
+use super::codes::capabilities_in;
+use super::session::{Session, line_of, not_done};
+use crate::config::{Account, Server, Tls};
+use crate::error::{Error, Kind, Result};
+use crate::net::mistaken::{Spoken, another};
+use crate::net::{self, deadline};
+use crate::secrets::Secrets;
+
+impl Session {
+    /// Greeting, TLS, login, ID: ready for SELECT.
+    pub(super) async fn connect(account: &Account) -> Result<Self> {
+        let server = &account.server;
+        let stream = net::connect(server).await?;
+        let mut session = Self::over(stream, &server.host);
+        let greeting = session.greeting(server).await?;
+        if server.tls == Tls::StartTls {
+            if greeting == Status::PreAuth {
+                // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
+                return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
+            }
+            session = session.start_tls(account).await?;
+        }
+        if greeting != Status::PreAuth {
+            session.ask_capabilities_unless_known().await?;
+            session.login(account).await?;
+        }
+        session.ask_capabilities_unless_known().await?;
+        session.identify().await?;
+        Ok(session)
+    }
+
+    async fn greeting(&mut self, server: &Server) -> Result<Status> {
+        self.replies.stream().expect_within(deadline::GREETING);
+        let beginning = self.replies.beginning().await.map_err(|e| Error::network("waiting for the greeting", e))?;
+        if let Some(error) = another(beginning, Spoken::Imap, server) {
+            return Err(error);
+        }
+        let host = self.host.clone();
+        let (status, capabilities) = self
+            .read(deadline::GREETING, |reply| match reply {
+                Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
+                Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
+                Response::Data { status, outcome } => Err(not_done(
+                    "the server turned us away".to_owned(),
+                    &line_of(status, outcome, &Secrets::default()),
+                )),
+                _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
+            })
+            .await??;
+        (self.capabilities, self.is_greeted) = (capabilities.unwrap_or_default(), true);
+        Ok(status)
+    }
+
+    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
+    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+        self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
+            Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
+        })?;
+        // A reply, or what the parser cannot make one of; silence is what must be there.
+        let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
+        let (stream, early) = self.replies.into_parts();
+        if spoke || early {
+            return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
+        }
+        // What was said before TLS is forgotten with the old session (T4).
+        let mut over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
+        over.is_greeted = true;
+        Ok(over)
+    }
+
+    async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
+        if self.capabilities.is_empty() {
+            self.run("CAPABILITY", |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.
+    /// Servers without the capability are not asked: some break the session on it.
+    async fn identify(&mut self) -> Result<()> {
+        if self.can("ID") {
+            let id = format!("ID (\"name\" \"mailsluice\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));
+            let tag = self.send(&id).await?;
+            // A refusal changes nothing.
+            self.finish(&tag, |_| Ok(())).await?.ok();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! Whether a mailbox is as it was, without listing it: STAT (RFC 1939 section 5) and the id of its last message.
+
+use super::Pop3Source;
+use super::listing::bounded;
+use super::wire::uidl_line;
+use crate::config::Identity;
+use crate::error::Result;
+use crate::net::deadline;
+use crate::source::Stat;
+
+impl Pop3Source {
+    /// What the server should say of a mailbox that stays as it was listed: their number, their octets together, and the id of the
+    /// last. `None`: it lists no sizes, something is to be deleted, or ids come from content, of which no server tells.
+    pub fn stat(&self) -> Option<Stat> {
+        if self.identity == Identity::Content || !self.marked.is_empty() {
+            return None;
+        }
+        let last = self.messages.iter().max_by_key(|(_, message)| message.number);
+        let mut sizes = self.messages.values().map(|message| message.size);
+        let octets = sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?))?;
+        let count = u32::try_from(self.messages.len()).ok()?;
+        Some(Stat { count, octets, last_uidl: last.map(|(id, _)| id.clone()).unwrap_or_default() })
+    }
+
+    /// Whether the mailbox is as [`Self::stat`] found it in an earlier session. To be asked before anything is listed. A
+    /// mailbox of which that cannot be told has changed.
+    pub async fn is_unchanged(&mut self, count: u32, octets: u64, last: &[u8]) -> Result<bool> {
+        let now = if count == 0 { self.counted().await? } else { self.stat_with(count).await? };
+        Ok(now == Some(Stat { count, octets, last_uidl: last.to_vec() }))
+    }
+
+    /// The count, and the id of the message of this number; both at once where the server takes it.
+    async fn stat_with(&mut self, last: u32) -> Result<Option<Stat>> {
+        if self.identity == Identity::Content {
+            return Ok(None);
+        }
+        let commands = ["STAT\r\n".to_owned(), format!("UIDL {last}\r\n")];
+        let mut replies = Vec::new();
+        for commands in commands.chunks(self.session.window().min(commands.len())) {
+            self.session.send(commands).await?;
+            for _ in commands {
+                replies.push(self.session.lines.line(deadline::REPLY).await?.to_vec());
+            }
+        }
+        let named = accepted(&replies[1]).and_then(uidl_line).filter(|(number, _)| *number == last);
+        let counted = accepted(&replies[0]).and_then(counted_in);
+        Ok(counted.zip(named).map(|(stat, (_, id))| Stat { last_uidl: bounded(id), ..stat }))
+    }
+
+    /// The count alone.
+    async fn counted(&mut self) -> Result<Option<Stat>> {
+        if self.identity == Identity::Content {
+            return Ok(None);
+        }
+        self.session.send(&["STAT\r\n".to_owned()]).await?;
+        Ok(accepted(self.session.lines.line(deadline::REPLY).await?).and_then(counted_in))
+    }
+}
+
+/// What stands behind `+OK`, byte by byte: an id may be anything.
+fn accepted(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(b"+OK").map(<[u8]>::trim_ascii)
+}
+
+/// `2 320`, as the standard has it; what stands behind is ignored (RFC 1939 section 5).
+fn counted_in(text: &[u8]) -> Option<Stat> {
+    let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
+    let (count, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(Stat { count, octets, last_uidl: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_that_are_none_are_not_known() {
+        let stat = Stat { count: 2, octets: 320, last_uidl: Vec::new() };
+        assert_eq!(counted_in(b"2 320"), Some(stat.clone()));
+        assert_eq!(counted_in(b"2  320 octets"), Some(stat));
+        for odd in [&b""[..], b"2", b"2 messages (320 octets)", b"-1 0", b"4294967296 0", b"\xff 1"] {
+            assert_eq!(counted_in(odd), None);
+        }
+    }
+}
