@@ -196,7 +196,11 @@ impl Worker {
         let host = daemon.host(&account.server.host);
         let places = (daemon.places.acquire().await, host.acquire().await);
         self.daemon.board.note(&name, |it| it.doing = Doing::Fetching);
+        let is_all = extent == Extent::All;
         let report = self.pass_alone(&task, extent).await;
+        if let (Some(session), true) = (&mut self.session, is_all) {
+            tokio::select! { () = session.watch(&task.world, &account) => {}, () = self.stop.cancelled() => {} }
+        }
         drop(places);
         let kept = task.world.off({
             let account = Arc::clone(&account);

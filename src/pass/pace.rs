@@ -18,6 +18,8 @@ const TRIES: u32 = 3;
 const REFUSED: SignedDuration = SignedDuration::from_hours(1);
 /// and after a day once in this.
 const REFUSED_FOR_A_DAY: SignedDuration = SignedDuration::from_hours(6);
+/// Its user is told again after this time.
+const TOLD_AGAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The bound of the first wait after a failure that may pass; it doubles with each one.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -51,6 +53,16 @@ pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     let is_resting = now < pace.until && now >= pace.since;
     let is_the_same = !pace.is_refused || pace.credential == credential(account);
     Ok((is_resting && is_the_same).then_some(pace))
+}
+
+/// Whether a notice is to tell of a refused login: at the first refusal, and again each week that it lasts.
+pub fn is_news(world: &World, account: &str) -> Result<bool> {
+    Ok(is_to_be_told(world.store.pace(account)?.as_ref(), world.now()))
+}
+
+fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
+    let is_recent = |pace: &&Pace| pace.is_refused && now.duration_since(pace.told).abs() < TOLD_AGAIN;
+    before.filter(is_recent).is_none()
 }
 
 /// Notes what came of a pass. Returns the pace from now on, where it failed.
@@ -110,6 +122,7 @@ fn after(
     let is_refused = matches!(failure, Failure::Refused(_));
     let before = before.filter(|pace| pace.is_refused == is_refused && pace.since <= now);
     let since = before.as_ref().map_or(now, |pace| pace.since);
+    let told = before.as_ref().filter(|before| !is_to_be_told(Some(before), now)).map_or(now, |before| before.told);
     let failures = before.map_or(0, |pace| pace.failures).saturating_add(1);
     let (cause, wait) = match failure {
         Failure::Refused(cause) => {
@@ -127,7 +140,7 @@ fn after(
         }
     };
     let until = now.checked_add(wait).unwrap_or(now);
-    Pace { failures, since, until, is_refused, cause, credential }
+    Pace { failures, since, until, is_refused, told, cause, credential }
 }
 
 fn random() -> f64 {
@@ -177,6 +190,19 @@ mod tests {
         assert_eq!([&first, &second, &third].map(|pace| wait(pace, at(0))), [0, 0, 3600]);
         let next_day = refused(Some(third.clone()), 25);
         assert_eq!((wait(&next_day, at(25)), next_day.failures, next_day.since), (6 * 3600, 4, at(0)));
+    }
+
+    #[test]
+    fn a_refused_login_is_told_at_once_and_again_each_week() {
+        let mut pace = None;
+        let mut told = Vec::new();
+        for hours in (0..24 * 20).step_by(6) {
+            if is_to_be_told(pace.as_ref(), at(hours)) {
+                told.push(hours);
+            }
+            pace = Some(refused(pace, hours));
+        }
+        assert_eq!(told, [0, 7 * 24, 14 * 24]);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod deliver;
 mod folder;
 mod session;
+mod watchers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
 use super::folder::FolderPass;
+use super::watchers::Watchers;
 use super::{Extent, Job, note_death};
 use crate::config::Account;
 use crate::deliver::recover_what_can_be;
@@ -30,6 +31,7 @@ pub struct Session {
     source: Option<Source>,
     /// The folders of which news is waited for, the most important first.
     pushed: Vec<String>,
+    watchers: Watchers,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -59,6 +61,7 @@ impl Session {
                     leftovers,
                     source: None,
                     pushed: Vec::new(),
+                    watchers: Watchers::default(),
                     _turn: turn,
                 })
             })
@@ -100,7 +103,7 @@ impl Session {
         let engine = Arc::clone(&job.engine);
         let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
         if let Err(error) = self.pass_over(world, job, extent, &mut committer, watch, stop).await {
-            tell_if_only_the_user_can_help(&mut committer, &error);
+            tell_if_only_the_user_can_help(world, &mut committer, &error);
             committer.report.errors.push(error);
             committer.report.broke_off = true;
         }
@@ -201,23 +204,43 @@ impl Session {
         Ok((folders, is_all))
     }
 
+    /// Makes ready to wait for news: where the server tells of one folder for each connection, those of the others are opened.
+    pub async fn watch(&mut self, world: &World, account: &Account) {
+        if self.source.as_ref().is_some_and(|source| source.pushed() == Push::Idle) {
+            let (space, spool) = (self.owned.space(), world.spool(self.owned.stamp()));
+            self.watchers.open(account, space, &spool, &self.pushed).await;
+        }
+    }
+
     /// Waits until the server says that something happened; for ever where it cannot say so.
     pub async fn wait(&mut self) -> Result<Heard> {
-        match &mut self.source {
-            Some(source) if !self.pushed.is_empty() => source.wait(&self.pushed).await,
-            _ => std::future::pending().await,
+        let Self { source, pushed, watchers, .. } = self;
+        let news = async {
+            match source {
+                Some(source) if !pushed.is_empty() => source.wait(pushed).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            heard = news => heard,
+            folders = watchers.wait() => Ok(Heard::News(folders)),
         }
     }
 
     /// How the server tells of new mail, in words; `None`: it does not.
     pub fn push(&self) -> Option<String> {
         let first = self.pushed.first()?;
-        let others = self.pushed.len() - 1;
         match self.source.as_ref()?.pushed() {
             Push::None => None,
             Push::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
-            Push::Idle if others == 0 => Some(format!("IDLE on {first}")),
-            Push::Idle => Some(format!("IDLE on {first}, {} looked at by the clock", folders(others))),
+            Push::Idle => {
+                let idle: Vec<&str> = std::iter::once(first.as_str()).chain(self.watchers.folders()).collect();
+                let others = match self.pushed.len() - idle.len() {
+                    0 => String::new(),
+                    count => format!("; {} looked at by the clock", folders(count)),
+                };
+                Some(format!("IDLE on {}{others}", idle.join(", ")))
+            }
         }
     }
 
@@ -228,11 +251,17 @@ impl Session {
 
     /// Says goodbye and gives the account back.
     pub async fn close(self) {
-        let Some(source) = self.source else { return };
-        match tokio::time::timeout(FAREWELL, source.close()).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!("saying goodbye: {error}"),
-            Err(_) => tracing::debug!("saying goodbye: no answer"),
+        let Self { source, watchers, .. } = self;
+        let goodbyes = async {
+            watchers.close().await;
+            if let Some(source) = source
+                && let Err(error) = source.close().await
+            {
+                tracing::debug!("saying goodbye: {error}");
+            }
+        };
+        if tokio::time::timeout(FAREWELL, goodbyes).await.is_err() {
+            tracing::debug!("saying goodbye: no answer");
         }
     }
 }
@@ -243,11 +272,11 @@ fn folders(count: usize) -> String {
 
 /// So long a connection that was kept may take to say that it is there.
 const ANSWER: Duration = Duration::from_secs(10);
-/// So long a server may take to answer a goodbye, on which nothing hangs.
+/// So long a server may take to answer goodbyes, on which nothing hangs.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A refused login is something that a daemon's user would never see otherwise.
-fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
+fn tell_if_only_the_user_can_help(world: &World, committer: &mut Committer, error: &Error) {
     let until = match error.kind() {
         Kind::Auth => "its password is right",
         Kind::Login => "its server takes the login",
@@ -256,6 +285,10 @@ fn tell_if_only_the_user_can_help(committer: &mut Committer, error: &Error) {
     let error = error.to_string();
     let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
     let account = committer.report.account.clone();
+    // Where the state cannot say whether it is news, it is told: the same notice comes once a day at most.
+    if !pass::is_news(world, &account).unwrap_or(true) {
+        return;
+    }
     if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
         committer.report.errors.push(e);
     }

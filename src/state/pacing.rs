@@ -19,6 +19,8 @@ pub struct Pace {
     pub until: Timestamp,
     /// Whether the server refuses the login: only a person can help.
     pub is_refused: bool,
+    /// When its user was told of it by a notice; where nobody was, when it began.
+    pub told: Timestamp,
     /// What the last one said.
     pub cause: String,
     /// What the login was made with, as a mark by which a change is seen; it tells no secret.
@@ -55,6 +57,7 @@ CREATE TABLE pace (
     since INTEGER NOT NULL,
     until INTEGER NOT NULL,
     is_refused INTEGER NOT NULL,
+    told INTEGER NOT NULL,
     cause TEXT NOT NULL,
     credential TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -71,14 +74,15 @@ fn pace(row: &Row<'_>) -> rusqlite::Result<Pace> {
         since: time(row.get(1)?),
         until: time(row.get(2)?),
         is_refused: row.get(3)?,
-        cause: row.get(4)?,
-        credential: row.get(5)?,
+        told: time(row.get(4)?),
+        cause: row.get(5)?,
+        credential: row.get(6)?,
     })
 }
 
 impl Pacing for SqliteStore {
     fn pace(&self, whose: &str) -> Result<Option<Pace>> {
-        let columns = "failures, since, until, is_refused, cause, credential";
+        let columns = "failures, since, until, is_refused, told, cause, credential";
         let query = format!("SELECT {columns} FROM pace WHERE whose = ?1");
         self.read("looking up failures", |db| db.prepare_cached(&query)?.query_row([whose], pace).optional())
     }
@@ -86,15 +90,18 @@ impl Pacing for SqliteStore {
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
         self.write("noting failures", |tx| {
             let Some(pace) = pace else { return tx.execute("DELETE FROM pace WHERE whose = ?1", [whose]).map(drop) };
-            tx.prepare_cached("INSERT OR REPLACE INTO pace VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-                whose,
-                pace.failures,
-                pace.since.as_second(),
-                pace.until.as_second(),
-                pace.is_refused,
-                pace.cause,
-                pace.credential
-            ])?;
+            tx.prepare_cached("INSERT OR REPLACE INTO pace VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+                params![
+                    whose,
+                    pace.failures,
+                    pace.since.as_second(),
+                    pace.until.as_second(),
+                    pace.is_refused,
+                    pace.told.as_second(),
+                    pace.cause,
+                    pace.credential
+                ],
+            )?;
             Ok(())
         })
     }

@@ -206,6 +206,24 @@ fn mail_is_filed_as_soon_as_the_server_says_so() {
     assert_eq!(logins, 1);
 }
 
+/// Where the server tells of one folder for each connection.
+#[test]
+fn folders_that_push_names_have_connections_of_their_own() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    ["Work", "Lists"].iter().for_each(|folder| mailbox.add_folder(folder, &[]));
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let account = Account::imap(server.port()).with("poll: 1h").with("folders: all").with("push: [INBOX, Work]");
+    let sandbox = account.sandbox();
+    let running = sandbox.spawn(&["run"]);
+    until("both are waited for", || sandbox.run(&["status"]).stdout.contains("IDLE on INBOX, Work"));
+    for (number, folder) in [(1, "Work"), (2, "INBOX"), (3, "Work")] {
+        mailbox.add(folder, message(number));
+        until("it is filed", || Maildirs::at(sandbox.maildir()).delivered().len() == number);
+    }
+    stop(running);
+    assert_eq!(faults.commands().iter().filter(|command| command.contains("AUTHENTICATE")).count(), 2);
+}
+
 #[test]
 fn a_pause_holds_over_a_restart_and_for_fetch() {
     let scene = Scene::new("poll: 1s");

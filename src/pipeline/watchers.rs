@@ -1,0 +1,107 @@
+//! More connections that wait for news, where the server tells of one folder for each (IDLE) and the config names several.
+//! Servers count connections, over all of a user's devices, and Gmail counts dead ones, too: they are few, and a server that
+//! refuses one more is not asked again.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+
+use crate::config::{Account, Push};
+use crate::source::{Heard, Source, Spool};
+
+/// Beside the connection that fetches. Gmail allows 15 over all devices, Dovecot 10 of a user from one address.
+const MOST: usize = 2;
+
+/// A connection that waits for news of one folder.
+#[derive(Debug)]
+struct Watcher {
+    folder: String,
+    source: Source,
+}
+
+/// Those of an account.
+#[derive(Debug)]
+pub(super) struct Watchers {
+    open: Vec<Watcher>,
+    /// So many the server allows.
+    most: usize,
+}
+
+impl Default for Watchers {
+    fn default() -> Self {
+        Self { open: Vec::new(), most: MOST }
+    }
+}
+
+impl Watchers {
+    /// Opens those that are missing: for the folders that the config names behind the first one.
+    pub(super) async fn open(&mut self, account: &Account, space: &str, spool: &Spool, pushed: &[String]) {
+        let Push::Patterns(_) = account.push else { return };
+        let wanted: Vec<&String> = pushed.iter().skip(1).take(self.most).collect();
+        self.open.retain(|watcher| wanted.contains(&&watcher.folder));
+        for folder in wanted {
+            if self.open.iter().any(|watcher| watcher.folder == *folder) {
+                continue;
+            }
+            match Source::connect(account, space, spool.clone()).await {
+                Ok(source) => self.open.push(Watcher { folder: folder.clone(), source }),
+                Err(error) => {
+                    tracing::info!("{}: no more connections that wait for news: {error}", account.name);
+                    self.most = self.open.len();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The folders that they wait for.
+    pub(super) fn folders(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().map(|watcher| watcher.folder.as_str())
+    }
+
+    /// Waits until the server says something to one of them; for ever where there are none. One whose connection breaks is let go:
+    /// the clock looks at its folder until it is opened again.
+    pub(super) async fn wait(&mut self) -> BTreeSet<String> {
+        loop {
+            let mut waits: Vec<_> = self.open.iter_mut().map(wait_for).collect();
+            let (at, heard) = poll_fn(|context| {
+                for (at, wait) in waits.iter_mut().enumerate() {
+                    if let Poll::Ready(heard) = wait.as_mut().poll(context) {
+                        return Poll::Ready((at, heard));
+                    }
+                }
+                Poll::Pending
+            })
+            .await;
+            drop(waits);
+            match heard {
+                Some(folder) => return BTreeSet::from([folder]),
+                None => _ = self.open.remove(at),
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn close(self) {
+        for watcher in self.open {
+            watcher.source.close().await.ok();
+        }
+    }
+}
+
+type Waits<'w> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'w>>;
+
+/// The folder when there is news of it; `None`: the connection broke.
+fn wait_for(watcher: &mut Watcher) -> Waits<'_> {
+    let Watcher { folder, source } = watcher;
+    Box::pin(async move {
+        match source.wait(std::slice::from_ref(folder)).await {
+            Ok(Heard::News(_) | Heard::Anywhere) => Some(folder.clone()),
+            Err(error) => {
+                tracing::info!("the wait for news of {folder} ended: {error}");
+                None
+            }
+        }
+    })
+}
