@@ -34,6 +34,10 @@ pub(super) fn pause(config: &Path, named: &Accounts, pauses: bool, output: &Outp
         return unknown_are_errors(answers);
     }
     let world = World::open(&setup.config)?;
+    if !pauses && !named.accounts.is_empty() && world.store.paused()?.iter().any(|(name, _)| name.is_empty()) {
+        let text = "everything is paused; `mailsluice resume` without a name lets all accounts go on";
+        return Err(Error::permanent(Kind::Usage, text));
+    }
     let names = if named.accounts.is_empty() { vec![String::new()] } else { named.accounts.clone() };
     for name in names {
         if pauses { world.store.pause(&name, world.now())? } else { world.store.resume(&name)? }

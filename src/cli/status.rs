@@ -81,14 +81,15 @@ fn code(status: &Status) -> u8 {
 fn page(status: &Status, now: Timestamp) -> String {
     let mut page = String::new();
     if let Some(since) = status.paused {
-        writeln!(page, "Everything is paused since {}. `mailsluice resume` lets it go on.", when(since, now)).ok();
+        writeln!(page, "Everything has been paused since {}. `mailsluice resume` lets it go on.", when(since, now))
+            .ok();
     }
     if let Some(why) = &status.config {
         writeln!(page, "The config as it is written now is not in force; the one before is:\n{}", why.trim_end()).ok();
     }
     match (status.process, status.since) {
         (Some(process), Some(since)) => {
-            writeln!(page, "mailsluice runs since {} (process {process}).", when(since, now)).ok();
+            writeln!(page, "mailsluice has been running since {} (process {process}).", when(since, now)).ok();
         }
         _ => {
             writeln!(
@@ -100,7 +101,7 @@ fn page(status: &Status, now: Timestamp) -> String {
     }
     let width = status.accounts.iter().map(|account| account.name.chars().count()).max().unwrap_or(0).max(6);
     for account in &status.accounts {
-        writeln!(page, "\n{:<width$}  {}", account.name, doing(account, now)).ok();
+        writeln!(page, "\n{:<width$}  {}", account.name, doing(account, status.paused.is_some(), now)).ok();
         for line in details(account, now) {
             writeln!(page, "{:<width$}  {line}", "").ok();
         }
@@ -114,10 +115,10 @@ fn page(status: &Status, now: Timestamp) -> String {
     page
 }
 
-fn doing(account: &AccountStatus, now: Timestamp) -> String {
+fn doing(account: &AccountStatus, everything: bool, now: Timestamp) -> String {
     if let (Some(since), false) = (account.paused, account.doing == Doing::Fetching) {
-        let name = &account.name;
-        return format!("is paused since {}; `mailsluice resume {name}` lets it go on", when(since, now));
+        let resume = if everything { "" } else { &format!("; `mailsluice resume {}` lets it go on", account.name) };
+        return format!("has been paused since {}{resume}", when(since, now));
     }
     let next = account.next_look.map(|at| when(at, now));
     match (account.doing, next) {

@@ -17,19 +17,25 @@ const LONGEST_STORM: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// By what a change of a file is seen: which file it is, its size and its times.
-type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+pub(super) type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
-/// Each with what it was when it was read.
+/// The files, each with what it was when it was read.
+pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
+
+/// Those of the config.
 pub(super) struct Files {
-    stamps: BTreeMap<PathBuf, Option<Stamp>>,
+    stamps: Stamps,
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched.
     folders: BTreeSet<PathBuf>,
     hints: mpsc::Receiver<()>,
+    /// Something may have changed, and they were not looked at since.
+    is_hinted: bool,
+    look_at: Instant,
 }
 
 impl Files {
-    pub(super) fn watch(files: BTreeSet<PathBuf>) -> Self {
+    pub(super) async fn watch(files: BTreeSet<PathBuf>) -> Self {
         let (hint, hints) = mpsc::channel(1);
         let told = move |event: notify::Result<notify::Event>| {
             // One hint is enough, however many files changed; to be read is no change.
@@ -40,15 +46,39 @@ impl Files {
         let watcher = notify::recommended_watcher(told)
             .inspect_err(|e| tracing::warn!("changes of the config are noticed within a minute: {e}"))
             .ok();
-        let mut new = Self { stamps: BTreeMap::new(), watcher, folders: BTreeSet::new(), hints };
-        new.watch_also(files);
+        let mut new = Self {
+            stamps: BTreeMap::new(),
+            watcher,
+            folders: BTreeSet::new(),
+            hints,
+            is_hinted: false,
+            look_at: Instant::now() + LOOK,
+        };
+        new.watch_also(files, Stamps::new()).await;
         new
     }
 
+    /// What they are before the config is read: what changes while it is read is read again.
+    pub(super) async fn seen(&self) -> Stamps {
+        off_the_workers({
+            let files: Vec<PathBuf> = self.stamps.keys().cloned().collect();
+            move || files.into_iter().map(|path| (path.clone(), stamp(&path))).collect()
+        })
+        .await
+    }
+
     /// Watches these in place of those before. A file that was named once and is not any more does not matter.
-    pub(super) fn watch_also(&mut self, files: BTreeSet<PathBuf>) {
-        self.stamps = files.into_iter().map(|path| (path.clone(), stamp(&path))).collect();
-        let folders: BTreeSet<PathBuf> = self.stamps.keys().flat_map(|path| folders_of(path)).collect();
+    pub(super) async fn watch_also(&mut self, files: BTreeSet<PathBuf>, seen: Stamps) {
+        let look = move || {
+            let of = |path: PathBuf| {
+                let stamp = seen.get(&path).copied().unwrap_or_else(|| stamp(&path));
+                (path, stamp)
+            };
+            let folders = files.iter().flat_map(|path| folders_of(path)).collect();
+            (files.into_iter().map(of).collect(), folders)
+        };
+        let (stamps, folders): (Stamps, BTreeSet<PathBuf>) = off_the_workers(look).await;
+        self.stamps = stamps;
         let Some(watcher) = &mut self.watcher else { return };
         for folder in folders.difference(&self.folders) {
             if let Err(e) = watcher.watch(folder, RecursiveMode::NonRecursive) {
@@ -61,16 +91,20 @@ impl Files {
         self.folders = folders;
     }
 
-    /// What they hold now is known, although it cannot be used.
-    pub(super) fn have_been_read(&mut self) {
+    /// What they held then is known, although it cannot be used.
+    pub(super) async fn have_been_read(&mut self, seen: Stamps) {
         let files = self.stamps.keys().cloned().collect();
-        self.watch_also(files);
+        self.watch_also(files, seen).await;
     }
 
-    /// Waits until one of them changed and nothing changes any more. A hint tells when to look, and the files decide.
+    /// Waits until one of them changed and nothing changes any more. A hint tells when to look, and the files decide. May be
+    /// dropped at any time, and called again.
     pub(super) async fn changed(&mut self) {
         loop {
-            tokio::select! { _ = self.hints.recv() => {}, () = tokio::time::sleep(LOOK) => {} }
+            if !self.is_hinted {
+                tokio::select! { _ = self.hints.recv() => {}, () = tokio::time::sleep_until(self.look_at) => {} }
+                (self.is_hinted, self.look_at) = (true, Instant::now() + LOOK);
+            }
             let until = Instant::now() + LONGEST_STORM;
             while Instant::now() < until {
                 match tokio::time::timeout(CALM, self.hints.recv()).await {
@@ -78,11 +112,18 @@ impl Files {
                     Ok(None) | Err(_) => break,
                 }
             }
-            if self.stamps.iter().any(|(path, before)| stamp(path) != *before) {
+            let is_changed = self.seen().await != self.stamps;
+            self.is_hinted = false;
+            if is_changed {
                 return;
             }
         }
     }
+}
+
+/// A file may be on a server that hangs.
+async fn off_the_workers<T: Default + Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
 /// A file that is not there may come.

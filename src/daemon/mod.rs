@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -42,6 +43,8 @@ use crate::state::Lock;
 
 /// So many accounts are at work at the same time; the others wait for their turn, and for their passwords.
 const AT_ONCE: usize = 64;
+/// Whoever waits for a look waits so long for a place among the orders.
+const TURN: Duration = Duration::from_secs(30);
 /// So many orders wait for a worker that is at work.
 const ORDERS: usize = 64;
 
@@ -198,16 +201,23 @@ impl Daemon {
             };
             let (told, passed) = oneshot::channel();
             let look = Look { typed, told: waits.then_some(told) };
-            // A queue that is full holds looks enough; a worker that ended is told by its dropped channel.
-            if orders.try_send(look).is_ok() || waits {
-                looking.passes.push((name, passed));
+            // A queue that is full holds looks enough for whoever does not wait. A worker that ended is told by its dropped
+            // channel.
+            match waits {
+                true => _ = orders.send_timeout(look, TURN).await,
+                false => _ = orders.try_send(look),
             }
+            looking.passes.push((name, passed));
         }
         looking
     }
 
     /// Pauses accounts or lets them go on; all where none is named.
     async fn pause(&self, accounts: Vec<String>, pauses: bool) -> Result<()> {
+        if !pauses && !accounts.is_empty() && self.is_paused("") {
+            let text = "everything is paused; `mailsluice resume` without a name lets all accounts go on";
+            return Err(Error::permanent(Kind::Usage, text));
+        }
         let names = if accounts.is_empty() { vec![String::new()] } else { accounts };
         let world = self.plan().world.clone();
         let noting = names.clone();

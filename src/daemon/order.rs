@@ -162,6 +162,8 @@ impl Iterator for Answers {
                 Ok(Answer::Done(_)) => None,
                 Ok(Answer::Error { text, code: 75 }) => Some(Err(Error::transient(Kind::Busy, text))),
                 Ok(Answer::Error { text, code: 78 }) => Some(Err(Error::permanent(Kind::Config, text))),
+                Ok(Answer::Error { text, code: 77 }) => Some(Err(Error::permanent(Kind::Auth, text))),
+                Ok(Answer::Error { text, code: 74 }) => Some(Err(Error::permanent(Kind::State, text))),
                 Ok(Answer::Error { text, .. }) => Some(Err(Error::permanent(Kind::Usage, text))),
                 Ok(answer) => Some(Ok(answer)),
                 Err(e) => {

@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
@@ -24,7 +26,12 @@ enum Wake {
     Asked(oneshot::Sender<Reloaded>),
     /// It may have changed.
     Changed,
+    /// Time to see whether everybody is at work.
+    Time,
 }
+
+/// The time between two looks at whether everybody is at work.
+const ROLL_CALL: Duration = Duration::from_secs(10);
 
 /// Who begins and ends workers.
 pub(super) struct Supervisor {
@@ -48,9 +55,10 @@ impl Supervisor {
     ) {
         let plan = self.daemon.plan();
         plan.jobs.iter().for_each(|job| self.begin(&plan, job));
-        let mut files = Files::watch(plan.files.clone());
+        let mut files = Files::watch(plan.files.clone()).await;
         drop(plan);
         self.service.ready();
+        let mut roll_call = Instant::now() + ROLL_CALL;
         loop {
             let wake = async {
                 tokio::select! {
@@ -58,6 +66,7 @@ impl Supervisor {
                     Some(reply) = asked.recv() => Wake::Asked(reply),
                     Some(()) = hangups.recv() => Wake::Changed,
                     () = files.changed() => Wake::Changed,
+                    () = tokio::time::sleep_until(roll_call) => Wake::Time,
                 }
             };
             match self.service.alive_until(wake).await {
@@ -68,6 +77,10 @@ impl Supervisor {
                 }
                 Wake::Changed => {
                     self.reload(&mut files).await.ok();
+                }
+                Wake::Time => {
+                    self.begin_the_fallen_anew().await;
+                    roll_call = Instant::now() + ROLL_CALL;
                 }
             }
         }
@@ -99,6 +112,19 @@ impl Supervisor {
         self.daemon.workers().insert(name, Hand { task, orders, stop });
     }
 
+    /// A bug ends one worker, and it is begun again.
+    async fn begin_the_fallen_anew(&mut self) {
+        let plan = self.daemon.plan();
+        for job in &plan.jobs {
+            let name = &job.account.name;
+            if self.handles.get(name).is_some_and(JoinHandle::is_finished) && !self.stop.is_cancelled() {
+                let text = format!("{name}: its worker ended unexpectedly and is begun again");
+                self.daemon.events.tell(Event::Noted(text)).await;
+                self.begin(&plan, job);
+            }
+        }
+    }
+
     /// It finishes its batch.
     async fn end(&mut self, name: &str) {
         if let Some(hand) = self.daemon.workers().remove(name) {
@@ -118,21 +144,21 @@ impl Supervisor {
     }
 
     async fn take_over(&mut self, files: &mut Files) -> Reloaded {
-        let (before, load) = (self.daemon.plan(), Arc::clone(&self.load));
+        let (before, load, seen) = (self.daemon.plan(), Arc::clone(&self.load), files.seen().await);
         let reading = Arc::clone(&before);
         let read = tokio::task::spawn_blocking(move || load(&reading)).await;
         let broke_off = |e| Err(Error::transient(Kind::Config, "reading the config broke off").because(e));
         let plan = match read.unwrap_or_else(broke_off) {
             Ok(plan) => plan,
             Err(error) => {
-                files.have_been_read();
+                files.have_been_read(seen).await;
                 self.daemon.board.set_config(Some(error.to_string()));
                 self.file_notice(&error).await;
                 self.daemon.events.tell(Event::NotReloaded(error.to_string())).await;
                 return Err(error);
             }
         };
-        files.watch_also(plan.files.clone());
+        files.watch_also(plan.files.clone(), seen).await;
         let changes = self.apply(&before, plan).await;
         self.daemon.board.set_config(None);
         self.daemon.events.tell(Event::Reloaded(changes.clone())).await;

@@ -115,7 +115,7 @@ async fn hear(daemon: &Daemon, stream: UnixStream) -> std::io::Result<()> {
 async fn obey(
     daemon: &Daemon,
     order: Order,
-    from: BufReader<OwnedReadHalf>,
+    mut from: BufReader<OwnedReadHalf>,
     to: &mut Answering,
 ) -> std::io::Result<()> {
     match order {
@@ -124,11 +124,11 @@ async fn obey(
             Err(e) => return to.fail(&e).await,
         },
         Order::Poll { accounts } => {
-            for unknown in daemon.look(&accounts, true, false).await.unknown {
+            for unknown in daemon.look(&accounts, !accounts.is_empty(), false).await.unknown {
                 to.say(&Answer::Unknown(unknown)).await?;
             }
         }
-        Order::Fetch { accounts, typed } => fetch(daemon, &accounts, typed, to).await?,
+        Order::Fetch { accounts, typed } => fetch(daemon, &accounts, typed, &mut from, to).await?,
         Order::Pause { accounts } => return pause(daemon, accounts, true, to).await,
         Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
         Order::Reload => match daemon.reload().await {
@@ -140,13 +140,24 @@ async fn obey(
     to.done().await
 }
 
-async fn fetch(daemon: &Daemon, accounts: &[String], typed: bool, to: &mut Answering) -> std::io::Result<()> {
+async fn fetch(
+    daemon: &Daemon,
+    accounts: &[String],
+    typed: bool,
+    from: &mut BufReader<OwnedReadHalf>,
+    to: &mut Answering,
+) -> std::io::Result<()> {
     let looking = daemon.look(accounts, typed, true).await;
     for unknown in looking.unknown {
         to.say(&Answer::Unknown(unknown)).await?;
     }
+    let mut byte = [0];
     for (name, passed) in looking.passes {
-        let passed = passed.await.unwrap_or_else(|_| ended(name));
+        let passed = tokio::select! {
+            passed = passed => passed.unwrap_or_else(|_| ended(name)),
+            // Nobody is there any more to be told.
+            _ = from.read(&mut byte) => return Ok(()),
+        };
         to.say(&Answer::Passed(Box::new(passed))).await?;
     }
     Ok(())
@@ -154,7 +165,8 @@ async fn fetch(daemon: &Daemon, accounts: &[String], typed: bool, to: &mut Answe
 
 /// Its worker ended before it looked.
 fn ended(account: String) -> Passed {
-    let error = Error::transient(Kind::Stopped, "the running mailsluice stopped before it looked");
+    let error =
+        Error::transient(Kind::Stopped, "the running mailsluice did not look: it stops, or too many orders wait");
     let report = crate::pass::Report { errors: vec![error], ..crate::pass::Report::of(&account) };
     Passed { code: 75, ..Passed::from(&report) }
 }

@@ -114,7 +114,7 @@ pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
         let pace = world.store.pace(&account.name)?;
         Ok(AccountStatus {
             name: account.name.clone(),
-            paused: paused.get(&account.name).copied(),
+            paused: paused.get(&account.name).or(paused.get("")).copied(),
             last_mail: space.and_then(|space| last.get(space).copied()),
             trouble: pace.map(|pace| Trouble {
                 text: pace.cause,

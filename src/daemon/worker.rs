@@ -22,6 +22,8 @@ use crate::state::Pace;
 /// Where a server tells of one folder, the others are looked at this often; and every other program may put mail into a folder
 /// without the server's knowledge.
 const SWEEP: Duration = Duration::from_secs(90);
+/// Over this time the looks are spread that another network asks for.
+const NETWORK_SETTLES: Duration = Duration::from_secs(5);
 /// A server that ends the wait for news sooner than this, again and again, is looked at by the clock alone.
 const SHORT_WAIT: Duration = Duration::from_secs(30);
 const SHORT_WAITS: u32 = 3;
@@ -87,9 +89,10 @@ impl Worker {
                 }
                 Wake::Perhaps => Extent::All,
                 Wake::Network => {
-                    // What failed before failed in another world.
                     self.forgive_the_network().await;
-                    Extent::All
+                    // Everybody hears of it at once, and not everybody looks at once.
+                    next = next.min(Instant::now() + NETWORK_SETTLES.mul_f64(pass::random()));
+                    continue;
                 }
             };
             // Whoever asked meanwhile is told, too.
@@ -103,10 +106,9 @@ impl Worker {
                     passed
                 }
                 None => {
-                    let is_all = extent == Extent::All;
                     let (passed, wait) = self.look(extent).await;
                     // News of some folders puts off no look at the others.
-                    next = if is_all || passed.code != 0 { Instant::now() + wait } else { next };
+                    next = wait.map_or(next, |wait| Instant::now() + wait);
                     passed
                 }
             };
@@ -162,39 +164,45 @@ impl Worker {
         let (name, poll) = (account.name.clone(), account.poll);
         if self.daemon.is_paused(&name) {
             self.daemon.board.note(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
-            let text = format!("it is paused; `mailsluice resume {name}` lets it go on");
+            let whom = if self.daemon.is_paused("") { "" } else { &format!(" {name}") };
+            let text = format!("it is paused; `mailsluice resume{whom}` lets it go on");
             return Some((said(&name, &Error::transient(Kind::Stopped, text)), poll));
         }
         let pace = task.world.off(move |world| pass::held_up(world, &account)).await.ok().flatten()?;
         if is_typed {
             return None;
         }
-        let wait = self.rest(&name, &pace, task.world.now());
+        let wait = self.rest(&name, &pace, task.world.now(), poll);
         let kind = if pace.is_refused { Kind::Auth } else { Kind::Network };
         let error =
             if pace.is_refused { Error::permanent(kind, pace.cause) } else { Error::transient(kind, pace.cause) };
         Some((said(&name, &error), wait))
     }
 
-    /// Notes that the account rests, and says for how long.
-    fn rest(&self, name: &str, pace: &Pace, now: Timestamp) -> Duration {
+    /// Notes that the account rests, and says for how long. A refused login is tried no sooner than `poll` says.
+    fn rest(&self, name: &str, pace: &Pace, now: Timestamp, poll: Duration) -> Duration {
+        let rest = Duration::try_from(pace.until.duration_since(now)).unwrap_or_default();
+        let wait = if pace.is_refused { rest.max(poll) } else { rest };
         self.daemon.board.note(name, |it| {
             it.doing = Doing::Resting;
-            it.next_look = Some(pace.until);
+            it.next_look = after(now, wait);
             it.trouble = Some(trouble(pace));
         });
-        Duration::try_from(pace.until.duration_since(now)).unwrap_or_default()
+        wait
     }
 
-    /// One pass, and the time to the next one.
-    async fn look(&mut self, extent: Extent) -> (Passed, Duration) {
+    /// One pass, and the time to the next one; `None`: that stays as it was.
+    async fn look(&mut self, extent: Extent) -> (Passed, Option<Duration>) {
         let task = Arc::clone(&self.task.borrow_and_update());
         let account = Arc::clone(&task.job.account);
         let name = account.name.clone();
         self.daemon.board.note(&name, |it| it.doing = Doing::Queued);
         let daemon = Arc::clone(&self.daemon);
         let host = daemon.host(&account.server.host);
-        let places = (daemon.places.acquire().await, host.acquire().await);
+        // That of the host first: whoever waits for a slow one takes no place from the others.
+        let places = async { (host.acquire().await, daemon.places.acquire().await) };
+        let stopped = || Error::transient(Kind::Stopped, "it was stopped before its turn came");
+        let Some(places) = self.stop.run_until_cancelled(places).await else { return (said(&name, &stopped()), None) };
         self.daemon.board.note(&name, |it| it.doing = Doing::Fetching);
         let is_all = extent == Extent::All;
         let report = self.pass_alone(&task, extent).await;
@@ -224,9 +232,12 @@ impl Worker {
         }
         let now = task.world.now();
         let wait = match &pace {
-            Some(pace) if pace.is_refused => self.rest(&name, pace, now).max(account.poll),
-            Some(pace) => self.rest(&name, pace, now),
-            None => self.waits(&name, account.poll, &report, now),
+            Some(pace) => Some(self.rest(&name, pace, now, account.poll)),
+            None if is_all => Some(self.waits(&name, account.poll, &report, now)),
+            None => {
+                self.goes_on_waiting(&name, &report, now);
+                None
+            }
         };
         let passed = Passed::from(&report);
         self.daemon.events.tell(Event::Passed(passed.clone())).await;
@@ -237,22 +248,24 @@ impl Worker {
     fn waits(&mut self, name: &str, poll: Duration, report: &Report, now: Timestamp) -> Duration {
         let push = self.session.as_ref().filter(|_| self.short_waits < SHORT_WAITS).and_then(Session::push);
         let wait = if push.is_some() { poll.min(SWEEP) } else { poll };
-        let next = SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok());
         self.daemon.board.note(name, |it| {
-            (it.doing, it.next_look, it.push, it.left) = (Doing::Waiting, next, push, report.left);
+            (it.doing, it.next_look, it.push, it.left) = (Doing::Waiting, after(now, wait), push, report.left);
             it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
-            it.trouble = match report.errors.first() {
-                None => None,
-                Some(error) => {
-                    let before = it.trouble.take();
-                    let since = before.as_ref().map_or(now, |trouble| trouble.since);
-                    let times = before.map_or(1, |trouble| trouble.times.saturating_add(1));
-                    Some(Trouble { text: error.to_string(), since, times, is_refused: false })
-                }
-            };
+            it.trouble = report.errors.first().map(|error| one_more(it.trouble.take(), error, now));
             it.last_success = if report.errors.is_empty() { Some(now) } else { it.last_success };
         });
         wait
+    }
+
+    /// Notes what came of a look at some folders: it says nothing of the others.
+    fn goes_on_waiting(&self, name: &str, report: &Report, now: Timestamp) {
+        self.daemon.board.note(name, |it| {
+            it.doing = Doing::Waiting;
+            it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
+            if let Some(error) = report.errors.first() {
+                it.trouble = Some(one_more(it.trouble.take(), error, now));
+            }
+        });
     }
 
     /// A pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's reply does not end
@@ -288,10 +301,7 @@ impl Worker {
         let task = Arc::clone(&self.task.borrow());
         let forgive = task.world.off({
             let name = task.job.account.name.clone();
-            move |world| match world.store.pace(&name)? {
-                Some(pace) if !pace.is_refused => world.store.set_pace(&name, None),
-                _ => Ok(()),
-            }
+            move |world| pass::forgive_network(world, &name)
         });
         if let Err(e) = forgive.await {
             tracing::error!("{e}");
@@ -302,6 +312,17 @@ impl Worker {
 fn said(account: &str, error: &Error) -> Passed {
     let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
     Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
+}
+
+fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
+    SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok())
+}
+
+/// The trouble that goes on, or a new one.
+fn one_more(before: Option<Trouble>, error: &Error, now: Timestamp) -> Trouble {
+    let since = before.as_ref().map_or(now, |trouble| trouble.since);
+    let times = before.map_or(1, |trouble| trouble.times.saturating_add(1));
+    Trouble { text: error.to_string(), since, times, is_refused: false }
 }
 
 fn trouble(pace: &Pace) -> Trouble {

@@ -58,7 +58,7 @@ pub use maintain::{Maintained, Upkeep, maintain, maintain_due};
 pub use mounted::{Mounted, mounted, note_accounts};
 pub use notice::{Cause, Notice};
 pub use own_thread::on_own_thread;
-pub use pace::{held_up, is_news, keep_pace};
+pub use pace::{forgive_network, held_up, is_news, keep_pace, random};
 pub use prune::prune;
 pub use rebuild::{Doubt, doubts, rebuild};
 pub use recheck::{Looked as FolderLooked, marks as folder_marks, unchanged};

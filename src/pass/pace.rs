@@ -56,8 +56,9 @@ pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
 }
 
 /// Whether a notice is to tell of a refused login: at the first refusal, and again each week that it lasts.
-pub fn is_news(world: &World, account: &str) -> Result<bool> {
-    Ok(is_to_be_told(world.store.pace(account)?.as_ref(), world.now()))
+pub fn is_news(world: &World, account: &Account) -> Result<bool> {
+    let before = world.store.pace(&account.name)?.filter(|pace| pace.credential == credential(account));
+    Ok(is_to_be_told(before.as_ref(), world.now()))
 }
 
 fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
@@ -68,28 +69,40 @@ fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
 /// Notes what came of a pass. Returns the pace from now on, where it failed.
 pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Option<Pace>> {
     let before = world.store.pace(&account.name)?;
-    let pace = failure(report).map(|failure| {
-        let credential = credential(account);
-        let before = before.clone().filter(|pace| !pace.is_refused || pace.credential == credential);
-        after(before, failure, world.now(), account.poll, random(), credential)
-    });
+    let pace = match failure(report) {
+        Some(failure) => {
+            let credential = credential(account);
+            let before = before.clone().filter(|pace| !pace.is_refused || pace.credential == credential);
+            let after = after(before, failure, world.now(), account.poll, random(), credential);
+            Some(Pace { told: if report.is_refusal_told { world.now() } else { after.told }, ..after })
+        }
+        None if report.is_answered => None,
+        // Nobody asked the server, so nothing is known of it.
+        None => return Ok(None),
+    };
     if pace != before {
         world.store.set_pace(&account.name, pace.as_ref())?;
     }
     Ok(pace)
 }
 
-fn failure(report: &Report) -> Option<Failure> {
-    let text = |error: &Error| error.to_string().chars().take(LONGEST_CAUSE).collect::<String>();
-    let refused = report.errors.iter().find(|e| matches!(e.kind(), Kind::Auth | Kind::Login) && !e.is_transient());
-    if let Some(error) = refused {
-        return Some(Failure::Refused(text(error)));
+/// The network is another one: what failed in the old one is tried at once, but for what the server itself asked for.
+pub fn forgive_network(world: &World, account: &str) -> Result<()> {
+    match world.store.pace(account)? {
+        Some(pace) if !pace.is_refused && hinted(&pace.cause).is_none() => world.store.set_pace(account, None),
+        _ => Ok(()),
     }
-    // What went wrong in one folder, or here, is no reason to leave the server alone, unless it asks for that.
-    let is_ours = |e: &&Error| matches!(e.kind(), Kind::Disk | Kind::State | Kind::Busy | Kind::Stopped);
-    let broken = report.errors.last().filter(|e| report.broke_off && !is_ours(e));
-    let passing = broken.or_else(|| report.errors.iter().find(|e| hint(e).is_some()))?;
-    Some(Failure::Passing(text(passing), hint(passing)))
+}
+
+/// What ended a pass. What went wrong in one folder, or here, is no reason to leave the server alone.
+fn failure(report: &Report) -> Option<Failure> {
+    let error = report.broke_off.and_then(|at| report.errors.get(at))?;
+    let text = error.to_string().chars().take(LONGEST_CAUSE).collect::<String>();
+    match error.kind() {
+        Kind::Disk | Kind::State | Kind::Busy | Kind::Stopped => None,
+        Kind::Auth | Kind::Login if !error.is_transient() => Some(Failure::Refused(text)),
+        _ => Some(Failure::Passing(text, hint(error))),
+    }
 }
 
 fn hint(error: &Error) -> Option<Duration> {
@@ -120,9 +133,16 @@ fn after(
     credential: String,
 ) -> Pace {
     let is_refused = matches!(failure, Failure::Refused(_));
-    let before = before.filter(|pace| pace.is_refused == is_refused && pace.since <= now);
+    let before = before.filter(|pace| pace.since <= now);
+    if let Some(refused) = before.as_ref().filter(|before| before.is_refused && !is_refused) {
+        // A server that is down says nothing about the password.
+        let again = now.checked_add(FIRST_WAIT).unwrap_or(now);
+        return Pace { until: refused.until.max(again), ..refused.clone() };
+    }
+    let before = before.filter(|pace| pace.is_refused == is_refused);
     let since = before.as_ref().map_or(now, |pace| pace.since);
-    let told = before.as_ref().filter(|before| !is_to_be_told(Some(before), now)).map_or(now, |before| before.told);
+    // Until a notice could be filed, none has told.
+    let told = before.as_ref().map_or(Timestamp::UNIX_EPOCH, |before| before.told);
     let failures = before.map_or(0, |pace| pace.failures).saturating_add(1);
     let (cause, wait) = match failure {
         Failure::Refused(cause) => {
@@ -143,7 +163,8 @@ fn after(
     Pace { failures, since, until, is_refused, told, cause, credential }
 }
 
-fn random() -> f64 {
+/// From 0 to 1.
+pub fn random() -> f64 {
     let mut bytes = [0; 4];
     match ring::rand::SystemRandom::new().fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
@@ -152,7 +173,7 @@ fn random() -> f64 {
 }
 
 /// A mark of what an account logs in with. It changes when the config does, or the file of the password; what a program prints is
-/// not asked for.
+/// not asked for. It is as secret as the state that it stands in.
 fn credential(account: &Account) -> String {
     let mut hash = Sha256::new();
     hash.update(format!("{:?} {} {} {:?}", account.server, account.user, account.token, account.password));
@@ -200,7 +221,9 @@ mod tests {
             if is_to_be_told(pace.as_ref(), at(hours)) {
                 told.push(hours);
             }
-            pace = Some(refused(pace, hours));
+            let news = is_to_be_told(pace.as_ref(), at(hours));
+            let after = refused(pace, hours);
+            pace = Some(Pace { told: if news { at(hours) } else { after.told }, ..after });
         }
         assert_eq!(told, [0, 7 * 24, 14 * 24]);
     }
@@ -215,8 +238,10 @@ mod tests {
         }
         assert_eq!(waits[..5], [10, 20, 40, 80, 160]);
         assert_eq!(waits[40], 900);
-        // A refusal begins to count anew.
-        assert_eq!(refused(Some(pace), 0).failures, 1);
+        // A refusal begins to count anew, and a server that is down takes none back.
+        let refused = refused(Some(pace), 0);
+        let down = passing(Some(refused.clone()), None);
+        assert_eq!((refused.failures, down.failures, down.is_refused), (1, 1, true));
     }
 
     #[test]

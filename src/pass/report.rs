@@ -34,8 +34,12 @@ pub struct Report {
     pub remarks: Vec<String>,
     /// What broke a folder or the whole pass.
     pub errors: Vec<Error>,
-    /// Whether the whole pass ended early, by the last of the errors.
-    pub broke_off: bool,
+    /// Which of the errors ended the whole pass early.
+    pub broke_off: Option<usize>,
+    /// Whether the server took the login and said what folders there are.
+    pub is_answered: bool,
+    /// Whether a notice told of a refused login.
+    pub is_refusal_told: bool,
     /// How long it took.
     pub took: Duration,
 }

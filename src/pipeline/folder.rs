@@ -73,7 +73,11 @@ impl FolderPass<'_> {
                     let folder = pass::Settling { retention, listing: &listing, known: &known, owned };
                     let settling =
                         folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
-                    let not_done = done(self.stop, settling).await?;
+                    // What was copied has to be noted before anybody copies it again: each command has its own deadline.
+                    let not_done = match retention {
+                        Retention::MoveTo(_) => settling.await?,
+                        _ => done(self.stop, settling).await?,
+                    };
                     pass::stand(self.world, self.owned, &listing.origin.folder, &not_done, committer)?;
                     committer.report.errors.extend(not_done);
                 } else {

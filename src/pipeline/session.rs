@@ -52,7 +52,11 @@ impl Session {
                 note_death(world, &owned)?;
                 let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
                 let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
-                let held = held.into_iter().map(|(_, error)| error).collect();
+                let held: Vec<Error> = held.into_iter().map(|(_, error)| error).collect();
+                // Where there is nothing to look for, no listing has to find it.
+                if leftovers.is_empty() && recovered.lost.is_empty() && held.is_empty() {
+                    owned.is_cleared();
+                }
                 Ok(Self {
                     owned,
                     registered,
@@ -87,7 +91,7 @@ impl Session {
     }
 
     fn has_nothing_to_recover(&self) -> bool {
-        self.held.is_empty() && !self.recovered.is_odd() && !self.owned.may_have_left()
+        self.held.is_empty() && !self.recovered.is_odd() && !self.owned.may_have_left() && !self.owned.has_staged()
     }
 
     /// As the owner of the account's name space, which it is until the last notice is filed.
@@ -103,15 +107,28 @@ impl Session {
         let engine = Arc::clone(&job.engine);
         let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
         if let Err(error) = self.pass_over(world, job, extent, &mut committer, watch, stop).await {
-            tell_if_only_the_user_can_help(world, &mut committer, &error);
+            tell_if_only_the_user_can_help(world, &job.account, &mut committer, &error);
+            committer.report.broke_off = Some(committer.report.errors.len());
             committer.report.errors.push(error);
-            committer.report.broke_off = true;
         }
         if let Err(error) = committer.finish() {
             committer.report.errors.push(error);
         }
         self.registered.is_new = false;
+        if let Err(error) = self.note_that_it_was_looked_at(world) {
+            committer.report.errors.push(error);
+        }
         committer.report
+    }
+
+    /// What stands in a folder that appears from now on came after the first run.
+    fn note_that_it_was_looked_at(&mut self, world: &World) -> Result<()> {
+        if !self.registered.was_looked_at {
+            let accounts = world.store.accounts()?;
+            let ours = accounts.iter().find(|account| account.space == self.registered.space);
+            self.registered.was_looked_at = ours.is_some_and(|account| account.was_looked_at);
+        }
+        Ok(())
     }
 
     async fn pass_over(
@@ -132,9 +149,8 @@ impl Session {
             None => asked(stop, Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()))).await?,
         };
         let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
-        if *extent == Extent::All {
-            self.pushed = account.push.of(&folders);
-        }
+        committer.report.is_answered = true;
+        let mut pushed = account.push.of(&folders);
         let mut leftovers = std::mem::take(&mut self.leftovers);
         // What is looked for is found in a listing or not at all. And where the server says that something happened, it is listed.
         let may_pass_over =
@@ -162,11 +178,16 @@ impl Session {
                 // A folder that cannot be opened does not keep the others from being fetched.
                 Err(error) if error.kind() == Kind::Refused => {
                     all_listed = false;
+                    // Nobody is told of news in a folder that cannot be opened.
+                    pushed.retain(|pushed| *pushed != folder);
                     pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), committer)?;
                     committer.report.errors.push(error);
                 }
                 Err(error) => return Err(error),
             }
+        }
+        if *extent == Extent::All {
+            self.pushed = pushed;
         }
         world.walk.let_go();
         if source.lasts() {
@@ -235,7 +256,7 @@ impl Session {
             Push::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
             Push::Idle => {
                 let idle: Vec<&str> = std::iter::once(first.as_str()).chain(self.watchers.folders()).collect();
-                let others = match self.pushed.len() - idle.len() {
+                let others = match self.pushed.len().saturating_sub(idle.len()) {
                     0 => String::new(),
                     count => format!("; {} looked at by the clock", folders(count)),
                 };
@@ -276,7 +297,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A refused login is something that a daemon's user would never see otherwise.
-fn tell_if_only_the_user_can_help(world: &World, committer: &mut Committer, error: &Error) {
+fn tell_if_only_the_user_can_help(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
     let until = match error.kind() {
         Kind::Auth => "its password is right",
         Kind::Login => "its server takes the login",
@@ -286,10 +307,11 @@ fn tell_if_only_the_user_can_help(world: &World, committer: &mut Committer, erro
     let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
     let account = committer.report.account.clone();
     // Where the state cannot say whether it is news, it is told: the same notice comes once a day at most.
-    if !pass::is_news(world, &account).unwrap_or(true) {
+    if !pass::is_news(world, of).unwrap_or(true) {
         return;
     }
-    if let Err(e) = committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
-        committer.report.errors.push(e);
+    match committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+        Ok(()) => committer.report.is_refusal_told = true,
+        Err(e) => committer.report.errors.push(e),
     }
 }

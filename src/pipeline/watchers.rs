@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use crate::config::{Account, Push};
+use crate::error::Kind;
 use crate::source::{Heard, Source, Spool};
 
 /// Beside the connection that fetches. Gmail allows 15 over all devices, Dovecot 10 of a user from one address.
@@ -48,7 +49,10 @@ impl Watchers {
                 Ok(source) => self.open.push(Watcher { folder: folder.clone(), source }),
                 Err(error) => {
                     tracing::info!("{}: no more connections that wait for news: {error}", account.name);
-                    self.most = self.open.len();
+                    // A server that is not reached has refused nothing.
+                    if matches!(error.kind(), Kind::Refused | Kind::Auth | Kind::Login) {
+                        self.most = self.open.len();
+                    }
                     return;
                 }
             }

@@ -134,6 +134,11 @@ impl Owned {
         self.staging.store(staging, Ordering::SeqCst);
     }
 
+    /// Whether files may have been written in its own time that no row names.
+    pub fn has_staged(&self) -> bool {
+        self.staging.load(Ordering::SeqCst)
+    }
+
     /// The lock that it rests on.
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_ref()

@@ -19,11 +19,11 @@ pub struct Pace {
     pub until: Timestamp,
     /// Whether the server refuses the login: only a person can help.
     pub is_refused: bool,
-    /// When its user was told of it by a notice; where nobody was, when it began.
+    /// When its user was told of it by a notice; 1970 where nobody was.
     pub told: Timestamp,
     /// What the last one said.
     pub cause: String,
-    /// What the login was made with, as a mark by which a change is seen; it tells no secret.
+    /// What the login was made with, as a mark by which a change is seen: a hash, as secret as the state.
     pub credential: String,
 }
 

@@ -467,3 +467,90 @@ fn a_config_that_is_edited_all_the_time_decides_each_message_as_a_whole() {
     stop(running);
     assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), 1);
 }
+
+/// A session that is kept for days knows when its first pass is over.
+#[test]
+fn mail_in_a_folder_that_appears_later_is_forwarded() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let top = "me: [me@home.example]\nrelays:\n  default: {smtp: {host: 127.0.0.1, port: 1, tls: none}}\n\
+               rules:\n  - {name: on, do: [{redirect: {to: boss@example.net, copy: true}}]}";
+    let sandbox = Account::imap(server.port()).with("poll: 1s").with("folders: ['*']").top(top).sandbox();
+    let running = sandbox.spawn(&["run"]);
+    until("it waits for news", || faults.commands().iter().any(|command| command.contains("IDLE")));
+    mailbox.add_folder("New", &[]);
+    mailbox.add("New", message(1));
+    until("it is filed", || Maildirs::at(sandbox.maildir()).delivered().len() == 1);
+    let queue = sandbox.run(&["queue", "list"]);
+    assert!(queue.stdout.contains("boss@example.net"), "{queue}{}", sandbox.run(&["log"]));
+    stop(running);
+}
+
+#[test]
+fn a_folder_that_is_not_there_does_not_keep_the_others_from_being_pushed() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let sandbox = Account::imap(server.port()).with("poll: 1h").with("folders: [INBOX, Missing]").sandbox();
+    let running = sandbox.spawn(&["run"]);
+    until("it waits for news", || faults.commands().iter().any(|command| command.contains("IDLE")));
+    mailbox.add("INBOX", message(1));
+    until("it is filed", || {
+        Maildirs::at(sandbox.maildir())
+            .in_folder("INBOX")
+            .iter()
+            .any(|it| it.message_id().is_some_and(|id| id.contains("1@example.com")))
+    });
+    let page = sandbox.run(&["status"]);
+    assert!(page.stdout.contains("Missing"), "what is missing is said: {page}");
+    stop(running);
+}
+
+/// What says nothing about the server says nothing about the password.
+#[test]
+fn a_mail_root_that_is_away_does_not_make_a_refused_password_good() {
+    let scene = Scene::new("first: all");
+    scene.mailbox.set_password("another one");
+    (0..3).for_each(|_| assert_eq!(scene.sandbox.run(&["fetch"]).code, 77));
+    let tried = scene.heard("LOGIN") + scene.heard("AUTHENTICATE");
+    let (root, away) = (scene.sandbox.maildir(), scene.sandbox.home().join("away"));
+    std::fs::rename(&root, &away).unwrap();
+    scene.sandbox.run(&["fetch"]);
+    let running = scene.run();
+    std::thread::sleep(Duration::from_millis(500));
+    stop(running);
+    std::fs::rename(&away, &root).unwrap();
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 77);
+    assert_eq!(scene.heard("LOGIN") + scene.heard("AUTHENTICATE"), tried, "it rests for an hour");
+}
+
+#[test]
+fn two_edits_in_a_row_are_both_seen() {
+    let scene = Scene::new("poll: 1h");
+    let config = scene.sandbox.read(CONFIG);
+    let running = scene.run();
+    for n in 0..6 {
+        for (name, pause) in [("one", 330 + 15 * n), ("two", 0)] {
+            scene.sandbox.config(&config.replace("  me:", &format!("  {name}{n}:")));
+            std::thread::sleep(Duration::from_millis(pause));
+        }
+        let name = format!("two{n}");
+        until("the last one counts", || {
+            scene.status()["accounts"][0]["doing"] != "nothing"
+                && scene.status()["accounts"][0]["name"] == name.as_str()
+        });
+    }
+    stop(running);
+}
+
+#[test]
+fn one_account_cannot_go_on_while_everything_is_paused() {
+    let scene = Scene::new("poll: 1h");
+    for runs in [false, true] {
+        let running = runs.then(|| scene.run());
+        assert_eq!(scene.sandbox.run(&["pause"]).code, 0);
+        let output = scene.sandbox.run(&["resume", "me"]);
+        assert!(output.code == 64 && output.stderr.contains("everything is paused"), "{output}");
+        assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
+        running.map(stop);
+    }
+}

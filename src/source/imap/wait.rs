@@ -53,6 +53,8 @@ impl ImapSource {
 
     /// Whether the server answers, with whatever.
     pub(in crate::source) async fn is_alive(&mut self, limit: Duration) -> bool {
+        // A session that is kept for days may hear much that nobody knows.
+        self.session.forget_unreadable();
         let work = self.session.may_be_dropped();
         let answer = timeout(limit, self.session.run("NOOP", |_| Ok(()))).await;
         let is_alive = answer.is_ok_and(|answer| answer.map_or_else(|error| error.kind() == Kind::Refused, |_| true));
