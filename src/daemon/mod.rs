@@ -105,6 +105,8 @@ struct Daemon {
     /// There is something to send.
     outbox: Notify,
     places: Semaphore,
+    /// For orders that stay: `fetch` and `events`.
+    listeners: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
 }
@@ -143,6 +145,7 @@ pub async fn run(
         network: watch::Sender::new(0),
         outbox: Notify::new(),
         places: Semaphore::new(AT_ONCE),
+        listeners: Semaphore::new(AT_ONCE),
         hosts: Mutex::default(),
         reloads,
     });
@@ -216,6 +219,11 @@ impl Daemon {
     async fn pause(&self, accounts: Vec<String>, pauses: bool) -> Result<()> {
         if !pauses && !accounts.is_empty() && self.is_paused("") {
             let text = "everything is paused; `mailsluice resume` without a name lets all accounts go on";
+            return Err(Error::permanent(Kind::Usage, text));
+        }
+        let plan = self.plan();
+        if let Some(name) = accounts.iter().find(|name| !plan.jobs.iter().any(|job| job.account.name == **name)) {
+            let text = format!("there is no account `{}` here", crate::clean::short(name, 60));
             return Err(Error::permanent(Kind::Usage, text));
         }
         let names = if accounts.is_empty() { vec![String::new()] } else { accounts };

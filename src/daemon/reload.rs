@@ -105,6 +105,7 @@ impl Supervisor {
             keeps: keeps(plan, job),
             session: None,
             short_waits: 0,
+            false_news: 0,
             network: self.daemon.network.subscribe(),
             pauses: self.daemon.paused.subscribe(),
         };
@@ -177,6 +178,13 @@ impl Supervisor {
         let plan = Arc::new(plan);
         *self.daemon.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&plan);
         let Difference { ended, begun, changed } = Difference::between(before, &plan);
+        for hand in ended
+            .iter()
+            .chain(&changed)
+            .filter_map(|name| self.daemon.workers().get(name).map(|hand| hand.stop.clone()))
+        {
+            hand.cancel();
+        }
         for name in ended.iter().chain(&changed) {
             self.end(name).await;
         }

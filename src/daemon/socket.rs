@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -66,13 +66,12 @@ impl Socket {
             let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
             tokio::spawn(async move {
                 let heard = tokio::select! {
-                    heard = hear(&daemon, stream) => heard,
+                    heard = hear(&daemon, stream, place) => heard,
                     () = stop.cancelled() => Ok(()),
                 };
                 if let Err(e) = heard {
                     tracing::debug!("an order was not answered: {e}");
                 }
-                drop(place);
             });
         }
     }
@@ -90,7 +89,8 @@ fn may_order(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
 }
 
-async fn hear(daemon: &Daemon, stream: UnixStream) -> std::io::Result<()> {
+/// The place is for whoever has not said yet what it wants.
+async fn hear(daemon: &Daemon, stream: UnixStream, place: OwnedSemaphorePermit) -> std::io::Result<()> {
     let is_allowed = may_order(&stream);
     let (read, write) = stream.into_split();
     let mut to = Answering(write);
@@ -109,6 +109,11 @@ async fn hear(daemon: &Daemon, stream: UnixStream) -> std::io::Result<()> {
         }
         Err(e) => return to.refuse(&format!("that is no order: {e}"), 64).await,
     };
+    drop(place);
+    // These stay for long.
+    let stays = matches!(request.order, Order::Fetch { .. } | Order::Events);
+    let place = if stays { daemon.listeners.try_acquire().map(Some) } else { Ok(None) };
+    let Ok(_place) = place else { return to.refuse("too many wait for this mailsluice; try again later", 75).await };
     obey(daemon, request.order, from, &mut to).await
 }
 

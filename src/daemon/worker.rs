@@ -22,6 +22,9 @@ use crate::state::Pace;
 /// Where a server tells of one folder, the others are looked at this often; and every other program may put mail into a folder
 /// without the server's knowledge.
 const SWEEP: Duration = Duration::from_secs(90);
+/// So many times in a row news may be none: another program removes mail, one by one.
+const BORNE: u32 = 5;
+const LONGEST_DEAFNESS: Duration = Duration::from_secs(10);
 /// Over this time the looks are spread that another network asks for.
 const NETWORK_SETTLES: Duration = Duration::from_secs(5);
 /// A server that ends the wait for news sooner than this, again and again, is looked at by the clock alone.
@@ -49,6 +52,8 @@ pub(super) struct Worker {
     pub(super) session: Option<Session>,
     /// How often in a row the wait for news broke soon.
     pub(super) short_waits: u32,
+    /// How many times in a row news was none.
+    pub(super) false_news: u32,
     pub(super) network: watch::Receiver<u64>,
     pub(super) pauses: watch::Receiver<BTreeSet<String>>,
 }
@@ -106,7 +111,10 @@ impl Worker {
                     passed
                 }
                 None => {
+                    let is_news = matches!(extent, Extent::Folders(_));
                     let (passed, wait) = self.look(extent).await;
+                    let is_nothing = passed.new + passed.settled + passed.discarded == 0;
+                    self.false_news = if is_news && is_nothing { self.false_news.saturating_add(1) } else { 0 };
                     // News of some folders puts off no look at the others.
                     next = wait.map_or(next, |wait| Instant::now() + wait);
                     passed
@@ -130,8 +138,11 @@ impl Worker {
     async fn wake(&mut self, next: Instant) -> Wake {
         let waits_since = Instant::now();
         let hears = self.short_waits < SHORT_WAITS;
+        let deafness = deafness(self.false_news);
         let session = &mut self.session;
         let heard = async {
+            // A server that cries wolf is heard less and less often.
+            tokio::time::sleep(deafness).await;
             match session {
                 Some(session) if hears => session.wait().await,
                 _ => std::future::pending().await,
@@ -312,6 +323,14 @@ impl Worker {
 fn said(account: &str, error: &Error) -> Passed {
     let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
     Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
+}
+
+/// How long a server is not heard that told news so many times in a row where there was none.
+fn deafness(false_news: u32) -> Duration {
+    match false_news.checked_sub(BORNE) {
+        None => Duration::ZERO,
+        Some(more) => Duration::from_millis(500).saturating_mul(1 << more.min(8)).min(LONGEST_DEAFNESS),
+    }
 }
 
 fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {

@@ -30,13 +30,13 @@ pub fn enrol<'a>(world: &World, accounts: impl Iterator<Item = &'a Account>) -> 
     // The root first: what it knows of the accounts counts, where the state was lost.
     let root = mounted(world)?;
     let accounts: Vec<(String, String)> = accounts.map(|account| (account.name.clone(), account.mailbox())).collect();
-    world.newcomers.add(&world.store.register(&accounts, world.now())?);
+    world.newcomers.add(&world.store.register(&accounts, &world.mailboxes, world.now())?);
     note_accounts(world, &root)
 }
 
 /// One account, as it is from now on.
 pub fn enrolled(world: &World, _root: &Mounted, label: String, mailbox: String) -> Result<Registered> {
-    let registered = world.store.register(&[(label, mailbox)], world.now())?.pop();
+    let registered = world.store.register(&[(label, mailbox)], &world.mailboxes, world.now())?.pop();
     let account = registered.ok_or_else(|| Error::permanent(Kind::State, "the account was not noted"))?;
     let is_new = world.newcomers.take(&account.space) || account.is_new;
     Ok(Registered { is_new, ..account })

@@ -49,8 +49,9 @@ enum Failure {
 pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     let now = world.now();
     let Some(pace) = world.store.pace(&account.name)? else { return Ok(None) };
-    // A clock that went back does not stop an account for good.
-    let is_resting = now < pace.until && now >= pace.since;
+    // A clock that was wrong once does not stop an account for good.
+    let longest = SignedDuration::try_from(LONGEST_HINT.max(account.poll)).unwrap_or(DAY);
+    let is_resting = now < pace.until && now >= pace.since && pace.until.duration_since(now) <= longest;
     let is_the_same = !pace.is_refused || pace.credential == credential(account);
     Ok((is_resting && is_the_same).then_some(pace))
 }

@@ -52,8 +52,8 @@ pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>)
     let mut unchanged = HashSet::new();
     if let Source::Pop3(_) = source {
         for (folder, mark) in marks {
-            if let Some(Stat { count, octets, last_uidl }) = stat_in(&mark.stands)
-                && source.is_unchanged(count, octets, &last_uidl).await?
+            if let Some(stat) = stat_in(&mark.stands)
+                && source.is_unchanged(&stat).await?
             {
                 unchanged.insert(folder.clone());
             }
@@ -81,15 +81,16 @@ fn of_glance(glance: &Glance) -> Option<String> {
     Some(of_imap(glance.generation?, glance.uid_next?, glance.exists?))
 }
 
-/// How many messages there are, their octets together, and the id of the last one.
+/// How many messages there are, their octets together, and the ids of the first and the last: some servers list the newest first.
 fn of_pop3(stat: &Stat) -> String {
-    format!("{} {} {}", stat.count, stat.octets, HEXLOWER.encode(&stat.last_uidl))
+    format!("{} {} {} {}", stat.count, stat.octets, HEXLOWER.encode(&stat.first_uidl), HEXLOWER.encode(&stat.last_uidl))
 }
 
 fn stat_in(stands: &str) -> Option<Stat> {
     let mut words = stands.split(' ');
     let (count, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some(Stat { count, octets, last_uidl: HEXLOWER.decode(words.next()?.as_bytes()).ok()? })
+    let mut uidl = || HEXLOWER.decode(words.next()?.as_bytes()).ok();
+    Some(Stat { count, octets, first_uidl: uidl()?, last_uidl: uidl()? })
 }
 
 /// What a pass over a folder found, as far as the next one hangs on it.
@@ -109,18 +110,10 @@ impl Looked<'_> {
         let folder = &self.listing.origin.folder;
         let before = world.store.folder_mark(owned.space(), folder)?;
         let stands = if self.is_at_rest(account) { self.stands(source) } else { None };
-        let stands = stands.filter(|stands| !self.was_no_promise(before.as_ref(), stands));
         let now = world.now();
         let mark = |stands| FolderMark { stands, asked: asked(account), listed: now, due: self.due(account, now) };
         let mark = stands.map(mark);
         if mark == before { Ok(()) } else { world.store.set_folder_mark(owned, folder, mark.as_ref()) }
-    }
-
-    /// Whether something came and UIDNEXT stayed as it was: some servers always say the same high number.
-    fn was_no_promise(&self, before: Option<&FolderMark>, stands: &str) -> bool {
-        let numbers = |stands: &str| stands.rsplit_once(' ').map(|(numbers, _)| numbers.to_owned());
-        let is_as_before = before.is_some_and(|before| numbers(&before.stands) == numbers(stands));
-        is_as_before && self.listing.ids.iter().any(|id| self.known.get(id).is_none())
     }
 
     fn is_at_rest(&self, account: &Account) -> bool {
@@ -140,9 +133,10 @@ impl Looked<'_> {
             return source.stat().filter(|stat| stat.count as usize == ids.len()).as_ref().map(of_pop3);
         }
         let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?);
-        // A server whose UIDNEXT is no promise gives numbers again.
-        let is_below = |id: &[u8]| uid_in_id(id).is_some_and(|uid| uid < uid_next);
-        let is_promise = ids.iter().all(|id| is_below(id)) && self.known.iter().all(|(id, _)| is_below(id));
+        // Some servers always say the same high number. The one behind the last message is no such number.
+        let highest =
+            self.known.iter().map(|(id, _)| id).chain(ids.iter().map(Vec::as_slice)).filter_map(uid_in_id).max();
+        let is_promise = highest.map_or(uid_next == 1, |highest| highest.checked_add(1) == Some(uid_next));
         is_promise.then(|| of_imap(origin.generation, uid_next, exists))
     }
 

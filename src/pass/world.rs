@@ -56,6 +56,8 @@ pub struct World {
     pub originals: u64,
     /// The charsets that 8-bit text without a label is in.
     pub assumed: Arc<[Charset]>,
+    /// The mailboxes of all accounts of the config.
+    pub mailboxes: Arc<[String]>,
 }
 
 impl World {
@@ -77,12 +79,14 @@ impl World {
 
     /// The same one, for a config that says other things about messages.
     pub fn with(&self, config: &Config) -> Self {
-        Self { originals: config.originals, assumed: config.settings.assumed.clone().into(), ..self.clone() }
+        let mailboxes = config.accounts.iter().map(crate::config::Account::mailbox).collect();
+        let assumed = config.settings.assumed.clone().into();
+        Self { originals: config.originals, assumed, mailboxes, ..self.clone() }
     }
 
     fn with_store(config: &Config, store: SqliteStore) -> Self {
         let world = Self::new(Arc::new(store), Arc::new(RealDisk), config.maildir.clone(), config.state.clone());
-        Self { originals: config.originals, assumed: config.settings.assumed.clone().into(), ..world }
+        world.with(config)
     }
 
     /// One with this memory and this disk.
@@ -103,6 +107,7 @@ impl World {
             allow_root: false,
             originals: ORIGINALS,
             assumed: Arc::default(),
+            mailboxes: Arc::default(),
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Stat {
     pub count: u32,
     /// How many octets they have together, as the server reckons.
     pub octets: u64,
+    /// The UIDL of the first of them, like that of the last.
+    pub first_uidl: Vec<u8>,
     /// The UIDL of the last of them; a hash of one that is too long, and empty where there is no message.
     pub last_uidl: Vec<u8>,
 }

@@ -113,10 +113,10 @@ impl Source {
     }
 
     /// POP3: whether the mailbox is as [`Self::stat`] found it, to be asked before it is listed. IMAP has [`Self::glance`] for that.
-    pub async fn is_unchanged(&mut self, count: u32, octets: u64, last: &[u8]) -> Result<bool> {
+    pub async fn is_unchanged(&mut self, before: &Stat) -> Result<bool> {
         match self {
             Self::Imap(_) => Ok(false),
-            Self::Pop3(pop3) => pop3.is_unchanged(count, octets, last).await,
+            Self::Pop3(pop3) => pop3.is_unchanged(before).await,
         }
     }
 

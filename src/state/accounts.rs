@@ -41,7 +41,13 @@ pub(super) fn all(db: &Connection) -> Sql<Vec<Registered>> {
 }
 
 /// The account by its identity, else by its label, else a new one; noted as it is now.
-pub(super) fn register(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> Sql<Registered> {
+pub(super) fn register(
+    tx: &Transaction<'_>,
+    label: &str,
+    identity: &str,
+    claimed: &[String],
+    now: Timestamp,
+) -> Sql<Registered> {
     if let Some(known) = unchanged(tx, label, identity)? {
         return Ok(known);
     }
@@ -52,6 +58,10 @@ pub(super) fn register(tx: &Transaction<'_>, label: &str, identity: &str, now: T
     let known = match by_identity {
         Some(renamed) => renamed,
         None => match by(tx, "label", label)? {
+            // Its name went to another mailbox, and it has another name now.
+            Some(known) if known.identity != identity && claimed.contains(&known.identity) => {
+                begin(tx, label, identity, now)?
+            }
             Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
             Some(elsewhere) => {
                 tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&elsewhere.space])?;

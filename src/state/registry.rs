@@ -15,8 +15,9 @@ pub trait Registry {
     /// Raises the generation of a name space for its new owner. Durable with the next transaction.
     fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
 
-    /// The accounts with these labels or these identities, as they are from now on.
-    fn register(&self, accounts: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>>;
+    /// The accounts with these labels or these identities, as they are from now on. `claimed`: the identities of all accounts of
+    /// the config; what is another one's by identity is nobody's by its label.
+    fn register(&self, accounts: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>>;
 
     /// Takes over what a mail root knows of accounts that the state does not know.
     fn adopt_accounts(&self, accounts: &[Registered]) -> Result<()>;
@@ -78,7 +79,7 @@ impl Registry for SqliteStore {
         owner::take_over(&mut db, space, incarnation).map_err(|e| Error::state("taking a name space over", e))
     }
 
-    fn register(&self, wanted: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>> {
+    fn register(&self, wanted: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>> {
         let known = self.read("looking accounts up", |db| {
             wanted.iter().map(|(label, identity)| accounts::unchanged(db, label, identity)).collect()
         })?;
@@ -86,7 +87,7 @@ impl Registry for SqliteStore {
         match known {
             Some(known) => Ok(known),
             None => self.write("noting accounts", |tx| {
-                wanted.iter().map(|(label, identity)| accounts::register(tx, label, identity, now)).collect()
+                wanted.iter().map(|(label, identity)| accounts::register(tx, label, identity, claimed, now)).collect()
             }),
         }
     }

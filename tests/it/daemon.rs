@@ -554,3 +554,41 @@ fn one_account_cannot_go_on_while_everything_is_paused() {
         running.map(stop);
     }
 }
+
+/// A name that goes to another mailbox, while the mailbox that had it gets another name.
+#[test]
+fn names_that_move_bring_no_mail_twice() {
+    let (first, second) = (mailbox(), mailbox());
+    let servers = [&first, &second].map(|mailbox| ImapServer::start(mailbox, ImapOptions::default()));
+    (1..=3).for_each(|number| _ = first.add("INBOX", message(number)));
+    let entry = |name: &str, host: &str, at: usize| {
+        Account::on(format!("imap: {{host: {host}, port: {}, tls: none}}", servers[at].port())).entry(name)
+    };
+    let sandbox = Account::imap(servers[0].port()).sandbox();
+    let head = sandbox.read(CONFIG).split("accounts:").next().unwrap().to_owned();
+    sandbox.config(&format!("{head}accounts:\n{}", entry("work", "127.0.0.1", 0)));
+    assert_eq!(sandbox.run(&["fetch"]).code, 0);
+    second.add("INBOX", message(4));
+    sandbox.config(&format!("{head}accounts:\n{}{}", entry("work", "localhost", 1), entry("old", "127.0.0.1", 0)));
+    for arguments in [&["fetch", "work"][..], &["fetch", "old"], &["fetch"]] {
+        assert_eq!(sandbox.run(arguments).code, 0);
+    }
+    let messages: Vec<String> = (1..=4).map(message).collect();
+    Maildirs::at(sandbox.maildir()).assert_holds(&messages);
+}
+
+/// Each exchange leaves the count as it was, and the next number is always the same high one.
+#[test]
+fn a_next_uid_that_is_no_promise_hides_no_mail() {
+    let scene = Scene::new("first: all");
+    (1..=2).for_each(|number| _ = scene.mailbox.add("INBOX", message(number)));
+    scene.faults.set(Fault::Habit("uidnext-never-moves".to_owned()));
+    for number in 3..=6 {
+        assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+        let oldest = scene.mailbox.uids("INBOX")[0];
+        scene.mailbox.remove("INBOX", oldest);
+        scene.mailbox.add("INBOX", message(number));
+    }
+    assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
+    assert_eq!(scene.delivered(), 6);
+}

@@ -44,6 +44,10 @@ impl Session<'_> {
         name.char_indices().filter(move |(_, letter)| Some(*letter) == delimiter).map(|(index, _)| &name[..index])
     }
 
+    fn told_uidnext(&self, uidnext: u32) -> u32 {
+        if self.conn.faults.has_habit("uidnext-never-moves") { u32::MAX } else { uidnext }
+    }
+
     pub async fn status(&mut self, words: &mut Words<'_>) -> Answer {
         let name = words.string()?;
         let items = words.list(Words::keyword)?;
@@ -53,7 +57,7 @@ impl Session<'_> {
         for item in items {
             let value = match item.as_str() {
                 "MESSAGES" => folder.messages.len(),
-                "UIDNEXT" => folder.uidnext as usize,
+                "UIDNEXT" => self.told_uidnext(folder.uidnext) as usize,
                 "UIDVALIDITY" => folder.uidvalidity as usize,
                 "UNSEEN" => unseen,
                 "RECENT" => 0,
@@ -84,7 +88,7 @@ impl Session<'_> {
             lines += &format!("* OK [UIDVALIDITY {}] same as before?\r\n", folder.uidvalidity);
         }
         if !self.conn.faults.has_habit("no-uidnext") {
-            lines += &format!("* OK [UIDNEXT {}] next\r\n", folder.uidnext);
+            lines += &format!("* OK [UIDNEXT {}] next\r\n", self.told_uidnext(folder.uidnext));
         }
         self.conn.send(lines).await?;
         self.selected = Some(Selected { uids: folder.uids(), folder: folder.name, read_only });

@@ -16,25 +16,27 @@ impl Pop3Source {
             return None;
         }
         let last = self.messages.iter().max_by_key(|(_, message)| message.number);
+        let first = self.messages.iter().min_by_key(|(_, message)| message.number);
+        let id = |found: Option<(&Vec<u8>, _)>| found.map(|(id, _)| id.clone()).unwrap_or_default();
         let mut sizes = self.messages.values().map(|message| message.size);
         let octets = sizes.try_fold(0_u64, |sum, size| sum.checked_add(size?))?;
         let count = u32::try_from(self.messages.len()).ok()?;
-        Some(Stat { count, octets, last_uidl: last.map(|(id, _)| id.clone()).unwrap_or_default() })
+        Some(Stat { count, octets, first_uidl: id(first), last_uidl: id(last) })
     }
 
     /// Whether the mailbox is as [`Self::stat`] found it in an earlier session. To be asked before anything is listed. A
     /// mailbox of which that cannot be told has changed.
-    pub async fn is_unchanged(&mut self, count: u32, octets: u64, last: &[u8]) -> Result<bool> {
-        let now = if count == 0 { self.counted().await? } else { self.stat_with(count).await? };
-        Ok(now == Some(Stat { count, octets, last_uidl: last.to_vec() }))
+    pub async fn is_unchanged(&mut self, before: &Stat) -> Result<bool> {
+        let now = if before.count == 0 { self.counted().await? } else { self.stat_with(before.count).await? };
+        Ok(now.as_ref() == Some(before))
     }
 
-    /// The count, and the id of the message of this number; both at once where the server takes it.
+    /// The count, and the ids of the first message and of the one of this number; all at once where the server takes it.
     async fn stat_with(&mut self, last: u32) -> Result<Option<Stat>> {
         if self.identity == Identity::Content {
             return Ok(None);
         }
-        let commands = ["STAT\r\n".to_owned(), format!("UIDL {last}\r\n")];
+        let commands = ["STAT\r\n".to_owned(), "UIDL 1\r\n".to_owned(), format!("UIDL {last}\r\n")];
         let mut replies = Vec::new();
         for commands in commands.chunks(self.session.window().min(commands.len())) {
             self.session.send(commands).await?;
@@ -42,9 +44,16 @@ impl Pop3Source {
                 replies.push(self.session.lines.line(deadline::REPLY).await?.to_vec());
             }
         }
-        let named = accepted(&replies[1]).and_then(uidl_line).filter(|(number, _)| *number == last);
-        let counted = accepted(&replies[0]).and_then(counted_in);
-        Ok(counted.zip(named).map(|(stat, (_, id))| Stat { last_uidl: bounded(id), ..stat }))
+        let named = |at: usize, wanted: u32| {
+            let line = replies.get(at).map(Vec::as_slice)?;
+            let (number, id) = accepted(line).and_then(uidl_line)?;
+            (number == wanted).then(|| bounded(id))
+        };
+        let counted = replies.first().and_then(|line| accepted(line)).and_then(counted_in);
+        let (Some(stat), Some(first_uidl), Some(last_uidl)) = (counted, named(1, 1), named(2, last)) else {
+            return Ok(None);
+        };
+        Ok(Some(Stat { first_uidl, last_uidl, ..stat }))
     }
 
     /// The count alone.
@@ -66,7 +75,7 @@ fn accepted(line: &[u8]) -> Option<&[u8]> {
 fn counted_in(text: &[u8]) -> Option<Stat> {
     let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
     let (count, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    Some(Stat { count, octets, last_uidl: Vec::new() })
+    Some(Stat { count, octets, first_uidl: Vec::new(), last_uidl: Vec::new() })
 }
 
 #[cfg(test)]
@@ -75,7 +84,7 @@ mod tests {
 
     #[test]
     fn counts_that_are_none_are_not_known() {
-        let stat = Stat { count: 2, octets: 320, last_uidl: Vec::new() };
+        let stat = Stat { count: 2, octets: 320, first_uidl: Vec::new(), last_uidl: Vec::new() };
         assert_eq!(counted_in(b"2 320"), Some(stat.clone()));
         assert_eq!(counted_in(b"2  320 octets"), Some(stat));
         for odd in [&b""[..], b"2", b"2 messages (320 octets)", b"-1 0", b"4294967296 0", b"\xff 1"] {

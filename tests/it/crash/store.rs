@@ -80,14 +80,14 @@ impl Registry for MortalStore {
         self.look()?.take_over(space, incarnation)
     }
 
-    fn register(&self, accounts: &[(String, String)], now: Timestamp) -> Result<Vec<Registered>> {
+    fn register(&self, accounts: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>> {
         let known = self.look()?.accounts()?;
         let is_known = |(label, identity): &(String, String)| {
             known.iter().any(|known| known.label == *label && known.identity == *identity)
         };
         match accounts.iter().all(is_known) {
-            true => self.look()?.register(accounts, now),
-            false => self.step("account")?.register(accounts, now),
+            true => self.look()?.register(accounts, claimed, now),
+            false => self.step("account")?.register(accounts, claimed, now),
         }
     }
 

@@ -210,7 +210,7 @@ impl<'a> Story<'a> {
         let story = Self { stage, machine, engine, fate, disk, store, mailbox, server, untouched, died_deciding, told };
         if machine.lie.is_some() {
             let (world, account) = (story.world(), &stage.job.account);
-            world.store.register(&[(ACCOUNT.to_owned(), account.mailbox())], world.now()).unwrap();
+            world.store.register(&[(ACCOUNT.to_owned(), account.mailbox())], &[], world.now()).unwrap();
             note_accounts(&world, &mounted(&world).unwrap()).unwrap();
             story.disk.lie_from_now_on(machine.lie);
         }

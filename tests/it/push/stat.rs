@@ -15,7 +15,7 @@ async fn session(home: &Client) -> Source {
 
 async fn is_unchanged(home: &Client, stat: &Stat) -> bool {
     let mut source = session(home).await;
-    let is_unchanged = source.is_unchanged(stat.count, stat.octets, &stat.last_uidl).await.unwrap();
+    let is_unchanged = source.is_unchanged(stat).await.unwrap();
     source.close().await.unwrap();
     is_unchanged
 }
@@ -34,12 +34,12 @@ async fn stat_and_the_last_id_stand_for_the_list() {
     let server = ScriptedServer::from_file("tests/dialogs/pop3-unchanged.dialog");
     let home = Account::pop3(server.port()).client();
     let stat = listed(&home).await.unwrap();
-    assert_eq!(stat, Stat { count: 3, octets: 54, last_uidl: b"b \xff".to_vec() });
+    assert_eq!(stat, Stat { count: 3, octets: 54, first_uidl: b"a".to_vec(), last_uidl: b"b \xff".to_vec() });
     for expected in [true, false, false] {
         assert_eq!(is_unchanged(&home, &stat).await, expected);
     }
     let empty = listed(&home).await.unwrap();
-    assert_eq!(empty, Stat { count: 0, octets: 0, last_uidl: Vec::new() });
+    assert_eq!(empty, Stat { count: 0, octets: 0, first_uidl: Vec::new(), last_uidl: Vec::new() });
     assert!(is_unchanged(&home, &empty).await);
     server.finish().unwrap();
 }
