@@ -161,6 +161,7 @@ fn after(
         }
     };
     let until = now.checked_add(wait).unwrap_or(now);
+    let credential = if is_refused { credential } else { String::new() };
     Pace { failures, since, until, is_refused, told, cause, credential }
 }
 

@@ -151,7 +151,8 @@ impl Source {
     pub async fn is_alive(&mut self, limit: Duration) -> bool {
         match self {
             Self::Imap(imap) => imap.is_alive(limit).await,
-            Self::Pop3(pop3) => pop3.is_alive(limit).await,
+            // It is of no use after its pass.
+            Self::Pop3(_) => false,
         }
     }
 

@@ -14,7 +14,6 @@ mod wire;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Settled, Spool};
 use crate::config::{Account, Identity, Retention};
@@ -81,12 +80,6 @@ impl Pop3Source {
         self.marked.extend(accepted);
         let refused = refusals.first().map(|line| refused_for("DELE", refusals.len(), commands.len(), line));
         Settled { errors: refused.into_iter().collect(), ..Settled::default() }.ended(ended, &self.origin.folder)
-    }
-
-    /// Whether the server answers a NOOP within the limit, with whatever.
-    pub(super) async fn is_alive(&mut self, limit: Duration) -> bool {
-        let answer = tokio::time::timeout(limit, self.session.command("NOOP")).await;
-        answer.is_ok_and(|reply| reply.is_ok())
     }
 
     /// Says QUIT. Only its `+OK` means that the marked messages are gone (RFC 1939 section 6).
