@@ -209,7 +209,7 @@ fn exists(module: &str, name: &str) -> bool {
     let path = module.replace("::", "/");
     let places = match path.strip_prefix("src/") {
         Some(path) => vec![format!("src/{path}.rs"), format!("src/{path}/mod.rs")],
-        None => vec![format!("tests/it/{path}.rs"), format!("tests/it/{path}/mod.rs")],
+        None => vec![format!("tests/it/{path}.rs"), format!("tests/it/{path}/mod.rs"), format!("tests/{path}/main.rs")],
     };
     let text = places.iter().map(PathBuf::from).filter_map(|path| fs::read_to_string(path).ok()).collect::<String>();
     text.contains(&format!("fn {name}("))

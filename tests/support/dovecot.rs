@@ -14,7 +14,8 @@ use super::tls::{self, Certificate};
 use rustix::process::{Pid, Signal, getgid, getuid, kill_process};
 use std::fs::{self, Permissions};
 use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -106,6 +107,19 @@ impl Dovecot {
         self.give(&staged);
         fs::rename(staged, &path).unwrap();
         path
+    }
+
+    /// A port in the clear behind which it has no NOTIFY.
+    pub fn imap_without_notify(&self) -> u16 {
+        let (socket, server) = (TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap(), self.ports.imap);
+        let port = socket.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for client in socket.incoming() {
+                // Where one of the two is gone there is nothing to pass on.
+                client.and_then(|client| pass_without_notify(client, server)).ok();
+            }
+        });
+        port
     }
 
     /// How many messages are in the folder, by its files.
@@ -203,6 +217,24 @@ impl Drop for Dovecot {
             std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn pass_without_notify(mut client: TcpStream, server: u16) -> io::Result<()> {
+    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, server))?;
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || {
+        io::copy(&mut from_client, &mut to_server).ok();
+        to_server.shutdown(Shutdown::Both)
+    });
+    std::thread::spawn(move || -> io::Result<()> {
+        let mut buffer = [0; 64 * 1024];
+        while let Ok(length @ 1..) = server.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).replace(" NOTIFY", " XNOTIFY");
+            client.write_all(text.as_bytes())?;
+        }
+        client.shutdown(Shutdown::Both)
+    });
+    Ok(())
 }
 
 fn check_version() -> Result<(), String> {

@@ -10,6 +10,7 @@
 //! | fetching when all goes wrong | [`faults::Faults`] in the options of these servers |
 //! | one exact dialog, however strange | [`scripted_server::ScriptedServer`] |
 //! | the same against a real server | [`dovecot::Dovecot`], [`courier::Courier`] |
+//! | mail that comes to such a server by APPEND | [`imap_writer::ImapWriter`] |
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
 //! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
@@ -32,6 +33,7 @@ pub mod imap_folders;
 pub mod imap_search;
 pub mod imap_server;
 pub mod imap_syntax;
+pub mod imap_writer;
 pub mod injector;
 pub mod mailbox;
 pub mod maildir;

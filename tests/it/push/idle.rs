@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use mailsluice::error::Kind;
 use mailsluice::source::Push;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::{connect, names, news, play};
@@ -90,32 +88,11 @@ async fn mail_is_heard_of_at_once_and_deletions_as_well() {
     }
 }
 
-/// A port where the server behind the other one has no NOTIFY.
-async fn without_notify(port: u16) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let ours = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.unwrap();
-        let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let (mut from_client, mut to_client) = client.split();
-        let (mut from_server, mut to_server) = server.split();
-        let answers = async {
-            let mut buffer = vec![0; 64 * 1024];
-            while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
-                let text = String::from_utf8_lossy(&buffer[..length]).replace(" NOTIFY", " XNOTIFY");
-                to_client.write_all(text.as_bytes()).await.unwrap();
-            }
-        };
-        tokio::select! { _ = tokio::io::copy(&mut from_client, &mut to_server) => {} () = answers => {} }
-    });
-    ours
-}
-
 #[tokio::test]
 async fn dovecot_tells_of_mail_that_another_program_puts_there() {
     let Some(dovecot) = Dovecot::start() else { return };
     dovecot.add("me", "INBOX", message(1));
-    let port = without_notify(dovecot.ports.imap).await;
+    let port = dovecot.imap_without_notify();
     let mut kept = connect(Account::imap(port).with("password: pass")).await;
     assert_eq!(kept.source.pushed(), Push::Idle);
     let folders = kept.source.folders().await.unwrap().folders;
