@@ -144,7 +144,7 @@ impl Account {
         if let Some(poll) = poll {
             write!(text, ", poll: {}s", poll.as_secs()).unwrap();
         }
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             text += ", retention: delete";
         }
         text + "}\n"
