@@ -20,7 +20,11 @@ pub(super) struct Accounts {
 pub(super) fn poll(config: &Path, named: &Accounts, output: &Output) -> Result<u8> {
     let setup = known(config, &named.accounts, output)?;
     match give(&setup.config.state, Order::Poll { accounts: named.accounts.clone() })? {
-        Some(answers) => unknown_are_errors(answers),
+        Some(answers) => {
+            let code = unknown_are_errors(answers)?;
+            say(&named.accounts, "looked at now", output);
+            Ok(code)
+        }
         None => Err(nobody_runs("`mailsluice fetch` fetches once")),
     }
 }
@@ -30,8 +34,11 @@ pub(super) fn pause(config: &Path, named: &Accounts, pauses: bool, output: &Outp
     let setup = known(config, &named.accounts, output)?;
     let accounts = named.accounts.clone();
     let order = if pauses { Order::Pause { accounts } } else { Order::Resume { accounts } };
+    let done = if pauses { "paused" } else { "resumed" };
     if let Some(answers) = give(&setup.config.state, order)? {
-        return unknown_are_errors(answers);
+        let code = unknown_are_errors(answers)?;
+        say(&named.accounts, done, output);
+        return Ok(code);
     }
     let world = World::open(&setup.config)?;
     if !pauses && !named.accounts.is_empty() && world.store.paused()?.iter().any(|(name, _)| name.is_empty()) {
@@ -42,7 +49,15 @@ pub(super) fn pause(config: &Path, named: &Accounts, pauses: bool, output: &Outp
     for name in names {
         if pauses { world.store.pause(&name, world.now())? } else { world.store.resume(&name)? }
     }
+    say(&named.accounts, done, output);
     Ok(0)
+}
+
+fn say(accounts: &[String], done: &str, output: &Output) {
+    if !output.quiet {
+        let whom = if accounts.is_empty() { "all accounts".to_owned() } else { accounts.join(", ") };
+        output.talk(format_args!("{done}: {whom}"));
+    }
 }
 
 pub(super) fn reload(config: &Path, output: &Output) -> Result<u8> {

@@ -187,6 +187,11 @@ impl Supervisor {
         }
         for name in ended.iter().chain(&changed) {
             self.end(name).await;
+            // What failed was asked for in another way.
+            let (world, name) = (plan.world.clone(), name.clone());
+            if let Err(e) = world.off(move |world| world.store.set_pace(&name, None)).await {
+                tracing::error!("{e}");
+            }
         }
         for job in &plan.jobs {
             let name = &job.account.name;

@@ -129,7 +129,7 @@ async fn obey(
             Err(e) => return to.fail(&e).await,
         },
         Order::Poll { accounts } => {
-            for unknown in daemon.look(&accounts, !accounts.is_empty(), false).await.unknown {
+            for unknown in daemon.look(&accounts, true, false).await.unknown {
                 to.say(&Answer::Unknown(unknown)).await?;
             }
         }

@@ -60,19 +60,33 @@ pub(super) fn register(
         None => match by(tx, "label", label)? {
             // Its name went to another mailbox, and it has another name now.
             Some(known) if known.identity != identity && claimed.contains(&known.identity) => {
-                begin(tx, label, identity, now)?
+                nobodys(tx, label, identity, claimed, now)?
             }
             Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
             Some(elsewhere) => {
                 tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&elsewhere.space])?;
                 Registered { moved: Some(now), ..elsewhere }
             }
-            None => begin(tx, label, identity, now)?,
+            None => nobodys(tx, label, identity, claimed, now)?,
         },
     };
     let account = Registered { label: label.to_owned(), identity: identity.to_owned(), ..known };
     note(tx, &account)?;
     Ok(account)
+}
+
+/// An account of which neither the name nor the identity is known: the one that had another port in its identity as long as
+/// another account needed it there, else a new one.
+fn nobodys(tx: &Transaction<'_>, label: &str, identity: &str, claimed: &[String], now: Timestamp) -> Sql<Registered> {
+    let is_it = |known: &Registered| {
+        !known.identity.is_empty()
+            && is_same_but_for_the_port(&known.identity, identity)
+            && !claimed.contains(&known.identity)
+    };
+    match all(tx)?.into_iter().find(is_it) {
+        Some(known) => Ok(known),
+        None => begin(tx, label, identity, now),
+    }
 }
 
 fn by(tx: &Transaction<'_>, column: &str, value: &str) -> Sql<Option<Registered>> {

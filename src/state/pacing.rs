@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::rows::time;
 use super::sqlite::SqliteStore;
 use crate::error::Result;
+use crate::message::NOTICES;
 
 /// Failures in a row, and until when nothing is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,11 +125,11 @@ impl Pacing for SqliteStore {
     }
 
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
-        // The newest rows have the highest numbers.
-        let sql = "SELECT owner, at FROM journal WHERE entry IN (SELECT max(entry) FROM journal GROUP BY owner)";
+        // Notices are no mail that came.
+        let sql = "SELECT owner, max(at) FROM journal JOIN origin USING (origin) WHERE folder <> ?1 GROUP BY owner";
         self.read("looking up the last mail", |db| {
             let mut query = db.prepare_cached(sql)?;
-            query.query_map([], |row| Ok((row.get(0)?, time(row.get(1)?))))?.collect()
+            query.query_map([NOTICES], |row| Ok((row.get(0)?, time(row.get(1)?))))?.collect()
         })
     }
 }

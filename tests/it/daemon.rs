@@ -592,3 +592,23 @@ fn a_next_uid_that_is_no_promise_hides_no_mail() {
     assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
     assert_eq!(scene.delivered(), 6);
 }
+
+/// A second account for the same mailbox comes and goes: the first one stays what it is.
+#[test]
+fn a_second_account_for_a_mailbox_that_goes_again_brings_no_mail_twice() {
+    for other in ["tls: none", "tls: starttls"] {
+        let mailbox = mailbox();
+        let server = ImapServer::start(&mailbox, ImapOptions::default());
+        (1..=2).for_each(|number| _ = mailbox.add("INBOX", message(number)));
+        let sandbox = Account::imap(server.port()).sandbox();
+        let config = sandbox.read(CONFIG);
+        assert_eq!(sandbox.run(&["fetch"]).code, 0);
+        let second = Account::on(format!("imap: {{host: 127.0.0.1, port: {}, {other}}}", server.port()));
+        sandbox.config(&format!("{config}{}", second.with("folders: [Archive]").entry("also")));
+        (0..2).for_each(|_| _ = sandbox.run(&["fetch"]));
+        sandbox.config(&config);
+        (0..2).for_each(|_| assert_eq!(sandbox.run(&["fetch"]).code, 0));
+        let mail = Maildirs::at(sandbox.maildir()).by_message_id();
+        assert_eq!((mail["<1@example.com>"], mail["<2@example.com>"]), (1, 1), "{other}");
+    }
+}
