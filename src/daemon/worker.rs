@@ -156,8 +156,14 @@ impl Worker {
             _ = self.network.changed() => Wake::Network,
             () = tokio::time::sleep_until(next) => Wake::Time,
             heard = heard => match heard {
-                Ok(Heard::News(folders)) => Wake::News(folders),
-                Ok(Heard::Anywhere) => Wake::Perhaps,
+                Ok(heard) => {
+                    // However short the wait was, the server tells: among much news every wait is.
+                    self.short_waits = 0;
+                    match heard {
+                        Heard::News(folders) => Wake::News(folders),
+                        Heard::Anywhere => Wake::Perhaps,
+                    }
+                }
                 Err(error) => {
                     tracing::info!("{}: the wait for news ended: {error}", self.name());
                     self.session.as_mut().map(Session::hang_up);

@@ -1,8 +1,10 @@
 //! The mailsluice that stays: sessions that are kept, orders, pauses, a config that changes, and what is said of all that.
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -222,6 +224,44 @@ fn folders_that_push_names_have_connections_of_their_own() {
     }
     stop(running);
     assert_eq!(faults.commands().iter().filter(|command| command.contains("AUTHENTICATE")).count(), 2);
+}
+
+/// A line to a server that can be cut while nobody says anything. Returns its port.
+fn line_to(server: u16) -> (u16, Arc<Mutex<Vec<TcpStream>>>) {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (port, ends) = (socket.local_addr().unwrap().port(), Arc::default());
+    let all: Arc<Mutex<Vec<TcpStream>>> = Arc::clone(&ends);
+    std::thread::spawn(move || {
+        for client in socket.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+            all.lock().unwrap().extend([client, server]);
+        }
+    });
+    (port, ends)
+}
+
+/// Found by the soak: each wait for news of a busy account is short, and a third line that broke ended its push for minutes.
+#[test]
+fn lines_that_break_between_news_do_not_end_push() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let (port, ends) = line_to(server.port());
+    let sandbox = Account::imap(port).with("poll: 1h").sandbox();
+    let running = sandbox.spawn(&["run"]);
+    let waits = || faults.commands().iter().filter(|command| command.contains("IDLE")).count();
+    for number in 1..=5 {
+        until("it waits for news", || waits() >= 2 * number - 1);
+        mailbox.add("INBOX", message(number));
+        until("it is filed, and it waits again", || {
+            Maildirs::at(sandbox.maildir()).delivered().len() == number && waits() == 2 * number
+        });
+        ends.lock().unwrap().drain(..).for_each(|end| _ = end.shutdown(Shutdown::Both));
+    }
+    stop(running);
 }
 
 #[test]
