@@ -49,11 +49,26 @@ enum Failure {
 pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     let now = world.now();
     let Some(pace) = world.store.pace(&account.name)? else { return Ok(None) };
-    // A clock that was wrong once does not stop an account for good.
-    let longest = SignedDuration::try_from(LONGEST_HINT.max(account.poll)).unwrap_or(DAY);
-    let is_resting = now < pace.until && now >= pace.since && pace.until.duration_since(now) <= longest;
+    let is_resting = is_resting(&pace, now, account.poll);
     let is_the_same = !pace.is_refused || pace.credential == credential(account);
     Ok((is_resting && is_the_same).then_some(pace))
+}
+
+/// A clock that was wrong when it failed, as one in another time zone is, keeps an account waiting no longer than one that is right.
+fn is_resting(pace: &Pace, now: Timestamp, poll: Duration) -> bool {
+    let longest = match pace.is_refused {
+        true => REFUSED_FOR_A_DAY,
+        false => {
+            let longest = longest_wait(pace.failures, poll).max(hinted(&pace.cause).unwrap_or_default());
+            SignedDuration::try_from(longest).unwrap_or(DAY)
+        }
+    };
+    (pace.since..pace.until).contains(&now) && pace.until.duration_since(now) <= longest
+}
+
+/// After so many failures that may pass.
+fn longest_wait(failures: u32, poll: Duration) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << failures.min(16).saturating_sub(1)).min(LONGEST_WAIT.max(poll))
 }
 
 /// Whether a notice is to tell of a refused login: at the first refusal, and again each week that it lasts.
@@ -155,8 +170,7 @@ fn after(
             (cause, wait)
         }
         Failure::Passing(cause, hint) => {
-            let most = FIRST_WAIT.saturating_mul(1 << failures.min(16).saturating_sub(1)).min(LONGEST_WAIT.max(poll));
-            let wait = most.mul_f64(random).max(hint.unwrap_or_default());
+            let wait = longest_wait(failures, poll).mul_f64(random).max(hint.unwrap_or_default());
             (cause, SignedDuration::try_from(wait).unwrap_or(REFUSED))
         }
     };
@@ -262,5 +276,19 @@ mod tests {
     fn a_clock_that_went_back_begins_anew() {
         let later = refused(None, 1000);
         assert_eq!(refused(Some(later), 0).failures, 1);
+    }
+
+    #[test]
+    fn a_clock_that_was_hours_ahead_keeps_no_account_waiting_for_hours() {
+        let first = passing(None, None);
+        let ahead = Failure::Passing("down".into(), None);
+        let second = after(Some(first.clone()), ahead, at(5), POLL, 1.0, "a".into());
+        assert!(is_resting(&first, at(0), POLL) && is_resting(&second, at(5), POLL));
+        assert!(!is_resting(&second, at(0), POLL));
+        // What a server asks for may be long, and a refusal is.
+        let hint = Failure::Passing("[OVERQUOTA] tomorrow".into(), Some(OVER_QUOTA));
+        assert!(is_resting(&after(None, hint, at(0), POLL, 1.0, "a".into()), at(0), POLL));
+        let third = refused(Some(refused(Some(refused(None, 0)), 0)), 0);
+        assert!(is_resting(&third, at(0), POLL));
     }
 }
