@@ -57,6 +57,11 @@ impl Ledger {
         }
     }
 
+    pub fn is_here(&self, bytes: &[u8]) -> bool {
+        let id = message_id(bytes).unwrap_or_default();
+        self.0.lock().unwrap().get(&id).is_some_and(|mail| !mail.found.is_empty())
+    }
+
     pub fn missing(&self) -> usize {
         self.0.lock().unwrap().values().filter(|mail| mail.found.is_empty()).count()
     }

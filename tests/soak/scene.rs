@@ -17,8 +17,7 @@ const NOTIFY: usize = 4;
 const POP3: usize = 6;
 /// POP3 has nothing that pushes.
 const POP3_POLL: Duration = Duration::from_secs(30);
-/// Of so many messages in a folder the oldest is deleted by somebody else, long after it was fetched: what stands there does not
-/// grow, so that memory need not either.
+/// What stands in a folder does not grow beyond this, so that memory need not either.
 const KEPT: usize = 40;
 /// In INBOX a server with IDLE tells of mail; of the others a sweep does.
 const FOLDERS: [&str; 3] = ["INBOX", "lists", "work"];
@@ -74,15 +73,19 @@ impl Scene {
 
     pub fn add(&self, account: usize, folder: &str, message: &str) {
         match &self.accounts[account].server {
-            Server::Imap(mailbox, _) | Server::Pop3(mailbox, _) => {
-                mailbox.add(folder, message);
-                if let [oldest, .., _] = mailbox.uids(folder)[..]
-                    && mailbox.count(folder) > KEPT
-                {
-                    mailbox.remove(folder, oldest);
-                }
-            }
+            Server::Imap(mailbox, _) | Server::Pop3(mailbox, _) => _ = mailbox.add(folder, message),
             Server::Dovecot(user) => _ = self.writer.as_ref().unwrap().append(user, folder, message),
+        }
+    }
+
+    /// Somebody deletes the oldest message of a folder that has many, if it is here.
+    pub fn tidy(&self, account: usize, folder: &str, is_here: impl FnOnce(&[u8]) -> bool) {
+        let (Server::Imap(mailbox, _) | Server::Pop3(mailbox, _)) = &self.accounts[account].server else { return };
+        if mailbox.count(folder) > KEPT
+            && let Some(oldest) = mailbox.uids(folder).first()
+            && mailbox.bytes(folder, *oldest).is_some_and(|bytes| is_here(&bytes))
+        {
+            mailbox.remove(folder, *oldest);
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::ledger::{Ledger, took};
+use crate::ledger::{Ledger, Mail, took};
 use crate::line::Fault;
 use crate::process::{Taken, slope, taken};
 use crate::scene::Scene;
@@ -149,6 +149,7 @@ impl Soak {
             while begun.elapsed() < time {
                 let (account, folder) = places[self.random.below(places.len() as u64) as usize];
                 scene.add(account, folder, &ledger.message(account, folder, &mut self.random));
+                scene.tidy(account, folder, |bytes| ledger.is_here(bytes));
                 sleep(PAUSE);
                 if begun.elapsed() > day * (days + 1) {
                     days += 1;
@@ -279,6 +280,20 @@ impl Soak {
             }
         }
         self.story.lines.push(format!("the longest after each: {longest:.0?}"));
+        let all = |mail: &&Mail| mail.found.first().map(|here| *here - mail.came);
+        if let Some(slowest) = mails.values().max_by_key(all) {
+            let account = &self.scene.accounts[slowest.account].name;
+            let meanwhile = broken[slowest.account]
+                .iter()
+                .filter(|(at, _)| *at >= slowest.came && slowest.found.first().is_some_and(|here| at <= here));
+            let meanwhile: Vec<String> =
+                meanwhile.map(|(at, fault)| format!("{fault:?} after {:.0?}", *at - slowest.came)).collect();
+            let time = all(&slowest).unwrap_or_default();
+            let folder = &slowest.folder;
+            self.story
+                .lines
+                .push(format!("the longest in all: {account}/{folder}, {time:.0?}: {}", meanwhile.join(", ")));
+        }
         for (push, mut times) in times {
             times.sort();
             let at = |part: usize| times[(times.len() - 1) * part / 100].as_secs_f64();
