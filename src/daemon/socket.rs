@@ -1,6 +1,6 @@
 //! The socket: orders come in, answers go out. Only the user whose state it is, and root, are heard.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,22 +32,30 @@ const BREATH: Duration = Duration::from_millis(200);
 pub(super) struct Socket {
     listener: UnixListener,
     path: PathBuf,
+    /// Its device and inode: another file may stand under its name later.
+    id: (u64, u64),
 }
 
 impl Socket {
-    /// Opens it. Whoever calls this holds the lock of the one daemon of this state, so a file that stands there is of a dead one.
+    /// Opens it. Whoever calls this holds the lock of the one daemon of this state, so a socket that stands there is of a dead one;
+    /// anything else is somebody's.
     pub(super) fn open(state: &Path) -> Result<Self> {
         let path = socket_path(state);
         let doing = || format!("opening the socket {}", path.display());
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::disk(doing(), e)),
-            _ => {}
+        match std::fs::symlink_metadata(&path) {
+            Ok(file) if !file.file_type().is_socket() => {
+                return Err(Error::permanent(Kind::Disk, format!("{}: something else stands there", doing())));
+            }
+            Ok(_) => std::fs::remove_file(&path).map_err(|e| Error::disk(doing(), e))?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(Error::disk(doing(), e)),
         }
         let (address, _folder) = address(&path)?;
         let listener = UnixListener::bind(address).map_err(|e| Error::disk(doing(), e))?;
         let private = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&path, private).map_err(|e| Error::disk(doing(), e))?;
-        Ok(Self { listener, path })
+        let file = std::fs::symlink_metadata(&path).map_err(|e| Error::disk(doing(), e))?;
+        Ok(Self { listener, path, id: (file.dev(), file.ino()) })
     }
 
     /// Hears orders until it is told to stop.
@@ -79,7 +87,10 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        std::fs::remove_file(&self.path).ok();
+        let stands = std::fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
+        if stands.is_ok_and(|stands| stands == self.id) {
+            std::fs::remove_file(&self.path).ok();
+        }
     }
 }
 

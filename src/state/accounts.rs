@@ -63,10 +63,7 @@ pub(super) fn register(
                 nobodys(tx, label, identity, claimed, now)?
             }
             Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
-            Some(elsewhere) => {
-                tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&elsewhere.space])?;
-                Registered { moved: Some(now), ..elsewhere }
-            }
+            Some(elsewhere) => moved(tx, elsewhere, now)?,
             None => nobodys(tx, label, identity, claimed, now)?,
         },
     };
@@ -84,9 +81,16 @@ fn nobodys(tx: &Transaction<'_>, label: &str, identity: &str, claimed: &[String]
             && !claimed.contains(&known.identity)
     };
     match all(tx)?.into_iter().find(is_it) {
-        Some(known) => Ok(known),
+        // Behind another port may be another mailbox: its messages are told by their content.
+        Some(known) => moved(tx, known, now),
         None => begin(tx, label, identity, now),
     }
+}
+
+/// An account whose mailbox may be another one: what is known of it is compared by content before it is believed.
+fn moved(tx: &Transaction<'_>, known: Registered, now: Timestamp) -> Sql<Registered> {
+    tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&known.space])?;
+    Ok(Registered { moved: Some(now), ..known })
 }
 
 fn by(tx: &Transaction<'_>, column: &str, value: &str) -> Sql<Option<Registered>> {

@@ -394,6 +394,17 @@ fn there_is_one_for_a_state() {
     assert!(!scene.socket().exists());
 }
 
+/// What stands under the name of the socket and is none is not ours to remove.
+#[test]
+fn only_a_socket_is_taken_for_the_one_of_a_dead_daemon() {
+    let scene = Scene::new("poll: 1h");
+    stop(scene.run());
+    std::fs::write(scene.socket(), "somebody's").unwrap();
+    let output = scene.sandbox.run(&["run"]);
+    assert!(output.code == 74 && output.stderr.contains("something else stands there"), "{output}");
+    assert_eq!(std::fs::read_to_string(scene.socket()).unwrap(), "somebody's");
+}
+
 #[test]
 fn orders_are_for_their_user_alone_and_nonsense_is_refused() {
     let scene = Scene::new("poll: 1h");
