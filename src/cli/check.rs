@@ -19,7 +19,7 @@ use crate::state::Standing;
 const WRONG: u8 = 78;
 
 pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
-    let (setup, mut problems) = match Setup::check(config) {
+    let (setup, mut problems) = match Setup::try_out(config) {
         Ok((setup, warnings)) => (Some(setup), warnings),
         Err(problems) => (None, problems),
     };

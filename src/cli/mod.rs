@@ -108,8 +108,11 @@ enum Command {
     },
     /// Run the tests that config and rule files carry
     Test {
-        /// Rule files; without any, those of the config
+        /// Rule files, and folders with rule files; without any, those of the config
         files: Vec<PathBuf>,
+        /// A file without tests is no failure
+        #[arg(long)]
+        allow_none: bool,
     },
     /// The filters that come with the program
     #[command(subcommand)]
@@ -227,7 +230,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Sendmail { arguments } => sendmail::run(&config, &arguments, cli.allow_root, output),
         Command::Undo(arguments) => undo::run(&config, &arguments, output),
         Command::Rebuild { yes } => rebuild::run(&config, yes, output),
-        Command::Test { files } => test::run(&config, &files, output),
+        Command::Test { files, allow_none } => test::run(&config, &files, allow_none, output),
         Command::Filters(filters) => filters::run(&filters, output),
         Command::Docs(docs) => docs::run(&docs, output),
         Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),

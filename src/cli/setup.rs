@@ -65,7 +65,18 @@ pub(super) struct Setup {
 impl Setup {
     /// Loads and compiles, or returns every problem. Second: the warnings.
     pub(super) fn check(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Examined { config, rules, maintenance, settings, mut files, mut problems, .. } = Config::examine(path);
+        Self::examine(path, false)
+    }
+
+    /// The same, and calls each script once with an ordinary letter.
+    pub(super) fn try_out(path: &Path) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        Self::examine(path, true)
+    }
+
+    fn examine(path: &Path, tries_scripts: bool) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let Examined { config, rules, maintenance, mut settings, mut files, mut problems, .. } = Config::examine(path);
+        settings.tries_scripts = tries_scripts;
+        settings.today = Some(jiff::Zoned::now().date());
         files.insert(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {

@@ -20,17 +20,44 @@ use crate::filter::trial::{self, Verdict};
 
 /// A test failed. Not a code of sysexits: nothing is wrong with program or input, and scripts ask for yes or no.
 const FAILED: u8 = 1;
+/// EX_CONFIG: a file cannot be read as rules.
+const WRONG: u8 = 78;
+/// So many levels of folders are looked through.
+const MOST_LEVELS: usize = 16;
 /// The largest message that a test may name, in bytes.
 const MOST: u64 = 100 * 1024 * 1024;
 
-pub(super) fn run(config: &Path, files: &[PathBuf], output: &Output) -> Result<u8> {
-    let verdicts = if files.is_empty() { of_config(config, output)? } else { of_files(config, files, output)? };
+pub(super) fn run(config: &Path, files: &[PathBuf], allow_none: bool, output: &Output) -> Result<u8> {
+    let Tried { verdicts, without, unreadable } = match files {
+        [] => Tried { verdicts: of_config(config, output)?, ..Tried::default() },
+        files => of_files(config, files, output)?,
+    };
     verdicts.iter().for_each(|verdict| show(verdict, output));
+    let without = if allow_none { Vec::new() } else { without };
+    for file in &without {
+        show_without(file, output);
+    }
     let failed = verdicts.iter().filter(|verdict| !verdict.passed()).count();
     if !output.json && !output.quiet {
-        output.talk(format_args!("{} passed, {failed} failed", verdicts.len() - failed));
+        let more = [(without.len(), "without a test"), (unreadable, "with errors")];
+        let more = more.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!(", {number} {what}"));
+        output.talk(format_args!("{} passed, {failed} failed{}", verdicts.len() - failed, more.collect::<String>()));
     }
-    Ok(if failed > 0 { FAILED } else { 0 })
+    Ok(match (unreadable, failed + without.len()) {
+        (0, 0) => 0,
+        (0, _) => FAILED,
+        _ => WRONG,
+    })
+}
+
+/// What came of several files.
+#[derive(Default)]
+struct Tried {
+    verdicts: Vec<Verdict>,
+    /// Files that have no tests.
+    without: Vec<PathBuf>,
+    /// How many files cannot be read as rules; what is wrong with them was said.
+    unreadable: usize,
 }
 
 /// The tests of the config, and of every rule file of the user's own that it names.
@@ -44,21 +71,66 @@ fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
     for filter in own.chain(&setup.config.filters) {
         let is_config = filter.source().name == setup.config.path;
         if !is_config && seen.insert(filter.source().name.clone()) {
-            verdicts.extend(of_filter(filter, settings, output)?);
+            verdicts.extend(told(tests_of(filter, settings), output)?);
         }
     }
     Ok(verdicts)
 }
 
-/// The tests of these files, with the lists and addresses of the config where there is one.
-fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<Vec<Verdict>> {
-    let settings = Config::examine(config).settings;
-    let mut verdicts = Vec::new();
-    for file in files {
-        let filter = told(load(file), output)?;
-        verdicts.extend(of_filter(&filter, &settings, output)?);
+/// The tests of these files, with the lists and addresses of the config where there is one. One file that cannot be read
+/// keeps nobody from the others.
+fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<Tried> {
+    let settings = Settings { tries_scripts: true, ..Config::examine(config).settings };
+    let mut tried = Tried::default();
+    for file in rule_files(files)? {
+        match load(&file).and_then(|filter| tests_of(&filter, &settings)) {
+            Ok(verdicts) if verdicts.is_empty() => tried.without.push(file),
+            Ok(verdicts) => tried.verdicts.extend(verdicts),
+            Err(problems) => {
+                output.problems(&problems, false);
+                tried.unreadable += 1;
+            }
+        }
     }
-    Ok(verdicts)
+    Ok(tried)
+}
+
+/// The files among these, and those in the folders among these and below, by name. Links to folders are not followed.
+fn rule_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut found = Vec::new();
+            walk(path, MOST_LEVELS, &mut found).map_err(|error| {
+                let name = clean::line(path.as_os_str().as_encoded_bytes());
+                Error::permanent(Kind::Config, format!("cannot read {name}: {error}"))
+            })?;
+            found.sort();
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+fn walk(folder: &Path, levels: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        if kind.is_dir() && levels > 0 {
+            walk(&path, levels - 1, files)?;
+        } else if !kind.is_dir() && is_rule_file(&path) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// The tests of a script stand beside it and are run with it.
+fn is_rule_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    !name.ends_with(b".tests.yaml") && [&b".yaml"[..], b".yml", b".lua"].iter().any(|end| name.ends_with(end))
 }
 
 /// A filter as a file of its own, its parameters at their defaults.
@@ -73,17 +145,14 @@ fn load(file: &Path) -> Result<FilterSource, Vec<Problem>> {
     }
 }
 
-fn of_filter(filter: &FilterSource, settings: &Settings, output: &Output) -> Result<Vec<Verdict>> {
+fn tests_of(filter: &FilterSource, settings: &Settings) -> Result<Vec<Verdict>, Vec<Problem>> {
     match filter {
-        FilterSource::Yaml(_) => told(trial::run(filter, settings, &open), output),
+        FilterSource::Yaml(_) => trial::run(filter, settings, &open),
         FilterSource::Lua(script) => {
             let beside = script.source.name.with_extension("tests.yaml");
             match beside.exists() {
-                true => {
-                    let tests = told(load(&beside), output)?;
-                    told(trial::run_script(filter, &tests, settings, &open), output)
-                }
-                false => Ok(Vec::new()),
+                true => trial::run_script(filter, &load(&beside)?, settings, &open),
+                false => Engine::compile(std::slice::from_ref(filter), settings).map(|_| Vec::new()),
             }
         }
     }
@@ -101,6 +170,16 @@ fn open(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = std::fs::File::open(path)?;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST), &mut bytes)?;
     Ok(bytes)
+}
+
+fn show_without(file: &Path, output: &Output) {
+    match output.json {
+        true => output.data(json!({"file": file.to_string_lossy(), "passed": false, "without_tests": true})),
+        false => {
+            let name = clean::line(file.as_os_str().as_encoded_bytes());
+            output.data(format_args!("NONE    {name} has no tests; write some under `tests:`, or add --allow-none"));
+        }
+    }
 }
 
 fn show(verdict: &Verdict, output: &Output) {

@@ -263,6 +263,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         relays: Some(names(document, "relays")),
         lmtp_relays: lmtp_relays(document),
         has_default_relay: has_default_relay(document),
+        accounts: Some(names(document, "accounts")).filter(|names| !names.is_empty()),
         mailboxes: Some(mailboxes(document)),
         ..Settings::default()
     }

@@ -28,10 +28,16 @@ pub struct Settings {
     pub lmtp_relays: Vec<String>,
     /// Whether a relay is taken where nobody names one: for some account at least.
     pub has_default_relay: bool,
+    /// The names of all accounts; `None` where there is no config to name them, or it names none.
+    pub accounts: Option<Vec<String>>,
     /// The names of the accounts that mail can be appended to; `None` as above.
     pub mailboxes: Option<Vec<String>>,
     /// How much goes out at most.
     pub limits: Limits,
+    /// The day on which rules are checked: what is over by then is said. `None`: it does not matter. No key of the config.
+    pub today: Option<jiff::civil::Date>,
+    /// Each script is called once while it is read, with an ordinary letter. No key of the config.
+    pub tries_scripts: bool,
     /// How long a script may run; the time in which a program answers it does not count. No key of the config.
     pub script_time: Duration,
 }
@@ -60,8 +66,11 @@ impl Default for Settings {
             relays: None,
             lmtp_relays: Vec::new(),
             has_default_relay: true,
+            accounts: None,
             mailboxes: None,
             limits: Limits::default(),
+            today: None,
+            tries_scripts: false,
             script_time: Duration::from_secs(2),
         }
     }

@@ -11,6 +11,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::asking::{Asking, Break};
 use super::rule::List;
+use super::short::Meant;
 use super::width::{self, ordinary};
 
 /// Checks that all have to accept a value.
@@ -83,20 +84,17 @@ impl Comparator {
 
     /// The whole value is one of these.
     pub(super) fn is(&mut self, values: &[String]) -> Result<(), regex::Error> {
-        self.alternatives(values, |any| format!(r"\A(?:{any})\z"))
+        self.meant(&values.iter().cloned().map(Meant::Is).collect::<Vec<_>>())
     }
 
     /// The value holds one of these.
     pub(super) fn contains(&mut self, values: &[String]) -> Result<(), regex::Error> {
-        self.alternatives(values, |any| any.to_owned())
+        self.meant(&values.iter().cloned().map(Meant::Contains).collect::<Vec<_>>())
     }
 
-    fn alternatives(&mut self, values: &[String], frame: impl Fn(&str) -> String) -> Result<(), regex::Error> {
-        let any = |form: fn(&str) -> String| {
-            let any: Vec<String> = values.iter().map(|value| regex::escape(&form(&composed(value)))).collect();
-            frame(&any.join("|"))
-        };
-        let pattern = Pattern::literal(&any(str::to_owned), &any(|text| ordinary(text).into_owned()))?;
+    /// One of these holds.
+    pub(super) fn meant(&mut self, all: &[Meant]) -> Result<(), regex::Error> {
+        let pattern = Pattern::literal(&any_of(all, str::to_owned), &any_of(all, |text| ordinary(text).into_owned()))?;
         self.checks.push(Check::Any(vec![pattern]));
         Ok(())
     }
@@ -132,6 +130,14 @@ impl Comparator {
     /// The first number in the value is within.
     pub(super) fn number(&mut self, range: Range) {
         self.checks.push(Check::Number(range));
+    }
+
+    /// The bounds of the number, where it has any.
+    pub(super) fn range(&self) -> Option<&Range> {
+        self.checks.iter().find_map(|check| match check {
+            Check::Number(range) => Some(range),
+            _ => None,
+        })
     }
 
     /// The names that a successful comparison sets, numbers included.
@@ -232,6 +238,28 @@ impl Pattern {
         }
         true
     }
+}
+
+/// An expression that is found where one of these holds; those of a kind share its frame.
+fn any_of(all: &[Meant], form: fn(&str) -> String) -> String {
+    let escaped = |text: &str| regex::escape(&form(&composed(text)));
+    let (mut whole, mut within, mut below) = (Vec::new(), Vec::new(), Vec::new());
+    for meant in all {
+        match meant {
+            Meant::Is(text) => whole.push(escaped(text)),
+            Meant::Contains(text) => within.push(escaped(text)),
+            Meant::Below(domain) => below.push(escaped(domain)),
+        }
+    }
+    let mut frames = Vec::new();
+    if !whole.is_empty() {
+        frames.push(format!(r"\A(?:{})\z", whole.join("|")));
+    }
+    if !below.is_empty() {
+        frames.push(format!(r"[@.](?:{})\z", below.join("|")));
+    }
+    frames.extend(within);
+    frames.join("|")
 }
 
 /// Compiles an expression with our limits; case does not count.

@@ -2,9 +2,11 @@
 
 use super::comparator::{Comparator, Range};
 use super::compile::Compiler;
+use super::habits::doubt_number;
+use super::short::About;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::{Node, Span, Value};
 
 /// The keys of a comparison.
 pub(super) static COMPARISON: Shape = Shape {
@@ -62,12 +64,20 @@ pub(super) enum Part {
     Detail,
 }
 
-/// What a comparison may say beside how it compares.
+/// What is compared, and what a comparison may say beside how it compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Allowed {
+pub(super) struct Allowed<'a> {
+    pub(super) about: About<'a>,
     pub(super) part: bool,
     pub(super) raw: bool,
     pub(super) many: bool,
+}
+
+impl<'a> Allowed<'a> {
+    /// Nothing beside.
+    pub(super) fn only(about: About<'a>) -> Self {
+        Self { about, ..Self::default() }
+    }
 }
 
 /// A comparison as it is meant.
@@ -100,12 +110,11 @@ impl Comparison {
 }
 
 impl Compiler<'_, '_> {
-    /// A text or a list of texts means `is`; a mapping names its comparators, which must all pass.
-    pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed) -> Option<Comparison> {
+    /// A text or a list of texts is a short form; a mapping names its comparators, which must all pass.
+    pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<Comparison> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
-            let values = self.whole_texts(node, "a text to compare with, or a comparison")?;
-            return self.add(&mut comparison.comparator, "is", &values, node).then_some(comparison);
+            return self.short(node, allowed.about);
         }
         let map = MapReader::new(node, &COMPARISON, &mut self.problems);
         let keys: Vec<(&str, &Node)> = COMPARISON.names().filter_map(|key| Some((key, map.take(key)?))).collect();
@@ -134,11 +143,14 @@ impl Compiler<'_, '_> {
             return None;
         }
         self.captured(comparison.comparator.capture_names().collect::<Vec<_>>().into_iter());
+        if complete {
+            self.doubt_long(&keys, &comparison, allowed.about);
+        }
         complete.then_some(comparison)
     }
 
     /// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
-    fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
+    pub(super) fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
         match &node.value {
             Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![String::new()]),
             _ => self.plain_texts(node, expected),
@@ -164,15 +176,19 @@ impl Compiler<'_, '_> {
             "regex" => comparator.regex(values),
             _ => comparator.is(values),
         };
-        if let Err(e) = added {
-            self.captures_unknown();
-            self.problems.error(node.span, "this regular expression cannot be used").hint(last_line(&e.to_string()));
+        if let Err(error) = added {
+            self.unusable(node.span, &error);
             return false;
         }
         true
     }
 
-    fn part(&mut self, node: &Node, allowed: Allowed) -> Option<Part> {
+    pub(super) fn unusable(&mut self, span: Span, error: &regex::Error) {
+        self.captures_unknown();
+        self.problems.error(span, "this regular expression cannot be used").hint(last_line(&error.to_string()));
+    }
+
+    fn part(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<Part> {
         if !allowed.part {
             self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead");
             return None;
@@ -188,7 +204,7 @@ impl Compiler<'_, '_> {
         reader::choice(node, &words, &mut self.problems)
     }
 
-    fn option(&mut self, comparison: &mut Comparison, key: &str, node: &Node, allowed: Allowed) -> bool {
+    fn option(&mut self, comparison: &mut Comparison, key: &str, node: &Node, allowed: Allowed<'_>) -> bool {
         let fits = if key == "raw" { allowed.raw } else { allowed.many };
         if !fits {
             let message = match key {
@@ -236,7 +252,9 @@ pub(super) fn range(node: &Node, problems: &mut Problems) -> Option<Range> {
         return None;
     }
     let all_read = keys.iter().filter(|(_, node)| decimal(node, problems).is_some()).count() == keys.len();
-    all_read.then(|| bounds(&keys))
+    let range = bounds(&keys);
+    doubt_number(&range, node.span, problems);
+    all_read.then_some(range)
 }
 
 /// The bounds among these keys; wrong numbers have been reported.

@@ -10,6 +10,7 @@ use super::conditions::{self, Boxed};
 use super::lua;
 use super::rule::{Rule, Step};
 use super::shared::Shared;
+use super::short::Wide;
 use super::trial;
 use crate::config::Settings;
 use crate::config::lists;
@@ -148,6 +149,8 @@ pub(super) struct Compiler<'d, 's> {
     pub(super) scope: Vec<String>,
     /// A condition of the current rule could not be read, so what it captures is not known.
     pub(super) scope_is_partial: bool,
+    /// The short forms of the current condition that accept more than the whole value.
+    pub(super) wide: Vec<Wide>,
     /// Texts are taken as they stand: a script made them, and `$` in them is a `$`.
     literal: bool,
 }
@@ -155,7 +158,7 @@ pub(super) struct Compiler<'d, 's> {
 impl<'d, 's> Compiler<'d, 's> {
     pub(super) fn new(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
         let problems = Problems::new(&file.document.source);
-        Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false, literal: false }
+        Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false, wide: Vec::new(), literal: false }
     }
 
     /// For what a script wrote.
@@ -219,9 +222,13 @@ impl<'d, 's> Compiler<'d, 's> {
         }
         let outer = self.scope.len();
         let test = condition.map(|node| self.condition(node));
+        let wide = std::mem::take(&mut self.wide);
         self.scope_is_partial |= matches!(test, Some(None));
         let mut steps = then.map(|node| self.steps(node)).unwrap_or_default();
         steps.extend(uses.and_then(|node| self.included(node)));
+        if steps.iter().any(Step::takes_away) {
+            wide.iter().for_each(|short| short.warn(self));
+        }
         // What a condition captures is not there when it does not hold.
         self.scope.truncate(outer);
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();

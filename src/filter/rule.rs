@@ -61,6 +61,17 @@ impl Step {
         }
     }
 
+    /// Whether a message may be lost to its reader by it: discarded, rejected, or forwarded without a copy.
+    pub(super) fn takes_away(&self) -> bool {
+        let takes = |rule: &Rule| rule.then.iter().chain(&rule.otherwise).any(Self::takes_away);
+        match self {
+            Self::Do(verb) => verb.takes_away(),
+            Self::Rule(rule) => takes(rule),
+            Self::File(rules) => rules.iter().any(takes),
+            Self::Script(_) => false,
+        }
+    }
+
     fn always_ends(&self) -> bool {
         match self {
             Self::Do(verb) => verb.ends(),

@@ -59,6 +59,7 @@ impl Compiler<'_, '_> {
     pub(super) fn list(&mut self, node: &Node) -> Option<List> {
         let name = reader::text(node, "the name of a list", &mut self.problems)?;
         if name == "me" {
+            self.doubt_me(node.span);
             return Some(List { name: "me".into(), kind: ListKind::Me });
         }
         if let Some(list) = self.shared.lists.get(name) {
@@ -78,6 +79,7 @@ impl Compiler<'_, '_> {
     /// A folder name with variables that are known here.
     pub(super) fn folder(&mut self, node: &Node) -> Option<Template> {
         let template = reader::template(node, &mut self.problems)?;
+        self.doubt_folder(node);
         self.check_names(node, template.names().map(str::to_owned).collect());
         Some(template)
     }

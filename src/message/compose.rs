@@ -40,7 +40,7 @@ pub fn is_field_name(name: &str) -> bool {
 }
 
 /// Whether a field of that name is a list of addresses.
-pub(super) fn has_addresses(name: &str) -> bool {
+pub fn has_addresses(name: &str) -> bool {
     ADDRESSES.iter().any(|field| field.eq_ignore_ascii_case(name))
 }
 

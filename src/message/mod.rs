@@ -38,7 +38,7 @@ pub use address::{
     Address, List as AddressList, Recipient, Unreadable, complete_addresses, is_user_name, parse as parse_addresses,
 };
 pub use bytes::{Bytes, Opener};
-pub use compose::{MAX_COMPOSED, field as composed_field, is_field_name};
+pub use compose::{MAX_COMPOSED, field as composed_field, has_addresses, is_field_name};
 pub use date::parse_date;
 pub use dress::dress_hash;
 pub use edit::{Edit, is_protected};

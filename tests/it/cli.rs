@@ -317,3 +317,71 @@ fn check_warns_of_what_the_config_names_and_is_not_there() {
     let output = sandbox.run(&["check"]);
     assert!(output.code == 0 && output.stdout.contains("Mail/INBOX is a file"), "{output}");
 }
+
+/// The tests of files and folders: one that passes, one that fails, one that has none, one that cannot be read, one whose
+/// rules ask a program that has no answer.
+#[test]
+fn test_walks_folders_and_takes_nothing_for_passed() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    let rule =
+        |condition: &str, test: &str| format!("rules:\n  - {{if: {{{condition}}}, do: {{fileinto: box}}}}\n{test}");
+    let test = |message: &str, folder: &str| {
+        format!("tests:\n  - {{name: one, message: {{{message}}}, expect: {{folder: {folder}}}}}\n")
+    };
+    let good = sandbox.write("rules/good.yaml", rule("subject: a", &test("Subject: a", "box")));
+    let deep = sandbox.write("rules/deep/good.yaml", rule("subject: a", &test("Subject: a", "box")));
+    let run = |more: &[&str]| sandbox.run(&[&["--allow-root", "test"][..], more].concat());
+    let folder = sandbox.home().join("rules");
+    let folder = folder.to_str().unwrap();
+    let passed = run(&[folder]);
+    assert_eq!((passed.code, passed.stderr.contains("2 passed, 0 failed\n")), (0, true), "{passed}");
+
+    let none = sandbox.write("rules/none.yaml", rule("subject: a", ""));
+    let without = run(&[folder]);
+    assert_eq!((without.code, without.stdout.contains("none.yaml has no tests")), (1, true), "{without}");
+    assert_eq!(run(&["--allow-none", folder]).code, 0);
+
+    let wrong = sandbox.write("rules/wrong.yaml", rule("subjekt: a", ""));
+    let broken = run(&["--allow-none", folder]);
+    assert_eq!((broken.code, broken.stdout.matches("ok ").count()), (78, 2), "{broken}");
+    assert!(broken.stderr.contains("did you mean `subject`?"), "{broken}");
+
+    let asks = sandbox.write("asks.yaml", rule("run: [bogofilter]", &test("Subject: a", "INBOX")));
+    let asked = run(&[asks.to_str().unwrap()]);
+    assert_eq!((asked.code, asked.stdout.contains("what `bogofilter` answers")), (1, true), "{asked}");
+
+    let nothing = sandbox.write("nothing.lua", "local function filter(m, act) end\n".to_owned());
+    let unreturned = run(&["--allow-none", nothing.to_str().unwrap()]);
+    assert_eq!(
+        (unreturned.code, unreturned.stderr.contains("a filter returns a function")),
+        (78, true),
+        "{unreturned}"
+    );
+    for path in [good, deep, none, wrong] {
+        assert!(path.exists());
+    }
+}
+
+#[test]
+fn check_calls_each_script_once() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    let check = |script: &str| {
+        sandbox.write("triage.lua", script.to_owned());
+        sandbox.write("config.yaml", "maildir: Mail\nstate: state\nfilters: [triage.lua]\n".to_owned());
+        sandbox.run(&["--allow-root", "-c", sandbox.home().join("config.yaml").to_str().unwrap(), "check"])
+    };
+    for (script, said) in [
+        ("local function f(m, act) end\n", "a filter returns a function"),
+        ("return function(m, act)\n  act.fileInto(\"x\")\nend\n", "triage.lua:2:1: error: Lua:"),
+        ("return function(m, act)\n  if m.subjct then act.keep() end\nend\n", "m"),
+        ("return function(m, act)\n  frobnicate(m)\nend\n", "triage.lua:2:1: error: Lua:"),
+        ("return function(m, act)\n  if m:in_list(\"nobody\", \"x\") then act.keep() end\nend\n", "nobody"),
+    ] {
+        let checked = check(script);
+        assert_eq!((checked.code, checked.stdout.contains(said)), (78, true), "{script}\n{checked}");
+    }
+    let lacking = check("return function(m, act)\n  if m.list_id:find(\"x\") then act.keep() end\nend\n");
+    assert_eq!((lacking.code, lacking.stdout.contains("fails for an ordinary letter")), (0, true), "{lacking}");
+    let good = check("return function(m, act)\n  if m.subject == \"x\" then act.discard() end\nend\n");
+    assert_eq!((good.code, good.stderr.contains("in order")), (0, true), "{good}");
+}

@@ -29,6 +29,7 @@ mod filters;
 mod first_look;
 mod folder_names;
 mod forwards;
+mod habits;
 mod hostile;
 mod hostile_mail;
 mod imap;

@@ -127,7 +127,7 @@ fn of_two_who_want_one_number_the_later_is_decided_anew() {
 }
 
 const TICKETS: &str = "  - name: ticket
-    if: {subject: broken}
+    if: {subject: {is: broken}}
     do: [{number: {counter: support, set: ticket}}, {setheader: {Subject: \"[#${ticket}] ${subject}\"}}]";
 
 fn mail(n: usize) -> String {
@@ -218,7 +218,7 @@ fn who_only_looks_takes_none() {
     user.relay(1);
     user.deliver(mail(5));
     user.rules = TICKETS.to_owned();
-    let rules = user.rules.replace("subject: broken", "subject: [broken, later]");
+    let rules = user.rules.replace("subject: {is: broken}", "subject: {is: [broken, later]}");
     user.rules = rules;
     user.relay(1);
     for _ in 0..2 {

@@ -4,8 +4,10 @@ use std::fs;
 
 #[derive(Clone, Debug)]
 pub struct Taken {
-    /// Resident, in KiB.
+    /// What it has resident for itself, in KiB. Pages of files, such as its own text, are the system's to take back.
     pub memory: u64,
+    /// What it has resident of files, in KiB.
+    pub of_files: u64,
     pub threads: u64,
     pub descriptors: usize,
     /// Children that ended and were not waited for.
@@ -20,7 +22,8 @@ pub fn taken(pid: u32) -> Option<Taken> {
         line.split_whitespace().next()?.parse().ok()
     };
     Some(Taken {
-        memory: number("VmRSS:")?,
+        memory: number("RssAnon:")? + number("RssShmem:")?,
+        of_files: number("RssFile:")?,
         threads: number("Threads:")?,
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
         zombies: zombies(pid),

@@ -153,10 +153,10 @@ impl Soak {
                 sleep(PAUSE);
                 if begun.elapsed() > day * (days + 1) {
                     days += 1;
-                    if let Some(Taken { memory, threads, descriptors, .. }) = taken(pid) {
+                    if let Some(Taken { memory, of_files, threads, descriptors, .. }) = taken(pid) {
                         let (passed, missing) = (begun.elapsed().as_secs(), ledger.missing());
                         println!(
-                            "soak: {passed} s: {memory} KiB, {threads} threads, {descriptors} descriptors, {missing} on their way"
+                            "soak: {passed} s: {memory} KiB and {of_files} KiB of files, {threads} threads, {descriptors} descriptors, {missing} on their way"
                         );
                     }
                     self.running.signal(Signal::STOP);

@@ -23,4 +23,8 @@ impl Verb for Discard {
     fn ends(&self) -> bool {
         true
     }
+
+    fn takes_away(&self) -> bool {
+        true
+    }
 }

@@ -41,6 +41,11 @@ pub(super) trait Verb: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its reader does not see the message any more.
+    fn takes_away(&self) -> bool {
+        false
+    }
+
     /// Whether a condition may hold after it that did not hold before: another header, another flag, a variable.
     fn changes(&self) -> bool {
         false

@@ -265,4 +265,8 @@ impl Verb for Redirect {
     fn ends(&self) -> bool {
         !self.copy
     }
+
+    fn takes_away(&self) -> bool {
+        !self.copy
+    }
 }

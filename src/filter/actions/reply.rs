@@ -447,4 +447,8 @@ impl Verb for Reject {
     fn ends(&self) -> bool {
         true
     }
+
+    fn takes_away(&self) -> bool {
+        true
+    }
 }

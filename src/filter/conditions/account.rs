@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word};
 use crate::config::yaml::Node;
 
@@ -18,7 +19,8 @@ pub(super) const FOLDER: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, folder: bool) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed::default())?.of_text(folder);
+    let about = if folder { About::Value } else { About::Account };
+    let comparison = compiler.comparison(node, Allowed::only(about))?.of_text(folder);
     Some(Box::new(Origin { folder, comparator: comparison.comparator }))
 }
 

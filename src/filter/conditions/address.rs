@@ -3,6 +3,7 @@
 use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison, Part};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word, header};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
@@ -54,7 +55,8 @@ fn in_field(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<
 }
 
 fn read(field: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed { part: true, many: true, raw: false })?;
+    let comparison =
+        compiler.comparison(node, Allowed { about: About::Addresses, part: true, many: true, raw: false })?;
     let is_text = comparison.part == Part::Name;
     Some(Box::new(Addresses { field: field.to_owned(), comparison: comparison.of_text(is_text) }))
 }

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
+use super::super::habits::doubt_bounds;
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::units::show_duration;
@@ -33,6 +34,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         let at = map.place();
         map.problems().error(at, "an age condition needs `over` or `under`");
     }
+    doubt_bounds(over, under, node.span, &mut compiler.problems);
     (over.is_some() || under.is_some()).then(|| Box::new(Age { over, under }) as Boxed)
 }
 

@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word};
 
 use crate::config::yaml::Node;
@@ -19,7 +20,7 @@ pub(super) const BODY: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed { raw: true, part: false, many: false })?;
+    let comparison = compiler.comparison(node, Allowed { about: About::Text, raw: true, part: false, many: false })?;
     let raw = comparison.raw;
     Some(Box::new(Body { comparator: comparison.of_text(!raw).comparator, raw }))
 }

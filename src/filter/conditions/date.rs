@@ -8,6 +8,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, NUMBER};
 use super::super::compile::Compiler;
+use super::super::habits::doubt_whole_number;
 use super::{Boxed, Condition, Word};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -97,6 +98,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Bo
     let parts = [("year", Part::Year), ("month", Part::Month), ("day", Part::Day)];
     let parts: Vec<_> =
         parts.into_iter().filter_map(|(key, part)| Some((part, map.read(key, comparison::range)?))).collect();
+    for (part, range) in &parts {
+        let at = map.place();
+        doubt_whole_number(range, part.bounds(), at, map.problems());
+    }
     let zone = map.read("zone", zone);
     let zone = zone.unwrap_or(if of_now { Zone::Local } else { Zone::Original });
     let header = map.read("header", |n, p| reader::text(n, "the name of a header field", p).map(str::to_owned));
@@ -109,8 +114,27 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Bo
         let at = map.place();
         map.problems().error(at, "`from` is later than `until`");
     }
+    if let (true, Some((day, _)), Some(today)) = (of_now, until, compiler.shared.settings.today)
+        && day < today
+        && !compiler.is_literal()
+    {
+        let at = node.get("until").map_or(node.span, |until| until.span);
+        let problem = compiler.problems.warn(at, format!("this ended on {day}, so it never holds again"));
+        problem.hint("write the next time, or remove the rule");
+    }
     let field = (!of_now).then(|| header.unwrap_or_else(|| "Date".to_owned()));
     Some(Box::new(When { field, zone, from, until, days, hours: hours.unwrap_or_default(), parts }))
+}
+
+impl Part {
+    /// The numbers that there are.
+    fn bounds(self) -> (u16, u16) {
+        match self {
+            Self::Year => (1970, 2999),
+            Self::Month => (1, 12),
+            Self::Day => (1, 31),
+        }
+    }
 }
 
 /// `2026-12-24` or `2026-12-24 18:00`; `rest` is the time of a day without one.

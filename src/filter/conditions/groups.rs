@@ -20,7 +20,7 @@ pub(super) const ANY: Word =
 
 pub(super) const NONE: Word =
     Word::group(("none", "A list of conditions of which none may hold.", LIST), |node, compiler| {
-        compiler.in_own_scope(|this| this.conditions(node)).map(|members| group(Kind::None, members))
+        refused(compiler, |this| this.conditions(node)).map(|members| group(Kind::None, members))
     });
 
 pub(super) const NOT: Word =
@@ -34,7 +34,15 @@ fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         problem.hint("write `none` for a list of conditions");
         return None;
     }
-    compiler.in_own_scope(|this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))
+    refused(compiler, |this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))
+}
+
+/// What must not hold: it leaves no names, and the more it accepts, the less the rule does.
+fn refused<'d, 's, T>(compiler: &mut Compiler<'d, 's>, read: impl FnOnce(&mut Compiler<'d, 's>) -> T) -> T {
+    let wide = compiler.wide.len();
+    let read = compiler.in_own_scope(read);
+    compiler.wide.truncate(wide);
+    read
 }
 
 /// All of these must hold.

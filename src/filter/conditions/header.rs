@@ -3,6 +3,7 @@
 use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
@@ -14,10 +15,10 @@ pub(super) const HEADER: Word = Word::new(
     read,
 );
 
-pub(super) const SUBJECT: Word =
-    Word::new(("subject", "Short for {header: {Subject: …}}.", COMPARED), |node, compiler| {
-        one("Subject", node, compiler)
-    });
+pub(super) const SUBJECT: Word = Word::new(
+    ("subject", "The Subject, with a comparison; a text alone is contained in it.", COMPARED),
+    |node, compiler| field("Subject", About::Subject, node, compiler),
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     by_field(node, compiler, one)
@@ -56,7 +57,12 @@ const TEXT_FIELDS: [&str; 6] =
     ["Subject", "Comments", "Keywords", "Content-Description", "Organization", "Thread-Topic"];
 
 fn one(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed { raw: true, many: true, part: false })?;
+    compiler.doubt_field(name, node.span);
+    field(name, About::Field(name), node, compiler)
+}
+
+fn field(name: &str, about: About<'_>, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let comparison = compiler.comparison(node, Allowed { about, raw: true, many: true, part: false })?;
     let is_text = !comparison.raw && is_text_field(name);
     Some(Box::new(Header { name: name.to_owned(), comparison: comparison.of_text(is_text) }))
 }

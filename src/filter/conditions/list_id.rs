@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word, quoted};
 use crate::config::yaml::Node;
 
@@ -13,7 +14,7 @@ pub(super) const LIST_ID: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    compiler.comparison(node, Allowed::default()).map(|c| Box::new(ListId(c.comparator)) as Boxed)
+    compiler.comparison(node, Allowed::only(About::ListId)).map(|c| Box::new(ListId(c.comparator)) as Boxed)
 }
 
 #[derive(Debug)]

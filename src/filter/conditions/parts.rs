@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, Allowed, COMPARED, Comparison, NUMBER};
 use super::super::compile::Compiler;
+use super::super::short::About;
 use super::{Boxed, Condition, Word, quoted, size};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
@@ -89,9 +90,9 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
     }
     for (key, node) in keys {
         match key {
-            "name" => parts.name = Some(compiler.comparison(node, Allowed::default())?.of_text(true)),
-            "type" => parts.kind = Some(compiler.comparison(node, Allowed::default())?),
-            "text" => parts.text = Some(compiler.comparison(node, Allowed::default())?.of_text(true)),
+            "name" => parts.name = Some(compiler.comparison(node, Allowed::only(About::FileName))?.of_text(true)),
+            "type" => parts.kind = Some(compiler.comparison(node, Allowed::only(About::MediaType))?),
+            "text" => parts.text = Some(compiler.comparison(node, Allowed::only(About::Text))?.of_text(true)),
             "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
             _ => parts.parameters = parameters(node, compiler)?,

@@ -2,6 +2,7 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
+use super::super::habits::doubt_bounds;
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::Node;
@@ -17,6 +18,9 @@ pub(super) const SIZE: Word =
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     bounds(node, &mut compiler.problems).map(|bounds| Box::new(Size(bounds)) as Boxed)
 }
+
+/// Hardly a message or file is smaller, in bytes.
+const SMALLEST: u64 = 100;
 
 /// Bounds of a size.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +46,14 @@ pub(super) fn bounds(node: &Node, problems: &mut crate::config::problem::Problem
     if map.is_known() && map.take("over").is_none() && map.take("under").is_none() {
         let at = map.place();
         map.problems().error(at, "a size condition needs `over` or `under`");
+    }
+    doubt_bounds(over, under, node.span, problems);
+    for (key, size) in [("over", over), ("under", under)] {
+        if let (Some(size @ 1..SMALLEST), Some(node)) = (size, node.get(key)) {
+            problems
+                .warn(node.span, format!("{size} bytes: every message is larger"))
+                .hint(format!("write `{size}K` or `{size}M`"));
+        }
     }
     (over.is_some() || under.is_some()).then_some(Bounds { over, under })
 }

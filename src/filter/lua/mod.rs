@@ -9,5 +9,6 @@ mod message;
 mod node;
 mod sandbox;
 mod script;
+mod try_out;
 
 pub(super) use script::Script;

@@ -52,14 +52,16 @@ impl Script {
     pub(in crate::filter) fn compile(
         script: &Written,
         lists: &BTreeMap<String, List>,
-        _: &Settings,
+        settings: &Settings,
         problems: &mut Problems,
     ) -> Option<Self> {
         let name = short_name(&script.source);
         match bytecode(&script.source.text) {
             Ok(bytecode) => {
                 let text = script.source.text.clone();
-                Some(Self::new(name, bytecode, text, false, script.param.clone(), lists, &script.source))
+                let script = Self::new(name, bytecode, text, false, script.param.clone(), lists, &script.source);
+                script.try_out(settings, None, problems);
+                Some(script)
             }
             Err(error) => {
                 let (line, message) = place_of(&error);
@@ -95,7 +97,10 @@ impl Script {
             Ok(bytecode) => {
                 let name = compiler.place(node.span);
                 let source = compiler.source();
-                Some(Self::new(name, bytecode, text.to_owned(), true, Vec::new(), &compiler.shared.lists, &source))
+                let lists = &compiler.shared.lists;
+                let script = Self::new(name, bytecode, text.to_owned(), true, Vec::new(), lists, &source);
+                script.try_out(compiler.shared.settings, Some(node.span), &mut compiler.problems);
+                Some(script)
             }
             Err(error) => {
                 let (line, message) = place_of(&error);
@@ -143,7 +148,7 @@ impl Script {
     }
 
     /// Runs it in a fresh environment. What it returned, as true or false, and the actions it collected.
-    fn call(&self, asking: &mut Asking<'_>) -> Result<(bool, Vec<Box<dyn actions::Verb>>), Break> {
+    pub(super) fn call(&self, asking: &mut Asking<'_>) -> Result<(bool, Vec<Box<dyn actions::Verb>>), Break> {
         sandbox::with(|sandbox| {
             let collected = RefCell::new(Vec::new());
             let broken = RefCell::new(None);

@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, Source};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::{Node, Span, Value};
 
 /// One test.
 pub(super) static TEST: Shape = Shape {
@@ -144,6 +144,10 @@ fn run_with(
     let mut problems = Problems::new(source);
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
+    if items.is_empty() {
+        // Rules without a test can be wrong all the same.
+        engine(&Node { value: Value::Null, span: Span::START }, &mut problems);
+    }
     for node in items {
         // What is wrong with the rules is said once.
         let Some(engine) = engine(node, &mut problems) else { break };

@@ -57,7 +57,10 @@ impl Trial {
         let message = Message::new(Bytes::Memory(self.bytes.clone())).assuming(engine.assumed());
         let message = Arc::new(message);
         let (decision, trace) = engine.explain(&message, &self.envelope, &self.told);
-        let difference = self.expected.difference(&decision, &message);
+        let mut difference = self.expected.difference(&decision, &message);
+        let missing = self.told.unanswered();
+        difference
+            .extend(missing.iter().map(|name| format!("- what `{name}` answers: `programs: {{{name}: {{code: 0}}}}`")));
         Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
     }
 }

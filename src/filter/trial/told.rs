@@ -1,8 +1,8 @@
 //! The world of a test: it answers what it was told, and starts nothing.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Zoned;
 use jiff::civil::{self, DateTime};
@@ -41,6 +41,8 @@ pub struct Told {
     pub answered: HashSet<String>,
     /// The last numbers of counters.
     pub numbers: HashMap<String, u64>,
+    /// Programs that were asked and have no answer, by their name without folders.
+    pub unanswered: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Default for Told {
@@ -54,11 +56,17 @@ impl Default for Told {
             seen: HashSet::new(),
             answered: HashSet::new(),
             numbers: HashMap::new(),
+            unanswered: Arc::default(),
         }
     }
 }
 
 impl Told {
+    /// The programs that were asked and have no answer, by their name without folders.
+    pub(super) fn unanswered(&self) -> Vec<String> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     pub(super) fn read(map: &mut MapReader<'_, '_>) -> Self {
         let mut told = Self::default();
         if let Some(now) = map.read("now", moment) {
@@ -140,6 +148,9 @@ impl Facts for Told {
     fn ask(&self, question: &Ask<'_>) -> Answer {
         let program = question.run.first().map(String::as_str).unwrap_or_default();
         let name = program.rsplit('/').next().unwrap_or(program);
-        self.programs.get(name).cloned().unwrap_or(Answer::NotAsked)
+        self.programs.get(name).cloned().unwrap_or_else(|| {
+            self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+            Answer::NotAsked
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::LONGEST_LINE;
 use super::words;
 use crate::charsets::Unlabelled;
-use crate::message::compose::has_addresses;
+use crate::message::has_addresses;
 use crate::message::headers::{self, Span};
 
 /// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::charsets::{Charset, NOTHING_SAID, Unlabelled};
-use crate::message::compose::has_addresses;
+use crate::message::has_addresses;
 use crate::message::params;
 use crate::message::words::{charset_between_words, decode_words, hex_digit};
 

@@ -1,0 +1,152 @@
+//! Habits of other programs, and slips: what can be read and hardly means what it says. `check` warns of each, with the text
+//! that would mean it; nothing else changes.
+
+mod addresses;
+mod fields;
+mod folders;
+mod ranges;
+mod text;
+
+use super::comparison::{Comparison, Part};
+use super::compile::Compiler;
+use super::short::{About, Meant};
+use crate::config::problem::Problems;
+use crate::config::yaml::{Node, Span};
+
+pub(super) use ranges::{doubt_bounds, doubt_number, doubt_whole_number};
+
+/// What looks wrong, and what would mean what was meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Doubt {
+    message: String,
+    hint: String,
+}
+
+impl Doubt {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Option<Self> {
+        Some(Self { message: message.into(), hint: hint.into() })
+    }
+
+    fn warn(self, span: Span, problems: &mut Problems) {
+        problems.warn(span, self.message).hint(self.hint);
+    }
+}
+
+/// A text that is compared with something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Compared<'a> {
+    text: &'a str,
+    how: How,
+    about: About<'a>,
+    part: Part,
+    raw: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Is,
+    Contains,
+    Matches,
+    Regex,
+    /// The domain or one below it.
+    Below,
+}
+
+impl How {
+    fn of_key(key: &str) -> Option<Self> {
+        Some(match key {
+            "is" | "in" => Self::Is,
+            "contains" => Self::Contains,
+            "matches" => Self::Matches,
+            "regex" => Self::Regex,
+            _ => return None,
+        })
+    }
+}
+
+/// The first doubt about a text.
+fn about_text(it: &Compared<'_>) -> Option<Doubt> {
+    let all = text::HABITS.iter().chain(addresses::HABITS).chain(fields::HABITS);
+    all.copied().find_map(|habit| habit(it))
+}
+
+type Habit = fn(&Compared<'_>) -> Option<Doubt>;
+
+impl Compiler<'_, '_> {
+    fn doubt(&mut self, span: Span, doubt: Option<Doubt>) {
+        if let Some(doubt) = doubt.filter(|_| !self.is_literal()) {
+            doubt.warn(span, &mut self.problems);
+        }
+    }
+
+    /// Looks at one text of a short form.
+    pub(super) fn doubt_short(&mut self, meant: &Meant, node: &Node, about: About<'_>) {
+        let (text, how) = match meant {
+            Meant::Is(text) => (text, How::Is),
+            Meant::Contains(text) => (text, How::Contains),
+            Meant::Below(text) => (text, How::Below),
+        };
+        let doubt = about_text(&Compared { text, how, about, part: Part::All, raw: false });
+        self.doubt(node.span, doubt);
+        if matches!((about, how), (About::Account, How::Is)) {
+            self.doubt_account(node);
+        }
+    }
+
+    /// Looks at the texts of a comparison with keys.
+    pub(super) fn doubt_long(&mut self, keys: &[(&str, &Node)], comparison: &Comparison, about: About<'_>) {
+        let (part, raw) = (comparison.part, comparison.raw);
+        for (key, node) in keys {
+            let Some(how) = How::of_key(key) else { continue };
+            let is_pattern = |node: &Node| node.as_text().is_some_and(|text| text.contains(['*', '?']));
+            let has_pattern = node.each().iter().any(is_pattern);
+            for node in node.each() {
+                let text = node.as_text().unwrap_or_default();
+                // Beside patterns a whole value is meant as one.
+                let how = if how == How::Matches && has_pattern && !is_pattern(node) { How::Is } else { how };
+                self.doubt(node.span, about_text(&Compared { text, how, about, part, raw }));
+                if matches!((about, how), (About::Account, How::Is)) {
+                    self.doubt_account(node);
+                }
+            }
+        }
+        let bound = keys.iter().find(|(key, _)| matches!(*key, "over" | "under" | "at_least" | "at_most"));
+        if let Some((_, node)) = bound {
+            self.doubt(node.span, ranges::of_comparison(comparison.comparator.range(), about));
+        }
+    }
+
+    /// A name of a header field that is like a known one and is none.
+    pub(super) fn doubt_field(&mut self, name: &str, span: Span) {
+        self.doubt(span, fields::misspelt(name));
+    }
+
+    /// A folder that is named as another program would name it.
+    pub(super) fn doubt_folder(&mut self, node: &Node) {
+        self.doubt(node.span, node.as_text().and_then(folders::doubt));
+    }
+
+    /// The list `me` where no address of the user's is known.
+    pub(super) fn doubt_me(&mut self, span: Span) {
+        let settings = self.shared.settings;
+        if settings.accounts.is_some() && settings.me.is_empty() {
+            let hint = "add `me: [me@example.com]` to the config";
+            self.doubt(span, Doubt::new("no address of yours is known, so nothing is in `me`", hint));
+        }
+    }
+
+    fn doubt_account(&mut self, node: &Node) {
+        let Some(known) = &self.shared.settings.accounts else { return };
+        let name = node.as_text().unwrap_or_default();
+        if known.iter().any(|account| account.eq_ignore_ascii_case(name)) {
+            return;
+        }
+        let near = crate::config::reader::suggest(name, known.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the accounts are {}", known.join(", ")),
+        };
+        let message = format!("there is no account `{}`: this never holds", crate::clean::short(name, 40));
+        self.doubt(node.span, Doubt::new(message, hint));
+    }
+}

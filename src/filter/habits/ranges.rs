@@ -1,0 +1,74 @@
+//! Doubts about numbers and their bounds.
+
+use super::super::comparator::Range;
+use super::super::short::About;
+use super::Doubt;
+use crate::config::problem::Problems;
+use crate::config::yaml::Span;
+
+const NOTHING_WITHIN: &str = "nothing is within these bounds";
+const EXCHANGE: &str = "exchange the two, or drop one";
+
+/// Bounds between which nothing is.
+pub(in super::super) fn doubt_bounds<T: PartialOrd>(
+    over: Option<T>,
+    under: Option<T>,
+    at: Span,
+    problems: &mut Problems,
+) {
+    if let (Some(over), Some(under)) = (over, under)
+        && over >= under
+    {
+        problems.warn(at, NOTHING_WITHIN).hint(EXCHANGE);
+    }
+}
+
+/// Bounds that no number is within.
+pub(in super::super) fn doubt_number(range: &Range, at: Span, problems: &mut Problems) {
+    if is_empty(range) {
+        problems.warn(at, NOTHING_WITHIN).hint(EXCHANGE);
+    }
+}
+
+/// Bounds that no whole number from `first` to `last` is within.
+pub(in super::super) fn doubt_whole_number(
+    range: &Range,
+    (first, last): (u16, u16),
+    at: Span,
+    problems: &mut Problems,
+) {
+    if !is_empty(range) && !(first..=last).any(|number| range.holds(f64::from(number))) {
+        problems.warn(at, format!("no number from {first} to {last} is within")).hint("correct the number");
+    }
+}
+
+fn is_empty(range: &Range) -> bool {
+    let lower = [range.over, range.at_least].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
+    let upper = [range.under, range.at_most].into_iter().flatten().fold(f64::INFINITY, f64::min);
+    let is_open = range.over == Some(lower) || range.under == Some(upper);
+    lower > upper || (is_open && lower.total_cmp(&upper).is_eq())
+}
+
+pub(super) fn of_comparison(range: Option<&Range>, about: About<'_>) -> Option<Doubt> {
+    match about {
+        _ if is_empty(range?) => Doubt::new(NOTHING_WITHIN, EXCHANGE),
+        About::Field(name) if name.eq_ignore_ascii_case("X-Spam-Level") => {
+            Doubt::new("X-Spam-Level holds stars and no number", "write {contains: \"*****\"}, or the condition `spam`")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_leave_nothing() {
+        let range = |over, under, at_least, at_most| Range { over, under, at_least, at_most };
+        assert!(is_empty(&range(Some(5.0), Some(5.0), None, None)));
+        assert!(is_empty(&range(Some(10.0), Some(1.0), None, None)));
+        assert!(!is_empty(&range(None, None, Some(5.0), Some(5.0))));
+        assert!(!is_empty(&Range::default()));
+    }
+}

@@ -1,0 +1,165 @@
+//! Short forms: what a comparison means that is a text alone, or a list of texts.
+//!
+//! | about | a short form means |
+//! |---|---|
+//! | a subject, a text, the name of a file | it holds this |
+//! | addresses: `a@b.example`, `Ann <a@b.example>` | the whole address is this |
+//! | addresses: `@b.example`, `b.example` | the domain is this, or one below it |
+//! | anything else | the whole value is this |
+
+use super::comparison::Comparison;
+use super::compile::Compiler;
+use crate::clean;
+use crate::config::problem::Problem;
+use crate::config::yaml::{Node, Span, Value};
+use crate::message;
+
+/// What is compared: it decides what a short form means, and which habits are looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum About<'a> {
+    Subject,
+    /// The text of a message or of a part.
+    Text,
+    FileName,
+    Addresses,
+    /// A header field of this name.
+    Field(&'a str),
+    Account,
+    ListId,
+    MediaType,
+    /// Something that has no habits of its own.
+    #[default]
+    Value,
+}
+
+/// What one text means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// The whole value.
+    Is(String),
+    /// Somewhere in the value.
+    Contains(String),
+    /// The domain of an address, or a domain above it.
+    Below(String),
+}
+
+/// A short form that accepts more than the whole value, and where it stands.
+#[derive(Debug)]
+pub(super) struct Wide {
+    span: Span,
+    meant: Meant,
+}
+
+impl Wide {
+    /// Says so, where what it accepts is lost to its reader.
+    pub(super) fn warn(&self, compiler: &mut Compiler<'_, '_>) {
+        let (message, hint) = match &self.meant {
+            Meant::Is(_) => return,
+            Meant::Contains(text) => {
+                let text = clean::short(text, 40);
+                let message = format!("whatever contains `{text}` is discarded, rejected or forwarded without a copy");
+                (message, format!("write {{contains: {text}}} if that is meant, or {{is: {text}}} for the whole value"))
+            }
+            Meant::Below(domain) => {
+                let domain = clean::short(domain, 40);
+                let message = format!(
+                    "mail from everybody at {domain} and below is discarded, rejected or forwarded without a copy"
+                );
+                let all = format!("{{matches: [\"*@{domain}\", \"*.{domain}\"]}}");
+                (
+                    message,
+                    format!("write {all} if that is meant, or {{is: {domain}, part: domain}} for this domain alone"),
+                )
+            }
+        };
+        compiler.problems.warn(self.span, message).hint(hint);
+    }
+}
+
+impl Compiler<'_, '_> {
+    /// A comparison in its short form.
+    pub(super) fn short(&mut self, node: &Node, about: About<'_>) -> Option<Comparison> {
+        let texts = self.whole_texts(node, "a text to compare with, or a comparison")?;
+        let mut all = Vec::with_capacity(texts.len());
+        for (text, at) in texts.into_iter().zip(node.each()) {
+            let meant = self.meant(text, at.span, about);
+            if let Some(meant) = &meant {
+                self.doubt_short(meant, at, about);
+            }
+            all.push(meant);
+        }
+        let all = all.into_iter().collect::<Option<Vec<_>>>()?;
+        let mut comparison = Comparison::default();
+        if let Err(error) = comparison.comparator.meant(&all) {
+            self.unusable(node.span, &error);
+            return None;
+        }
+        Some(comparison)
+    }
+
+    fn meant(&mut self, text: String, span: Span, about: About<'_>) -> Option<Meant> {
+        let meant = match about {
+            _ if text.is_empty() => Meant::Is(text),
+            About::Subject | About::Text | About::FileName => Meant::Contains(text),
+            About::Addresses => self.address_meant(text, span)?,
+            _ => Meant::Is(text),
+        };
+        if !matches!(meant, Meant::Is(_)) && !self.is_literal() {
+            self.wide.push(Wide { span, meant: meant.clone() });
+        }
+        Some(meant)
+    }
+
+    /// A word without a dot may be a name, a mailbox or a list: whoever wrote it has to say so. What a script writes was
+    /// an address before.
+    fn address_meant(&mut self, text: String, span: Span) -> Option<Meant> {
+        if let Some(domain) = text.strip_prefix('@') {
+            return Some(Meant::Below(domain.to_owned()));
+        }
+        if text.contains(['<', ',']) {
+            return self.address_within(&text, span);
+        }
+        match text {
+            text if text.contains('@') || self.is_literal() => Some(Meant::Is(text)),
+            text if text.contains('.') && !text.contains(' ') => Some(Meant::Below(text)),
+            text => {
+                self.neither_address_nor_domain(&text, span);
+                None
+            }
+        }
+    }
+
+    /// `Ann <ann@b.example>` names one address.
+    fn address_within(&mut self, text: &str, span: Span) -> Option<Meant> {
+        let mut found = message::parse_addresses(text);
+        if found.len() == 1 {
+            return found.pop().map(|one| Meant::Is(one.address));
+        }
+        let problem = self.problems.error(span, format!("`{}` is not one address", clean::short(text, 60)));
+        problem.hint("write a list, like [ann@b.example, bob@b.example]");
+        None
+    }
+
+    fn neither_address_nor_domain(&mut self, text: &str, span: Span) {
+        let shown = clean::short(text, 40);
+        let is_list = text == "me" || self.shared.lists.contains_key(text);
+        let problem: &mut Problem = self.problems.error(span, format!("`{shown}` is neither an address nor a domain"));
+        problem.hint(match is_list {
+            true => format!("write {{in_list: {shown}}} for the list"),
+            false => format!(
+                "write {{is: {shown}, part: localpart}} for what stands before the @, {{contains: {shown}, part: name}} for a \
+                 person's name, or {{contains: {shown}}} for a piece of the address"
+            ),
+        });
+    }
+}
+
+impl Node {
+    /// The items of a list, or what stands alone.
+    pub(super) fn each(&self) -> &[Self] {
+        match &self.value {
+            Value::Seq(items) if !items.is_empty() => items.as_slice(),
+            _ => std::slice::from_ref(self),
+        }
+    }
+}
