@@ -70,4 +70,5 @@ pub mod refusal;
 pub mod safeguard;
 pub mod secrets;
 mod stop;
+mod turn;
 mod user;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::actions::programs::{self, ON_ERROR};
 use super::actions::{self, Verb};
 use super::comparison::COMPARISON;
 use super::conditions::{self, Boxed};
@@ -52,6 +53,11 @@ static RULE: Shape = Shape {
         ("else", "What to do when it does not hold.", STEPS),
         ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
         ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
+        (
+            "on_error",
+            "When a program, a script or a value in it fails: `keep` the message and tell (default), `defer`, or `continue` with the next rule.",
+            Takes::Word(ON_ERROR),
+        ),
     ],
 };
 
@@ -212,6 +218,7 @@ impl<'d, 's> Compiler<'d, 's> {
     fn rule(&mut self, node: &Node) -> Option<Rule> {
         let mut map = MapReader::new(node, &RULE, &mut self.problems);
         let name = map.read("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        let on_error = map.read("on_error", programs::on_error).unwrap_or_default();
         let (condition, then, otherwise, uses) = (map.take("if"), map.take("do"), map.take("else"), map.take("uses"));
         match (uses, then, otherwise) {
             (None, None, None) if map.is_known() => drop(map.require("do")),
@@ -237,7 +244,7 @@ impl<'d, 's> Compiler<'d, 's> {
             Some(condition) => condition,
             None => None,
         };
-        Some(Rule { name, condition, then: steps, otherwise })
+        Some(Rule { name, condition, on_error, then: steps, otherwise })
     }
 
     /// What stands in the place of `uses`.

@@ -59,6 +59,8 @@ pub struct Ask<'a> {
     pub timeout: Duration,
     /// The most bytes that are taken from its standard output; more is a failure.
     pub most: usize,
+    /// One at a time of this name; none: as many as come.
+    pub lock: Option<&'a str>,
     /// Variables beside the fixed small environment, with our prefix: `MAILSLUICE_SENDER`.
     pub environment: &'a [(&'static str, String)],
 }

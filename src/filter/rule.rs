@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::actions::Verb;
+use super::actions::programs::OnError;
 use super::conditions::Boxed;
 use super::lua::Script;
 
@@ -16,6 +17,8 @@ pub(super) struct Rule {
     pub(super) name: Option<String>,
     /// Without a condition it is true for every message.
     pub(super) condition: Option<Boxed>,
+    /// What it means when something in it fails.
+    pub(super) on_error: OnError,
     pub(super) then: Vec<Step>,
     pub(super) otherwise: Vec<Step>,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::actions::programs::OnError;
 use super::asking::{Asking, Break};
 use super::guard::Refusal;
 use super::rule::{Rule, Step};
@@ -67,7 +68,25 @@ impl<'a> Run<'a> {
         self.rule(rule)
     }
 
+    /// One rule. What it did before it failed stays.
     fn rule(&mut self, rule: &Rule) -> Result<(), Break> {
+        let (depth, mark) = (self.asking.depth, self.asking.names.mark());
+        match (self.try_rule(rule), rule.on_error) {
+            (Err(Break::Failed(cause)), OnError::Defer) => Err(Break::Defer(cause)),
+            (Err(Break::Failed(cause)), OnError::Continue) => {
+                self.asking.depth = depth;
+                self.asking.names.forget(mark);
+                self.note(format!(
+                    "went on although the rule {} failed: {cause}",
+                    rule.name.as_deref().unwrap_or(&self.rule)
+                ));
+                Ok(())
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn try_rule(&mut self, rule: &Rule) -> Result<(), Break> {
         if let (Some(name), true) = (&rule.name, self.asking.trace.is_some()) {
             self.asking.push(Line::Rule { name: name.clone() });
         }

@@ -14,6 +14,7 @@ use crate::decision::{Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Unanswered};
 use crate::message::Message;
 use crate::program::{Output, Program};
+use crate::turn::{NoTurn, Turn};
 
 /// Answers from clock, state and programs.
 pub(super) struct WorldFacts<'a> {
@@ -75,7 +76,14 @@ impl Facts for WorldFacts<'_> {
         if !self.programs {
             return Answer::NotAsked;
         }
-        let Ask { run, input, timeout, most, environment } = *question;
+        let Ask { run, input, timeout, most, lock, environment } = *question;
+        let _turn = match lock.map(|name| Turn::take(&self.world.locks(), name, timeout)).transpose() {
+            Ok(turn) => turn,
+            Err(cause) => {
+                self.is_broken_off.fetch_or(matches!(cause, NoTurn::Stopped(_)), Ordering::SeqCst);
+                return Answer::Failed(cause.to_string());
+            }
+        };
         let program =
             Program { run, timeout, output: Output::Read(most), environment, allow_root: self.world.allow_root };
         let ended = match input.map(Message::reader) {

@@ -412,7 +412,14 @@ fn rules_may_ask_programs_and_list_files() {
         let ask = |run: &[&str], input| {
             let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
             let timeout = Duration::from_secs(20);
-            facts.ask(&Ask { run: &run, input, timeout, most: 100, environment: &[("MAILSLUICE_X", "1".into())] })
+            facts.ask(&Ask {
+                run: &run,
+                input,
+                timeout,
+                most: 100,
+                lock: None,
+                environment: &[("MAILSLUICE_X", "1".into())],
+            })
         };
         let out = b"body\n1\n".to_vec();
         let script = "sed '1,/^$/d'; echo $MAILSLUICE_X; exit 4";

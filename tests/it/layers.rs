@@ -21,8 +21,19 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 10] =
-    ["charsets", "error", "clean", "refusal", "safeguard", "secrets", "descriptors", "stop", "ourselves", "user"];
+const GROUND: [&str; 11] = [
+    "charsets",
+    "error",
+    "clean",
+    "refusal",
+    "safeguard",
+    "secrets",
+    "descriptors",
+    "stop",
+    "ourselves",
+    "user",
+    "turn",
+];
 const LONGEST_FILE: usize = 500;
 const LONGEST_CONTENTS: usize = 200;
 

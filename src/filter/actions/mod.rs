@@ -5,6 +5,7 @@
 mod defer;
 mod discard;
 pub(super) mod fileinto;
+pub(super) mod filtered;
 mod flags;
 mod headers;
 mod keep;

@@ -1,18 +1,19 @@
 //! `filter` and `execute`: asking a program while deciding. No shell; each argument is one argument whatever it holds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
 use super::super::run::Run;
+use super::filtered::{self, Input};
 use super::{Boxed, Verb, Word};
-use crate::charsets::Charset;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
-use crate::message::{Bytes, Message, to_lf};
+use crate::message::{Message, to_lf};
 
 /// How long a program may take when nobody says.
 pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,13 +34,29 @@ pub(in super::super) enum OnError {
     Continue,
 }
 
+pub(in super::super) const LOCK: &str =
+    "A name: of all programs with this lock one runs at a time, and the others wait, at most for `timeout`.";
+/// The longest name of a lock, in bytes.
+const MAX_LOCK: usize = 64;
+
 pub(in super::super) const ON_ERROR: &[&str] = &["keep", "defer", "continue"];
 
 pub(super) static FILTERED: Shape = Shape {
     what: "a filter action",
     keys: &[
         ("run", "The program and its arguments, a list; no shell.", TEXTS),
+        (
+            "input",
+            "What goes through it: `message` (default), or `headers` or `body` alone; the rest stays as it is.",
+            Takes::Word(&["message", "headers", "body"]),
+        ),
+        (
+            "may_shrink",
+            "`true`: what comes back may be less than half of what went in, which is a failure otherwise.",
+            Takes::Flag,
+        ),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
+        ("lock", LOCK, Takes::Text),
         (
             "on_error",
             "When it fails: `keep` the message and tell (default), `defer`, or `continue`. Exit code 75 always defers.",
@@ -54,6 +71,7 @@ pub(super) static EXECUTED: Shape = Shape {
         ("run", "The program and its arguments, a list; no shell. It reads the message.", TEXTS),
         ("set", "The variable that gets what it writes, without the line end.", Takes::Text),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
+        ("lock", LOCK, Takes::Text),
         (
             "on_error",
             "When it fails: `keep` the message and tell (default), `defer`, or `continue`.",
@@ -83,30 +101,60 @@ struct Program {
     argv: Argv,
     timeout: Duration,
     on_error: OnError,
-    /// Of `execute`.
-    set: Option<String>,
-    filters: bool,
+    lock: Option<String>,
+    work: Work,
+}
+
+/// What becomes of its output.
+#[derive(Debug)]
+enum Work {
+    /// It takes the place of what went in.
+    Filter { input: Input, may_shrink: bool },
+    /// A variable gets it.
+    Execute { set: Option<String> },
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> Option<Boxed> {
     let filters = std::ptr::eq(shape, &FILTERED);
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
-        return Some(Box::new(Program { argv, timeout: TIMEOUT, on_error: OnError::Keep, set: None, filters }));
+        let work = match filters {
+            true => Work::Filter { input: Input::default(), may_shrink: false },
+            false => Work::Execute { set: None },
+        };
+        return Some(Box::new(Program { argv, timeout: TIMEOUT, on_error: OnError::Keep, lock: None, work }));
     }
     let mut map = MapReader::new(node, shape, &mut compiler.problems);
     let run = map.require("run");
+    let lock = map.read("lock", lock);
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
     let on_error = map.read("on_error", on_error).unwrap_or_default();
-    let set = match filters {
-        true => None,
-        false => map.read("set", |n, p| reader::text(n, "the name of a variable", p).map(str::to_owned)),
+    let work = match filters {
+        true => Work::Filter {
+            input: map.read("input", filtered::input).unwrap_or_default(),
+            may_shrink: map.read("may_shrink", reader::flag).unwrap_or(false),
+        },
+        false => Work::Execute {
+            set: map.read("set", |n, p| reader::text(n, "the name of a variable", p).map(str::to_owned)),
+        },
     };
     let argv = run.and_then(|node| Argv::read(node, compiler));
-    if let Some(name) = &set {
+    if let Work::Execute { set: Some(name) } = &work {
         compiler.sets(name);
     }
-    Some(Box::new(Program { argv: argv?, timeout, on_error, set, filters }))
+    Some(Box::new(Program { argv: argv?, timeout, on_error, lock, work }))
+}
+
+/// The name of a lock: it becomes the name of a file.
+pub(in super::super) fn lock(node: &Node, problems: &mut Problems) -> Option<String> {
+    let name = reader::text(node, "the name of a lock", problems)?;
+    let is_name = name.len() <= MAX_LOCK && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if !is_name {
+        let problem = problems.error(node.span, format!("`{}` is no name of a lock", crate::clean::short(name, 60)));
+        problem.hint("write letters, digits, `-` and `_`, at most 64: no file is named");
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 /// `keep`, `defer` or `continue`.
@@ -123,7 +171,7 @@ impl Verb for Program {
                 OnError::Defer => Err(Break::Defer(cause)),
                 OnError::Continue => {
                     run.note(format!("went on although {cause}"));
-                    self.set.iter().for_each(|name| run.asking.names.set(name, String::new()));
+                    self.leaves(run, String::new());
                     Ok(())
                 }
             },
@@ -140,44 +188,64 @@ impl Program {
     fn ask(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let argv = self.argv.expand(&run.asking)?;
         let shown = argv.join(" ");
-        let most = if self.filters { MOST_MESSAGE } else { MOST_OUTPUT };
-        match ask(&mut run.asking, &argv, self.timeout, most) {
+        let (input, most) = match &self.work {
+            Work::Filter { input, .. } => (input.of(run.asking.message())?, MOST_MESSAGE),
+            Work::Execute { .. } => (Arc::clone(run.asking.message()), MOST_OUTPUT),
+        };
+        let environment = run.asking.environment();
+        let lock = self.lock.as_deref();
+        let ask = Ask { run: &argv, input: Some(&input), timeout: self.timeout, most, lock, environment: &environment };
+        match run.asking.ask(&ask) {
             Answer::Ended { code: 75, .. } => Err(Break::Defer(format!("{shown} ended with 75, try again later"))),
-            Answer::Ended { code: 0, out } if self.filters => {
-                let message = filtered(out, &run.asking.settings.assumed).ok_or_else(|| {
-                    Break::Failed(format!("{shown} gave back no message: what it wrote has no header, or is empty"))
-                })?;
-                run.did(&format!("filter {shown}"));
-                run.replace(message)
-            }
-            Answer::Ended { code: 0, out } => {
-                let value = String::from_utf8_lossy(&out).trim_end_matches(['\n', '\r']).to_owned();
-                run.did(&format!("execute {shown}"));
-                self.set.iter().for_each(|name| run.asking.names.set(name, value.clone()));
-                Ok(())
-            }
+            Answer::Ended { code: 0, out } => self.take(run, &shown, &input, &out),
             Answer::Ended { code, .. } => Err(Break::Failed(format!("{shown} ended with {code}"))),
             Answer::Failed(cause) => Err(Break::Failed(format!("{shown}: {cause}"))),
             Answer::NotAsked => {
-                self.set.iter().for_each(|name| run.asking.names.set(name, format!("(output of {shown})")));
+                self.leaves(run, format!("(output of {shown})"));
                 Ok(())
             }
+        }
+    }
+
+    /// What the program wrote takes its place.
+    fn take(&self, run: &mut Run<'_>, shown: &str, input: &Message, out: &[u8]) -> Result<(), Break> {
+        match &self.work {
+            Work::Filter { input: which, may_shrink } => {
+                let came = to_lf(out);
+                // A header may well lose most of its fields.
+                if !may_shrink && *which != Input::Headers && came.len() as u64 * 2 < input.size() {
+                    return Err(Break::Failed(format!(
+                        "{shown} gave back {} of {} bytes; where that is meant, write `may_shrink: true`",
+                        came.len(),
+                        input.size()
+                    )));
+                }
+                let message = which.put_back(run.asking.message(), came, &run.asking.settings.assumed);
+                let message = message.map_err(|lack| Break::Failed(format!("{shown} gave back {lack}")))?;
+                run.did(&format!("filter {shown}"));
+                run.replace(message)
+            }
+            Work::Execute { .. } => {
+                run.did(&format!("execute {shown}"));
+                self.leaves(run, String::from_utf8_lossy(out).trim_end_matches(['\n', '\r']).to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    /// The variable gets this.
+    fn leaves(&self, run: &mut Run<'_>, value: String) {
+        if let Work::Execute { set: Some(name) } = &self.work {
+            run.asking.names.set(name, value);
         }
     }
 }
 
 /// Asks a program about the present version of the message.
 pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Duration, most: usize) -> Answer {
-    let message = std::sync::Arc::clone(asking.message());
+    let message = Arc::clone(asking.message());
     let environment = asking.environment();
-    asking.ask(&Ask { run, input: Some(&message), timeout, most, environment: &environment })
-}
-
-/// What a filter program wrote, if it can be a message: procmail's users lost mail to programs that wrote nothing.
-pub(in super::super) fn filtered(out: Vec<u8>, assumed: &[Charset]) -> Option<Message> {
-    let message = Message::new(Bytes::Memory(to_lf(&out))).assuming(assumed);
-    let is_message = !message.fields().is_empty();
-    is_message.then_some(message)
+    asking.ask(&Ask { run, input: Some(&message), timeout, most, lock: None, environment: &environment })
 }
 
 /// A program and its arguments.

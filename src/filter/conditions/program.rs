@@ -19,6 +19,7 @@ pub(super) static KEYS: Shape = Shape {
         ("code", "The exit code, or its bounds. Default: 0.", NUMBER),
         ("output", "What it writes, with a comparison.", COMPARED),
         ("timeout", "How long it may take. Default: 30s.", Takes::Duration),
+        ("lock", programs::LOCK, Takes::Text),
         (
             "on_error",
             "When it cannot be run or takes too long: `keep` the message and tell (default), `defer`, or `continue`: then it does not hold.",
@@ -43,6 +44,7 @@ struct Program {
     code: Range,
     output: Option<Comparator>,
     timeout: Duration,
+    lock: Option<String>,
     on_error: OnError,
 }
 
@@ -51,13 +53,14 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
         let (timeout, on_error) = (programs::TIMEOUT, OnError::default());
-        return Some(Box::new(Program { argv, code: zero, output: None, timeout, on_error }));
+        return Some(Box::new(Program { argv, code: zero, output: None, timeout, lock: None, on_error }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let run = map.require("run");
     let code = map.read("code", comparison::range);
     let timeout = map.read("timeout", reader::duration).unwrap_or(programs::TIMEOUT);
     let on_error = map.read("on_error", programs::on_error).unwrap_or_default();
+    let lock = map.read("lock", programs::lock);
     let output = map.take("output");
     let argv = run.and_then(|node| Argv::read(node, compiler));
     let output = match output {
@@ -66,7 +69,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     };
     // With an `output` any exit code will do unless one is named.
     let code = code.unwrap_or(if output.is_some() { Range::default() } else { zero });
-    Some(Box::new(Program { argv: argv?, code, output, timeout, on_error }))
+    Some(Box::new(Program { argv: argv?, code, output, timeout, lock, on_error }))
 }
 
 impl Condition for Program {
@@ -79,6 +82,7 @@ impl Condition for Program {
             input: Some(&message),
             timeout: self.timeout,
             most: programs::MOST_OUTPUT,
+            lock: self.lock.as_deref(),
             environment: &environment,
         };
         match asking.ask_once(&ask) {
