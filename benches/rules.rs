@@ -103,6 +103,33 @@ fn rules(count: usize) -> Engine {
     engine::yaml(&text)
 }
 
+/// So many rules as a grown rule set has them, in files of a thousand: every address and list by itself.
+fn addresses(count: usize) -> Vec<String> {
+    let rule = |i: usize| match i % 4 {
+        0 => format!("{{from: {{is: person{i}@example{i}.org}}}}"),
+        1 => format!("{{list_id: {{contains: list-{i}.example}}}}"),
+        2 => format!("{{subject: {{contains: \"[topic-{i}]\"}}}}"),
+        _ => format!("{{to: {{is: me+shop{i}@example.com}}}}"),
+    };
+    let file = |start: usize| {
+        let rules =
+            (start..count.min(start + 1000)).map(|i| format!("  - {{if: {}, do: {{fileinto: f/{i}}}}}\n", rule(i)));
+        format!("rules:\n{}", rules.collect::<String>())
+    };
+    (0..count).step_by(1000).map(file).collect()
+}
+
+/// Twenty rules whose comparisons have values in them.
+fn valued() -> Engine {
+    let mut text = String::from("rules:\n");
+    for i in 0..20 {
+        text += &format!(
+            "  - {{if: {{from: {{regex: '^(?<who>[^@]+)@(?<at>.+)$'}}, subject: {{contains: \"${{who}}-{i}\"}}}}, do: {{fileinto: \"f/{i}\"}}}}\n"
+        );
+    }
+    engine::yaml(&text)
+}
+
 fn index(bytes: &[u8]) -> Arc<Message> {
     Arc::new(Message::new(Bytes::Memory(bytes.to_vec())))
 }
@@ -125,6 +152,14 @@ fn main() {
     measure("200 header rules, message indexed", &indexed, |message| world.decide(&many, message));
     measure("empty Lua filter: a fresh environment", &indexed, |message| world.decide(&empty, message));
     measure("Lua filter with three tests", &indexed, |message| world.decide(&script, message));
+    let with_values = valued();
+    measure("20 rules with values in their comparisons", &indexed, |message| world.decide(&with_values, message));
+    for count in [2_000, 10_000] {
+        let files = addresses(count);
+        measure(&format!("reading {count} rules"), &[()], |()| engine::files(&files).len());
+        let engine = engine::files(&files);
+        measure(&format!("{count} rules, message indexed"), &indexed, |message| world.decide(&engine, message));
+    }
     measure("20 header rules, explained", &indexed, |message| twenty.explain(message, &envelope, &told).1.lines.len());
 }
 

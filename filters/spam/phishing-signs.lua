@@ -34,7 +34,7 @@ local function signs(m)
   local function sign(text) if text then table.insert(found, text) end end
   local from = m.from.domain:lower()
   -- `"service@bank.example" <x@evil.example>`
-  local named = re.match([=[[^\s@]+@(?<domain>[a-z0-9.-]+)]=], m.from.name)
+  local named = re.match([=[[^\s@]+@(?<domain>[a-z0-9.-]+)]=], m.from.name or "")
   sign(named and site(named.domain:lower()) ~= site(from) and "the name of the sender shows another address")
   sign(from:find("xn--", 1, true) and "the sender's domain is written in foreign letters")
   for _, person in ipairs(m.reply_to) do

@@ -14,7 +14,7 @@ use super::problem::{Problem, Problems};
 pub use super::shape::{KeyDoc, Shape, TEXTS, Takes};
 use super::suggest::synonym;
 pub use super::suggest::{Named, check_named, suggest};
-use super::template::Template;
+use super::template::{Template, TemplateError};
 use super::text::Text;
 use super::units::{self, UnitError};
 use super::yaml::{Key, Node, Span, Value};
@@ -265,11 +265,26 @@ pub fn template(node: &Node, problems: &mut Problems) -> Option<Template> {
 
 /// A text with `${name}` in it, of one line or several.
 pub fn text_with_variables(node: &Node, expected: &str, problems: &mut Problems) -> Option<Text> {
+    parsed(node, expected, Text::parse, problems)
+}
+
+/// The same for what is compared, where dollars are ordinary: see [`Text::parse_compared`]. It is of one line.
+pub fn text_compared(node: &Node, expected: &str, problems: &mut Problems) -> Option<Text> {
+    text(node, expected, problems)?;
+    parsed(node, expected, Text::parse_compared, problems)
+}
+
+fn parsed(
+    node: &Node,
+    expected: &str,
+    parse: fn(&str) -> Result<Text, TemplateError>,
+    problems: &mut Problems,
+) -> Option<Text> {
     let Some(written) = node.as_text() else {
         mismatch(node, expected, problems);
         return None;
     };
-    match Text::parse(written) {
+    match parse(written) {
         Ok(text) => Some(text),
         Err(error) => {
             problems.error(place_inside(node, written, error.offset), error.message);

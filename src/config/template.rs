@@ -92,7 +92,40 @@ impl Template {
     /// Two different short values never become the same name; one that is longer than [`MAX_COMPONENT`] is cut
     /// and carries a part of its hash.
     pub fn expand_folder<'v>(&self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> FolderName {
-        FolderName::of(self.components.iter().map(|pieces| expand_component(pieces, lookup)).collect())
+        self.expand_levels(&|name| lookup(name).map(Part::Foreign).into_iter().collect())
+    }
+
+    /// The same where it is known which text of a value is the user's own: a `/` in that begins another level. Anything
+    /// else in it is cleaned as any value is.
+    pub fn expand_levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<Part<'v>>) -> FolderName {
+        let levels = self.levels(lookup).into_iter().map(Level::finish);
+        FolderName::of(at_most(MAX_COMPONENTS, levels.collect()))
+    }
+
+    /// A whole path: a `/` in any value begins another level, and levels without a name are left out. `None`: nothing is
+    /// left.
+    pub fn expand_path<'v>(&self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> Option<FolderName> {
+        let levels = self.levels(&|name| lookup(name).map(Part::Own).into_iter().collect());
+        let named: Vec<String> = levels.into_iter().filter(|level| !level.text.is_empty()).map(Level::finish).collect();
+        (!named.is_empty()).then(|| FolderName::of(at_most(MAX_COMPONENTS, named)))
+    }
+
+    fn levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<Part<'v>>) -> Vec<Level> {
+        let mut levels = Vec::new();
+        for pieces in &self.components {
+            let mut level = Level::default();
+            for piece in pieces {
+                match piece {
+                    Piece::Text(text) => level.text.push_str(text),
+                    Piece::Variable(name) => {
+                        level.has_value = true;
+                        lookup(name).iter().for_each(|part| level.put(part, &mut levels));
+                    }
+                }
+            }
+            levels.push(level);
+        }
+        levels
     }
 
     /// The folder name for an account's `into`, where `${folder}` standing alone between slashes is the whole
@@ -108,7 +141,11 @@ impl Template {
         for pieces in &self.components {
             match pieces.as_slice() {
                 [Piece::Variable(name)] if name == "folder" => components.extend(folder.0.iter().cloned()),
-                _ => components.push(expand_component(pieces, &lookup)),
+                _ => {
+                    let own = Self { components: vec![pieces.clone()] };
+                    let levels = own.levels(&|name| lookup(name).map(Part::Foreign).into_iter().collect());
+                    components.extend(levels.into_iter().map(Level::finish));
+                }
             }
         }
         FolderName::of(at_most(MAX_COMPONENTS, components))
@@ -204,19 +241,41 @@ fn check_component(offset: usize, pieces: &[Piece]) -> Result<(), TemplateError>
     Err(TemplateError::new(offset, message))
 }
 
-fn expand_component<'v>(pieces: &[Piece], lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> String {
-    let mut out = String::new();
-    let mut has_value = false;
-    for piece in pieces {
-        match piece {
-            Piece::Text(text) => out.push_str(text),
-            Piece::Variable(name) => {
-                has_value = true;
-                escape_into(&mut out, &lookup(name).unwrap_or_default());
+/// A part of a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'v> {
+    /// Text of the user: a `/` in it separates levels.
+    Own(Cow<'v, str>),
+    /// Whatever a message or a program said: one piece of one level.
+    Foreign(Cow<'v, str>),
+}
+
+/// A level of a folder name while it is made.
+#[derive(Default)]
+struct Level {
+    text: String,
+    has_value: bool,
+}
+
+impl Level {
+    /// Puts a part of a value in; levels that are complete go to `above`.
+    fn put(&mut self, part: &Part<'_>, above: &mut Vec<Self>) {
+        match part {
+            Part::Foreign(value) => escape_into(&mut self.text, value),
+            Part::Own(text) => {
+                for (n, piece) in text.split('/').enumerate() {
+                    if n > 0 {
+                        above.push(std::mem::replace(self, Self { text: String::new(), has_value: true }));
+                    }
+                    escape_into(&mut self.text, piece);
+                }
             }
         }
     }
-    if has_value { safe_component(out) } else { shortened(out) }
+
+    fn finish(self) -> String {
+        if self.has_value { safe_component(self.text) } else { shortened(self.text) }
+    }
 }
 
 /// Appends a value. `%` is escaped too, so that two values never look alike.
@@ -434,6 +493,35 @@ mod tests {
         }
         assert_eq!(expand("c${x}", "ur").to_string(), "%63ur");
         assert_eq!(expand("${x}${x}", ".").to_string(), "%2E.");
+    }
+
+    #[test]
+    fn own_text_keeps_its_levels_and_values_do_not() {
+        let levels = |template: &str, parts: &[Part<'static>]| {
+            Template::parse(template).unwrap().expand_levels(&|_| parts.to_vec()).to_string()
+        };
+        let (own, foreign) = (Part::Own("lists/".into()), Part::Foreign("../a/b".into()));
+        assert_eq!(levels("${x}", &[own.clone(), foreign.clone()]), "lists/%2E.%2Fa%2Fb");
+        assert_eq!(levels("y/${x}-z", &[own]), "y/lists/-z");
+        assert_eq!(levels("${x}", &[foreign]), "%2E.%2Fa%2Fb");
+        assert_eq!(levels("${x}", &[Part::Own("../cur/".into())]), "%2E./%63ur/_");
+        assert_eq!(levels("${x}", &[]), "_");
+    }
+
+    #[test]
+    fn a_path_keeps_its_levels_and_stays_below_the_root() {
+        let path = |template: &str, value: &'static str| {
+            Template::parse(template).unwrap().expand_path(&|_| Some(value.into())).map(|name| name.to_string())
+        };
+        assert_eq!(path("${x}", "a/b").as_deref(), Some("a/b"));
+        assert_eq!(path("in/${x}/y", "/../../etc//./cur/~").as_deref(), Some("in/%2E./%2E./etc/%2E/%63ur/~/y"));
+        assert_eq!(path("${x}", "//").as_deref(), None);
+        assert_eq!(path("${x}", "inbox/x").as_deref(), Some("INBOX/x"));
+        let deep: &'static str = Box::leak("a/".repeat(50).into_boxed_str());
+        assert_eq!(
+            Template::parse("${x}").unwrap().expand_path(&|_| Some(deep.into())).unwrap().0.len(),
+            MAX_COMPONENTS
+        );
     }
 
     #[test]

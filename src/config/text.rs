@@ -2,6 +2,8 @@
 //!
 //! The same language as in folder names ([`super::template`]): a single pass, and a value is never looked at again for
 //! variables. What makes a value safe is the place where the text goes: each place cleans it.
+//!
+//! In comparisons, names of header fields and flags a `$` is an ordinary character; there only `$${` is an escape.
 
 use std::borrow::Cow;
 
@@ -16,23 +18,35 @@ pub struct Text {
     pieces: Vec<Piece>,
 }
 
+/// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub enum Piece {
+    /// What the user wrote.
     Literal(String),
+    /// The name of a value.
     Variable(String),
 }
 
 impl Text {
     /// Parses a text. `$$` is a `$`, and so is a `$` before anything but `{`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::read(text, "$$", "$")
+    }
+
+    /// Parses a text in which dollars are ordinary: `$$$` is three of them. `$${` is `${`.
+    pub fn parse_compared(text: &str) -> Result<Self, TemplateError> {
+        Self::read(text, "$${", "${")
+    }
+
+    fn read(text: &str, escape: &str, meaning: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut literal = String::new();
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
             let rest = &text[at..];
-            if rest.starts_with("$$") {
-                literal.push('$');
-                at += 2;
+            if rest.starts_with(escape) {
+                literal.push_str(meaning);
+                at += escape.len();
             } else if rest.starts_with("${") {
                 let (name, length) = variable_at(at, rest)?;
                 if !literal.is_empty() {
@@ -62,6 +76,20 @@ impl Text {
             Piece::Variable(name) => Some(name.as_str()),
             Piece::Literal(_) => None,
         })
+    }
+
+    /// What it consists of, in order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The text, where no value stands in it.
+    pub fn as_literal(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [] => Some(""),
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether there is nothing in it.
@@ -117,6 +145,15 @@ mod tests {
         assert_eq!(expand("x ${a} $$ $y ${none}."), "x ${b} $ $y .");
         assert_eq!(Text::parse("${a}${header.x-y}").unwrap().names().collect::<Vec<_>>(), ["a", "header.x-y"]);
         assert!(Text::parse("${").is_err() && Text::parse("${a b}").is_err() && Text::parse("${}").is_err());
+    }
+
+    #[test]
+    fn dollars_are_ordinary_in_what_is_compared() {
+        let literal = |text: &str| Text::parse_compared(text).unwrap().as_literal().map(str::to_owned);
+        assert_eq!(literal("make $$$ fast$").as_deref(), Some("make $$$ fast$"));
+        assert_eq!(literal("$${x}").as_deref(), Some("${x}"));
+        assert_eq!(literal("").as_deref(), Some(""));
+        assert_eq!(literal("a${x}"), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! text means is decided where it is read, by [`super::reader`]. Files come from people, but also from people who
 //! mean harm, so size, depth and the expansion of aliases are bounded.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::problem::{Problems, Source};
@@ -119,6 +120,24 @@ impl Node {
                     && b.iter().all(|(key, _)| self.get(&key.text).is_some())
             }
             _ => false,
+        }
+    }
+
+    /// A hash that is the same for nodes that are [`Node::same_as`] each other.
+    pub fn hash_of_same(&self) -> u64 {
+        let of = |hashed: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            hashed(&mut hasher);
+            hasher.finish()
+        };
+        match &self.value {
+            Value::Null | Value::File(_) => 0,
+            Value::Scalar { text, .. } => of(&|hasher| text.hash(hasher)),
+            Value::Seq(items) => of(&|hasher| items.iter().for_each(|item| item.hash_of_same().hash(hasher))),
+            // The order of keys is ignored.
+            Value::Map(entries) => entries.iter().fold(1, |sum: u64, (key, node)| {
+                sum.wrapping_add(of(&|hasher| (key.text.as_str(), node.hash_of_same()).hash(hasher)))
+            }),
         }
     }
 

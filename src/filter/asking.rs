@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
+use super::comparator::Pattern;
 use super::facts::{Answer, Ask, Facts, Unanswered};
 use super::names::{self, Names};
 use super::rule::{List, ListKind};
 use super::trace::{Line, Trace};
+use super::valued::{self, Kind};
 use super::width;
 use crate::config::Settings;
 use crate::config::lists;
@@ -26,6 +28,9 @@ pub(super) enum Break {
     Failed(String),
     /// Not now.
     Defer(String),
+    /// A comparison can be answered neither with yes nor with no, for this reason. The conditions around it take care of
+    /// it; a rule takes it as one that does not hold.
+    NoAnswer(String),
 }
 
 impl From<Unanswered> for Break {
@@ -40,6 +45,8 @@ const MAX_WRITES: usize = 1000;
 const MAX_READS: usize = 1000;
 /// So many programs a message may start; more is a mistake in a script.
 const MAX_PROGRAMS: usize = 100;
+/// So many patterns with values of the message are kept compiled.
+const MAX_PATTERNS: usize = 100;
 /// So many reasons are kept: a script may ask conditions in a loop.
 const MAX_REASONS: usize = 100;
 /// The longest value kept for an explanation, in bytes.
@@ -63,6 +70,8 @@ pub(super) struct Asking<'a> {
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
+    /// Patterns with the values of this message in them.
+    patterns: HashMap<(Kind, String), Arc<Pattern>>,
     /// What conditions asked programs about which version.
     answers: Vec<(Vec<String>, Version, Answer)>,
     programs: usize,
@@ -94,6 +103,7 @@ impl<'a> Asking<'a> {
             trace: traced.then(Trace::default),
             depth: 0,
             saw: String::new(),
+            patterns: HashMap::new(),
             answers: Vec::new(),
             programs: 0,
             ordinary_text: None,
@@ -149,7 +159,29 @@ impl<'a> Asking<'a> {
         text.expand(&|name| names::look_up(name, self))
     }
 
-    /// The same for a text in HTML, where a value is text, whatever it holds.
+    /// A text whose values must all be there.
+    pub(super) fn expand_known(&self, text: &Text) -> Result<String, Break> {
+        if let Some(missing) = text.names().find_map(|name| names::value(name, self).err()) {
+            return Err(missing);
+        }
+        Ok(self.expand(text))
+    }
+
+    /// A pattern with values of this message, compiled once.
+    pub(super) fn pattern(&mut self, kind: Kind, text: String) -> Result<Arc<Pattern>, Break> {
+        let key = (kind, text);
+        if let Some(known) = self.patterns.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let pattern = valued::pattern_of_message(kind, &key.1)?;
+        if self.patterns.len() >= MAX_PATTERNS {
+            self.patterns.clear();
+        }
+        self.patterns.insert(key, Arc::clone(&pattern));
+        Ok(pattern)
+    }
+
+    /// A text in HTML with its values: a value is text, whatever it holds.
     pub(super) fn expand_html(&self, text: &Text) -> String {
         text.expand(&|name| names::look_up(name, self).map(|value| Cow::Owned(as_html(&value))))
     }
@@ -343,9 +375,13 @@ impl<'a> Asking<'a> {
         let place = self.trace.as_ref().map(|trace| trace.lines.len());
         let (before, mark) = (self.why.len(), self.names.mark());
         self.depth += 1;
-        let holds = members(self);
+        let answer = members(self);
         self.depth -= 1;
-        let holds = holds?;
+        let holds = match &answer {
+            Ok(holds) => *holds,
+            Err(Break::NoAnswer(_)) => false,
+            Err(_) => return answer,
+        };
         if let (Some(trace), Some(place)) = (&mut self.trace, place) {
             trace.lines.insert(place, (self.depth, Line::Group { word, holds }));
         }
@@ -354,7 +390,7 @@ impl<'a> Asking<'a> {
             self.why.truncate(before);
             self.names.forget(mark);
         }
-        Ok(holds)
+        answer
     }
 
     pub(super) fn note_trace(&mut self, text: &str) {

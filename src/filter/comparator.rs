@@ -1,17 +1,21 @@
 //! How a value is compared: `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`, `at_least`,
 //! `at_most`. Case never counts.
 //!
-//! Every comparison of texts becomes a regular expression, so that a list of fifty words costs one search and no
-//! comparison can take more than linear time.
+//! A few literal texts are looked for as they are; a list of fifty words becomes one regular expression and costs one
+//! search. No comparison can take more than linear time.
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 use unicode_normalization::UnicodeNormalization;
 
 use super::asking::{Asking, Break};
+use super::captures::{self, Captured};
+use super::fold::{self, folded};
 use super::rule::List;
 use super::short::Meant;
+use super::valued::{NamedList, Valued};
 use super::width::{self, ordinary};
 
 /// Checks that all have to accept a value.
@@ -25,16 +29,40 @@ pub(super) struct Comparator {
 
 #[derive(Debug)]
 enum Check {
-    /// One of these patterns is found.
-    Any(Vec<Pattern>),
+    /// One of these is found.
+    Any(Any),
     /// The value is in this list.
     List(List),
+    /// The value is in the list of a name that is known when the message is.
+    Named(NamedList),
     /// The first number in the value is within.
     Number(Range),
 }
 
+/// What may be found.
+#[derive(Debug, Default)]
+struct Any {
+    literals: Vec<Literal>,
+    patterns: Vec<Pattern>,
+    /// What is known when the message is.
+    valued: Option<Valued>,
+}
+
+/// A literal text. Most rules have one: it costs nothing to compile, and little to look for in a header field.
 #[derive(Debug)]
-struct Pattern {
+struct Literal {
+    place: fold::Place,
+    /// Folded.
+    written: Box<str>,
+    /// The same in ordinary width, where it has other widths.
+    ordinary: Option<Box<str>>,
+    /// For long values, such as the text of a message.
+    pattern: OnceLock<Option<Pattern>>,
+}
+
+/// A compiled pattern.
+#[derive(Debug)]
+pub(super) struct Pattern {
     regex: Regex,
     captures: bool,
     /// For values in ordinary width, where the pattern has other widths.
@@ -68,6 +96,11 @@ impl Range {
 
 /// The largest compiled pattern, in bytes: counted repetitions can ask for gigabytes.
 const SIZE_LIMIT: usize = 1024 * 1024;
+/// Of more literal texts, or longer ones, a regular expression is made at once.
+const MAX_LITERALS: usize = 8;
+const LONGEST_LITERAL: usize = 200;
+/// A longer value is searched with a regular expression, in bytes.
+const LONG: usize = 1024;
 /// The longest text that a capture keeps, in characters.
 const MAX_CAPTURE: usize = 1024;
 
@@ -82,49 +115,47 @@ impl Comparator {
         self
     }
 
-    /// The whole value is one of these.
-    pub(super) fn is(&mut self, values: &[String]) -> Result<(), regex::Error> {
-        self.meant(&values.iter().cloned().map(Meant::Is).collect::<Vec<_>>())
-    }
-
-    /// The value holds one of these.
-    pub(super) fn contains(&mut self, values: &[String]) -> Result<(), regex::Error> {
-        self.meant(&values.iter().cloned().map(Meant::Contains).collect::<Vec<_>>())
-    }
-
     /// One of these holds.
     pub(super) fn meant(&mut self, all: &[Meant]) -> Result<(), regex::Error> {
-        let pattern = Pattern::literal(&any_of(all, str::to_owned), &any_of(all, |text| ordinary(text).into_owned()))?;
-        self.checks.push(Check::Any(vec![pattern]));
+        let is_short = all.len() <= MAX_LITERALS && all.iter().all(|meant| meant.text().len() <= LONGEST_LITERAL);
+        self.checks.push(Check::Any(if is_short {
+            Any { literals: all.iter().map(Literal::new).collect(), ..Any::default() }
+        } else {
+            Any { patterns: vec![Pattern::of(all)?], ..Any::default() }
+        }));
         Ok(())
     }
 
     /// The whole value fits one of these patterns with `*` and `?`.
     pub(super) fn matches(&mut self, globs: &[String]) -> Result<(), regex::Error> {
-        let compile = |glob: &String| {
-            let glob = composed(glob);
-            Pattern::literal(
-                &glob_to_regex(&glob, str::to_owned),
-                &glob_to_regex(&glob, |text| ordinary(text).into_owned()),
-            )
-        };
-        self.checks.push(Check::Any(globs.iter().map(compile).collect::<Result<_, regex::Error>>()?));
+        let patterns = globs.iter().map(|glob| Pattern::glob(glob)).collect::<Result<_, regex::Error>>()?;
+        self.checks.push(Check::Any(Any { patterns, ..Any::default() }));
         Ok(())
     }
 
     /// One of these regular expressions is found in the value.
     pub(super) fn regex(&mut self, expressions: &[String]) -> Result<(), regex::Error> {
-        let compile = |expression: &String| {
-            let regex = build(&composed(expression))?;
-            Ok(Pattern { captures: regex.captures_len() > 1, regex, ordinary: None, is_exact: true })
-        };
-        self.checks.push(Check::Any(expressions.iter().map(compile).collect::<Result<_, regex::Error>>()?));
+        let patterns = expressions.iter().map(|text| Pattern::expression(text)).collect::<Result<_, regex::Error>>()?;
+        self.checks.push(Check::Any(Any { patterns, ..Any::default() }));
         Ok(())
+    }
+
+    /// One of these texts with values is found, or what the check before looks for.
+    pub(super) fn or_valued(&mut self, valued: Valued, follows: bool) {
+        match self.checks.last_mut().filter(|_| follows) {
+            Some(Check::Any(any)) => any.valued = Some(valued),
+            _ => self.checks.push(Check::Any(Any { valued: Some(valued), ..Any::default() })),
+        }
     }
 
     /// The value is in a list.
     pub(super) fn in_list(&mut self, list: List) {
         self.checks.push(Check::List(list));
+    }
+
+    /// The value is in the list that a value names.
+    pub(super) fn in_named_list(&mut self, list: NamedList) {
+        self.checks.push(Check::Named(list));
     }
 
     /// The first number in the value is within.
@@ -140,16 +171,17 @@ impl Comparator {
         })
     }
 
-    /// The names that a successful comparison sets, numbers included.
-    pub(super) fn capture_names(&self) -> impl Iterator<Item = String> {
-        let patterns = self.checks.iter().filter_map(|check| match check {
-            Check::Any(patterns) => Some(patterns),
-            _ => None,
-        });
-        patterns.flatten().flat_map(|pattern| {
-            let named = pattern.regex.capture_names().flatten().map(str::to_owned);
-            named.chain((1..pattern.regex.captures_len()).map(|n| n.to_string()))
-        })
+    /// The names that a successful comparison sets, numbers included, and whether it always sets them.
+    pub(super) fn captures(&self) -> Vec<Captured> {
+        let of_check = |check: &Check| match check {
+            Check::Any(Any { literals, patterns, valued }) => {
+                let literals = literals.iter().map(|_| Vec::new());
+                let valued = valued.iter().flat_map(Valued::captures);
+                captures::of_either(literals.chain(patterns.iter().map(Pattern::captures)).chain(valued).collect())
+            }
+            Check::List(_) | Check::Named(_) | Check::Number(_) => Vec::new(),
+        };
+        self.checks.iter().flat_map(of_check).collect()
     }
 
     /// Whether the value passes; captures of the patterns that matched are noted.
@@ -157,29 +189,16 @@ impl Comparator {
         if self.is_of_text && !value.is_ascii() {
             return self.accepts_both(value, &ordinary(value), asking);
         }
-        self.all(value, asking, |pattern, asking| pattern.accepts(value, self.is_of_text, asking))
+        self.accepts_both(value, value, asking)
     }
 
     /// The same for a value whose ordinary form is known.
     pub(super) fn accepts_both(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        self.all(value, asking, |pattern, asking| match self.is_of_text {
-            true => pattern.accepts_text(value, ordinary, asking),
-            false => pattern.accepts(value, false, asking),
-        })
-    }
-
-    #[inline]
-    fn all(
-        &self,
-        value: &str,
-        asking: &mut Asking<'_>,
-        fits: impl Fn(&Pattern, &mut Asking<'_>) -> bool,
-    ) -> Result<bool, Break> {
         for check in &self.checks {
             let holds = match check {
-                Check::Any(patterns) => patterns.iter().any(|pattern| fits(pattern, asking)),
-                Check::List(list) if self.is_of_text => asking.in_list_of_texts(list, value)?,
-                Check::List(list) => asking.in_list(list, value)?,
+                Check::Any(any) => self.any(any, value, ordinary, asking)?,
+                Check::List(list) => self.in_this_list(list, value, asking)?,
+                Check::Named(named) => self.in_this_list(&named.list(asking)?, value, asking)?,
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
             };
             if !holds {
@@ -188,14 +207,86 @@ impl Comparator {
         }
         Ok(true)
     }
+
+    #[inline]
+    fn any(&self, any: &Any, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        let is_of_text = self.is_of_text;
+        if any.literals.iter().any(|literal| literal.fits(value, ordinary, is_of_text, asking))
+            || any.patterns.iter().any(|pattern| pattern.fits(value, ordinary, is_of_text, asking))
+        {
+            return Ok(true);
+        }
+        any.valued.as_ref().map_or(Ok(false), |valued| valued.accepts(value, ordinary, is_of_text, asking))
+    }
+
+    fn in_this_list(&self, list: &List, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        if self.is_of_text { asking.in_list_of_texts(list, value) } else { asking.in_list(list, value) }
+    }
+}
+
+impl Literal {
+    fn new(meant: &Meant) -> Self {
+        let text = composed(meant.text());
+        let ordinary = match ordinary(&text) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) => Some(folded(&text).into()),
+        };
+        let place = match meant {
+            Meant::Is(_) => fold::Place::Whole,
+            Meant::Contains(_) => fold::Place::Within,
+            Meant::Below(_) => fold::Place::Below,
+        };
+        Self { place, written: folded(&text).into(), ordinary, pattern: OnceLock::new() }
+    }
+
+    #[inline]
+    fn fits(&self, value: &str, ordinary: &str, is_of_text: bool, asking: &mut Asking<'_>) -> bool {
+        let wanted = self.ordinary.as_deref().filter(|_| is_of_text).unwrap_or(&self.written);
+        if self.place == fold::Place::Within
+            && value.len() > LONG
+            && let Some(pattern) =
+                self.pattern.get_or_init(|| Pattern::of(&[Meant::Contains(self.written.to_string())]).ok())
+        {
+            return pattern.fits(value, ordinary, is_of_text, asking);
+        }
+        self.place.fits(ordinary, wanted)
+    }
 }
 
 impl Pattern {
+    /// One of several texts.
+    fn of(all: &[Meant]) -> Result<Self, regex::Error> {
+        Self::literal(&any_of(all, str::to_owned), &any_of(all, |text| ordinary(text).into_owned()))
+    }
+
     /// One of literal texts, as they are written and in ordinary width.
     fn literal(written: &str, ordinary: &str) -> Result<Self, regex::Error> {
         let regex = build(written)?;
         let ordinary = if ordinary == written { None } else { Some(Box::new(build(ordinary)?)) };
         Ok(Self { captures: regex.captures_len() > 1, regex, ordinary, is_exact: false })
+    }
+
+    /// `*` and `?`, and what is literal between them.
+    pub(super) fn glob(glob: &str) -> Result<Self, regex::Error> {
+        let glob = composed(glob);
+        Self::literal(&glob_to_regex(&glob, str::to_owned), &glob_to_regex(&glob, |text| ordinary(text).into_owned()))
+    }
+
+    /// A regular expression of the user.
+    pub(super) fn expression(expression: &str) -> Result<Self, regex::Error> {
+        let regex = build(&composed(expression))?;
+        Ok(Self { captures: regex.captures_len() > 1, regex, ordinary: None, is_exact: true })
+    }
+
+    /// What it captures.
+    pub(super) fn captures(&self) -> Vec<Captured> {
+        captures::of_expression(&self.regex)
+    }
+
+    /// Whether it is found in the value; what it captures is noted.
+    #[inline]
+    pub(super) fn fits(&self, value: &str, ordinary: &str, is_of_text: bool, asking: &mut Asking<'_>) -> bool {
+        if is_of_text { self.accepts_text(value, ordinary, asking) } else { self.accepts(value, false, asking) }
     }
 
     /// The value in ordinary width is looked at; what is captured is taken from the value as it stands.
@@ -213,7 +304,7 @@ impl Pattern {
             found.iter().skip(1).flatten().flat_map(|group| [group.start(), group.end()]).collect();
         for (number, place) in (1..).zip(width::places(value, &bounds).chunks_exact(2)) {
             let text: String = value[place[0]..place[1]].chars().take(MAX_CAPTURE).collect();
-            asking.names.capture(&number.to_string(), &text);
+            asking.names.capture(&number.to_string(), Some(text));
         }
         true
     }
@@ -229,12 +320,11 @@ impl Pattern {
         }
         let Some(found) = regex.captures(value) else { return false };
         for (number, name) in regex.capture_names().enumerate().skip(1) {
-            let text = found.get(number).map_or("", |group| group.as_str());
-            let text: String = text.chars().take(MAX_CAPTURE).collect();
+            let text = found.get(number).map(|group| group.as_str().chars().take(MAX_CAPTURE).collect::<String>());
             if let Some(name) = name {
-                asking.names.capture(name, &text);
+                asking.names.capture(name, text.clone());
             }
-            asking.names.capture(&number.to_string(), &text);
+            asking.names.capture(&number.to_string(), text);
         }
         true
     }
@@ -268,15 +358,8 @@ pub(super) fn build(expression: &str) -> Result<Regex, regex::Error> {
 }
 
 /// Values are in Unicode's composed form (NFC); so must be what they are compared with, whatever the editor wrote.
-fn composed(text: &str) -> Cow<'_, str> {
+pub(super) fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
-}
-
-/// Whether a value holds a text that nobody knew when the rules were compiled; [`Comparator::contains`] is for the others.
-pub(super) fn holds(value: &str, part: &str, is_of_text: bool) -> bool {
-    let part = composed(part);
-    let form = |text: &str| if is_of_text { ordinary(text).to_lowercase() } else { text.to_lowercase() };
-    form(value).contains(&form(&part))
 }
 
 /// The first number in a text: 8.5 in `Yes, score=8.5 required=5`.
@@ -318,6 +401,16 @@ fn glob_to_regex(glob: &str, form: fn(&str) -> String) -> String {
 mod tests {
     use super::*;
     use crate::filter::asking::tests::asking;
+
+    impl Comparator {
+        fn is(&mut self, values: &[String]) -> Result<(), regex::Error> {
+            self.meant(&values.iter().cloned().map(Meant::Is).collect::<Vec<_>>())
+        }
+
+        fn contains(&mut self, values: &[String]) -> Result<(), regex::Error> {
+            self.meant(&values.iter().cloned().map(Meant::Contains).collect::<Vec<_>>())
+        }
+    }
 
     fn with(build: impl FnOnce(&mut Comparator) -> Result<(), regex::Error>) -> Comparator {
         let mut comparator = Comparator::default();

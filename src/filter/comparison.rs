@@ -1,12 +1,15 @@
 //! A comparison as it is written: `{contains: [a, b], part: domain, count: {over: 2}}`.
 
+use super::captures::Captured;
 use super::comparator::{Comparator, Range};
 use super::compile::Compiler;
 use super::habits::doubt_number;
-use super::short::About;
+use super::short::{About, Meant};
+use super::valued::{Kind, NamedList, Valued};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
-use crate::config::yaml::{Node, Span, Value};
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
 
 /// The keys of a comparison.
 pub(super) static COMPARISON: Shape = Shape {
@@ -122,7 +125,7 @@ impl Compiler<'_, '_> {
         for (key, node) in &keys {
             complete &= match *key {
                 "is" | "contains" | "matches" | "regex" | "in" => self.texts_compared(&mut comparison, key, node),
-                "in_list" => self.list(node).map(|list| comparison.comparator.in_list(list)).is_some(),
+                "in_list" => self.list_compared(&mut comparison, node),
                 "over" | "under" | "at_least" | "at_most" => decimal(node, &mut self.problems).is_some(),
                 "part" => self.part(node, allowed).map(|part| comparison.part = part).is_some(),
                 key => self.option(&mut comparison, key, node, allowed),
@@ -142,7 +145,7 @@ impl Compiler<'_, '_> {
             );
             return None;
         }
-        self.captured(comparison.comparator.capture_names().collect::<Vec<_>>().into_iter());
+        self.captured(comparison.comparator.captures());
         if complete {
             self.doubt_long(&keys, &comparison, allowed.about);
         }
@@ -150,42 +153,111 @@ impl Compiler<'_, '_> {
     }
 
     /// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
-    pub(super) fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
+    pub(super) fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
         match &node.value {
-            Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![String::new()]),
-            _ => self.plain_texts(node, expected),
+            Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![Text::default()]),
+            _ => self.compared_texts(node, expected),
         }
     }
 
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
         let expected = "a text or a list of texts";
-        let texts = match key {
-            "is" | "in" => self.whole_texts(node, expected),
-            _ => self.plain_texts(node, expected),
+        let (kind, texts) = match key {
+            "contains" => (Kind::Contains, self.compared_texts(node, expected)),
+            "matches" => (Kind::Matches, self.compared_texts(node, expected)),
+            "regex" => (Kind::Regex, self.compared_texts(node, expected)),
+            _ => (Kind::Is, self.whole_texts(node, expected)),
         };
         match texts {
-            Some(values) => self.add(&mut comparison.comparator, key, &values, node),
+            Some(texts) => self.add_texts(&mut comparison.comparator, kind, texts, node),
             None => false,
         }
     }
 
-    fn add(&mut self, comparator: &mut Comparator, kind: &str, values: &[String], node: &Node) -> bool {
-        let added = match kind {
-            "contains" => comparator.contains(values),
-            "matches" => comparator.matches(values),
-            "regex" => comparator.regex(values),
-            _ => comparator.is(values),
+    fn list_compared(&mut self, comparison: &mut Comparison, node: &Node) -> bool {
+        if let Some(name) = self.valued_name(node) {
+            let lists = self.shared.lists.clone().into_owned();
+            return name.map(|name| comparison.comparator.in_named_list(NamedList { name, lists })).is_some();
+        }
+        self.list(node).map(|list| comparison.comparator.in_list(list)).is_some()
+    }
+
+    /// The texts of a key.
+    fn add_texts(&mut self, comparator: &mut Comparator, kind: Kind, texts: Vec<Text>, node: &Node) -> bool {
+        let fixed = texts.iter().filter_map(Text::as_literal).map(str::to_owned);
+        let fixed: Vec<Meant> = match kind {
+            Kind::Is | Kind::Address => fixed.map(Meant::Is).collect(),
+            Kind::Contains => fixed.map(Meant::Contains).collect(),
+            Kind::Matches | Kind::Regex => {
+                let patterns: Vec<String> = fixed.collect();
+                return self.add_patterns(comparator, kind, &patterns, texts, node);
+            }
         };
+        let valued = texts.into_iter().filter(|text| text.as_literal().is_none()).collect();
+        self.add(comparator, kind, (fixed, valued), node)
+    }
+
+    fn add_patterns(
+        &mut self,
+        comparator: &mut Comparator,
+        kind: Kind,
+        fixed: &[String],
+        texts: Vec<Text>,
+        node: &Node,
+    ) -> bool {
+        let added = match kind {
+            _ if fixed.is_empty() => Ok(()),
+            Kind::Regex => comparator.regex(fixed),
+            _ => comparator.matches(fixed),
+        };
+        let valued = texts.into_iter().filter(|text| text.as_literal().is_none()).collect();
+        self.added(added, node) && self.add_valued(comparator, kind, valued, !fixed.is_empty(), node)
+    }
+
+    /// Literal texts, of which each means something, and those with values. What has no values is compiled now, once for
+    /// all messages.
+    pub(super) fn add(
+        &mut self,
+        comparator: &mut Comparator,
+        kind: Kind,
+        (fixed, valued): (Vec<Meant>, Vec<Text>),
+        node: &Node,
+    ) -> bool {
+        let added = if fixed.is_empty() { Ok(()) } else { comparator.meant(&fixed) };
+        self.added(added, node) && self.add_valued(comparator, kind, valued, !fixed.is_empty(), node)
+    }
+
+    /// `follows`: one of these, or what was added last.
+    fn add_valued(
+        &mut self,
+        comparator: &mut Comparator,
+        kind: Kind,
+        valued: Vec<Text>,
+        follows: bool,
+        node: &Node,
+    ) -> bool {
+        if valued.is_empty() {
+            return true;
+        }
+        // Where all depends on one text, its values are there when the comparison holds.
+        let needed: Vec<Captured> = match (follows, valued.as_slice()) {
+            (false, [one]) => one.names().map(|name| Captured { name: name.to_owned(), always: true }).collect(),
+            _ => Vec::new(),
+        };
+        let added = Valued::new(kind, valued).map(|valued| comparator.or_valued(valued, follows));
+        self.captured(needed);
+        self.added(added, node)
+    }
+
+    fn added(&mut self, added: Result<(), regex::Error>, node: &Node) -> bool {
         if let Err(error) = added {
-            self.unusable(node.span, &error);
+            self.captures_unknown();
+            self.problems
+                .error(node.span, "this regular expression cannot be used")
+                .hint(last_line(&error.to_string()));
             return false;
         }
         true
-    }
-
-    pub(super) fn unusable(&mut self, span: Span, error: &regex::Error) {
-        self.captures_unknown();
-        self.problems.error(span, "this regular expression cannot be used").hint(last_line(&error.to_string()));
     }
 
     fn part(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<Part> {
@@ -217,18 +289,19 @@ impl Compiler<'_, '_> {
         match key {
             "raw" => reader::flag(node, &mut self.problems).map(|raw| comparison.raw = raw).is_some(),
             "every" => reader::flag(node, &mut self.problems).map(|every| comparison.every = every).is_some(),
-            "nth" => self.nth(node).map(|nth| comparison.nth = Some(nth)).is_some(),
+            "nth" => nth(node, &mut self.problems).map(|nth| comparison.nth = Some(nth)).is_some(),
             _ => range(node, &mut self.problems).map(|range| comparison.count = Some(range)).is_some(),
         }
     }
+}
 
-    fn nth(&mut self, node: &Node) -> Option<i64> {
-        let number = node.as_text().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n != 0 && n.abs() <= 10_000);
-        if number.is_none() {
-            reader::mismatch(node, "a number from 1, or from the end with -1", &mut self.problems);
-        }
-        number
+/// A place among several: from 1, or from the end with -1.
+pub(super) fn nth(node: &Node, problems: &mut Problems) -> Option<i64> {
+    let number = node.as_text().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n != 0 && n.abs() <= 10_000);
+    if number.is_none() {
+        reader::mismatch(node, "a number from 1, or from the end with -1", problems);
     }
+    number
 }
 
 /// A number like `8`, `-1` or `5.5`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::actions::programs::{self, ON_ERROR};
 use super::actions::{self, Verb};
+use super::captures::{self, Captured};
 use super::comparison::COMPARISON;
 use super::conditions::{self, Boxed};
 use super::lua;
@@ -152,7 +153,7 @@ pub(super) struct Compiler<'d, 's> {
     pub(super) problems: Problems,
     pub(super) shared: &'d mut Shared<'s>,
     /// The names captured by the conditions around the current place.
-    pub(super) scope: Vec<String>,
+    pub(super) scope: Vec<Captured>,
     /// A condition of the current rule could not be read, so what it captures is not known.
     pub(super) scope_is_partial: bool,
     /// The short forms of the current condition that accept more than the whole value.
@@ -231,20 +232,37 @@ impl<'d, 's> Compiler<'d, 's> {
         let test = condition.map(|node| self.condition(node));
         let wide = std::mem::take(&mut self.wide);
         self.scope_is_partial |= matches!(test, Some(None));
+        let mark = self.shared.certain.mark();
         let mut steps = then.map(|node| self.steps(node)).unwrap_or_default();
         steps.extend(uses.and_then(|node| self.included(node)));
         if steps.iter().any(Step::takes_away) {
             wide.iter().for_each(|short| short.warn(self));
         }
-        // What a condition captures is not there when it does not hold.
+        // What a condition captures is not there when it does not hold, and nor is what is set where it holds.
         self.scope.truncate(outer);
+        let set = condition.map(|_| self.shared.certain.take_since(mark));
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
+        if let Some(set) = set {
+            self.set_in_either(mark, set, &steps, &otherwise);
+        }
         let condition = match test {
             Some(None) => return None,
             Some(condition) => condition,
             None => None,
         };
         Some(Rule { name, condition, on_error, then: steps, otherwise })
+    }
+
+    /// Behind a condition a variable is certain which both ways set, or the only one that goes on.
+    fn set_in_either(&mut self, mark: usize, then: Vec<String>, steps: &[Step], otherwise: &[Step]) {
+        let ends = |steps: &[Step]| steps.iter().any(Step::always_ends);
+        let other = self.shared.certain.take_since(mark);
+        let both = match (ends(steps), ends(otherwise)) {
+            (true, _) => other,
+            (false, true) => then,
+            (false, false) => then.into_iter().filter(|name| other.contains(name)).collect(),
+        };
+        both.iter().for_each(|name| self.shared.certain.gain(name));
     }
 
     /// What stands in the place of `uses`.
@@ -301,8 +319,21 @@ impl<'d, 's> Compiler<'d, 's> {
         Some(conditions::leaf(text, condition))
     }
 
+    /// Conditions of which one has to hold: what only one of them captures may be without a value.
+    pub(super) fn branches(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+        let outer = self.scope.len();
+        let mut captured = Vec::new();
+        let read = self.each_condition(node, |this| captured.push(this.scope.split_off(outer)));
+        self.captured(captures::of_either(captured));
+        read
+    }
+
     /// A list of conditions.
     pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+        self.each_condition(node, |_| {})
+    }
+
+    fn each_condition(&mut self, node: &Node, mut then: impl FnMut(&mut Self)) -> Option<Vec<Boxed>> {
         if matches!(node.value, Value::Map(_)) {
             let problem = reader::mismatch(node, "a list of conditions", &mut self.problems);
             problem.hint("write each with a `-` in front, or all within [ ]");
@@ -313,7 +344,12 @@ impl<'d, 's> Compiler<'d, 's> {
             self.problems.error(node.span, "expected a list of conditions, found an empty list");
             return None;
         }
-        let tests: Vec<_> = items.iter().map(|item| self.condition(item)).collect();
+        let read = |item| {
+            let test = self.condition(item);
+            then(self);
+            test
+        };
+        let tests: Vec<_> = items.iter().map(read).collect();
         tests.into_iter().collect()
     }
 

@@ -9,15 +9,20 @@
 
 mod actions;
 mod asking;
+mod captures;
+mod change;
 mod comparator;
 mod comparison;
 mod compile;
 mod conditions;
 mod engine;
 mod facts;
+mod fields;
 mod fingerprint;
+mod fold;
 mod guard;
 mod habits;
+mod keywords;
 mod lua;
 mod names;
 mod old;
@@ -31,6 +36,7 @@ mod shared;
 mod short;
 mod trace;
 pub mod trial;
+mod valued;
 mod width;
 
 pub use compile::sections;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::asking::Asking;
+use super::asking::{Asking, Break};
+use crate::config::template::Part;
 use crate::message::Address;
 
 /// Names that every template may use, each with what it is. `header.NAME` is one more for each field.
-pub(super) const ALWAYS: [(&str, &str); 31] = [
+pub(super) const ALWAYS: [(&str, &str); 39] = [
     ("account", "the account's name"),
     ("folder", "the folder on the server"),
     ("list_id", "the mailing list's identity"),
@@ -27,6 +28,9 @@ pub(super) const ALWAYS: [(&str, &str); 31] = [
     ("to.detail", "the detail of the local part"),
     ("envelope.from", "the envelope sender, from Return-Path"),
     ("envelope.to", "the envelope recipient, from Delivered-To and its kin"),
+    ("envelope.localpart", "what stands before the `@` of the envelope recipient"),
+    ("envelope.domain", "what stands behind it"),
+    ("envelope.user", "its local part without its detail"),
     ("envelope.detail", "the detail of the envelope recipient"),
     ("message_id", "the Message-ID without brackets"),
     ("text", "the beginning of the decoded text, at most 1000 characters"),
@@ -34,6 +38,11 @@ pub(super) const ALWAYS: [(&str, &str); 31] = [
     ("date.year", "of the Date in the sender's own zone, else of the arrival"),
     ("date.month", "01 to 12"),
     ("date.day", "01 to 31"),
+    ("date.week", "the week of the year by ISO 8601, 01 to 53"),
+    ("arrived.year", "of the arrival at the source, local time"),
+    ("arrived.month", "01 to 12"),
+    ("arrived.day", "01 to 31"),
+    ("arrived.date", "like 2026-11-23"),
     ("now.year", "of the moment of deciding, local time"),
     ("now.month", "01 to 12"),
     ("now.day", "01 to 31"),
@@ -50,15 +59,24 @@ pub(super) fn is_always(name: &str) -> bool {
         || name.strip_prefix("header.").is_some_and(|field| !field.is_empty())
 }
 
-/// What the conditions of the current rule captured, and the variables that were set.
+/// What the conditions of the current rule captured, and the variables that were set. The last that was given a name
+/// has it: a capture hides a variable until its rule ends, and a variable that is set hides a capture.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// In the order they were captured: the last one of a name counts.
-    captures: Vec<(String, String)>,
-    variables: HashMap<String, String>,
+    /// In the order they were captured: the last one of a name counts. A group that was left out has no value.
+    captures: Vec<(String, Option<String>)>,
+    variables: HashMap<String, Variable>,
     /// What was captured since [`Names::take_new`] was last asked, for the trace.
     new: Vec<(String, String)>,
     traced: bool,
+}
+
+/// The value of a variable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Variable {
+    pub(super) text: String,
+    /// How it is made of the user's own text and of values, where that is known: in order, `true` for own text.
+    pub(super) parts: Vec<(bool, String)>,
 }
 
 impl Names {
@@ -67,21 +85,41 @@ impl Names {
         Self { traced, ..Self::default() }
     }
 
-    pub(super) fn capture(&mut self, name: &str, value: &str) {
+    pub(super) fn capture(&mut self, name: &str, value: Option<String>) {
         if self.traced {
-            self.new.push((name.to_owned(), value.to_owned()));
+            self.new.extend(value.clone().map(|value| (name.to_owned(), value)));
         }
-        self.captures.push((name.to_owned(), value.to_owned()));
+        self.captures.push((name.to_owned(), value));
     }
 
+    /// Sets a variable to what a message or a program said.
     pub(super) fn set(&mut self, name: &str, value: String) {
+        self.set_made(name, Variable { text: value, parts: Vec::new() });
+    }
+
+    /// Sets a variable to a value of which it is known what it is made of.
+    pub(super) fn set_made(&mut self, name: &str, value: Variable) {
+        // Their places stay: marks count them.
+        self.captures.iter_mut().filter(|(known, _)| known == name).for_each(|(known, _)| known.clear());
         self.variables.insert(name.to_owned(), value);
     }
 
     /// The value of a capture or variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let captured = self.captures.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
-        captured.or_else(|| self.variables.get(name)).map(String::as_str)
+        match self.captured(name) {
+            Some(captured) => captured,
+            None => self.variables.get(name).map(|variable| variable.text.as_str()),
+        }
+    }
+
+    /// `Some(None)`: it was left out.
+    fn captured(&self, name: &str) -> Option<Option<&str>> {
+        self.captures.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_deref())
+    }
+
+    /// The variable that the name stands for, unless it stands for something else.
+    pub(super) fn variable(&self, name: &str) -> Option<&Variable> {
+        if self.captured(name).is_some() { None } else { self.variables.get(name) }
     }
 
     /// How much was captured, for [`Names::forget`].
@@ -100,7 +138,8 @@ impl Names {
     }
 }
 
-/// The value of a name. One that was not captured this time (it stands in another branch of `any`) is empty.
+/// The value of a name. `None`: it was not captured this time (it stands in another branch of `any`), was never set, or
+/// the message has no such thing.
 pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, str>> {
     if let Some(value) = asking.names.get(name) {
         return Some(value.into());
@@ -110,13 +149,37 @@ pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, 
         "account" => Some(asking.account().into()),
         "folder" => Some(asking.folder().into()),
         "header" => asking.message().all(part).last().map(|field| field.value().to_owned().into()),
-        "from" | "to" => {
-            asking.message().addresses(first).next().map(|address| of_address(address, part, asking).into())
-        }
+        "from" | "to" => asking
+            .message()
+            .addresses(first)
+            .next()
+            .and_then(|address| of_address(address, part, asking))
+            .map(Cow::Owned),
         "envelope" => envelope(part, asking).map(Cow::Owned),
         "date" => date(part, asking).map(Cow::Owned),
+        "arrived" => Some(moment(part, &arrived(asking)).into()),
         "now" => Some(moment(part, asking.now()).into()),
         _ => of_message(name, asking).map(Cow::Owned),
+    }
+}
+
+/// The value of a name that a comparison needs. An empty one is none: every text holds it.
+pub(super) fn value<'a>(name: &str, asking: &'a Asking<'_>) -> Result<Cow<'a, str>, Break> {
+    let value = look_up(name, asking).filter(|value| !value.is_empty());
+    value.ok_or_else(|| Break::NoAnswer(format!("${{{name}}} has no value")))
+}
+
+/// What a name stands for in the name of a folder: of a variable that was set, own text keeps its levels.
+pub(super) fn parts<'a>(name: &str, asking: &'a Asking<'_>) -> Vec<Part<'a>> {
+    match asking.names.variable(name) {
+        Some(variable) if !variable.parts.is_empty() => {
+            let part = |(is_own, text): &'a (bool, String)| match is_own {
+                true => Part::Own(text.as_str().into()),
+                false => Part::Foreign(text.as_str().into()),
+            };
+            variable.parts.iter().map(part).collect()
+        }
+        _ => look_up(name, asking).map(Part::Foreign).into_iter().collect(),
     }
 }
 
@@ -132,15 +195,15 @@ fn of_message(name: &str, asking: &Asking<'_>) -> Option<String> {
     }
 }
 
-fn of_address(address: &Address, part: &str, asking: &Asking<'_>) -> String {
+fn of_address(address: &Address, part: &str, asking: &Asking<'_>) -> Option<String> {
     let delimiters = &asking.settings.delimiters;
     match part {
-        "name" => address.name.clone().unwrap_or_default(),
-        "localpart" => address.local_part().to_owned(),
-        "domain" => address.domain().to_owned(),
-        "user" => address.user(delimiters).to_owned(),
-        "detail" => address.detail(delimiters).unwrap_or_default().to_owned(),
-        _ => address.address.clone(),
+        "name" => address.name.clone(),
+        "localpart" => Some(address.local_part().to_owned()),
+        "domain" => Some(address.domain().to_owned()),
+        "user" => Some(address.user(delimiters).to_owned()),
+        "detail" => address.detail(delimiters).map(str::to_owned),
+        _ => Some(address.address.clone()),
     }
 }
 
@@ -149,17 +212,20 @@ fn envelope(part: &str, asking: &Asking<'_>) -> Option<String> {
     if part == "from" {
         return message.envelope_sender().map(str::to_owned);
     }
-    let to = message.delivered_to()?.to_owned();
-    let address = Address { name: None, address: to };
-    Some(if part == "detail" { of_address(&address, "detail", asking) } else { address.address })
+    let address = Address { name: None, address: message.delivered_to()?.to_owned() };
+    of_address(&address, if part == "to" { "addr" } else { part }, asking)
 }
 
 fn date(part: &str, asking: &Asking<'_>) -> Option<String> {
     let message = asking.message();
     match message.date() {
         Some(date) => Some(moment(part, date)),
-        None => Some(moment(part, &asking.envelope.arrived.to_zoned(asking.now().time_zone().clone()))),
+        None => Some(moment(part, &arrived(asking))),
     }
+}
+
+fn arrived(asking: &Asking<'_>) -> jiff::Zoned {
+    asking.envelope.arrived.to_zoned(asking.now().time_zone().clone())
 }
 
 fn moment(part: &str, at: &jiff::Zoned) -> String {
@@ -167,6 +233,7 @@ fn moment(part: &str, at: &jiff::Zoned) -> String {
         "year" => "%Y",
         "month" => "%m",
         "day" => "%d",
+        "week" => "%V",
         "time" => "%H:%M",
         _ => "%Y-%m-%d",
     };

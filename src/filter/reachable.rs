@@ -1,47 +1,73 @@
 //! Warns of rules that no message can reach.
 
+use std::collections::HashMap;
+
 use super::compile::Placed;
 use super::rule::{Rule, Step};
 use crate::config::problem::{Problem, Problems};
+use crate::config::yaml::Node;
 
 /// A rule is dead when one above it ends filtering for every message, or for every message with the same
-/// condition.
+/// condition. Each step and each condition is looked at once: there may be ten thousand.
 pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
-    let rules: Vec<(&Placed, &Rule)> = places
-        .iter()
-        .filter_map(|placed| match &steps.get(placed.step)? {
-            Step::Rule(rule) => Some((placed, rule)),
-            _ => None,
-        })
-        .collect();
     let mut warnings = Vec::new();
     let mut ends_all: Option<&Rule> = None;
-    for (i, (placed, rule)) in rules.iter().enumerate() {
+    let mut ended = Ended::default();
+    let mut places = places.iter().peekable();
+    for (number, step) in steps.iter().enumerate() {
+        let placed = places.next_if(|placed| placed.step == number);
+        let (Step::Rule(rule), Some(placed)) = (step, placed) else {
+            ended.pass(step);
+            continue;
+        };
         let mut problems = Problems::new(&placed.source);
         if let Some(end) = ends_all {
             let message = format!("no message can reach this rule: `{}` ends filtering for all", name(end));
             problems.warn(placed.span, message).hint("put it above that rule, or give that rule a condition");
-        } else if let Some((_, same)) = rules[..i].iter().find(|earlier| shadows(earlier, (placed, rule), steps)) {
+        } else if let Some(same) = ended.for_condition(placed, rule) {
             let message = format!("no message can reach this rule: `{}` has the same condition and ends", name(same));
             problems.warn(placed.span, message).hint("join the two rules, or add `copy: true` to the first");
         }
         if ends_all.is_none() && rule.always_ends() {
             ends_all = Some(rule);
         }
+        ended.pass(step);
+        ended.add(placed, rule);
         warnings.extend(problems.into_vec());
     }
     warnings
 }
 
-/// With nothing in between that could make the condition hold after all.
-fn shadows(earlier: &(&Placed, &Rule), later: (&Placed, &Rule), steps: &[Step]) -> bool {
-    let between = steps.get(earlier.0.step + 1..later.0.step).unwrap_or_default();
-    let changed = earlier.1.otherwise.iter().chain(between).any(Step::changes);
-    let same = match (&earlier.0.condition, &later.0.condition) {
-        (Some(a), Some(b)) => a.same_as(b),
-        _ => false,
-    };
-    same && !changed && earlier.1.ends_if_true() && later.1.otherwise.is_empty()
+/// The rules so far that end filtering for their condition, with nothing behind them that could make it hold after all; by
+/// the hash of the condition.
+#[derive(Default)]
+struct Ended<'r>(HashMap<u64, Vec<(&'r Node, &'r Rule)>>);
+
+impl<'r> Ended<'r> {
+    /// The rule above that has the condition of this one.
+    fn for_condition(&self, placed: &Placed, rule: &Rule) -> Option<&'r Rule> {
+        let condition = placed.condition.as_ref().filter(|_| rule.otherwise.is_empty())?;
+        let known = self.0.get(&condition.hash_of_same())?;
+        known.iter().find(|(other, _)| other.same_as(condition)).map(|(_, rule)| *rule)
+    }
+
+    /// Behind a step that changes something any condition may hold.
+    fn pass(&mut self, step: &Step) {
+        if step.changes() {
+            self.0.clear();
+        }
+    }
+
+    fn add(&mut self, placed: &'r Placed, rule: &'r Rule) {
+        let Some(condition) = placed.condition.as_ref().filter(|_| rule.ends_if_true()) else { return };
+        if rule.otherwise.iter().any(Step::changes) {
+            return;
+        }
+        let known = self.0.entry(condition.hash_of_same()).or_default();
+        if !known.iter().any(|(other, _)| other.same_as(condition)) {
+            known.push((condition, rule));
+        }
+    }
 }
 
 fn name(rule: &Rule) -> &str {

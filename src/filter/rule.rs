@@ -75,7 +75,8 @@ impl Step {
         }
     }
 
-    fn always_ends(&self) -> bool {
+    /// Whether filtering ends with it for every message that comes to it.
+    pub(super) fn always_ends(&self) -> bool {
         match self {
             Self::Do(verb) => verb.ends(),
             Self::Rule(rule) => rule.always_ends(),

@@ -92,7 +92,11 @@ impl<'a> Run<'a> {
         }
         self.asking.depth += 1;
         let mark = self.asking.names.mark();
-        let holds = rule.condition.as_ref().map_or(Ok(true), |condition| condition.holds(&mut self.asking))?;
+        let holds = match rule.condition.as_ref().map(|condition| condition.holds(&mut self.asking)) {
+            None => true,
+            Some(Err(Break::NoAnswer(_))) => false,
+            Some(answer) => answer?,
+        };
         let steps = if holds { &rule.then } else { &rule.otherwise };
         // What an included file does, its own rules do.
         if steps.iter().any(|step| !matches!(step, Step::File(_) | Step::Script(_))) {
@@ -275,7 +279,8 @@ impl<'a> Run<'a> {
                 self.did(&format!("defer: {cause}"));
                 Err(Deferral { rule: self.rule, cause })
             }
-            Err(Break::Failed(cause)) => {
+            // What an action cannot do without is a failure.
+            Err(Break::Failed(cause) | Break::NoAnswer(cause)) => {
                 self.did(&format!("keep, because the rule failed: {cause}"));
                 let mut kept = Decision::keep(format!("kept: the rule {} failed: {cause}", self.rule));
                 kept.failures.push(Failure { rule: self.rule, cause });

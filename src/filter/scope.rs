@@ -2,13 +2,26 @@
 
 use std::collections::BTreeSet;
 
+use super::captures::Captured;
 use super::compile::Compiler;
 use super::names;
 use super::rule::{List, ListKind};
+use crate::clean;
 use crate::config::reader::{self, Named};
 use crate::config::template::Template;
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
+
+/// What becomes of a text in which a name has no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unset {
+    /// It is shorter by that, as its author expects.
+    Empty,
+    /// The folder has a name that nobody meant.
+    Folder,
+    /// The comparison has no answer.
+    Compared,
+}
 
 impl Compiler<'_, '_> {
     /// What is captured where a condition must not hold is never there.
@@ -20,8 +33,13 @@ impl Compiler<'_, '_> {
     }
 
     /// Names that the steps below may use.
-    pub(super) fn captured(&mut self, names: impl Iterator<Item = String>) {
+    pub(super) fn captured(&mut self, names: Vec<Captured>) {
         self.scope.extend(names);
+    }
+
+    /// A condition that may hold without what was captured since `outer`.
+    pub(super) fn may_lack(&mut self, outer: usize) {
+        self.scope.iter_mut().skip(outer).for_each(|captured| captured.always = false);
     }
 
     /// What is captured here could not be read.
@@ -32,6 +50,7 @@ impl Compiler<'_, '_> {
     /// A variable that every rule below may use.
     pub(super) fn sets(&mut self, name: &str) {
         self.shared.variables.insert(name.to_owned());
+        self.shared.certain.gain(name);
     }
 
     /// The account that an action appends to.
@@ -66,7 +85,7 @@ impl Compiler<'_, '_> {
             return Some(list.clone());
         }
         let names: Vec<&str> = self.shared.lists.keys().map(String::as_str).chain(["me"]).collect();
-        let problem = self.problems.error(node.span, format!("there is no list `{}`", crate::clean::short(name, 60)));
+        let problem = self.problems.error(node.span, format!("there is no list `{}`", clean::short(name, 60)));
         match reader::suggest(name, names.iter().copied()) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None => problem.hint(format!(
@@ -80,7 +99,7 @@ impl Compiler<'_, '_> {
     pub(super) fn folder(&mut self, node: &Node) -> Option<Template> {
         let template = reader::template(node, &mut self.problems)?;
         self.doubt_folder(node);
-        self.check_names(node, template.names().map(str::to_owned).collect());
+        self.check_names(node, template.names().map(str::to_owned).collect(), Unset::Folder);
         Some(template)
     }
 
@@ -96,8 +115,43 @@ impl Compiler<'_, '_> {
             };
         }
         let text = reader::text_with_variables(node, expected, &mut self.problems)?;
-        self.check_names(node, text.names().map(str::to_owned).collect());
+        self.check_names(node, text.names().map(str::to_owned).collect(), Unset::Empty);
         Some(text)
+    }
+
+    /// A text that is compared, or the name of something: of one line where a person wrote it, of any shape where a script
+    /// made it of what stands in a message.
+    pub(super) fn compared(&mut self, node: &Node, expected: &str) -> Option<Text> {
+        match &node.value {
+            Value::Scalar { text, .. } if self.is_literal() => return Some(Text::literal(text.as_str())),
+            _ => {}
+        }
+        let text = reader::text_compared(node, expected, &mut self.problems)?;
+        self.check_names(node, text.names().map(str::to_owned).collect(), Unset::Compared);
+        Some(text)
+    }
+
+    /// Such texts, a list or one alone.
+    pub(super) fn compared_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
+        let Value::Seq(items) = &node.value else {
+            return match node.as_text() {
+                Some(_) => self.compared(node, expected).map(|text| vec![text]),
+                // It says what was expected instead.
+                None => reader::texts(node, expected, &mut self.problems).map(|_| Vec::new()),
+            };
+        };
+        if items.is_empty() {
+            reader::texts(node, expected, &mut self.problems);
+            return None;
+        }
+        let texts: Vec<_> = items.iter().map(|item| self.compared(item, "a text in this list")).collect();
+        texts.into_iter().collect()
+    }
+
+    /// The name of something where it comes from a value; `Some(None)`: it cannot be read.
+    pub(super) fn valued_name(&mut self, node: &Node) -> Option<Option<Text>> {
+        let has_value = !self.is_literal() && node.as_text().is_some_and(|text| text.contains("${"));
+        has_value.then(|| self.compared(node, "a name"))
     }
 
     /// A list of such texts, or one alone.
@@ -110,34 +164,59 @@ impl Compiler<'_, '_> {
         texts.into_iter().collect()
     }
 
-    /// Texts without variables: of one line each where a person wrote them, of any shape where a script made them of
-    /// what stands in a message.
-    pub(super) fn plain_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
-        let made = match &node.value {
-            _ if !self.is_literal() => None,
-            Value::Scalar { text, .. } => Some(vec![text.clone()]),
-            Value::Seq(items) if !items.is_empty() => {
-                items.iter().map(|item| item.as_text().map(str::to_owned)).collect()
-            }
-            _ => None,
-        };
-        made.or_else(|| reader::texts(node, expected, &mut self.problems))
+    /// Texts that a script made, one or a list.
+    pub(super) fn made_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
+        let texts = self.compared_texts(node, expected)?;
+        Some(texts.iter().filter_map(Text::as_literal).map(str::to_owned).collect())
     }
 
-    fn check_names(&mut self, node: &Node, used: Vec<String>) {
-        let known: BTreeSet<&str> = self.scope.iter().chain(&self.shared.variables).map(String::as_str).collect();
+    fn check_names(&mut self, node: &Node, used: Vec<String>, unset: Unset) {
         for name in used {
-            if known.contains(name.as_str()) || names::is_always(&name) || self.scope_is_partial {
-                continue;
+            let captured = self.scope.iter().rev().find(|captured| captured.name == name);
+            let is_set = self.shared.variables.contains(&name);
+            let is_certain = captured.map_or(self.shared.certain.has(&name), |captured| captured.always);
+            match captured.is_some() || is_set {
+                _ if self.scope_is_partial || names::is_always(&name) => {}
+                true if is_certain || unset == Unset::Empty => {}
+                true => self.warn_of_unset(node, &name, captured.is_some(), unset),
+                false => self.nothing_sets(node, &name),
             }
-            let all = known.iter().copied().chain(names::ALWAYS.iter().map(|(name, _)| *name));
-            let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
-            match reader::suggest(&name, all.collect::<Vec<_>>().into_iter()) {
-                Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
-                None => {
-                    problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`, or `set` it above")
-                }
-            };
         }
+    }
+
+    fn nothing_sets(&mut self, node: &Node, name: &str) {
+        let known: BTreeSet<&str> = self
+            .scope
+            .iter()
+            .map(|one| one.name.as_str())
+            .chain(self.shared.variables.iter().map(String::as_str))
+            .collect();
+        let all = known.iter().copied().chain(names::ALWAYS.iter().map(|(name, _)| *name));
+        let near = reader::suggest(name, all).map(str::to_owned);
+        let problem = self.problems.error(node.span, format!("nothing sets `${{{name}}}`"));
+        match near {
+            Some(near) => problem.hint(format!("did you mean `${{{near}}}`?")),
+            None => problem.hint("capture it in this rule's `if` with a regex like `(?<name>…)`, or `set` it above"),
+        };
+    }
+
+    fn warn_of_unset(&mut self, node: &Node, name: &str, is_capture: bool, unset: Unset) {
+        let name = clean::short(name, 60);
+        let how = match is_capture {
+            true => "the condition can hold without capturing it",
+            false => "not every rule above that a message may pass sets it",
+        };
+        let problem = self.problems.warn(node.span, format!("`${{{name}}}` can be without a value here: {how}"));
+        problem.hint(match (unset, is_capture) {
+            (Unset::Folder, true) if name.bytes().all(|b| b.is_ascii_digit()) => {
+                "it would become `_`; give the group a name, and capture that in every branch".to_owned()
+            }
+            (Unset::Folder, true) => format!("it would become `_`; capture it in every branch, or `set` {name} first"),
+            (Unset::Folder, false) => {
+                format!("it would become `_`; `set` it in a rule without `if`, or ask `variable: {{{name}: …}}` here")
+            }
+            (_, true) => "the comparison has no answer then, and holds neither with `not` nor without".to_owned(),
+            (_, false) => "the comparison has no answer then; `set` it in a rule without `if`".to_owned(),
+        });
     }
 }

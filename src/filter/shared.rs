@@ -1,7 +1,7 @@
 //! What all files of an engine have in common: lists, variables, settings.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::rule::{List, ListKind};
@@ -16,6 +16,8 @@ pub(super) struct Shared<'s> {
     pub(super) lists: Cow<'s, BTreeMap<String, List>>,
     /// The variables that rules above set.
     pub(super) variables: BTreeSet<String>,
+    /// Those of them that are set whatever the message is.
+    pub(super) certain: Certain,
     pub(super) settings: &'s Settings,
     /// The rules are for mail that is here: nobody is told anything.
     pub(super) is_silent: bool,
@@ -23,10 +25,43 @@ pub(super) struct Shared<'s> {
     pub(super) spoke_of_relays: bool,
 }
 
+/// The variables that every message has which comes to the place that is being read.
+#[derive(Debug, Default)]
+pub(super) struct Certain {
+    set: HashSet<String>,
+    /// In the order they were set.
+    gained: Vec<String>,
+}
+
+impl Certain {
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.set.contains(name)
+    }
+
+    pub(super) fn gain(&mut self, name: &str) {
+        if self.set.insert(name.to_owned()) {
+            self.gained.push(name.to_owned());
+        }
+    }
+
+    /// How many there are, for [`Certain::take_since`].
+    pub(super) fn mark(&self) -> usize {
+        self.gained.len()
+    }
+
+    /// Takes out what was set since the mark: where not every message comes by.
+    pub(super) fn take_since(&mut self, mark: usize) -> Vec<String> {
+        let taken = self.gained.split_off(mark.min(self.gained.len()));
+        taken.iter().for_each(|name| _ = self.set.remove(name));
+        taken
+    }
+}
+
 impl<'s> Shared<'s> {
     /// With these lists and no variables: what a script has around it.
     pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
-        Self { lists, variables: BTreeSet::new(), settings, is_silent: false, spoke_of_relays: false }
+        let (variables, certain) = (BTreeSet::new(), Certain::default());
+        Self { lists, variables, certain, settings, is_silent: false, spoke_of_relays: false }
     }
 
     /// The lists of a file and of what it includes.

@@ -9,6 +9,7 @@
 
 use super::comparison::Comparison;
 use super::compile::Compiler;
+use super::valued::Kind;
 use crate::clean;
 use crate::config::problem::Problem;
 use crate::config::yaml::{Node, Span, Value};
@@ -32,6 +33,17 @@ pub(super) enum About<'a> {
     Value,
 }
 
+impl About<'_> {
+    /// How a text with values in it is compared.
+    fn of_value(self) -> Kind {
+        match self {
+            Self::Subject | Self::Text | Self::FileName => Kind::Contains,
+            Self::Addresses => Kind::Address,
+            _ => Kind::Is,
+        }
+    }
+}
+
 /// What one text means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meant {
@@ -41,6 +53,15 @@ pub(super) enum Meant {
     Contains(String),
     /// The domain of an address, or a domain above it.
     Below(String),
+}
+
+impl Meant {
+    /// The text.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Is(text) | Self::Contains(text) | Self::Below(text) => text,
+        }
+    }
 }
 
 /// A short form that accepts more than the whole value, and where it stands.
@@ -80,21 +101,36 @@ impl Compiler<'_, '_> {
     /// A comparison in its short form.
     pub(super) fn short(&mut self, node: &Node, about: About<'_>) -> Option<Comparison> {
         let texts = self.whole_texts(node, "a text to compare with, or a comparison")?;
-        let mut all = Vec::with_capacity(texts.len());
+        let (mut fixed, mut valued) = (Vec::new(), Vec::new());
         for (text, at) in texts.into_iter().zip(node.each()) {
-            let meant = self.meant(text, at.span, about);
-            if let Some(meant) = &meant {
-                self.doubt_short(meant, at, about);
+            match text.as_literal() {
+                Some(text) => {
+                    let meant = self.meant(text.to_owned(), at.span, about);
+                    if let Some(meant) = &meant {
+                        self.doubt_short(meant, at, about);
+                    }
+                    fixed.push(meant);
+                }
+                None => {
+                    self.is_wide(at, about);
+                    valued.push(text);
+                }
             }
-            all.push(meant);
         }
-        let all = all.into_iter().collect::<Option<Vec<_>>>()?;
+        let fixed = fixed.into_iter().collect::<Option<Vec<_>>>()?;
         let mut comparison = Comparison::default();
-        if let Err(error) = comparison.comparator.meant(&all) {
-            self.unusable(node.span, &error);
-            return None;
-        }
-        Some(comparison)
+        self.add(&mut comparison.comparator, about.of_value(), (fixed, valued), node).then_some(comparison)
+    }
+
+    /// What a value will mean is known when the message is.
+    fn is_wide(&mut self, node: &Node, about: About<'_>) {
+        let written = node.as_text().unwrap_or_default().to_owned();
+        let meant = match about.of_value() {
+            Kind::Contains => Meant::Contains(written),
+            Kind::Address => Meant::Below(written),
+            _ => return,
+        };
+        self.wide.push(Wide { span: node.span, meant });
     }
 
     fn meant(&mut self, text: String, span: Span, about: About<'_>) -> Option<Meant> {

@@ -44,6 +44,24 @@ pub fn yaml(text: &str) -> Engine {
     yaml_with(text, &settings()).unwrap_or_else(|problems| panic!("{}", shown(&problems)))
 }
 
+/// Rules in YAML in several files, one after the other.
+#[track_caller]
+pub fn files(texts: &[String]) -> Engine {
+    let read = |(number, text): (usize, &String)| {
+        let source = Arc::new(Source::new(format!("rules-{number}.yaml"), text));
+        let mut problems = Problems::new(&source);
+        let document = Document::parse(&source, &mut problems).unwrap();
+        let file = filters::with_parameters(&document, None, &Base::new("/", None), &mut problems);
+        assert!(!problems.has_errors(), "{}", shown(&problems.into_vec()));
+        FilterSource::Yaml(file)
+    };
+    let sources: Vec<FilterSource> = texts.iter().enumerate().map(read).collect();
+    let (engine, warnings) =
+        Engine::compile(&sources, &settings()).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    assert!(warnings.is_empty(), "{}", shown(&warnings));
+    engine
+}
+
 /// A script.
 pub fn lua_with(text: &str, settings: &Settings) -> Result<Engine, Vec<Problem>> {
     let source = Arc::new(Source::new("script.lua", text));

@@ -298,3 +298,111 @@ impl mailsluice::filter::Facts for Slow {
         self.0.ask(question)
     }
 }
+
+/// A mistyped name is an error at any depth, with the one that was meant; what is not there this time is nil.
+#[test]
+fn a_wrong_name_is_an_error_on_every_table() {
+    for (statements, says) in [
+        ("return m.subjct", "a message has no subjct; did you mean subject?"),
+        ("return m.from.adr", "an address has no adr; did you mean addr?"),
+        ("return m.to.addr", "a list of addresses has no addr: its first address is [1], as in m.to[1].addr"),
+        ("return m.to[1].domian", "an address has no domian; did you mean domain?"),
+        ("return m:addresses('To').addr", "a list of addresses has no addr"),
+        ("return m.date.yaer", "a date has no yaer; did you mean year?"),
+        ("return m.now.minute", "a date has no minute; did you mean min?"),
+        ("return m.envelope.form", "an envelope has no form; did you mean from?"),
+        ("return m.spam.socre", "m.spam has no socre; did you mean score?"),
+        ("return m.auth.dmrac", "m.auth has no dmrac; did you mean dmarc?"),
+        ("return m.flags.seen", "a list has no seen: its first item is [1], and ipairs walks it"),
+        ("return m:attachments().name", "a list has no name"),
+        ("return m:parts()[1].filname", "a part has no filname; did you mean filename?"),
+        ("return m:parts()[1].names.x", "a list has no x"),
+        ("return act.fileInto('x')", "there is no action act.fileInto; did you mean fileinto?"),
+        ("return act.execute{run = {'true'}}.output", "the answer of a program has no output; did you mean out?"),
+        ("return param.foldr", "this script has no parameter foldr"),
+        ("return forlder .. 'x'", "there is no forlder: nothing gives this name a value"),
+        ("foo(1)", "there is no foo"),
+        ("tosting(1)", "there is no tosting: nothing gives this name a value; did you mean tostring?"),
+        ("print('x')", "there is no print here: act.log(…) writes a line into the journal"),
+        ("return os.time()", "there is no os here: the time is m.now"),
+        ("return io.open('x')", "there is no io here: a script reaches no files"),
+        ("return require('x')", "there is no require here: a script is one file"),
+        ("return 'lists'", "a filter returns nothing: to file into lists, call act.fileinto(\"lists\")"),
+        ("act.fileinto('')", "the name of a folder is empty"),
+    ] {
+        fails(statements, says);
+    }
+    for expression in [
+        "m.to[3] == nil and m.to[2].detail == nil and m:parts()[9] == nil and m.flags[1] == nil",
+        "m:parts()[1].filename == nil and m:parts()[1].parent == nil",
+        "rawget(m.from, 'adr') == nil and (function() for i, a in ipairs(m.to) do if i == 2 then return a.name end end end)() == 'Bob'",
+    ] {
+        holds(expression);
+    }
+    let fails = |text: &str, says: &str| {
+        let decision = decided(&lua(text), MESSAGE);
+        assert!(failure(&decision).contains(says), "{}", failure(&decision));
+    };
+    fails(
+        "local x = m.subject return function(m, act) end",
+        "there is no m here: it is the first argument of the function",
+    );
+}
+
+#[test]
+fn without_a_name_there_is_none() {
+    let decision = |from: &str| {
+        let engine = body("act.fileinto('people/' .. path(m.from.name or m.from.addr))");
+        decided(&engine, format!("From: {from}\n\nx\n")).to_string()
+    };
+    assert_eq!(decision("Ann <a@x.example>"), "fileinto people/Ann");
+    assert_eq!(decision("a@x.example"), "fileinto people/a@x.example");
+    assert_eq!(decision("\"\" <a@x.example>"), "fileinto people/a@x.example");
+}
+
+#[test]
+fn texts_and_all_matches_of_an_expression() {
+    for expression in [
+        "text.lower('ÄRGER') == 'ärger' and text.upper('straße') == 'STRASSE' and text.title('rust users') == 'Rust Users'",
+        "text.trim('  x ') == 'x' and text.length('Grüße') == 5",
+        "(function() local n = 0 for l in re.gmatch([[(\\w)(?<b>\\w)]], 'abcde') do n = n + 1 assert(l.b == (n == 1 and 'b' or 'd')) end return n end)() == 2",
+        "re.gsub('[./]', 'a.b/c', '_') == 'a_b_c'",
+        "select(2, re.gsub('X', 'xxx', 'y', 2)) == 2 and re.gsub('X', 'xxx', 'y', 2) == 'yyx'",
+        "re.gsub([[(\\w+) (?<last>\\w+)]], 'ann example', '${last}, ${1} $$') == 'example, ann $'",
+        "re.gsub([[\\w+]], 'a b', function(c) return c[0] == 'a' and 'x' or nil end) == 'x b'",
+        "re.gsub([[\\w]], 'a b', {a = '1'}) == '1 b'",
+        "re.gsub('x*', 'axb', '-') == '-a-b-'",
+        "re.gsub('ü', 'Grüße', 'ue') == 'Grueße'",
+        "(function() local first, last, found = re.find('(l+)', 'hello') return first == 3 and last == 4 and found[1] == 'll' end)()",
+        "re.find('x', 'hello') == nil and re.find('l', 'hello', 4) == 4 and re.find('^l', 'hello', 4) == nil",
+    ] {
+        holds(expression);
+    }
+}
+
+#[test]
+fn json_in_and_out() {
+    for expression in [
+        "json.decode('{\"host\": \"web\", \"n\": 3, \"ok\": true, \"none\": null, \"list\": [1, null, \"x\"]}').host == 'web'",
+        "json.decode('{\"n\": 3}').n == 3 and json.decode('[1, null, 2]')[2] == json.null and #json.decode('[1, null, 2]') == 3",
+        "json.decode('{\"a\": null}').a == nil and json.decode(' 7 ') == 7 and json.decode('\"ü\"') == 'ü'",
+        "json.encode({b = 1, a = {1, 2.5, 'x', false, json.null}}) == '{\"a\":[1,2.5,\"x\",false,null],\"b\":1}'",
+        "json.encode(json.decode('{\"a\":[{\"b\":\"\\\\u00fc\"}]}')) == '{\"a\":[{\"b\":\"ü\"}]}'",
+    ] {
+        holds(expression);
+    }
+}
+
+#[test]
+fn all_fields_of_the_header() {
+    holds(
+        "table.concat(m:header_names(), ' '):find('Return-Path Delivered-To Authentication-Results From Sender', 1, true) == 1",
+    );
+    holds(
+        "(function() local n, raw = 0 for name, value, written in m:fields() do if name == 'X-Twice' then n = n + 1 end if name == 'Subject' then raw = written assert(value == 'Grüße and more') end end return n == 2 and raw == m:raw_header('Subject') end)()",
+    );
+    decides(
+        "for name, value in m:fields() do if value:find('rust') then act.fileinto('rust') end end",
+        "fileinto rust",
+    );
+}

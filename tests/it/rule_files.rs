@@ -14,6 +14,8 @@ use mailsluice::config::reader::Base;
 use mailsluice::filter::Engine;
 use mailsluice::filter::trial::{self, Verdict};
 
+use crate::engine;
+
 const RULES: &str = "tests/rules";
 const MOST: u32 = 46;
 
@@ -173,4 +175,25 @@ fn the_language_means_what_it_says() {
     }
     assert!(failed.is_empty(), "\n{failed}");
     assert!(files.len() >= 12, "the language has gone missing");
+}
+
+/// So many that anything which compares each rule with each takes minutes. Conditions that stand twice are found all the
+/// same.
+#[test]
+fn twenty_thousand_rules_are_read_at_once() {
+    let rule = |i: usize| {
+        format!("  - {{name: r{i}, if: {{from: {{is: person{i}@example.org}}}}, do: {{fileinto: f/{i}}}}}\n")
+    };
+    let texts: Vec<String> = (0..20)
+        .map(|file| format!("rules:\n{}", (0..1000).map(|i| rule(file * 1000 + i)).collect::<String>()))
+        .collect();
+    let start = std::time::Instant::now();
+    let engine = engine::files(&texts);
+    let read = start.elapsed();
+    assert_eq!(engine.len(), 20_000);
+    let start = std::time::Instant::now();
+    let last = engine::decided(&engine, "From: person19999@example.org\n\nx\n");
+    println!("read in {read:?}, decided in {:?}", start.elapsed());
+    assert_eq!(engine::folders(&last), ["f/19999"]);
+    assert!(read.as_secs() < 60 && start.elapsed().as_secs() < 5, "{read:?} {:?}", start.elapsed());
 }

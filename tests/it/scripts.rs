@@ -179,6 +179,53 @@ fn s2_memory_is_bounded() {
     ends("return ('('):rep(1e5)");
 }
 
+/// What came later: all matches, JSON, texts, lists of fields.
+#[test]
+fn s1_and_s2_hold_for_the_functions_of_our_own() {
+    let late = "it ran longer than 0.2 s";
+    for text in [
+        "while true do for _ in re.gmatch('.', 'abc') do end end",
+        "while true do re.gsub('.', 'abc', function() while true do end end) end",
+        "re.gsub('a', 'aaa', function() while true do end end)",
+        "re.gsub('a*b|a', ('a'):rep(1e6), 'b')",
+        "re.gmatch('(a|b)*c|.', ('ab'):rep(5e5))",
+        "re.gmatch('[ab]*a[ab]{12}c|.', ('ab'):rep(5e5))",
+        "while true do json.decode('[[[[1]]]]') end",
+        "while true do json.encode({1, {2}}) end",
+        "while true do text.lower(('Ä'):rep(1e5)) end",
+        "while true do for _ in m:fields() do end end",
+        "while true do m:header_names() end",
+    ] {
+        let start = Instant::now();
+        let decision = decided(&body(text), MESSAGE);
+        assert!(start.elapsed() < BOUND, "{text} took {:?}", start.elapsed());
+        assert!(failure(&decision).contains(late), "{text}\n  {}", failure(&decision));
+    }
+    fails("re.gmatch('', ('x'):rep(20000))", "more than 10000 matches");
+    fails("re.find('x', ('x'):rep(2e6))", "at most 1 MB of text");
+    fails("re.gsub('x', ('x'):rep(9999), ('y'):rep(1e5))", "it used more than 64 MiB of memory");
+    fails("re.gsub('x', 'x', setmetatable({}, {__index = function() error('mine') end}))", "mine");
+    fails("re.gsub('x', 'x', 1)", "re.gsub puts in a text");
+    fails("re.gsub('x', 'x', function() return {} end)", "");
+    ends("re.gsub('x', 'xx', function() re.gsub('y', 'yy', function() re.match('z', 'z') end) end)");
+    fails("json.decode(('['):rep(1e5))", "nested too deep");
+    fails("json.decode(('{\"a\":'):rep(40) .. '1')", "nested too deep");
+    fails("json.decode(' ' .. ('x'):rep(2e6))", "at most 1 MB");
+    fails("json.decode('[' .. ('1,'):rep(2e5) .. '1]')", "too many values");
+    fails("json.decode('{\"a\":\"' .. ('x'):rep(100) .. '\"')", "no JSON");
+    fails("json.decode('[1] x')", "no JSON");
+    fails("local t = {} t[1] = t json.encode(t)", "nested too deep");
+    fails("local t = {} t.t = t json.encode(t)", "nested too deep");
+    fails("json.encode({('x'):rep(2e6)})", "at most 1 MB");
+    fails("local s, t = ('x'):rep(1e5), {} for i = 1, 100 do t[i] = s end json.encode(t)", "at most 1 MB");
+    fails("json.encode({[1.5] = 1})", "cannot be a key");
+    fails("json.encode(print)", "there is no print here");
+    fails("json.encode(pairs)", "a function cannot stand in JSON");
+    fails("json.encode(0/0)", "JSON has no number");
+    fails("text.upper(('x'):rep(9e6))", "longer than 8 MB");
+    fails("while true do local t = {} for i = 1, 1e6 do t[i] = text.upper('ß' .. i) end end", "");
+}
+
 #[test]
 fn s2_what_leaves_the_script_is_bounded_too() {
     fails("act.log(('x'):rep(1e7))", "this is too much for one call");
@@ -203,30 +250,32 @@ fn s2_what_leaves_the_script_is_bounded_too() {
 
 /// What Lua, Luau and their hosts have had as globals; `src::filter::lua` lists what there really is.
 const GLOBALS: &str = "_G _VERSION _ENV arg assert bit32 buffer collectgarbage coroutine debug dofile error gcinfo getfenv \
-    getmetatable integer io ipairs KB load loadfile loadstring math MB module newproxy next os package pairs path pcall \
-    print rawequal rawget rawlen rawset re require select setfenv setmetatable string table tonumber tostring type typeof \
-    unpack utf8 vector warn xpcall param";
+    getmetatable integer io ipairs json KB load loadfile loadstring math MB module newproxy next os package pairs path pcall \
+    print rawequal rawget rawlen rawset re require select setfenv setmetatable string table text tonumber tostring type \
+    typeof unpack utf8 vector warn xpcall param";
 
 #[test]
 fn s3_the_globals_are_exactly_these() {
     // A function finds its globals by name alone, so each is written out.
     let written: String = GLOBALS
         .split_whitespace()
-        .map(|name| format!("if {name} ~= nil then names[#names + 1] = '{name}' end "))
+        .map(|name| format!("if pcall(function() return {name} end) then names[#names + 1] = '{name}' end "))
         .collect();
     let decision = ends(&format!("local names = {{}} {written} act.log(table.concat(names, ' '))"));
     assert_eq!(
         decision.notes,
         [
-            "_VERSION assert bit32 buffer coroutine error getmetatable ipairs KB math MB next pairs path pcall rawequal rawget \
-          rawlen rawset re select setmetatable string table tonumber tostring type typeof unpack utf8 param"
+            "_VERSION assert bit32 buffer coroutine error getmetatable ipairs json KB math MB next pairs path pcall rawequal \
+          rawget rawlen rawset re select setmetatable string table text tonumber tostring type typeof unpack utf8 param"
         ]
     );
     let members = "local names = {} for name in pairs(LIB) do names[#names + 1] = name end table.sort(names) act.log(table.concat(names, ' '))";
     let of = |library: &str| ends(&members.replace("LIB", library)).notes.join(" ");
     assert!(!of("string").contains("dump"), "{}", of("string"));
     assert!(!of("math").contains("random"), "{}", of("math"));
-    assert_eq!(of("re"), "match");
+    assert_eq!(of("re"), "find gmatch gsub match");
+    assert_eq!(of("text"), "length lower title trim upper");
+    assert_eq!(of("json"), "decode encode null");
     assert_eq!(of("coroutine"), "close create isyieldable resume running status wrap yield");
 }
 
@@ -247,6 +296,11 @@ fn s3_no_way_around_the_whitelist() {
         "table.sort = nil",
         "math.x = 1",
         "re.match = nil",
+        "json.null.x = 1",
+        "text.lower = nil",
+        "setmetatable(m.from, {})",
+        "setmetatable(param, {})",
+        "getmetatable(m.from).__index = nil",
         "getmetatable('').__index = {}",
         "getmetatable('').__index.rep = function() end",
         "rawset(string, 'rep', nil)",
@@ -282,20 +336,20 @@ fn s4_bytecode_is_no_script() {
 #[test]
 fn s5_nothing_is_left_for_the_next_message() {
     let leaking = engine(
-        "seen = 0\nlocal kept\nlocal times = 0\nreturn function(m, act)\n  times = times + 1\n  before = kept\n  kept = {m, act, act.keep, m.header}\n  \
+        "seen = 0\nlocal kept = 'nil'\nlocal times = 0\nreturn function(m, act)\n  times = times + 1\n  before = kept\n  kept = {m, act, act.keep, m.header}\n  \
          rawset(m, 'subject', 'other') rawset(act, 'x', 1)\n  m.from.addr = 'other@x.example'\n  math_x = 1\n  \
-         act.log('%s %s %s', times, tostring(before), tostring(leaked))\n  leaked = true\nend",
+         act.log('%s %s %s', times, tostring(before), tostring(pcall(function() return leaked end)))\n  leaked = true\nend",
     );
-    let looking = body(
-        "act.log(tostring(leaked) .. tostring(math_x) .. tostring(seen) .. m.subject .. m.from.addr .. tostring(act.x == nil))",
-    );
+    // A name that nothing gave a value is an error.
+    let known = "local function known(get) return tostring(pcall(get)) end local l, x, s = known(function() return leaked end), known(function() return math_x end), known(function() return seen end)";
+    let looking = body(&format!("{known} act.log(l .. x .. s .. m.subject .. m.from.addr .. tostring(act.x == nil))"));
     for _ in 0..3 {
-        assert_eq!(decided(&leaking, MESSAGE).notes, ["1 nil nil"]);
+        assert_eq!(decided(&leaking, MESSAGE).notes, ["1 nil false"]);
         let looked = decided(&looking, MESSAGE);
         assert!(failure(&looked).contains("there is no action act.x"), "{looked:?}");
     }
-    let looking = body("act.log(tostring(leaked) .. tostring(math_x) .. tostring(seen) .. m.subject .. m.from.addr)");
-    assert_eq!(decided(&looking, MESSAGE).notes, ["nilnilnilhelloann@x.example"]);
+    let looking = body(&format!("{known} act.log(l .. x .. s .. m.subject .. m.from.addr)"));
+    assert_eq!(decided(&looking, MESSAGE).notes, ["falsefalsefalsehelloann@x.example"]);
 }
 
 #[test]

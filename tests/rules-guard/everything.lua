@@ -9,7 +9,7 @@ return function(m, act)
   for _, list in ipairs { m.to, m.cc, m.bcc, m.reply_to, m.sender, m.recipients, m.references, m.flags } do
     count = count + #list
   end
-  count = count + #m.from.addr + #m.from.name + #tostring(m.envelope.from) + #tostring(m.spam.score)
+  count = count + #m.from.addr + #(m.from.name or "") + #tostring(m.envelope.from) + #tostring(m.spam.score)
   if m.date then count = count + m.date.year end
   for _, result in pairs(m.auth) do count = count + #result end
   for _, value in ipairs(m:headers("Subject")) do count = count + #value end

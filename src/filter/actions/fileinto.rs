@@ -2,20 +2,25 @@
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
+use super::super::keywords::Keywords;
 use super::super::names;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word, flags};
+use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::{FolderName, Template};
 use crate::config::yaml::{Node, Value};
 use crate::decision::Place;
-use crate::message::Flags;
 
 pub(super) static KEYS: Shape = Shape {
     what: "a fileinto action",
     keys: &[
         ("folder", "The folder or folders; `${name}` puts in a value, which is one part of one name.", TEXTS),
         ("mbox", "Instead: an mbox file, or files, below the mail folder.", TEXTS),
+        (
+            "path",
+            "Instead: a folder whose levels come from values, such as `${dest}`: each `/` in them begins another level. Never outside the mail folder.",
+            TEXTS,
+        ),
         ("flags", "Flags and keywords for this filing: `seen`, `flagged`, `$later`.", TEXTS),
         ("copy", "`true`: filtering goes on.", Takes::Flag),
     ],
@@ -25,7 +30,7 @@ const FILEINTO_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const FILEINTO: Word = Word::new(
     (
         "fileinto",
-        "File into a folder, a list of folders, or {folder:, mbox:, flags:, copy:}. Ends filtering unless copy.",
+        "File into a folder, a list of folders, or {folder:, path:, mbox:, flags:, copy:}. Ends filtering unless copy.",
         FILEINTO_TAKES,
     ),
     read,
@@ -34,31 +39,42 @@ pub(super) const FILEINTO: Word = Word::new(
 #[derive(Debug)]
 struct FileInto {
     folders: Vec<Template>,
-    mbox: bool,
-    flags: Flags,
+    kind: Kind,
+    flags: Keywords,
     copy: bool,
+}
+
+/// What the names are names of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Folder,
+    /// A folder whose levels come from values.
+    Path,
+    Mbox,
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let folders = folders(node, compiler)?;
-        return Some(Box::new(FileInto { folders, mbox: false, flags: Flags::default(), copy: false }));
+        return Some(Box::new(FileInto { folders, kind: Kind::Folder, flags: Keywords::default(), copy: false }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
-    let (folder, mbox) = (map.take("folder"), map.take("mbox"));
-    match (folder, mbox) {
-        (Some(_), Some(mbox)) => {
-            map.problems().error(mbox.span, "an action files into a folder or an mbox, not both");
+    let kinds = [("folder", Kind::Folder), ("path", Kind::Path), ("mbox", Kind::Mbox)];
+    let given: Vec<(Kind, &Node)> = kinds.iter().filter_map(|(key, kind)| Some((*kind, map.take(key)?))).collect();
+    match given.as_slice() {
+        [] => drop(map.require("folder")),
+        [_] => {}
+        [_, (_, second), ..] => {
+            map.problems().error(second.span, "an action files into one of `folder`, `path` and `mbox`");
             return None;
         }
-        (None, None) => drop(map.require("folder")),
-        _ => {}
     }
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let flags = map.take("flags");
-    let flags = flags.map_or(Some(Flags::default()), |node| flags::read(node, compiler));
-    let folders = folder.or(mbox).and_then(|node| folders(node, compiler));
-    Some(Box::new(FileInto { folders: folders?, mbox: mbox.is_some(), flags: flags?, copy }))
+    let flags = flags.map_or(Some(Keywords::default()), |node| Keywords::read(node, compiler));
+    let (kind, node) = given.first()?;
+    let folders = folders(node, compiler);
+    Some(Box::new(FileInto { folders: folders?, kind: *kind, flags: flags?, copy }))
 }
 
 fn folders(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Template>> {
@@ -77,12 +93,17 @@ pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) 
             let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
             let copy = map.read("copy", reader::flag).unwrap_or(false);
             let mbox = map.take("mbox");
-            (mbox.or_else(|| map.require("folder"))?, map.take("flags"), copy, mbox.is_some())
+            let folder = map.take("path");
+            (mbox.or(folder).or_else(|| map.require("folder"))?, map.take("flags"), copy, mbox.is_some())
         }
         _ => (node, None, false, false),
     };
-    let flags = flags_node.map_or(Some(Flags::default()), |node| flags::read(node, compiler))?;
-    let names = compiler.plain_texts(names, "the name of a folder")?;
+    let flags = flags_node.map_or(Some(Keywords::default()), |node| Keywords::read(node, compiler))?;
+    let names = compiler.made_texts(names, "the name of a folder")?;
+    if names.iter().any(String::is_empty) {
+        compiler.problems.error(node.span, "the name of a folder is empty");
+        return None;
+    }
     let safe = names.iter().map(|name| FolderName::parse_safe(name, Some('/')));
     let places = safe.map(|folder| if mbox { Place::Mbox(folder) } else { Place::Folder(folder) });
     Some(Box::new(FileAt { places: places.collect(), flags, copy }))
@@ -91,13 +112,14 @@ pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) 
 #[derive(Debug)]
 struct FileAt {
     places: Vec<Place>,
-    flags: Flags,
+    flags: Keywords,
     copy: bool,
 }
 
 impl Verb for FileAt {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        self.places.iter().try_for_each(|place| run.file(place.clone(), &self.flags, self.copy))
+        let flags = self.flags.of(&run.asking);
+        self.places.iter().try_for_each(|place| run.file(place.clone(), &flags, self.copy))
     }
 
     fn ends(&self) -> bool {
@@ -107,10 +129,14 @@ impl Verb for FileAt {
 
 impl Verb for FileInto {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let flags = self.flags.of(&run.asking);
         for template in &self.folders {
-            let folder = template.expand_folder(&|name| names::look_up(name, &run.asking));
-            let place = if self.mbox { Place::Mbox(folder) } else { Place::Folder(folder) };
-            run.file(place, &self.flags, self.copy)?;
+            let place = match self.kind {
+                Kind::Folder => Place::Folder(template.expand_levels(&|name| names::parts(name, &run.asking))),
+                Kind::Mbox => Place::Mbox(template.expand_levels(&|name| names::parts(name, &run.asking))),
+                Kind::Path => Place::Folder(path(template, run)?),
+            };
+            run.file(place, &flags, self.copy)?;
         }
         Ok(())
     }
@@ -118,4 +144,9 @@ impl Verb for FileInto {
     fn ends(&self) -> bool {
         !self.copy
     }
+}
+
+fn path(template: &Template, run: &Run<'_>) -> Result<FolderName, Break> {
+    let path = template.expand_path(&|name| names::look_up(name, &run.asking));
+    path.ok_or_else(|| Break::Failed("the path names no folder: it has no value".to_owned()))
 }

@@ -1,14 +1,15 @@
 //! `addheader`, `setheader`, `deleteheader`: a new version of the message with other header fields (RFC 5293).
 
 use super::super::asking::{Asking, Break};
-use super::super::comparator::holds;
 use super::super::compile::Compiler;
 use super::super::conditions::is_text_field;
+use super::super::names;
 use super::super::run::Run;
+use super::super::valued::holds;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
-use crate::config::yaml::{Node, Value};
+use crate::config::yaml::{Node, Span, Value};
 use crate::message::{Edit, Message, is_field_name, is_protected};
 
 pub(super) static ADDED: Shape = Shape {
@@ -55,9 +56,9 @@ pub(super) const DELETEHEADER: Word = Word::new(
 
 #[derive(Debug)]
 enum Change {
-    Add { name: String, value: Text, last: bool },
-    Set { name: String, value: Text },
-    Delete { name: String, contains: Option<Text> },
+    Add { name: Text, value: Text, last: bool },
+    Set { name: Text, value: Text },
+    Delete { name: Text, contains: Option<Text> },
 }
 
 #[derive(Debug)]
@@ -95,23 +96,34 @@ fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<(Text, bool)> {
     value.and_then(|node| compiler.text(node, "a value")).map(|value| (value, last))
 }
 
-fn field_name(
-    name: &str,
-    at: crate::config::yaml::Span,
-    changes: bool,
-    compiler: &mut Compiler<'_, '_>,
-) -> Option<String> {
+/// A name, which may come from a value: then it is looked at when it is there.
+fn field_name(name: &str, at: Span, changes: bool, compiler: &mut Compiler<'_, '_>) -> Option<Text> {
+    let node = Node { value: Value::Scalar { text: name.to_owned(), quoted: true }, span: at };
+    let name = compiler.compared(&node, "the name of a header field")?;
+    if let Some(Err(wrong)) = name.as_literal().map(|name| check(name, changes)) {
+        let problem = compiler.problems.error(at, wrong);
+        if name.as_literal().is_some_and(is_protected) {
+            problem.hint("loops are found by it (RFC 5293 section 6)");
+        }
+        return None;
+    }
+    Some(name)
+}
+
+fn check(name: &str, changes: bool) -> Result<(), String> {
     let shown = crate::clean::short(name, 60);
-    if !is_field_name(name) {
-        compiler.problems.error(at, format!("`{shown}` is no header field name"));
-        return None;
+    match () {
+        () if !is_field_name(name) => Err(format!("`{shown}` is no header field name")),
+        () if changes && is_protected(name) => Err(format!("`{shown}` cannot be changed")),
+        () => Ok(()),
     }
-    if changes && is_protected(name) {
-        let problem = compiler.problems.error(at, format!("`{shown}` cannot be changed"));
-        problem.hint("loops are found by it (RFC 5293 section 6)");
-        return None;
-    }
-    Some(name.to_owned())
+}
+
+/// The name for this message. One that cannot be used is a failure.
+fn name_of(name: &Text, changes: bool, asking: &Asking<'_>) -> Result<String, Break> {
+    // A value is no pattern.
+    let name = name.expand(&|name| names::look_up(name, asking).map(|value| value.replace('*', "").into()));
+    check(&name, changes).map(|()| name).map_err(Break::Failed)
 }
 
 fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
@@ -135,13 +147,16 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 
 impl Change {
     /// What is to be done to the message as it is now.
-    fn edits(&self, asking: &Asking<'_>) -> Vec<Edit> {
+    fn edits(&self, asking: &Asking<'_>) -> Result<Vec<Edit>, Break> {
         match self {
             Self::Add { name, value, last } => {
-                vec![Edit::Add { name: name.clone(), value: asking.expand(value), last: *last }]
+                Ok(vec![Edit::Add { name: name_of(name, false, asking)?, value: asking.expand(value), last: *last }])
             }
-            Self::Set { name, value } => vec![Edit::Set { name: name.clone(), value: asking.expand(value) }],
+            Self::Set { name, value } => {
+                Ok(vec![Edit::Set { name: name_of(name, true, asking)?, value: asking.expand(value) }])
+            }
             Self::Delete { name, contains } => {
+                let name = name_of(name, true, asking)?;
                 let contains = contains.as_ref().map(|text| asking.expand(text));
                 let message = asking.message();
                 let edit = |name: String| match &contains {
@@ -151,7 +166,7 @@ impl Change {
                         (!only.is_empty()).then_some(Edit::Delete { name, only: Some(only) })
                     }
                 };
-                named_so(name, message).into_iter().filter_map(edit).collect()
+                Ok(named_so(&name, message).into_iter().filter_map(edit).collect())
             }
         }
     }
@@ -186,7 +201,8 @@ fn named_so(name: &str, message: &Message) -> Vec<String> {
 impl Verb for EditHeader {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let asking = &run.asking;
-        let edits: Vec<Edit> = self.0.iter().flat_map(|change| change.edits(asking)).collect();
+        let edits: Vec<Vec<Edit>> = self.0.iter().map(|change| change.edits(asking)).collect::<Result<_, Break>>()?;
+        let edits = edits.concat();
         if edits.is_empty() {
             return Ok(());
         }

@@ -134,7 +134,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of actions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 16] = [
+pub(super) static SECTIONS: [&Shape; 19] = [
     &fileinto::KEYS,
     &keep::KEYS,
     &headers::ADDED,
@@ -142,6 +142,9 @@ pub(super) static SECTIONS: [&Shape; 16] = [
     &programs::FILTERED,
     &programs::EXECUTED,
     &set::KEYS,
+    &super::change::REPLACED,
+    &super::change::SPLIT,
+    &super::change::MATCHES,
     &number::KEYS,
     &lists::KEYS,
     &redirect::KEYS,

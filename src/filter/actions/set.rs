@@ -1,18 +1,34 @@
 //! `set`: variables for the rules below.
 
-use super::super::asking::Break;
+use super::super::asking::{Asking, Break};
+use super::super::change::{self, Change};
 use super::super::compile::Compiler;
+use super::super::names::{self, Variable};
 use super::super::run::Run;
 use super::{Boxed, Verb, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
-use crate::config::text::Text;
+use crate::config::text::{Piece, Text};
 use crate::config::yaml::{Node, Span, Value};
+
+const REPLACED: Takes = Takes::Section(&change::REPLACED);
 
 pub(super) static KEYS: Shape = Shape {
     what: "a value to set",
     keys: &[
-        ("value", "The value, with `${name}`.", Takes::Text),
-        ("case", "`lower` or `upper`.", Takes::Word(&["lower", "upper"])),
+        ("value", "The value, with `${name}`. The other keys change it, in the order they are written.", Takes::Text),
+        ("case", "`lower`, `upper` or `title`, by Unicode.", Takes::Word(change::CASES)),
+        ("trim", "`true`: without white space at its ends.", Takes::Flag),
+        (
+            "replace",
+            "Replace a text or an expression, or a list of them one after the other: {from: \".\", to: _}.",
+            Takes::Some(&REPLACED),
+        ),
+        ("split", "One piece of it: {by: \"-\", take: 1}.", Takes::Section(&change::SPLIT)),
+        (
+            "all",
+            "All matches of an expression, joined: {regex: 'https?://([^/ ]+)', join: \" \"}.",
+            Takes::Either(&[Takes::Text, Takes::Section(&change::MATCHES)]),
+        ),
         ("first", "At most so many characters of it.", Takes::Number),
         ("length", "`true`: the number of characters instead of the text.", Takes::Flag),
     ],
@@ -34,17 +50,7 @@ struct Set(Vec<(String, Given)>);
 #[derive(Debug)]
 struct Given {
     text: Text,
-    case: Case,
-    first: Option<usize>,
-    length: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Case {
-    #[default]
-    AsIs,
-    Lower,
-    Upper,
+    changes: Vec<Change>,
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
@@ -65,7 +71,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 /// Refuses what cannot be the name of a variable.
 pub(super) fn check_name(name: &str, at: Span, compiler: &mut Compiler<'_, '_>) -> Option<()> {
     let is_name = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
-    if is_name && !name.is_empty() && !super::super::names::is_always(name) {
+    if is_name && !name.is_empty() && !names::is_always(name) {
         return Some(());
     }
     let message = format!("`{}` cannot be the name of a variable", crate::clean::short(name, 60));
@@ -75,36 +81,68 @@ pub(super) fn check_name(name: &str, at: Span, compiler: &mut Compiler<'_, '_>) 
 }
 
 fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {
-    if !matches!(node.value, Value::Map(_)) {
-        let text = compiler.text(node, "a value")?;
-        return Some(Given { text, case: Case::AsIs, first: None, length: false });
-    }
+    let Value::Map(entries) = &node.value else {
+        return Some(Given { text: compiler.text(node, "a value")?, changes: Vec::new() });
+    };
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
-    let words = [("lower", Case::Lower), ("upper", Case::Upper)];
-    let case = map.read("case", |n, p| reader::choice(n, &words, p)).unwrap_or_default();
-    let first = map.read("first", |n, p| reader::number(n, 1..=100_000, p)).and_then(|n| usize::try_from(n).ok());
-    let length = map.read("length", reader::flag).unwrap_or(false);
-    let text = map.require("value").and_then(|node| compiler.text(node, "a value"))?;
-    Some(Given { text, case, first, length })
+    let (is_known, text) = (map.is_known(), map.require("value"));
+    let text = text.and_then(|node| compiler.text(node, "a value"));
+    let mut changes = Some(Vec::new());
+    for (key, node) in
+        entries.iter().filter(|(key, _)| key.text != "value" && KEYS.names().any(|name| name == key.text))
+    {
+        let read = Change::read(&key.text, node, compiler);
+        changes = changes.zip(read).map(|(changes, more)| changes.into_iter().chain(more).collect());
+    }
+    is_known.then_some(Given { text: text?, changes: changes? })
+}
+
+impl Given {
+    fn value(&self, asking: &Asking<'_>) -> Variable {
+        let mut made = Variable { text: asking.expand(&self.text), parts: parts(&self.text, asking) };
+        for change in &self.changes {
+            made.text = change.apply(&made.text, asking);
+            let is_own = made.parts.iter().all(|(is_own, _)| *is_own);
+            made.parts = match (change.keeps_levels(), is_own) {
+                (true, _) => made.parts.iter().map(|(is_own, part)| (*is_own, change.apply(part, asking))).collect(),
+                // Whatever is made of own text alone is own text.
+                (false, true) if !made.parts.is_empty() && self.is_of_own(change) => vec![(true, made.text.clone())],
+                (false, _) => Vec::new(),
+            };
+        }
+        made
+    }
+
+    /// A replacement may put in what a message says.
+    fn is_of_own(&self, change: &Change) -> bool {
+        match change {
+            Change::Replace { to, .. } => to.names().next().is_none(),
+            _ => true,
+        }
+    }
+}
+
+/// What a text is made of: own text and values; of a variable what that is made of.
+fn parts(text: &Text, asking: &Asking<'_>) -> Vec<(bool, String)> {
+    let mut parts = Vec::new();
+    for piece in text.pieces() {
+        match piece {
+            Piece::Literal(own) => parts.push((true, own.clone())),
+            Piece::Variable(name) => match asking.names.variable(name) {
+                Some(variable) if !variable.parts.is_empty() => parts.extend(variable.parts.iter().cloned()),
+                _ => parts.extend(names::look_up(name, asking).map(|value| (false, value.into_owned()))),
+            },
+        }
+    }
+    parts
 }
 
 impl Verb for Set {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         for (name, value) in &self.0 {
-            let mut text = run.asking.expand(&value.text);
-            text = match value.case {
-                Case::AsIs => text,
-                Case::Lower => text.to_lowercase(),
-                Case::Upper => text.to_uppercase(),
-            };
-            if let Some((end, _)) = value.first.and_then(|first| text.char_indices().nth(first)) {
-                text.truncate(end);
-            }
-            if value.length {
-                text = text.chars().count().to_string();
-            }
-            run.did(&format!("set {name} to \"{}\"", crate::clean::short(&text, 60)));
-            run.asking.names.set(name, text);
+            let made = value.value(&run.asking);
+            run.did(&format!("set {name} to \"{}\"", crate::clean::short(&made.text, 60)));
+            run.asking.names.set_made(name, made);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison, Part};
 use super::super::compile::Compiler;
+use super::super::fields::Fields;
 use super::super::short::About;
 use super::{Boxed, Condition, Word, header};
 use crate::config::reader::{self, Takes};
@@ -16,15 +17,15 @@ pub(super) const ADDRESS: Word = Word::new(
         "Addresses in from, to, cc or another field, or any `recipient`, each with a comparison: {from: {is: x.example, part: domain}}.",
         ADDRESS_TAKES,
     ),
-    |node, compiler| header::by_field(node, compiler, in_field),
+    |node, compiler| header::by_field(node, compiler, in_fields),
 );
 
 pub(super) const FROM: Word = Word::new(("from", "Short for {address: {from: …}}.", COMPARED), |node, compiler| {
-    in_field("from", node, compiler)
+    read(Which::Named("from".to_owned()), node, compiler)
 });
 
 pub(super) const TO: Word = Word::new(("to", "Short for {address: {recipient: …}}.", COMPARED), |node, compiler| {
-    in_field("recipient", node, compiler)
+    read(Which::Named("recipient".to_owned()), node, compiler)
 });
 
 const ENVELOPE_TAKES: Takes = Takes::Named(&COMPARED);
@@ -45,25 +46,40 @@ pub(super) const ENVELOPE: Word = Word::new(
             reader::mismatch(node, "{from: …} or {to: …}", &mut compiler.problems);
             return None;
         }
-        header::by_field(node, compiler, |name, node, compiler| read(&format!("envelope {name}"), node, compiler))
+        header::by_field(node, compiler, |fields, node, compiler| {
+            read(Which::Named(format!("envelope {}", fields.written())), node, compiler)
+        })
     },
 );
 
-fn in_field(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    // As in Lua and in templates, `reply_to` is Reply-To.
-    read(&name.replace('_', "-"), node, compiler)
+fn in_fields(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let which = match fields {
+        // As in Lua and in templates, `reply_to` is Reply-To.
+        Fields::Named(name) => Which::Named(name.replace('_', "-")),
+        several => Which::Several(several),
+    };
+    read(which, node, compiler)
 }
 
-fn read(field: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(which: Which, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison =
         compiler.comparison(node, Allowed { about: About::Addresses, part: true, many: true, raw: false })?;
     let is_text = comparison.part == Part::Name;
-    Some(Box::new(Addresses { field: field.to_owned(), comparison: comparison.of_text(is_text) }))
+    Some(Box::new(Addresses { which, comparison: comparison.of_text(is_text) }))
+}
+
+/// Whose addresses.
+#[derive(Debug)]
+enum Which {
+    /// Of one field, of any `recipient`, or of the envelope.
+    Named(String),
+    /// Of all fields whose names fit, or of the one that a value names.
+    Several(Fields),
 }
 
 #[derive(Debug)]
 struct Addresses {
-    field: String,
+    which: Which,
     comparison: Comparison,
 }
 
@@ -71,24 +87,35 @@ impl Condition for Addresses {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let one = |address: &str| vec![Address { name: None, address: address.to_owned() }];
-        let found: Vec<Address> = match self.field.as_str() {
+        let name = match &self.which {
+            Which::Named(name) => name,
+            Which::Several(fields) => {
+                let fields = fields.of_message(asking)?;
+                let found: Vec<&Address> = fields.of(&message).flat_map(|field| field.addresses()).collect();
+                return self.accepts(fields.written(), found.into_iter(), asking);
+            }
+        };
+        let found: Vec<Address> = match name.as_str() {
             "recipient" => message.recipients(),
             "envelope from" => message.envelope_sender().map(one).unwrap_or_default(),
             "envelope to" => message.delivered_to().map(one).unwrap_or_default(),
-            field => {
-                return self.accepts(message.addresses(field), asking);
-            }
+            field => return self.accepts(name, message.addresses(field), asking),
         };
-        self.accepts(found.iter(), asking)
+        self.accepts(name, found.iter(), asking)
     }
 }
 
 impl Addresses {
-    fn accepts<'a>(&self, found: impl Iterator<Item = &'a Address>, asking: &mut Asking<'_>) -> Result<bool, Break> {
+    fn accepts<'a>(
+        &self,
+        name: &str,
+        found: impl Iterator<Item = &'a Address>,
+        asking: &mut Asking<'_>,
+    ) -> Result<bool, Break> {
         let delimiters = &asking.settings.delimiters;
         let values: Vec<&str> =
             found.filter_map(|address| part_of(address, self.comparison.part, delimiters)).collect();
-        header::accepts(&self.comparison, &self.field, &values, asking)
+        header::accepts(&self.comparison, name, &values, asking)
     }
 }
 

@@ -2,30 +2,43 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
+use super::super::fields::Fields;
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, TEXTS};
 use crate::config::yaml::Node;
 
-pub(super) const EXISTS: Word =
-    Word::new(("exists", "A header field is there; of a list, any one of them.", TEXTS), read);
+pub(super) const EXISTS: Word = Word::new(
+    ("exists", "A header field is there; of a list, any one of them. `X-Spam-*` is any that begins so.", TEXTS),
+    read,
+);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let names = reader::texts(node, "the name of a header field, or a list of names", &mut compiler.problems)?;
-    Some(Box::new(Exists { names }))
+    let fields: Option<Vec<Fields>> = names.iter().map(|name| Fields::read(name, node.span, compiler)).collect();
+    Some(Box::new(Exists { fields: fields? }))
 }
 
 #[derive(Debug)]
 struct Exists {
-    names: Vec<String>,
+    fields: Vec<Fields>,
 }
 
 impl Condition for Exists {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        let found = self.names.iter().find(|name| asking.message().all(name).next().is_some());
-        asking.saw(found.is_some(), || match found {
-            Some(name) => format!("{name} is there"),
-            None => "none of them is there".to_owned(),
-        });
-        Ok(found.is_some())
+        let message = std::sync::Arc::clone(asking.message());
+        let mut unanswered = None;
+        for fields in &self.fields {
+            match fields.of_message(asking) {
+                Ok(fields) => {
+                    if let Some(field) = fields.of(&message).next() {
+                        asking.saw(true, || format!("{} is there", field.name()));
+                        return Ok(true);
+                    }
+                }
+                Err(why) => unanswered = unanswered.or(Some(why)),
+            }
+        }
+        asking.saw(false, || "none of them is there".to_owned());
+        unanswered.map_or(Ok(false), Err)
     }
 }

@@ -3,8 +3,9 @@
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::{Boxed, Condition, Word};
-use crate::config::reader::{self, TEXTS};
-use crate::config::yaml::Node;
+use crate::config::reader::TEXTS;
+use crate::config::text::Text;
+use crate::config::yaml::{Node, Value};
 use crate::message::Flags;
 
 pub(super) const FLAG: Word = Word::new(
@@ -13,33 +14,46 @@ pub(super) const FLAG: Word = Word::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let words = reader::texts(node, "a flag, or a list of flags", &mut compiler.problems)?;
+    let nodes = match &node.value {
+        Value::Seq(items) if !items.is_empty() => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
     let mut wanted = Vec::new();
-    for word in words {
-        let mut one = Flags::default();
-        if let Err(bad) = one.parse_word(&word) {
+    for node in nodes {
+        let word = compiler.compared(node, "a flag, or a list of flags")?;
+        if let Some(Err(bad)) = word.as_literal().map(|word| Flags::default().parse_word(word)) {
             compiler.problems.error(node.span, bad.to_string());
             return None;
         }
-        wanted.push((word, one));
+        wanted.push(word);
     }
     Some(Box::new(HasFlag { wanted }))
 }
 
 #[derive(Debug)]
 struct HasFlag {
-    wanted: Vec<(String, Flags)>,
+    wanted: Vec<Text>,
 }
 
 impl Condition for HasFlag {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        let found = self.wanted.iter().find(|(_, flags)| asking.flags.has_all(flags));
+        let mut unanswered = None;
+        for word in &self.wanted {
+            match asking.expand_known(word) {
+                Ok(word) => {
+                    let mut one = Flags::default();
+                    if one.parse_word(&word).is_ok() && asking.flags.has_all(&one) {
+                        asking.saw(true, || format!("it is {word}"));
+                        return Ok(true);
+                    }
+                }
+                Err(why) => unanswered = unanswered.or(Some(why)),
+            }
+        }
         let shown = asking.flags.to_string();
-        asking.saw(found.is_some(), || match found {
-            Some((word, _)) => format!("it is {word}"),
-            None if shown.is_empty() => "it has no flags".to_owned(),
-            None => format!("its flags are {shown}"),
+        asking.saw(false, || {
+            if shown.is_empty() { "it has no flags".to_owned() } else { format!("its flags are {shown}") }
         });
-        Ok(found.is_some())
+        unanswered.map_or(Ok(false), Err)
     }
 }

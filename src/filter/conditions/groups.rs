@@ -15,7 +15,7 @@ pub(super) const ALL: Word =
 
 pub(super) const ANY: Word =
     Word::group(("any", "A list of conditions of which one must hold.", LIST), |node, compiler| {
-        compiler.conditions(node).map(|members| group(Kind::Any, members))
+        compiler.branches(node).map(|members| group(Kind::Any, members))
     });
 
 pub(super) const NONE: Word =
@@ -77,14 +77,19 @@ impl Condition for Group {
             Kind::Not => "not",
         };
         asking.group(word, |asking| {
-            // `all` ends at the first that does not hold, the others at the first that does.
+            // `all` ends at the first that does not hold, the others at the first that does. One without an answer ends
+            // `all` too; of the others it is the answer where none of them holds.
             let wanted = !matches!(self.word, Kind::All);
+            let mut unanswered = None;
             for member in &self.members {
-                if member.holds(asking)? == wanted {
-                    return Ok(matches!(self.word, Kind::Any));
+                match member.holds(asking) {
+                    Ok(holds) if holds == wanted => return Ok(matches!(self.word, Kind::Any)),
+                    Ok(_) => {}
+                    Err(Break::NoAnswer(why)) if wanted => unanswered = unanswered.or(Some(why)),
+                    Err(broken) => return Err(broken),
                 }
             }
-            Ok(!matches!(self.word, Kind::Any))
+            unanswered.map_or(Ok(!matches!(self.word, Kind::Any)), |why| Err(Break::NoAnswer(why)))
         })
     }
 }

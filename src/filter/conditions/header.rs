@@ -3,21 +3,26 @@
 use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison};
 use super::super::compile::Compiler;
+use super::super::fields::Fields;
 use super::super::short::About;
 use super::{Boxed, Condition, Word, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::message::is_field_name;
+use crate::message::{Field, Message};
 
 const HEADER_TAKES: Takes = Takes::Named(&COMPARED);
 pub(super) const HEADER: Word = Word::new(
-    ("header", "Header fields by name, each with a comparison: {Subject: {contains: invoice}}.", HEADER_TAKES),
+    (
+        "header",
+        "Header fields by name, each with a comparison: {Subject: {contains: invoice}}; `X-Spam-*` is all that begin so, `*` any field.",
+        HEADER_TAKES,
+    ),
     read,
 );
 
 pub(super) const SUBJECT: Word = Word::new(
     ("subject", "The Subject, with a comparison; a text alone is contained in it.", COMPARED),
-    |node, compiler| field("Subject", About::Subject, node, compiler),
+    |node, compiler| field(Fields::Named("Subject".to_owned()), About::Subject, node, compiler),
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
@@ -28,7 +33,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 pub(super) fn by_field(
     node: &Node,
     compiler: &mut Compiler<'_, '_>,
-    read: impl Fn(&str, &Node, &mut Compiler<'_, '_>) -> Option<Boxed>,
+    read: impl Fn(Fields, &Node, &mut Compiler<'_, '_>) -> Option<Boxed>,
 ) -> Option<Boxed> {
     let fields = match &node.value {
         Value::Map(fields) if !fields.is_empty() => fields,
@@ -40,12 +45,10 @@ pub(super) fn by_field(
     };
     let mut tests = Vec::new();
     for (key, comparison) in fields {
-        let is_name = is_field_name(&key.text);
-        if !is_name {
-            let message = format!("`{}` is no header field name", crate::clean::short(&key.text, 60));
-            compiler.problems.error(key.span, message);
-        }
-        tests.push(read(&key.text, comparison, compiler).filter(|_| is_name));
+        let fields = Fields::read(&key.text, key.span, compiler);
+        // Its comparison is read all the same: it may have mistakes of its own.
+        let test = read(fields.clone().unwrap_or(Fields::Named(String::new())), comparison, compiler);
+        tests.push(test.filter(|_| fields.is_some()));
     }
     let mut tests = tests.into_iter().collect::<Option<Vec<_>>>()?;
     if tests.len() == 1 { tests.pop() } else { Some(all(tests)) }
@@ -56,15 +59,22 @@ pub(super) fn by_field(
 const TEXT_FIELDS: [&str; 6] =
     ["Subject", "Comments", "Keywords", "Content-Description", "Organization", "Thread-Topic"];
 
-fn one(name: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn one(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let Fields::Named(name) = &fields else { return field(fields, About::Value, node, compiler) };
     compiler.doubt_field(name, node.span);
-    field(name, About::Field(name), node, compiler)
+    let name = name.clone();
+    field(fields, About::Field(&name), node, compiler)
 }
 
-fn field(name: &str, about: About<'_>, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn field(fields: Fields, about: About<'_>, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let comparison = compiler.comparison(node, Allowed { about, raw: true, many: true, part: false })?;
-    let is_text = !comparison.raw && is_text_field(name);
-    Some(Box::new(Header { name: name.to_owned(), comparison: comparison.of_text(is_text) }))
+    // Among several there may be texts of people.
+    let is_text = match &fields {
+        Fields::Named(name) => is_text_field(name),
+        Fields::Like(..) | Fields::Valued(_) => true,
+    };
+    let is_raw = comparison.raw;
+    Some(Box::new(Header { fields, comparison: comparison.of_text(is_text && !is_raw) }))
 }
 
 /// Whether a field of that name holds text of people.
@@ -74,43 +84,40 @@ pub(in super::super) fn is_text_field(name: &str) -> bool {
 
 #[derive(Debug)]
 struct Header {
-    name: String,
+    fields: Fields,
     comparison: Comparison,
 }
 
 impl Condition for Header {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
+        let is_plain = self.comparison.nth.is_none() && self.comparison.count.is_none() && !self.comparison.every;
+        if let (Fields::Named(name), true) = (&self.fields, is_plain && !self.comparison.raw) {
+            return self.any(name, &message, asking);
+        }
+        let fields = self.fields.of_message(asking)?;
+        let found: Vec<&Field> = fields.of(&message).collect();
         if self.comparison.raw {
-            let values: Vec<String> = message
-                .all(&self.name)
-                .map(|field| String::from_utf8_lossy(field.raw().trim_ascii()).into_owned())
-                .collect();
-            return accepts(
-                &self.comparison,
-                &self.name,
-                &values.iter().map(String::as_str).collect::<Vec<_>>(),
-                asking,
-            );
+            let values: Vec<String> =
+                found.iter().map(|field| String::from_utf8_lossy(field.raw().trim_ascii()).into_owned()).collect();
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            return accepts(&self.comparison, fields.written(), &values, asking);
         }
-        if self.comparison.nth.is_none() && self.comparison.count.is_none() && !self.comparison.every {
-            return self.any(&message, asking);
-        }
-        let values: Vec<&str> = message.all(&self.name).map(|field| field.value()).collect();
-        accepts(&self.comparison, &self.name, &values, asking)
+        let values: Vec<&str> = found.iter().map(|field| field.value()).collect();
+        accepts(&self.comparison, fields.written(), &values, asking)
     }
 }
 
 impl Header {
     /// The common case, without a list of the values.
-    fn any(&self, message: &crate::message::Message, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        for field in message.all(&self.name) {
+    fn any(&self, name: &str, message: &Message, asking: &mut Asking<'_>) -> Result<bool, Break> {
+        for field in message.all(name) {
             if self.comparison.comparator.accepts(field.value(), asking)? {
-                asking.saw(true, || format!("{} is {}", self.name, quoted(std::iter::once(field.value()))));
+                asking.saw(true, || format!("{name} is {}", quoted(std::iter::once(field.value()))));
                 return Ok(true);
             }
         }
-        asking.saw(false, || seen(&self.name, message.all(&self.name).map(|field| field.value())));
+        asking.saw(false, || seen(name, message.all(name).map(|field| field.value())));
         Ok(false)
     }
 }

@@ -3,6 +3,7 @@
 mod account;
 mod address;
 mod age;
+mod anywhere;
 mod auth;
 mod authres;
 mod body;
@@ -66,7 +67,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 32;
+const COUNT: usize = 33;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -75,6 +76,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     groups::NONE,
     groups::NOT,
     header::HEADER,
+    anywhere::ANYWHERE,
     exists::EXISTS,
     address::ADDRESS,
     address::ENVELOPE,
@@ -144,7 +146,13 @@ struct Leaf {
 impl Condition for Leaf {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let mark = asking.names.mark();
-        let holds = self.condition.holds(asking)?;
+        let answer = self.condition.holds(asking);
+        if let Err(Break::NoAnswer(why)) = &answer {
+            asking.saw(false, || format!("{why}, so this holds neither with `not` nor without"));
+            asking.answered(&self.text, false);
+            asking.names.forget(mark);
+        }
+        let holds = answer?;
         asking.answered(&self.text, holds);
         if !holds {
             asking.names.forget(mark);

@@ -88,6 +88,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
     if !map.is_map() {
         return None;
     }
+    let outer = compiler.scope.len();
     for (key, node) in keys {
         match key {
             "name" => parts.name = Some(compiler.comparison(node, Allowed::only(About::FileName))?.of_text(true)),
@@ -97,6 +98,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
             _ => parts.parameters = parameters(node, compiler)?,
         }
+    }
+    if parts.count.is_some() {
+        // It can hold although no part passes.
+        compiler.may_lack(outer);
     }
     Some(Box::new(parts))
 }

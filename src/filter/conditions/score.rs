@@ -75,8 +75,10 @@ impl Condition for Score {
         let before = asking.why.len();
         for (condition, add) in &self.weights {
             let mark = asking.names.mark();
-            if condition.holds(asking)? {
-                sum += add;
+            match condition.holds(asking) {
+                Ok(true) => sum += add,
+                Ok(false) | Err(Break::NoAnswer(_)) => {}
+                Err(broken) => return Err(broken),
             }
             asking.names.forget(mark);
         }

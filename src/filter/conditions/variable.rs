@@ -1,6 +1,7 @@
 //! `variable`: what `set`, `execute` or a capture left.
 
 use super::super::asking::{Asking, Break};
+use super::super::captures::Captured;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
 use super::{Boxed, Condition, Word, all, quoted};
@@ -27,6 +28,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         let test = value.zip(comparison).map(|(value, comparison)| {
             Box::new(Variable { name: key.text.clone(), value, comparator: comparison.comparator }) as Boxed
         });
+        // What was compared has a value.
+        compiler.captured(vec![Captured { name: key.text.clone(), always: true }]);
         tests.push(test);
     }
     tests.into_iter().collect::<Option<Vec<_>>>().filter(|tests| !tests.is_empty()).map(all)

@@ -20,7 +20,7 @@ fn null_sender(it: &Compared<'_>) -> Option<Doubt> {
 }
 
 fn whole_address(it: &Compared<'_>) -> Option<Doubt> {
-    if !is_about(it, Part::All) || it.how != How::Is {
+    if !is_about(it, Part::All) || it.how != How::Is || it.has_value() {
         return None;
     }
     let text = clean::short(it.text, 40);

@@ -130,7 +130,7 @@ fn list_id(it: &Compared<'_>) -> Option<Doubt> {
 }
 
 fn media_type(it: &Compared<'_>) -> Option<Doubt> {
-    if it.about == About::MediaType && it.how == How::Is && !it.text.contains('/') {
+    if it.about == About::MediaType && it.how == How::Is && !it.text.contains('/') && !it.has_value() {
         let text = clean::short(it.text, 40);
         return Doubt::new(
             "a type has two words with a slash between, like application/pdf",

@@ -42,6 +42,13 @@ pub(super) struct Compared<'a> {
     raw: bool,
 }
 
+impl Compared<'_> {
+    /// What it will be is not known yet.
+    fn has_value(&self) -> bool {
+        self.text.contains("${")
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Is,

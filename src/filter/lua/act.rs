@@ -7,6 +7,7 @@ use super::super::actions::{self, Verb, fileinto, number, programs};
 use super::super::asking::{Asking, Break};
 use super::super::facts::Answer;
 use super::node;
+use super::sandbox;
 use super::script::{Collected, Failed, Script};
 use crate::config::reader;
 use crate::config::yaml::{Node, Value};
@@ -235,7 +236,7 @@ fn execute(lua: &Lua, script: &Script, asking: &mut Asking<'_>, value: &Node) ->
             table.raw_set("out", "")?;
         }
     }
-    Ok(LuaValue::Table(table))
+    Ok(LuaValue::Table(sandbox::of_kind(lua, "answer", table)?))
 }
 
 /// Takes a number and returns it as a text. A condition may not: what is noted here is an action.

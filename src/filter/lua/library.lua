@@ -1,6 +1,6 @@
 -- Functions of the library that could go on for hours between two looks at the clock, replaced. `plain` finds plain text
--- in linear time.
-local plain = ...
+-- in linear time; `matches` gives all matches of an expression, and `expand` puts groups into a text.
+local plain, matches, expand = ...
 
 -- A pattern is compared at most so often with a character: a second or two.
 local MOST = 2 ^ 30
@@ -65,4 +65,46 @@ function table.move(from, first, last, at, into)
     error("too many elements to move", 2)
   end
   return move(from, first, last, at, into)
+end
+
+-- Here, and not in ours: what a script gives may call functions of ours again.
+function re.gmatch(expression, text)
+  local all, at = matches(expression, text), 0
+  return function()
+    at = at + 1
+    return all[at]
+  end
+end
+
+function re.find(expression, text, from)
+  local found = matches(expression, text, from or 1, 1)[1]
+  if found then return found.first, found.last, found end
+  return nil
+end
+
+function re.gsub(expression, text, with, most)
+  local kind = type(with)
+  if kind ~= "string" and kind ~= "function" and kind ~= "table" then
+    error("re.gsub puts in a text, what a function returns or what stands in a table", 2)
+  end
+  local all = matches(expression, text, 1, most)
+  local parts, at = {}, 1
+  text = all.text or text
+  for i = 1, #all do
+    local found = all[i]
+    parts[#parts + 1] = text:sub(at, found.first - 1)
+    local value
+    if kind == "string" then
+      value = expand(with, found)
+    elseif kind == "function" then
+      value = with(found)
+    else
+      value = with[found[1] or found[0]]
+    end
+    if value == nil or value == false then value = found[0] end
+    parts[#parts + 1] = value
+    at = found.last + 1
+  end
+  parts[#parts + 1] = text:sub(at)
+  return table.concat(parts), #all
 end

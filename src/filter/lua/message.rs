@@ -1,5 +1,7 @@
 //! `m`: the message as a script sees it. Fields are made when they are asked for.
 
+use std::collections::HashSet;
+
 use jiff::Zoned;
 use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 
@@ -7,13 +9,16 @@ use super::super::asking::Asking;
 use super::super::conditions;
 use super::node;
 use super::script::{Failed, Script};
+use super::{sandbox, unknown};
 use crate::config::yaml::Node;
-use crate::message::{Address, Part};
+use crate::message::{Address, Field, Message, Part};
 
 /// The methods: `m:header("Subject")`.
-pub(super) const METHODS: [&str; 14] = [
+pub(super) const METHODS: [&str; 16] = [
     "header",
     "headers",
+    "header_names",
+    "fields",
     "raw_header",
     "addresses",
     "exists_any",
@@ -29,7 +34,7 @@ pub(super) const METHODS: [&str; 14] = [
 ];
 
 /// The fields: `m.subject`.
-const FIELDS: [&str; 23] = [
+pub(super) const FIELDS: [&str; 23] = [
     "subject",
     "list_id",
     "message_id",
@@ -84,37 +89,37 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
         "recipients" => addresses(lua, asking, message.recipients().iter()),
         "references" | "thread" => {
             let ids = message.thread_ids().into_iter().map(str::to_owned);
-            lua.create_sequence_from(ids.collect::<Vec<_>>()).map(LuaValue::Table)
+            list(lua, ids)
         }
-        "flags" => lua.create_sequence_from(asking.flags.words()).map(LuaValue::Table),
+        "flags" => list(lua, asking.flags.words()),
         "kind" => kind(lua, asking),
         "envelope" => {
             let table = lua.create_table()?;
             table.raw_set("from", message.envelope_sender())?;
             table.raw_set("to", message.delivered_to())?;
-            Ok(LuaValue::Table(table))
+            sandbox::of_kind(lua, "envelope", table).map(LuaValue::Table)
         }
         "spam" => {
             let table = lua.create_table()?;
             table.raw_set("score", conditions::spam_score(message))?;
             table.raw_set("flag", conditions::spam_verdict(message).is_some())?;
-            Ok(LuaValue::Table(table))
+            sandbox::of_kind(lua, "spam", table).map(LuaValue::Table)
         }
         "auth" => auth(lua, asking),
         "date" => message.date().map_or(Ok(LuaValue::Nil), |at| moment(lua, at)),
         "now" => moment(lua, asking.now()),
-        _ => Err(unknown(name)),
+        _ => Err(unknown_field(name)),
     }
 }
 
 /// A mistyped name that were nil would make a condition silently false.
-fn unknown(name: &str) -> mlua::Error {
-    let known = FIELDS.into_iter().chain(METHODS);
-    let shown = crate::clean::short(name, 40);
-    mlua::Error::runtime(match crate::config::reader::suggest(name, known) {
-        Some(near) => format!("a message has no {shown}; did you mean {near}?"),
-        None => format!("a message has no {shown}"),
-    })
+fn unknown_field(name: &str) -> mlua::Error {
+    mlua::Error::runtime(unknown::sentence("message", &crate::clean::short(name, 40), &[]))
+}
+
+/// A list of texts.
+fn list(lua: &Lua, texts: impl IntoIterator<Item = String>) -> mlua::Result<LuaValue> {
+    sandbox::of_kind(lua, "list", lua.create_sequence_from(texts)?).map(LuaValue::Table)
 }
 
 fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
@@ -136,27 +141,27 @@ fn auth(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
             table.raw_set(method, result)?;
         }
     }
-    Ok(LuaValue::Table(table))
+    sandbox::of_kind(lua, "auth", table).map(LuaValue::Table)
 }
 
-/// `{addr, name, localpart, domain, user, detail}`; without an address all are empty.
+/// `{addr, name, localpart, domain, user, detail}`; without an address all are empty, and there is no name.
 fn address(lua: &Lua, asking: &Asking<'_>, address: Option<&Address>) -> mlua::Result<Table> {
     let delimiters = &asking.settings.delimiters;
     let none = Address { name: None, address: String::new() };
     let address = address.unwrap_or(&none);
     let table = lua.create_table()?;
     table.raw_set("addr", address.address.as_str())?;
-    table.raw_set("name", address.name.as_deref().unwrap_or_default())?;
+    table.raw_set("name", address.name.as_deref().filter(|name| !name.is_empty()))?;
     table.raw_set("localpart", address.local_part())?;
     table.raw_set("domain", address.domain())?;
     table.raw_set("user", address.user(delimiters))?;
     table.raw_set("detail", address.detail(delimiters))?;
-    Ok(table)
+    sandbox::of_kind(lua, "address", table)
 }
 
 fn addresses<'a>(lua: &Lua, asking: &Asking<'_>, found: impl Iterator<Item = &'a Address>) -> mlua::Result<LuaValue> {
     let tables: mlua::Result<Vec<Table>> = found.map(|one| address(lua, asking, Some(one))).collect();
-    lua.create_sequence_from(tables?).map(LuaValue::Table)
+    sandbox::of_kind(lua, "addresses", lua.create_sequence_from(tables?)?).map(LuaValue::Table)
 }
 
 /// `{year, month, day, hour, min, weekday, unix}`; Monday is 1.
@@ -169,7 +174,7 @@ fn moment(lua: &Lua, at: &Zoned) -> mlua::Result<LuaValue> {
     table.raw_set("min", at.minute())?;
     table.raw_set("weekday", at.weekday().to_monday_one_offset())?;
     table.raw_set("unix", at.timestamp().as_second() as f64)?;
-    Ok(LuaValue::Table(table))
+    sandbox::of_kind(lua, "date", table).map(LuaValue::Table)
 }
 
 /// A method of the message.
@@ -209,8 +214,18 @@ pub(super) fn method(
         },
         "headers" => {
             let name = text_of(&first)?;
-            let values: Vec<String> = message.all(&name).map(|field| field.value().to_owned()).collect();
-            LuaValue::Table(lua.create_sequence_from(values)?)
+            list(lua, message.all(&name).map(|field| field.value().to_owned()))?
+        }
+        "header_names" => list(lua, header_names(message))?,
+        // The prelude makes three of each.
+        "fields" => {
+            let table = lua.create_table()?;
+            for field in message.fields() {
+                table.raw_push(field.name())?;
+                table.raw_push(field.value())?;
+                table.raw_push(lua.create_string(field.raw().trim_ascii())?)?;
+            }
+            LuaValue::Table(table)
         }
         "raw_header" => match message.all(&text_of(&first)?).next() {
             Some(field) => LuaValue::String(lua.create_string(field.raw().trim_ascii())?),
@@ -244,9 +259,16 @@ pub(super) fn method(
             let parts = message.parts().iter().enumerate();
             let wanted = parts.filter(|(_, part)| name == "parts" || part.is_attachment());
             let tables: mlua::Result<Vec<Table>> = wanted.map(|(index, part)| part_table(lua, index, part)).collect();
-            LuaValue::Table(lua.create_sequence_from(tables?)?)
+            LuaValue::Table(sandbox::of_kind(lua, "list", lua.create_sequence_from(tables?)?)?)
         }
     })
+}
+
+/// The names of all fields, each once, as it is written first.
+fn header_names(message: &Message) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let names = message.fields().iter().map(Field::name);
+    names.filter(|name| seen.insert(name.to_lowercase())).map(str::to_owned).collect()
 }
 
 fn bound(value: &LuaValue) -> usize {
@@ -261,11 +283,11 @@ fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     table.raw_set("parent", part.parent.map(|parent| parent + 1))?;
     table.raw_set("type", part.content_type())?;
     table.raw_set("filename", part.file_name())?;
-    table.raw_set("names", lua.create_sequence_from(part.file_names())?)?;
+    table.raw_set("names", list(lua, part.file_names().map(str::to_owned))?)?;
     table.raw_set("size", part.size() as f64)?;
     table.raw_set("attachment", part.is_attachment())?;
     table.raw_set("doubtful", part.is_doubtful())?;
-    Ok(table)
+    sandbox::of_kind(lua, "part", table)
 }
 
 fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> Result<LuaValue, Failed> {

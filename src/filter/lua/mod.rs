@@ -5,10 +5,13 @@
 //! can ask for. Every action and every condition is read by the same code as in YAML: a table in Lua is a mapping there.
 
 mod act;
+mod expressions;
+mod json;
 mod message;
 mod node;
 mod sandbox;
 mod script;
 mod try_out;
+mod unknown;
 
 pub(super) use script::Script;

@@ -1,10 +1,20 @@
 -- What every script finds: `m`, the message, and `act`, the actions. The three functions are ours and live as long as
 -- the call; the tables only give them names.
-local field, method, collect, methods, words = ...
+local field, method, collect, methods, words, unknown = ...
 
 local m
 m = setmetatable({}, {
   __index = function(_, name)
+    if name == "fields" then
+      -- Name, value and what stands in the message, in threes.
+      return function(_, ...)
+        local all, at = method(name, ...), -2
+        return function()
+          at = at + 3
+          return all[at], all[at + 1], all[at + 2]
+        end
+      end
+    end
     if methods[name] then
       return function(_, ...) return method(name, ...) end
     end
@@ -31,7 +41,7 @@ end
 local act
 act = setmetatable({}, {
   __index = function(_, word)
-    if not words[word] then error("there is no action act." .. tostring(word), 2) end
+    if not words[word] then error(unknown("act", word), 2) end
     return function(first, ...)
       if word == "log" then
         if first == act then return collect(word, formatted(...)) end

@@ -5,7 +5,6 @@
 //! a script ran out of time or memory the interpreter is thrown away.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,19 +13,18 @@ use mlua::{Function, Lua, LuaOptions, StdLib, Table, VmState};
 
 use super::super::actions;
 use super::super::asking::Break;
-use super::super::comparator;
+use super::super::change::{self, Case};
 use super::message::METHODS;
+use super::{expressions, json, unknown};
 
 /// The memory a script may use, in bytes.
 pub(super) const MEMORY: usize = 64 * 1024 * 1024;
 /// The clock is looked at once in so many interrupts: they come with each call and each turn of a loop, and no step
 /// between two of them takes longer than going over all memory once.
 const LOOK: u64 = 16;
-/// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
-/// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
-const MOST_SEARCHED: usize = 1024 * 1024;
-/// So many expressions are kept compiled.
-const MAX_EXPRESSIONS: usize = 200;
+
+/// The longest text that is given another case, in bytes: outside of the script's memory.
+const MOST_CHANGED: usize = 8 * 1024 * 1024;
 
 /// Of the standard library, what is pure. Everything else is gone.
 const GLOBALS: [&str; 26] = [
@@ -59,6 +57,26 @@ const GLOBALS: [&str; 26] = [
 ];
 /// What would make a script's answer depend on more than the message.
 const IMPURE: [(&str, &str); 2] = [("math", "random"), ("math", "randomseed")];
+
+/// `text`: what Lua's own functions do with bytes, by Unicode.
+fn texts(lua: &Lua) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    for (name, case) in [("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)] {
+        let change = move |lua: &Lua, text: mlua::LuaString| {
+            if text.as_bytes().len() > MOST_CHANGED {
+                return Err(mlua::Error::runtime("this text is longer than 8 MB"));
+            }
+            lua.create_string(change::in_case(&text.to_string_lossy(), case))
+        };
+        table.set(name, lua.create_function(change)?)?;
+    }
+    table.set(
+        "trim",
+        lua.create_function(|lua, text: mlua::LuaString| lua.create_string(text.to_string_lossy().trim()))?,
+    )?;
+    table.set("length", lua.create_function(|_, text: mlua::LuaString| Ok(text.to_string_lossy().chars().count()))?)?;
+    Ok(table)
+}
 
 thread_local! {
     static WORKER: RefCell<Option<Sandbox>> = const { RefCell::new(None) };
@@ -105,15 +123,20 @@ impl Clock {
 
     fn interrupt(&self, lua: &Lua) -> mlua::Result<VmState> {
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed);
-        if self.passed.load(Ordering::Relaxed)
-            || (count.is_multiple_of(LOOK) && self.now() > self.end.load(Ordering::Relaxed))
-        {
+        if self.passed.load(Ordering::Relaxed) || count.is_multiple_of(LOOK) {
+            self.check(lua)?;
+        }
+        Ok(VmState::Continue)
+    }
+
+    fn check(&self, lua: &Lua) -> mlua::Result<()> {
+        if self.passed.load(Ordering::Relaxed) || self.now() > self.end.load(Ordering::Relaxed) {
             self.passed.store(true, Ordering::Relaxed);
             let given = Duration::from_nanos(self.given.load(Ordering::Relaxed));
             let place = place_in(lua).unwrap_or_default();
             return Err(mlua::Error::runtime(format!("{place}it ran longer than {} s", given.as_secs_f64())));
         }
-        Ok(VmState::Continue)
+        Ok(())
     }
 }
 
@@ -129,8 +152,9 @@ impl Sandbox {
         let lua = Lua::new_with(libraries, LuaOptions::new().catch_rust_panics(false))?;
         lua.set_memory_limit(MEMORY)?;
         keep_only_what_is_pure(&lua)?;
-        replace_what_never_ends(&lua)?;
         add_ours(&lua)?;
+        replace_what_never_ends(&lua)?;
+        know_the_names(&lua)?;
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
         let clock = Arc::new(Clock {
             start: Instant::now(),
@@ -141,6 +165,7 @@ impl Sandbox {
         });
         let of_interrupt = Arc::clone(&clock);
         lua.set_interrupt(move |lua| of_interrupt.interrupt(lua));
+        lua.set_app_data(Arc::clone(&clock));
         lua.sandbox(true)?;
         Ok(Self { lua, prelude, clock, calls: 0 })
     }
@@ -163,7 +188,8 @@ impl Sandbox {
     pub(super) fn names(&self, field: Function, method: Function, collect: Function) -> mlua::Result<(Table, Table)> {
         let methods: Table = self.lua.named_registry_value("methods")?;
         let words: Table = self.lua.named_registry_value("words")?;
-        self.prelude.call((field, method, collect, methods, words))
+        let unknown: Function = self.lua.named_registry_value("unknown")?;
+        self.prelude.call((field, method, collect, methods, words, unknown))
     }
 
     /// The time of a script begins.
@@ -203,8 +229,13 @@ fn place_in(lua: &Lua) -> Option<String> {
         lua.inspect_stack(level, |frame| Some((frame.source().short_src?.into_owned(), frame.current_line()?)))
             .flatten()
     };
-    let (file, line) = (0..8).filter_map(at).find(|(file, _)| file != "library" && file != "prelude")?;
+    let (file, line) = (0..8).filter_map(at).find(|(file, _)| !is_ours(file))?;
     Some(format!("{file}:{line}: "))
+}
+
+/// Whether a chunk is a part of the program.
+fn is_ours(chunk: &str) -> bool {
+    matches!(chunk, "library" | "prelude" | "strict")
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -232,7 +263,39 @@ fn replace_what_never_ends(lua: &Lua) -> mlua::Result<()> {
         let first = plain_find(&text, &what, from.unwrap_or(1));
         Ok((first, first.map(|first| first + what.len() - 1)))
     })?;
-    lua.load(include_str!("library.lua")).set_name("=library").call::<()>(plain)
+    let matches = lua.create_function(expressions::all)?;
+    let expand = lua.create_function(expressions::expand)?;
+    lua.load(include_str!("library.lua")).set_name("=library").call::<()>((plain, matches, expand))
+}
+
+/// Mistyped names are errors, in every table of ours and among the globals.
+fn know_the_names(lua: &Lua) -> mlua::Result<()> {
+    let unknown = lua.create_function(|_, (kind, name, others): (String, mlua::Value, Option<Vec<String>>)| {
+        Ok(unknown::unknown(&kind, &name, &others.unwrap_or_default()))
+    })?;
+    lua.set_named_registry_value("unknown", &unknown)?;
+    let kinds: Table =
+        lua.load(include_str!("strict.lua")).set_name("=strict").call((unknown::kinds(lua)?, unknown))?;
+    lua.globals().set_metatable(Some(kinds.raw_get("globals")?))?;
+    lua.set_named_registry_value("kinds", kinds)
+}
+
+/// Makes a table one of a kind whose fields are known: see [`unknown`].
+pub(super) fn of_kind(lua: &Lua, kind: &str, table: Table) -> mlua::Result<Table> {
+    let kinds: Table = lua.named_registry_value("kinds")?;
+    table.set_metatable(kinds.raw_get(kind)?)?;
+    Ok(table)
+}
+
+/// For a function of ours that could go on for long: an error when the time of the script is over.
+pub(super) fn look_at_the_clock(lua: &Lua) -> mlua::Result<()> {
+    let clock = lua.app_data_ref::<Arc<Clock>>().map(|clock| Arc::clone(&clock));
+    clock.map_or(Ok(()), |clock| clock.check(lua))
+}
+
+/// The globals a script may use.
+pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
+    GLOBALS.into_iter().chain(["re", "text", "json", "path", "param", "KB", "MB"])
 }
 
 /// Where the text is, as Lua counts: from 1, or from the end with -1.
@@ -247,7 +310,7 @@ fn plain_find(text: &[u8], what: &[u8], from: i64) -> Option<usize> {
     Some(start + memchr::memmem::find(text.get(start..)?, what)? + 1)
 }
 
-/// Our own few globals: `re`, `path`, `KB`, `MB`.
+/// Our own few globals: `re`, `text`, `json`, `path`, `KB`, `MB`.
 fn add_ours(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     globals.set("KB", 1024)?;
@@ -255,8 +318,17 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
     // A value as one component of a folder name.
     globals.set("path", lua.create_function(|_, text: String| Ok(text.replace(['/', '\0'], "_")))?)?;
     let re = lua.create_table()?;
-    re.set("match", lua.create_function(expression_matches)?)?;
+    re.set("match", lua.create_function(expressions::first)?)?;
     globals.set("re", re)?;
+    globals.set("text", texts(lua)?)?;
+    let json = lua.create_table()?;
+    json.set("decode", lua.create_function(json::decode)?)?;
+    json.set("encode", lua.create_function(json::encode)?)?;
+    let null = lua.create_table()?;
+    null.set_readonly(true);
+    lua.set_named_registry_value("json.null", &null)?;
+    json.set("null", null)?;
+    globals.set("json", json)?;
     let set = |names: Vec<&str>| -> mlua::Result<Table> {
         let table = lua.create_table()?;
         names.into_iter().try_for_each(|name| table.raw_set(name, true))?;
@@ -265,40 +337,6 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
     lua.set_named_registry_value("methods", set(METHODS.to_vec())?)?;
     let words = actions::WORDS.iter().map(|word| word.key.0).filter(|word| *word != "lua" && *word != "set");
     lua.set_named_registry_value("words", set(words.collect())?)
-}
-
-thread_local! {
-    static EXPRESSIONS: RefCell<HashMap<String, regex::Regex>> = RefCell::new(HashMap::new());
-}
-
-/// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found. Linear
-/// time, case does not count, as everywhere.
-fn expression_matches(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
-    if text.as_bytes().len() > MOST_SEARCHED {
-        return Err(mlua::Error::runtime("re.match searches at most 1 MB of text: shorten it, like m:body(1000000)"));
-    }
-    EXPRESSIONS.with_borrow_mut(|known| {
-        if !known.contains_key(&expression) {
-            let regex = comparator::build(&expression)
-                .map_err(|e| mlua::Error::runtime(super::super::comparison::last_line(&e.to_string())))?;
-            if known.len() >= MAX_EXPRESSIONS {
-                known.clear();
-            }
-            known.insert(expression.clone(), regex);
-        }
-        let Some(regex) = known.get(&expression) else { return Ok(None) };
-        let text = text.to_string_lossy();
-        let Some(found) = regex.captures(&text) else { return Ok(None) };
-        let table = lua.create_table()?;
-        for (number, name) in regex.capture_names().enumerate() {
-            let value = found.get(number).map(|group| group.as_str());
-            table.raw_set(number, value)?;
-            if let Some(name) = name {
-                table.raw_set(name, value)?;
-            }
-        }
-        Ok(Some(table))
-    })
 }
 
 // What scripts try against this is in `tests/it/scripts.rs`.
@@ -322,8 +360,8 @@ mod tests {
         names.sort_by_key(|name| name.to_lowercase());
         assert_eq!(
             names.join(" "),
-            "_VERSION assert bit32 buffer coroutine error getmetatable ipairs KB math MB next pairs path pcall rawequal rawget \
-             rawlen rawset re select setmetatable string table tonumber tostring type typeof unpack utf8"
+            "_VERSION assert bit32 buffer coroutine error getmetatable ipairs json KB math MB next pairs path pcall rawequal rawget \
+             rawlen rawset re select setmetatable string table text tonumber tostring type typeof unpack utf8"
         );
     }
 }

@@ -128,7 +128,7 @@ impl Script {
 
     /// Runs it as a condition: whether what it returns is true.
     pub(in crate::filter) fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        let (returned, actions) = self.call(asking)?;
+        let (returned, actions) = self.call(asking, true)?;
         if !actions.is_empty() {
             return Err(Break::Failed(format!("{}: a condition cannot act", self.name)));
         }
@@ -137,7 +137,7 @@ impl Script {
 
     /// Runs it as a filter, and then carries out what it asked for.
     pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let (_, actions) = self.call(&mut run.asking)?;
+        let (_, actions) = self.call(&mut run.asking, false)?;
         for action in &actions {
             action.act(run).map_err(|broken| self.by_us(broken))?;
             if action.ends() {
@@ -148,12 +148,16 @@ impl Script {
     }
 
     /// Runs it in a fresh environment. What it returned, as true or false, and the actions it collected.
-    pub(super) fn call(&self, asking: &mut Asking<'_>) -> Result<(bool, Vec<Box<dyn actions::Verb>>), Break> {
+    pub(super) fn call(
+        &self,
+        asking: &mut Asking<'_>,
+        is_condition: bool,
+    ) -> Result<(bool, Vec<Box<dyn actions::Verb>>), Break> {
         sandbox::with(|sandbox| {
             let collected = RefCell::new(Vec::new());
             let broken = RefCell::new(None);
             let shared = RefCell::new(asking);
-            let result = self.run(sandbox, &shared, &collected, &broken);
+            let result = self.run(sandbox, &shared, &collected, &broken, is_condition);
             self.late.fetch_add(u32::from(sandbox.is_late()), Ordering::Relaxed);
             // A fact that could not be answered is no fault of the script, even if the script caught the error.
             if let Some(broken) = broken.into_inner() {
@@ -180,6 +184,7 @@ impl Script {
         asking: &RefCell<&mut Asking<'_>>,
         collected: &RefCell<Vec<Box<dyn actions::Verb>>>,
         broken: &RefCell<Option<Break>>,
+        is_condition: bool,
     ) -> mlua::Result<bool> {
         let lua = sandbox.lua();
         lua.scope(|scope| {
@@ -216,7 +221,13 @@ impl Script {
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;
             match returned {
-                LuaValue::Function(function) if !self.is_inline => truth(&function.call::<LuaValue>((m, act))?),
+                LuaValue::Function(function) if !self.is_inline => match function.call::<LuaValue>((m, act))? {
+                    LuaValue::String(text) if !is_condition => Err(mlua::Error::runtime(format!(
+                        "a filter returns nothing: to file into {0}, call act.fileinto(\"{0}\")",
+                        crate::clean::short(&text.to_string_lossy(), 40)
+                    ))),
+                    value => truth(&value),
+                },
                 _ if !self.is_inline => {
                     Err(mlua::Error::runtime("a filter returns a function: return function(m, act) … end"))
                 }
@@ -230,7 +241,7 @@ impl Script {
         for (name, value) in &self.param {
             table.raw_set(name.as_str(), super::node::to_lua(lua, value)?)?;
         }
-        Ok(table)
+        sandbox::of_kind(lua, "param", table)
     }
 
     /// Something that reads nodes as the rule file around the script would.

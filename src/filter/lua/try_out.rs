@@ -29,7 +29,7 @@ impl Script {
         let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags: Flags::default(), announced: 0 };
         let message = Arc::new(Message::new(Bytes::Memory(LETTER.to_vec())));
         let mut asking = Asking::new(settings, &message, &envelope, &facts, false);
-        let Err(Break::Failed(cause)) = self.call(&mut asking) else { return };
+        let Err(Break::Failed(cause)) = self.call(&mut asking, false) else { return };
         let (line, cause) = self.line_of(&cause);
         let span = at.unwrap_or(Span { line, column: 1, length: 1 });
         if is_of_the_letter(&cause) {

@@ -1,0 +1,104 @@
+//! Texts in which case does not count, as in a regular expression: Unicode's simple case folding.
+
+use memchr::memchr2_iter;
+
+/// A longer text is folded as a whole, in bytes; a shorter one is compared as it stands.
+const LONG: usize = 1024;
+
+/// The folded form: two texts that differ in case alone have the same.
+pub(super) fn folded(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().map(fold).collect() }
+}
+
+/// Where a folded text has to stand in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is all of it.
+    Whole,
+    Within,
+    /// It is the domain of an address or of a host, or one above that.
+    Below,
+}
+
+impl Place {
+    /// Whether it stands there.
+    #[inline]
+    pub(super) fn fits(self, text: &str, wanted: &str) -> bool {
+        match self {
+            Self::Whole => is(text, wanted),
+            Self::Within => contains(text, wanted),
+            Self::Below => ends_below(text, wanted),
+        }
+    }
+}
+
+/// Whether a text ends with a folded one, behind an `@` or a dot.
+fn ends_below(text: &str, wanted: &str) -> bool {
+    if !text.is_ascii() {
+        return folded(text).strip_suffix(wanted).is_some_and(|rest| rest.ends_with(['@', '.']));
+    }
+    let start = text.len().checked_sub(wanted.len()).unwrap_or_default();
+    start > 0 && text[start..].eq_ignore_ascii_case(wanted) && text[..start].ends_with(['@', '.'])
+}
+
+/// Whether a text is a folded one, but for case.
+pub(super) fn is(text: &str, wanted: &str) -> bool {
+    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { folded(text) == wanted }
+}
+
+/// Whether a text holds a folded one, but for case.
+pub(super) fn contains(text: &str, wanted: &str) -> bool {
+    if !text.is_ascii() || text.len() > LONG {
+        // In linear time, whatever a message repeats.
+        return memchr::memmem::find(folded(text).as_bytes(), wanted.as_bytes()).is_some();
+    }
+    let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
+    let Some(first) = wanted.first() else { return true };
+    let Some(last) = text.len().checked_sub(wanted.len()) else { return false };
+    memchr2_iter(*first, first.to_ascii_uppercase(), &text[..=last])
+        .any(|at| text[at..at + wanted.len()].eq_ignore_ascii_case(wanted))
+}
+
+/// By way of the larger letter: ς and σ are one, and so are ſ and s.
+fn fold(c: char) -> char {
+    fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
+        chars.next().filter(|_| chars.next().is_none())
+    }
+    if c.is_ascii() {
+        return c.to_ascii_lowercase();
+    }
+    let larger = only(c.to_uppercase()).unwrap_or(c);
+    only(larger.to_lowercase()).unwrap_or(larger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every character of Unicode folds as it does in a regular expression.
+    #[test]
+    fn case_is_folded_as_in_expressions() {
+        use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange};
+        let has_case = |c: &char| fold(*c) != *c || !c.to_uppercase().eq([*c]) || !c.to_lowercase().eq([*c]);
+        for c in ('\0'..=char::MAX).filter(has_case) {
+            let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
+            class.case_fold_simple();
+            let same: Vec<char> = class.ranges().iter().flat_map(|range| range.start()..=range.end()).collect();
+            assert!(same.iter().all(|other| fold(*other) == fold(c)), "{same:?}");
+            assert!(same.contains(&fold(c)), "{c:?} became {:?}", fold(c));
+        }
+    }
+
+    #[test]
+    fn texts_are_found_at_every_place() {
+        for (text, wanted) in
+            [("aAb", "ab"), ("xAB", "ab"), ("AB", "ab"), ("a", ""), ("", ""), ("ÄB", "äb"), ("Kx", "k")]
+        {
+            assert!(contains(text, wanted), "{text} {wanted}");
+        }
+        for (text, wanted) in [("a", "ab"), ("", "a"), ("aXb", "ab"), ("abc", "ä")] {
+            assert!(!contains(text, wanted), "{text} {wanted}");
+        }
+        assert!(is("ΟΔΟΣ", &folded("οδος")) && is("Hello", "hello") && !is("hello there", "hello"));
+    }
+}

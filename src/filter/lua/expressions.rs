@@ -1,0 +1,118 @@
+//! `re`: regular expressions, in linear time each; case does not count, as everywhere.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use mlua::{Lua, Table, Value as LuaValue};
+use regex::{Captures, Regex};
+
+use super::super::comparator;
+use super::super::comparison;
+use super::sandbox;
+
+/// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
+/// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
+const MOST_SEARCHED: usize = 1024 * 1024;
+/// So many expressions are kept compiled.
+const MAX_EXPRESSIONS: usize = 200;
+/// So many matches one call may give; the clock is looked at after each.
+const MAX_MATCHES: usize = 10_000;
+
+thread_local! {
+    static EXPRESSIONS: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());
+}
+
+/// Compiled once. It is cloned out: nothing that a script does may meet the table at work.
+fn compiled(expression: &str) -> mlua::Result<Regex> {
+    EXPRESSIONS.with_borrow_mut(|known| {
+        if let Some(regex) = known.get(expression) {
+            return Ok(regex.clone());
+        }
+        let regex =
+            comparator::build(expression).map_err(|e| mlua::Error::runtime(comparison::last_line(&e.to_string())))?;
+        if known.len() >= MAX_EXPRESSIONS {
+            known.clear();
+        }
+        known.insert(expression.to_owned(), regex.clone());
+        Ok(regex)
+    })
+}
+
+fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
+    if text.as_bytes().len() > MOST_SEARCHED {
+        return Err(mlua::Error::runtime(
+            "an expression is looked for in at most 1 MB of text: shorten it, like m:body(1000000)",
+        ));
+    }
+    Ok(text.to_string_lossy())
+}
+
+/// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found.
+pub(super) fn first(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
+    let (text, regex) = (searched(&text)?, compiled(&expression)?);
+    regex.captures(&text).map(|found| table(lua, &regex, &found, None)).transpose()
+}
+
+/// All matches from a place on, at most so many, each with `first` and `last`, the places of its bytes.
+pub(super) fn all(
+    lua: &Lua,
+    (expression, whole, from, most): (String, mlua::LuaString, Option<i64>, Option<i64>),
+) -> mlua::Result<Table> {
+    let (text, regex) = (searched(&whole)?, compiled(&expression)?);
+    let from = usize::try_from(from.unwrap_or(1)).unwrap_or(1).saturating_sub(1).min(text.len());
+    let from = text.ceil_char_boundary(from);
+    let wanted = most.map_or(MAX_MATCHES + 1, |most| usize::try_from(most).unwrap_or(0));
+    let list = lua.create_table()?;
+    if whole.as_bytes() != text.as_bytes() {
+        // The places are those in this text.
+        list.raw_set("text", text.as_str())?;
+    }
+    // From there on, with what stands before it in sight of `^` and `\b`.
+    let mut at = from;
+    for count in 0..wanted {
+        if count == MAX_MATCHES {
+            return Err(mlua::Error::runtime(format!(
+                "more than {MAX_MATCHES} matches: shorten the text, or say how many"
+            )));
+        }
+        sandbox::look_at_the_clock(lua)?;
+        let Some(found) = (at <= text.len()).then(|| regex.captures_at(&text, at)).flatten() else { break };
+        let Some(group) = found.get(0) else { break };
+        list.raw_push(table(lua, &regex, &found, Some((group.start() + 1, group.end())))?)?;
+        // Behind an empty match the next character is passed over, or it would be found for ever.
+        at = match group.is_empty() {
+            true => group.end() + text[group.end()..].chars().next().map_or(1, char::len_utf8),
+            false => group.end(),
+        };
+    }
+    Ok(list)
+}
+
+fn table(lua: &Lua, regex: &Regex, found: &Captures<'_>, place: Option<(usize, usize)>) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    if let Some((first, last)) = place {
+        table.raw_set("first", first)?;
+        table.raw_set("last", last)?;
+    }
+    for (number, name) in regex.capture_names().enumerate() {
+        let value = found.get(number).map(|group| group.as_str());
+        table.raw_set(number, value)?;
+        if let Some(name) = name {
+            table.raw_set(name, value)?;
+        }
+    }
+    Ok(table)
+}
+
+/// A text with `${1}` and `${name}`, the groups of a match.
+pub(super) fn expand(lua: &Lua, (text, found): (String, Table)) -> mlua::Result<mlua::LuaString> {
+    let text = crate::config::text::Text::parse(&text).map_err(|e| mlua::Error::runtime(e.message))?;
+    let group = |name: &str| {
+        let value = match name.parse::<i64>() {
+            Ok(number) => found.raw_get::<LuaValue>(number),
+            Err(_) => found.raw_get::<LuaValue>(name),
+        };
+        value.ok()?.as_string().map(|text| text.to_string_lossy().into())
+    };
+    lua.create_string(text.expand(&group))
+}

@@ -1,0 +1,171 @@
+//! Comparisons with values in them, `{is: "${brand}"}`: what is compared is known when the message is.
+//!
+//! A value goes in literally, also into a pattern or a regular expression. A name without a value, or with an empty one,
+//! makes a comparison that has no answer: it holds neither as it stands nor under `not`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::asking::{Asking, Break};
+use super::captures::Captured;
+use super::comparator::{Pattern, composed};
+use super::fold::{self, folded};
+use super::names;
+use super::rule::{List, ListKind};
+use super::width::ordinary;
+use crate::config::text::{Piece, Text};
+
+/// How texts are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// The whole value is one of them.
+    Is,
+    /// The value holds one of them.
+    Contains,
+    /// The whole value fits one of them, in which `*` and `?` are wildcards.
+    Matches,
+    /// One of them is found in it, as a regular expression.
+    Regex,
+    /// A short form: with an `@` inside it is the whole address, else the domain or one above it.
+    Address,
+}
+
+/// Texts with values, of which one must fit.
+#[derive(Debug)]
+pub(super) struct Valued {
+    kind: Kind,
+    texts: Vec<Text>,
+    captures: Vec<Vec<Captured>>,
+}
+
+/// The longest text of a pattern with its values, in bytes: each is compiled for the message.
+const LONGEST: usize = 8 * 1024;
+
+impl Valued {
+    /// Refuses expressions that could not be used whatever the values are.
+    pub(super) fn new(kind: Kind, texts: Vec<Text>) -> Result<Self, regex::Error> {
+        let patterns = texts.iter().filter(|_| matches!(kind, Kind::Matches | Kind::Regex));
+        let patterns =
+            patterns.map(|text| pattern(kind, &in_place(kind, text, |_| Ok(Cow::Borrowed("x"))).unwrap_or_default()));
+        let captures = patterns.map(|pattern| Ok(pattern?.captures())).collect::<Result<_, regex::Error>>()?;
+        Ok(Self { kind, texts, captures })
+    }
+
+    /// What each of the texts captures.
+    pub(super) fn captures(&self) -> impl Iterator<Item = Vec<Captured>> {
+        self.captures.iter().cloned()
+    }
+
+    /// Whether a value passes. Where one of the texts fits, it does not matter that another has no value.
+    pub(super) fn accepts(
+        &self,
+        value: &str,
+        ordinary: &str,
+        is_of_text: bool,
+        asking: &mut Asking<'_>,
+    ) -> Result<bool, Break> {
+        let mut unanswered = None;
+        for text in &self.texts {
+            match self.fits(text, value, ordinary, is_of_text, asking) {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(Break::NoAnswer(why)) => unanswered = unanswered.or(Some(why)),
+                Err(broken) => return Err(broken),
+            }
+        }
+        unanswered.map_or(Ok(false), |why| Err(Break::NoAnswer(why)))
+    }
+
+    fn fits(
+        &self,
+        text: &Text,
+        value: &str,
+        ordinary: &str,
+        is_of_text: bool,
+        asking: &mut Asking<'_>,
+    ) -> Result<bool, Break> {
+        let wanted = in_place(self.kind, text, |name| names::value(name, asking))?;
+        match self.kind {
+            Kind::Is => Ok(fold::is(ordinary, &of_width(&wanted, is_of_text))),
+            Kind::Contains => Ok(fold::contains(ordinary, &of_width(&wanted, is_of_text))),
+            Kind::Address => {
+                let (place, wanted) = match wanted.strip_prefix('@') {
+                    Some(domain) => (fold::Place::Below, domain),
+                    None if wanted.contains('@') => (fold::Place::Whole, wanted.as_str()),
+                    None => (fold::Place::Below, wanted.as_str()),
+                };
+                Ok(place.fits(ordinary, &of_width(wanted, is_of_text)))
+            }
+            Kind::Matches | Kind::Regex => {
+                let pattern = asking.pattern(self.kind, wanted)?;
+                Ok(pattern.fits(value, ordinary, is_of_text, asking))
+            }
+        }
+    }
+}
+
+/// A text with its values, cleaned for the kind of comparison.
+fn in_place<'v>(kind: Kind, text: &Text, value: impl Fn(&str) -> Result<Cow<'v, str>, Break>) -> Result<String, Break> {
+    let mut out = String::new();
+    for piece in text.pieces() {
+        match piece {
+            Piece::Literal(text) => out.push_str(text),
+            Piece::Variable(name) => out.push_str(&literal(kind, &value(name)?)),
+        }
+    }
+    Ok(out)
+}
+
+/// A value that means itself.
+fn literal(kind: Kind, value: &str) -> Cow<'_, str> {
+    match kind {
+        Kind::Is | Kind::Contains | Kind::Address => value.into(),
+        Kind::Matches => value.replace('\\', r"\\").replace('*', r"\*").replace('?', r"\?").into(),
+        Kind::Regex => regex::escape(value).into(),
+    }
+}
+
+/// Compiles the text of a pattern.
+pub(super) fn pattern(kind: Kind, text: &str) -> Result<Pattern, regex::Error> {
+    if kind == Kind::Regex { Pattern::expression(text) } else { Pattern::glob(text) }
+}
+
+/// Compiles a text with its values; one that is too long can be none.
+pub(super) fn pattern_of_message(kind: Kind, text: &str) -> Result<Arc<Pattern>, Break> {
+    let too_long = || Break::NoAnswer("the value in it is too long".to_owned());
+    if text.len() > LONGEST {
+        return Err(too_long());
+    }
+    pattern(kind, text).map(Arc::new).map_err(|_| too_long())
+}
+
+/// Whether a value holds a text that is no longer than a line.
+pub(super) fn holds(value: &str, part: &str, is_of_text: bool) -> bool {
+    let value = if is_of_text { ordinary(value) } else { value.into() };
+    fold::contains(&value, &of_width(part, is_of_text))
+}
+
+fn of_width(text: &str, is_of_text: bool) -> String {
+    let text = composed(text);
+    folded(&if is_of_text { ordinary(&text) } else { text })
+}
+
+/// A list whose name is known when the message is.
+#[derive(Debug)]
+pub(super) struct NamedList {
+    pub(super) name: Text,
+    pub(super) lists: BTreeMap<String, List>,
+}
+
+impl NamedList {
+    /// The list; a name that no list has is no answer.
+    pub(super) fn list(&self, asking: &Asking<'_>) -> Result<List, Break> {
+        let name = asking.expand_known(&self.name)?;
+        if name == "me" {
+            return Ok(List { name: "me".into(), kind: ListKind::Me });
+        }
+        let no_list = || Break::NoAnswer(format!("there is no list `{}`", crate::clean::short(&name, 60)));
+        self.lists.get(&name).cloned().ok_or_else(no_list)
+    }
+}
