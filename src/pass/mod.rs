@@ -61,7 +61,7 @@ pub use own_thread::on_own_thread;
 pub use pace::{forgive_network, held_up, is_news, keep_pace, random};
 pub use prune::prune;
 pub use rebuild::{Doubt, doubts, rebuild};
-pub use recheck::{Looked as FolderLooked, marks as folder_marks, unchanged};
+pub use recheck::{Looked as FolderLooked, marks as folder_marks, stood, unchanged};
 pub use refilter::{Looked, Move, Refilter, Shown};
 pub use relays::Relays;
 pub use report::{Passed, Report, Said};

@@ -253,6 +253,14 @@ impl Store for MortalStore {
         self.look()?.known(origin)
     }
 
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known> {
+        self.look()?.known_among(origin, ids)
+    }
+
+    fn was_looked_at(&self, origin: &Origin) -> Result<bool> {
+        self.look()?.was_looked_at(origin)
+    }
+
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
         self.look()?.remembered(key)
     }
