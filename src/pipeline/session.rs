@@ -146,7 +146,10 @@ impl Session {
         // It is put back when the pass is through: after an error nobody knows what it would answer to.
         let mut source = match self.source.take() {
             Some(source) => source,
-            None => asked(stop, Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()))).await?,
+            None => {
+                let connect = Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()));
+                asked(stop, pass::reach(world, account, connect)).await?
+            }
         };
         let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
         committer.report.is_answered = true;
@@ -233,7 +236,13 @@ impl Session {
     pub async fn watch(&mut self, world: &World, account: &Account) {
         if self.source.as_ref().is_some_and(|source| source.pushed() == Push::Idle) {
             let (space, spool) = (self.owned.space(), world.spool(self.owned.stamp()));
-            self.watchers.open(account, space, &spool, &self.pushed).await;
+            // What cannot be remembered is found out again.
+            let allowed = pass::most_connections(world, space).unwrap_or_default();
+            if let Some(most) = self.watchers.open(account, space, &spool, &self.pushed, allowed).await
+                && let Err(error) = pass::remember_most_connections(world, space, most)
+            {
+                tracing::error!("{error}");
+            }
         }
     }
 

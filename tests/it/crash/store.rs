@@ -169,6 +169,14 @@ impl Pacing for MortalStore {
         self.look()?.resume(account)
     }
 
+    fn most_connections(&self, space: &str) -> Result<Option<(u32, Timestamp)>> {
+        self.look()?.most_connections(space)
+    }
+
+    fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()> {
+        self.look()?.set_most_connections(space, most, now)
+    }
+
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
         self.look()?.last_mail()
     }
