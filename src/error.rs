@@ -86,6 +86,8 @@ pub struct Error {
     target: Option<Box<Path>>,
     /// What the user can do about it.
     helps: Option<Box<str>>,
+    /// Whether it is about the host, whoever logs in.
+    is_of_the_host: bool,
 }
 
 /// The result of nearly everything here.
@@ -95,7 +97,7 @@ impl Error {
     /// A failure that may go away by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
         let (doing, permanence) = (doing.into(), Permanence::Transient);
-        Self { kind, permanence, doing, said: None, source: None, target: None, helps: None }
+        Self { kind, permanence, doing, said: None, source: None, target: None, helps: None, is_of_the_host: false }
     }
 
     /// A failure that stays until somebody acts.
@@ -129,6 +131,17 @@ impl Error {
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {
         self.doing = format!("{doing}: {}", self.doing);
         self
+    }
+
+    /// The same error, which came before anybody said who logs in: so it is with everybody who wants to reach that host.
+    #[must_use]
+    pub fn of_the_host(self) -> Self {
+        Self { is_of_the_host: true, ..self }
+    }
+
+    /// Whether the host could not be reached, or turned everybody away.
+    pub fn is_of_the_host(&self) -> bool {
+        self.is_of_the_host
     }
 
     /// What sort of thing failed.

@@ -71,6 +71,8 @@ fn hold_back(world: &World, jobs: Vec<Job>, typed: bool, output: &Output) -> Res
             tracing::info!("{name}: its login was refused; it is tried again later, or with `mailsluice fetch {name}`");
             code = worse(code, 77);
         } else {
+            // A host that is dead is tried once in each run, by the first of its accounts.
+            pass::try_host_now(world, &job.account)?;
             go.push(job);
         }
     }

@@ -16,7 +16,7 @@ use super::service::Service;
 use super::worker::Worker;
 use super::{Daemon, Hand, Load, ORDERS, Plan, Reloaded, Task};
 use crate::error::{Error, Kind};
-use crate::pass;
+use crate::pass::{self, World};
 use crate::pipeline::Job;
 
 /// Why the supervisor wakes up.
@@ -189,7 +189,12 @@ impl Supervisor {
             self.end(name).await;
             // What failed was asked for in another way.
             let (world, name) = (plan.world.clone(), name.clone());
-            if let Err(e) = world.off(move |world| world.store.set_pace(&name, None)).await {
+            let account = plan.jobs.iter().map(|job| &job.account).find(|account| account.name == name).cloned();
+            let begin_anew = move |world: &World| match account {
+                Some(account) => pass::begin_anew(world, &account),
+                None => world.store.set_pace(&name, None),
+            };
+            if let Err(e) = world.off(begin_anew).await {
                 tracing::error!("{e}");
             }
         }

@@ -14,7 +14,7 @@ use super::event::Event;
 use super::status::{Doing, Trouble};
 use super::{Daemon, Task};
 use crate::error::{Error, Kind};
-use crate::pass::{self, Passed, Report, Silent, Watch, on_own_thread};
+use crate::pass::{self, Passed, Report, Silent, Watch, World, on_own_thread};
 use crate::pipeline::{self, Extent, Session};
 use crate::source::Heard;
 use crate::state::Pace;
@@ -185,10 +185,12 @@ impl Worker {
             let text = format!("it is paused; `mailsluice resume{whom}` lets it go on");
             return Some((said(&name, &Error::transient(Kind::Stopped, text)), poll));
         }
-        let pace = task.world.off(move |world| pass::held_up(world, &account)).await.ok().flatten()?;
-        if is_typed {
-            return None;
-        }
+        let held_up = move |world: &World| match is_typed {
+            // Whoever asks knows more than we do.
+            true => pass::try_host_now(world, &account).map(|()| None),
+            false => pass::held_up(world, &account),
+        };
+        let pace = task.world.off(held_up).await.ok().flatten()?;
         let wait = self.rest(&name, &pace, task.world.now(), poll);
         let kind = if pace.is_refused { Kind::Auth } else { Kind::Network };
         let error =
@@ -317,8 +319,8 @@ impl Worker {
         self.short_waits = 0;
         let task = Arc::clone(&self.task.borrow());
         let forgive = task.world.off({
-            let name = task.job.account.name.clone();
-            move |world| pass::forgive_network(world, &name)
+            let account = Arc::clone(&task.job.account);
+            move |world| pass::forgive_network(world, &account)
         });
         if let Err(e) = forgive.await {
             tracing::error!("{e}");

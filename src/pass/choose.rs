@@ -6,6 +6,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
 
+use super::compare::Compared;
 use super::first::FirstRun;
 use super::identity::{Stands, stands};
 use super::recognise::{Recognised, Recogniser};
@@ -14,7 +15,7 @@ use crate::config::{Account, Protocol};
 use crate::error::{Error, Result};
 use crate::message::{Key, Origin, uid_in_id};
 use crate::safeguard::Safeguard;
-use crate::source::{Details, Listed, Listing, Source};
+use crate::source::{Complete, Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
 /// A message that was set aside is tried again after this time: servers get repaired.
@@ -25,7 +26,7 @@ const TRY_AGAIN: SignedDuration = SignedDuration::from_hours(24);
 pub struct Choice {
     /// The messages, oldest first.
     pub wanted: Vec<Listed>,
-    /// What is remembered of the folder.
+    /// What is remembered of the folder; where not all of it was listed, of what was.
     pub known: Known,
     /// Why nothing may be deleted in this pass.
     pub odd: Option<String>,
@@ -50,24 +51,32 @@ pub async fn choose(
 ) -> Result<Choice> {
     let mut chooser =
         Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), went_back: false };
-    let mut known = world.store.known(&listing.origin)?;
+    let remembered = |listing: &Listing| match listing.complete() {
+        Some(_) => world.store.known(&listing.origin),
+        None => world.store.known_among(&listing.origin, &listing.ids),
+    };
+    let mut known = remembered(listing)?;
     stood::note(world, owned, registered, &known, listing)?;
     // Its numbers at least: the folder may have been looked at under others.
     let is_first_look = known.is_first_time() && !registered.is_new;
     let first_run = FirstRun { world, owned, account, registered, is_first_look };
     let recogniser = Recogniser { world, owned, account, registered };
-    let (recognised, compared) = recogniser.recognise(chooser.source, listing, &known).await?;
+    let (recognised, compared) = match listing.complete() {
+        Some(complete) => recogniser.recognise(chooser.source, complete, &known).await?,
+        // There is nothing that it could be compared with.
+        None => (Recognised::Not, Compared::default()),
+    };
     match recognised {
         Recognised::Not => {}
         Recognised::Renumbered(notice) => {
             let what = if account.protocol == Protocol::Imap { "UIDVALIDITY" } else { "every UIDL" };
             chooser.odd = Some(format!("{}: {what} changed", listing.origin.folder));
             chooser.notices.extend(notice);
-            known = world.store.known(&listing.origin)?;
+            known = remembered(listing)?;
         }
         Recognised::Rebuilt => {
             chooser.odd = Some("the state was rebuilt from the Maildirs".to_owned());
-            known = world.store.known(&listing.origin)?;
+            known = remembered(listing)?;
         }
     }
     chooser.went_back = went_back(&known, listing);
@@ -76,7 +85,7 @@ pub async fn choose(
     }
     let changed = chooser.changed(&known, listing).await?;
     if chooser.reused_ids(&known, listing).await? {
-        known = world.store.known(&listing.origin)?;
+        known = remembered(listing)?;
     }
     let is_wanted =
         |id: &&Vec<u8>| !compared.withheld.contains(*id) && (changed.contains(*id) || chooser.is_new(&known, id));
@@ -297,7 +306,7 @@ fn reused_before(known: &Known) -> HashMap<(&[u8], [u8; 16]), &[u8]> {
 }
 
 /// The remembered ids that a complete listing lacks.
-pub fn missing(known: &Known, listing: &Listing) -> Vec<Vec<u8>> {
-    let listed: HashSet<&[u8]> = listing.ids.iter().map(Vec::as_slice).collect();
+pub fn missing(known: &Known, complete: Complete<'_>) -> Vec<Vec<u8>> {
+    let listed: HashSet<&[u8]> = complete.listing().ids.iter().map(Vec::as_slice).collect();
     known.iter().map(|(id, _)| id).filter(|id| !listed.contains(id)).map(<[u8]>::to_vec).collect()
 }

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use ring::rand::SecureRandom;
 use sha2::{Digest, Sha256};
 
+use super::reach::{forgive_host, of_the_host, resting_host};
 use super::{Report, World};
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
@@ -38,24 +39,34 @@ const LONGEST_CAUSE: usize = 300;
 
 /// Why a pass over an account failed as a whole, as far as the next try hangs on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Failure {
+pub(super) enum Failure {
     /// The server refuses the login: only its user can help.
     Refused(String),
     /// It may pass, and where the server said so, in this time.
     Passing(String, Option<Duration>),
 }
 
-/// Whether an account may be tried now, or what holds it up.
+impl Failure {
+    /// One that may pass.
+    pub(super) fn passing(error: &Error) -> Self {
+        Self::Passing(text_of(error), hinted(&error.to_string()))
+    }
+}
+
+/// Whether an account may be tried now, or what holds it up: its own failures, or those of its host.
 pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     let now = world.now();
-    let Some(pace) = world.store.pace(&account.name)? else { return Ok(None) };
-    let is_resting = is_resting(&pace, now, account.poll);
-    let is_the_same = !pace.is_refused || pace.credential == credential(account);
-    Ok((is_resting && is_the_same).then_some(pace))
+    let holds = |pace: &Pace| {
+        is_resting(pace, now, account.poll) && (!pace.is_refused || pace.credential == credential(account))
+    };
+    match world.store.pace(&account.name)?.filter(holds) {
+        Some(pace) => Ok(Some(pace)),
+        None => resting_host(world, account),
+    }
 }
 
 /// A clock that was wrong when it failed, as one in another time zone is, keeps an account waiting no longer than one that is right.
-fn is_resting(pace: &Pace, now: Timestamp, poll: Duration) -> bool {
+pub(super) fn is_resting(pace: &Pace, now: Timestamp, poll: Duration) -> bool {
     let longest = match pace.is_refused {
         true => REFUSED_FOR_A_DAY,
         false => {
@@ -84,6 +95,10 @@ fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
 
 /// Notes what came of a pass. Returns the pace from now on, where it failed.
 pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Option<Pace>> {
+    if ended_by(report).is_some_and(Error::is_of_the_host) {
+        // That was noted where it was tried, for all who wait for that host. It says nothing of the account.
+        return of_the_host(world, account);
+    }
     let before = world.store.pace(&account.name)?;
     let pace = match failure(report) {
         Some(failure) => {
@@ -103,31 +118,41 @@ pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Op
 }
 
 /// The network is another one: what failed in the old one is tried at once, but for what the server itself asked for.
-pub fn forgive_network(world: &World, account: &str) -> Result<()> {
-    match world.store.pace(account)? {
-        Some(pace) if !pace.is_refused && hinted(&pace.cause).is_none() => world.store.set_pace(account, None),
+pub fn forgive_network(world: &World, account: &Account) -> Result<()> {
+    forgive_host(world, account)?;
+    match world.store.pace(&account.name)? {
+        Some(pace) if !pace.is_refused && hinted(&pace.cause).is_none() => world.store.set_pace(&account.name, None),
         _ => Ok(()),
     }
 }
 
+/// The account is asked for in another way: whatever failed is tried at once.
+pub fn begin_anew(world: &World, account: &Account) -> Result<()> {
+    forgive_host(world, account)?;
+    world.store.set_pace(&account.name, None)
+}
+
 /// What ended a pass. What went wrong in one folder, or here, is no reason to leave the server alone.
 fn failure(report: &Report) -> Option<Failure> {
-    let error = report.broke_off.and_then(|at| report.errors.get(at))?;
-    let text = error.to_string().chars().take(LONGEST_CAUSE).collect::<String>();
+    let error = ended_by(report)?;
     match error.kind() {
         Kind::Disk | Kind::State | Kind::Busy | Kind::Stopped => None,
-        Kind::Auth | Kind::Login if !error.is_transient() => Some(Failure::Refused(text)),
-        _ => Some(Failure::Passing(text, hint(error))),
+        Kind::Auth | Kind::Login if !error.is_transient() => Some(Failure::Refused(text_of(error))),
+        _ => Some(Failure::passing(error)),
     }
 }
 
-fn hint(error: &Error) -> Option<Duration> {
-    hinted(&error.to_string())
+fn ended_by(report: &Report) -> Option<&Error> {
+    report.broke_off.and_then(|at| report.errors.get(at))
+}
+
+fn text_of(error: &Error) -> String {
+    error.to_string().chars().take(LONGEST_CAUSE).collect()
 }
 
 /// How long a server asks to be left alone: Microsoft's "Suggested Backoff Time: 299961 milliseconds", and the codes of RFC 2449
 /// and RFC 5530.
-fn hinted(reply: &str) -> Option<Duration> {
+pub(super) fn hinted(reply: &str) -> Option<Duration> {
     let upper = reply.to_ascii_uppercase();
     if let Some((_, after)) = upper.split_once("BACKOFF TIME:") {
         let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
@@ -140,7 +165,7 @@ fn hinted(reply: &str) -> Option<Duration> {
 
 /// The pace after one more failure. `random` is from 0 to 1: full jitter, so that those who failed together do not come back
 /// together.
-fn after(
+pub(super) fn after(
     before: Option<Pace>,
     failure: Failure,
     now: Timestamp,

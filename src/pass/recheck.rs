@@ -1,6 +1,6 @@
-//! Recheck: whether a folder has to be listed at all. As long as its server says the same of it as when it was listed last, and
-//! nothing was left to do then, nothing in it is new. Only a listing tells what is missing, and settles: each folder is listed
-//! once a day whatever its server says.
+//! Recheck: whether a folder has to be listed, and how much of it. As long as its server says the same of it as when it was listed
+//! last, and nothing was left to do then, nothing in it is new; where mail only came, what came is listed. Only a complete listing
+//! tells what is missing, and settles: each folder is listed so once a day whatever its server says.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::World;
 use crate::config::{Account, Protocol, Retention};
 use crate::error::Result;
-use crate::message::uid_in_id;
-use crate::source::{Glance, Listing, Source, Stat};
+use crate::message::{Origin, uid_in_id};
+use crate::source::{Glance, Listing, Reach, Source, Stat, Stood};
 use crate::state::{FolderMark, Known, Mark, Owned};
 
 /// A folder is listed at least this often.
@@ -47,6 +47,28 @@ pub fn marks(
     Ok(marks)
 }
 
+/// How a folder stood, where what came since is all that a pass has to look at: everything else in it is known, is kept on the
+/// server, and is compared with nothing that is remembered from before.
+pub fn stood(
+    world: &World,
+    owned: &Owned,
+    account: &Account,
+    folder: &str,
+    mark: &FolderMark,
+) -> Result<Option<Stood>> {
+    // What is deleted, moved or marked, now or later, is looked for in a complete listing.
+    if account.protocol != Protocol::Imap || account.retention != Retention::Keep {
+        return Ok(None);
+    }
+    let Some(stood) = stood_in(&mark.stands) else { return Ok(None) };
+    let (account, generation) = (owned.space().to_owned(), stood.generation);
+    let origin = Origin { account, folder: folder.to_owned(), generation };
+    let is_known = world.store.was_looked_at(&origin)?
+        && world.store.is_recognised(&origin)?
+        && world.store.earlier_generations(&origin)?.is_empty();
+    Ok(is_known.then_some(stood))
+}
+
 /// The folders that stand as they stood when they were listed last, as far as the server tells without a listing.
 pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>) -> Result<HashSet<String>> {
     let mut unchanged = HashSet::new();
@@ -73,12 +95,18 @@ pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>)
 
 /// A message that comes raises UIDNEXT, and one that goes lowers the count (RFC 3501 2.3.1.1): where both are the same, so are
 /// the messages.
-fn of_imap(generation: u32, uid_next: u32, exists: u32) -> String {
-    format!("{generation} {uid_next} {exists}")
+fn of_imap(stood: Stood) -> String {
+    format!("{} {} {}", stood.generation, stood.uid_next, stood.exists)
+}
+
+fn stood_in(stands: &str) -> Option<Stood> {
+    let mut numbers = stands.split(' ').map(|number| number.parse().ok());
+    let mut next = || numbers.next()?;
+    Some(Stood { generation: next().filter(|n| *n != 0)?, uid_next: next()?, exists: next()? })
 }
 
 fn of_glance(glance: &Glance) -> Option<String> {
-    Some(of_imap(glance.generation?, glance.uid_next?, glance.exists?))
+    Some(of_imap(Stood { generation: glance.generation?, uid_next: glance.uid_next?, exists: glance.exists? }))
 }
 
 /// How many messages there are, their octets together, and the ids of the first and the last: some servers list the newest first.
@@ -98,7 +126,7 @@ fn stat_in(stands: &str) -> Option<Stat> {
 pub struct Looked<'a> {
     /// The list.
     pub listing: &'a Listing,
-    /// What was remembered when the pass began.
+    /// What was remembered of what it lists when the pass began; of a complete one, of the whole folder.
     pub known: &'a Known,
     /// Whether all that was wanted came, and all that was to be settled was.
     pub is_done: bool,
@@ -111,8 +139,13 @@ impl Looked<'_> {
         let before = world.store.folder_mark(owned.space(), folder)?;
         let stands = if self.is_at_rest(account) { self.stands(source) } else { None };
         let now = world.now();
-        let mark = |stands| FolderMark { stands, asked: asked(account), listed: now, due: self.due(account, now) };
-        let mark = stands.map(mark);
+        // It was listed completely when it was: what came since says nothing of all the rest.
+        let listed = match self.listing.reach {
+            Reach::Complete => Some(now),
+            Reach::Since { .. } => before.as_ref().map(|before| before.listed),
+        };
+        let mark = |(stands, listed)| FolderMark { stands, asked: asked(account), listed, due: self.due(account, now) };
+        let mark = stands.zip(listed).map(mark);
         if mark == before { Ok(()) } else { world.store.set_folder_mark(owned, folder, mark.as_ref()) }
     }
 
@@ -128,16 +161,20 @@ impl Looked<'_> {
     }
 
     fn stands(&self, source: &Source) -> Option<String> {
-        let Listing { origin, ids, uid_next, .. } = self.listing;
+        let Listing { origin, ids, uid_next, reach, .. } = self.listing;
         if let Source::Pop3(_) = source {
             return source.stat().filter(|stat| stat.count as usize == ids.len()).as_ref().map(of_pop3);
         }
-        let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?);
+        let older = match *reach {
+            Reach::Complete => 0,
+            Reach::Since { older } => older,
+        };
+        let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?.checked_add(older)?);
         // Some servers always say the same high number. The one behind the last message is no such number.
         let highest =
             self.known.iter().map(|(id, _)| id).chain(ids.iter().map(Vec::as_slice)).filter_map(uid_in_id).max();
         let is_promise = highest.map_or(uid_next == 1, |highest| highest.checked_add(1) == Some(uid_next));
-        is_promise.then(|| of_imap(origin.generation, uid_next, exists))
+        is_promise.then(|| of_imap(Stood { generation: origin.generation, uid_next, exists }))
     }
 
     /// When the first message becomes old enough to be deleted. One that came in this pass does so after all others.

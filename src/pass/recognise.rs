@@ -13,7 +13,7 @@ use crate::config::{Account, Protocol};
 use crate::error::Result;
 use crate::message::{DeliveryName, Key, Origin};
 use crate::safeguard::Safeguard;
-use crate::source::{Details, Listing, Source};
+use crate::source::{Complete, Details, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
 /// So long after the state was rebuilt files are looked for by the names of messages that show up.
@@ -42,9 +42,10 @@ impl Recogniser<'_> {
     pub(super) async fn recognise(
         &self,
         source: &mut Source,
-        listing: &Listing,
+        complete: Complete<'_>,
         known: &Known,
     ) -> Result<(Recognised, Compared)> {
+        let listing = complete.listing();
         let store = &self.world.store;
         let is_on = Safeguard::RecogniseRenumbered.is_on();
         let earlier = if is_on { store.earlier_generations(&listing.origin)? } else { Vec::new() };

@@ -10,7 +10,7 @@ use crate::config::Retention;
 use crate::error::{Error, Kind, Result};
 use crate::message::Key;
 use crate::safeguard::Safeguard;
-use crate::source::{Details, Listing, Settled, Source};
+use crate::source::{Complete, Details, Settled, Source};
 use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_possible};
 
 /// A folder whose messages are to be settled.
@@ -18,8 +18,8 @@ use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_pos
 pub struct Settling<'a> {
     /// What the user wants.
     pub retention: &'a Retention,
-    /// What the server lists.
-    pub listing: &'a Listing,
+    /// What the server lists, all of it.
+    pub listing: Complete<'a>,
     /// What was remembered when the pass began.
     pub known: &'a Known,
     /// The account's name space.
@@ -95,9 +95,10 @@ impl Settling<'_> {
 
     /// What was to be gone long ago, where it is not. Whether another attempt helps is seen in the next pass.
     fn not_let_go(&self) -> Vec<Error> {
-        let listed = self.listing.ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
+        let listed =
+            self.listing.listing().ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
         let count = listed.count();
-        let folder = &self.listing.origin.folder;
+        let folder = &self.listing.listing().origin.folder;
         let text = || {
             format!(
                 "{folder}: {count} messages were deleted or moved and are listed again; that is tried again once a day"
@@ -111,7 +112,7 @@ impl Settling<'_> {
 
     /// What an earlier session fetched and the server still lists.
     fn earlier(&self, recovered: &Recovered, before: Timestamp, now: Timestamp) -> Vec<Settlement> {
-        let listed: HashSet<&[u8]> = self.listing.ids.iter().map(Vec::as_slice).collect();
+        let listed: HashSet<&[u8]> = self.listing.listing().ids.iter().map(Vec::as_slice).collect();
         let mut earlier = Settlement::of_earlier(self.known, recovered, before);
         if matches!(self.retention, Retention::DeleteAfter(_)) && Safeguard::PlausibleTime.is_on() {
             let is_dated = |s: &Settlement| self.known.get(&s.key().id).is_some_and(|r| is_possible(r.at));
@@ -177,7 +178,7 @@ impl Settling<'_> {
 
     /// A server that does not tell a header now may tell it in the next pass.
     fn not_described(&self, count: usize) -> Option<Error> {
-        let folder = &self.listing.origin.folder;
+        let folder = &self.listing.listing().origin.folder;
         let text = || {
             format!(
                 "{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen"
@@ -187,7 +188,7 @@ impl Settling<'_> {
     }
 
     fn say(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
-        let folder = &self.listing.origin.folder;
+        let folder = &self.listing.listing().origin.folder;
         if dressed > 0 {
             let text =
                 format!("{folder}: {dressed} messages stay on the server, which changed their headers since they came");
@@ -229,7 +230,8 @@ pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut
 
 fn remember(world: &World, owned: &Owned, keys: &[Key], mark: Mark) -> Result<()> {
     let Some(first) = keys.first() else { return Ok(()) };
-    let known = world.store.known(&first.origin)?;
+    let ids: Vec<Vec<u8>> = keys.iter().map(|key| key.id.clone()).collect();
+    let known = world.store.known_among(&first.origin, &ids)?;
     let marked = |key: &Key| known.get(&key.id).map(|before| (key.clone(), Remembered { mark, ..*before }));
     let marks: Vec<(Key, Remembered)> = keys.iter().filter_map(marked).collect();
     if marks.is_empty() { Ok(()) } else { world.store.mark(owned, &marks) }

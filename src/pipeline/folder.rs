@@ -11,8 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Key;
 use crate::pass::{self, Cause, Choice, Committer, FolderLooked, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
-use crate::source::{Batch, Listed, Outlet, Source};
-use crate::state::{Clock, Owned, Recovered, Registered, Settlement, Unfinished};
+use crate::source::{Batch, Complete, Listed, Listing, Outlet, Source, Stood};
+use crate::state::{Clock, Known, Owned, Recovered, Registered, Settlement, Unfinished};
 use crate::stop::{asked, done};
 
 /// One folder of one account.
@@ -22,12 +22,14 @@ pub(super) struct FolderPass<'a> {
     pub(super) account: &'a Account,
     pub(super) registered: &'a Registered,
     pub(super) recovered: &'a Recovered,
+    /// How it stood, where only what came since has to be looked at.
+    pub(super) stood: Option<Stood>,
     pub(super) watch: &'a Arc<dyn Watch>,
     pub(super) stop: &'a CancellationToken,
 }
 
 impl FolderPass<'_> {
-    /// Whether the server counts more messages than it lists.
+    /// Whether all was listed that there is.
     pub(super) async fn run(
         &mut self,
         source: &mut Source,
@@ -36,7 +38,10 @@ impl FolderPass<'_> {
         leftovers: &mut Leftovers,
         lost: &mut Vec<Unfinished>,
     ) -> Result<bool> {
-        let mut listing = asked(self.stop, source.open(folder)).await?;
+        let mut listing = match &self.stood {
+            Some(stood) => asked(self.stop, source.open_since(folder, stood)).await?,
+            None => asked(self.stop, source.open(folder)).await?,
+        };
         let before = undone(&committer.report);
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
@@ -55,40 +60,54 @@ impl FolderPass<'_> {
         let settlements = self.fetch_and_commit(source, &wanted, committer).await?;
 
         let mut is_done = odd.is_none();
-        match odd.filter(|_| Safeguard::ShortListing.is_on()) {
-            Some(odd) => {
-                let deletes = self.account.retention != Retention::Keep;
-                let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
-                let said = format!("{odd}{spared}");
-                match listing.is_short {
-                    true => committer.report.errors.push(Error::transient(Kind::Protocol, said)),
-                    false => committer.report.remarks.push(said),
-                }
-            }
-            None => {
-                let missing = pass::missing(&known, &listing);
-                self.world.store.listed(self.owned, &listing.origin, &missing, self.world.now())?;
-                if !self.recovered.is_odd() && !self.stop.is_cancelled() {
-                    let (retention, owned) = (&self.account.retention, self.owned);
-                    let folder = pass::Settling { retention, listing: &listing, known: &known, owned };
-                    let settling =
-                        folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
-                    // What was copied has to be noted before anybody copies it again: each command has its own deadline.
-                    let not_done = match retention {
-                        Retention::MoveTo(_) => settling.await?,
-                        _ => done(self.stop, settling).await?,
-                    };
-                    pass::stand(self.world, self.owned, &listing.origin.folder, &not_done, committer)?;
-                    committer.report.errors.extend(not_done);
-                } else {
-                    is_done = false;
-                }
-            }
+        match (odd.filter(|_| Safeguard::ShortListing.is_on()), listing.complete()) {
+            (Some(odd), _) => self.say_odd(&odd, &listing, &mut committer.report),
+            (None, Some(complete)) => is_done &= self.settle(source, complete, &known, settlements, committer).await?,
+            // What is not listed may stand there or not.
+            (None, None) => {}
         }
         is_done &= undone(&committer.report) == before && !self.stop.is_cancelled();
         let looked = FolderLooked { listing: &listing, known: &known, is_done };
         looked.note(self.world, self.owned, self.account, source)?;
-        Ok(listing.is_short)
+        Ok(listing.complete().is_some() && !listing.is_short)
+    }
+
+    fn say_odd(&self, odd: &str, listing: &Listing, report: &mut Report) {
+        let deletes = self.account.retention != Retention::Keep;
+        let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
+        let said = format!("{odd}{spared}");
+        match listing.is_short {
+            true => report.errors.push(Error::transient(Kind::Protocol, said)),
+            false => report.remarks.push(said),
+        }
+    }
+
+    /// Notes what is gone, and does on the server what the retention asks for. Whether nothing had to be left undone.
+    async fn settle(
+        &self,
+        source: &mut Source,
+        complete: Complete<'_>,
+        known: &Known,
+        settlements: Vec<Settlement>,
+        committer: &mut Committer,
+    ) -> Result<bool> {
+        let origin = &complete.listing().origin;
+        let missing = pass::missing(known, complete);
+        self.world.store.listed(self.owned, origin, &missing, self.world.now())?;
+        if self.recovered.is_odd() || self.stop.is_cancelled() {
+            return Ok(false);
+        }
+        let (retention, owned) = (&self.account.retention, self.owned);
+        let folder = pass::Settling { retention, listing: complete, known, owned };
+        let settling = folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
+        // What was copied has to be noted before anybody copies it again: each command has its own deadline.
+        let not_done = match retention {
+            Retention::MoveTo(_) => settling.await?,
+            _ => done(self.stop, settling).await?,
+        };
+        pass::stand(self.world, self.owned, &origin.folder, &not_done, committer)?;
+        committer.report.errors.extend(not_done);
+        Ok(true)
     }
 
     /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day. POP3

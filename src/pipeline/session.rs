@@ -1,6 +1,6 @@
 //! A session: an account that is ours for one pass or for many, and the connection to its server.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,21 +146,24 @@ impl Session {
         // It is put back when the pass is through: after an error nobody knows what it would answer to.
         let mut source = match self.source.take() {
             Some(source) => source,
-            None => asked(stop, Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()))).await?,
+            None => {
+                let connect = Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()));
+                asked(stop, pass::reach(world, account, connect)).await?
+            }
         };
         let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
         committer.report.is_answered = true;
         let mut pushed = account.push.of(&folders);
         let mut leftovers = std::mem::take(&mut self.leftovers);
-        // What is looked for is found in a listing or not at all. And where the server says that something happened, it is listed.
-        let may_pass_over =
-            *extent == Extent::All && lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover();
-        let unchanged = match may_pass_over {
-            true => {
-                let marks = pass::folder_marks(world, &self.owned, account, &folders)?;
-                asked(stop, pass::unchanged(&mut source, &marks)).await?
-            }
-            false => HashSet::new(),
+        // What is looked for is found in a complete listing or not at all.
+        let marks = match lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover() {
+            true => pass::folder_marks(world, &self.owned, account, &folders)?,
+            false => HashMap::new(),
+        };
+        // Where the server says that something happened, it is listed.
+        let unchanged = match extent {
+            Extent::All => asked(stop, pass::unchanged(&mut source, &marks)).await?,
+            Extent::Folders(_) => HashSet::new(),
         };
         for folder in folders {
             if stop.is_cancelled() {
@@ -171,10 +174,14 @@ impl Session {
                 continue;
             }
             let (recovered, registered, owned) = (&self.recovered, &self.registered, &self.owned);
-            let mut pass = FolderPass { world, owned, account, registered, recovered, watch, stop };
+            let stood = match marks.get(&folder) {
+                Some(mark) => pass::stood(world, owned, account, &folder, mark)?,
+                None => None,
+            };
+            let mut pass = FolderPass { world, owned, account, registered, recovered, stood, watch, stop };
             match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
                 // What a listing lacks may stand there all the same.
-                Ok(is_short) => all_listed &= !is_short,
+                Ok(is_all) => all_listed &= is_all,
                 // A folder that cannot be opened does not keep the others from being fetched.
                 Err(error) if error.kind() == Kind::Refused => {
                     all_listed = false;
@@ -229,7 +236,13 @@ impl Session {
     pub async fn watch(&mut self, world: &World, account: &Account) {
         if self.source.as_ref().is_some_and(|source| source.pushed() == Push::Idle) {
             let (space, spool) = (self.owned.space(), world.spool(self.owned.stamp()));
-            self.watchers.open(account, space, &spool, &self.pushed).await;
+            // What cannot be remembered is found out again.
+            let allowed = pass::most_connections(world, space).unwrap_or_default();
+            if let Some(most) = self.watchers.open(account, space, &spool, &self.pushed, allowed).await
+                && let Err(error) = pass::remember_most_connections(world, space, most)
+            {
+                tracing::error!("{error}");
+            }
         }
     }
 

@@ -22,24 +22,25 @@ struct Watcher {
 }
 
 /// Those of an account.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Watchers {
     open: Vec<Watcher>,
-    /// So many the server allows.
-    most: usize,
-}
-
-impl Default for Watchers {
-    fn default() -> Self {
-        Self { open: Vec::new(), most: MOST }
-    }
 }
 
 impl Watchers {
-    /// Opens those that are missing: for the folders that the config names behind the first one.
-    pub(super) async fn open(&mut self, account: &Account, space: &str, spool: &Spool, pushed: &[String]) {
-        let Push::Patterns(_) = account.push else { return };
-        let wanted: Vec<&String> = pushed.iter().skip(1).take(self.most).collect();
+    /// Opens those that are missing: for the folders that the config names behind the first one, as far as the server allowed so
+    /// many before. How many it allows is said where it refuses one more.
+    pub(super) async fn open(
+        &mut self,
+        account: &Account,
+        space: &str,
+        spool: &Spool,
+        pushed: &[String],
+        allowed: Option<usize>,
+    ) -> Option<usize> {
+        let Push::Patterns(_) = account.push else { return None };
+        let most = allowed.unwrap_or(MOST).min(MOST);
+        let wanted: Vec<&String> = pushed.iter().skip(1).take(most).collect();
         self.open.retain(|watcher| wanted.contains(&&watcher.folder));
         for folder in wanted {
             if self.open.iter().any(|watcher| watcher.folder == *folder) {
@@ -50,13 +51,11 @@ impl Watchers {
                 Err(error) => {
                     tracing::info!("{}: no more connections that wait for news: {error}", account.name);
                     // A server that is not reached has refused nothing.
-                    if matches!(error.kind(), Kind::Refused | Kind::Auth | Kind::Login) {
-                        self.most = self.open.len();
-                    }
-                    return;
+                    return matches!(error.kind(), Kind::Refused | Kind::Auth | Kind::Login).then_some(self.open.len());
                 }
             }
         }
+        None
     }
 
     /// The folders that they wait for.

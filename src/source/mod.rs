@@ -10,6 +10,7 @@ mod batch;
 mod glance;
 pub mod imap;
 mod listed;
+mod listing;
 mod named;
 mod news;
 mod outlet;
@@ -21,6 +22,7 @@ mod whole;
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
 pub use glance::{Glance, Stat};
 pub use listed::{Fetched, Item, Listed};
+pub use listing::{Complete, Listing, Reach, Stood};
 pub use news::{Heard, Push};
 pub use outlet::{Batch, Memory, Outlet, Room};
 pub use settled::{Chosen, Settled};
@@ -28,7 +30,6 @@ pub use spool::Spool;
 pub use whole::{Whole, is_about_size};
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ use self::imap::ImapSource;
 use self::pop3::Pop3Source;
 use crate::config::{Account, Protocol, Retention, Select};
 use crate::error::Result;
-use crate::message::{Key, Origin};
+use crate::message::Key;
 use crate::state::Settlement;
 
 /// A connection to an account's server, logged in.
@@ -49,23 +50,6 @@ pub enum Source {
     Imap(Box<ImapSource>),
     /// RFC 1939.
     Pop3(Box<Pop3Source>),
-}
-
-/// What stands in a folder.
-#[derive(Debug)]
-pub struct Listing {
-    /// The folder in its present generation.
-    pub origin: Arc<Origin>,
-    /// Every id, in the order of the server.
-    pub ids: Vec<Vec<u8>>,
-    /// Ids that the server had given to another message already.
-    pub doubled: Vec<Vec<u8>>,
-    /// Why nothing may be deleted in this pass, if something is odd.
-    pub odd: Option<String>,
-    /// Whether the server counts more messages than it lists: some cannot be fetched.
-    pub is_short: bool,
-    /// IMAP: the UID of the next message that arrives, where the server says it.
-    pub uid_next: Option<u32>,
 }
 
 /// What [`Source::describe`] is to find out, beyond sizes and flags.
@@ -160,6 +144,15 @@ impl Source {
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
         match self {
             Self::Imap(imap) => imap.open(folder).await,
+            Self::Pop3(pop3) => pop3.list().await,
+        }
+    }
+
+    /// Opens a folder that stood so when it was listed last, and lists what came since. Everything is listed where the server's
+    /// numbers do not show that nothing else changed, and over POP3.
+    pub async fn open_since(&mut self, folder: &str, before: &Stood) -> Result<Listing> {
+        match self {
+            Self::Imap(imap) => imap.open_since(folder, before).await,
             Self::Pop3(pop3) => pop3.list().await,
         }
     }

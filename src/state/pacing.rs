@@ -45,6 +45,12 @@ pub trait Pacing {
     /// Ends the pause of an account; the empty name ends every pause.
     fn resume(&self, account: &str) -> Result<()>;
 
+    /// How many connections the server of a name space allowed beside the first one when it refused more, and when that was.
+    fn most_connections(&self, space: &str) -> Result<Option<(u32, Timestamp)>>;
+
+    /// Notes it.
+    fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()>;
+
     /// When mail of each name space was recorded last.
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>>;
 }
@@ -65,6 +71,16 @@ CREATE TABLE pace (
 -- What the user paused; the empty name stands for all.
 CREATE TABLE paused (
     account TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
+/// The table of what servers allow.
+pub(super) const CONNECTIONS: &str = "
+-- How many connections a server allowed beside the first one when it refused more.
+CREATE TABLE connections (
+    space TEXT PRIMARY KEY,
+    most INTEGER NOT NULL,
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
 ";
@@ -122,6 +138,17 @@ impl Pacing for SqliteStore {
     fn resume(&self, account: &str) -> Result<()> {
         let sql = "DELETE FROM paused WHERE account = ?1 OR ?1 = ''";
         self.write("resuming", |tx| tx.execute(sql, [account]).map(drop))
+    }
+
+    fn most_connections(&self, space: &str) -> Result<Option<(u32, Timestamp)>> {
+        let sql = "SELECT most, at FROM connections WHERE space = ?1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, time(row.get(1)?)));
+        self.read("looking up connections", |db| db.prepare_cached(sql)?.query_row([space], row).optional())
+    }
+
+    fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()> {
+        let sql = "INSERT OR REPLACE INTO connections VALUES (?1, ?2, ?3)";
+        self.write("noting connections", |tx| tx.execute(sql, params![space, most, now.as_second()]).map(drop))
     }
 
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {

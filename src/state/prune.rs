@@ -37,6 +37,9 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Ve
         params![until(FORGET_MISSING), STDIN, NOTICES, RECOVERED, REFILTERED, UNDONE],
     )?;
     tx.execute("DELETE FROM attempt WHERE at < ?1", [until(FORGET_MISSING)])?;
+    // Of accounts and hosts that nobody asks for any more.
+    tx.execute("DELETE FROM pace WHERE until < ?1", [until(FORGET_MISSING)])?;
+    tx.execute("DELETE FROM connections WHERE at < ?1", [until(FORGET_MISSING)])?;
     memory::prune(tx, now)?;
     let mut files = discarded(tx, until(FORGET_SPOOL), most.spooled)?;
     files.extend(before::prune(tx, now, most.originals)?);

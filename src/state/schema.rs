@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -26,8 +26,16 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
 }
 
 /// What makes version 1 of nothing, version 2 of version 1, and so on.
-const STEPS: [&str; VERSION as usize] =
-    [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS, LEAVING, LANES, super::pacing::TABLES, super::folder_mark::TABLE];
+const STEPS: [&str; VERSION as usize] = [
+    TABLES,
+    FACTS_AND_OUTBOX,
+    OWNERS_AND_PROOFS,
+    LEAVING,
+    LANES,
+    super::pacing::TABLES,
+    super::folder_mark::TABLE,
+    super::pacing::CONNECTIONS,
+];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]

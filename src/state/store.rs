@@ -25,6 +25,12 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// What is remembered of an origin's messages.
     fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
 
+    /// What is remembered of these messages of an origin, and no more.
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known>;
+
+    /// Whether an origin was looked at before.
+    fn was_looked_at(&self, origin: &Origin) -> Result<bool>;
+
     /// What is remembered of one key.
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>>;
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -662,4 +663,114 @@ fn a_second_account_for_a_mailbox_that_goes_again_brings_no_mail_twice() {
         let mail = Maildirs::at(sandbox.maildir()).by_message_id();
         assert_eq!((mail["<1@example.com>"], mail["<2@example.com>"]), (1, 1), "{other}");
     }
+}
+
+/// A line to a server that hangs up on whoever comes, as long as it is dead. Returns its port.
+fn line_that_may_be_dead(server: u16, is_dead: &Arc<AtomicBool>, came: &Arc<AtomicUsize>) -> u16 {
+    let socket = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (port, is_dead, came) = (socket.local_addr().unwrap().port(), Arc::clone(is_dead), Arc::clone(came));
+    std::thread::spawn(move || {
+        for client in socket.incoming().map_while(Result::ok) {
+            came.fetch_add(1, Ordering::SeqCst);
+            if is_dead.load(Ordering::SeqCst) {
+                continue;
+            }
+            let Ok(server) = TcpStream::connect(("127.0.0.1", server)) else { return };
+            for (from, to) in [(&client, &server), (&server, &client)] {
+                let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    port
+}
+
+/// Twelve accounts at one host. Who waits for it hears what the first of them found.
+#[test]
+fn accounts_of_a_host_that_is_dead_wait_together() {
+    let (mailbox, is_dead, came) = (mailbox(), Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let port = line_that_may_be_dead(server.port(), &is_dead, &came);
+    mailbox.add("INBOX", message(1));
+    let me = Account::imap(port).with("poll: 1h");
+    let others: String = (1..12).map(|n| me.clone().with(&format!("user: u{n}")).entry(&format!("u{n}"))).collect();
+    let sandbox = me.sandbox();
+    sandbox.config(&format!("{}{others}", sandbox.read(CONFIG)));
+    let connections = |work: &dyn Fn()| {
+        let before = came.load(Ordering::SeqCst);
+        work();
+        came.load(Ordering::SeqCst) - before
+    };
+    let fetches = || {
+        let output = sandbox.run(&["fetch"]);
+        assert!(output.code == 75 && output.stderr.lines().count() == 12, "{output}");
+    };
+    assert!(connections(&fetches) <= 12, "nobody knew of it");
+    assert_eq!(connections(&fetches), 1);
+
+    let running = sandbox.spawn(&["run"]);
+    let status = || serde_json::from_str::<Value>(&sandbox.run(&["status", "--json"]).stdout).unwrap();
+    let all_rest = || status()["accounts"].as_array().unwrap().iter().all(|it| it["doing"] == "resting");
+    let looks = || {
+        until("all of them rest", || status()["process"].is_number() && all_rest());
+    };
+    assert!(connections(&looks) <= 2);
+    // Somebody who asks is heard, and one account that gets through speaks for the host.
+    is_dead.store(false, Ordering::SeqCst);
+    assert_eq!(sandbox.run(&["poll", "me"]).code, 0);
+    until("it is filed", || Maildirs::at(sandbox.maildir()).delivered().len() == 1);
+    stop(running);
+    let trouble = sandbox.run(&["status"]).stdout;
+    assert!(!trouble.contains("me      failed"), "{trouble}");
+}
+
+/// Gmail counts connections that are dead as well. What it refused once is not asked for again after a restart.
+#[test]
+fn how_many_connections_a_server_allows_is_remembered() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    ["Work", "Lists"].iter().for_each(|folder| mailbox.add_folder(folder, &[]));
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let account = Account::imap(server.port()).with("poll: 1s").with("folders: all").with("push: [INBOX, Work, Lists]");
+    let sandbox = account.sandbox();
+    let logins = || faults.commands().iter().filter(|command| command.contains("AUTHENTICATE")).count();
+    let running = sandbox.spawn(&["run"]);
+    until("all three are waited for", || logins() == 3);
+    stop(running);
+    let db = rusqlite::Connection::open(sandbox.home().join("state/state.db")).unwrap();
+    assert_eq!(db.query_row("SELECT count(*) FROM connections", [], |row| row.get::<_, i64>(0)), Ok(0));
+    let note = |hours: i64| {
+        let space: String = db.query_row("SELECT space FROM account", [], |row| row.get(0)).unwrap();
+        let at = jiff::Timestamp::now().as_second() - hours * 3600;
+        db.execute("INSERT OR REPLACE INTO connections VALUES (?1, 1, ?2)", rusqlite::params![space, at]).unwrap();
+    };
+    for (hours, allowed) in [(1, 2), (25, 3)] {
+        note(hours);
+        let before = logins();
+        let running = sandbox.spawn(&["run"]);
+        until("they are waited for", || logins() - before == allowed);
+        std::thread::sleep(Duration::from_millis(1500));
+        stop(running);
+        assert_eq!(logins() - before, allowed, "{hours} hours ago");
+    }
+}
+
+#[test]
+fn a_server_that_refuses_one_more_connection_is_not_asked_again() {
+    let (mailbox, faults) = (mailbox(), Faults::none());
+    mailbox.add_folder("Work", &[]);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
+    let later = faults.clone();
+    let full = "[LIMIT] Too many simultaneous connections.".to_owned();
+    // The one that fetches is in by then.
+    faults.at_command(4, move || later.set(Fault::RefuseLogin(full)));
+    let sandbox =
+        Account::imap(server.port()).with("poll: 1s").with("push: [INBOX, Work]").with("folders: all").sandbox();
+    let refused = || faults.commands().iter().filter(|command| command.contains("AUTHENTICATE")).count();
+    let running = sandbox.spawn(&["run"]);
+    until("one more was asked for", || refused() == 2);
+    std::thread::sleep(Duration::from_millis(2500));
+    stop(running);
+    assert_eq!(refused(), 2);
+    let db = rusqlite::Connection::open(sandbox.home().join("state/state.db")).unwrap();
+    assert_eq!(db.query_row("SELECT most FROM connections", [], |row| row.get::<_, i64>(0)), Ok(0));
 }

@@ -60,6 +60,7 @@ mod queue;
 mod recipients;
 mod refilter;
 mod refusals;
+mod relisted;
 mod renumbered;
 mod replies;
 mod retention;

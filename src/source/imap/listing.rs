@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use imap_proto::{MailboxDatum, RequestId, Response};
 
+use super::selected::Selected;
 use super::session::{Session, refused, uid_in};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
+use crate::source::Stood;
 
 /// So many may come while a folder is listed.
 const MEANWHILE: u32 = 5_000;
@@ -28,8 +30,9 @@ pub(super) struct Uids {
 }
 
 /// What is found while a server lists.
-#[derive(Default)]
 struct Found {
+    /// The first UID that is asked for; never 0.
+    from: u32,
     uids: BTreeSet<u32>,
     /// How many were expunged meanwhile.
     expunged: u32,
@@ -38,6 +41,12 @@ struct Found {
 }
 
 impl Found {
+    /// For an answer to a question about so many messages.
+    fn new(from: u32, count: u32) -> Self {
+        let asked = count.min(MOST).saturating_add(MEANWHILE);
+        Self { from, uids: BTreeSet::new(), expunged: 0, asked }
+    }
+
     fn note(&mut self, reply: &Response<'_>) -> Result<()> {
         match reply {
             Response::MailboxData(MailboxDatum::Search(uids)) => self.extend(uids.iter().copied()),
@@ -50,9 +59,10 @@ impl Found {
         }
     }
 
-    /// What goes beyond the question is no answer to it, and would be kept without end.
+    /// What goes beyond the question is no answer to it, and would be kept without end. Where nothing is at or above the first UID
+    /// of `n:*`, a server names the last one that there is (RFC 3501 6.4.8).
     fn extend(&mut self, uids: impl IntoIterator<Item = u32>) -> Result<()> {
-        self.uids.extend(uids.into_iter().filter(|uid| *uid != 0));
+        self.uids.extend(uids.into_iter().filter(|uid| *uid >= self.from));
         if self.uids.len() > self.asked as usize && Safeguard::BoundedNumbers.is_on() {
             return Err(Error::permanent(Kind::Protocol, "the server lists more messages than it was asked for"));
         }
@@ -69,7 +79,7 @@ impl Session {
     /// The UIDs of the open folder, which counts so many messages. Sequence numbers are not used for it: some servers take them
     /// for UIDs in UID SEARCH, and after a UID command nobody knows which ones there are (RFC 3501 5.5).
     pub(super) async fn list_uids(&mut self, exists: u32) -> Result<Uids> {
-        let mut found = Found { asked: exists.min(MOST).saturating_add(MEANWHILE), ..Found::default() };
+        let mut found = Found::new(1, exists);
         if exists > 0 {
             let is_small = exists <= IN_ONE_LINE;
             let tag = self.send(if is_small { SEARCH } else { FETCH }).await?;
@@ -80,6 +90,26 @@ impl Session {
         }
         let is_short = found.is_short(exists);
         Ok(Uids { found: found.uids.into_iter().collect(), is_short })
+    }
+
+    /// The UIDs of what came into the open folder since it stood so. `None`: something else changed as well, or may have. UIDs
+    /// rise, and the next one is above all that were given (RFC 3501 2.3.1.1): where as many more messages are counted as are
+    /// listed from there on, all older ones are those that stood there.
+    pub(super) async fn came_since(&mut self, selected: &Selected, before: &Stood) -> Result<Option<Vec<u32>>> {
+        let next = selected.uid_next.unwrap_or(0);
+        let count = selected.exists.saturating_sub(before.exists);
+        if selected.generation() != Some(before.generation) || next <= before.uid_next || count == 0 {
+            return Ok(None);
+        }
+        let mut found = Found::new(before.uid_next, count);
+        let tag = self.send(&format!("UID SEARCH UID {}:*", before.uid_next)).await?;
+        match self.finish_list(&tag, &mut found).await {
+            Err(error) if error.kind() == Kind::Refused => return Ok(None),
+            result => result?,
+        }
+        // What came since the folder was opened is not counted yet.
+        let counted = found.uids.range(..next).count();
+        Ok((counted == count as usize).then(|| found.uids.into_iter().collect()))
     }
 
     /// The same in other words. Where the server refuses them, the listing stays short.

@@ -41,12 +41,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::named::Named;
-use super::{Listing, Spool};
+use super::{Listing, Reach, Spool, Stood};
 use crate::config::{Account, Folders, Retention};
 use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
 use known::Known;
 use listing::Uids;
+use selected::Selected;
 use session::Session;
 
 /// A logged-in connection and the folder that is open on it.
@@ -115,6 +116,21 @@ impl ImapSource {
 
     /// Opens a folder and lists every UID in it.
     pub async fn open(&mut self, folder: &str) -> Result<Listing> {
+        let selected = self.open_to_list(folder).await?;
+        self.list_all(folder, &selected).await
+    }
+
+    /// Opens a folder that stood so when it was listed last. Lists what came since, where the numbers add up, and else
+    /// everything.
+    pub async fn open_since(&mut self, folder: &str, before: &Stood) -> Result<Listing> {
+        let selected = self.open_to_list(folder).await?;
+        match self.session.came_since(&selected, before).await? {
+            Some(uids) => Ok(self.listing(uids, &selected, Reach::Since { older: before.exists })),
+            None => self.list_all(folder, &selected).await,
+        }
+    }
+
+    async fn open_to_list(&mut self, folder: &str) -> Result<Selected> {
         let name = self.on_server(folder)?;
         let mut selected = self.session.select(&name, folder, self.writes).await?;
         if !self.writes && !selected.has_lasting_uids() {
@@ -122,20 +138,32 @@ impl ImapSource {
         }
         self.session.may_use_uids = true;
         self.known.opened(folder, selected.glance());
-        let generation = selected.generation();
-        let origin =
-            Origin { account: self.account.clone(), folder: folder.to_owned(), generation: generation.unwrap_or(0) };
-        self.open = Arc::new(origin);
+        let generation = selected.generation().unwrap_or(0);
+        self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
         self.by_content = None;
+        Ok(selected)
+    }
+
+    async fn list_all(&mut self, folder: &str, selected: &Selected) -> Result<Listing> {
         let Uids { found, is_short } = self.session.list_uids(selected.exists).await?;
-        if generation.is_none() {
+        if selected.generation().is_none() {
             return self.list_by_content(found, is_short).await;
         }
         let odd = is_short
             .then(|| format!("{folder}: the server counts {} messages and lists {}", selected.exists, found.len()));
-        let ids = found.into_iter().map(|uid| uid.to_string().into_bytes()).collect();
-        let uid_next = selected.uid_next;
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled: Vec::new(), odd, is_short, uid_next })
+        Ok(Listing { odd, is_short, ..self.listing(found, selected, Reach::Complete) })
+    }
+
+    fn listing(&self, uids: Vec<u32>, selected: &Selected, reach: Reach) -> Listing {
+        Listing {
+            origin: Arc::clone(&self.open),
+            ids: uids.into_iter().map(|uid| uid.to_string().into_bytes()).collect(),
+            doubled: Vec::new(),
+            odd: None,
+            is_short: false,
+            uid_next: selected.uid_next,
+            reach,
+        }
     }
 
     /// A server that gives no UIDVALIDITY may give its UIDs to other messages at any time: there messages are known by their
@@ -148,7 +176,8 @@ impl ImapSource {
         let is_short = is_short || messages.len() < count;
         let ids = messages.iter().map(|(id, _)| id.clone()).collect();
         self.by_content = Some(messages.into_iter().collect());
-        Ok(Listing { origin: Arc::clone(&self.open), ids, doubled, odd: Some(odd), is_short, uid_next: None })
+        let (origin, reach) = (Arc::clone(&self.open), Reach::Complete);
+        Ok(Listing { origin, ids, doubled, odd: Some(odd), is_short, uid_next: None, reach })
     }
 
     /// The UID of a message of the open folder.

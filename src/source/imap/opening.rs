@@ -15,7 +15,18 @@ use crate::secrets::Secrets;
 impl Session {
     /// Greeting, TLS, login, ID: ready for SELECT.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let server = &account.server;
+        let (mut session, greeting) = Self::reach(&account.server).await.map_err(Error::of_the_host)?;
+        if greeting != Status::PreAuth {
+            session.ask_capabilities_unless_known().await?;
+            session.login(account).await?;
+        }
+        session.ask_capabilities_unless_known().await?;
+        session.identify().await?;
+        Ok(session)
+    }
+
+    /// Greeting and TLS: what everybody meets at this host.
+    async fn reach(server: &Server) -> Result<(Self, Status)> {
         let stream = net::connect(server).await?;
         let mut session = Self::over(stream, &server.host);
         let greeting = session.greeting(server).await?;
@@ -24,15 +35,9 @@ impl Session {
                 // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
                 return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
             }
-            session = session.start_tls(account).await?;
+            session = session.start_tls(server).await?;
         }
-        if greeting != Status::PreAuth {
-            session.ask_capabilities_unless_known().await?;
-            session.login(account).await?;
-        }
-        session.ask_capabilities_unless_known().await?;
-        session.identify().await?;
-        Ok(session)
+        Ok((session, greeting))
     }
 
     async fn greeting(&mut self, server: &Server) -> Result<Status> {
@@ -58,7 +63,7 @@ impl Session {
     }
 
     /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
-    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+    async fn start_tls(mut self, server: &Server) -> Result<Self> {
         self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
@@ -69,7 +74,7 @@ impl Session {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
         // What was said before TLS is forgotten with the old session (T4).
-        let mut over = Self::over(net::start_tls(stream, &account.server).await?, &account.server.host);
+        let mut over = Self::over(net::start_tls(stream, server).await?, &server.host);
         over.is_greeted = true;
         Ok(over)
     }

@@ -14,7 +14,7 @@ use crate::message::{dress_hash, head_hash};
 use crate::source::arrival::arrival;
 use crate::source::named::{Named, by_content};
 use crate::source::whole::plausible;
-use crate::source::{Details, Listed, Listing};
+use crate::source::{Details, Listed, Listing, Reach};
 
 /// The most messages of one mailbox.
 const MAX_MESSAGES: usize = 1_000_000;
@@ -47,7 +47,7 @@ impl Pop3Source {
             (id, Numbered { number, size })
         };
         self.messages = messages.into_iter().map(numbered).collect();
-        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short, uid_next: None })
+        Ok(Listing { origin: self.origin.clone(), ids, doubled, odd, is_short, uid_next: None, reach: Reach::Complete })
     }
 
     pub(in crate::source) fn listed_size(&self, id: &[u8]) -> Option<u64> {

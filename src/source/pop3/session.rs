@@ -65,15 +65,21 @@ impl Session {
     /// Up to the transaction state (RFC 1939 section 5).
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         let server = &account.server;
-        let lines = LineStream::new(net::connect(server).await?);
-        let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new(), timestamp: None };
-        session.greeting(server).await?;
+        let mut session = Self::reach(server).await.map_err(Error::of_the_host)?;
         session.ask_capabilities().await?;
         if server.tls == Tls::StartTls {
             session = session.start_tls(account).await?;
         }
         session.speak_utf8().await?;
         session.login(account).await?;
+        Ok(session)
+    }
+
+    /// To the greeting: what everybody meets at this host.
+    async fn reach(server: &Server) -> Result<Self> {
+        let lines = LineStream::new(net::connect(server).await?);
+        let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new(), timestamp: None };
+        session.greeting(server).await?;
         Ok(session)
     }
 

@@ -169,6 +169,14 @@ impl Pacing for MortalStore {
         self.look()?.resume(account)
     }
 
+    fn most_connections(&self, space: &str) -> Result<Option<(u32, Timestamp)>> {
+        self.look()?.most_connections(space)
+    }
+
+    fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()> {
+        self.look()?.set_most_connections(space, most, now)
+    }
+
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
         self.look()?.last_mail()
     }
@@ -251,6 +259,14 @@ impl Store for MortalStore {
 
     fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
         self.look()?.known(origin)
+    }
+
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known> {
+        self.look()?.known_among(origin, ids)
+    }
+
+    fn was_looked_at(&self, origin: &Origin) -> Result<bool> {
+        self.look()?.was_looked_at(origin)
     }
 
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
