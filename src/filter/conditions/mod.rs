@@ -13,12 +13,14 @@ mod exists;
 mod flag;
 mod groups;
 mod header;
+mod invite;
 mod kind;
 mod list_id;
 mod lua;
 mod malformed;
 mod parts;
 mod program;
+mod report;
 mod score;
 mod size;
 mod spam;
@@ -67,7 +69,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 33;
+const COUNT: usize = 35;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -91,6 +93,8 @@ pub(super) const WORDS: [Word; COUNT] = [
     list_id::LIST_ID,
     kind::KIND,
     malformed::MALFORMED,
+    report::REPORT,
+    invite::INVITE,
     duplicate::DUPLICATE,
     spam::SPAM,
     auth::AUTH,
@@ -118,12 +122,14 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 11] = [
+pub(super) static SECTIONS: [&Shape; 13] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
     &date::KEYS,
     &parts::KEYS,
+    &report::KEYS,
+    &invite::KEYS,
     &duplicate::KEYS,
     &spam::KEYS,
     &auth::KEYS,
