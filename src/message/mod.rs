@@ -61,7 +61,7 @@ pub use part::Part;
 pub use report::Reported;
 pub use route::MAX_THREAD_IDS;
 pub use sender::unwrapped;
-pub use submitted::{submitted, without_mbox_line};
+pub use submitted::{mbox_sender, submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 
