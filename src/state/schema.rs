@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 7;
+pub(super) const VERSION: i64 = 8;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -26,8 +26,16 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
 }
 
 /// What makes version 1 of nothing, version 2 of version 1, and so on.
-const STEPS: [&str; VERSION as usize] =
-    [TABLES, FACTS_AND_OUTBOX, OWNERS_AND_PROOFS, LEAVING, LANES, super::pacing::TABLES, super::folder_mark::TABLE];
+const STEPS: [&str; VERSION as usize] = [
+    TABLES,
+    FACTS_AND_OUTBOX,
+    OWNERS_AND_PROOFS,
+    LEAVING,
+    LANES,
+    super::pacing::TABLES,
+    super::folder_mark::TABLE,
+    LISTS,
+];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -277,6 +285,12 @@ ALTER TABLE leaving ADD COLUMN number INTEGER;
 const LANES: &str = "
 -- since: since when a row waits, where its user tried it again.
 ALTER TABLE outbox ADD COLUMN since INTEGER;
+";
+
+const LISTS: &str = "
+-- value: what stands beside an entry, such as a folder; until: when it stops counting.
+ALTER TABLE list_entry ADD COLUMN value TEXT;
+ALTER TABLE list_entry ADD COLUMN until INTEGER;
 ";
 
 #[cfg(test)]
