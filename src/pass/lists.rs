@@ -14,11 +14,16 @@ use crate::config::lists;
 /// By what a change is seen: time and size of the content, and which file it is.
 type Stamp = (i64, i64, u64, u64, u64);
 
+/// What was read of a file.
+type InFile = (Stamp, Arc<Entries>);
+/// What a program said, and when.
+type Told = (Instant, Arc<Entries>);
+
 /// Every list file and every program of a list that was asked for.
 #[derive(Debug, Default)]
 pub struct ListFiles {
-    read: Mutex<HashMap<(PathBuf, Format), (Stamp, Arc<Entries>)>>,
-    told: Mutex<HashMap<Vec<String>, (Instant, Arc<Entries>)>>,
+    read: Mutex<HashMap<(PathBuf, Format), InFile>>,
+    told: Mutex<HashMap<Vec<String>, Told>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -33,7 +38,7 @@ impl ListFiles {
     }
 
     /// What a program said last, and when.
-    pub fn told(&self, run: &[String]) -> Option<(Instant, Arc<Entries>)> {
+    pub fn told(&self, run: &[String]) -> Option<Told> {
         locked(&self.told).get(run).cloned()
     }
 
