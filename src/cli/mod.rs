@@ -6,6 +6,7 @@ mod docs;
 mod explain;
 mod fetch;
 mod filters;
+mod helps;
 mod journal;
 mod log;
 mod maintain;
@@ -23,6 +24,7 @@ mod signals;
 mod status;
 mod test;
 mod undo;
+mod width;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
