@@ -137,7 +137,7 @@ fn filing() {
     decides("act:fileinto('a')", "fileinto a");
     decides("act.fileinto{mbox = 'old/box'}", "fileinto mbox old/box");
     decides("act.addflag('flagged') act.addflag{'seen', '$x'} act.removeflag('seen') act.keep()", "keep [F $x]");
-    decides("act.fileinto{'by/a\\nb', '_'}", "fileinto by/a%0Ab, fileinto _");
+    decides("act.fileinto{'by/a\\nb', 'c'}", "fileinto by/a%0Ab, fileinto c");
     decides("if m:matches{subject = {is = {'a\\nb', ''}}} then act.discard() end", "keep");
     decides("return act.discard()", "discard");
     decides("", "keep");
@@ -222,7 +222,7 @@ rules:
     let engine = yaml(text);
     let decision = decided(&engine, MESSAGE);
     assert_eq!((decision.to_string().as_str(), decision.writes.len()), ("keep", 1), "{decision:?}");
-    let lists = [("muted".to_owned(), ["ann+work@mail.example".to_owned()].into())].into();
+    let lists = [("muted".to_owned(), [("ann+work@mail.example".to_owned(), None)].into())].into();
     let told = Told { lists, ..Told::default() };
     let decision = engine.decide(&message(MESSAGE), &envelope(), &told).unwrap();
     assert_eq!(decision.to_string(), "discard");
@@ -289,8 +289,8 @@ impl mailsluice::filter::Facts for Slow {
         self.0.last_number(counter)
     }
 
-    fn list_file(&self, path: &std::path::Path) -> Option<std::sync::Arc<std::collections::HashSet<String>>> {
-        self.0.list_file(path)
+    fn list(&self, origin: &mailsluice::config::lists::Origin) -> mailsluice::filter::Known {
+        self.0.list(origin)
     }
 
     fn ask(&self, question: &mailsluice::filter::Ask<'_>) -> Answer {
