@@ -57,7 +57,8 @@ impl WorldFacts<'_> {
         {
             return Known::Entries(Arc::clone(entries));
         }
-        let question = Ask { run, input: None, timeout: LIST_TIMEOUT, most: MOST_OF_LIST, environment: &[] };
+        let question =
+            Ask { run, input: None, timeout: LIST_TIMEOUT, most: MOST_OF_LIST, lock: None, environment: &[] };
         let cause = match self.ask(&question) {
             Answer::NotAsked => return Known::NotAsked,
             Answer::Ended { code: 0, out } => {

@@ -152,7 +152,7 @@ impl Facts for Told {
     /// Of a file, what it held when the rules were read; of a program, what the test says that it answers.
     fn list(&self, origin: &Origin) -> Known {
         let From::Command(run, _) = &origin.from else { return Known::NotAsked };
-        let ask = Ask { run, input: None, timeout: Duration::ZERO, most: 0, environment: &[] };
+        let ask = Ask { run, input: None, timeout: Duration::ZERO, most: 0, lock: None, environment: &[] };
         match self.ask(&ask) {
             Answer::Ended { code: 0, out } => {
                 let read = address_books::read(&String::from_utf8_lossy(&out), &origin.format);
