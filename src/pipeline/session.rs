@@ -147,8 +147,10 @@ impl Session {
         let mut source = match self.source.take() {
             Some(source) => source,
             None => {
-                let connect = Source::connect(account, self.owned.space(), world.spool(self.owned.stamp()));
-                asked(stop, pass::reach(world, account, connect)).await?
+                let spool = world.spool(self.owned.stamp());
+                // Handshakes and logins are large, and a pass is not to carry them about.
+                let connect = Box::pin(Source::connect(account, self.owned.space(), spool));
+                asked(stop, Box::pin(pass::reach(world, account, connect))).await?
             }
         };
         let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;

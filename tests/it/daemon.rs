@@ -473,7 +473,8 @@ fn status_says_why_mail_does_not_come() {
 #[test]
 fn a_config_that_is_edited_all_the_time_decides_each_message_as_a_whole() {
     let edits: usize = std::env::var("MAILSLUICE_EDITS").ok().and_then(|count| count.parse().ok()).unwrap_or(40);
-    let scene = Scene::new("poll: 1s");
+    let mut scene = Scene::new("poll: 1s");
+    scene.sandbox.deadline(Duration::from_secs(120 + edits as u64));
     let config = scene.sandbox.read(CONFIG);
     let version = |n: usize| {
         let copy = |part: &str| {

@@ -15,7 +15,7 @@ use crate::secrets::Secrets;
 impl Session {
     /// Greeting, TLS, login, ID: ready for SELECT.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let (mut session, greeting) = Self::reach(&account.server).await.map_err(Error::of_the_host)?;
+        let (mut session, greeting) = Box::pin(Self::reach(&account.server)).await.map_err(Error::of_the_host)?;
         if greeting != Status::PreAuth {
             session.ask_capabilities_unless_known().await?;
             session.login(account).await?;

@@ -65,7 +65,7 @@ impl Session {
     /// Up to the transaction state (RFC 1939 section 5).
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         let server = &account.server;
-        let mut session = Self::reach(server).await.map_err(Error::of_the_host)?;
+        let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
         session.ask_capabilities().await?;
         if server.tls == Tls::StartTls {
             session = session.start_tls(account).await?;
