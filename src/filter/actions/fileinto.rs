@@ -100,7 +100,7 @@ pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) 
     };
     let flags = flags_node.map_or(Some(Keywords::default()), |node| Keywords::read(node, compiler))?;
     let names = compiler.made_texts(names, "the name of a folder")?;
-    if names.iter().any(String::is_empty) {
+    if matches!(names.as_slice(), [name] if name.is_empty()) {
         compiler.problems.error(node.span, "the name of a folder is empty");
         return None;
     }

@@ -100,7 +100,7 @@ fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<(Text, bool)> {
 fn field_name(name: &str, at: Span, changes: bool, compiler: &mut Compiler<'_, '_>) -> Option<Text> {
     let node = Node { value: Value::Scalar { text: name.to_owned(), quoted: true }, span: at };
     let name = compiler.compared(&node, "the name of a header field")?;
-    if let Some(Err(wrong)) = name.as_literal().map(|name| check(name, changes)) {
+    if let Some(wrong) = name.as_literal().and_then(|name| what_is_wrong(name, changes)) {
         let problem = compiler.problems.error(at, wrong);
         if name.as_literal().is_some_and(is_protected) {
             problem.hint("loops are found by it (RFC 5293 section 6)");
@@ -110,12 +110,13 @@ fn field_name(name: &str, at: Span, changes: bool, compiler: &mut Compiler<'_, '
     Some(name)
 }
 
-fn check(name: &str, changes: bool) -> Result<(), String> {
+/// What is said about a name that cannot be used.
+fn what_is_wrong(name: &str, changes: bool) -> Option<String> {
     let shown = crate::clean::short(name, 60);
     match () {
-        () if !is_field_name(name) => Err(format!("`{shown}` is no header field name")),
-        () if changes && is_protected(name) => Err(format!("`{shown}` cannot be changed")),
-        () => Ok(()),
+        () if !is_field_name(name) => Some(format!("`{shown}` is no header field name")),
+        () if changes && is_protected(name) => Some(format!("`{shown}` cannot be changed")),
+        () => None,
     }
 }
 
@@ -123,7 +124,7 @@ fn check(name: &str, changes: bool) -> Result<(), String> {
 fn name_of(name: &Text, changes: bool, asking: &Asking<'_>) -> Result<String, Break> {
     // A value is no pattern.
     let name = name.expand(&|name| names::look_up(name, asking).map(|value| value.replace('*', "").into()));
-    check(&name, changes).map(|()| name).map_err(Break::Failed)
+    what_is_wrong(&name, changes).map_or(Ok(name), |wrong| Err(Break::Failed(wrong)))
 }
 
 fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {

@@ -50,10 +50,10 @@ fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
 /// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found.
 pub(super) fn first(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
     let (text, regex) = (searched(&text)?, compiled(&expression)?);
-    regex.captures(&text).map(|found| table(lua, &regex, &found, None)).transpose()
+    regex.captures(&text).map(|found| table(lua, &regex, &found)).transpose()
 }
 
-/// All matches from a place on, at most so many, each with `first` and `last`, the places of its bytes.
+/// The captures of all matches from a place on, at most so many, and in `first` and `last` the places of their bytes.
 pub(super) fn all(
     lua: &Lua,
     (expression, whole, from, most): (String, mlua::LuaString, Option<i64>, Option<i64>),
@@ -62,7 +62,7 @@ pub(super) fn all(
     let from = usize::try_from(from.unwrap_or(1)).unwrap_or(1).saturating_sub(1).min(text.len());
     let from = text.ceil_char_boundary(from);
     let wanted = most.map_or(MAX_MATCHES + 1, |most| usize::try_from(most).unwrap_or(0));
-    let list = lua.create_table()?;
+    let (list, firsts, lasts) = (lua.create_table()?, lua.create_table()?, lua.create_table()?);
     if whole.as_bytes() != text.as_bytes() {
         // The places are those in this text.
         list.raw_set("text", text.as_str())?;
@@ -78,22 +78,22 @@ pub(super) fn all(
         sandbox::look_at_the_clock(lua)?;
         let Some(found) = (at <= text.len()).then(|| regex.captures_at(&text, at)).flatten() else { break };
         let Some(group) = found.get(0) else { break };
-        list.raw_push(table(lua, &regex, &found, Some((group.start() + 1, group.end())))?)?;
+        list.raw_push(table(lua, &regex, &found)?)?;
+        firsts.raw_push(group.start() + 1)?;
+        lasts.raw_push(group.end())?;
         // Behind an empty match the next character is passed over, or it would be found for ever.
         at = match group.is_empty() {
             true => group.end() + text[group.end()..].chars().next().map_or(1, char::len_utf8),
             false => group.end(),
         };
     }
+    list.raw_set("first", firsts)?;
+    list.raw_set("last", lasts)?;
     Ok(list)
 }
 
-fn table(lua: &Lua, regex: &Regex, found: &Captures<'_>, place: Option<(usize, usize)>) -> mlua::Result<Table> {
+fn table(lua: &Lua, regex: &Regex, found: &Captures<'_>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    if let Some((first, last)) = place {
-        table.raw_set("first", first)?;
-        table.raw_set("last", last)?;
-    }
     for (number, name) in regex.capture_names().enumerate() {
         let value = found.get(number).map(|group| group.as_str());
         table.raw_set(number, value)?;

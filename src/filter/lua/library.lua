@@ -77,9 +77,9 @@ function re.gmatch(expression, text)
 end
 
 function re.find(expression, text, from)
-  local found = matches(expression, text, from or 1, 1)[1]
-  if found then return found.first, found.last, found end
-  return nil
+  local all = matches(expression, text, from or 1, 1)
+  if not all[1] then return nil end
+  return all.first[1], all.last[1], all[1]
 end
 
 function re.gsub(expression, text, with, most)
@@ -87,14 +87,19 @@ function re.gsub(expression, text, with, most)
   if kind ~= "string" and kind ~= "function" and kind ~= "table" then
     error("re.gsub puts in a text, what a function returns or what stands in a table", 2)
   end
+  -- Without a group in it, a text is put in as it is.
+  local is_plain = kind == "string" and not plain(with, "$")
+  local is_plain = kind == "string" and not plain(with, "$")
   local all = matches(expression, text, 1, most)
   local parts, at = {}, 1
   text = all.text or text
   for i = 1, #all do
     local found = all[i]
-    parts[#parts + 1] = text:sub(at, found.first - 1)
+    parts[#parts + 1] = text:sub(at, all.first[i] - 1)
     local value
-    if kind == "string" then
+    if is_plain then
+      value = with
+    elseif kind == "string" then
       value = expand(with, found)
     elseif kind == "function" then
       value = with(found)
@@ -103,7 +108,7 @@ function re.gsub(expression, text, with, most)
     end
     if value == nil or value == false then value = found[0] end
     parts[#parts + 1] = value
-    at = found.last + 1
+    at = all.last[i] + 1
   end
   parts[#parts + 1] = text:sub(at)
   return table.concat(parts), #all
