@@ -37,7 +37,7 @@ fn ends_below(text: &str, wanted: &str) -> bool {
     if !text.is_ascii() {
         return folded(text).strip_suffix(wanted).is_some_and(|rest| rest.ends_with(['@', '.']));
     }
-    let start = text.len().checked_sub(wanted.len()).unwrap_or_default();
+    let start = text.len().saturating_sub(wanted.len());
     start > 0 && text[start..].eq_ignore_ascii_case(wanted) && text[..start].ends_with(['@', '.'])
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -35,6 +35,7 @@ const STEPS: [&str; VERSION as usize] = [
     super::pacing::TABLES,
     super::folder_mark::TABLE,
     super::pacing::CONNECTIONS,
+    super::counts::TABLE,
 ];
 
 /// Why the tables cannot be used.

@@ -12,7 +12,7 @@ use super::{
     Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
     Target,
 };
-use crate::decision::{Fact, Telling};
+use crate::decision::{Counted, Fact, Telling};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
@@ -52,6 +52,9 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
 
     /// The last number that a counter gave.
     fn last_number(&self, counter: &str) -> Result<Option<u64>>;
+
+    /// How many messages were counted, these among them, which are about to be.
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
 
     /// The entries of a list that rules write, sorted.
     fn list_entries(&self, list: &str) -> Result<Vec<String>>;

@@ -137,7 +137,7 @@ fn filing() {
     decides("act:fileinto('a')", "fileinto a");
     decides("act.fileinto{mbox = 'old/box'}", "fileinto mbox old/box");
     decides("act.addflag('flagged') act.addflag{'seen', '$x'} act.removeflag('seen') act.keep()", "keep [F $x]");
-    decides("act.fileinto{'by/a\\nb', '_'}", "fileinto by/a%0Ab, fileinto _");
+    decides("act.fileinto{'by/a\\nb', 'c'}", "fileinto by/a%0Ab, fileinto c");
     decides("if m:matches{subject = {is = {'a\\nb', ''}}} then act.discard() end", "keep");
     decides("return act.discard()", "discard");
     decides("", "keep");
@@ -283,6 +283,10 @@ impl mailsluice::filter::Facts for Slow {
 
     fn holds(&self, fact: &mailsluice::decision::Fact) -> Result<bool, mailsluice::filter::Unanswered> {
         self.0.holds(fact)
+    }
+
+    fn counted(&self, of: &mailsluice::decision::Counted) -> Result<u64, mailsluice::filter::Unanswered> {
+        self.0.counted(of)
     }
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>, mailsluice::filter::Unanswered> {

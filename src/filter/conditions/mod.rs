@@ -17,8 +17,10 @@ mod kind;
 mod list_id;
 mod lua;
 mod malformed;
+mod occurrences;
 mod parts;
 mod program;
+mod rate;
 mod score;
 mod size;
 mod spam;
@@ -33,6 +35,7 @@ use crate::config::reader::{KeyDoc, Shape};
 use crate::config::yaml::Node;
 
 pub(super) use auth::results as auth_results;
+pub(super) use duplicate::short as short_key;
 pub(super) use groups::all;
 pub(super) use header::is_text_field;
 pub(super) use spam::{score as spam_score, verdict as spam_verdict};
@@ -67,7 +70,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 33;
+const COUNT: usize = 34;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -92,6 +95,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     kind::KIND,
     malformed::MALFORMED,
     duplicate::DUPLICATE,
+    rate::RATE,
     spam::SPAM,
     auth::AUTH,
     account::ACCOUNT,
@@ -118,13 +122,14 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 11] = [
+pub(super) static SECTIONS: [&Shape; 12] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
     &date::KEYS,
     &parts::KEYS,
     &duplicate::KEYS,
+    &rate::KEYS,
     &spam::KEYS,
     &auth::KEYS,
     &program::KEYS,

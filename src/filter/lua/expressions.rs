@@ -68,9 +68,9 @@ pub(super) fn all(
         list.raw_set("text", text.as_str())?;
     }
     // From there on, with what stands before it in sight of `^` and `\b`.
-    let mut at = from;
-    for count in 0..wanted {
-        if count == MAX_MATCHES {
+    let (mut at, mut end) = (from, None);
+    while list.raw_len() < wanted {
+        if list.raw_len() == MAX_MATCHES {
             return Err(mlua::Error::runtime(format!(
                 "more than {MAX_MATCHES} matches: shorten the text, or say how many"
             )));
@@ -78,14 +78,19 @@ pub(super) fn all(
         sandbox::look_at_the_clock(lua)?;
         let Some(found) = (at <= text.len()).then(|| regex.captures_at(&text, at)).flatten() else { break };
         let Some(group) = found.get(0) else { break };
-        list.raw_push(table(lua, &regex, &found)?)?;
-        firsts.raw_push(group.start() + 1)?;
-        lasts.raw_push(group.end())?;
-        // Behind an empty match the next character is passed over, or it would be found for ever.
+        // Behind an empty match the next character is passed over, or it would be found for ever; and right behind
+        // another there is none.
         at = match group.is_empty() {
             true => group.end() + text[group.end()..].chars().next().map_or(1, char::len_utf8),
             false => group.end(),
         };
+        if group.is_empty() && end == Some(group.end()) {
+            continue;
+        }
+        end = Some(group.end());
+        list.raw_push(table(lua, &regex, &found)?)?;
+        firsts.raw_push(group.start() + 1)?;
+        lasts.raw_push(group.end())?;
     }
     list.raw_set("first", firsts)?;
     list.raw_set("last", lasts)?;
