@@ -23,9 +23,9 @@ local function html(m)
 end
 
 local function has_false_link(text)
-  for target, shown in text:gmatch('<[aA]%s[^>]-[hH][rR][eE][fF]%s*=%s*["\']?(https?://[^"\'%s>]+)[^>]*>%s*([^<]+)') do
-    local to, says = domain_of(target), domain_of(shown)
-    if to and says and site(to) ~= site(says) then return shown:sub(1, 60) .. " leads to " .. to end
+  for link in re.gmatch([=[<a\s[^>]*?href\s*=\s*["']?(?<target>https?://[^"'\s>]+)[^>]*>\s*(?<shown>[^<]+)]=], text) do
+    local to, says = domain_of(link.target), domain_of(link.shown)
+    if to and says and site(to) ~= site(says) then return link.shown:sub(1, 60) .. " leads to " .. to end
   end
 end
 
@@ -38,7 +38,10 @@ local function signs(m)
   sign(named and site(named.domain:lower()) ~= site(from) and "the name of the sender shows another address")
   sign(from:find("xn--", 1, true) and "the sender's domain is written in foreign letters")
   for _, person in ipairs(m.reply_to) do
-    sign(site(person.domain:lower()) ~= site(from) and m.kind ~= "list" and "answers go elsewhere")
+    if site(person.domain:lower()) ~= site(from) and m.kind ~= "list" then
+      sign("answers go elsewhere")
+      break
+    end
   end
   sign((m.auth.dmarc == "fail" or m.auth.spf == "fail") and "a trusted server found it forged")
   local source = html(m)

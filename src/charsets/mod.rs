@@ -5,6 +5,7 @@
 
 mod dos;
 mod labels;
+pub mod mutf7;
 mod shifted;
 mod utf32;
 mod utf7;

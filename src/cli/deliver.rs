@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::output::Output;
 use super::setup::{self, Setup};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, ToLf, without_mbox_line};
+use crate::message::{Bytes, Message, ToLf, mbox_sender, without_mbox_line};
 use crate::pass::{Passed, World};
 use crate::pipeline;
 use crate::source::WINDOW;
@@ -54,17 +54,29 @@ fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
     Ok(())
 }
 
+/// The envelope sender as the field that final delivery adds (RFC 5321 4.4), where an MTA says it in an mbox line alone;
+/// otherwise nothing.
+fn return_path(start: &[u8]) -> String {
+    let has_one = || Message::new(Bytes::Memory(without_mbox_line(start).to_vec())).first("Return-Path").is_some();
+    match mbox_sender(start).filter(|_| !has_one()) {
+        Some(sender) => format!("Return-Path: <{sender}>\n"),
+        None => String::new(),
+    }
+}
+
 /// Reads to the end: into memory, or into the spool once it is big. Line ends become LF, as in every Maildir.
 fn read_message(world: &World, input: &mut dyn Read) -> Result<(Bytes, String)> {
     let mut start = Vec::new();
     let failed = |e| Error::transient(Kind::Disk, "reading the message from standard input").because(e);
     input.take(WINDOW).read_to_end(&mut start).map_err(failed)?;
+    let return_path = return_path(&start);
     let start = without_mbox_line(&start);
     if start.is_empty() {
         return Err(Error::permanent(Kind::Usage, "there is no message on standard input"));
     }
     let mut to_lf = ToLf::default();
-    let mut piece = Vec::with_capacity(start.len());
+    let mut piece = Vec::with_capacity(return_path.len() + start.len());
+    to_lf.feed(return_path.as_bytes(), &mut piece);
     to_lf.feed(start, &mut piece);
     let mut hash = Sha256::new();
     let mut writer = None;
@@ -105,5 +117,19 @@ mod tests {
     fn the_mbox_line_of_an_mta_is_no_mail() {
         assert_eq!(without_mbox_line(b"From a@b Mon Nov 23\nSubject: x\n"), b"Subject: x\n");
         assert_eq!(without_mbox_line(b"From: a@b\n"), b"From: a@b\n");
+    }
+
+    #[test]
+    fn the_sender_in_the_mbox_line_becomes_the_return_path() {
+        for (start, expected) in [
+            ("From x@y.example Sat Nov 23\nSubject: x\n\n", "Return-Path: <x@y.example>\n"),
+            ("From MAILER-DAEMON Sat Nov 23\nSubject: x\n\n", "Return-Path: <>\n"),
+            ("From x@y.example Sat Nov 23\nReturn-Path: <z@y.example>\n\n", ""),
+            ("From root Sat Nov 23\nSubject: x\n\n", ""),
+            ("From x@y.example>\rTo: z Sat\nSubject: x\n\n", ""),
+            ("Subject: x\n\nFrom x@y.example Sat\n", ""),
+        ] {
+            assert_eq!(return_path(start.as_bytes()), expected, "{start:?}");
+        }
     }
 }

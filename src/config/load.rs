@@ -19,7 +19,7 @@ use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
-use super::{Account, Config, FilterSource, Layout, MailRoot, ORIGINALS, Relay, Server};
+use super::{Account, Config, Encoding, FilterSource, Layout, MailRoot, ORIGINALS, Relay, Server};
 use crate::charsets::Charset;
 
 /// The config file.
@@ -109,12 +109,19 @@ pub(super) static MAILDIR: Shape = Shape {
         (
             "layout",
             "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`). \
-             Names are UTF-8, which Dovecot reads with `:UTF-8` at the end of its `mail_location`.",
+             Changing it renames nothing.",
             Takes::Word(&["fs", "maildir++"]),
+        ),
+        (
+            "encoding",
+            "How names beyond ASCII stand there: `utf8` (default), which mutt shows as it is and Dovecot reads with `:UTF-8` at the end of \
+             its `mail_location`, or `utf7`, as over IMAP, which Dovecot and Courier read without a word. Changing it renames nothing.",
+            Takes::Word(&["utf8", "utf7"]),
         ),
     ],
 };
 
+const ENCODINGS: &[(&str, Encoding)] = &[("utf8", Encoding::Utf8), ("utf7", Encoding::Utf7)];
 const LAYOUTS: &[(&str, Layout)] = &[("fs", Layout::Fs), ("maildir++", Layout::MaildirPlusPlus)];
 
 /// What [`Config::examine`] found.
@@ -188,9 +195,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     let mut map = MapReader::new(&document.root, &SHAPE, problems).placed(Span::START);
     places::check_system(path, document, map.problems());
     let (maildir, state) = match places::is_system(path) {
-        true => places::of_user(map.problems())
-            .map(|(path, state)| (MailRoot { path, layout: Layout::default() }, state))
-            .unzip(),
+        true => places::of_user(map.problems()).map(|(path, state)| (MailRoot::at(path), state)).unzip(),
         false => {
             let maildir = map.need("maildir", |n, p| read_maildir(n, &base, p));
             let state = match map.take("state") {
@@ -351,12 +356,13 @@ fn entries<'d>(document: &'d Document, section: &str) -> &'d [(Key, Node)] {
 
 fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<MailRoot> {
     let Value::Map(_) = &node.value else {
-        return reader::path(node, base, problems).map(|path| MailRoot { path, layout: Layout::default() });
+        return reader::path(node, base, problems).map(MailRoot::at);
     };
     let mut map = MapReader::new(node, &MAILDIR, problems);
     let path = map.need("path", |n, p| reader::path(n, base, p));
     let layout = map.read("layout", |n, p| reader::choice(n, LAYOUTS, p)).unwrap_or_default();
-    Some(MailRoot { path: path?, layout })
+    let encoding = map.read("encoding", |n, p| reader::choice(n, ENCODINGS, p)).unwrap_or_default();
+    Some(MailRoot { path: path?, layout, encoding })
 }
 
 /// `tests:` of the config and nothing else of it: passwords stand there too.

@@ -115,6 +115,25 @@ pub struct MailRoot {
     pub path: PathBuf,
     /// How folder names become directories below it.
     pub layout: Layout,
+    /// How names beyond ASCII are written there.
+    pub encoding: Encoding,
+}
+
+impl MailRoot {
+    /// With everything as it is when nobody says otherwise.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), layout: Layout::default(), encoding: Encoding::default() }
+    }
+}
+
+/// How the characters of a folder name stand on the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encoding {
+    /// As they are.
+    #[default]
+    Utf8,
+    /// In modified UTF-7, as over IMAP (RFC 3501 5.1.3): what Dovecot and Courier read unless they are told otherwise.
+    Utf7,
 }
 
 /// How a folder name becomes a directory.

@@ -1,13 +1,15 @@
 //! Where a folder is on disk, and making sure it is there to stay.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::{mbox, orphans};
+use crate::charsets::mutf7;
 use crate::config::template::FolderName;
-use crate::config::{Layout, MailRoot};
+use crate::config::{Encoding, Layout, MailRoot};
 use crate::error::{Error, Result};
 use crate::state::{Disk, sync_parent};
 
@@ -35,17 +37,39 @@ impl Folders {
     /// The Maildir of a folder.
     pub fn maildir(&self, folder: &FolderName) -> PathBuf {
         match self.root.layout {
-            Layout::Fs => folder.components().iter().fold(self.root.path.clone(), |path, c| path.join(c)),
+            Layout::Fs => self.below(folder),
             Layout::MaildirPlusPlus if *folder == FolderName::inbox() => self.root.path.clone(),
-            Layout::MaildirPlusPlus => self.root.path.join(maildir_plus_plus(folder)),
+            Layout::MaildirPlusPlus => self.root.path.join(self.on_disk(&maildir_plus_plus(folder)).as_ref()),
+        }
+    }
+
+    /// The path of a folder, a directory for each level.
+    fn below(&self, folder: &FolderName) -> PathBuf {
+        folder.components().iter().fold(self.root.path.clone(), |path, name| path.join(self.on_disk(name).as_ref()))
+    }
+
+    /// A name as it stands on the disk.
+    fn on_disk<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        match self.root.encoding {
+            Encoding::Utf8 => name.into(),
+            Encoding::Utf7 => mutf7::encode(name).into(),
+        }
+    }
+
+    /// The name of what lies below the root, for people.
+    fn shown(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.root.path).unwrap_or(path).to_string_lossy();
+        match self.root.encoding {
+            Encoding::Utf8 => below.into_owned(),
+            Encoding::Utf7 => below.split('/').map(mutf7::decode).collect::<Vec<_>>().join("/"),
         }
     }
 
     /// The name of a Maildir below the root, for people: `lists/rust`.
     pub fn name_of(&self, maildir: &Path) -> String {
-        let below = maildir.strip_prefix(&self.root.path).unwrap_or(maildir).to_string_lossy();
+        let below = self.shown(maildir);
         match self.root.layout {
-            Layout::Fs => below.into_owned(),
+            Layout::Fs => below,
             Layout::MaildirPlusPlus if below.is_empty() => "INBOX".to_owned(),
             Layout::MaildirPlusPlus => below.trim_start_matches('.').replace('.', "/").replace("%2E", "."),
         }
@@ -68,7 +92,7 @@ impl Folders {
 
     /// The name of an mbox file, for people.
     pub fn name_of_mbox(&self, file: &Path) -> String {
-        file.strip_prefix(&self.root.path).unwrap_or(file).to_string_lossy().into_owned()
+        self.shown(file)
     }
 
     /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
@@ -90,7 +114,7 @@ impl Folders {
 
     /// The mbox file of a folder.
     pub fn mbox(&self, folder: &FolderName) -> PathBuf {
-        folder.components().iter().fold(self.root.path.clone(), |path, c| path.join(c))
+        self.below(folder)
     }
 
     /// Makes sure that an mbox file exists, can be written to and survives a power cut. A directory of that name is an
@@ -215,11 +239,28 @@ mod tests {
 
     #[test]
     fn both_layouts() {
-        let at = |layout| Folders::new(MailRoot { path: "/m".into(), layout });
+        let at = |layout| Folders::new(MailRoot { layout, ..MailRoot::at("/m") });
         assert_eq!(at(Layout::Fs).maildir(&folder(&["lists", "rust"])), Path::new("/m/lists/rust"));
         assert_eq!(at(Layout::Fs).maildir(&FolderName::inbox()), Path::new("/m/INBOX"));
         let plus = at(Layout::MaildirPlusPlus);
         assert_eq!(plus.maildir(&FolderName::inbox()), Path::new("/m"));
         assert_eq!(plus.maildir(&folder(&["lists", "a.b"])), Path::new("/m/.lists.a%2Eb"));
+    }
+
+    #[test]
+    fn names_beyond_ascii_stand_as_imap_servers_read_them() {
+        let at = |layout| Folders::new(MailRoot { layout, encoding: Encoding::Utf7, ..MailRoot::at("/m") });
+        for (parts, fs, plus) in [
+            (&["Entwürfe"][..], "/m/Entw&APw-rfe", "/m/.Entw&APw-rfe"),
+            (&["R&D", "日本"], "/m/R&-D/&ZeVnLA-", "/m/.R&-D.&ZeVnLA-"),
+            (&["lists", "a.b"], "/m/lists/a.b", "/m/.lists.a%2Eb"),
+        ] {
+            for (layout, path) in [(Layout::Fs, fs), (Layout::MaildirPlusPlus, plus)] {
+                let folders = at(layout);
+                assert_eq!(folders.maildir(&folder(parts)), Path::new(path));
+                assert_eq!(folders.name_of(Path::new(path)), parts.join("/"));
+            }
+        }
+        assert_eq!(at(Layout::MaildirPlusPlus).maildir(&FolderName::inbox()), Path::new("/m"));
     }
 }

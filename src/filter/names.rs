@@ -8,7 +8,7 @@ use crate::config::template::Part;
 use crate::message::Address;
 
 /// Names that every template may use, each with what it is. `header.NAME` is one more for each field.
-pub(super) const ALWAYS: [(&str, &str); 39] = [
+pub(super) const ALWAYS: [(&str, &str); 47] = [
     ("account", "the account's name"),
     ("folder", "the folder on the server"),
     ("list_id", "the mailing list's identity"),
@@ -48,6 +48,14 @@ pub(super) const ALWAYS: [(&str, &str); 39] = [
     ("now.day", "01 to 31"),
     ("now.date", "like 2026-11-23"),
     ("now.time", "like 09:30"),
+    ("report.recipient", "the address at which the first recipient of a delivery report ended"),
+    ("report.original_to", "the address to which it was sent"),
+    ("report.status", "like 5.1.1"),
+    ("invite.method", "of an invitation, like REQUEST"),
+    ("invite.date", "the day on which its event begins, like 2026-12-24"),
+    ("invite.time", "when it begins, like 18:00"),
+    ("invite.organizer", "the address of its organizer"),
+    ("invite.summary", "what it is about"),
 ];
 
 /// The length of `text`, in characters.
@@ -157,6 +165,8 @@ pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, 
             .map(Cow::Owned),
         "envelope" => envelope(part, asking).map(Cow::Owned),
         "date" => date(part, asking).map(Cow::Owned),
+        "report" => report(part, asking).map(Cow::Owned),
+        "invite" => invite(part, asking).map(Cow::Owned),
         "arrived" => Some(moment(part, &arrived(asking)).into()),
         "now" => Some(moment(part, asking.now()).into()),
         _ => of_message(name, asking).map(Cow::Owned),
@@ -214,6 +224,30 @@ fn envelope(part: &str, asking: &Asking<'_>) -> Option<String> {
     }
     let address = Address { name: None, address: message.delivered_to()?.to_owned() };
     of_address(&address, if part == "to" { "addr" } else { part }, asking)
+}
+
+fn report(part: &str, asking: &Asking<'_>) -> Option<String> {
+    let first = asking.message().reported().into_iter().next()?;
+    let value = match part {
+        "recipient" => first.recipient,
+        "original_to" => first.original_to,
+        "status" => first.status,
+        _ => return None,
+    };
+    Some(value).filter(|value| !value.is_empty())
+}
+
+fn invite(part: &str, asking: &Asking<'_>) -> Option<String> {
+    let local = asking.now().time_zone();
+    let invite = asking.message().invite(local)?;
+    let start = invite.start.as_ref().map(|at| at.with_time_zone(local.clone()));
+    match part {
+        "method" => invite.method,
+        "organizer" => invite.organizer,
+        "summary" => invite.summary,
+        "date" | "time" => start.map(|at| moment(part, &at)),
+        _ => None,
+    }
 }
 
 fn date(part: &str, asking: &Asking<'_>) -> Option<String> {

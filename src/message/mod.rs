@@ -18,6 +18,7 @@ mod fit;
 mod headers;
 mod html;
 mod html_entities;
+mod invite;
 mod key;
 mod kind;
 mod line_ends;
@@ -25,6 +26,7 @@ mod mime;
 mod names;
 mod params;
 mod part;
+mod report;
 mod route;
 mod sender;
 mod submitted;
@@ -46,6 +48,7 @@ pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
 pub use fit::{Fitted, LONGEST_LINE, Left, base64_text, quoted_printable};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
+pub use invite::Invite;
 pub use key::{
     DELIVERED, DeliveryName, INCOMING, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED,
     STDIN, SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
@@ -55,9 +58,10 @@ pub use line_ends::{OneLineEnd, ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
 pub use part::Part;
+pub use report::Reported;
 pub use route::MAX_THREAD_IDS;
 pub use sender::unwrapped;
-pub use submitted::{submitted, without_mbox_line};
+pub use submitted::{mbox_sender, submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 

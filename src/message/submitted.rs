@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use super::{is_field_name, to_lf};
+use super::{is_field_name, parse_addresses, to_lf};
 
 /// The message in what was given: without the line of an mbox before it, up to a line with a lone dot unless `ignore_dots`,
 /// with an empty line where its header ends. A header has no NUL and no lone CR; of a body nothing is taken.
@@ -31,6 +31,21 @@ pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
 /// mail, and its date would make a second attempt look like other mail.
 pub fn without_mbox_line(bytes: &[u8]) -> &[u8] {
     if bytes.starts_with(b"From ") { without_line(bytes) } else { bytes }
+}
+
+/// The envelope sender in that line: an MTA that pipes to a program names it there, and often nowhere else. `Some("")` is the
+/// empty one of bounces. `None`: there is no such line, or it names a login of this machine.
+pub fn mbox_sender(bytes: &[u8]) -> Option<&str> {
+    let line = bytes.strip_prefix(b"From ")?;
+    let line = &line[..memchr::memchr(b'\n', line)?];
+    let sender = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
+    match sender {
+        "MAILER-DAEMON" | "<>" => Some(""),
+        _ => match parse_addresses(sender).as_slice() {
+            [one] if one.has_domain() && one.address == sender => Some(sender),
+            _ => None,
+        },
+    }
 }
 
 /// The same of what programs take out of mbox files, where that line may be quoted: `>From …`.

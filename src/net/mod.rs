@@ -5,6 +5,7 @@ mod alive;
 pub mod apop;
 pub mod authenticate;
 mod connect;
+mod deflate;
 mod dial;
 mod heard;
 mod lines;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -11,6 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::deadline;
+use super::deflate::Deflate;
 use super::heard::Heard;
 use super::pace::Pace;
 
@@ -20,6 +21,8 @@ use super::pace::Pace;
 pub struct Stream {
     wire: Wire,
     pace: Pace,
+    /// Where it is compressed.
+    deflate: Option<Box<Deflate>>,
 }
 
 #[derive(Debug)]
@@ -30,19 +33,23 @@ enum Wire {
 }
 
 impl Stream {
+    fn over(wire: Wire) -> Self {
+        Self { wire, pace: Pace::new(deadline::GREETING), deflate: None }
+    }
+
     /// Before STARTTLS, or to a loopback address.
     pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self { wire: Wire::Plain(tcp), pace: Pace::new(deadline::GREETING) }
+        Self::over(Wire::Plain(tcp))
     }
 
     /// Inside TLS.
     pub(super) fn tls(tls: TlsStream<Heard>) -> Self {
-        Self { wire: Wire::Tls(Box::new(tls)), pace: Pace::new(deadline::GREETING) }
+        Self::over(Wire::Tls(Box::new(tls)))
     }
 
     /// To a socket of this machine.
     pub(super) fn unix(socket: UnixStream) -> Self {
-        Self { wire: Wire::Unix(socket), pace: Pace::new(deadline::GREETING) }
+        Self::over(Wire::Unix(socket))
     }
 
     /// Our own address on it, if it is over TCP.
@@ -53,6 +60,21 @@ impl Stream {
             Wire::Unix(_) => return None,
         };
         address.ok().map(|address| address.ip())
+    }
+
+    /// Whether it does not leave this machine.
+    pub fn is_loopback(&self) -> bool {
+        let peer = match &self.wire {
+            Wire::Plain(tcp) => tcp.peer_addr(),
+            Wire::Tls(tls) => tls.get_ref().0.tcp().peer_addr(),
+            Wire::Unix(_) => return true,
+        };
+        peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
+    }
+
+    /// From here on both sides compress. These bytes were read already.
+    pub fn deflate(&mut self, early: &[u8]) {
+        self.deflate = Some(Box::new(Deflate::new(early)));
     }
 
     /// Whether it is inside TLS.
@@ -78,10 +100,9 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let polled = match &mut this.wire {
-            Wire::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
-            Wire::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
-            Wire::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        let polled = match &mut this.deflate {
+            Some(deflate) => deflate.poll_read(cx, &mut this.wire, buf),
+            None => Pin::new(&mut this.wire).poll_read(cx, buf),
         };
         match polled {
             Poll::Pending => this.pace.poll_silence(cx).map(Err),
@@ -93,26 +114,62 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().wire {
-            Wire::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Wire::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
-            Wire::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+        let this = self.get_mut();
+        match &mut this.deflate {
+            Some(deflate) => deflate.poll_write(cx, &mut this.wire, bytes),
+            None => Pin::new(&mut this.wire).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().wire {
-            Wire::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Wire::Tls(tls) => Pin::new(tls).poll_flush(cx),
-            Wire::Unix(socket) => Pin::new(socket).poll_flush(cx),
+        let this = self.get_mut();
+        if let Some(deflate) = &mut this.deflate {
+            ready!(deflate.poll_send(cx, &mut this.wire))?;
+        }
+        Pin::new(&mut this.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(deflate) = &mut this.deflate {
+            ready!(deflate.poll_send(cx, &mut this.wire))?;
+        }
+        Pin::new(&mut this.wire).poll_shutdown(cx)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Self::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Self::Unix(socket) => Pin::new(socket).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().wire {
-            Wire::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Wire::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
-            Wire::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
+        match self.get_mut() {
+            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Self::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }

@@ -223,7 +223,7 @@ mod tests {
         }
         let store =
             Arc::new(crate::state::SqliteStore::in_memory(crate::state::Places::new(home.path(), &root)).unwrap());
-        let mail_root = crate::config::MailRoot { path: root.clone(), layout: crate::config::Layout::Fs };
+        let mail_root = crate::config::MailRoot::at(&root);
         let world = World::new(store, Arc::new(crate::state::RealDisk), mail_root, home.path().join("state"));
         let mut path = root.join("INBOX/new/1.a.host");
         std::fs::write(&path, "mail").unwrap();

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use mailsluice::config::MailRoot;
 use mailsluice::config::template::{FolderName, Template};
-use mailsluice::config::{Layout, MailRoot};
 use mailsluice::decision::{
     Action, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Read, Redirect, RedirectMode, Telling, Way,
     Write,
@@ -52,7 +52,7 @@ impl Home {
     fn new() -> Self {
         let folder = folder();
         let state = folder.path().join("state");
-        let root = MailRoot { path: folder.path().join("Mail"), layout: Layout::Fs };
+        let root = MailRoot::at(folder.path().join("Mail"));
         let store = Arc::new(SqliteStore::open(Places::new(&state, &root.path)).unwrap());
         let world = World::new(store, Arc::new(RealDisk), root, state);
         let world = World { threads: 2, host: "host".to_owned(), allow_root: true, ..world };

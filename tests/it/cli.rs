@@ -350,7 +350,7 @@ fn test_walks_folders_and_takes_nothing_for_passed() {
     let asked = run(&[asks.to_str().unwrap()]);
     assert_eq!((asked.code, asked.stdout.contains("what `bogofilter` answers")), (1, true), "{asked}");
 
-    let nothing = sandbox.write("nothing.lua", "local function filter(m, act) end\n".to_owned());
+    let nothing = sandbox.write("nothing.lua", "local function filter(m, act) end\n");
     let unreturned = run(&["--allow-none", nothing.to_str().unwrap()]);
     assert_eq!(
         (unreturned.code, unreturned.stderr.contains("a filter returns a function")),
@@ -366,8 +366,8 @@ fn test_walks_folders_and_takes_nothing_for_passed() {
 fn check_calls_each_script_once() {
     let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
     let check = |script: &str| {
-        sandbox.write("triage.lua", script.to_owned());
-        sandbox.write("config.yaml", "maildir: Mail\nstate: state\nfilters: [triage.lua]\n".to_owned());
+        sandbox.write("triage.lua", script);
+        sandbox.write("config.yaml", "maildir: Mail\nstate: state\nfilters: [triage.lua]\n");
         sandbox.run(&["--allow-root", "-c", sandbox.home().join("config.yaml").to_str().unwrap(), "check"])
     };
     for (script, said) in [

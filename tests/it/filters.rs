@@ -208,3 +208,18 @@ fn entry(shipped: &Shipped) -> String {
     }
     text
 }
+
+/// A pattern of Lua took two seconds for the tags before the link, and failed: the message stayed in the inbox, and the filters
+/// behind this one were not asked.
+#[test]
+fn phishing_signs_are_seen_behind_a_storm_of_tags() {
+    let storm = "<a \n".repeat(60_000);
+    let link = "<a href=\"https://evil.example/login\">https://www.bank.example/</a>";
+    let mail = format!(
+        "From: \"service@bank.example\" <x@evil.example>\nMIME-Version: 1.0\nContent-Type: text/html\n\n{storm}<p>{link}</p>\n"
+    );
+    let engine = crate::engine::yaml("rules:\n  - {uses: spam/phishing-signs}\n");
+    let decision = crate::engine::decided(&engine, &mail);
+    assert!(decision.failures.is_empty(), "{:?}", decision.failures);
+    assert_eq!(crate::engine::folders(&decision), ["Suspect"]);
+}

@@ -17,6 +17,7 @@ mod callers;
 mod carry;
 mod charsets;
 mod cli;
+mod compressed;
 mod corpus;
 mod courier;
 mod crash;

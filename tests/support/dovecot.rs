@@ -358,6 +358,9 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+protocol imap {{
+  mail_plugins = $mail_plugins imap_zlib
+}}
 "
     )
 }

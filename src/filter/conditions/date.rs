@@ -56,8 +56,9 @@ pub(super) const NOW: Word = Word::new(
     |node, compiler| read(node, compiler, true),
 );
 
+/// What a moment has to be.
 #[derive(Debug)]
-struct When {
+pub(super) struct When {
     /// Of now, or of a date field.
     field: Option<String>,
     zone: Zone,
@@ -84,6 +85,18 @@ enum Part {
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Boxed> {
+    when(node, compiler, of_now).map(|when| Box::new(when) as Boxed)
+}
+
+/// Of an event, which has no header field.
+pub(super) fn of_event(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<When> {
+    if let Some(header) = node.get("header") {
+        compiler.problems.error(header.span, "an event has no header field").hint("use `date`");
+    }
+    when(node, compiler, false)
+}
+
+fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<When> {
     let problems = &mut compiler.problems;
     let mut map = MapReader::new(node, &KEYS, problems);
     let keys = KEYS.names().filter(|key| map.take(key).is_some()).count();
@@ -123,7 +136,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Bo
         problem.hint("write the next time, or remove the rule");
     }
     let field = (!of_now).then(|| header.unwrap_or_else(|| "Date".to_owned()));
-    Some(Box::new(When { field, zone, from, until, days, hours: hours.unwrap_or_default(), parts }))
+    Some(When { field, zone, from, until, days, hours: hours.unwrap_or_default(), parts })
 }
 
 impl Part {
@@ -250,11 +263,20 @@ impl When {
                 parse_date(value.rsplit_once(';').map_or(value, |(_, date)| date).trim())?
             }
         };
-        Some(match &self.zone {
+        Some(self.in_zone(at, asking))
+    }
+
+    fn in_zone(&self, at: Zoned, asking: &Asking<'_>) -> Zoned {
+        match &self.zone {
             Zone::Original => at,
             Zone::Local => at.with_time_zone(asking.now().time_zone().clone()),
             Zone::Named(zone) => at.with_time_zone(zone.clone()),
-        })
+        }
+    }
+
+    /// Whether a moment is one of these, in the zone that was asked for.
+    pub(super) fn fits_in(&self, at: &Zoned, asking: &Asking<'_>) -> bool {
+        self.fits(&self.in_zone(at.clone(), asking))
     }
 
     fn fits(&self, at: &Zoned) -> bool {

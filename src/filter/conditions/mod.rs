@@ -13,6 +13,7 @@ mod exists;
 mod flag;
 mod groups;
 mod header;
+mod invite;
 mod kind;
 mod list_id;
 mod lua;
@@ -21,6 +22,7 @@ mod occurrences;
 mod parts;
 mod program;
 mod rate;
+mod report;
 mod score;
 mod size;
 mod spam;
@@ -70,7 +72,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 34;
+const COUNT: usize = 36;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -94,6 +96,8 @@ pub(super) const WORDS: [Word; COUNT] = [
     list_id::LIST_ID,
     kind::KIND,
     malformed::MALFORMED,
+    report::REPORT,
+    invite::INVITE,
     duplicate::DUPLICATE,
     rate::RATE,
     spam::SPAM,
@@ -122,12 +126,14 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 12] = [
+pub(super) static SECTIONS: [&Shape; 14] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
     &date::KEYS,
     &parts::KEYS,
+    &report::KEYS,
+    &invite::KEYS,
     &duplicate::KEYS,
     &rate::KEYS,
     &spam::KEYS,

@@ -7,7 +7,8 @@ use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
 use super::unlisted::{self, Unlisted};
-use super::{ImapSource, mutf7, raw};
+use super::{ImapSource, raw};
+use crate::charsets::mutf7;
 use crate::clean;
 use crate::config::Folders;
 use crate::config::inbox::{INBOX, fold_inbox};

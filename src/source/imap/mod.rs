@@ -19,7 +19,6 @@ mod literals;
 mod login;
 mod mend;
 mod moving;
-mod mutf7;
 mod names;
 mod notify;
 mod opening;

@@ -2,7 +2,7 @@
 
 use imap_proto::{MailboxDatum, Response};
 
-use super::mutf7;
+use crate::charsets::mutf7;
 use crate::error::{Error, Kind, Result};
 
 /// A folder name as a quoted string in modified UTF-7.

@@ -21,6 +21,7 @@ impl Session {
             session.login(account).await?;
         }
         session.ask_capabilities_unless_known().await?;
+        session.compress_unless_loopback().await?;
         session.identify().await?;
         Ok(session)
     }
@@ -82,6 +83,28 @@ impl Session {
     async fn ask_capabilities_unless_known(&mut self) -> Result<()> {
         if self.capabilities.is_empty() {
             self.run("CAPABILITY", |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Within a machine it would cost more than it saves.
+    async fn compress_unless_loopback(&mut self) -> Result<()> {
+        match self.stream().is_loopback() {
+            true => Ok(()),
+            false => self.compress().await,
+        }
+    }
+
+    /// COMPRESS=DEFLATE (RFC 4978), where the server offers it; one that refuses then goes on as before. What comes behind its OK
+    /// is compressed.
+    pub(super) async fn compress(&mut self) -> Result<()> {
+        if !self.can("COMPRESS=DEFLATE") {
+            return Ok(());
+        }
+        let tag = self.send("COMPRESS DEFLATE").await?;
+        if self.finish(&tag, |_| Ok(())).await?.is_ok() {
+            let early = self.replies.take_early();
+            self.stream().deflate(&early);
         }
         Ok(())
     }

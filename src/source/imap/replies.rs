@@ -75,6 +75,13 @@ impl<S> Replies<S> {
         }
     }
 
+    /// What was read and is of no reply yet. It is not read as a reply any more.
+    pub(super) fn take_early(&mut self) -> Vec<u8> {
+        let early = self.buffer[self.start..self.end].to_vec();
+        (self.start, self.end) = (0, 0);
+        early
+    }
+
     /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
     pub(super) fn into_parts(self) -> (S, bool) {
         (self.stream, self.start < self.end || self.checker.is_inside())

@@ -1,6 +1,6 @@
 //! Folders that the server has and that cannot be told from its LIST: what is known of their names, and what is said.
 
-use super::mutf7;
+use crate::charsets::mutf7;
 use crate::clean;
 use crate::config::wildcard::{has_wildcard, matches};
 use crate::error::{Error, Kind};

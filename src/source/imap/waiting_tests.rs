@@ -415,3 +415,86 @@ async fn waiting_takes_little_memory() {
     tokio::select! { heard = wait => drop(heard.unwrap_err()), () = play => unreachable!() }
     assert!(source.session.replies.memory() < 4 * 1024, "{}", source.session.replies.memory());
 }
+
+/// As a server compresses, with a sync flush at the end.
+fn deflated(text: &str) -> Vec<u8> {
+    use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
+    let mut state = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
+    let mut room = vec![0; text.len() + 1000];
+    let done =
+        miniz_oxide::deflate::stream::deflate(&mut state, text.as_bytes(), &mut room, miniz_oxide::MZFlush::Sync);
+    assert_eq!(done.bytes_consumed, text.len());
+    room.truncate(done.bytes_written);
+    room
+}
+
+/// A command that comes in a stored block.
+async fn hear_stored(server: &mut Server) -> String {
+    let mut head = [0; 5];
+    server.0.read_exact(&mut head).await.unwrap();
+    let length = u16::from_le_bytes([head[1], head[2]]);
+    assert_eq!((head[0], u16::from_le_bytes([head[3], head[4]])), (0, !length));
+    let mut text = vec![0; usize::from(length)];
+    server.0.read_exact(&mut text).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn what_comes_behind_the_ok_to_compress_is_compressed() {
+    let (mut source, mut server) = session(&["COMPRESS=DEFLATE"]).await;
+    let serve = async {
+        let tag = server.hear("COMPRESS DEFLATE").await;
+        // In the same piece.
+        let ok = format!("{tag} OK from here on\r\n").into_bytes();
+        let text = "* 4 EXISTS\r\nm2 OK done\r\n";
+        server.0.write_all(&[ok, deflated(text)].concat()).await.unwrap();
+        assert_eq!(hear_stored(&mut server).await, "m2 NOOP\r\n");
+    };
+    let work = async {
+        source.session.compress().await.unwrap();
+        let mut counted = 0;
+        let count = |reply: &imap_proto::Response<'_>| {
+            counted += u32::from(matches!(reply, imap_proto::Response::MailboxData(_)));
+            Ok(())
+        };
+        source.session.run("NOOP", count).await.unwrap();
+        assert_eq!(counted, 1);
+    };
+    tokio::join!(serve, work);
+}
+
+#[tokio::test]
+async fn who_does_not_compress_is_spoken_to_as_before() {
+    for (capability, refusal) in [("COMPRESS=DEFLATE", Some("NO [COMPRESSIONACTIVE] no")), ("COMPRESS=LZ4", None)] {
+        let (mut source, mut server) = session(&[capability]).await;
+        let serve = async {
+            if let Some(refusal) = refusal {
+                server.answer("COMPRESS DEFLATE", &format!("<tag> {refusal}\r\n")).await;
+            }
+            server.answer("NOOP", "<tag> OK done\r\n").await;
+        };
+        let work = async {
+            source.session.compress().await.unwrap();
+            source.session.run("NOOP", |_| Ok(())).await.unwrap();
+        };
+        tokio::join!(serve, work);
+    }
+}
+
+/// A line of 64 MB comes in 64 KB. What bounds a reply bounds it when it is inflated.
+#[tokio::test]
+async fn a_bomb_is_a_reply_that_is_too_long() {
+    let (mut source, mut server) = session(&["COMPRESS=DEFLATE"]).await;
+    let bomb = deflated(&format!("* OK {}", "x".repeat(64 << 20)));
+    assert!(bomb.len() < 100_000);
+    let serve = async {
+        server.answer("COMPRESS DEFLATE", "<tag> OK\r\n").await;
+        server.0.write_all(&bomb).await.ok();
+    };
+    let work = async {
+        source.session.compress().await.unwrap();
+        source.session.run("NOOP", |_| Ok(())).await.unwrap_err();
+        assert!(source.session.replies.memory() < 32 << 20);
+    };
+    tokio::join!(serve, work);
+}

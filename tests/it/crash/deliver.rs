@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use mailsluice::config::{Layout, MailRoot};
+use mailsluice::config::MailRoot;
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
 use mailsluice::message::{Bytes, Key, Origin, STDIN};
@@ -92,7 +92,7 @@ impl Machine {
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
         let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None));
-        let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
+        let root = MailRoot::at(MAIL);
         let world = World::new(store, disk, root, self.state.path().to_path_buf());
         World { now: next_second, threads: 1, host: "host".to_owned(), ..world }
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use mailsluice::config::MailRoot;
 use mailsluice::config::template::FolderName;
-use mailsluice::config::{Layout, MailRoot};
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
 use mailsluice::pass::{self, Refilter, World};
@@ -75,7 +75,7 @@ impl Machine {
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
         let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), None));
-        let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
+        let root = MailRoot::at(MAIL);
         let world = World::new(store, disk, root, self.state.path().to_path_buf());
         let now = || Timestamp::from_second(1_700_001_000).unwrap();
         World { now, threads: 1, host: "host".to_owned(), ..world }

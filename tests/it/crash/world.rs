@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mailsluice::config::{Config, Layout, MailRoot, Protocol};
+use mailsluice::config::{Config, MailRoot, Protocol};
 use mailsluice::filter::Engine;
 use mailsluice::message::Key;
 use mailsluice::pass::{Decide, Report, Silent, Watch, World, mounted, note_accounts};
@@ -236,7 +236,7 @@ impl<'a> Story<'a> {
     /// What a new process would find: nothing of the earlier ones but what is on disk and in the database.
     fn world(&self) -> World {
         let disk = Arc::new(self.disk.clone());
-        let root = MailRoot { path: MAIL.into(), layout: Layout::Fs };
+        let root = MailRoot::at(MAIL);
         let store = Arc::new(MortalStore::new(&self.fate, &self.store, disk.clone(), self.machine.mistake));
         World { threads: 1, host: "host".to_owned(), ..World::new(store, disk, root, self.stage.state()) }
     }

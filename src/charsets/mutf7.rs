@@ -1,4 +1,4 @@
-//! Folder names on the wire: modified UTF-7 (RFC 3501 5.1.3).
+//! Folder names on the wire, and on the disk of most IMAP servers: modified UTF-7 (RFC 3501 5.1.3).
 
 use data_encoding::{Encoding, Specification};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ static BASE64: LazyLock<Encoding> = LazyLock::new(|| {
 });
 
 /// From Unicode to the wire.
-pub(super) fn encode(name: &str) -> String {
+pub fn encode(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut foreign: Vec<u8> = Vec::new();
     for c in name.chars() {
@@ -42,7 +42,7 @@ fn flush(foreign: &mut Vec<u8>, out: &mut String) {
 
 /// From the wire to Unicode. A name that does not decode and encode back to itself is taken as it is: servers
 /// that send plain UTF-8 or broken UTF-7 mean the bytes they send.
-pub(super) fn decode(wire: &str) -> String {
+pub fn decode(wire: &str) -> String {
     match try_decode(wire) {
         Some(name) if encode(&name) == wire => name,
         _ => wire.to_owned(),
