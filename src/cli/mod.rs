@@ -7,6 +7,7 @@ mod explain;
 mod fetch;
 mod filters;
 mod journal;
+mod list;
 mod log;
 mod maintain;
 mod orders;
@@ -120,6 +121,8 @@ enum Command {
     /// Print what is generated from the program
     #[command(subcommand)]
     Docs(docs::Docs),
+    /// Show the entries of a list, or change one that rules add to: NAME, NAME add ENTRY, NAME remove ENTRY
+    List(list::Arguments),
     /// Show for each message when it came, from where, which rule decided and what happened
     Log {
         /// Only this account
@@ -233,6 +236,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Test { files, allow_none } => test::run(&config, &files, allow_none, output),
         Command::Filters(filters) => filters::run(&filters, output),
         Command::Docs(docs) => docs::run(&docs, output),
+        Command::List(arguments) => list::run(&config, &arguments, cli.allow_root, output),
         Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),
     }
 }

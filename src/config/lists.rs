@@ -1,10 +1,12 @@
-//! Lists that rules ask and add to: written in the file, in a file of their own, or in the state.
+//! Lists that rules ask and add to: written in the file, in a file of their own, told by a program, or in the state.
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::address_books::{self, Format};
+use super::entries::Entries;
 use super::problem::{Problems, Source};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Node, Span, Value};
@@ -14,18 +16,47 @@ use crate::clean;
 pub static SHAPE: Shape = Shape {
     what: "a list",
     keys: &[
-        ("entries", "The entries: addresses, `@domain`, or other texts.", TEXTS),
+        (
+            "entries",
+            "The entries: addresses, `@domain`, `@*.domain` (below it), `.domain` (itself and below), patterns with `*`, `/expressions/`, or other texts; or each with a value: {ann@b.example: people/ann}.",
+            Takes::Either(&[TEXTS, Takes::Named(&Takes::Text)]),
+        ),
         (
             "file",
-            "A file with one entry a line: an address, `@domain`, `Name <address>`, an alias of mutt. `#` begins a comment.",
+            "A file with one entry a line: as in `entries`, `Name <address>`, an alias of mutt, or `entry -> value`. `#` begins a comment. A `.csv` or `.vcf` is read as such.",
             Takes::Text,
         ),
+        (
+            "command",
+            "A program that writes the entries as a file has them: [khard, email, --parsable]; no shell.",
+            TEXTS,
+        ),
+        ("every", "How often the program is asked again. Default: 1h.", Takes::Duration),
+        (
+            "format",
+            "`lines`, `csv` or `vcard`. Default: by the name of the file, else `lines`.",
+            Takes::Word(address_books::FORMATS),
+        ),
+        (
+            "column",
+            "Of a CSV: the column of the entry, its number or its name in the first line. Default: 1.",
+            Takes::Text,
+        ),
+        ("value", "Of a CSV: the column of the value.", Takes::Text),
         ("database", "`true`: the list is in the state; rules add to it with `add_to_list`.", Takes::Flag),
+        (
+            "keep_for",
+            "Of a database list: how long an entry counts after it was added. Default: for ever.",
+            Takes::Duration,
+        ),
     ],
 };
 
 /// The largest file of a list, in bytes.
 pub const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// How often a program is asked when nobody says.
+const EVERY: Duration = Duration::from_secs(3600);
 
 /// A named list.
 #[derive(Clone, Debug)]
@@ -44,11 +75,31 @@ pub struct List {
 #[derive(Clone, Debug)]
 pub enum ListKind {
     /// In the rule file.
-    Inline(Arc<HashSet<String>>),
+    Inline(Arc<Entries>),
     /// In a file, with what it held when the rules were read.
-    File(PathBuf, Arc<HashSet<String>>),
-    /// In the state.
-    Database,
+    File(Arc<Origin>, Arc<Entries>),
+    /// A program tells them.
+    Command(Arc<Origin>),
+    /// In the state; each entry counts so long.
+    Database(Option<Duration>),
+}
+
+/// Where entries are read that can change, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// A file or a program.
+    pub from: From,
+    /// What it looks like.
+    pub format: Format,
+}
+
+/// A file or a program.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum From {
+    /// Read again when it changed.
+    File(PathBuf),
+    /// Asked again after so long.
+    Command(Vec<String>, Duration),
 }
 
 /// Reads the section `lists` of a config or rule file. A list whose entries are wrong is there all the same, as one that
@@ -62,7 +113,7 @@ pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mu
         return Vec::new();
     };
     let read = entries.iter().map(|(key, node)| {
-        let kind = kind(node, base, problems).unwrap_or(ListKind::Database);
+        let kind = kind(node, base, problems).unwrap_or(ListKind::Database(None));
         List { name: key.text.clone(), source: Arc::clone(source), at: key.span, kind }
     });
     read.collect()
@@ -70,36 +121,69 @@ pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mu
 
 fn kind(node: &Node, base: &Base, problems: &mut Problems) -> Option<ListKind> {
     if !matches!(node.value, Value::Map(_)) {
-        return texts(node, problems);
+        return inline(node, problems);
     }
     let mut map = MapReader::new(node, &SHAPE, problems);
-    let (entries, file, database) = (map.take("entries"), map.take("file"), map.read("database", reader::flag));
-    match (entries, file, database) {
-        (Some(entries), None, None) => texts(entries, map.problems()),
-        (None, Some(file), None) => from_file(file, base, map.problems()),
-        (None, None, Some(true)) => Some(ListKind::Database),
+    let (entries, file, command) = (map.take("entries"), map.take("file"), map.take("command"));
+    let database = map.read("database", reader::flag);
+    let (every, keep_for) = (map.read("every", reader::duration), map.read("keep_for", reader::duration));
+    let format = address_books::format(&mut map, file.and_then(Node::as_text));
+    for (key, is_of) in [("every", command.is_some()), ("keep_for", database == Some(true))] {
+        if let (Some(at), false) = (map.key_span(key), is_of) {
+            map.problems().error(at, format!("`{key}` has no meaning for this list")).hint("leave it out");
+        }
+    }
+    match (entries, file, command, database) {
+        (Some(entries), None, None, None) => inline(entries, map.problems()),
+        (None, Some(file), None, None) => from_file(file, format, base, map.problems()),
+        (None, None, Some(command), None) => {
+            let run = reader::texts(command, "a program and its arguments", map.problems())?;
+            Some(ListKind::Command(Arc::new(Origin { from: From::Command(run, every.unwrap_or(EVERY)), format })))
+        }
+        (None, None, None, Some(true)) => Some(ListKind::Database(keep_for)),
         _ => {
-            let problem = problems.error(node.span, "a list needs one of `entries`, `file` and `database: true`");
+            let text = "a list needs one of `entries`, `file`, `command` and `database: true`";
+            let problem = problems.error(node.span, text);
             problem.hint("for example {file: ~/.config/mailsluice/book.txt}");
             None
         }
     }
 }
 
-fn texts(node: &Node, problems: &mut Problems) -> Option<ListKind> {
-    if matches!(&node.value, Value::Seq(items) if items.is_empty()) {
-        return Some(ListKind::Inline(Arc::default()));
+fn inline(node: &Node, problems: &mut Problems) -> Option<ListKind> {
+    let mut entries = Entries::default();
+    let written: Vec<(Span, String, Option<String>)> = match &node.value {
+        Value::Seq(items) if items.is_empty() => Vec::new(),
+        Value::Map(pairs) => {
+            let pair = |(key, value): &(super::yaml::Key, Node)| {
+                let value = reader::text(value, "the value of an entry", problems)?;
+                Some((key.span, key.text.clone(), Some(value.to_owned())))
+            };
+            pairs.iter().map(pair).collect::<Option<_>>()?
+        }
+        _ => {
+            let texts = reader::texts(node, "a list of entries", problems)?;
+            texts.into_iter().map(|text| (node.span, text, None)).collect()
+        }
+    };
+    for (at, text, value) in written {
+        if let Err(bad) = entries.add(&text, value) {
+            problems.error(at, bad.to_string());
+            return None;
+        }
     }
-    let entries = reader::texts(node, "a list of entries", problems)?;
-    Some(ListKind::Inline(Arc::new(entries.iter().map(|entry| entry.trim().to_lowercase()).collect())))
+    Some(ListKind::Inline(Arc::new(entries)))
 }
 
-fn from_file(node: &Node, base: &Base, problems: &mut Problems) -> Option<ListKind> {
+fn from_file(node: &Node, format: Format, base: &Base, problems: &mut Problems) -> Option<ListKind> {
     let path = reader::path(node, base, problems)?;
-    match read_file(&path) {
-        Ok(entries) => Some(ListKind::File(path, Arc::new(entries))),
+    let name = clean::line(path.as_os_str().as_encoded_bytes());
+    match read_file(&path, &format) {
+        Ok(entries) => {
+            let origin = Origin { from: From::File(path), format };
+            Some(ListKind::File(Arc::new(origin), Arc::new(entries)))
+        }
         Err(error) => {
-            let name = clean::line(path.as_os_str().as_encoded_bytes());
             problems
                 .error(node.span, format!("cannot read the list {name}: {error}"))
                 .hint("create the file, empty if nobody is in it yet");
@@ -108,58 +192,13 @@ fn from_file(node: &Node, base: &Base, problems: &mut Problems) -> Option<ListKi
     }
 }
 
-/// The entries of a list's file, lower-case.
-pub fn read_file(path: &Path) -> io::Result<HashSet<String>> {
+/// The entries of a list's file.
+pub fn read_file(path: &Path, format: &Format) -> io::Result<Entries> {
     let mut text = Vec::new();
     let file = std::fs::File::open(path)?;
     let read = io::Read::read_to_end(&mut io::Read::take(file, MAX_FILE + 1), &mut text)?;
     if read as u64 > MAX_FILE {
         return Err(io::Error::other("it is larger than 16 MiB"));
     }
-    Ok(String::from_utf8_lossy(&text).lines().filter_map(entry).collect())
-}
-
-/// One line: an entry, perhaps with a comment behind it; an address in `<…>`; or an alias of mutt, `alias nick Name
-/// <address>`, whose address may stand without brackets at the end.
-fn entry(line: &str) -> Option<String> {
-    let line = line.split(" #").next().unwrap_or_default().trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let bracketed = line.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(inside, _)| inside);
-    let entry = match (bracketed, line.strip_prefix("alias ")) {
-        (Some(inside), _) => inside,
-        (None, Some(alias)) => alias.split_whitespace().last()?,
-        (None, None) => line,
-    };
-    Some(entry.trim().to_lowercase()).filter(|entry| !entry.is_empty())
-}
-
-/// Whether an entry of the list is this value, or `@domain` its domain. `value` is lower-case.
-pub fn holds(entries: &HashSet<String>, value: &str) -> bool {
-    entries.contains(value) || value.rfind('@').is_some_and(|at| entries.contains(&value[at..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn address_books_of_many_kinds() {
-        let lines = "# people\nAnn@Example.org\n@work.example  # all of them\n\nBob B. <bob@x.example>\nalias carl Carl <c@y.example>\nalias dora d@z.example\n";
-        let mut entries: Vec<_> = lines.lines().filter_map(entry).collect();
-        entries.sort();
-        assert_eq!(entries, ["@work.example", "ann@example.org", "bob@x.example", "c@y.example", "d@z.example"]);
-    }
-
-    #[test]
-    fn a_domain_stands_for_its_addresses_and_no_other() {
-        let entries = HashSet::from(["@work.example".to_owned(), "a@b.example".to_owned()]);
-        assert!(holds(&entries, "me@work.example") && holds(&entries, "a@b.example"));
-        assert!(
-            !holds(&entries, "me@notwork.example")
-                && !holds(&entries, "me@work.example.evil")
-                && !holds(&entries, "b.example")
-        );
-    }
+    address_books::read(&String::from_utf8_lossy(&text), format).map_err(io::Error::other)
 }

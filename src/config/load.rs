@@ -245,7 +245,10 @@ fn files_of(accounts: &[Account], relays: &[Relay], settings: &Settings) -> Vec<
     found.extend(accounts.iter().filter_map(|account| account.password.file().cloned()));
     found.extend(relays.iter().flat_map(Relay::files));
     found.extend(settings.lists.iter().filter_map(|list| match &list.kind {
-        lists::ListKind::File(path, _) => Some(path.clone()),
+        lists::ListKind::File(origin, _) => match &origin.from {
+            lists::From::File(path) => Some(path.clone()),
+            lists::From::Command(..) => None,
+        },
         _ => None,
     }));
     found

@@ -4,6 +4,8 @@
 //! it into these types, or into a list of [`problem::Problem`]s, all of them at once. The rest of the program
 //! sees only the meaning. Rule files are kept as [`yaml::Node`]s here; `filter` compiles them.
 
+pub mod address_books;
+pub mod entries;
 pub mod filters;
 pub mod inbox;
 pub mod library;

@@ -102,6 +102,10 @@ pub enum Write {
         list: String,
         /// The entry, lower-case.
         entry: String,
+        /// What stands beside it; without one, that of an entry which is there already stays.
+        value: Option<String>,
+        /// When it stops counting.
+        until: Option<Timestamp>,
     },
     /// Takes an entry out of a database list (`remove_from_list`).
     Unlist {
@@ -172,7 +176,7 @@ impl Write {
             (Self::Seen { handle: h, key: k, .. }, Fact::Seen { handle, key }) => {
                 (h == handle && k == key).then_some(true)
             }
-            (Self::List { list: l, entry: e }, Fact::Listed { list, entry }) => {
+            (Self::List { list: l, entry: e, .. }, Fact::Listed { list, entry }) => {
                 (l == list && e == entry).then_some(true)
             }
             (Self::Unlist { list: l, entry: e }, Fact::Listed { list, entry }) => {

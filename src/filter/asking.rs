@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
 use super::comparator::Pattern;
-use super::facts::{Answer, Ask, Facts, Unanswered};
+use super::facts::{Answer, Ask, Facts, Known, Unanswered};
 use super::names::{self, Names};
-use super::rule::{List, ListKind};
 use super::trace::{Line, Trace};
 use super::valued::{self, Kind};
 use super::width;
 use crate::config::Settings;
-use crate::config::lists;
+use crate::config::entries::Entry;
+use crate::config::lists::Origin;
 use crate::config::text::Text;
 use crate::decision::{Counted, Fact, Read, Version, Write};
 use crate::message::{Envelope, Flags, Message};
@@ -77,6 +77,8 @@ pub(super) struct Asking<'a> {
     programs: usize,
     /// The text of a version in ordinary width, where that is another: it may be long, and many rules ask.
     ordinary_text: Option<(Version, Option<Arc<str>>)>,
+    /// The lists that were looked at.
+    lists: Vec<(Arc<Origin>, Known)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
 }
@@ -107,6 +109,7 @@ impl<'a> Asking<'a> {
             answers: Vec::new(),
             programs: 0,
             ordinary_text: None,
+            lists: Vec::new(),
             waited: Duration::ZERO,
         }
     }
@@ -200,6 +203,14 @@ impl<'a> Asking<'a> {
         Ok(answer)
     }
 
+    /// The same without remembering the answer.
+    pub(super) fn holds_now(&self, fact: &Fact) -> Result<bool, Break> {
+        match self.writes.iter().rev().find_map(|write| write.answers(fact)) {
+            Some(answer) => Ok(answer),
+            None => Ok(self.facts.holds(fact)?),
+        }
+    }
+
     fn note_read(&mut self, fact: Fact, answer: bool) -> Result<(), Break> {
         if self.reads.len() >= MAX_READS {
             return Err(Break::Failed(format!("more than {MAX_READS} questions to the state")));
@@ -271,51 +282,33 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    /// Whether the list holds the value, or its domain.
-    pub(super) fn in_list(&mut self, list: &List, value: &str) -> Result<bool, Break> {
-        let value = value.trim().to_lowercase();
-        match &list.kind {
-            ListKind::Me => Ok(self.settings.is_me(&value)),
-            ListKind::Inline(entries) => Ok(lists::holds(entries, &value)),
-            ListKind::File(path, entries) => match self.facts.list_file(path) {
-                Some(now) => Ok(lists::holds(&now, &value)),
-                None => Ok(lists::holds(entries, &value)),
-            },
-            ListKind::Database => {
-                let listed = |entry: &str| Fact::Listed { list: list.name.to_string(), entry: entry.to_owned() };
-                if self.holds(listed(&value))? {
-                    return Ok(true);
-                }
-                match value.rfind('@') {
-                    Some(at) => self.holds(listed(&value[at..])),
-                    None => Ok(false),
-                }
-            }
+    /// What is known of a list that can change: once for a message, so that all rules see the same.
+    pub(super) fn list(&mut self, origin: &Arc<Origin>) -> Known {
+        if let Some((_, known)) = self.lists.iter().find(|(known, _)| Arc::ptr_eq(known, origin)) {
+            return known.clone();
+        }
+        let start = Instant::now();
+        let known = self.facts.list(origin);
+        self.waited += start.elapsed();
+        self.lists.push((Arc::clone(origin), known.clone()));
+        known
+    }
+
+    /// The value of an entry of a database list, with what this decision is going to write.
+    pub(super) fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>, Break> {
+        let written = self.writes.iter().rev().find_map(|write| match write {
+            Write::List { list: l, entry: e, value, .. } if l == list && e == entry => value.clone(),
+            _ => None,
+        });
+        match written {
+            Some(value) => Ok(Some(value)),
+            None => Ok(self.facts.list_value(list, entry)?),
         }
     }
 
-    /// The same for a text that people write, where characters of two widths are one. What stands in the database is found
-    /// as it is written there, or in ordinary width.
-    pub(super) fn in_list_of_texts(&mut self, list: &List, value: &str) -> Result<bool, Break> {
-        if self.in_list(list, value)? {
-            return Ok(true);
-        }
-        let value = value.trim().to_lowercase();
-        let ordinary = width::ordinary(&value);
-        let of_ordinary_width = |entries: &HashSet<String>| {
-            let mut wide = entries.iter().filter(|entry| !entry.is_ascii());
-            lists::holds(entries, &ordinary) || wide.any(|entry| width::ordinary(entry) == ordinary)
-        };
-        match &list.kind {
-            ListKind::Me => Ok(false),
-            ListKind::Inline(entries) => Ok(of_ordinary_width(entries)),
-            ListKind::File(path, entries) => match self.facts.list_file(path) {
-                Some(now) => Ok(of_ordinary_width(&now)),
-                None => Ok(of_ordinary_width(entries)),
-            },
-            ListKind::Database if ordinary == value => Ok(false),
-            ListKind::Database => self.in_list(list, &ordinary),
-        }
+    /// The entries of a database list, as they stand in the state.
+    pub(super) fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Break> {
+        Ok(self.facts.list_entries(list)?)
     }
 
     /// Runs a program. What it read and said goes into the trace.

@@ -9,6 +9,7 @@ use super::captures::{self, Captured};
 use super::comparator;
 use super::comparison;
 use super::compile::Compiler;
+use super::matches;
 use super::names;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
@@ -189,7 +190,7 @@ fn all(node: &Node, problems: &mut Problems) -> Option<Change> {
     Some(Change::All { regex: map.need("regex", expression)?, join })
 }
 
-fn expression(node: &Node, problems: &mut Problems) -> Option<Regex> {
+pub(super) fn expression(node: &Node, problems: &mut Problems) -> Option<Regex> {
     let text = reader::text(node, "a regular expression", problems)?;
     match comparator::build(&comparator::composed(text)) {
         Ok(regex) => Some(regex),
@@ -237,7 +238,7 @@ fn replaced(text: &str, from: &From, to: &Text, asking: &Asking<'_>) -> String {
     };
     let mut out = String::new();
     let mut end = 0;
-    for found in regex.captures_iter(text) {
+    for found in matches::all(regex, text) {
         let Some(whole) = found.get(0) else { continue };
         out.push_str(&text[end..whole.start()]);
         out.push_str(&match has_groups {
@@ -272,7 +273,7 @@ fn piece<'t>(text: &'t str, by: &str, take: i64) -> &'t str {
 
 fn joined(text: &str, regex: &Regex, join: &str) -> String {
     let mut out = String::new();
-    for (n, found) in regex.captures_iter(text).enumerate() {
+    for (n, found) in matches::all(regex, text).enumerate() {
         if n > 0 {
             out.push_str(join);
         }

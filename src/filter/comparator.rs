@@ -13,6 +13,7 @@ use unicode_normalization::UnicodeNormalization;
 use super::asking::{Asking, Break};
 use super::captures::{self, Captured};
 use super::fold::{self, folded};
+use super::listed::Found;
 use super::rule::List;
 use super::short::Meant;
 use super::valued::{NamedList, Valued};
@@ -35,6 +36,8 @@ enum Check {
     List(List),
     /// The value is in the list of a name that is known when the message is.
     Named(NamedList),
+    /// An entry of this list stands in the value.
+    Within(List),
     /// The first number in the value is within.
     Number(Range),
 }
@@ -153,6 +156,11 @@ impl Comparator {
         self.checks.push(Check::List(list));
     }
 
+    /// An entry of the list stands in the value.
+    pub(super) fn contains_list(&mut self, list: List) {
+        self.checks.push(Check::Within(list));
+    }
+
     /// The value is in the list that a value names.
     pub(super) fn in_named_list(&mut self, list: NamedList) {
         self.checks.push(Check::Named(list));
@@ -179,7 +187,9 @@ impl Comparator {
                 let valued = valued.iter().flat_map(Valued::captures);
                 captures::of_either(literals.chain(patterns.iter().map(Pattern::captures)).chain(valued).collect())
             }
-            Check::List(_) | Check::Named(_) | Check::Number(_) => Vec::new(),
+            Check::List(list) | Check::Within(list) => of_list(list.has_values()),
+            Check::Named(_) => of_list(false),
+            Check::Number(_) => Vec::new(),
         };
         self.checks.iter().flat_map(of_check).collect()
     }
@@ -199,6 +209,7 @@ impl Comparator {
                 Check::Any(any) => self.any(any, value, ordinary, asking)?,
                 Check::List(list) => self.in_this_list(list, value, asking)?,
                 Check::Named(named) => self.in_this_list(&named.list(asking)?, value, asking)?,
+                Check::Within(list) => note_entry(asking.find_within(list, value, ordinary)?, asking),
                 Check::Number(range) => first_number(value).is_some_and(|number| range.holds(number)),
             };
             if !holds {
@@ -220,8 +231,22 @@ impl Comparator {
     }
 
     fn in_this_list(&self, list: &List, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        if self.is_of_text { asking.in_list_of_texts(list, value) } else { asking.in_list(list, value) }
+        Ok(note_entry(asking.find_in_list(list, value, self.is_of_text)?, asking))
     }
+}
+
+/// `${list.entry}` and `${list.value}`.
+fn note_entry(found: Option<Found>, asking: &mut Asking<'_>) -> bool {
+    let Some(Found { entry, value, is_own }) = found else { return false };
+    asking.names.capture("list.entry", Some(entry));
+    asking.names.capture_of("list.value", value, is_own);
+    true
+}
+
+fn of_list(has_values: bool) -> Vec<Captured> {
+    [("list.entry", true), ("list.value", has_values)]
+        .map(|(name, always)| Captured { name: name.to_owned(), always })
+        .into()
 }
 
 impl Literal {

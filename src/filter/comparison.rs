@@ -22,7 +22,12 @@ pub(super) static COMPARISON: Shape = Shape {
         ("in", "The whole value is one of these.", TEXTS),
         (
             "in_list",
-            "The value, or the `@domain` of an address, is in this list; `me` is your own addresses.",
+            "The value, the `@domain` of an address or one above it is in this list, or fits a pattern in it; `me` is your own addresses. `${list.entry}` is the entry, `${list.value}` what stands beside it.",
+            Takes::Text,
+        ),
+        (
+            "contains_list",
+            "An entry of this list stands in the value; `${list.entry}` and `${list.value}` as above.",
             Takes::Text,
         ),
         ("over", "The first number in the value is greater.", Takes::Number),
@@ -126,6 +131,7 @@ impl Compiler<'_, '_> {
             complete &= match *key {
                 "is" | "contains" | "matches" | "regex" | "in" => self.texts_compared(&mut comparison, key, node),
                 "in_list" => self.list_compared(&mut comparison, node),
+                "contains_list" => self.list(node).map(|list| comparison.comparator.contains_list(list)).is_some(),
                 "over" | "under" | "at_least" | "at_most" => decimal(node, &mut self.problems).is_some(),
                 "part" => self.part(node, allowed).map(|part| comparison.part = part).is_some(),
                 key => self.option(&mut comparison, key, node, allowed),
@@ -141,7 +147,7 @@ impl Compiler<'_, '_> {
         if comparison.comparator.is_empty() && comparison.count.is_none() {
             self.problems.error(
                 node.span,
-                "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`",
+                "a comparison needs one of `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `contains_list`, `over`, `under`",
             );
             return None;
         }

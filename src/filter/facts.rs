@@ -2,13 +2,13 @@
 //!
 //! Asking must be repeatable: it happens while deciding, changes nothing, and happens again after a crash.
 
-use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 
+use crate::config::entries::{Entries, Entry};
+use crate::config::lists::Origin;
 use crate::decision::{Counted, Fact};
 use crate::message::Message;
 
@@ -38,12 +38,33 @@ pub trait Facts: Send + Sync {
         Ok(false)
     }
 
-    /// The entries of a list's file, lower-case; read again when it changed. `None` when it cannot be read now: then
-    /// the entries read with the rules count.
-    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>>;
+    /// The entries of a list that can change: of a file, read again when it changed, or of a program, asked again when its
+    /// time is over.
+    fn list(&self, origin: &Origin) -> Known;
+
+    /// The value of an entry of a database list.
+    fn list_value(&self, _list: &str, _entry: &str) -> Result<Option<String>, Unanswered> {
+        Ok(None)
+    }
+
+    /// The entries of a database list.
+    fn list_entries(&self, _list: &str) -> Result<Vec<Entry>, Unanswered> {
+        Ok(Vec::new())
+    }
 
     /// Runs a program and waits for it.
     fn ask(&self, question: &Ask<'_>) -> Answer;
+}
+
+/// What is known of a list that can change.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Its entries.
+    Entries(Arc<Entries>),
+    /// Nobody was asked: `explain` and `test` start no program.
+    NotAsked,
+    /// They cannot be read now; in words.
+    Failed(String),
 }
 
 /// The state could not be asked: no decision can be made now.

@@ -23,7 +23,9 @@ mod fold;
 mod guard;
 mod habits;
 mod keywords;
+mod listed;
 mod lua;
+mod matches;
 mod names;
 mod old;
 mod reachable;
@@ -41,6 +43,6 @@ mod width;
 
 pub use compile::sections;
 pub use engine::Engine;
-pub use facts::{Answer, Ask, Facts, Unanswered};
+pub use facts::{Answer, Ask, Facts, Known, Unanswered};
 pub use guard::Refusal;
 pub use trace::{Line, Trace};

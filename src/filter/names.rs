@@ -72,11 +72,19 @@ pub(super) fn is_always(name: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     /// In the order they were captured: the last one of a name counts. A group that was left out has no value.
-    captures: Vec<(String, Option<String>)>,
+    captures: Vec<Capture>,
     variables: HashMap<String, Variable>,
     /// What was captured since [`Names::take_new`] was last asked, for the trace.
     new: Vec<(String, String)>,
     traced: bool,
+}
+
+#[derive(Debug)]
+struct Capture {
+    name: String,
+    value: Option<String>,
+    /// The user wrote it, in a list of his own.
+    is_own: bool,
 }
 
 /// The value of a variable.
@@ -94,10 +102,15 @@ impl Names {
     }
 
     pub(super) fn capture(&mut self, name: &str, value: Option<String>) {
+        self.capture_of(name, value, false);
+    }
+
+    /// The same, where it may be the user's own text.
+    pub(super) fn capture_of(&mut self, name: &str, value: Option<String>, is_own: bool) {
         if self.traced {
             self.new.extend(value.clone().map(|value| (name.to_owned(), value)));
         }
-        self.captures.push((name.to_owned(), value));
+        self.captures.push(Capture { name: name.to_owned(), value, is_own });
     }
 
     /// Sets a variable to what a message or a program said.
@@ -108,21 +121,25 @@ impl Names {
     /// Sets a variable to a value of which it is known what it is made of.
     pub(super) fn set_made(&mut self, name: &str, value: Variable) {
         // Their places stay: marks count them.
-        self.captures.iter_mut().filter(|(known, _)| known == name).for_each(|(known, _)| known.clear());
+        self.captures.iter_mut().filter(|known| known.name == name).for_each(|known| known.name.clear());
         self.variables.insert(name.to_owned(), value);
     }
 
     /// The value of a capture or variable.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         match self.captured(name) {
-            Some(captured) => captured,
+            Some(captured) => captured.value.as_deref(),
             None => self.variables.get(name).map(|variable| variable.text.as_str()),
         }
     }
 
-    /// `Some(None)`: it was left out.
-    fn captured(&self, name: &str) -> Option<Option<&str>> {
-        self.captures.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_deref())
+    fn captured(&self, name: &str) -> Option<&Capture> {
+        self.captures.iter().rev().find(|known| known.name == name)
+    }
+
+    /// Whether the name stands for something that was captured and is the user's own text.
+    pub(super) fn is_own(&self, name: &str) -> bool {
+        self.captured(name).is_some_and(|captured| captured.is_own)
     }
 
     /// The variable that the name stands for, unless it stands for something else.
@@ -189,6 +206,7 @@ pub(super) fn parts<'a>(name: &str, asking: &'a Asking<'_>) -> Vec<Part<'a>> {
             };
             variable.parts.iter().map(part).collect()
         }
+        _ if asking.names.is_own(name) => look_up(name, asking).map(Part::Own).into_iter().collect(),
         _ => look_up(name, asking).map(Part::Foreign).into_iter().collect(),
     }
 }

@@ -1,13 +1,14 @@
 //! A rule: a condition, what to do when it holds, and what else.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::actions::Verb;
 use super::actions::programs::OnError;
 use super::conditions::Boxed;
 use super::lua::Script;
+use crate::config::entries::Entries;
+use crate::config::lists::Origin;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -98,7 +99,19 @@ pub(super) struct List {
 pub(super) enum ListKind {
     /// The user's own addresses: `me`.
     Me,
-    Inline(Arc<HashSet<String>>),
-    File(Arc<PathBuf>, Arc<HashSet<String>>),
-    Database,
+    Inline(Arc<Entries>),
+    File(Arc<Origin>, Arc<Entries>),
+    Command(Arc<Origin>),
+    /// Each entry counts so long.
+    Database(Option<Duration>),
+}
+
+impl List {
+    /// Whether each entry stands for a value, as far as is known.
+    pub(super) fn has_values(&self) -> bool {
+        match &self.kind {
+            ListKind::Inline(entries) | ListKind::File(_, entries) => entries.have_values(),
+            ListKind::Me | ListKind::Command(_) | ListKind::Database(_) => false,
+        }
+    }
 }

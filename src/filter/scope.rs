@@ -202,6 +202,13 @@ impl Compiler<'_, '_> {
 
     fn warn_of_unset(&mut self, node: &Node, name: &str, is_capture: bool, unset: Unset) {
         let name = clean::short(name, 60);
+        if name == "list.value" {
+            let problem = self
+                .problems
+                .warn(node.span, "`${list.value}` can be without a value here: not every entry of the list has one");
+            problem.hint("give each entry a value, or ask `variable: {list.value: {regex: .}}` here");
+            return;
+        }
         let how = match is_capture {
             true => "the condition can hold without capturing it",
             false => "not every rule above that a message may pass sets it",

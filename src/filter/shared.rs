@@ -91,8 +91,9 @@ impl<'s> Shared<'s> {
     pub(super) fn define(&mut self, list: &lists::List, problems: &mut Vec<Problem>) {
         let kind = match &list.kind {
             Written::Inline(entries) => ListKind::Inline(Arc::clone(entries)),
-            Written::File(path, entries) => ListKind::File(Arc::new(path.clone()), Arc::clone(entries)),
-            Written::Database => ListKind::Database,
+            Written::File(origin, entries) => ListKind::File(Arc::clone(origin), Arc::clone(entries)),
+            Written::Command(origin) => ListKind::Command(Arc::clone(origin)),
+            Written::Database(keep_for) => ListKind::Database(*keep_for),
         };
         let is_reserved = list.name == "me";
         let is_config = self.settings.lists.iter().any(|known| known.name == list.name);
@@ -119,7 +120,8 @@ impl<'s> Shared<'s> {
 
 fn same_list(a: &ListKind, b: &ListKind) -> bool {
     match (a, b) {
-        (ListKind::Database, ListKind::Database) => true,
+        (ListKind::Database(a), ListKind::Database(b)) => a == b,
+        (ListKind::Command(a), ListKind::Command(b)) => a == b,
         (ListKind::File(a, _), ListKind::File(b, _)) => a == b,
         (ListKind::Inline(a), ListKind::Inline(b)) => a == b,
         _ => false,

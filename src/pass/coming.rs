@@ -31,7 +31,7 @@ impl Coming {
         for write in writes.iter().cloned() {
             match write {
                 Write::Number { counter, number } => _ = noted.numbers.insert(counter, number),
-                Write::List { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
+                Write::List { list, entry, .. } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
                 Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
                 Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
                 Write::Answered { .. } => noted.answers.push(write),

@@ -1,20 +1,27 @@
 //! The world as the rules of a real run see it.
 
-use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::World;
 use super::stood::{Came, is_believed};
+use crate::config::address_books;
+use crate::config::entries::Entry;
+use crate::config::lists::{From, MAX_FILE, Origin};
 use crate::decision::{Counted, Fact, Write};
-use crate::filter::{Answer, Ask, Facts, Unanswered};
+use crate::filter::{Answer, Ask, Facts, Known, Unanswered};
 use crate::message::Message;
 use crate::program::{Output, Program};
 use crate::turn::{NoTurn, Turn};
+
+/// How long a program may take that tells a list.
+const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most that it may say, in bytes.
+const MOST_OF_LIST: usize = MAX_FILE as usize;
 
 /// Answers from clock, state and programs.
 pub(super) struct WorldFacts<'a> {
@@ -38,6 +45,33 @@ impl<'a> WorldFacts<'a> {
     pub(super) fn new(world: &'a World) -> Self {
         let is_broken_off = AtomicBool::default();
         Self { world, earlier: &[], first_look: None, came: None, programs: false, at: None, is_broken_off }
+    }
+}
+
+impl WorldFacts<'_> {
+    /// What a program said of a list, asked again when its time is over. When it fails then, what it said last counts.
+    fn of_command(&self, run: &[String], every: Duration, origin: &Origin) -> Known {
+        let known = self.world.lists.told(run);
+        if let Some((at, entries)) = &known
+            && (at.elapsed() < every || !self.programs)
+        {
+            return Known::Entries(Arc::clone(entries));
+        }
+        let question =
+            Ask { run, input: None, timeout: LIST_TIMEOUT, most: MOST_OF_LIST, lock: None, environment: &[] };
+        let cause = match self.ask(&question) {
+            Answer::NotAsked => return Known::NotAsked,
+            Answer::Ended { code: 0, out } => {
+                match address_books::read(&String::from_utf8_lossy(&out), &origin.format) {
+                    Ok(entries) => return Known::Entries(self.world.lists.keep(run, entries)),
+                    Err(cause) => cause.to_string(),
+                }
+            }
+            Answer::Ended { code, .. } => format!("{} ended with {code}", run.join(" ")),
+            Answer::Failed(cause) => format!("{}: {cause}", run.join(" ")),
+        };
+        tracing::warn!("reading a list: {cause}");
+        known.map_or(Known::Failed(cause), |(_, entries)| Known::Entries(entries))
     }
 }
 
@@ -73,8 +107,30 @@ impl Facts for WorldFacts<'_> {
         stood.map_err(|e| Unanswered(e.to_string()))
     }
 
-    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
-        self.world.lists.entries(path)
+    fn list(&self, origin: &Origin) -> Known {
+        match &origin.from {
+            From::File(path) => self
+                .world
+                .lists
+                .entries(path, &origin.format)
+                .map_or_else(|cause| Known::Failed(cause.to_string()), Known::Entries),
+            From::Command(run, every) => self.of_command(run, *every, origin),
+        }
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>, Unanswered> {
+        let written = self.earlier.iter().rev().find_map(|write| match write {
+            Write::List { list: l, entry: e, value: Some(value), .. } if l == list && e == entry => Some(value.clone()),
+            _ => None,
+        });
+        match written {
+            Some(value) => Ok(Some(value)),
+            None => self.world.store.list_value(list, entry).map_err(|e| Unanswered(e.to_string())),
+        }
+    }
+
+    fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Unanswered> {
+        self.world.store.list_entries(list, self.world.now()).map_err(|e| Unanswered(e.to_string()))
     }
 
     fn ask(&self, question: &Ask<'_>) -> Answer {
@@ -109,4 +165,9 @@ impl Facts for WorldFacts<'_> {
             }
         }
     }
+}
+
+/// The world for a person who asks, programs included.
+pub fn facts_of(world: &World) -> impl Facts {
+    WorldFacts { programs: true, ..WorldFacts::new(world) }
 }

@@ -1,40 +1,64 @@
 //! The files of lists, read again when they changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use crate::config::address_books::Format;
+use crate::config::entries::Entries;
 use crate::config::lists;
 
 /// By what a change is seen: time and size of the content, and which file it is.
 type Stamp = (i64, i64, u64, u64, u64);
 
-type Entries = Arc<HashSet<String>>;
+/// What was read of a file.
+type InFile = (Stamp, Arc<Entries>);
+/// What a program said, and when.
+type Told = (Instant, Arc<Entries>);
 
-/// Every list file that was asked for.
+/// Every list file and every program of a list that was asked for.
 #[derive(Debug, Default)]
 pub struct ListFiles {
-    read: Mutex<HashMap<PathBuf, (Stamp, Entries)>>,
+    read: Mutex<HashMap<(PathBuf, Format), InFile>>,
+    told: Mutex<HashMap<Vec<String>, Told>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ListFiles {
-    /// The entries as they stand in the file now; `None` when it cannot be read.
-    pub fn entries(&self, path: &Path) -> Option<Entries> {
-        let looked = self.look(path);
-        looked.inspect_err(|e| tracing::warn!("reading the list {}: {e}", path.display())).ok()
+    /// The entries as they stand in the file now. Errors: it cannot be read.
+    pub fn entries(&self, path: &Path, format: &Format) -> io::Result<Arc<Entries>> {
+        let looked = self.look(path, format);
+        looked.inspect_err(|e| tracing::warn!("reading the list {}: {e}", path.display()))
     }
 
-    fn look(&self, path: &Path) -> io::Result<Entries> {
+    /// What a program said last, and when.
+    pub fn told(&self, run: &[String]) -> Option<Told> {
+        locked(&self.told).get(run).cloned()
+    }
+
+    /// What a program says now.
+    pub fn keep(&self, run: &[String], entries: Entries) -> Arc<Entries> {
+        let entries = Arc::new(entries);
+        locked(&self.told).insert(run.to_vec(), (Instant::now(), Arc::clone(&entries)));
+        entries
+    }
+
+    fn look(&self, path: &Path, format: &Format) -> io::Result<Arc<Entries>> {
         let metadata = std::fs::metadata(path)?;
         let stamp = (metadata.mtime(), metadata.mtime_nsec(), metadata.size(), metadata.ino(), metadata.dev());
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, entries)) = read.get(path).filter(|(before, _)| *before == stamp) {
+        let mut read = locked(&self.read);
+        let key = (path.to_path_buf(), format.clone());
+        if let Some((_, entries)) = read.get(&key).filter(|(before, _)| *before == stamp) {
             return Ok(Arc::clone(entries));
         }
-        let entries = Arc::new(lists::read_file(path)?);
-        read.insert(path.to_path_buf(), (stamp, Arc::clone(&entries)));
+        let entries = Arc::new(lists::read_file(path, format)?);
+        read.insert(key, (stamp, Arc::clone(&entries)));
         Ok(entries)
     }
 }
@@ -48,15 +72,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("list");
         let lists = ListFiles::default();
-        assert_eq!(lists.entries(&path), None);
+        let entries = || lists.entries(&path, &Format::Lines);
+        let texts = || entries().unwrap().iter().map(|entry| entry.text.clone()).collect::<Vec<_>>();
+        assert!(entries().is_err());
         std::fs::write(&path, "# friends\n  A@Example.com # Anna\n\n@b.example\n").unwrap();
-        let first = lists.entries(&path).unwrap();
-        assert_eq!(*first, HashSet::from(["a@example.com".to_owned(), "@b.example".to_owned()]));
-        assert!(Arc::ptr_eq(&first, &lists.entries(&path).unwrap()));
+        let first = entries().unwrap();
+        assert_eq!(texts(), ["a@example.com", "@b.example"]);
+        assert!(Arc::ptr_eq(&first, &entries().unwrap()));
         std::fs::write(folder.path().join("new"), "c@example.com\n").unwrap();
         std::fs::rename(folder.path().join("new"), &path).unwrap();
-        assert_eq!(*lists.entries(&path).unwrap(), HashSet::from(["c@example.com".to_owned()]));
+        assert_eq!(texts(), ["c@example.com"]);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(lists.entries(&path), None);
+        assert!(entries().is_err());
     }
 }

@@ -55,6 +55,7 @@ pub use connections::{most_connections, remember_most_connections};
 pub use decide::{DIED, Decide};
 pub use enrol::{Newcomers, enrol, enrolled};
 pub use explain::{Explanation, explain};
+pub use facts::facts_of;
 pub use leftovers::{Leftovers, Walk};
 pub use lists::ListFiles;
 pub use maintain::{Maintained, Upkeep, maintain, maintain_due};

@@ -13,11 +13,13 @@ use super::moving::{Identity, Mover};
 use super::plan::{Decided, Here};
 use super::relocate;
 use crate::clean;
+use crate::config::entries::Entry as ListEntry;
+use crate::config::lists;
 use crate::config::template::FolderName;
 use crate::decision::{ANSWERED, APPENDED, Action, Counted, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Answer, Ask, Engine, Facts, Unanswered};
+use crate::filter::{Answer, Ask, Engine, Facts, Known, Unanswered};
 use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
 
 /// What a run over one or more folders came to.
@@ -376,8 +378,16 @@ impl Facts for Memory<'_> {
         Ok(self.world.last_number(counter)?.max(self.coming.last_number(counter)))
     }
 
-    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
-        self.world.list_file(path)
+    fn list(&self, origin: &lists::Origin) -> Known {
+        self.world.list(origin)
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> std::result::Result<Option<String>, Unanswered> {
+        self.world.list_value(list, entry)
+    }
+
+    fn list_entries(&self, list: &str) -> std::result::Result<Vec<ListEntry>, Unanswered> {
+        self.world.list_entries(list)
     }
 
     fn ask(&self, question: &Ask<'_>) -> Answer {

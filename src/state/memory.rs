@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::clock::{Clock, EARLIEST, Seen, is_possible};
 use super::{Entry, counts, facts};
+use crate::config::entries::Entry as ListEntry;
 use crate::decision::{ANSWERED, Counted, Fact, Read, Write};
 use crate::safeguard::Safeguard;
 
@@ -29,9 +30,11 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
             db.prepare_cached("SELECT 1 FROM seen_key WHERE handle = ?1 AND key = ?2 AND until > ?3")?
                 .exists(params![handle, key, until])
         }
-        Fact::Listed { list, entry } => {
-            db.prepare_cached("SELECT 1 FROM list_entry WHERE list = ?1 AND entry = ?2")?.exists([list, entry])
-        }
+        Fact::Listed { list, entry } => db
+            .prepare_cached(
+                "SELECT 1 FROM list_entry WHERE list = ?1 AND entry = ?2 AND (until IS NULL OR until > ?3)",
+            )?
+            .exists(params![list, entry, now.as_second()]),
         Fact::Answered { handle, sender, since } => {
             // One that seems to lie in the future, or before this program was, was given all the same: the clock was wrong.
             let earliest = if is_possible(now) { EARLIEST } else { i64::MIN };
@@ -92,9 +95,12 @@ pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()
             )?
             .execute(params![handle, key, until.as_second()])?;
         }
-        Write::List { list, entry } => {
-            tx.prepare_cached("INSERT OR IGNORE INTO list_entry (list, entry, at) VALUES (?1, ?2, ?3)")?
-                .execute(params![list, entry, at.as_second()])?;
+        Write::List { list, entry, value, until } => {
+            tx.prepare_cached(
+                "INSERT INTO list_entry (list, entry, at, value, until) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO UPDATE SET value = coalesce(excluded.value, value), until = excluded.until",
+            )?
+            .execute(params![list, entry, at.as_second(), value, until.map(Timestamp::as_second)])?;
         }
         Write::Unlist { list, entry } => {
             tx.prepare_cached("DELETE FROM list_entry WHERE list = ?1 AND entry = ?2")?.execute([list, entry])?;
@@ -168,16 +174,27 @@ pub(super) fn evict<'a>(
     Ok(())
 }
 
-/// The entries of a list, sorted.
-pub(super) fn list_entries(db: &Connection, list: &str) -> Sql<Vec<String>> {
-    let mut query = db.prepare_cached("SELECT entry FROM list_entry WHERE list = ?1 ORDER BY entry")?;
-    query.query_map([list], |row| row.get(0))?.collect()
+/// The entries of a list with their values, sorted.
+pub(super) fn list_entries(db: &Connection, list: &str, now: Timestamp) -> Sql<Vec<ListEntry>> {
+    let mut query = db.prepare_cached(
+        "SELECT entry, value FROM list_entry WHERE list = ?1 AND (until IS NULL OR until > ?2) ORDER BY entry",
+    )?;
+    query
+        .query_map(params![list, now.as_second()], |row| Ok(ListEntry { text: row.get(0)?, value: row.get(1)? }))?
+        .collect()
+}
+
+/// The value of an entry.
+pub(super) fn list_value(db: &Connection, list: &str, entry: &str) -> Sql<Option<String>> {
+    let mut query = db.prepare_cached("SELECT value FROM list_entry WHERE list = ?1 AND entry = ?2")?;
+    Ok(query.query_row([list, entry], |row| row.get(0)).optional()?.flatten())
 }
 
 /// Removes what is no longer valid.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     tx.execute("DELETE FROM seen_key WHERE until <= ?1", [now.as_second()])?;
     counts::prune(tx, now)?;
+    tx.execute("DELETE FROM list_entry WHERE until <= ?1", [now.as_second()])?;
     let old = now.checked_sub(FORGET_ANSWERED).unwrap_or(Timestamp::MIN);
     tx.execute("DELETE FROM answered WHERE at < ?1", [old.as_second()]).map(drop)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 9;
+pub(super) const VERSION: i64 = 10;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -35,6 +35,7 @@ const STEPS: [&str; VERSION as usize] = [
     super::pacing::TABLES,
     super::folder_mark::TABLE,
     super::pacing::CONNECTIONS,
+    LISTS,
     super::counts::TABLE,
 ];
 
@@ -286,6 +287,12 @@ ALTER TABLE leaving ADD COLUMN number INTEGER;
 const LANES: &str = "
 -- since: since when a row waits, where its user tried it again.
 ALTER TABLE outbox ADD COLUMN since INTEGER;
+";
+
+const LISTS: &str = "
+-- value: what stands beside an entry, such as a folder; until: when it stops counting.
+ALTER TABLE list_entry ADD COLUMN value TEXT;
+ALTER TABLE list_entry ADD COLUMN until INTEGER;
 ";
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ use super::{
     About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
     Staged, Store, Trouble, Unfinished, before, counts, facts, folder_mark, journal, memory, outbox, owner, prune,
 };
-use crate::decision::{Counted, Fact};
+use crate::config::entries::Entry as ListEntry;
+use crate::decision::{Counted, Fact, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
 
@@ -317,8 +318,16 @@ impl Store for SqliteStore {
         self.read("counting messages", |db| counts::counted(db, of, coming))
     }
 
-    fn list_entries(&self, list: &str) -> Result<Vec<String>> {
-        self.read("reading a list", |db| memory::list_entries(db, list))
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
+        self.read("reading a list", |db| memory::list_entries(db, list, now))
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
+        self.read("reading a list", |db| memory::list_value(db, list, entry))
+    }
+
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
+        self.write("changing a list", |tx| writes.iter().try_for_each(|write| memory::write(tx, write, now)))
     }
 
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {

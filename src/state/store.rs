@@ -12,7 +12,8 @@ use super::{
     Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
     Target,
 };
-use crate::decision::{Counted, Fact, Telling};
+use crate::config::entries::Entry as ListEntry;
+use crate::decision::{Counted, Fact, Telling, Write};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
@@ -56,8 +57,14 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// How many messages were counted, these among them, which are about to be.
     fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
 
-    /// The entries of a list that rules write, sorted.
-    fn list_entries(&self, list: &str) -> Result<Vec<String>>;
+    /// The entries of a list that rules write, with their values, sorted.
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>>;
+
+    /// The value of an entry of such a list.
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>>;
+
+    /// Changes lists as rules do; for a person who asks for it.
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()>;
 
     /// Marks journal rows as published.
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;

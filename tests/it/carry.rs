@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mailsluice::config::MailRoot;
+use mailsluice::config::address_books::Format;
+use mailsluice::config::lists;
 use mailsluice::config::template::{FolderName, Template};
 use mailsluice::decision::{
     Action, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Read, Redirect, RedirectMode, Telling, Way,
     Write,
 };
 use mailsluice::deliver::recover;
-use mailsluice::filter::{Answer, Ask, Facts};
+use mailsluice::filter::{Answer, Ask, Facts, Known};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 use mailsluice::pass::{Committer, Decide, World};
 use mailsluice::pipeline;
@@ -267,7 +268,10 @@ fn what_changes_again_and_again_is_left_for_the_next_pass() {
         let (list, entry) = ("l".to_owned(), "e".to_owned());
         let fact = Fact::Listed { list: list.clone(), entry: entry.clone() };
         let answer = facts.holds(&fact).unwrap();
-        note(&other, if answer { Write::Unlist { list, entry } } else { Write::List { list, entry } });
+        note(
+            &other,
+            if answer { Write::Unlist { list, entry } } else { Write::List { list, entry, value: None, until: None } },
+        );
         Ok(Decision { actions: vec![file("x", &[], 0)], reads: vec![Read { fact, answer }], ..Decision::default() })
     };
     let mut committer = home.committer(decide);
@@ -389,7 +393,7 @@ fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
     let home = Home::new();
     home.commit(&[MAIL, MAIL], |_, _| {
         let failures = vec![Failure { rule: "spam\x1b".into(), cause: "exit code 3: no\nspace".into() }];
-        let writes = vec![Write::List { list: "l".into(), entry: "e".into() }];
+        let writes = vec![Write::List { list: "l".into(), entry: "e".into(), value: None, until: None }];
         let actions = vec![Action::Discard, redirect(0)];
         Ok(Decision { actions, failures, writes, notes: vec!["a\nnote".into()], ..Decision::default() })
     });
@@ -398,7 +402,7 @@ fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
     assert!(home.in_inbox("body\n") == 2 && home.in_inbox("X-Mailsluice-Notice: rules-failed") == 1);
     assert_eq!(home.in_inbox(&format!("The message me/INBOX 1 (hello): {cause}.")), 1);
     assert_eq!(home.world.store.outbox(None, 9).unwrap().len(), 0);
-    assert_eq!(home.world.store.list_entries("l").unwrap(), Vec::<String>::new());
+    assert!(home.world.store.list_entries("l", home.world.now()).unwrap().is_empty());
     let rows = home.world.store.journal(Some("me"), 9).unwrap();
     assert!(rows.iter().any(|row| row.notes == ["a\\u{a}note", cause]), "{row:?}");
 }
@@ -406,8 +410,8 @@ fn a_failure_keeps_the_message_and_says_which_rule_and_why() {
 #[test]
 fn rules_may_ask_programs_and_list_files() {
     let home = Home::new();
-    let list = home.folder.path().join("list");
-    fs::write(&list, "A@x\n").unwrap();
+    let path = home.folder.path().join("list");
+    fs::write(&path, "A@x\n").unwrap();
     home.commit(&[MAIL], move |message, facts| {
         let ask = |run: &[&str], input| {
             let run: Vec<String> = run.iter().map(|word| (*word).to_owned()).collect();
@@ -425,8 +429,19 @@ fn rules_may_ask_programs_and_list_files() {
         let script = "sed '1,/^$/d'; echo $MAILSLUICE_X; exit 4";
         assert_eq!(ask(&["/bin/sh", "-c", script], Some(message)), Answer::Ended { code: 4, out });
         assert!(matches!(ask(&["/nonexistent"], None), Answer::Failed(why) if why.contains("could not be started")));
-        assert!(facts.list_file(&list).unwrap().contains("a@x"));
-        assert!(facts.list_file(Path::new("/nonexistent")).is_none());
+        let list = |from| facts.list(&lists::Origin { from, format: Format::Lines });
+        assert!(matches!(list(lists::From::File(path.clone())), Known::Entries(found) if found.find("a@x").is_some()));
+        assert!(matches!(list(lists::From::File("/nonexistent".into())), Known::Failed(_)));
+        let told = |script: &str| {
+            let run = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+            list(lists::From::Command(run, Duration::from_secs(3600)))
+        };
+        // Asked once: what it says then would be another thing.
+        let counts = format!("echo x >>{0}; wc -l <{0}", path.with_extension("count").display());
+        for _ in 0..3 {
+            assert!(matches!(told(&counts), Known::Entries(found) if found.find("1").is_some()));
+        }
+        assert!(matches!(told("exit 3"), Known::Failed(why) if why.contains("ended with 3")));
         doing(vec![file("asked", &[], 0)])
     });
     assert_eq!(home.mail().len(), 1);

@@ -385,3 +385,34 @@ fn check_calls_each_script_once() {
     let good = check("return function(m, act)\n  if m.subject == \"x\" then act.discard() end\nend\n");
     assert_eq!((good.code, good.stderr.contains("in order")), (0, true), "{good}");
 }
+
+#[test]
+fn lists_are_shown_and_changed() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    std::fs::write(sandbox.home().join("book.csv"), "name,mail\nAnn,ann@x.example\n").unwrap();
+    sandbox.config(
+        "maildir: ~/Mail\nlists:\n  fixed: {entries: {ann@x.example: people/ann}}\n  book: {file: ~/book.csv, column: mail, value: name}\n  \
+         muted: {database: true, keep_for: 30d}\n  told: {command: [printf, 'a@x.example\\nb@x.example\\n']}\n",
+    );
+    let shown = |arguments: &[&str]| {
+        let output = sandbox.run(&[&["--allow-root", "list"], arguments].concat());
+        assert_eq!(output.code, 0, "{output}");
+        output.stdout
+    };
+    assert_eq!(shown(&["fixed"]), "ann@x.example -> people/ann\n");
+    assert_eq!(shown(&["book", "show"]), "ann@x.example -> Ann\n");
+    assert_eq!(shown(&["told"]), "a@x.example\nb@x.example\n");
+    assert_eq!(shown(&["muted"]), "");
+    shown(&["muted", "add", "Bob@x.example", "c@x.example", "--value", "people/b"]);
+    shown(&["muted", "remove", "C@x.example"]);
+    assert_eq!(shown(&["muted"]), "bob@x.example -> people/b\n");
+    assert_eq!(shown(&["--json", "muted"]), "{\"entry\":\"bob@x.example\",\"value\":\"people/b\"}\n");
+    for (arguments, says) in [
+        (&["nobody"][..], "there is no list nobody; there is: fixed, book, muted, told"),
+        (&["fixed", "add", "x"], "the list fixed is not in the database: change it where it is written"),
+        (&["muted", "add", " "], "an entry is a text of one line"),
+    ] {
+        let output = sandbox.run(&[&["list"], arguments].concat());
+        assert!(output.code == 64 && output.stderr.contains(says), "{output}");
+    }
+}

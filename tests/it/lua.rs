@@ -222,7 +222,7 @@ rules:
     let engine = yaml(text);
     let decision = decided(&engine, MESSAGE);
     assert_eq!((decision.to_string().as_str(), decision.writes.len()), ("keep", 1), "{decision:?}");
-    let lists = [("muted".to_owned(), ["ann+work@mail.example".to_owned()].into())].into();
+    let lists = [("muted".to_owned(), [("ann+work@mail.example".to_owned(), None)].into())].into();
     let told = Told { lists, ..Told::default() };
     let decision = engine.decide(&message(MESSAGE), &envelope(), &told).unwrap();
     assert_eq!(decision.to_string(), "discard");
@@ -293,8 +293,8 @@ impl mailsluice::filter::Facts for Slow {
         self.0.last_number(counter)
     }
 
-    fn list_file(&self, path: &std::path::Path) -> Option<std::sync::Arc<std::collections::HashSet<String>>> {
-        self.0.list_file(path)
+    fn list(&self, origin: &mailsluice::config::lists::Origin) -> mailsluice::filter::Known {
+        self.0.list(origin)
     }
 
     fn ask(&self, question: &mailsluice::filter::Ask<'_>) -> Answer {

@@ -1,7 +1,7 @@
 //! When a message is answered, and when never: the cases of Pigeonhole's own tests, what it says of 2,545 real
 //! messages, what the field names of automatic mail are, and the rows of our checklist.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -168,8 +168,8 @@ impl Facts for Answered {
         self.told.last_number(counter)
     }
 
-    fn list_file(&self, path: &Path) -> Option<Arc<HashSet<String>>> {
-        self.told.list_file(path)
+    fn list(&self, origin: &mailsluice::config::lists::Origin) -> mailsluice::filter::Known {
+        self.told.list(origin)
     }
 
     fn ask(&self, question: &Ask<'_>) -> Answer {

@@ -88,18 +88,51 @@ fn answered(since: Timestamp) -> Fact {
 #[test]
 fn what_is_written_is_remembered_as_long_as_it_is_valid() {
     let store = store();
-    let list = Write::List { list: "book".into(), entry: "b".into() };
+    let list = Write::List { list: "book".into(), entry: "b".into(), value: None, until: None };
     let unlist = Write::Unlist { list: "book".into(), entry: "a".into() };
-    let first = Write::List { list: "book".into(), entry: "a".into() };
+    let first = Write::List { list: "book".into(), entry: "a".into(), value: None, until: None };
     let answer = Write::Answered { handle: "h".into(), sender: "s".into(), at: now() };
     record_well(&store, vec![Entry { writes: vec![note("k"), first, list, unlist, answer], ..entry(1) }]);
     let holds = |fact: Fact, at| store.holds(&fact, at).unwrap();
     assert!(holds(seen("k"), now()) && !holds(seen("k"), now() + hours(1)) && !holds(seen("other"), now()));
     assert!(holds(listed("b"), now()) && !holds(listed("a"), now()));
-    assert_eq!(store.list_entries("book").unwrap(), ["b"]);
+    let entries = store.list_entries("book", Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.text.as_str()).collect::<Vec<_>>(), ["b"]);
     assert!(holds(answered(now() - hours(1)), now()) && !holds(answered(now() + hours(1)), now() + hours(2)));
     assert!(holds(answered(now() - hours(99)), now() - hours(2)), "an answer from the future was given");
     assert_eq!(store.journal(None, 1).unwrap()[0].notes, ["one", "two"]);
+}
+
+#[test]
+fn entries_of_lists_have_values_and_may_stop_counting() {
+    let store = store();
+    let add = |entry: &str, value: Option<&str>, until| Write::List {
+        list: "book".into(),
+        entry: entry.into(),
+        value: value.map(str::to_owned),
+        until,
+    };
+    let soon = Some(now() + hours(1));
+    let writes =
+        vec![add("a", Some("people/a"), None), add("b", None, soon), add("a", None, None), add("c", None, soon)];
+    record_well(&store, vec![Entry { writes, ..entry(1) }]);
+    let shown = |at| {
+        let entries = store.list_entries("book", at).unwrap();
+        entries
+            .iter()
+            .map(|entry| format!("{}{}", entry.text, entry.value.as_deref().unwrap_or_default()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shown(now()), ["apeople/a", "b", "c"]);
+    assert_eq!(shown(now() + hours(1)), ["apeople/a"]);
+    assert!(store.holds(&listed("b"), now()).unwrap() && !store.holds(&listed("b"), now() + hours(1)).unwrap());
+    assert_eq!(store.list_value("book", "a").unwrap().as_deref(), Some("people/a"));
+    // Added again, it counts anew.
+    store.change_lists(&[add("b", None, Some(now() + hours(9)))], now()).unwrap();
+    store.prune(&owned(), now() + hours(2), 0).unwrap();
+    assert_eq!(shown(now()), ["apeople/a", "b"]);
+    store.change_lists(&[Write::Unlist { list: "book".into(), entry: "a".into() }], now()).unwrap();
+    assert_eq!(shown(now()), ["b"]);
 }
 
 #[test]

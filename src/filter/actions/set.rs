@@ -130,7 +130,10 @@ fn parts(text: &Text, asking: &Asking<'_>) -> Vec<(bool, String)> {
             Piece::Literal(own) => parts.push((true, own.clone())),
             Piece::Variable(name) => match asking.names.variable(name) {
                 Some(variable) if !variable.parts.is_empty() => parts.extend(variable.parts.iter().cloned()),
-                _ => parts.extend(names::look_up(name, asking).map(|value| (false, value.into_owned()))),
+                _ => {
+                    let is_own = asking.names.is_own(name);
+                    parts.extend(names::look_up(name, asking).map(|value| (is_own, value.into_owned())));
+                }
             },
         }
     }

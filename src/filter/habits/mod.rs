@@ -88,6 +88,9 @@ impl Compiler<'_, '_> {
 
     /// Looks at one text of a short form.
     pub(super) fn doubt_short(&mut self, meant: &Meant, node: &Node, about: About<'_>) {
+        if self.is_literal() {
+            return;
+        }
         let (text, how) = match meant {
             Meant::Is(text) => (text, How::Is),
             Meant::Contains(text) => (text, How::Contains),
@@ -102,6 +105,9 @@ impl Compiler<'_, '_> {
 
     /// Looks at the texts of a comparison with keys.
     pub(super) fn doubt_long(&mut self, keys: &[(&str, &Node)], comparison: &Comparison, about: About<'_>) {
+        if self.is_literal() {
+            return;
+        }
         let (part, raw) = (comparison.part, comparison.raw);
         for (key, node) in keys {
             let Some(how) = How::of_key(key) else { continue };

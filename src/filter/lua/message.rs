@@ -7,6 +7,7 @@ use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 
 use super::super::asking::Asking;
 use super::super::conditions;
+use super::super::rule::List;
 use super::node;
 use super::script::{Failed, Script};
 use super::{sandbox, unknown};
@@ -14,7 +15,7 @@ use crate::config::yaml::Node;
 use crate::message::{Address, Field, Message, Part};
 
 /// The methods: `m:header("Subject")`.
-pub(super) const METHODS: [&str; 16] = [
+pub(super) const METHODS: [&str; 18] = [
     "header",
     "headers",
     "header_names",
@@ -29,6 +30,8 @@ pub(super) const METHODS: [&str; 16] = [
     "part_text",
     "part_bytes",
     "in_list",
+    "list",
+    "list_value",
     "duplicate",
     "matches",
 ];
@@ -188,6 +191,20 @@ pub(super) fn method(
     let first = arguments.front().cloned().unwrap_or(LuaValue::Nil);
     match name {
         "in_list" => return in_list(script, asking, arguments),
+        "list" => {
+            let known = list_of(script, asking, arguments)?;
+            let entries = asking.all_entries(&known)?;
+            return Ok(list(lua, entries.into_iter().map(|entry| entry.text))?);
+        }
+        "list_value" => {
+            let known = list_of(script, asking, arguments)?;
+            let Some(LuaValue::String(value)) = arguments.get(1) else { return Ok(LuaValue::Nil) };
+            let found = asking.find_in_list(&known, &value.to_string_lossy(), false)?;
+            return Ok(match found.and_then(|found| found.value) {
+                Some(value) => LuaValue::String(lua.create_string(value)?),
+                None => LuaValue::Nil,
+            });
+        }
         "duplicate" => {
             let duplicate = match &first {
                 LuaValue::Table(_) => node::of_lua(&first)?,
@@ -291,13 +308,18 @@ fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
 }
 
 fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> Result<LuaValue, Failed> {
-    let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil))?;
-    let list = script.with_compiler(asking.settings, |compiler| compiler.list(&name))?;
+    let list = list_of(script, asking, arguments)?;
     let value = match arguments.get(1) {
         Some(LuaValue::String(value)) => value.to_string_lossy(),
         _ => return Ok(LuaValue::Boolean(false)),
     };
     Ok(LuaValue::Boolean(asking.in_list(&list, &value)?))
+}
+
+/// The list of the name that is the first argument.
+fn list_of(script: &Script, asking: &Asking<'_>, arguments: &MultiValue) -> Result<List, Failed> {
+    let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil))?;
+    Ok(script.with_compiler(asking.settings, |compiler| compiler.list(&name))?)
 }
 
 /// Any condition of the language, written as a table.

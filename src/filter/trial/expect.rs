@@ -188,7 +188,7 @@ fn is_empty(node: &Node) -> bool {
 
 fn in_words(write: &Write) -> Option<String> {
     match write {
-        Write::List { list, entry } => Some(format!("+ {list} {entry}")),
+        Write::List { list, entry, .. } => Some(format!("+ {list} {entry}")),
         Write::Unlist { list, entry } => Some(format!("- {list} {entry}")),
         _ => None,
     }

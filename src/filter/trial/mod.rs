@@ -46,7 +46,11 @@ pub(super) static TEST: Shape = Shape {
             "What programs answer: {bogofilter: {code: 1}, next-ticket: {out: \"17\"}}.",
             Takes::Named(&Takes::Section(&told::ANSWER)),
         ),
-        ("lists", "What is in database lists: {muted: [a@b.example]}.", Takes::Named(&TEXTS)),
+        (
+            "lists",
+            "What is in database lists: {muted: [a@b.example]}, or with values {map: {a@b.example: people/a}}.",
+            Takes::Named(&Takes::Either(&[TEXTS, Takes::Named(&Takes::Text)])),
+        ),
         (
             "numbers",
             "The last numbers of counters: {support: 41}; of one that counts `per` key, {\"support KEY\": 41}.",

@@ -1,20 +1,23 @@
 //! The world of a test: it answers what it was told, and starts nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::Zoned;
 use jiff::civil::{self, DateTime};
 use jiff::tz::TimeZone;
 
 use super::named;
+use crate::config::address_books;
+use crate::config::entries::Entry;
+use crate::config::lists::{From, Origin};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 use crate::decision::{Counted, Fact};
 use crate::filter::actions::MOST_NUMBER;
-use crate::filter::facts::{Answer, Ask, Facts, Unanswered};
+use crate::filter::facts::{Answer, Ask, Facts, Known, Unanswered};
 
 /// What a program answers in a test.
 pub(super) static ANSWER: Shape = Shape {
@@ -33,8 +36,8 @@ pub struct Told {
     pub now: Zoned,
     /// What programs answer, by their name without folders.
     pub programs: BTreeMap<String, Answer>,
-    /// What is in database lists, lower-case.
-    pub lists: HashMap<String, HashSet<String>>,
+    /// What is in database lists, lower-case, each with its value.
+    pub lists: HashMap<String, BTreeMap<String, Option<String>>>,
     /// Keys that were seen before, under any handle.
     pub seen: HashSet<String>,
     /// Senders that were answered before, under any handle.
@@ -82,7 +85,13 @@ impl Told {
         }
         if let Some(node) = map.take("lists") {
             for (name, node) in named(node, "lists with their entries (a mapping)", map.problems()) {
-                let entries = texts(node, map.problems()).into_iter().map(|entry| entry.to_lowercase()).collect();
+                let entries = match &node.value {
+                    Value::Map(pairs) => pairs
+                        .iter()
+                        .map(|(key, value)| (key.text.to_lowercase(), value.as_text().map(str::to_owned)))
+                        .collect(),
+                    _ => texts(node, map.problems()).into_iter().map(|entry| (entry.to_lowercase(), None)).collect(),
+                };
                 told.lists.insert(name.text.clone(), entries);
             }
         }
@@ -139,7 +148,7 @@ impl Facts for Told {
     fn holds(&self, fact: &Fact) -> Result<bool, Unanswered> {
         Ok(match fact {
             Fact::Seen { key, .. } => self.seen.contains(key),
-            Fact::Listed { list, entry } => self.lists.get(list).is_some_and(|entries| entries.contains(entry)),
+            Fact::Listed { list, entry } => self.lists.get(list).is_some_and(|entries| entries.contains_key(entry)),
             Fact::Answered { sender, .. } => self.answered.contains(sender),
             Fact::Numbered { counter, number } => self.last_number(counter)?.is_some_and(|last| last >= *number),
             Fact::Counted { of, number } => self.counted(of)? == *number,
@@ -154,9 +163,28 @@ impl Facts for Told {
         Ok(self.counted.get(&of.key).copied().unwrap_or_default())
     }
 
-    /// What the list held when the rules were read.
-    fn list_file(&self, _: &Path) -> Option<Arc<HashSet<String>>> {
-        None
+    /// Of a file, what it held when the rules were read; of a program, what the test says that it answers.
+    fn list(&self, origin: &Origin) -> Known {
+        let From::Command(run, _) = &origin.from else { return Known::NotAsked };
+        let ask = Ask { run, input: None, timeout: Duration::ZERO, most: 0, lock: None, environment: &[] };
+        match self.ask(&ask) {
+            Answer::Ended { code: 0, out } => {
+                let read = address_books::read(&String::from_utf8_lossy(&out), &origin.format);
+                read.map_or_else(|cause| Known::Failed(cause.to_string()), |entries| Known::Entries(Arc::new(entries)))
+            }
+            Answer::Ended { code, .. } => Known::Failed(format!("{} ended with {code}", run.join(" "))),
+            Answer::Failed(cause) => Known::Failed(cause),
+            Answer::NotAsked => Known::NotAsked,
+        }
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>, Unanswered> {
+        Ok(self.lists.get(list).and_then(|entries| entries.get(entry)?.clone()))
+    }
+
+    fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Unanswered> {
+        let entries = self.lists.get(list).into_iter().flatten();
+        Ok(entries.map(|(text, value)| Entry { text: text.clone(), value: value.clone() }).collect())
     }
 
     fn ask(&self, question: &Ask<'_>) -> Answer {

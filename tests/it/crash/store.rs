@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mailsluice::decision::{Counted, Fact};
+use mailsluice::config::entries::Entry as ListEntry;
+use mailsluice::decision::{Counted, Fact, Write};
 use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
@@ -325,8 +326,16 @@ impl Store for MortalStore {
         self.step("first look")?.first_look(owned, origin, now)
     }
 
-    fn list_entries(&self, list: &str) -> Result<Vec<String>> {
-        self.look()?.list_entries(list)
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
+        self.look()?.list_entries(list, now)
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
+        self.look()?.list_value(list, entry)
+    }
+
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
+        self.look()?.change_lists(writes, now)
     }
 
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {

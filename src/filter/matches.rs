@@ -1,0 +1,32 @@
+//! All matches of an expression in a text, one after the other. Each is found in linear time, and all together end after a
+//! second: an expression may look to the end of the text at each of them.
+
+use std::time::{Duration, Instant};
+
+use regex::{Captures, Regex};
+
+/// What is found later is not looked for.
+const LONGEST: Duration = Duration::from_secs(1);
+/// The clock is looked at once in so many matches.
+const LOOK: usize = 16;
+
+/// The matches with their groups.
+pub(super) fn all<'t>(regex: &Regex, text: &'t str) -> impl Iterator<Item = Captures<'t>> {
+    let start = Instant::now();
+    let is_in_time = move |number: usize| !number.is_multiple_of(LOOK) || start.elapsed() < LONGEST;
+    regex.captures_iter(text).enumerate().take_while(move |(number, _)| is_in_time(*number)).map(|(_, found)| found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_that_looks_to_the_end_each_time_ends() {
+        let text = "a".repeat(1_000_000);
+        let start = Instant::now();
+        assert!(all(&Regex::new("a*b|a").unwrap(), &text).count() > 0);
+        assert!(start.elapsed() < Duration::from_secs(20));
+        assert_eq!(all(&Regex::new("a").unwrap(), "abaca").count(), 3);
+    }
+}
