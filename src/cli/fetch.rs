@@ -43,17 +43,19 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
 fn ask_who_runs(state: &Path, jobs: Vec<Job>, typed: bool, output: &Output) -> Result<(Vec<Job>, u8)> {
     let accounts = jobs.iter().map(|job| job.account.name.clone()).collect();
     let Some(answers) = give(state, Order::Fetch { accounts, typed })? else { return Ok((jobs, 0)) };
-    let (mut unknown, mut code) = (Vec::new(), 0);
+    let (mut unknown, mut paused, mut code) = (Vec::new(), Vec::new(), 0);
     for answer in answers {
         match answer? {
             Answer::Passed(passed) => {
                 output.passed(&passed);
                 code = worse(code, passed.code);
+                paused.extend(Some(passed.account).filter(|_| passed.paused));
             }
             Answer::Unknown(name) => unknown.push(name),
             _ => {}
         }
     }
+    say_paused(&paused, output);
     Ok((jobs.into_iter().filter(|job| unknown.contains(&job.account.name)).collect(), code))
 }
 
@@ -61,12 +63,12 @@ fn ask_who_runs(state: &Path, jobs: Vec<Job>, typed: bool, output: &Output) -> R
 /// have the account locked. That was said when it happened.
 fn hold_back(world: &World, jobs: Vec<Job>, typed: bool, output: &Output) -> Result<(Vec<Job>, u8)> {
     let paused = world.store.paused()?;
-    let (mut go, mut code) = (Vec::new(), 0);
+    let (mut go, mut rest, mut code) = (Vec::new(), Vec::new(), 0);
     for job in jobs {
         let name = &job.account.name;
         if paused.iter().any(|(paused, _)| paused.is_empty() || paused == name) {
-            output.talk(format_args!("{name}: it is paused; `mailsluice resume` lets it go on"));
-            code = worse(code, 75);
+            output.passed(&Passed::paused(name));
+            rest.push(name.clone());
         } else if pass::held_up(world, &job.account)?.is_some_and(|pace| pace.is_refused && !typed) {
             tracing::info!("{name}: its login was refused; it is tried again later, or with `mailsluice fetch {name}`");
             code = worse(code, 77);
@@ -76,7 +78,16 @@ fn hold_back(world: &World, jobs: Vec<Job>, typed: bool, output: &Output) -> Res
             go.push(job);
         }
     }
+    say_paused(&rest, output);
     Ok((go, code))
+}
+
+/// Who paused accounts knows it; who looks at a terminal may have forgotten.
+fn say_paused(names: &[String], output: &Output) {
+    if !names.is_empty() && output.shows_progress() {
+        let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        output.talk(format_args!("{} {is} paused; `mailsluice resume` lets {it} go on", names.join(", ")));
+    }
 }
 
 /// The exit code of one part of the run. An error of it is said here, and hides nothing of what the others came to.
@@ -111,7 +122,7 @@ async fn fetch_all(
             let _place = room.acquire_owned().await;
             let name = job.account.name.clone();
             let pass = on_own_thread(async move {
-                let mut report = pipeline::fetch(&world, &job, &watch, &stop).await;
+                let mut report = pipeline::fetch_among_others(&world, &job, &watch, &stop).await;
                 if let Err(error) = pass::keep_pace(&world, &job.account, &report) {
                     report.errors.push(error);
                 }

@@ -6,6 +6,7 @@ mod docs;
 mod explain;
 mod fetch;
 mod filters;
+mod helps;
 mod journal;
 mod list;
 mod log;
@@ -24,6 +25,7 @@ mod signals;
 mod status;
 mod test;
 mod undo;
+mod width;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

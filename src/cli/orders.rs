@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::output::Output;
 use super::setup::{self, Setup};
 use crate::clean;
@@ -18,8 +20,8 @@ pub(super) struct Accounts {
 }
 
 pub(super) fn poll(config: &Path, named: &Accounts, output: &Output) -> Result<u8> {
-    let setup = known(config, &named.accounts, output)?;
-    match give(&setup.config.state, Order::Poll { accounts: named.accounts.clone() })? {
+    let state = state_for(config, &named.accounts)?;
+    match give(&state, Order::Poll { accounts: named.accounts.clone() })? {
         Some(answers) => {
             let code = unknown_are_errors(answers)?;
             say(&named.accounts, "looked at now", output);
@@ -31,15 +33,16 @@ pub(super) fn poll(config: &Path, named: &Accounts, output: &Output) -> Result<u
 
 /// Works without a daemon, too: it holds for the next one, and for `fetch`.
 pub(super) fn pause(config: &Path, named: &Accounts, pauses: bool, output: &Output) -> Result<u8> {
-    let setup = known(config, &named.accounts, output)?;
+    let state = state_for(config, &named.accounts)?;
     let accounts = named.accounts.clone();
     let order = if pauses { Order::Pause { accounts } } else { Order::Resume { accounts } };
     let done = if pauses { "paused" } else { "resumed" };
-    if let Some(answers) = give(&setup.config.state, order)? {
+    if let Some(answers) = give(&state, order)? {
         let code = unknown_are_errors(answers)?;
         say(&named.accounts, done, output);
         return Ok(code);
     }
+    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
     if !pauses && !named.accounts.is_empty() && world.store.paused()?.iter().any(|(name, _)| name.is_empty()) {
         let text = "everything is paused; `mailsluice resume` without a name lets all accounts go on";
@@ -64,9 +67,13 @@ pub(super) fn reload(config: &Path, output: &Output) -> Result<u8> {
     let state = state_of(config)?;
     let Some(answers) = give(&state, Order::Reload)? else { return Err(nobody_runs("the next one reads it anyway")) };
     for answer in answers {
-        if let Answer::Reloaded(what) = answer? {
-            output.talk(format_args!("the config was read again: {what}"));
+        let Answer::Reloaded(changes) = answer? else { continue };
+        if output.json {
+            output.data(json!(changes));
+            continue;
         }
+        changes.warnings.iter().for_each(|warning| output.warn(warning.trim_end()));
+        output.talk(format_args!("the config was read again: {}", changes.in_words()));
     }
     Ok(0)
 }
@@ -97,11 +104,13 @@ fn state_of(config: &Path) -> Result<PathBuf> {
     })
 }
 
-fn known(config: &Path, accounts: &[String], output: &Output) -> Result<Setup> {
-    let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
+/// The same, where the names are those of accounts in the config. One that is broken just now has none: the mailsluice that runs
+/// works with the one before, and knows its accounts.
+fn state_for(config: &Path, accounts: &[String]) -> Result<PathBuf> {
+    let Ok((setup, _)) = Setup::check(config) else { return state_of(config) };
     match accounts.iter().find(|name| !setup.jobs.iter().any(|job| job.account.name == **name)) {
         Some(unknown) => Err(setup::unknown_account(unknown, &setup.jobs)),
-        None => Ok(setup),
+        None => Ok(setup.config.state),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::problem::{Problem, Severity};
 use crate::daemon::{self, Event, Load, Plan};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, World};
-use crate::pipeline;
+use crate::pipeline::{self, Job};
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, output)?;
@@ -23,7 +23,10 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     pipeline::enrol(&world, &setup.jobs);
     let output = *output;
     let load = reader(config.to_owned(), setup.config.maildir.clone(), setup.config.state.clone());
-    let plan = plan(setup, world);
+    let plan = plan(setup, world, Vec::new());
+    if output.shows_progress() {
+        output.talk(watched(&plan));
+    }
     setup::block_on(async {
         let stop = signals::stop_token(&output)?;
         let hangups = signals::hangups()?;
@@ -32,22 +35,40 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     })
 }
 
-fn plan(setup: Setup, world: World) -> Plan {
+fn plan(setup: Setup, world: World, warnings: Vec<String>) -> Plan {
     let relays = Relays::of(&setup.config);
-    Plan { world, jobs: setup.jobs, upkeeps: setup.upkeeps, relays, files: setup.files }
+    let Setup { jobs, upkeeps, files, config, .. } = setup;
+    Plan { world, jobs, upkeeps, relays, files, config: Arc::new(config), warnings }
+}
+
+/// What a person at a terminal sees first: silence would look like a program that hangs.
+fn watched(plan: &Plan) -> String {
+    /// More are not named.
+    const NAMED: usize = 6;
+    let name = |job: &Job| format!("{} ({})", job.account.name, job.account.server.host);
+    let mut names: Vec<String> = plan.jobs.iter().take(NAMED).map(name).collect();
+    if plan.jobs.len() > NAMED {
+        names.push(format!("{} more", plan.jobs.len() - NAMED));
+    }
+    let them = match names.is_empty() {
+        true => "watching no account, for the config has none".to_owned(),
+        false => format!("watching {}", names.join(", ")),
+    };
+    format!("{them}; `mailsluice status` shows how they are, Ctrl-C stops")
 }
 
 /// What reads the config again while the daemon runs.
 fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
     Arc::new(move |before| {
-        let (setup, _) = Setup::check(&path).map_err(|problems| errors_in(&problems))?;
+        let (setup, warnings) = Setup::check(&path).map_err(|problems| errors_in(&problems))?;
         if setup.config.maildir != maildir || setup.config.state != state {
             let text = "`maildir` and `state` cannot change while mailsluice runs; start it again";
             return Err(Error::permanent(Kind::Config, text));
         }
         let world = before.world.with(&setup.config);
         pipeline::enrol(&world, &setup.jobs);
-        Ok(plan(setup, world))
+        let warnings = warnings.iter().map(|problem| problem.to_string().trim_end().to_owned()).collect();
+        Ok(plan(setup, world, warnings))
     })
 }
 
@@ -81,7 +102,10 @@ fn show(event: &Event, output: &Output) {
                 None => output.complain(format_args!("{said}:\n{why}")),
             }
         }
-        Event::Reloaded(what) if !output.quiet => output.talk(format_args!("the config was read again: {what}")),
+        Event::Reloaded(changes) if !output.quiet => {
+            changes.warnings.iter().for_each(|warning| output.warn(warning));
+            output.talk(format_args!("the config was read again: {}", changes.in_words()));
+        }
         Event::Paused(account, paused) if !output.quiet => {
             let what = if account.is_empty() { "everything" } else { account };
             output.talk(format_args!("{what} {}", if *paused { "is paused" } else { "goes on" }));

@@ -9,8 +9,10 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::helps::helps;
 use super::output::Output;
 use super::setup::Setup;
+use super::width;
 use crate::clean;
 use crate::config::Config;
 use crate::daemon::order::{Answer, Order, give};
@@ -36,7 +38,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
         if output.json {
             output.data(json!(status));
         } else {
-            let text = page(&status, Timestamp::now());
+            let text = page(&status, Timestamp::now(), width::of_standard_output());
             if arguments.watch && std::io::stdout().is_terminal() {
                 // Home, and clear to the end.
                 write!(std::io::stdout(), "\x1b[H\x1b[J").ok();
@@ -78,7 +80,7 @@ fn code(status: &Status) -> u8 {
     }
 }
 
-fn page(status: &Status, now: Timestamp) -> String {
+fn page(status: &Status, now: Timestamp, columns: usize) -> String {
     let mut page = String::new();
     if let Some(since) = status.paused {
         writeln!(page, "Everything has been paused since {}. `mailsluice resume` lets it go on.", when(since, now))
@@ -91,28 +93,37 @@ fn page(status: &Status, now: Timestamp) -> String {
         (Some(process), Some(since)) => {
             writeln!(page, "mailsluice has been running since {} (process {process}).", when(since, now)).ok();
         }
-        _ => {
-            writeln!(
-                page,
-                "No mailsluice runs; this is what the state remembers. `mailsluice run` or `fetch` fetches mail."
-            )
-            .ok();
-        }
+        _ => page += &nobody_runs(status),
     }
     let width = status.accounts.iter().map(|account| account.name.chars().count()).max().unwrap_or(0).max(6);
     for account in &status.accounts {
-        writeln!(page, "\n{:<width$}  {}", account.name, doing(account, status.paused.is_some(), now)).ok();
-        for line in details(account, now) {
-            writeln!(page, "{:<width$}  {line}", "").ok();
-        }
+        page.push('\n');
+        let mut line = |first: &str, text: &str| page.push_str(&width::wrapped(first, width + 2, text, columns));
+        line(&account.name, &doing(account, status.paused.is_some(), now));
+        details(account, now).iter().for_each(|detail| line("", detail));
     }
-    writeln!(page, "\n{:<width$}  {}", "outbox", outbox(&status.outbox)).ok();
+    page.push('\n');
+    let mut line = |first: &str, text: &str| page.push_str(&width::wrapped(first, width + 2, text, columns));
+    line("outbox", &outbox(&status.outbox));
     for rest in &status.outbox.resting {
         let cause = clean::short(&rest.cause, LONGEST);
-        let until = when(rest.until, now);
-        writeln!(page, "{:<width$}  the relay {} rests until {until}: {cause}", "", rest.relay).ok();
+        line("", &format!("the relay {} rests until {}: {cause}", rest.relay, when(rest.until, now)));
     }
     page
+}
+
+fn nobody_runs(status: &Status) -> String {
+    let state = status.state.display();
+    match status.unused {
+        // What runs would not be found.
+        true => format!(
+            "No mailsluice works with the state in {state}, and nothing was ever fetched with it: `mailsluice run` or `fetch` begins. \
+             If `state` was changed in the config, a mailsluice that runs works with the old one until it is started again.\n"
+        ),
+        false => format!(
+            "No mailsluice runs; this is what the state in {state} remembers. `mailsluice run` or `fetch` fetches mail.\n"
+        ),
+    }
 }
 
 fn doing(account: &AccountStatus, everything: bool, now: Timestamp) -> String {
@@ -143,14 +154,10 @@ fn details(account: &AccountStatus, now: Timestamp) -> Vec<String> {
     if account.left > 0 {
         lines.push(format!("{} messages are left for the next pass", account.left));
     }
-    if let Some(Trouble { text, since, times, is_refused }) = &account.trouble {
+    if let Some(trouble @ Trouble { text, since, times, .. }) = &account.trouble {
         let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
         lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, LONGEST)));
-        if *is_refused {
-            let name = &account.name;
-            lines
-                .push(format!("what helps: put the login right in the config; `mailsluice poll {name}` tries at once"));
-        }
+        lines.extend(helps(&account.name, trouble).map(|helps| format!("what helps: {helps}")));
     }
     lines
 }

@@ -165,7 +165,8 @@ impl Config {
         };
         let mut problems = Problems::new(&source);
         let Some(document) = Document::parse(&source, &mut problems) else {
-            return Examined { problems: problems.into_vec(), ..Examined::default() };
+            let state = state_in(&source, path);
+            return Examined { state, problems: problems.into_vec(), ..Examined::default() };
         };
         let mut examined = Examined::default();
         let config = read(path, &document, &mut examined, &mut problems);
@@ -175,6 +176,21 @@ impl Config {
         let config = config.filter(|_| !problems.has_errors());
         Examined { config, problems: problems.into_vec(), ..examined }
     }
+}
+
+/// Where the state most likely is, by a config that is no YAML just now: somebody may ask what the mailsluice does that runs with
+/// the one before.
+fn state_in(source: &Arc<Source>, path: &Path) -> Option<PathBuf> {
+    let mut problems = Problems::new(source);
+    if places::is_system(path) {
+        return places::of_user(&mut problems).map(|(_, state)| state);
+    }
+    let Some(line) = source.text.lines().find(|line| line.starts_with("state:")) else {
+        return places::default_state(&mut problems);
+    };
+    let line = Arc::new(Source::new(path, line));
+    let document = Document::parse(&line, &mut problems)?;
+    reader::path(document.root.get("state")?, &Base::of_file(path).ok()?, &mut problems)
 }
 
 /// The config out of its tree. `None` when something that it cannot be without is missing or wrong; `examined` gets what

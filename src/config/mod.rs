@@ -25,6 +25,7 @@ pub mod wildcard;
 pub mod yaml;
 
 mod accounts;
+mod alike;
 mod composer;
 mod limits;
 mod load;

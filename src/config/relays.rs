@@ -67,7 +67,7 @@ const MOST_CONNECTIONS: u64 = 8;
 const SERVER: Takes = Takes::Either(&[Takes::Text, Takes::Section(&server::SHAPE)]);
 
 /// A way out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Relay {
     /// The name the user gave it; `default` is the one that is taken when nobody names one.
     pub name: String,
@@ -96,7 +96,7 @@ impl Relay {
 }
 
 /// The kinds of relays.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RelayKind {
     /// RFC 5321 and 6409.
     Smtp {
@@ -121,7 +121,7 @@ pub enum LmtpPlace {
 }
 
 /// Who logs in to an SMTP server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Login {
     /// The login name.
     pub user: String,

@@ -114,6 +114,7 @@ impl Node {
             (Value::Null, Value::Null) => true,
             (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => a == b,
             (Value::Seq(a), Value::Seq(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same_as(b)),
+            (Value::File(a), Value::File(b)) => a.same_as(b),
             (Value::Map(a), Value::Map(b)) => {
                 a.len() == b.len()
                     && a.iter().all(|(key, a)| other.get(&key.text).is_some_and(|b| a.same_as(b)))

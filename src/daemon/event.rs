@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
+use super::changes::Changes;
 use crate::pass::{Maintained, Passed, Told};
 
 /// So many events wait for somebody who reads them slowly, before those in between are lost to that one.
@@ -21,8 +23,8 @@ pub enum Event {
     Maintained(Arc<Maintained>),
     /// An account was paused or goes on; the empty name stands for all.
     Paused(String, bool),
-    /// A new config is in force: what changed, in words.
-    Reloaded(String),
+    /// A new config is in force: what changed.
+    Reloaded(Changes),
     /// A new config cannot be used, and the old one stays in force: why.
     NotReloaded(String),
     /// Something that the log of the daemon should hold.
@@ -30,8 +32,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// As programs read it, an object a line.
-    pub fn to_json(&self) -> Value {
+    /// As programs read it, an object a line, with the time when it happened.
+    pub fn to_json(&self, at: Timestamp) -> Value {
+        let mut value = self.without_time();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("at".to_owned(), json!(at));
+        }
+        value
+    }
+
+    fn without_time(&self) -> Value {
         match self {
             Self::Passed(passed) => json!({"event": "passed", "pass": passed}),
             Self::Told(told) => json!({
@@ -43,12 +53,15 @@ impl Event {
             }),
             Self::Paused(account, true) => json!({"event": "paused", "account": account}),
             Self::Paused(account, false) => json!({"event": "resumed", "account": account}),
-            Self::Reloaded(what) => json!({"event": "reloaded", "changed": what}),
+            Self::Reloaded(changes) => json!({"event": "reloaded", "changes": changes}),
             Self::NotReloaded(why) => json!({"event": "not_reloaded", "why": why}),
             Self::Noted(text) => json!({"event": "noted", "text": text}),
         }
     }
 }
+
+/// An event, and when it happened.
+type Happened = (Timestamp, Event);
 
 /// Where events are told.
 #[derive(Clone, Debug)]
@@ -56,7 +69,7 @@ pub(super) struct Events {
     /// To the log, which misses none: whoever tells one waits for it.
     log: mpsc::Sender<Event>,
     /// To whoever asks.
-    others: broadcast::Sender<Event>,
+    others: broadcast::Sender<Happened>,
 }
 
 impl Events {
@@ -69,12 +82,12 @@ impl Events {
     /// Tells one.
     pub(super) async fn tell(&self, event: Event) {
         // Nobody may ask for events just now.
-        self.others.send(event.clone()).ok();
+        self.others.send((Timestamp::now(), event.clone())).ok();
         self.log.send(event).await.ok();
     }
 
     /// Every event from now on.
-    pub(super) fn hear(&self) -> broadcast::Receiver<Event> {
+    pub(super) fn hear(&self) -> broadcast::Receiver<Happened> {
         self.others.subscribe()
     }
 }

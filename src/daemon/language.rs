@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::changes::Changes;
 use super::event::Event;
 use super::order::{Answer, Order, Request, VERSION};
 use super::status::{AccountStatus, Doing, Status};
@@ -59,14 +60,15 @@ pub fn answers() -> Vec<Example> {
         push: Some("IDLE on INBOX".to_owned()),
         ..AccountStatus::default()
     };
-    let status = Status { process: Some(4711), since: Some(at), accounts: vec![account], ..Status::default() };
+    let state = "/home/me/.local/state/mailsluice".into();
+    let status = Status { process: Some(4711), since: Some(at), accounts: vec![account], state, ..Status::default() };
     let passed = Passed { account: "work".to_owned(), new: 1, ..Passed::default() };
     let all = [
         Answer::Status(Box::new(status)),
         Answer::Passed(Box::new(passed)),
         Answer::Unknown("wrok".to_owned()),
-        Answer::Reloaded("accounts added: home".to_owned()),
-        Answer::Event(Event::Paused("work".to_owned(), true).to_json()),
+        Answer::Reloaded(Box::new(Changes { added: vec!["home".to_owned()], ..Changes::default() })),
+        Answer::Event(Event::Paused("work".to_owned(), true).to_json(at)),
         Answer::Missed(3),
         Answer::Error { text: "that is no order".to_owned(), code: 64 },
         Answer::Done(true),
@@ -78,9 +80,12 @@ pub fn answers() -> Vec<Example> {
         }
         Answer::Passed(_) => "What a look came to; `code` is the exit code that `fetch` would have.",
         Answer::Unknown(_) => "Nobody of that name is fetched from here.",
-        Answer::Reloaded(_) => "What changed.",
+        Answer::Reloaded(_) => {
+            "What changed: accounts by name, and whether rules, relays and maintenance did; `warnings` of the config."
+        }
         Answer::Event(_) => {
-            "`event` is one of `passed`, `told`, `maintained`, `paused`, `resumed`, `reloaded`, `not_reloaded`, `noted`."
+            "`event` is one of `passed`, `told`, `maintained`, `paused`, `resumed`, `reloaded`, `not_reloaded`, `noted`; `at` is when it \
+             happened."
         }
         Answer::Missed(_) => "So many events were not told, for they were read too slowly.",
         Answer::Error { .. } => "It was not done: why, and the exit code that says so. The last line.",

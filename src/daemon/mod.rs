@@ -5,11 +5,14 @@
 //! [`status`]; orders come by [`order`]. A config that changed is read whole and the difference is applied (`reload`).
 
 mod board;
+pub mod changes;
 mod event;
 mod files;
 pub mod language;
+mod newest;
 pub mod order;
 mod outbox;
+mod plan;
 mod reload;
 mod service;
 mod socket;
@@ -20,7 +23,6 @@ mod worker;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,15 +31,17 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use event::Event;
+pub use plan::{Load, Plan};
 
 use self::board::Board;
+use self::changes::Changes;
 use self::event::Events;
 use self::reload::Supervisor;
 use self::service::Service;
 use self::socket::{Looking, Socket};
 use self::worker::Look;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{Relays, Upkeep, World};
+use crate::pass::World;
 use crate::pipeline::Job;
 use crate::state::Lock;
 
@@ -45,32 +49,10 @@ use crate::state::Lock;
 const AT_ONCE: usize = 64;
 /// Whoever waits for a look waits so long for a place among the orders.
 const TURN: Duration = Duration::from_secs(30);
+/// Whoever asks who works with a state keeps its lock for a moment.
+const LOOKED_AT: Duration = Duration::from_millis(500);
 /// So many orders wait for a worker that is at work.
 const ORDERS: usize = 64;
-
-/// Everything that the config asks of the daemon.
-#[derive(Clone)]
-pub struct Plan {
-    /// What passes work with.
-    pub world: World,
-    /// The accounts.
-    pub jobs: Vec<Job>,
-    /// The items of `maintenance`.
-    pub upkeeps: Vec<Upkeep>,
-    /// The ways out.
-    pub relays: Relays,
-    /// The files that it was read from.
-    pub files: BTreeSet<PathBuf>,
-}
-
-impl fmt::Debug for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("jobs", &self.jobs).finish_non_exhaustive()
-    }
-}
-
-/// Reads the config again, whole, or says why it cannot be used.
-pub type Load = Arc<dyn Fn(&Plan) -> Result<Plan> + Send + Sync>;
 
 /// What a worker works on.
 struct Task {
@@ -118,7 +100,7 @@ impl fmt::Debug for Daemon {
 }
 
 /// What changed, or why nothing did.
-type Reloaded = Result<String>;
+type Reloaded = Result<Changes>;
 
 /// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
 pub async fn run(
@@ -130,8 +112,8 @@ pub async fn run(
 ) -> Result<()> {
     let world = plan.world.clone();
     // One daemon for a state: whoever finds a socket there knows whose it is.
-    let _lock = Lock::try_take(&world.locks(), "(run)")?;
-    let socket = Socket::open(&world.state)?;
+    let lock = Arc::new(Lock::take(&order::locks(&world.state), order::LOCK, LOOKED_AT)?);
+    let socket = Socket::open(&world.state, Arc::clone(&lock))?;
     let (events, heard) = Events::new();
     let logging = std::thread::spawn(move || write_log(heard, log));
     let paused = world.off(|world| world.store.paused()).await?.into_iter().map(|(name, _)| name).collect();

@@ -9,9 +9,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::changes::Changes;
 use super::status::Status;
 use crate::error::{Error, Kind, Result};
 use crate::pass::Passed;
+use crate::state::Lock;
 
 /// The version of the language.
 pub const VERSION: u32 = 1;
@@ -86,7 +88,7 @@ pub enum Answer {
     /// To whatever names an account: nobody of that name is fetched from here.
     Unknown(String),
     /// To `reload`: what changed.
-    Reloaded(String),
+    Reloaded(Box<Changes>),
     /// To `events`.
     Event(Value),
     /// So many events were not told, for they were read too slowly.
@@ -122,17 +124,41 @@ pub(super) fn address(path: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
 #[derive(Debug)]
 pub struct Answers(BufReader<UnixStream>);
 
+/// The lock of whoever works with a state for good.
+pub(super) const LOCK: &str = "(run)";
+
+/// Where the locks of a state are.
+pub(super) fn locks(state: &Path) -> PathBuf {
+    state.join("locks")
+}
+
+/// Nobody listens. Perhaps somebody is there all the same.
+fn not_heard(state: &Path) -> Result<Option<Answers>> {
+    let Some(process) = Lock::holder(&locks(state), LOCK) else { return Ok(None) };
+    let text = format!(
+        "mailsluice (process {process}) works with the state in {}, and its socket there is gone: it starts or stops just now, or \
+         somebody removed it",
+        state.display()
+    );
+    let helps = "it makes it anew within a few seconds; where it does not, start it again";
+    Err(Error::transient(Kind::Busy, text).helped_by(helps))
+}
+
 /// Gives an order to the daemon that works with this state; `None`: there is none.
+///
+/// # Errors
+///
+/// One is there and does not listen, or the socket broke.
 pub fn give(state: &Path, order: Order) -> Result<Option<Answers>> {
     let path = socket_path(state);
     if !path.exists() {
-        return Ok(None);
+        return not_heard(state);
     }
     let (address, _folder) = address(&path)?;
     let mut stream = match UnixStream::connect(&address) {
         Ok(stream) => stream,
         // What a daemon left that was killed.
-        Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return Ok(None),
+        Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return not_heard(state),
         Err(e) => return Err(broken(e)),
     };
     let waits = match &order {

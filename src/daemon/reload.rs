@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::changes::Changes;
 use super::event::Event;
 use super::files::Files;
 use super::service::Service;
@@ -138,9 +139,11 @@ impl Supervisor {
 
     /// Reads the config and applies what differs.
     async fn reload(&mut self, files: &mut Files) -> Reloaded {
-        self.service.reloading();
-        let reloaded = self.take_over(files).await;
-        self.service.ready();
+        let service = self.service.clone();
+        service.reloading();
+        // Workers that end take their time.
+        let reloaded = service.alive_until(self.take_over(files)).await;
+        service.ready();
         reloaded
     }
 
@@ -174,7 +177,7 @@ impl Supervisor {
         }
     }
 
-    async fn apply(&mut self, before: &Plan, plan: Plan) -> String {
+    async fn apply(&mut self, before: &Plan, plan: Plan) -> Changes {
         let plan = Arc::new(plan);
         *self.daemon.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&plan);
         let Difference { ended, begun, changed } = Difference::between(before, &plan);
@@ -210,7 +213,18 @@ impl Supervisor {
         // A password that was refused may be another one now.
         let refused = self.daemon.board.refused();
         self.daemon.look(&refused, false, false).await;
-        in_words(&[(&begun, "added"), (&ended, "removed"), (&changed, "changed")])
+        let is_same = ended.is_empty() && begun.is_empty() && changed.is_empty();
+        let (new, old) = (&plan.config, &before.config);
+        Changes {
+            // An address of one's own may be that of an account or a relay.
+            rules: !new.has_rules_of(old) || is_same && new.has_relays_of(old) && new.settings.me != old.settings.me,
+            relays: !new.has_relays_of(old),
+            maintenance: !new.has_maintenance_of(old),
+            added: begun,
+            removed: ended,
+            changed,
+            warnings: plan.warnings.clone(),
+        }
     }
 }
 
@@ -244,14 +258,5 @@ impl Difference {
                 .map(|(name, _)| name.clone())
                 .collect(),
         }
-    }
-}
-
-fn in_words(parts: &[(&Vec<String>, &str)]) -> String {
-    let part = |(names, what): &(&Vec<String>, &str)| format!("{what}: {}", names.join(", "));
-    let parts: Vec<String> = parts.iter().filter(|(names, _)| !names.is_empty()).map(part).collect();
-    match parts.is_empty() {
-        true => "the accounts are the same".to_owned(),
-        false => format!("accounts {}", parts.join("; ")),
     }
 }

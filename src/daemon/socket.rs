@@ -10,13 +10,15 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::order::{Answer, Order, Request, VERSION, address, socket_path};
+use super::event::Event;
+use super::order::{Answer, LOCK, Order, Request, VERSION, address, locks, socket_path};
 use super::{Daemon, status};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Passed, World};
+use crate::state::Lock;
 
 /// So many are heard at once; the others wait.
 const CONNECTIONS: usize = 32;
@@ -27,11 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After a failed accept, as for want of descriptors.
 const BREATH: Duration = Duration::from_millis(200);
 
+/// The time between two looks at whether its file is still there.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// A socket that is listened to. Its file goes with it.
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
+    state: PathBuf,
     path: PathBuf,
+    /// Who has it works with the state.
+    lock: Arc<Lock>,
     /// Its device and inode: another file may stand under its name later.
     id: (u64, u64),
 }
@@ -39,7 +47,7 @@ pub(super) struct Socket {
 impl Socket {
     /// Opens it. Whoever calls this holds the lock of the one daemon of this state, so a socket that stands there is of a dead one;
     /// anything else is somebody's.
-    pub(super) fn open(state: &Path) -> Result<Self> {
+    pub(super) fn open(state: &Path, lock: Arc<Lock>) -> Result<Self> {
         let path = socket_path(state);
         let doing = || format!("opening the socket {}", path.display());
         match std::fs::symlink_metadata(&path) {
@@ -55,17 +63,53 @@ impl Socket {
         let private = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(&path, private).map_err(|e| Error::disk(doing(), e))?;
         let file = std::fs::symlink_metadata(&path).map_err(|e| Error::disk(doing(), e))?;
-        Ok(Self { listener, path, id: (file.dev(), file.ino()) })
+        Ok(Self { listener, state: state.to_owned(), path, lock, id: (file.dev(), file.ino()) })
+    }
+
+    fn stands(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.id)
+    }
+
+    /// Its file is gone, and what stands under its name, perhaps with the same inode, is another one.
+    fn leave(mut self) {
+        self.id = (0, 0);
+    }
+
+    /// Makes it anew where its file is gone, or is another one: somebody cleaned up, or put a backup back. `None`: it is as it was.
+    fn anew(&self) -> Result<Option<Self>> {
+        if self.stands() {
+            return Ok(None);
+        }
+        if !self.lock.stands(&locks(&self.state), LOCK) {
+            let text = format!("{} is another folder than the one that this process works with", self.state.display());
+            return Err(Error::permanent(Kind::State, text).helped_by("start mailsluice again"));
+        }
+        Self::open(&self.state, Arc::clone(&self.lock)).map(Some)
     }
 
     /// Hears orders until it is told to stop.
-    pub(super) async fn serve(self, daemon: Arc<Daemon>, stop: CancellationToken) {
+    pub(super) async fn serve(mut self, daemon: Arc<Daemon>, stop: CancellationToken) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
+        let (mut look, mut said) = (interval(LOOK), String::new());
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let stream = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
+                _ = look.tick() => {
+                    let text = match self.anew() {
+                        Ok(None) => continue,
+                        Ok(Some(anew)) => {
+                            std::mem::replace(&mut self, anew).leave();
+                            "the socket for orders was gone and is made anew".to_owned()
+                        }
+                        Err(e) => format!("the socket for orders is gone and cannot be made anew: {e}"),
+                    };
+                    if std::mem::replace(&mut said, text.clone()) != text {
+                        daemon.events.tell(Event::Noted(text)).await;
+                    }
+                    continue;
+                }
             };
             let Ok((stream, _)) = stream else {
                 tokio::time::sleep(BREATH).await;
@@ -87,8 +131,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let stands = std::fs::symlink_metadata(&self.path).map(|file| (file.dev(), file.ino()));
-        if stands.is_ok_and(|stands| stands == self.id) {
+        if self.stands() {
             std::fs::remove_file(&self.path).ok();
         }
     }
@@ -148,7 +191,7 @@ async fn obey(
         Order::Pause { accounts } => return pause(daemon, accounts, true, to).await,
         Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
         Order::Reload => match daemon.reload().await {
-            Ok(changed) => to.say(&Answer::Reloaded(changed)).await?,
+            Ok(changes) => to.say(&Answer::Reloaded(Box::new(changes))).await?,
             Err(e) => return to.fail(&e).await,
         },
         Order::Events => return events(daemon, from, to).await,
@@ -204,7 +247,7 @@ async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut An
             _ = from.read(&mut byte) => return Ok(()),
         };
         match event {
-            Ok(event) => to.say(&Answer::Event(event.to_json())).await?,
+            Ok((at, event)) => to.say(&Answer::Event(event.to_json(at))).await?,
             Err(RecvError::Lagged(missed)) => to.say(&Answer::Missed(missed)).await?,
             Err(RecvError::Closed) => return to.done().await,
         }

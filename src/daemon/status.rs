@@ -1,6 +1,7 @@
 //! `status`: what each account does, why mail does not come, and what to do about it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,12 @@ pub struct Status {
     pub accounts: Vec<AccountStatus>,
     /// What goes out.
     pub outbox: OutboxStatus,
+    /// The state folder that all of this is from.
+    #[serde(default)]
+    pub state: PathBuf,
+    /// Whether nothing was ever noted there.
+    #[serde(default)]
+    pub unused: bool,
 }
 
 /// One account.
@@ -129,6 +136,8 @@ pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
         paused: paused.get("").copied(),
         accounts: accounts.iter().map(of).collect::<Result<_>>()?,
         outbox: outbox(world)?,
+        state: world.state.clone(),
+        unused: registered.is_empty(),
         ..Status::default()
     })
 }

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
+use super::newest::Newest;
 use super::status::{Doing, Trouble};
 use super::{Daemon, Task};
 use crate::error::{Error, Kind};
 use crate::pass::{self, Passed, Report, Silent, Watch, World, on_own_thread};
-use crate::pipeline::{self, Extent, Session};
+use crate::pipeline::{self, Extent, Job, Session};
 use crate::source::Heard;
 use crate::state::Pace;
 
@@ -181,9 +182,7 @@ impl Worker {
         let (name, poll) = (account.name.clone(), account.poll);
         if self.daemon.is_paused(&name) {
             self.daemon.board.note(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
-            let whom = if self.daemon.is_paused("") { "" } else { &format!(" {name}") };
-            let text = format!("it is paused; `mailsluice resume{whom}` lets it go on");
-            return Some((said(&name, &Error::transient(Kind::Stopped, text)), poll));
+            return Some((Passed::paused(&name), poll));
         }
         let held_up = move |world: &World| match is_typed {
             // Whoever asks knows more than we do.
@@ -292,9 +291,10 @@ impl Worker {
     async fn pass_alone(&mut self, task: &Arc<Task>, extent: Extent) -> Report {
         let (name, stop) = (self.name(), self.stop.clone());
         let (task, mut session) = (Arc::clone(task), self.session.take());
+        let job = Job { engine: Arc::new(Newest::new(&task, &self.task)), ..task.job.clone() };
         let pass = on_own_thread(async move {
             let watch: Arc<dyn Watch> = Arc::new(Silent);
-            let report = pipeline::pass(&task.world, &task.job, &mut session, &extent, &watch, &stop).await;
+            let report = pipeline::pass(&task.world, &job, &mut session, &extent, &watch, &stop).await;
             (report, session)
         });
         match pass.await {

@@ -88,6 +88,9 @@ pub struct Passed {
     pub errors: Vec<Said>,
     /// The exit code that it asks for.
     pub code: u8,
+    /// Whether its user paused the account, so that nothing was looked at.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// An error as it is said.
@@ -97,6 +100,13 @@ pub struct Said {
     pub error: String,
     /// Whether trying again may help.
     pub transient: bool,
+}
+
+impl Passed {
+    /// Of an account that is paused, which is no failure.
+    pub fn paused(account: &str) -> Self {
+        Self { account: account.to_owned(), paused: true, ..Self::default() }
+    }
 }
 
 impl From<&Report> for Passed {
@@ -116,6 +126,7 @@ impl From<&Report> for Passed {
             remarks: report.remarks.clone(),
             errors: report.errors.iter().map(said).collect(),
             code: report.exit_code(),
+            paused: false,
         }
     }
 }

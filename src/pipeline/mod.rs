@@ -44,7 +44,17 @@ pub fn enrol(world: &World, jobs: &[Job]) {
 
 /// Fetches everything new in an account and settles it on the server. Never fails as a whole: what went wrong is
 /// in the report, and what arrived before it is safe.
+///
+/// Whoever calls this wants the server to be asked, also where its host could not be reached just now.
 pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
+    match pass::try_host_now(world, &job.account) {
+        Ok(()) => fetch_among_others(world, job, watch, stop).await,
+        Err(error) => Report { errors: vec![error], ..Report::of(&job.account.name) },
+    }
+}
+
+/// The same for one of several accounts. The first of those at a host that cannot be reached has said it for all.
+pub async fn fetch_among_others(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
     let mut session = None;
     let report = pass(world, job, &mut session, &Extent::All, watch, stop).await;
     if let Some(session) = session {

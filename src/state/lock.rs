@@ -1,9 +1,9 @@
 //! Locks between processes: one for each role, released by the kernel when its holder dies.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::Read;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,31 @@ impl Lock {
                 result => return result,
             }
         }
+    }
+
+    /// The number of the process that holds the lock `name` below the state folder, as it wrote it; `None`: nobody does. A lock that
+    /// is looked at seems to be taken for a moment.
+    pub fn holder(locks: &Path, name: &str) -> Option<String> {
+        let mut file = File::open(path_of(locks, name)).ok()?;
+        match file.try_lock_shared() {
+            Ok(()) => {
+                file.unlock().ok();
+                None
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                file.read_to_string(&mut text).ok();
+                Some(text.lines().next().unwrap_or_default().trim().to_owned())
+            }
+            Err(TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// Whether its file still stands below that state folder: in another one it keeps nobody out.
+    pub fn stands(&self, locks: &Path, name: &str) -> bool {
+        let id = |file: Metadata| (file.dev(), file.ino());
+        let ours = self.file.metadata().map(id);
+        ours.is_ok_and(|ours| std::fs::symlink_metadata(path_of(locks, name)).map(id).is_ok_and(|there| there == ours))
     }
 
     /// The note of the holder before us, if it died without releasing the lock.
@@ -131,9 +156,13 @@ impl Drop for Lock {
     }
 }
 
+fn path_of(locks: &Path, name: &str) -> PathBuf {
+    locks.join(format!("{name}.lock"))
+}
+
 /// Opens a lock's file. The text says what is being done, for errors.
 pub(super) fn open(locks: &Path, name: &str) -> Result<(File, String)> {
-    let path = locks.join(format!("{name}.lock"));
+    let path = path_of(locks, name);
     let doing = format!("locking {}", path.display());
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK);
@@ -181,6 +210,21 @@ mod tests {
         drop(lock);
         assert!(Lock::try_take(folder.path(), "x").is_ok());
         drop(in_the_child);
+    }
+
+    #[test]
+    fn who_holds_it_is_seen_without_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Lock::holder(folder.path(), "x"), None);
+        let held = Lock::try_take(folder.path(), "x").unwrap();
+        assert_eq!(Lock::holder(folder.path(), "x"), Some(std::process::id().to_string()));
+        assert!(held.stands(folder.path(), "x"));
+        std::fs::remove_file(folder.path().join("x.lock")).unwrap();
+        assert!(!held.stands(folder.path(), "x"));
+        let other = Lock::try_take(folder.path(), "x").unwrap();
+        assert!(!held.stands(folder.path(), "x") && other.stands(folder.path(), "x"));
+        drop(other);
+        assert_eq!(Lock::holder(folder.path(), "x"), None);
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod how_it_left;
 mod in_use;
 mod incoming;
 mod journal;
+mod known;
 mod lock;
 mod marker;
 mod memory;

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::in_use::InUse;
+use super::known;
 use super::reserve::{Reserve, is_for_want_of_room};
 use super::rows::{
     Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
@@ -190,13 +191,6 @@ pub(super) fn without_sync<T>(db: &mut Connection, run: impl FnOnce(&mut Connect
     done
 }
 
-/// Whether there is a row of an origin: it was looked at, and may have been empty.
-fn was_looked_at(db: &Connection, origin: &Origin) -> Sql<bool> {
-    let Origin { account, folder, generation } = origin;
-    db.prepare_cached("SELECT 1 FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
-        .exists(params![account, folder, generation])
-}
-
 impl Store for SqliteStore {
     fn unfinished_spaces(&self) -> Result<Vec<String>> {
         self.read("reading what a crash left", |db| {
@@ -206,50 +200,15 @@ impl Store for SqliteStore {
     }
 
     fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
-        let (keys, missing, first_time) = self.read("reading which messages are known", |db| {
-            let mut query = db.prepare_cached(
-                "SELECT id, mark, announced, head_hash, at, dress, missing_since IS NOT NULL
-                 FROM seen JOIN origin USING (origin)
-                 WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND mark <> ?4",
-            )?;
-            let mut rows = query.query(params![origin.account, origin.folder, origin.generation, STOOD])?;
-            let (mut keys, mut missing) = (HashMap::new(), HashSet::new());
-            while let Some(row) = rows.next()? {
-                let id: Vec<u8> = row.get(0)?;
-                if row.get(6)? {
-                    missing.insert(id.clone());
-                }
-                keys.insert(id, remembered(row, 1)?);
-            }
-            Ok((keys, missing, !was_looked_at(db, origin)?))
-        })?;
-        Ok(Known::new(Arc::clone(origin), keys, missing, first_time))
+        self.read("reading which messages are known", |db| known::all(db, origin))
     }
 
     fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known> {
-        let Origin { account, folder, generation } = &**origin;
-        let (keys, missing, first_time) = self.read("looking up which messages are known", |db| {
-            let mut query = db.prepare_cached(
-                "SELECT mark, announced, head_hash, at, dress, missing_since IS NOT NULL FROM seen
-                 WHERE origin = (SELECT origin FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3)
-                 AND id = ?4 AND mark <> ?5",
-            )?;
-            let (mut keys, mut missing) = (HashMap::new(), HashSet::new());
-            for id in ids {
-                let row = |row: &Row<'_>| Ok((remembered(row, 0)?, row.get(5)?));
-                let found = query.query_row(params![account, folder, generation, id, STOOD], row).optional()?;
-                if let Some((remembered, is_missing)) = found {
-                    keys.insert(id.clone(), remembered);
-                    missing.extend(Some(id.clone()).filter(|_| is_missing));
-                }
-            }
-            Ok((keys, missing, !was_looked_at(db, origin)?))
-        })?;
-        Ok(Known::new(Arc::clone(origin), keys, missing, first_time))
+        self.read("looking up which messages are known", |db| known::among(db, origin, ids))
     }
 
     fn was_looked_at(&self, origin: &Origin) -> Result<bool> {
-        self.read("asking whether a folder was looked at", |db| was_looked_at(db, origin))
+        self.read("asking whether a folder was looked at", |db| known::was_looked_at(db, origin))
     }
 
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {

@@ -147,6 +147,7 @@ fn json_is_one_object_a_line_with_these_keys() {
         "folders",
         "left",
         "new",
+        "paused",
         "remarks",
         "seconds",
         "settled",

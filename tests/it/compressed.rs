@@ -57,7 +57,7 @@ fn mail_comes_compressed_over_the_network_and_as_it_is_within_the_machine() {
         eprintln!("skipped: this machine has no address in a network");
         return;
     };
-    let Some(dovecot) = Dovecot::start() else { return };
+    let Some(dovecot) = Dovecot::start_compressing() else { return };
     let messages: Vec<String> = (1..=150).map(mail).collect();
     messages.iter().for_each(|message| _ = dovecot.add("me", "INBOX", message));
     let size: u64 = messages.iter().map(|message| message.len() as u64).sum();

@@ -277,8 +277,8 @@ fn a_pause_holds_over_a_restart_and_for_fetch() {
     until("it is said", || scene.status()["accounts"][0]["doing"] == "paused");
     let page = scene.sandbox.run(&["status"]);
     assert!(page.stdout.contains("`mailsluice resume me` lets it go on"), "{page}");
-    let output = scene.sandbox.run(&["fetch"]);
-    assert!(output.code == 75 && output.stderr.contains("paused"), "{output}");
+    let output = scene.sandbox.run(&["fetch", "--json"]);
+    assert!(output.code == 0 && output.stdout.contains("\"paused\":true"), "{output}");
     std::thread::sleep(Duration::from_secs(2));
     assert_eq!(scene.delivered(), 0);
     assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
@@ -287,7 +287,9 @@ fn a_pause_holds_over_a_restart_and_for_fetch() {
     // Without it, too.
     assert_eq!(scene.sandbox.run(&["pause"]).code, 0);
     let output = scene.sandbox.run(&["fetch"]);
-    assert!(output.code == 75 && output.stderr.contains("me: it is paused"), "{output}");
+    assert!(output.code == 0 && output.stdout.is_empty() && output.stderr.is_empty(), "cron hears nothing: {output}");
+    let output = scene.sandbox.run(&["fetch", "--json"]);
+    assert!(output.code == 0 && output.stdout.contains("\"paused\":true"), "{output}");
     assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
     assert_eq!(scene.sandbox.run(&["fetch"]).code, 0);
 }
@@ -456,7 +458,7 @@ fn status_says_why_mail_does_not_come() {
     let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
     let sandbox = Account::imap(server.port()).sandbox();
     let page = sandbox.run(&["status"]);
-    assert!(page.code == 0 && page.stdout.contains("No mailsluice runs"), "{page}");
+    assert!(page.code == 0 && page.stdout.contains("nothing was ever fetched"), "{page}");
     let running = sandbox.spawn(&["run"]);
     until("it is said", || sandbox.run(&["status"]).code == 77);
     let page = sandbox.run(&["status"]);
@@ -773,4 +775,161 @@ fn a_server_that_refuses_one_more_connection_is_not_asked_again() {
     assert_eq!(refused(), 2);
     let db = rusqlite::Connection::open(sandbox.home().join("state/state.db")).unwrap();
     assert_eq!(db.query_row("SELECT most FROM connections", [], |row| row.get::<_, i64>(0)), Ok(0));
+}
+
+/// Somebody cleaned up in the state folder.
+#[test]
+fn a_socket_that_is_gone_is_said_and_made_anew() {
+    let scene = Scene::new("poll: 1h");
+    let running = scene.run();
+    std::fs::remove_file(scene.socket()).unwrap();
+    for order in [&["status"][..], &["poll"], &["pause", "me"], &["reload"], &["fetch"]] {
+        let output = scene.sandbox.run(order);
+        let said = format!("mailsluice (process {})", running.pid());
+        assert!(output.code == 75 && output.stderr.contains(&said) && output.stderr.contains("socket"), "{output}");
+    }
+    until("it is there again", || scene.socket().exists());
+    assert_eq!(scene.sandbox.run(&["status"]).code, 0);
+    assert_eq!(std::fs::metadata(scene.socket()).unwrap().permissions().mode() & 0o777, 0o600);
+    // What is no socket is somebody's.
+    std::fs::remove_file(scene.socket()).unwrap();
+    std::fs::write(scene.socket(), "mine").unwrap();
+    std::thread::sleep(Duration::from_secs(6));
+    let output = stop(running);
+    assert!(
+        output.stderr.contains("is made anew") && output.stderr.contains("something else stands there"),
+        "{output}"
+    );
+    assert_eq!(std::fs::read_to_string(scene.socket()).unwrap(), "mine");
+}
+
+/// The daemon cannot change its state folder, and is not found in the one that the config names now.
+#[test]
+fn a_state_that_is_edited_under_a_daemon_is_said() {
+    let scene = Scene::new("poll: 1h");
+    let config = scene.sandbox.read(CONFIG);
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    let (old, new) = (format!("state: {}", scene.state().display()), format!("state: {}-2", scene.state().display()));
+    scene.sandbox.config(&config.replace(&old, &new));
+    let page = scene.sandbox.run(&["status"]);
+    assert!(page.stdout.contains("works with the old one until it is started again"), "{page}");
+    until("it says why", || {
+        let told = scene.tell("{\"version\":1,\"order\":\"status\"}");
+        told[0]["status"]["config"].as_str().is_some_and(|why| why.contains("cannot change while mailsluice runs"))
+    });
+    scene.sandbox.config(&config);
+    until("it is found again", || scene.status()["process"].is_number());
+    stop(running);
+    assert!(scene.sandbox.run(&["status"]).stdout.contains("No mailsluice runs; this is what the state in"));
+}
+
+#[test]
+fn orders_reach_a_daemon_while_the_config_is_broken() {
+    let scene = Scene::new("poll: 1h");
+    let config = scene.sandbox.read(CONFIG);
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    // A key that is wrong, and what is no YAML at all.
+    for broken in [config.replace("user:", "usr:"), format!("{config}  x: [\n")] {
+        scene.sandbox.config(&broken);
+        until("it is seen", || scene.status()["config"].is_string());
+        for order in [&["pause", "me"][..], &["resume", "me"], &["poll", "me"], &["poll"]] {
+            let output = scene.sandbox.run(order);
+            assert_eq!(output.code, 0, "{output}");
+        }
+        let output = scene.sandbox.run(&["poll", "wrok"]);
+        assert!(output.code == 64 && output.stderr.contains("does not know `wrok`"), "{output}");
+        scene.sandbox.config(&config);
+        until("it is right again", || scene.status()["config"].is_null());
+    }
+    stop(running);
+    scene.sandbox.config(&config.replace("user:", "usr:"));
+    assert_eq!(scene.sandbox.run(&["pause", "me"]).code, 78, "nobody knows the accounts");
+}
+
+#[test]
+fn reload_says_what_changed_and_what_the_config_is_warned_of() {
+    let scene = Scene::new("poll: 1h");
+    let config = scene.sandbox.read(CONFIG);
+    let running = scene.run();
+    until("it looked once", || scene.heard("EXAMINE") > 0);
+    let reload = || -> Value {
+        let output = scene.sandbox.run(&["reload", "--json"]);
+        serde_json::from_str(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output}"))
+    };
+    let rules = "rules:\n  - {name: all, if: {subject: {contains: number}}, do: [{fileinto: novel}]}\n";
+    assert!(scene.sandbox.run(&["reload"]).stderr.contains("nothing changed"));
+    assert_eq!(reload()["rules"], false);
+    let (mut events, mut heard) = (UnixStream::connect(scene.socket()).unwrap(), String::new());
+    events.write_all(b"{\"version\":1,\"order\":\"events\"}\n").unwrap();
+    let mut lines = BufReader::new(events);
+    for (text, what) in [
+        (format!("{config}{rules}"), "the rules changed"),
+        (format!("# Another place, the same rules.\n{config}{rules}"), "nothing changed"),
+        (
+            format!("{config}relays:\n  default: {{smtp: {{host: 127.0.0.1, port: 1, tls: none}}}}\n{rules}"),
+            "the relays changed",
+        ),
+        (config.clone(), "the rules and the relays changed"),
+        (config.replace("  me:", "  work:"), "accounts added: work; removed: me"),
+    ] {
+        scene.sandbox.config(&text);
+        // It may see the change before it is asked.
+        let words = loop {
+            heard.clear();
+            lines.read_line(&mut heard).unwrap();
+            let event: Value = serde_json::from_str(&heard).unwrap();
+            let event = &event["event"];
+            assert!(event["at"].as_str().is_some_and(|at| at.starts_with("20")), "{heard}");
+            if event["event"] == "reloaded" {
+                break event["changes"].clone();
+            }
+        };
+        let changes: mailsluice::daemon::changes::Changes = serde_json::from_value(words).unwrap();
+        assert_eq!(changes.in_words(), what, "{text}");
+    }
+    let twin = format!("{}{}", config, Account::on("imap: {host: 127.0.0.1, port: 1, tls: none}").entry("twin"));
+    scene.sandbox.config(&twin);
+    let warned = reload();
+    assert!(
+        warned["warnings"].as_array().unwrap().iter().any(|it| it.as_str().unwrap().contains("same user")),
+        "{warned}"
+    );
+    let output = stop(running);
+    assert!(output.stderr.contains("the same user on the same server"), "{output}");
+}
+
+/// Mail that comes for hours is decided by the rules that there are when its turn comes.
+#[test]
+fn new_rules_hold_for_the_next_message_of_a_long_pass() {
+    let scene = Scene::new("poll: 1h");
+    let config = scene.sandbox.read(CONFIG);
+    let rules = |folder: &str| {
+        format!(
+            "{config}rules:\n  - {{name: all, if: {{subject: {{contains: number}}}}, do: [{{fileinto: {folder}}}]}}\n"
+        )
+    };
+    let large = |number: usize| message(number) + &format!("{}\n", "y".repeat(70)).repeat(30_000);
+    (1..=12).for_each(|number| _ = scene.mailbox.add("INBOX", large(number)));
+    scene.sandbox.config(&rules("old"));
+    let (gate, seen) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+    let opened = Arc::clone(&gate);
+    // From the third message on they wait for the new rules.
+    scene.faults.gate(move |command| {
+        if command.contains("BODY.PEEK[]") && seen.fetch_add(1, Ordering::SeqCst) >= 2 {
+            until("the rules are new", || opened.load(Ordering::SeqCst));
+        }
+        true
+    });
+    let running = scene.run();
+    until("the first are filed", || Maildirs::at(scene.sandbox.maildir()).in_folder("old").len() >= 2);
+    scene.sandbox.config(&rules("novel"));
+    assert_eq!(scene.sandbox.run(&["reload"]).code, 0);
+    gate.store(true, Ordering::SeqCst);
+    until("all are filed", || scene.delivered() == 12);
+    let novel = Maildirs::at(scene.sandbox.maildir()).in_folder("novel").len();
+    assert!((1..=10).contains(&novel), "{novel}");
+    assert_eq!(scene.heard("EXAMINE"), 1, "it was one pass");
+    stop(running);
 }

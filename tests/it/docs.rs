@@ -104,6 +104,29 @@ fn the_reference_lists_every_key() {
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
 }
 
+/// When the program that stays looks.
+const LOOKS: &str = "
+## When it looks
+
+Each account has one connection that is kept. What comes is fetched when its server says so; besides, all folders are looked at by the clock.
+
+| when | what |
+|---|---|
+| its server tells of news: NOTIFY for all folders, else IDLE for the first that `push` names, and for two more where it names several | those folders at once; all of them each 90 seconds, or as often as `poll` says, whichever comes first |
+| it does not | all folders, as often as `poll` says |
+| an order (`poll`, `fetch`), another network, a machine that slept | at once |
+| the server hung up, or a folder could not be read | all folders, at once; from the third short wait on by the clock alone, for some rounds |
+| an account failed, and it may pass | after a random time up to 10, 20, 40 … seconds, in the end 15 minutes, or `poll` where that is longer |
+| a host cannot be reached: no address, no connection, no TLS, no greeting | one account tries for all that wait for it, after a random time up to 10, 20, 40 … seconds, in the end 80 minutes |
+| a server says how long: `[IN-USE]`, `[LOGIN-DELAY]`, `[OVERQUOTA]`, `[LIMIT]`, `Backoff Time:` | after a minute, ten minutes, an hour, an hour, that time, or the random one, whichever is longer |
+| a login is refused | twice more, then once an hour, after a day once in six hours; at once when the login in the config changes, by `poll`, and by `fetch NAME` at a terminal |
+| an account is paused | not at all; `fetch` says so at a terminal and ends with 0 |
+
+Failures and pauses are remembered over a restart. `fetch` from cron tries hosts and accounts each time, but for refused logins; of a host that is dead only the first of its accounts does.
+
+New rules hold for the next message, also in a pass that goes on. An account that the config asks for in another way begins anew, and no other is touched. A config that cannot be used changes nothing: the one before stays in force, which is said by `status`, on standard error and by one notice a day. `maildir` and `state` change when mailsluice is started again.
+";
+
 /// The commands and the socket of the program that stays.
 fn orders() -> String {
     let mut text = String::from(
@@ -114,6 +137,7 @@ fn orders() -> String {
     for (name, what) in mailsluice::cli::commands_of_daemon() {
         text += &format!("| `mailsluice {name}` | {what} |\n");
     }
+    text += LOOKS;
     text += "\n## Orders over the socket\n\nPrograms speak with it over the Unix socket `socket` in the state folder, which hears its \
              own user and root. An order is a JSON object in one line, at most 64 KiB, with the version of the language; answers are objects \
              with one key each, a line each. Keys that are not known here may come with a later version and mean nothing to you.\n";

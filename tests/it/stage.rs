@@ -161,6 +161,8 @@ impl Client {
     pub async fn pass(&self) -> Report {
         let (world, job) = self.open();
         let watch: Arc<dyn Watch> = Arc::new(Silent);
+        // As `mailsluice fetch` does: each run tries a host once, however often it was dead.
+        mailsluice::pass::try_host_now(&world, &job.account).unwrap();
         pipeline::fetch(&world, &job, &watch, &CancellationToken::new()).await
     }
 

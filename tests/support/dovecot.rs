@@ -60,7 +60,16 @@ impl Dovecot {
     /// `None`, with a line that says why, where no usable Dovecot is installed; a panic instead when
     /// `MAILSLUICE_REQUIRE_DOVECOT=1`.
     pub fn start() -> Option<Self> {
-        match Self::try_start() {
+        Self::start_with("")
+    }
+
+    /// The same one, which compresses IMAP (RFC 4978).
+    pub fn start_compressing() -> Option<Self> {
+        Self::start_with("protocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}\n")
+    }
+
+    fn start_with(more: &str) -> Option<Self> {
+        match Self::try_start(more) {
             Ok(dovecot) => Some(dovecot),
             Err(reason) if std::env::var_os(REQUIRE).is_some_and(|value| value == "1") => {
                 panic!("{REQUIRE} is set, but {reason}")
@@ -72,14 +81,14 @@ impl Dovecot {
         }
     }
 
-    fn try_start() -> Result<Self, String> {
+    fn try_start(more: &str) -> Result<Self, String> {
         check_version()?;
         let owner = Owner::find()?;
         let folder = TempDir::with_prefix("dovecot-").unwrap();
         // The mail user must get through to the mail.
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let mut dovecot = Dovecot { folder, ports: Ports::free(), owner, added: AtomicUsize::new(0), master: None };
-        dovecot.write_files();
+        dovecot.write_files(more);
         dovecot.launch()?;
         Ok(dovecot)
     }
@@ -156,7 +165,7 @@ impl Dovecot {
         self.path("dovecot.conf")
     }
 
-    fn write_files(&self) {
+    fn write_files(&self, more: &str) {
         let pem = tls::pem(Certificate::Valid);
         tls::write_ca(self.folder.path());
         fs::write(self.path("server.pem"), &pem.certificate).unwrap();
@@ -164,7 +173,8 @@ impl Dovecot {
         fs::set_permissions(self.path("server.key"), Permissions::from_mode(0o600)).unwrap();
         fs::create_dir(self.path("run")).unwrap();
         self.make_folder(&self.path("homes"));
-        fs::write(self.config(), config_2_3(self.folder.path(), &self.ports, &self.owner)).unwrap();
+        let config = config_2_3(self.folder.path(), &self.ports, &self.owner) + more;
+        fs::write(self.config(), config).unwrap();
     }
 
     /// With all folders above it that are missing, and all of them the mail user's.
@@ -357,9 +367,6 @@ service pop3-login {{
     port = {pop3s}
     ssl = yes
   }}
-}}
-protocol imap {{
-  mail_plugins = $mail_plugins imap_zlib
 }}
 "
     )

@@ -1,0 +1,59 @@
+//! What a new config changed, for whoever asked for it, the log and programs.
+
+use serde::{Deserialize, Serialize};
+
+/// What is other than it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The names of accounts that came.
+    pub added: Vec<String>,
+    /// Of those that went.
+    pub removed: Vec<String>,
+    /// Of those that are fetched from in another way.
+    pub changed: Vec<String>,
+    /// Whether the rules are others.
+    pub rules: bool,
+    /// Whether mail goes out in another way.
+    pub relays: bool,
+    /// Whether something else is done again and again with mail that is here.
+    pub maintenance: bool,
+    /// What the config is warned of, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+impl Changes {
+    /// In a line: `accounts added: home; the rules changed`.
+    pub fn in_words(&self) -> String {
+        let accounts = [(&self.added, "added"), (&self.removed, "removed"), (&self.changed, "changed")];
+        let named = accounts.iter().filter(|(names, _)| !names.is_empty());
+        let named = named.map(|(names, what)| format!("{what}: {}", names.join(", "))).collect::<Vec<_>>().join("; ");
+        let others = [(self.rules, "the rules"), (self.relays, "the relays"), (self.maintenance, "the maintenance")];
+        let others: Vec<&str> = others.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+        let accounts = if named.is_empty() { None } else { Some(format!("accounts {named}")) };
+        let others = if others.is_empty() { None } else { Some(format!("{} changed", others.join(" and "))) };
+        let parts: Vec<String> = accounts.into_iter().chain(others).collect();
+        if parts.is_empty() { "nothing changed".to_owned() } else { parts.join("; ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_in_words() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(Changes::default().in_words(), "nothing changed");
+        let all = Changes {
+            added: names(&["a", "b"]),
+            removed: names(&["c"]),
+            rules: true,
+            relays: true,
+            ..Changes::default()
+        };
+        assert_eq!(all.in_words(), "accounts added: a, b; removed: c; the rules and the relays changed");
+        let rules = Changes { rules: true, ..Changes::default() };
+        assert_eq!(rules.in_words(), "the rules changed");
+    }
+}

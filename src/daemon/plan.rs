@@ -1,0 +1,39 @@
+//! What the config asks of the daemon.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::pass::{Relays, Upkeep, World};
+use crate::pipeline::Job;
+
+/// Everything that the config asks of the daemon.
+#[derive(Clone)]
+pub struct Plan {
+    /// What passes work with.
+    pub world: World,
+    /// The accounts.
+    pub jobs: Vec<Job>,
+    /// The items of `maintenance`.
+    pub upkeeps: Vec<Upkeep>,
+    /// The ways out.
+    pub relays: Relays,
+    /// The files that it was read from.
+    pub files: BTreeSet<PathBuf>,
+    /// What it was made of, to be compared with another one.
+    pub config: Arc<Config>,
+    /// What the config is warned of, in words.
+    pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("jobs", &self.jobs).finish_non_exhaustive()
+    }
+}
+
+/// Reads the config again, whole, or says why it cannot be used.
+pub type Load = Arc<dyn Fn(&Plan) -> Result<Plan> + Send + Sync>;
