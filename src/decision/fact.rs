@@ -1,5 +1,7 @@
 //! What rules ask the state and write into it.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 /// The handle of messages that were answered, under whatever handle the answer went out. No rule can take it: a name in
@@ -41,6 +43,36 @@ pub enum Fact {
         /// The number.
         number: u64,
     },
+    /// Were just so many other messages counted? (`rate`)
+    Counted {
+        /// Which.
+        of: Counted,
+        /// How many.
+        number: u64,
+    },
+}
+
+/// Messages that were counted under a key and arrived within a time (`rate`). The one that asks does not count itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Counted {
+    /// Keys of different handles have nothing to do with each other.
+    pub handle: String,
+    /// The key, as the rule made it.
+    pub key: String,
+    /// What tells the message that asks from others: copies of one have the same.
+    pub mark: i64,
+    /// They arrived after this, by the second.
+    pub after: Timestamp,
+    /// And no later than this.
+    pub upto: Timestamp,
+}
+
+impl Counted {
+    /// Whether a message that was counted at this time is one of them.
+    pub fn holds(&self, handle: &str, key: &str, mark: i64, at: Timestamp) -> bool {
+        let within = self.after.as_second() < at.as_second() && at.as_second() <= self.upto.as_second();
+        within && self.mark != mark && self.key == key && self.handle == handle
+    }
 }
 
 /// A question with the answer it got while deciding.
@@ -98,9 +130,31 @@ pub enum Write {
         /// The number.
         number: u64,
     },
+    /// Counts a message (`rate`).
+    Counted {
+        /// The handle.
+        handle: String,
+        /// The key.
+        key: String,
+        /// What tells it from others.
+        mark: i64,
+        /// When it arrived.
+        at: Timestamp,
+        /// When that is forgotten.
+        until: Timestamp,
+    },
 }
 
 impl Write {
+    /// The marks of the messages among these that a question is about.
+    pub fn counted<'a>(writes: impl Iterator<Item = &'a Self>, of: &Counted) -> HashSet<i64> {
+        let mark = |write: &Self| match write {
+            Self::Counted { handle, key, mark, at, .. } => of.holds(handle, key, *mark, *at).then_some(*mark),
+            _ => None,
+        };
+        writes.filter_map(mark).collect()
+    }
+
     /// The last number that these writes give of a counter.
     pub fn last_number<'a>(writes: impl Iterator<Item = &'a Self>, counter: &str) -> Option<u64> {
         let given = |write: &Self| match write {

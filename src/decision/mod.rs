@@ -8,7 +8,7 @@
 mod fact;
 mod telling;
 
-pub use fact::{ANSWERED, APPENDED, Fact, Read, Write};
+pub use fact::{ANSWERED, APPENDED, Counted, Fact, Read, Write};
 pub use telling::{
     Append, EnvelopeFrom, Form, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply,
     Telling, Vacation, Way, host_of,

@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::config::entries::Entry;
 use crate::config::lists::Origin;
 use crate::config::text::Text;
-use crate::decision::{Fact, Read, Version, Write};
+use crate::decision::{Counted, Fact, Read, Version, Write};
 use crate::message::{Envelope, Flags, Message};
 
 /// Why the walk ends before its end.
@@ -230,6 +230,35 @@ impl<'a> Asking<'a> {
         self.note_read(Fact::Numbered { counter: counter.to_owned(), number }, false)?;
         self.write(Write::Number { counter: counter.to_owned(), number })?;
         Ok(number)
+    }
+
+    /// The last number that a counter gave, and that this message took.
+    pub(super) fn last_number(&mut self, counter: &str) -> Result<u64, Break> {
+        if let Some(taken) = Write::last_number(self.writes.iter(), counter) {
+            return Ok(taken);
+        }
+        let last = self.facts.last_number(counter)?.unwrap_or_default();
+        self.note_read(Fact::Numbered { counter: counter.to_owned(), number: last + 1 }, false)?;
+        Ok(last)
+    }
+
+    /// How many messages were counted, with this one, which is counted when the decision is recorded.
+    pub(super) fn count(&mut self, of: Counted, until: jiff::Timestamp) -> Result<u64, Break> {
+        let known = self.reads.iter().find_map(|read| match &read.fact {
+            Fact::Counted { of: known, number } if *known == of => Some(*number),
+            _ => None,
+        });
+        let others = match known {
+            Some(number) => number,
+            None => {
+                let number = self.facts.counted(&of)?;
+                self.note_read(Fact::Counted { of: of.clone(), number }, true)?;
+                number
+            }
+        };
+        let Counted { handle, key, mark, upto: at, .. } = of;
+        self.write(Write::Counted { handle, key, mark, at, until })?;
+        Ok(others + 1)
     }
 
     /// When the folder of the message was looked at for the first time.

@@ -9,7 +9,7 @@ use jiff::{Timestamp, Zoned};
 
 use crate::config::entries::{Entries, Entry};
 use crate::config::lists::Origin;
-use crate::decision::Fact;
+use crate::decision::{Counted, Fact};
 use crate::message::Message;
 
 /// The world as rules see it. `pass` answers from clock, state and programs; `explain` and `test` answer from what they
@@ -23,6 +23,9 @@ pub trait Facts: Send + Sync {
 
     /// The last number that a counter gave.
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered>;
+
+    /// How many messages were counted.
+    fn counted(&self, of: &Counted) -> Result<u64, Unanswered>;
 
     /// When the folder that the message comes from was looked at for the first time. `None`: it comes from no folder, or
     /// that does not matter.

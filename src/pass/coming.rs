@@ -1,9 +1,9 @@
 //! What a refilter run is going to write: nothing is recorded while it only looks, and the state cannot say it yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::decision::{Fact, Write};
+use crate::decision::{Counted, Fact, Write};
 
 /// What the messages of a run are going to write, so far: later ones know it, as in a batch.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ struct Writes {
     /// Senders that were answered: few, for old mail is not.
     answers: Vec<Write>,
     numbers: HashMap<String, u64>,
+    /// Messages that are counted, by handle and key.
+    counted: HashMap<(String, String), Vec<Write>>,
 }
 
 impl Coming {
@@ -33,6 +35,9 @@ impl Coming {
                 Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
                 Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
                 Write::Answered { .. } => noted.answers.push(write),
+                Write::Counted { ref handle, ref key, .. } => {
+                    noted.counted.entry((handle.clone(), key.clone())).or_default().push(write);
+                }
             }
         }
     }
@@ -46,6 +51,13 @@ impl Coming {
     pub(super) fn answer(&self, fact: &Fact) -> Option<bool> {
         let noted = self.writes();
         noted.facts.get(fact).copied().or_else(|| Write::latest(noted.answers.iter(), fact))
+    }
+
+    /// The messages that they count, by their marks.
+    pub(super) fn counted(&self, of: &Counted) -> HashSet<i64> {
+        let noted = self.writes();
+        let writes = noted.counted.get(&(of.handle.clone(), of.key.clone()));
+        Write::counted(writes.into_iter().flatten(), of)
     }
 
     /// The last number that they give of a counter.

@@ -12,7 +12,7 @@ use super::stood::{Came, is_believed};
 use crate::config::address_books;
 use crate::config::entries::Entry;
 use crate::config::lists::{From, MAX_FILE, Origin};
-use crate::decision::{Fact, Write};
+use crate::decision::{Counted, Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Known, Unanswered};
 use crate::message::Message;
 use crate::program::{Output, Program};
@@ -90,6 +90,11 @@ impl Facts for WorldFacts<'_> {
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
         let given = self.world.store.last_number(counter).map_err(|e| Unanswered(e.to_string()))?;
         Ok(given.max(Write::last_number(self.earlier.iter(), counter)))
+    }
+
+    fn counted(&self, of: &Counted) -> Result<u64, Unanswered> {
+        let coming = Write::counted(self.earlier.iter(), of);
+        self.world.store.counted(of, &coming).map_err(|e| Unanswered(e.to_string()))
     }
 
     fn first_look(&self) -> Option<Timestamp> {

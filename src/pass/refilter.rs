@@ -16,7 +16,7 @@ use crate::clean;
 use crate::config::entries::Entry as ListEntry;
 use crate::config::lists;
 use crate::config::template::FolderName;
-use crate::decision::{ANSWERED, APPENDED, Action, Decision, Fact, Filing, Place, Write};
+use crate::decision::{ANSWERED, APPENDED, Action, Counted, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Known, Unanswered};
@@ -367,6 +367,11 @@ impl Facts for Memory<'_> {
             }
             fact => self.coming.answer(fact).map_or_else(|| self.world.holds(fact), Ok),
         }
+    }
+
+    fn counted(&self, of: &Counted) -> std::result::Result<u64, Unanswered> {
+        let store = &self.world.world.store;
+        store.counted(of, &self.coming.counted(of)).map_err(|e| Unanswered(e.to_string()))
     }
 
     fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {

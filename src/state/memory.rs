@@ -1,12 +1,14 @@
 //! What rules read and write: noted keys, lists, who was answered, counters.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::clock::{Clock, EARLIEST, Seen, is_possible};
-use super::{Entry, facts};
+use super::{Entry, counts, facts};
 use crate::config::entries::Entry as ListEntry;
-use crate::decision::{ANSWERED, Fact, Read, Write};
+use crate::decision::{ANSWERED, Counted, Fact, Read, Write};
 use crate::safeguard::Safeguard;
 
 /// So many keys are noted under one handle; then those that stop being valid first go.
@@ -41,6 +43,7 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
                 .exists(params![handle, sender, since, earliest])
         }
         Fact::Numbered { counter, number } => Ok(last_number(db, counter)?.is_some_and(|last| last >= *number)),
+        Fact::Counted { of, number } => Ok(counted(db, of)? == *number),
     }
 }
 
@@ -56,15 +59,23 @@ pub(super) fn last_number(db: &Connection, counter: &str) -> Sql<Option<u64>> {
     db.prepare_cached("SELECT last FROM counter WHERE counter = ?1")?.query_row([counter], |row| row.get(0)).optional()
 }
 
+/// How many messages were counted.
+pub(super) fn counted(db: &Connection, of: &Counted) -> Sql<u64> {
+    counts::counted(db, of, &HashSet::new())
+}
+
 /// Whether everything that was read while deciding about these messages, in this order, is still so. What an earlier
 /// one of them writes, the later ones knew.
 pub(super) fn are_unchanged(db: &Connection, entries: &[Entry]) -> Sql<bool> {
     for (n, entry) in entries.iter().enumerate() {
         for Read { fact, answer } in &entry.reads {
-            let written = entries[..n].iter().flat_map(|earlier| &earlier.writes);
-            let now = match Write::latest(written, fact) {
-                Some(written) => written,
-                None => holds(db, fact, entry.at)?,
+            let written = || entries[..n].iter().flat_map(|earlier| &earlier.writes);
+            let now = match (fact, Write::latest(written(), fact)) {
+                (Fact::Counted { of, number }, _) => {
+                    counts::counted(db, of, &Write::counted(written(), of))? == *number
+                }
+                (_, Some(written)) => written,
+                (_, None) => holds(db, fact, entry.at)?,
             };
             if now != *answer {
                 return Ok(false);
@@ -103,13 +114,23 @@ pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()
         }
         Write::Number { counter, number } => {
             tx.prepare_cached(
-                "INSERT INTO counter (counter, last) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+                "INSERT INTO counter (counter, last, at) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET last = max(last, excluded.last), at = excluded.at",
             )?
-            .execute(params![counter, number])?;
+            .execute(params![counter, number, at.as_second()])?;
         }
+        Write::Counted { handle, key, mark, at, until } => counts::count(tx, (handle, key, *mark), *at, *until)?,
     }
     Ok(())
+}
+
+/// What is remembered under a handle.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Remembers {
+    Keys,
+    Senders,
+    Messages,
+    Numbers,
 }
 
 /// Lets the oldest go of the handles that were written to.
@@ -119,28 +140,35 @@ pub(super) fn evict<'a>(
     keys: u64,
     answered: u64,
 ) -> Sql<()> {
-    let mut handles: Vec<(bool, &str)> = written
+    let mut handles: Vec<(Remembers, &str)> = written
         .filter_map(|write| match write {
-            Write::Seen { handle, .. } => Some((true, handle.as_str())),
-            Write::Answered { handle, .. } => Some((false, handle.as_str())),
-            Write::List { .. } | Write::Unlist { .. } | Write::Number { .. } => None,
+            Write::Seen { handle, .. } => Some((Remembers::Keys, handle.as_str())),
+            Write::Answered { handle, .. } => Some((Remembers::Senders, handle.as_str())),
+            Write::Counted { handle, .. } => Some((Remembers::Messages, handle.as_str())),
+            Write::Number { counter, .. } => counter.split_once('\n').map(|(name, _)| (Remembers::Numbers, name)),
+            Write::List { .. } | Write::Unlist { .. } => None,
         })
         .collect();
     handles.sort_unstable();
     handles.dedup();
-    for (is_key, handle) in handles {
-        if is_key {
-            tx.prepare_cached(
-                "DELETE FROM seen_key WHERE handle = ?1 AND key IN
-                 (SELECT key FROM seen_key WHERE handle = ?1 ORDER BY until DESC LIMIT -1 OFFSET ?2)",
-            )?
-            .execute(params![handle, keys])?;
-        } else {
-            tx.prepare_cached(
-                "DELETE FROM answered WHERE handle = ?1 AND sender IN
-                 (SELECT sender FROM answered WHERE handle = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)",
-            )?
-            .execute(params![handle, answered])?;
+    for (what, handle) in handles {
+        match what {
+            Remembers::Keys => {
+                tx.prepare_cached(
+                    "DELETE FROM seen_key WHERE handle = ?1 AND key IN
+                     (SELECT key FROM seen_key WHERE handle = ?1 ORDER BY until DESC LIMIT -1 OFFSET ?2)",
+                )?
+                .execute(params![handle, keys])?;
+            }
+            Remembers::Senders => {
+                tx.prepare_cached(
+                    "DELETE FROM answered WHERE handle = ?1 AND sender IN
+                     (SELECT sender FROM answered WHERE handle = ?1 ORDER BY at DESC LIMIT -1 OFFSET ?2)",
+                )?
+                .execute(params![handle, answered])?;
+            }
+            Remembers::Messages => counts::evict(tx, handle, keys)?,
+            Remembers::Numbers => counts::evict_numbers(tx, handle, keys)?,
         }
     }
     Ok(())
@@ -165,6 +193,7 @@ pub(super) fn list_value(db: &Connection, list: &str, entry: &str) -> Sql<Option
 /// Removes what is no longer valid.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     tx.execute("DELETE FROM seen_key WHERE until <= ?1", [now.as_second()])?;
+    counts::prune(tx, now)?;
     tx.execute("DELETE FROM list_entry WHERE until <= ?1", [now.as_second()])?;
     let old = now.checked_sub(FORGET_ANSWERED).unwrap_or(Timestamp::MIN);
     tx.execute("DELETE FROM answered WHERE at < ?1", [old.as_second()]).map(drop)

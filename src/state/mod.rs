@@ -14,6 +14,7 @@
 mod accounts;
 mod before;
 mod clock;
+mod counts;
 mod disk;
 mod facts;
 mod folder_mark;

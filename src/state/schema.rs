@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 9;
+pub(super) const VERSION: i64 = 10;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -36,6 +36,7 @@ const STEPS: [&str; VERSION as usize] = [
     super::folder_mark::TABLE,
     super::pacing::CONNECTIONS,
     LISTS,
+    super::counts::TABLE,
 ];
 
 /// Why the tables cannot be used.

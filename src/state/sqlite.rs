@@ -18,10 +18,10 @@ use super::slots::Slots;
 use super::water::Water;
 use super::{
     About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
-    Staged, Store, Trouble, Unfinished, before, facts, folder_mark, journal, memory, outbox, owner, prune,
+    Staged, Store, Trouble, Unfinished, before, counts, facts, folder_mark, journal, memory, outbox, owner, prune,
 };
 use crate::config::entries::Entry as ListEntry;
-use crate::decision::{Fact, Write};
+use crate::decision::{Counted, Fact, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
 
@@ -271,6 +271,10 @@ impl Store for SqliteStore {
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>> {
         self.read("reading a counter", |db| memory::last_number(db, counter))
+    }
+
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
+        self.read("counting messages", |db| counts::counted(db, of, coming))
     }
 
     fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {

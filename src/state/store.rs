@@ -13,7 +13,7 @@ use super::{
     Target,
 };
 use crate::config::entries::Entry as ListEntry;
-use crate::decision::{Fact, Telling, Write};
+use crate::decision::{Counted, Fact, Telling, Write};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
@@ -53,6 +53,9 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
 
     /// The last number that a counter gave.
     fn last_number(&self, counter: &str) -> Result<Option<u64>>;
+
+    /// How many messages were counted, these among them, which are about to be.
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
 
     /// The entries of a list that rules write, with their values, sorted.
     fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>>;

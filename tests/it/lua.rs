@@ -285,6 +285,10 @@ impl mailsluice::filter::Facts for Slow {
         self.0.holds(fact)
     }
 
+    fn counted(&self, of: &mailsluice::decision::Counted) -> Result<u64, mailsluice::filter::Unanswered> {
+        self.0.counted(of)
+    }
+
     fn last_number(&self, counter: &str) -> Result<Option<u64>, mailsluice::filter::Unanswered> {
         self.0.last_number(counter)
     }

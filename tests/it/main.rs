@@ -58,6 +58,7 @@ mod program;
 mod proofs;
 mod push;
 mod queue;
+mod rates;
 mod recipients;
 mod refilter;
 mod refusals;

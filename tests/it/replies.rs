@@ -160,6 +160,10 @@ impl Facts for Answered {
         Ok(matches!(fact, Fact::Answered { handle, sender, .. } if handle == self.handle && sender == "ann@x.example"))
     }
 
+    fn counted(&self, of: &mailsluice::decision::Counted) -> Result<u64, Unanswered> {
+        self.told.counted(of)
+    }
+
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
         self.told.last_number(counter)
     }

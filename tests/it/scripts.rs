@@ -242,6 +242,11 @@ fn s2_what_leaves_the_script_is_bounded_too() {
     fails("for i = 1, 99 do act.addheader('X-' .. i, 'x') end", "edited more than 32 times");
     fails("for i = 1, 1e6 do m:duplicate{key = 'k' .. i} end", "more than 1000 questions to the state");
     fails("for i = 1, 1e6 do m:matches{duplicate = {key = 'k' .. i}} end", "more than 1000 questions to the state");
+    for one in
+        ["m:matches{rate = {per = 'k' .. i, within = '1h', over = 1}}", "act.number{counter = 'x', per = 'k' .. i}"]
+    {
+        fails(&format!("for i = 1, 1e6 do {one} end"), "more than 1");
+    }
     let why = ends("for i = 1, 1000 do m:matches{subject = {contains = 'hello'}} end").why;
     assert!(why.len() <= 100, "{}", why.len());
     let programs = ends("local r for i = 1, 1000 do r = act.execute{run = {'true'}} end act.log(r.failed)");

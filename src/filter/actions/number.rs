@@ -3,10 +3,12 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
+use super::super::conditions;
 use super::super::run::Run;
 use super::{Verb, Word, set};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::text::Text;
 use crate::config::yaml::Node;
 
 /// The largest number to begin with. Years of mail later it still fits into the state.
@@ -16,7 +18,13 @@ pub(super) static KEYS: Shape = Shape {
     what: "a number action",
     keys: &[
         ("counter", "The name of the counter. Every rule that names it takes from the same numbers.", Takes::Text),
+        (
+            "per",
+            "Each of these has numbers of its own: `${list_id}`. Of more than 100000 those that took none for longest begin anew.",
+            Takes::Text,
+        ),
         ("set", "The variable that gets the number.", Takes::Text),
+        ("take", "`false`: the last number that was taken, 0 when there was none; none is given.", Takes::Flag),
         ("first", "No number is below this; raised later, the counter goes on there. Default: 1.", Takes::Number),
         ("width", "At least so many digits, with zeros in front: 1 to 18. Default: 1.", Takes::Number),
     ],
@@ -43,6 +51,8 @@ pub(super) const NUMBER: Word = Word::new(
 #[derive(Clone, Debug)]
 pub(in super::super) struct Counter {
     pub(in super::super) name: String,
+    per: Option<Text>,
+    takes: bool,
     set: Option<String>,
     first: u64,
     width: usize,
@@ -57,7 +67,13 @@ impl Counter {
         let name = map.need("counter", name);
         let first = map.read("first", |n, p| reader::number(n, 1..=MOST_NUMBER, p)).unwrap_or(1);
         let width = map.read("width", |n, p| reader::number(n, 1..=18, p)).unwrap_or(1);
-        let set = match map.take("set") {
+        let takes = map.read("take", reader::flag).unwrap_or(true);
+        let (set, per) = (map.take("set"), map.take("per"));
+        let per = match per {
+            Some(node) => Some(compiler.text(node, "a key")?),
+            None => None,
+        };
+        let set = match set {
             None => None,
             Some(node) => {
                 let name = reader::text(node, "the name of a variable", &mut compiler.problems)?.to_owned();
@@ -66,12 +82,17 @@ impl Counter {
                 Some(name)
             }
         };
-        Some(Self { name: name?, set, first, width: usize::try_from(width).unwrap_or(1) })
+        Some(Self { name: name?, per, takes, set, first, width: usize::try_from(width).unwrap_or(1) })
     }
 
     /// Takes the next number. As a text: nobody calculates with it.
     pub(in super::super) fn next(&self, asking: &mut Asking<'_>) -> Result<String, Break> {
-        let number = asking.next_number(&self.name, self.first)?;
+        // No name has two lines, so that what counts by keys meets no other counter.
+        let name = match &self.per {
+            Some(per) => format!("{}\n{}", self.name, conditions::short_key(asking.expand(per).trim().to_lowercase())),
+            None => self.name.clone(),
+        };
+        let number = if self.takes { asking.next_number(&name, self.first)? } else { asking.last_number(&name)? };
         Ok(format!("{number:0width$}", width = self.width))
     }
 }

@@ -66,6 +66,14 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(Duplicate { key, handle: handle.unwrap_or(default.handle), keep_for, last }))
 }
 
+/// A key that can be compared; of a long one its hash.
+pub(in super::super) fn short(key: String) -> String {
+    match key.len() {
+        0..=LONGEST_KEY => key,
+        _ => data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&key)),
+    }
+}
+
 fn is_id(name: &str) -> bool {
     name == "message_id" || name.eq_ignore_ascii_case("header.message-id")
 }
@@ -79,9 +87,7 @@ impl Condition for Duplicate {
             asking.saw(false, || "there is nothing to compare".to_owned());
             return Ok(false);
         }
-        if key.len() > LONGEST_KEY {
-            key = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&key));
-        }
+        key = short(key);
         let holds = asking.holds(Fact::Seen { handle: self.handle.clone(), key: key.clone() })?;
         if !holds || self.last {
             let now = asking.now().timestamp();

@@ -18,8 +18,10 @@ mod kind;
 mod list_id;
 mod lua;
 mod malformed;
+mod occurrences;
 mod parts;
 mod program;
+mod rate;
 mod report;
 mod score;
 mod size;
@@ -35,6 +37,7 @@ use crate::config::reader::{KeyDoc, Shape};
 use crate::config::yaml::Node;
 
 pub(super) use auth::results as auth_results;
+pub(super) use duplicate::short as short_key;
 pub(super) use groups::all;
 pub(super) use header::is_text_field;
 pub(super) use spam::{score as spam_score, verdict as spam_verdict};
@@ -69,7 +72,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 35;
+const COUNT: usize = 36;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -96,6 +99,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     report::REPORT,
     invite::INVITE,
     duplicate::DUPLICATE,
+    rate::RATE,
     spam::SPAM,
     auth::AUTH,
     account::ACCOUNT,
@@ -122,7 +126,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 13] = [
+pub(super) static SECTIONS: [&Shape; 14] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
@@ -131,6 +135,7 @@ pub(super) static SECTIONS: [&Shape; 13] = [
     &report::KEYS,
     &invite::KEYS,
     &duplicate::KEYS,
+    &rate::KEYS,
     &spam::KEYS,
     &auth::KEYS,
     &program::KEYS,

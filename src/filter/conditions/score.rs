@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison;
 use super::super::compile::Compiler;
+use super::occurrences::Places;
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
@@ -13,7 +14,7 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[
         (
             "weights",
-            "Conditions with what each adds: [{if: {…}, add: 60}, …]; all of them are asked.",
+            "Conditions with what each adds: [{if: {…}, add: 60}, …], or {each: '!', add: 5, decay: 0.5} for every place; all of them are asked.",
             Takes::List(&Takes::Section(&WEIGHT)),
         ),
         ("over", "The sum is greater.", Takes::Number),
@@ -27,7 +28,18 @@ pub(super) static WEIGHT: Shape = Shape {
     what: "a weight",
     keys: &[
         ("if", "The condition.", Takes::Rules("a condition")),
+        ("each", "Instead of `if`: an expression that adds at each place where it is found.", Takes::Text),
+        (
+            "in",
+            "Where `each` looks: `body` (default), `header` (all fields), `anywhere` (both), or a field such as `Subject`.",
+            Takes::Text,
+        ),
         ("add", "What it adds when it holds; may be negative.", Takes::Number),
+        (
+            "decay",
+            "Each further place adds so many times what the one before it added, as procmail's `w^x`: 0 to 1. Default: 1.",
+            Takes::Number,
+        ),
     ],
 };
 
@@ -38,7 +50,7 @@ pub(super) const SCORE: Word = Word::new(
 
 #[derive(Debug)]
 struct Score {
-    weights: Vec<(Boxed, f64)>,
+    weights: Vec<Weight>,
     range: Range,
 }
 
@@ -61,19 +73,41 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     Some(Box::new(Score { weights, range: range? }))
 }
 
-fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<(Boxed, f64)> {
+/// What adds to the score.
+#[derive(Debug)]
+enum Weight {
+    Condition { condition: Boxed, add: f64 },
+    Places(Places),
+}
+
+fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
     let mut map = MapReader::new(node, &WEIGHT, &mut compiler.problems);
+    if map.take("each").is_some() {
+        return Places::read(map).map(Weight::Places);
+    }
+    for key in ["in", "decay"] {
+        if let Some(node) = map.take(key) {
+            map.problems().error(node.span, format!("`{key}` is for `each`")).hint("leave it out");
+        }
+    }
     let condition = map.require("if");
     let add = map.need("add", comparison::decimal);
     let condition = condition.and_then(|node| compiler.in_own_scope(|this| this.condition(node)));
-    Some((condition?, add?))
+    Some(Weight::Condition { condition: condition?, add: add? })
 }
 
 impl Condition for Score {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let mut sum = 0.0;
         let before = asking.why.len();
-        for (condition, add) in &self.weights {
+        for weight in &self.weights {
+            let (condition, add) = match weight {
+                Weight::Condition { condition, add } => (condition, add),
+                Weight::Places(places) => {
+                    sum += places.score(asking);
+                    continue;
+                }
+            };
             let mark = asking.names.mark();
             match condition.holds(asking) {
                 Ok(true) => sum += add,

@@ -51,7 +51,16 @@ pub(super) static TEST: Shape = Shape {
             "What is in database lists: {muted: [a@b.example]}, or with values {map: {a@b.example: people/a}}.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Named(&Takes::Text)])),
         ),
-        ("numbers", "The last numbers of counters: {support: 41}.", Takes::Named(&Takes::Number)),
+        (
+            "numbers",
+            "The last numbers of counters: {support: 41}; of one that counts `per` key, {\"support KEY\": 41}.",
+            Takes::Named(&Takes::Number),
+        ),
+        (
+            "came",
+            "How many other messages `rate` counted under a key within its time: {ann@x.example: 20}.",
+            Takes::Named(&Takes::Number),
+        ),
         ("seen", "Keys that `duplicate` saw before.", TEXTS),
         ("answered", "Senders that were answered already.", TEXTS),
         ("me", "Your own addresses, instead of those of the config.", TEXTS),

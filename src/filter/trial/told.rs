@@ -15,7 +15,7 @@ use crate::config::lists::{From, Origin};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::decision::Fact;
+use crate::decision::{Counted, Fact};
 use crate::filter::actions::MOST_NUMBER;
 use crate::filter::facts::{Answer, Ask, Facts, Known, Unanswered};
 
@@ -42,8 +42,10 @@ pub struct Told {
     pub seen: HashSet<String>,
     /// Senders that were answered before, under any handle.
     pub answered: HashSet<String>,
-    /// The last numbers of counters.
+    /// The last numbers of counters; of one that counts per key, `counter key`.
     pub numbers: HashMap<String, u64>,
+    /// How many messages were counted under a key, whatever the handle.
+    pub counted: HashMap<String, u64>,
     /// Programs that were asked and have no answer, by their name without folders.
     pub unanswered: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -59,6 +61,7 @@ impl Default for Told {
             seen: HashSet::new(),
             answered: HashSet::new(),
             numbers: HashMap::new(),
+            counted: HashMap::new(),
             unanswered: Arc::default(),
         }
     }
@@ -96,6 +99,12 @@ impl Told {
             for (name, node) in named(node, "counters with their last numbers (a mapping)", map.problems()) {
                 let last = reader::number(node, 0..=MOST_NUMBER, map.problems());
                 told.numbers.extend(last.map(|last| (name.text.clone(), last)));
+            }
+        }
+        if let Some(node) = map.take("came") {
+            for (key, node) in named(node, "keys with the numbers of messages (a mapping)", map.problems()) {
+                let number = reader::number(node, 0..=MOST_NUMBER, map.problems());
+                told.counted.extend(number.map(|number| (key.text.to_lowercase(), number)));
             }
         }
         told.seen.extend(map.take("seen").map(|node| texts(node, map.problems())).unwrap_or_default());
@@ -141,12 +150,17 @@ impl Facts for Told {
             Fact::Seen { key, .. } => self.seen.contains(key),
             Fact::Listed { list, entry } => self.lists.get(list).is_some_and(|entries| entries.contains_key(entry)),
             Fact::Answered { sender, .. } => self.answered.contains(sender),
-            Fact::Numbered { counter, number } => self.numbers.get(counter).is_some_and(|last| last >= number),
+            Fact::Numbered { counter, number } => self.last_number(counter)?.is_some_and(|last| last >= *number),
+            Fact::Counted { of, number } => self.counted(of)? == *number,
         })
     }
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered> {
-        Ok(self.numbers.get(counter).copied())
+        Ok(self.numbers.get(&counter.replace('\n', " ")).copied())
+    }
+
+    fn counted(&self, of: &Counted) -> Result<u64, Unanswered> {
+        Ok(self.counted.get(&of.key).copied().unwrap_or_default())
     }
 
     /// Of a file, what it held when the rules were read; of a program, what the test says that it answers.

@@ -1,13 +1,13 @@
 //! The memory of a process that may die: a committed transaction survives, and nothing happens after the death.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use mailsluice::config::entries::Entry as ListEntry;
-use mailsluice::decision::{Fact, Write};
+use mailsluice::decision::{Counted, Fact, Write};
 use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
@@ -316,6 +316,10 @@ impl Store for MortalStore {
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>> {
         self.look()?.last_number(counter)
+    }
+
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
+        self.look()?.counted(of, coming)
     }
 
     fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp> {

@@ -1,0 +1,102 @@
+//! `each` in a score: a weight for every place where an expression is found.
+
+use regex::Regex;
+
+use super::super::asking::Asking;
+use super::super::{comparator, comparison};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader};
+use crate::config::yaml::Node;
+use crate::message::{Message, is_field_name};
+
+/// So many places count. With a decay the sum has long come to rest.
+const MOST: usize = 1000;
+
+/// Places where an expression is found.
+#[derive(Debug)]
+pub(super) struct Places {
+    regex: Regex,
+    within: Within,
+    add: f64,
+    decay: f64,
+}
+
+#[derive(Debug)]
+enum Within {
+    Body,
+    Header,
+    Anywhere,
+    Field(String),
+}
+
+impl Places {
+    pub(super) fn read(mut map: MapReader<'_, '_>) -> Option<Self> {
+        if let Some(node) = map.take("if") {
+            map.problems().error(node.span, "a weight has one of `if` and `each`");
+        }
+        let regex = map.need("each", |node, problems| {
+            let text = reader::text(node, "a regular expression", problems)?;
+            let compiled = comparator::build(&comparator::composed(text));
+            let unusable = |e: regex::Error| {
+                let problem = problems.error(node.span, "this regular expression cannot be used");
+                problem.hint(comparison::last_line(&e.to_string()));
+            };
+            compiled.map_err(unusable).ok()
+        });
+        let within = map.read("in", within);
+        let is_wrong = within.is_none() && map.take("in").is_some();
+        let add = map.need("add", comparison::decimal);
+        let decay = map.read("decay", |node, problems| {
+            let decay = comparison::decimal(node, problems)?;
+            if !(0.0..=1.0).contains(&decay) {
+                reader::mismatch(node, "a number from 0 to 1", problems);
+                return None;
+            }
+            Some(decay)
+        });
+        if is_wrong || (decay.is_none() && map.take("decay").is_some()) {
+            return None;
+        }
+        Some(Self { regex: regex?, within: within.unwrap_or(Within::Body), add: add?, decay: decay.unwrap_or(1.0) })
+    }
+
+    /// What all places add: `add`, `add × decay`, `add × decay²`, ….
+    pub(super) fn score(&self, asking: &mut Asking<'_>) -> f64 {
+        let found = self.found(asking.message());
+        let mut weight = self.add;
+        let mut sum = 0.0;
+        for _ in 0..found {
+            sum += weight;
+            weight *= self.decay;
+        }
+        asking.note_trace(&format!("'{}' is found at {found} places, which add {sum}", self.regex.as_str()));
+        sum
+    }
+
+    /// At how many places it is found, at most [`MOST`].
+    fn found(&self, message: &Message) -> usize {
+        let places = |text: &str| self.regex.find_iter(text).filter(|found| !found.is_empty()).take(MOST).count();
+        let fields = || message.fields().iter().map(|field| places(&format!("{}: {}", field.name(), field.value())));
+        let found: usize = match &self.within {
+            Within::Body => places(message.text()),
+            Within::Header => fields().sum(),
+            Within::Anywhere => fields().sum::<usize>() + places(message.text()),
+            Within::Field(name) => message.all(name).map(|field| places(field.value())).sum(),
+        };
+        found.min(MOST)
+    }
+}
+
+fn within(node: &Node, problems: &mut Problems) -> Option<Within> {
+    let name = reader::text(node, "`body`, `header`, `anywhere` or the name of a field", problems)?;
+    Some(match name {
+        "body" => Within::Body,
+        "header" => Within::Header,
+        "anywhere" => Within::Anywhere,
+        name if is_field_name(name) && !name.contains('*') => Within::Field(name.to_owned()),
+        _ => {
+            reader::mismatch(node, "`body`, `header`, `anywhere` or the name of a field", problems);
+            return None;
+        }
+    })
+}
