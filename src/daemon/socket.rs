@@ -98,7 +98,10 @@ impl Socket {
                 () = stop.cancelled() => return,
                 _ = look.tick() => {
                     let text = match self.anew() {
-                        Ok(None) => continue,
+                        Ok(None) => {
+                            said.clear();
+                            continue;
+                        }
                         Ok(Some(anew)) => {
                             std::mem::replace(&mut self, anew).leave();
                             "the socket for orders was gone and is made anew".to_owned()

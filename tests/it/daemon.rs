@@ -497,17 +497,17 @@ fn a_config_that_is_edited_all_the_time_decides_each_message_as_a_whole() {
     for n in 1..=edits {
         match n % 4 {
             0 => _ = scene.sandbox.config("maildir: [\n"),
-            1 => _ = write("more.yaml", &version(n).replace("rules:", "ruls:")),
-            2 => {
+            1 => _ = scene.sandbox.config(&version(n)),
+            2 => _ = write("more.yaml", &version(n).replace("rules:", "ruls:")),
+            _ => {
                 // As editors do it.
                 let new = write("more.yaml.new", &more(n));
                 std::fs::rename(&new, new.with_extension("")).unwrap();
             }
-            _ => _ = scene.sandbox.config(&version(n)),
         }
         sent += 1;
         scene.mailbox.add("INBOX", message(sent));
-        if n % 8 == 0 {
+        if n % 8 == 3 {
             scene.sandbox.run(&["reload"]);
         }
         std::thread::sleep(Duration::from_millis(100));

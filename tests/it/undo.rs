@@ -11,7 +11,7 @@ use crate::support::maildir::Maildirs;
 use crate::support::sandbox::{Output, Sandbox};
 
 /// A program that gives back only the header and exits with 0.
-const TRUNCATE: &str = "filter: [sed, \"/^$/q\"]";
+const TRUNCATE: &str = "filter: {run: [sed, \"/^$/q\"], may_shrink: true}";
 
 fn undo(user: &User, arguments: &[&str]) -> Output {
     user.sandbox.run(&[&["--allow-root", "undo"], arguments].concat())
