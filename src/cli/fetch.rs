@@ -82,9 +82,9 @@ fn hold_back(world: &World, jobs: Vec<Job>, typed: bool, output: &Output) -> Res
     Ok((go, code))
 }
 
-/// Who paused accounts knows it; who looks at a terminal may have forgotten.
+/// What does not happen is said, but for cron's `-q`: whoever paused accounts may have forgotten it.
 fn say_paused(names: &[String], output: &Output) {
-    if !names.is_empty() && output.shows_progress() {
+    if !names.is_empty() && !output.json && !output.quiet {
         let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
         output.talk(format_args!("{} {is} paused; `mailsluice resume` lets {it} go on", names.join(", ")));
     }

@@ -120,7 +120,7 @@ Each account has one connection that is kept. What comes is fetched when its ser
 | a host cannot be reached: no address, no connection, no TLS, no greeting | one account tries for all that wait for it, after a random time up to 10, 20, 40 … seconds, in the end 80 minutes |
 | a server says how long: `[IN-USE]`, `[LOGIN-DELAY]`, `[OVERQUOTA]`, `[LIMIT]`, `Backoff Time:` | after a minute, ten minutes, an hour, an hour, that time, or the random one, whichever is longer |
 | a login is refused | twice more, then once an hour, after a day once in six hours; at once when the login in the config changes, by `poll`, and by `fetch NAME` at a terminal |
-| an account is paused | not at all; `fetch` says so at a terminal and ends with 0 |
+| an account is paused | not at all; `fetch` says so, unless `-q` is given, and ends with 0 |
 
 Failures and pauses are remembered over a restart. `fetch` from cron tries hosts and accounts each time, but for refused logins; of a host that is dead only the first of its accounts does.
 

@@ -186,7 +186,9 @@ fn judge(scene: &Scene, history: &mut History, before: &BTreeSet<String>, ended:
             scene.ledger.blame(format!("it panicked: {}", program.line()));
         }
     }
-    if ended.iter().any(|program| program.order.arguments == ["fetch"] && program.code == 0) {
+    if ended.iter().any(|program| {
+        program.order.arguments == ["fetch"] && program.code == 0 && !program.stderr.contains(" paused; ")
+    }) {
         history.knows_root = true;
         let (after, standing, entries) = (on_servers(scene), scene.ledger.standing(), scene.ledger.entries());
         for token in before.intersection(&after) {

@@ -29,10 +29,10 @@ pub fn rest(scene: &Scene, history: &mut History) -> (Vec<Ended>, bool) {
             all.push(ended.clone());
             ended
         };
+        // What is paused is no failure of `fetch`, and stays on its server.
+        go(Order::of(&["resume"]));
         let fetched = go(Order::of(&["fetch"]));
-        if fetched.stderr.contains("mailsluice resume") {
-            go(Order::of(&["resume"]));
-        } else if fetched.stderr.contains("mailsluice rebuild") {
+        if fetched.stderr.contains("mailsluice rebuild") {
             go(Order::of(&["rebuild", "--yes"]));
         } else if fetched.stderr.contains("not a database") || fetched.stderr.contains("malformed") {
             throw_away(scene);
