@@ -286,8 +286,10 @@ fn a_pause_holds_over_a_restart_and_for_fetch() {
     stop(running);
     // Without it, too.
     assert_eq!(scene.sandbox.run(&["pause"]).code, 0);
-    let output = scene.sandbox.run(&["fetch"]);
+    let output = scene.sandbox.run(&["-q", "fetch"]);
     assert!(output.code == 0 && output.stdout.is_empty() && output.stderr.is_empty(), "cron hears nothing: {output}");
+    let output = scene.sandbox.run(&["fetch"]);
+    assert!(output.code == 0 && output.stderr.contains("`mailsluice resume` lets it go on"), "{output}");
     let output = scene.sandbox.run(&["fetch", "--json"]);
     assert!(output.code == 0 && output.stdout.contains("\"paused\":true"), "{output}");
     assert_eq!(scene.sandbox.run(&["resume"]).code, 0);
