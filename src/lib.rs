@@ -61,6 +61,7 @@ pub mod config;
 
 pub mod charsets;
 pub mod clean;
+mod content_lines;
 mod descriptors;
 pub mod error;
 #[cfg(test)]

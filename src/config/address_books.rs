@@ -2,6 +2,7 @@
 
 use super::entries::Entries;
 use super::reader::{self, MapReader};
+use crate::content_lines::unfolded;
 
 /// The words for [`Format`].
 pub const FORMATS: &[&str] = &["lines", "csv", "vcard"];
@@ -183,18 +184,6 @@ fn cards(text: &str) -> Vec<(String, Option<String>)> {
         }
     }
     all
-}
-
-/// A line that begins with white space goes on with the one before (RFC 6350 3.2).
-fn unfolded(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines() {
-        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(rest), Some(last)) => last.push_str(rest),
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::Message;
+use crate::content_lines::unfolded;
 
 /// The most of a calendar that is read, in bytes.
 const MAX_CALENDAR: usize = 256 * 1024;
@@ -53,18 +54,6 @@ fn of_calendar(text: &str, local: &TimeZone) -> Invite {
         }
     }
     invite
-}
-
-/// Lines; one that begins with a blank goes on (RFC 5545 3.1).
-fn unfolded(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines() {
-        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(rest), Some(last)) => last.push_str(rest),
-            _ => lines.push(line.to_owned()),
-        }
-    }
-    lines
 }
 
 /// `NAME;PARAMETER="a:b":VALUE`: the name in capitals, the parameters, the value.

@@ -21,13 +21,14 @@ const FLOORS: [&[&str]; 11] = [
     &["config"],
     &["error", "clean"],
 ];
-const GROUND: [&str; 11] = [
+const GROUND: [&str; 12] = [
     "charsets",
     "error",
     "clean",
     "refusal",
     "safeguard",
     "secrets",
+    "content_lines",
     "descriptors",
     "stop",
     "ourselves",
