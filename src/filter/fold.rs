@@ -32,23 +32,31 @@ impl Place {
     }
 }
 
+/// Whether bytes can be compared where `wanted` is folded: nothing else in the text folds to what stands there.
+fn by_bytes(text: &str, wanted: &str) -> bool {
+    text.is_ascii() || (wanted.is_ascii() && !text.bytes().any(|byte| MAY_FOLD_TO_ASCII.contains(&byte)))
+}
+
+/// The first bytes of ſ, which folds to s, and of the Kelvin sign, which folds to k. No other character folds to an ASCII one.
+const MAY_FOLD_TO_ASCII: [u8; 2] = [0xc5, 0xe2];
+
 /// Whether a text ends with a folded one, behind an `@` or a dot.
 fn ends_below(text: &str, wanted: &str) -> bool {
-    if !text.is_ascii() {
+    if !by_bytes(text, wanted) {
         return folded(text).strip_suffix(wanted).is_some_and(|rest| rest.ends_with(['@', '.']));
     }
-    let start = text.len().saturating_sub(wanted.len());
-    start > 0 && text[start..].eq_ignore_ascii_case(wanted) && text[..start].ends_with(['@', '.'])
+    let (before, end) = text.as_bytes().split_at(text.len().saturating_sub(wanted.len()));
+    end.eq_ignore_ascii_case(wanted.as_bytes()) && matches!(before.last(), Some(b'@' | b'.'))
 }
 
 /// Whether a text is a folded one, but for case.
 pub(super) fn is(text: &str, wanted: &str) -> bool {
-    if text.is_ascii() { text.eq_ignore_ascii_case(wanted) } else { folded(text) == wanted }
+    if by_bytes(text, wanted) { text.eq_ignore_ascii_case(wanted) } else { folded(text) == wanted }
 }
 
 /// Whether a text holds a folded one, but for case.
 pub(super) fn contains(text: &str, wanted: &str) -> bool {
-    if !text.is_ascii() || text.len() > LONG {
+    if text.len() > LONG || !by_bytes(text, wanted) {
         // In linear time, whatever a message repeats.
         return memchr::memmem::find(folded(text).as_bytes(), wanted.as_bytes()).is_some();
     }
@@ -97,6 +105,8 @@ mod tests {
             }
             assert!(same.iter().all(|other| fold(*other) == fold(c)), "{same:?}");
             assert!(same.contains(&fold(c)), "{c:?} became {:?}", fold(c));
+            let first = c.to_string().as_bytes()[0];
+            assert!(c.is_ascii() || !fold(c).is_ascii() || MAY_FOLD_TO_ASCII.contains(&first), "{c:?}");
         }
     }
 
@@ -110,6 +120,8 @@ mod tests {
         for (text, wanted) in [("a", "ab"), ("", "a"), ("aXb", "ab"), ("abc", "ä")] {
             assert!(!contains(text, wanted), "{text} {wanted}");
         }
+        assert!(contains("Grüße von Ann", "ANN".to_lowercase().as_str()) && contains("ĸ \u{212a}ai", "kai"));
+        assert!(is("\u{17f}o", "so") && !is("ü", "u") && Place::Below.fits("ü@B.Example", "b.example"));
         assert!(is("ΟΔΟΣ", &folded("οδος")) && is("Hello", "hello") && !is("hello there", "hello"));
     }
 }

@@ -8,12 +8,15 @@ use unicode_normalization::char::compose;
 /// U+FF61 to U+FF9F, half as wide as these.
 const KATAKANA: &str = "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン゛゜";
 const FIRST_KATAKANA: char = '\u{ff61}';
+/// The first byte of all that are not of ordinary width: U+3000, and U+FF01 and what follows.
+const FIRST_BYTE: u8 = 0xe3;
 /// The half-width marks of voice, and the combining ones that letters are composed with.
 const MARKS: [(char, char); 2] = [('\u{ff9e}', '\u{3099}'), ('\u{ff9f}', '\u{309a}')];
 
 /// A text in ordinary width; borrowed where it is so already, as all ASCII is.
 pub(super) fn ordinary(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || !text.chars().any(|c| narrowed(c).is_some()) {
+    let may_be_wide = text.bytes().any(|byte| byte >= FIRST_BYTE);
+    if !may_be_wide || !text.chars().any(|c| narrowed(c).is_some()) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(Steps(text).map(|(c, _)| c).collect())
