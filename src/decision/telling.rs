@@ -189,6 +189,9 @@ pub struct Pipe {
     pub input: Input,
     /// How long it may take.
     pub timeout: Duration,
+    /// One at a time of this name; none: as many as come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<String>,
 }
 
 /// What a program reads on its standard input.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
-use super::programs::Argv;
+use super::programs::{Argv, LOCK, lock};
 use super::{Boxed, Verb, Word};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -23,6 +23,7 @@ pub(super) static KEYS: Shape = Shape {
         ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
         ("timeout", "How long it may take. Default: 60s.", Takes::Duration),
+        ("lock", LOCK, Takes::Text),
     ],
 };
 
@@ -30,7 +31,7 @@ const PIPE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
 pub(super) const PIPE: Word = Word::telling(
     (
         "pipe",
-        "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:}. Exit code 75 means: again later. Ends filtering unless copy.",
+        "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:, lock:}. Exit code 75 means: again later. Ends filtering unless copy.",
         PIPE_TAKES,
     ),
     read,
@@ -44,20 +45,22 @@ struct Pipe {
     input: Input,
     copy: bool,
     timeout: Duration,
+    lock: Option<String>,
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
-        return Some(Box::new(Pipe { argv, input: Input::Message, copy: false, timeout: TIMEOUT }));
+        return Some(Box::new(Pipe { argv, input: Input::Message, copy: false, timeout: TIMEOUT, lock: None }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let run = map.require("run");
     let input = map.read("input", input).unwrap_or_default();
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
+    let lock = map.read("lock", lock);
     let argv = run.and_then(|node| Argv::read(node, compiler))?;
-    Some(Box::new(Pipe { argv, input, copy, timeout }))
+    Some(Box::new(Pipe { argv, input, copy, timeout, lock }))
 }
 
 fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
@@ -84,7 +87,7 @@ impl Verb for Pipe {
             return Ok(());
         }
         let argv = self.argv.expand(&run.asking)?;
-        let way = Way::Pipe(Piped { run: argv, input: self.input, timeout: self.timeout });
+        let way = Way::Pipe(Piped { run: argv, input: self.input, timeout: self.timeout, lock: self.lock.clone() });
         run.tell(Telling { version: run.asking.version(), relay: None, way }, self.copy)
     }
 

@@ -1,6 +1,7 @@
 //! What is told without a relay: programs (`pipe`, and `notify` by a program or on the desktop) and webhooks.
 
 use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
 
 use super::desktop;
@@ -9,6 +10,7 @@ use crate::error::{Error, Kind};
 use crate::message::Message;
 use crate::outbox::relay::Verdict;
 use crate::program::{self, Output};
+use crate::turn::Turn;
 
 /// What a notification may take.
 const NOTIFY: Duration = Duration::from_secs(30);
@@ -42,6 +44,8 @@ pub(super) struct Program {
     run: Vec<String>,
     input: What,
     timeout: Duration,
+    /// One at a time of this name.
+    lock: Option<String>,
     /// It shows something on the desktop, and needs the bus of the session.
     on_desktop: bool,
 }
@@ -54,11 +58,13 @@ enum What {
 /// The program of a telling, if that is how it is told.
 fn program(way: &Way) -> Option<Program> {
     match way {
-        Way::Pipe(Pipe { run, input, timeout }) => {
-            Some(Program { run: run.clone(), input: What::OfMessage(*input), timeout: *timeout, on_desktop: false })
+        Way::Pipe(Pipe { run, input, timeout, lock }) => {
+            let (run, input, lock) = (run.clone(), What::OfMessage(*input), lock.clone());
+            Some(Program { run, input, timeout: *timeout, lock, on_desktop: false })
         }
         Way::Notify(Notify { run: Some(run), text, .. }) => {
-            Some(Program { run: run.clone(), input: What::Text(text.clone()), timeout: NOTIFY, on_desktop: false })
+            let (run, input) = (run.clone(), What::Text(text.clone()));
+            Some(Program { run, input, timeout: NOTIFY, lock: None, on_desktop: false })
         }
         Way::Notify(notify) if notify.desktop => Some(desktop(notify)),
         _ => None,
@@ -74,12 +80,16 @@ fn desktop(notify: &Notify) -> Program {
     };
     let words = ["notify-send", "--app-name=mailsluice", "--urgency", urgency, "--", &notify.title, &notify.text];
     let run = words.iter().map(|word| word.replace('\0', "")).collect();
-    Program { run, input: What::Text(String::new()), timeout: NOTIFY, on_desktop: true }
+    Program { run, input: What::Text(String::new()), timeout: NOTIFY, lock: None, on_desktop: true }
 }
 
 impl Program {
     /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later. It blocks.
-    pub(super) fn run(&self, message: &Message, allow_root: bool) -> Verdict {
+    pub(super) fn run(&self, message: &Message, locks: &Path, allow_root: bool) -> Verdict {
+        let _turn = match self.lock.as_deref().map(|lock| Turn::take(locks, lock, self.timeout)).transpose() {
+            Ok(turn) => turn,
+            Err(no_turn) => return Verdict::Later(Error::transient(Kind::Busy, no_turn.to_string())),
+        };
         let inputs: Vec<Vec<u8>> = match &self.input {
             What::Text(text) => vec![text.clone().into_bytes()],
             What::OfMessage(Input::Message) => return self.once(message.reader(), message, allow_root),

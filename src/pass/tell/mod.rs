@@ -242,8 +242,9 @@ impl Pass {
         let (verdict, item) = match handover {
             // It hears stop by itself.
             Handover::Program(program) => {
-                let allow_root = self.world.allow_root;
-                let worker = tokio::task::spawn_blocking(move || (program.run(&item.original, allow_root), item));
+                let (locks, allow_root) = (self.world.locks(), self.world.allow_root);
+                let work = move || (program.run(&item.original, &locks, allow_root), item);
+                let worker = tokio::task::spawn_blocking(work);
                 worker.await.map_err(|e| Error::transient(Kind::Busy, "running a program").because(e))?
             }
             Handover::Webhook(address, notify) => {
