@@ -11,6 +11,7 @@ use super::filters::FilterFiles;
 use super::limits;
 use super::lists;
 use super::mailbox;
+use super::maildir;
 use super::maintenance::{self, Maintenance};
 use super::outside;
 use super::places;
@@ -19,7 +20,7 @@ use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
-use super::{Account, Config, Encoding, FilterSource, Layout, MailRoot, ORIGINALS, Relay, Server};
+use super::{Account, Config, FilterSource, MailRoot, ORIGINALS, Relay, Server};
 use crate::charsets::Charset;
 
 /// The config file.
@@ -28,8 +29,8 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "maildir",
-            "The folder below which mail is filed, or {path:, layout:}. Required.",
-            Takes::Either(&[Takes::Text, Takes::Section(&MAILDIR)]),
+            "The folder below which mail is filed, or {path:, layout:, roles:, roots:, modes:}. Required.",
+            Takes::Either(&[Takes::Text, Takes::Section(&maildir::SHAPE)]),
         ),
         (
             "state",
@@ -100,29 +101,6 @@ pub(super) static SHAPE: Shape = Shape {
         ),
     ],
 };
-
-/// The long form of `maildir`.
-pub(super) static MAILDIR: Shape = Shape {
-    what: "the mail root",
-    keys: &[
-        ("path", "The folder below which mail is filed.", Takes::Text),
-        (
-            "layout",
-            "How folders lie below it: `fs` (default: `PATH/lists/rust`) or `maildir++` (`PATH/.lists.rust`, INBOX is `PATH`). \
-             Changing it renames nothing.",
-            Takes::Word(&["fs", "maildir++"]),
-        ),
-        (
-            "encoding",
-            "How names beyond ASCII stand there: `utf8` (default), which mutt shows as it is and Dovecot reads with `:UTF-8` at the end of \
-             its `mail_location`, or `utf7`, as over IMAP, which Dovecot and Courier read without a word. Changing it renames nothing.",
-            Takes::Word(&["utf8", "utf7"]),
-        ),
-    ],
-};
-
-const ENCODINGS: &[(&str, Encoding)] = &[("utf8", Encoding::Utf8), ("utf7", Encoding::Utf7)];
-const LAYOUTS: &[(&str, Layout)] = &[("fs", Layout::Fs), ("maildir++", Layout::MaildirPlusPlus)];
 
 /// What [`Config::examine`] found.
 #[derive(Debug, Default)]
@@ -213,12 +191,12 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     let (maildir, state) = match places::is_system(path) {
         true => places::of_user(map.problems()).map(|(path, state)| (MailRoot::at(path), state)).unzip(),
         false => {
-            let maildir = map.need("maildir", |n, p| read_maildir(n, &base, p));
+            let root = map.need("maildir", |n, p| maildir::read(n, &base, p));
             let state = match map.take("state") {
                 Some(node) => reader::path(node, &base, map.problems()),
                 None => places::default_state(map.problems()),
             };
-            (maildir, state)
+            (root, state)
         }
     };
     examined.state.clone_from(&state);
@@ -373,17 +351,6 @@ fn entries<'d>(document: &'d Document, section: &str) -> &'d [(Key, Node)] {
     }
 }
 
-fn read_maildir(node: &Node, base: &Base, problems: &mut Problems) -> Option<MailRoot> {
-    let Value::Map(_) = &node.value else {
-        return reader::path(node, base, problems).map(MailRoot::at);
-    };
-    let mut map = MapReader::new(node, &MAILDIR, problems);
-    let path = map.need("path", |n, p| reader::path(n, base, p));
-    let layout = map.read("layout", |n, p| reader::choice(n, LAYOUTS, p)).unwrap_or_default();
-    let encoding = map.read("encoding", |n, p| reader::choice(n, ENCODINGS, p)).unwrap_or_default();
-    Some(MailRoot { path: path?, layout, encoding })
-}
-
 /// `tests:` of the config and nothing else of it: passwords stand there too.
 fn tests_of(document: &Document) -> Document {
     let mut root = document.root.clone();
@@ -502,10 +469,13 @@ mod tests {
     fn the_smallest_config_is_one_line() {
         let config = good("maildir: Mail\nstate: /var/ms\n");
         assert!(config.maildir.path.is_absolute() && config.maildir.path.ends_with("Mail"));
-        assert_eq!(config.maildir.layout, Layout::Fs);
+        assert_eq!(config.maildir.layout, crate::config::Layout::Fs);
         assert_eq!(config.state, PathBuf::from("/var/ms"));
         assert!(config.accounts.is_empty() && config.filters.is_empty());
-        assert_eq!(good("maildir: {path: /m, layout: maildir++}\nstate: /s").maildir.layout, Layout::MaildirPlusPlus);
+        assert_eq!(
+            good("maildir: {path: /m, layout: maildir++}\nstate: /s").maildir.layout,
+            crate::config::Layout::MaildirPlusPlus
+        );
     }
 
     fn root_of(source: &FilterSource) -> &Node {

@@ -29,6 +29,7 @@ mod alike;
 mod composer;
 mod limits;
 mod load;
+mod maildir;
 mod maintenance;
 mod pin;
 mod places;
@@ -41,6 +42,7 @@ mod suggest;
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::limits::Limits;
 pub use self::load::Examined;
+pub use self::maildir::{Encoding, Layout, MailRoot};
 pub use self::maintenance::Maintenance;
 pub use self::pin::Pin;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
@@ -63,7 +65,7 @@ use self::yaml::Document;
 pub fn sections() -> [&'static Shape; 14] {
     [
         &load::SHAPE,
-        &load::MAILDIR,
+        &maildir::SHAPE,
         &accounts::SHAPE,
         &server::SHAPE,
         &secret::SHAPE,
@@ -109,44 +111,6 @@ pub struct Config {
     pub maildir_named: Option<Reference>,
     /// The `tests` of the config, and nothing else of it.
     pub tests: Document,
-}
-
-/// The root of all local folders.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MailRoot {
-    /// An absolute path.
-    pub path: PathBuf,
-    /// How folder names become directories below it.
-    pub layout: Layout,
-    /// How names beyond ASCII are written there.
-    pub encoding: Encoding,
-}
-
-impl MailRoot {
-    /// With everything as it is when nobody says otherwise.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), layout: Layout::default(), encoding: Encoding::default() }
-    }
-}
-
-/// How the characters of a folder name stand on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// As they are.
-    #[default]
-    Utf8,
-    /// In modified UTF-7, as over IMAP (RFC 3501 5.1.3): what Dovecot and Courier read unless they are told otherwise.
-    Utf7,
-}
-
-/// How a folder name becomes a directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
-    /// `lists/rust` is `PATH/lists/rust`, INBOX is `PATH/INBOX`. What mutt and mbsync users have.
-    #[default]
-    Fs,
-    /// Maildir++: `lists/rust` is `PATH/.lists.rust`, INBOX is `PATH` itself. What Dovecot and Courier write.
-    MaildirPlusPlus,
 }
 
 impl Config {

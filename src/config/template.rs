@@ -23,6 +23,15 @@ const DIGITS: usize = 8;
 /// The directories of a Maildir: a folder of that name would look like mail.
 const RESERVED: [&str; 3] = ["cur", "new", "tmp"];
 
+/// What a folder is for (RFC 6154 2), and what it is called when nobody says. A rule writes `\\Junk`.
+pub const ROLES: [(&str, &str); 5] =
+    [("Archive", "Archive"), ("Drafts", "Drafts"), ("Junk", "Junk"), ("Sent", "Sent"), ("Trash", "Trash")];
+
+/// The role of that name, in whatever case, and its folder when nobody says.
+pub fn role(name: &str) -> Option<(&'static str, &'static str)> {
+    ROLES.into_iter().find(|(role, _)| role.eq_ignore_ascii_case(name))
+}
+
 /// A folder name with variables: `lists/${list}`.
 ///
 /// `$$` is a `$`, and a `$` before anything but `{` is a `$` too. A value is never looked at again for variables.
@@ -66,7 +75,13 @@ impl Template {
         if let Some((offset, _)) = components.get(MAX_COMPONENTS) {
             return Err(TemplateError::new(*offset, format!("more than {MAX_COMPONENTS} levels of folders")));
         }
-        Ok(Self { components: components.into_iter().map(|(_, pieces)| pieces).collect() })
+        let mut components: Vec<_> = components.into_iter().map(|(_, pieces)| pieces).collect();
+        if let Some([Piece::Text(text)]) = components.first_mut().map(Vec::as_mut_slice)
+            && let Some((role, _)) = text.strip_prefix('\\').and_then(role)
+        {
+            *text = format!("\\{role}");
+        }
+        Ok(Self { components })
     }
 
     /// The template `INBOX`.
@@ -233,12 +248,22 @@ fn check_component(offset: usize, pieces: &[Piece]) -> Result<(), TemplateError>
         [Piece::Text(text), ..] if text.starts_with('.') => {
             "a folder name cannot begin with `.`; levels are separated by `/`".to_owned()
         }
+        [Piece::Text(text), rest @ ..] if offset == 0 && is_unknown_role(text, rest) => {
+            let known = ROLES.map(|(role, _)| format!("`\\{role}`")).join(", ");
+            format!("no folder has that role; there are {known}")
+        }
         [Piece::Text(text)] if RESERVED.contains(&text.as_str()) => {
             format!("a folder cannot be named `{text}`: every Maildir has a directory of that name")
         }
         _ => return Ok(()),
     };
     Err(TemplateError::new(offset, message))
+}
+
+/// `\\` before a letter can mean nothing else.
+fn is_unknown_role(text: &str, rest: &[Piece]) -> bool {
+    let name = text.strip_prefix('\\').filter(|name| name.starts_with(|c: char| c.is_alphabetic()));
+    name.is_some_and(|name| !rest.is_empty() || role(name).is_none())
 }
 
 /// A part of a value.
@@ -300,7 +325,7 @@ fn safe_component(text: String) -> String {
     if text.is_empty() {
         return "_".to_owned();
     }
-    if text.starts_with('.') || text == "_" || RESERVED.contains(&text.as_str()) {
+    if text.starts_with(['.', '\\']) || text == "_" || RESERVED.contains(&text.as_str()) {
         let first = text.as_bytes().first().map(|byte| escaped(*byte)).unwrap_or_default();
         return shortened(format!("{first}{}", &text[1..]));
     }
@@ -358,6 +383,29 @@ impl FolderName {
             None => vec![name],
         };
         Self::of(at_most(MAX_COMPONENTS, parts.into_iter().map(remote_component).collect()))
+    }
+
+    /// A folder as a person names it: `\\Junk` by what it is for, else as [`Self::parse_safe`] has it.
+    pub fn of_user(text: &str) -> Self {
+        let (first, below) = text.split_once('/').map_or((text, None), |(first, below)| (first, Some(below)));
+        match first.strip_prefix('\\').and_then(role) {
+            Some((role, _)) => {
+                let below = below.map(|below| Self::parse_safe(below, Some('/')).0).unwrap_or_default();
+                Self(vec![format!("\\{role}")]).with_below(&below)
+            }
+            None => Self::parse_safe(text, Some('/')),
+        }
+    }
+
+    /// The folder of these levels below this one.
+    #[must_use]
+    pub fn with_below(&self, levels: &[String]) -> Self {
+        Self(at_most(MAX_COMPONENTS, [&self.0, levels].concat()))
+    }
+
+    /// What the folder is for, where it is named by that.
+    pub fn role(&self) -> Option<&str> {
+        self.0.first().and_then(|first| first.strip_prefix('\\'))
     }
 
     /// The levels, the topmost first; at least one, at most [`MAX_COMPONENTS`].

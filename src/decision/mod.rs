@@ -79,6 +79,15 @@ pub enum Place {
     Mbox(FolderName),
 }
 
+/// What is in a local folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// How many messages.
+    pub messages: u64,
+    /// How many bytes they have together.
+    pub bytes: u64,
+}
+
 /// A rule that failed on a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -103,6 +112,16 @@ impl Action {
         match self {
             Self::Tell(telling) => Some(telling),
             Self::File(_) | Self::Discard => None,
+        }
+    }
+
+    /// The same action for other bytes.
+    #[must_use]
+    pub fn with_version(self, other: impl FnOnce(Version) -> Version) -> Self {
+        match self {
+            Self::File(filing) => Self::File(Filing { version: other(filing.version), ..filing }),
+            Self::Tell(telling) => Self::Tell(Telling { version: other(telling.version), ..telling }),
+            Self::Discard => Self::Discard,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use super::contents::FolderContents;
 use super::{mbox, orphans};
 use crate::charsets::mutf7;
-use crate::config::template::FolderName;
+use crate::config::template::{self, FolderName};
 use crate::config::{Encoding, Layout, MailRoot};
+use crate::decision::Contents;
 use crate::error::{Error, Result};
 use crate::state::{Disk, sync_parent};
 
@@ -21,12 +23,13 @@ pub struct Folders {
     durable: Mutex<BTreeSet<PathBuf>>,
     /// Directories that are durable in the ones above them, all the way up, as this process has seen to.
     entries: Mutex<BTreeSet<PathBuf>>,
+    contents: FolderContents,
 }
 
 impl Folders {
     /// Nothing is created yet.
     pub fn new(root: MailRoot) -> Self {
-        Self { root, durable: Mutex::default(), entries: Mutex::default() }
+        Self { root, durable: Mutex::default(), entries: Mutex::default(), contents: FolderContents::default() }
     }
 
     /// The root directory.
@@ -36,11 +39,35 @@ impl Folders {
 
     /// The Maildir of a folder.
     pub fn maildir(&self, folder: &FolderName) -> PathBuf {
+        let folder = self.named(folder);
         match self.root.layout {
-            Layout::Fs => self.below(folder),
+            Layout::Fs => self.below(&folder),
             Layout::MaildirPlusPlus if *folder == FolderName::inbox() => self.root.path.clone(),
-            Layout::MaildirPlusPlus => self.root.path.join(self.on_disk(&maildir_plus_plus(folder)).as_ref()),
+            Layout::MaildirPlusPlus => self.root.path.join(self.on_disk(&maildir_plus_plus(&folder)).as_ref()),
         }
+    }
+
+    /// What a folder is called here that is named by what it is for.
+    pub fn named<'f>(&self, folder: &'f FolderName) -> Cow<'f, FolderName> {
+        let Some((role, usual)) = folder.role().and_then(template::role) else { return Cow::Borrowed(folder) };
+        let usual = || FolderName::parse_safe(usual, None);
+        let called = self.root.roles.get(role).cloned().unwrap_or_else(usual);
+        Cow::Owned(called.with_below(&folder.components()[1..]))
+    }
+
+    /// The mode of files in a folder by its name, where others than their owner may read them.
+    pub fn mode_of(&self, name: &str) -> Option<u32> {
+        let holds = |folder: &FolderName| {
+            let folder = self.named(folder).to_string();
+            name.strip_prefix(&folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let found = self.root.modes.iter().filter(|(folder, _)| holds(folder));
+        found.max_by_key(|(folder, _)| folder.components().len()).map(|(_, mode)| *mode)
+    }
+
+    /// The mode of files in a Maildir, where others than their owner may read them.
+    pub fn mode_in(&self, maildir: &Path) -> Option<u32> {
+        if self.root.modes.is_empty() { None } else { self.mode_of(&self.name_of(maildir)) }
     }
 
     /// The path of a folder, a directory for each level.
@@ -90,6 +117,16 @@ impl Folders {
         Ok(names)
     }
 
+    /// What is in a folder; `None`: it is not there.
+    pub fn contents(&self, disk: &dyn Disk, folder: &FolderName) -> Result<Option<Contents>> {
+        let maildir = self.maildir(folder);
+        let is_there = disk.exists(&maildir.join("cur"));
+        match is_there.map_err(|e| Error::disk(format!("looking for the folder {}", maildir.display()), e))? {
+            true => self.contents.of(disk, &maildir).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// The name of an mbox file, for people.
     pub fn name_of_mbox(&self, file: &Path) -> String {
         self.shown(file)
@@ -114,7 +151,7 @@ impl Folders {
 
     /// The mbox file of a folder.
     pub fn mbox(&self, folder: &FolderName) -> PathBuf {
-        self.below(folder)
+        self.below(&self.named(folder))
     }
 
     /// Makes sure that an mbox file exists, can be written to and survives a power cut. A directory of that name is an
@@ -127,12 +164,38 @@ impl Folders {
         let dir = file.parent().unwrap_or(file);
         let create = || {
             self.create_dir(disk, dir)?;
+            let is_new = !disk.exists(file)?;
             mbox::create(disk, file)?;
+            if let Some(mode) = self.mode_of(&self.name_of_mbox(file)).filter(|_| is_new) {
+                disk.set_mode(file, mode)?;
+            }
             self.sync(disk, dir)
         };
         create().map_err(|e| Error::of_target(file, format!("creating the mbox {}", file.display()), e))?;
         self.durable().insert(file.to_path_buf());
         Ok(())
+    }
+
+    /// The folders that lie elsewhere, each with its path.
+    pub fn roots(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.root.roots.iter().map(|(name, path)| (name.as_str(), path.as_path()))
+    }
+
+    /// Where the link to a folder stands that lies elsewhere.
+    pub fn link_of(&self, name: &str) -> PathBuf {
+        self.root.path.join(self.on_disk(name).as_ref())
+    }
+
+    /// Makes sure that the directory of a folder exists and survives a power cut.
+    pub fn ensure_dir_of(&self, disk: &dyn Disk, dir: &Path, folder: &str) -> Result<()> {
+        let is_there = disk.exists(dir).map_err(|e| Error::disk(format!("looking for {}", dir.display()), e))?;
+        self.ensure_dir(disk, dir)?;
+        match self.mode_of(folder).filter(|_| !is_there) {
+            Some(mode) => disk
+                .set_mode(dir, entered_by_readers(mode))
+                .map_err(|e| Error::disk(format!("creating the folder {}", dir.display()), e)),
+            None => Ok(()),
+        }
     }
 
     /// Makes the mail root. Only whoever makes its marker does: a root that is missing may be a disk that is not mounted.
@@ -179,7 +242,7 @@ impl Folders {
     fn create(&self, disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
         self.create_dir(disk, maildir)?;
         for sub in ["cur", "new", "tmp"] {
-            disk.make_dir(&maildir.join(sub))?;
+            self.make_dir(disk, &maildir.join(sub), maildir)?;
         }
         self.sync(disk, maildir)
     }
@@ -194,7 +257,16 @@ impl Folders {
         }
         // What somebody removed is new again.
         self.entries().retain(|entry| !missing.contains(&entry.as_path()));
-        missing.iter().rev().try_for_each(|dir| disk.make_dir(dir).map(drop))
+        missing.iter().rev().try_for_each(|dir| self.make_dir(disk, dir, dir))
+    }
+
+    /// Makes a directory of a folder, for whoever may read what is filed there.
+    fn make_dir(&self, disk: &dyn Disk, dir: &Path, folder: &Path) -> io::Result<()> {
+        let is_new = disk.make_dir(dir)?;
+        match self.mode_in(folder).filter(|_| is_new && dir.starts_with(&self.root.path)) {
+            Some(mode) => disk.set_mode(dir, entered_by_readers(mode)),
+            None => Ok(()),
+        }
     }
 
     /// Forgets that a Maildir was there: somebody removed it.
@@ -214,6 +286,11 @@ impl Folders {
 /// `lists/rust` is `.lists.rust`. A dot inside a component would look like another level, so it is escaped.
 fn maildir_plus_plus(folder: &FolderName) -> String {
     folder.components().iter().map(|c| format!(".{}", c.replace('.', "%2E"))).collect()
+}
+
+/// The mode of a directory: whoever may read may enter.
+fn entered_by_readers(mode: u32) -> u32 {
+    mode | (mode & 0o444) >> 2
 }
 
 /// A folder that was taken away from us is noticed before anything is recorded for it.

@@ -1,5 +1,6 @@
 //! From a decision to durable files: stage under `tmp/`, publish by rename, recover after a crash.
 
+mod contents;
 mod dotlock;
 mod folders;
 mod keywords;

@@ -176,6 +176,7 @@ impl Stager<'_> {
         for (path, version) in files {
             let done = match written.get(&version) {
                 Some(first) if *first == path => Ok(()),
+                Some(first) if self.mode_of(first) != self.mode_of(&path) => self.write_new(&path, plan, version),
                 Some(first) => self.link_or_write(first, &path, plan, version),
                 None => self.write_new(&path, plan, version),
             };
@@ -186,6 +187,12 @@ impl Stager<'_> {
             written.entry(version).or_insert(path);
         }
         Ok(())
+    }
+
+    /// The mode of a file in a Maildir whose mail others may read.
+    fn mode_of(self, path: &Path) -> Option<u32> {
+        let maildir = path.parent().filter(|dir| dir.ends_with("tmp")).and_then(Path::parent)?;
+        self.folders.mode_in(maildir)
     }
 
     fn link_or_write(self, first: &Path, other: &Path, plan: &Plan, version: Version) -> io::Result<()> {
@@ -231,6 +238,9 @@ impl Stager<'_> {
         }
         // In the spool the time is when it was written; a message's own time says nothing about its file.
         let is_in_maildir = path.parent().is_some_and(|dir| dir.ends_with("tmp"));
+        if let Some(mode) = self.mode_of(path) {
+            self.disk.set_mode(path, mode)?;
+        }
         file.finish((is_in_maildir || !Safeguard::SpoolAgeIsWritten.is_on()).then_some(plan.arrived))
     }
 

@@ -17,8 +17,9 @@ use super::width;
 use crate::config::Settings;
 use crate::config::entries::Entry;
 use crate::config::lists::Origin;
+use crate::config::template::{FolderName, Template};
 use crate::config::text::Text;
-use crate::decision::{Counted, Fact, Read, Version, Write};
+use crate::decision::{Contents, Counted, Fact, Read, Version, Write};
 use crate::message::{Envelope, Flags, Message};
 
 /// Why the walk ends before its end.
@@ -81,6 +82,10 @@ pub(super) struct Asking<'a> {
     lists: Vec<(Arc<Origin>, Known)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
+    /// Within how many messages that were split this one came.
+    pub(super) within: usize,
+    /// How many messages were taken out of this delivery so far.
+    pub(super) messages_within: usize,
 }
 
 impl<'a> Asking<'a> {
@@ -111,7 +116,43 @@ impl<'a> Asking<'a> {
             ordinary_text: None,
             lists: Vec::new(),
             waited: Duration::ZERO,
+            within: 0,
+            messages_within: 0,
         }
+    }
+
+    /// The same for a message within this one. What was noted so far goes along until [`Self::go_on`] takes it back.
+    pub(super) fn of_message_within(&mut self, message: &Arc<Message>) -> Self {
+        let new = Self::new(self.settings, message, self.envelope, self.facts, self.trace.is_some());
+        Self {
+            why: std::mem::take(&mut self.why),
+            reads: std::mem::take(&mut self.reads),
+            writes: std::mem::take(&mut self.writes),
+            now: self.now.clone(),
+            trace: self.trace.take(),
+            depth: self.depth,
+            patterns: std::mem::take(&mut self.patterns),
+            programs: self.programs,
+            lists: std::mem::take(&mut self.lists),
+            waited: self.waited,
+            within: self.within + 1,
+            messages_within: self.messages_within,
+            ..new
+        }
+    }
+
+    /// Takes back what was noted about a message within this one; the result is its versions.
+    pub(super) fn go_on(&mut self, noted: Self) -> Vec<Arc<Message>> {
+        self.why = noted.why;
+        self.reads = noted.reads;
+        self.writes = noted.writes;
+        self.trace = noted.trace;
+        self.patterns = noted.patterns;
+        self.programs = noted.programs;
+        self.lists = noted.lists;
+        self.waited = noted.waited;
+        self.messages_within = noted.messages_within;
+        noted.versions
     }
 
     pub(super) fn account(&self) -> &str {
@@ -209,6 +250,16 @@ impl<'a> Asking<'a> {
             Some(answer) => Ok(answer),
             None => Ok(self.facts.holds(fact)?),
         }
+    }
+
+    /// What is in a local folder now; `None`: there is none of that name. Its name needs all its values.
+    pub(super) fn folder_of(&self, name: &Template) -> Result<(FolderName, Option<Contents>), Break> {
+        if let Some(missing) = name.names().find_map(|name| names::value(name, self).err()) {
+            return Err(missing);
+        }
+        let folder = name.expand_levels(&|name| names::parts(name, self));
+        let held = self.facts.folder(&folder)?;
+        Ok((folder, held))
     }
 
     fn note_read(&mut self, fact: Fact, answer: bool) -> Result<(), Break> {

@@ -10,7 +10,7 @@ use super::captures::{self, Captured};
 use super::comparison::COMPARISON;
 use super::conditions::{self, Boxed};
 use super::lua;
-use super::rule::{Rule, Step};
+use super::rule::{ListKind, Rule, Step};
 use super::shared::Shared;
 use super::short::Wide;
 use super::trial;
@@ -91,6 +91,8 @@ pub fn sections() -> Vec<&'static Shape> {
 pub(super) struct Compiled {
     pub(super) steps: Vec<Step>,
     pub(super) placed: Vec<Placed>,
+    /// The names of the lists that are in the state.
+    pub(super) database_lists: BTreeSet<String>,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -134,6 +136,8 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: 
             }
         }
     }
+    let databases = shared.lists.iter().filter(|(_, list)| matches!(list.kind, ListKind::Database(_)));
+    compiled.database_lists = databases.map(|(name, _)| name.clone()).collect();
     drop_repeated(&mut compiled.problems);
     compiled
 }

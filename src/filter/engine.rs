@@ -1,5 +1,6 @@
 //! The compiled rules of an account, and the one question they answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::asking::Asking;
@@ -20,6 +21,7 @@ use crate::message::{Address, Envelope, Message};
 #[derive(Debug, Default)]
 pub struct Engine {
     steps: Vec<Step>,
+    database_lists: BTreeSet<String>,
     settings: Settings,
 }
 
@@ -47,17 +49,22 @@ impl Engine {
     }
 
     fn of(compiled: Compiled, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
-        let Compiled { steps, placed, mut problems } = compiled;
+        let Compiled { steps, placed, database_lists, mut problems } = compiled;
         if problems.iter().any(|p| p.severity == Severity::Error) {
             return Err(problems);
         }
         problems.extend(reachable::warn(&placed, &steps));
-        Ok((Self { steps, settings: settings.clone() }, problems))
+        Ok((Self { steps, database_lists, settings: settings.clone() }, problems))
     }
 
     /// How many rules there are, nested ones not counted; a script counts as one.
     pub fn len(&self) -> usize {
         self.steps.len()
+    }
+
+    /// The names of the lists in the state that the rules may ask.
+    pub(super) fn database_lists(&self) -> &BTreeSet<String> {
+        &self.database_lists
     }
 
     /// Whether there are no rules: then every message is kept.
@@ -95,7 +102,7 @@ impl Engine {
         facts: &dyn Facts,
         personal: bool,
     ) -> Result<String, Refusal> {
-        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, false));
+        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, false), &self.steps);
         guard::would_answer(&mut run, personal)
             .unwrap_or_else(|_| Err(Refusal { row: "state", why: "the state could not be read".into() }))
     }
@@ -107,8 +114,8 @@ impl Engine {
         facts: &dyn Facts,
         traced: bool,
     ) -> (Result<Decision, Deferral>, Option<Trace>) {
-        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, traced));
-        let walked = run.walk(&self.steps);
+        let mut run = Run::new(Asking::new(&self.settings, message, envelope, facts, traced), &self.steps);
+        let walked = run.walk();
         run.finish(walked)
     }
 }

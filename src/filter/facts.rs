@@ -9,7 +9,8 @@ use jiff::{Timestamp, Zoned};
 
 use crate::config::entries::{Entries, Entry};
 use crate::config::lists::Origin;
-use crate::decision::{Counted, Fact};
+use crate::config::template::FolderName;
+use crate::decision::{Contents, Counted, Fact};
 use crate::message::Message;
 
 /// The world as rules see it. `pass` answers from clock, state and programs; `explain` and `test` answer from what they
@@ -50,6 +51,11 @@ pub trait Facts: Send + Sync {
     /// The entries of a database list.
     fn list_entries(&self, _list: &str) -> Result<Vec<Entry>, Unanswered> {
         Ok(Vec::new())
+    }
+
+    /// What is in a local folder; `None`: there is none of that name.
+    fn folder(&self, _folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
+        Ok(None)
     }
 
     /// Runs a program and waits for it.

@@ -60,6 +60,9 @@ pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refus
 
 /// The address to answer, or why there must be no answer. Where one goes out, the message counts as answered.
 pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Result<String, Refusal>, Break> {
+    if run.asking.within > 0 {
+        return Ok(Err(Refusal { row: "split", why: "it came within another message".into() }));
+    }
     let message = std::sync::Arc::clone(run.asking.original());
     let is_own = |address: &str| {
         let address = address.to_lowercase();

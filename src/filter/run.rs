@@ -8,17 +8,27 @@ use super::guard::Refusal;
 use super::rule::{Rule, Step};
 use super::trace::{Line, Trace};
 use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling, Way};
-use crate::message::{Edit, Flags, Message};
+use crate::message::{Edit, Flags, MAX_WITHIN, Message, TooMany};
 
 /// So many edited versions a message may have: each is a copy of its header block.
 const MAX_VERSIONS: usize = 32;
 /// So many actions a message may have; more is a mistake in a script.
 const MAX_ACTIONS: usize = 100;
+/// So many actions the messages within one may have together.
+const MAX_ACTIONS_WITHIN: usize = 500;
+/// A message that came within so many others is not split.
+const MAX_SPLIT_DEPTH: usize = 3;
 
 /// What the actions so far amount to.
 pub(super) struct Run<'a> {
     pub(super) asking: Asking<'a>,
+    /// All rules: a message within this one is decided by them too.
+    steps: &'a [Step],
     actions: Vec<Action>,
+    /// What becomes of the messages within this one.
+    within: Inner,
+    /// To how many addresses other messages of the same delivery are forwarded.
+    forwarded: usize,
     rules: Vec<String>,
     notes: Vec<String>,
     /// The name of the rule being carried out.
@@ -31,11 +41,23 @@ pub(super) struct Run<'a> {
     ended: bool,
 }
 
+/// What becomes of the messages within one.
+#[derive(Default)]
+struct Inner {
+    /// All versions of all of them: each as it stood there, then edited ones.
+    versions: Vec<Arc<Message>>,
+    /// Their versions are places in `versions`.
+    actions: Vec<Action>,
+}
+
 impl<'a> Run<'a> {
-    pub(super) fn new(asking: Asking<'a>) -> Self {
+    pub(super) fn new(asking: Asking<'a>, steps: &'a [Step]) -> Self {
         Self {
             asking,
+            steps,
             actions: Vec::new(),
+            within: Inner::default(),
+            forwarded: 0,
             rules: Vec::new(),
             notes: Vec::new(),
             rule: String::new(),
@@ -47,8 +69,8 @@ impl<'a> Run<'a> {
     }
 
     /// Asks every rule in order until one ends.
-    pub(super) fn walk(&mut self, steps: &[Step]) -> Result<(), Break> {
-        for step in steps {
+    pub(super) fn walk(&mut self) -> Result<(), Break> {
+        for step in self.steps {
             match step {
                 Step::Rule(rule) => self.outer(rule)?,
                 step => self.step(step)?,
@@ -203,7 +225,70 @@ impl<'a> Run<'a> {
             Action::Tell(Telling { way: Way::Redirect(redirect), .. }) => redirect.to.len(),
             _ => 0,
         };
-        self.actions.iter().map(to).sum()
+        self.forwarded + self.actions.iter().chain(&self.within.actions).map(to).sum::<usize>()
+    }
+
+    /// Decides about each message within the present one by all rules. Where there is none nothing has happened.
+    pub(super) fn split(&mut self, messages: Vec<Message>, copy: bool) -> Result<(), Break> {
+        if messages.is_empty() {
+            self.note("not split: no message is within it".to_owned());
+            return Ok(());
+        }
+        if self.asking.within >= MAX_SPLIT_DEPTH {
+            self.note(format!("not split: it came within {MAX_SPLIT_DEPTH} others"));
+            return Ok(());
+        }
+        let count = messages.len();
+        self.asking.messages_within += count;
+        if self.asking.messages_within > MAX_WITHIN {
+            return Err(Break::Failed(format!("the message is not split: {TooMany}")));
+        }
+        for (number, message) in (1..).zip(messages) {
+            self.decide_within(Arc::new(message), &format!("message {number} of {count}"))?;
+        }
+        if !copy {
+            self.keeps = false;
+            self.end();
+        }
+        Ok(())
+    }
+
+    fn decide_within(&mut self, message: Arc<Message>, which: &str) -> Result<(), Break> {
+        let subject = crate::clean::short(message.first("Subject").unwrap_or_default(), 80);
+        self.did(&format!("split: {which} ({subject})"));
+        let asking = self.asking.of_message_within(&message);
+        let mut run = Run { forwarded: self.forwards(), rule: self.rule.clone(), ..Run::new(asking, self.steps) };
+        run.asking.depth += 1;
+        let walked = run.walk();
+        if walked.is_ok() {
+            run.keep_if_nothing_else();
+        }
+        let Run { asking, actions, within, rules, notes, rule, discards, .. } = run;
+        let mut versions = self.asking.go_on(asking);
+        if let Err(broken) = walked {
+            self.rule = rule;
+            return Err(broken);
+        }
+        let own = versions.len();
+        versions.extend(within.versions);
+        let inner = within.actions.into_iter().map(|action| action.with_version(|version| own + version));
+        let first = self.within.versions.len();
+        let all = actions.into_iter().chain(inner).map(|action| action.with_version(|version| first + version));
+        self.within.actions.extend(all.filter(|action| *action != Action::Discard));
+        self.within.versions.extend(versions);
+        if self.within.actions.len() > MAX_ACTIONS_WITHIN {
+            let text = format!("more than {MAX_ACTIONS_WITHIN} actions for the messages within one");
+            return Err(Break::Failed(text));
+        }
+        self.discards |= discards;
+        for rule in rules {
+            if !self.rules.contains(&rule) {
+                self.rules.push(rule);
+            }
+        }
+        let room = MAX_ACTIONS.saturating_sub(self.notes.len());
+        self.notes.extend(notes.into_iter().take(room).map(|note| format!("{which}: {note}")));
+        Ok(())
     }
 
     fn push(&mut self, action: Action) -> Result<(), Break> {
@@ -290,7 +375,7 @@ impl<'a> Run<'a> {
         (result, self.asking.trace)
     }
 
-    fn decision(&mut self) -> Result<Decision, Deferral> {
+    fn keep_if_nothing_else(&mut self) {
         if self.keeps {
             // Cannot fail: the bound on actions was kept for the rules, this one is ours.
             let flags = self.asking.flags.clone();
@@ -300,6 +385,14 @@ impl<'a> Run<'a> {
                 self.actions.push(Action::File(keep));
             }
         }
+    }
+
+    fn decision(&mut self) -> Result<Decision, Deferral> {
+        self.keep_if_nothing_else();
+        let edited = self.asking.versions.len();
+        let Inner { versions, actions } = std::mem::take(&mut self.within);
+        self.asking.versions.extend(versions);
+        self.actions.extend(actions.into_iter().map(|action| action.with_version(|version| edited + version)));
         if self.discards && !self.actions.iter().any(|action| matches!(action, Action::File(_))) {
             self.actions.push(Action::Discard);
         }

@@ -34,6 +34,7 @@ mod text;
 mod transfer;
 mod unlabelled;
 mod violations;
+mod within;
 mod words;
 
 pub use address::{
@@ -64,6 +65,7 @@ pub use sender::unwrapped;
 pub use submitted::{mbox_sender, submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
+pub use within::{MAX_WITHIN, MAX_WITHIN_BYTES, TooMany, Within};
 
 use std::io::{self, Read};
 use std::sync::OnceLock;

@@ -12,7 +12,8 @@ use super::stood::{Came, is_believed};
 use crate::config::address_books;
 use crate::config::entries::Entry;
 use crate::config::lists::{From, MAX_FILE, Origin};
-use crate::decision::{Counted, Fact, Write};
+use crate::config::template::FolderName;
+use crate::decision::{Contents, Counted, Fact, Write};
 use crate::filter::{Answer, Ask, Facts, Known, Unanswered};
 use crate::message::Message;
 use crate::program::{Output, Program};
@@ -105,6 +106,11 @@ impl Facts for WorldFacts<'_> {
     fn stood(&self) -> Result<bool, Unanswered> {
         let stood = self.came.map_or(Ok(false), |came| came.stood(self.world));
         stood.map_err(|e| Unanswered(e.to_string()))
+    }
+
+    fn folder(&self, folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
+        let World { folders, disk, .. } = self.world;
+        folders.contents(&**disk, folder).map_err(|e| Unanswered(e.to_string()))
     }
 
     fn list(&self, origin: &Origin) -> Known {

@@ -164,7 +164,7 @@ fn folders(world: &World, item: &Maintenance, missing: &mut Vec<String>) -> Resu
     let here = world.folders.all(&*world.disk)?;
     let mut found = BTreeSet::new();
     for pattern in &item.folders {
-        let name = FolderName::parse_safe(pattern, Some('/')).to_string();
+        let name = world.folders.named(&FolderName::of_user(pattern)).to_string();
         let fits = |folder: &&String| match wildcard::has_wildcard(pattern) {
             true => wildcard::matches(pattern, folder),
             false => **folder == name,

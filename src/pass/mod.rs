@@ -34,6 +34,7 @@ mod relocate;
 mod report;
 mod rescue;
 mod resume;
+mod roots;
 mod settle;
 mod standing;
 mod stood;

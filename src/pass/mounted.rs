@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::World;
+use super::{World, roots};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::state::{Lock, Marker, ROOT, Registered};
@@ -21,6 +21,12 @@ pub struct Mounted(());
 
 /// Looks at the marker of the mail root, and makes it where the state knows of none yet.
 pub fn mounted(world: &World) -> Result<Mounted> {
+    let mounted = main_root(world)?;
+    roots::are_mounted(world)?;
+    Ok(mounted)
+}
+
+fn main_root(world: &World) -> Result<Mounted> {
     if world.disk.is_writable_by_others(world.folders.root()).unwrap_or(false) {
         let root = world.folders.root().display();
         let text = format!("others may write to the mail root {root}; `chmod o-w {root}` makes it yours alone");
@@ -71,7 +77,7 @@ fn not_the_root(world: &World, why: &str) -> Error {
 fn begin(world: &World) -> Result<Mounted> {
     let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
     if world.store.fact(ROOT)?.is_some() {
-        return mounted(world);
+        return main_root(world);
     }
     if marker(world)?.is_none() {
         if world.store.rebuilt().is_some() {
@@ -86,8 +92,15 @@ fn begin(world: &World) -> Result<Mounted> {
     accept(world)
 }
 
+/// Takes all roots as they are.
+pub(super) fn accept_all(world: &World) -> Result<Mounted> {
+    let mounted = accept(world)?;
+    roots::accept(world)?;
+    Ok(mounted)
+}
+
 /// Takes the root as it is: makes its marker where there is none, and notes it in the state.
-pub(super) fn accept(world: &World) -> Result<Mounted> {
+fn accept(world: &World) -> Result<Mounted> {
     let found = match marker(world)? {
         Some(found) => {
             // Whoever made it may have died before it was durable.

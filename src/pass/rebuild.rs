@@ -1,7 +1,7 @@
 //! Rebuild: what cannot be proven is taken as it is, because the user says so: a mail root that moved or was emptied on
 //! purpose, a database that is damaged.
 
-use super::mounted::{accept, mounted};
+use super::mounted::{accept_all, mounted};
 use super::{Mounted, World};
 use crate::error::{Kind, Result};
 
@@ -23,5 +23,5 @@ pub fn doubts(world: &World) -> Result<Vec<Doubt>> {
 
 /// Takes the mail root as it is now. Nobody may be at work meanwhile.
 pub fn rebuild(world: &World) -> Result<Mounted> {
-    accept(world)
+    accept_all(world)
 }

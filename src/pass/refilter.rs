@@ -16,7 +16,7 @@ use crate::clean;
 use crate::config::entries::Entry as ListEntry;
 use crate::config::lists;
 use crate::config::template::FolderName;
-use crate::decision::{ANSWERED, APPENDED, Action, Counted, Decision, Fact, Filing, Place, Write};
+use crate::decision::{ANSWERED, APPENDED, Action, Contents, Counted, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Known, Unanswered};
@@ -110,7 +110,7 @@ impl Refilter<'_> {
     }
 
     fn list(&self, folder: &str) -> Result<Listed> {
-        let name = FolderName::parse_safe(folder, Some('/'));
+        let name = self.world.folders.named(&FolderName::of_user(folder)).into_owned();
         let maildir = self.world.folders.maildir(&name);
         if !self.is_here(&maildir)? {
             let (folder, place) = (clean::short(folder, 80), maildir.display());
@@ -287,10 +287,11 @@ impl Refilter<'_> {
         decision.writes.retain(|write| !matches!(write, Write::Seen { handle, .. } if !counts(handle)));
         decision.reads.retain(|read| !matches!(&read.fact, Fact::Seen { handle, .. } if !counts(handle)));
         for action in &mut decision.actions {
-            if let Action::File(filing) = action
-                && filing.place == Place::Keep
-            {
-                filing.place = Place::Folder(folder.clone());
+            let Action::File(filing) = action else { continue };
+            match &filing.place {
+                Place::Keep => filing.place = Place::Folder(folder.clone()),
+                Place::Folder(other) => filing.place = Place::Folder(self.world.folders.named(other).into_owned()),
+                Place::Inbox | Place::Mbox(_) => {}
             }
         }
         if decision.goes_nowhere() {
@@ -376,6 +377,10 @@ impl Facts for Memory<'_> {
 
     fn last_number(&self, counter: &str) -> std::result::Result<Option<u64>, Unanswered> {
         Ok(self.world.last_number(counter)?.max(self.coming.last_number(counter)))
+    }
+
+    fn folder(&self, folder: &FolderName) -> std::result::Result<Option<Contents>, Unanswered> {
+        self.world.folder(folder)
     }
 
     fn list(&self, origin: &lists::Origin) -> Known {

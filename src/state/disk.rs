@@ -4,10 +4,10 @@
 //! ext4, XFS and btrfs, 6 of 6. So the sync of directories is a step of its own with a proof, [`Synced`].
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -50,6 +50,14 @@ pub trait Disk: Send + Sync {
     fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
     /// Whether everybody may write to what stands there.
     fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
+    /// Says who may do what with what stands there, as `chmod` has it. What a directory hands on to what is made in it stays.
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
+    /// Makes a symbolic link, which must not exist yet, to a directory.
+    fn link_to(&self, dir: &Path, link: &Path) -> io::Result<()>;
+    /// Whether a symbolic link stands there, wherever it leads.
+    fn is_link(&self, path: &Path) -> io::Result<bool>;
+    /// Size in bytes and time of the last change of what stands there, in nanoseconds; `None` when there is nothing.
+    fn stamp(&self, path: &Path) -> io::Result<Option<(u64, i128)>>;
     /// Fails where files cannot be made and renamed in a directory.
     fn writable(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
@@ -244,6 +252,34 @@ impl Disk for RealDisk {
 
     fn is_writable_by_others(&self, path: &Path) -> io::Result<bool> {
         Ok(std::fs::metadata(path)?.mode() & 0o002 != 0)
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        let handed_on = std::fs::metadata(path)?.mode() & 0o7000;
+        std::fs::set_permissions(path, Permissions::from_mode(handed_on | mode))
+    }
+
+    fn link_to(&self, dir: &Path, link: &Path) -> io::Result<()> {
+        std::os::unix::fs::symlink(dir, link)
+    }
+
+    fn is_link(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::symlink_metadata(path) {
+            Ok(found) => Ok(found.is_symlink()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn stamp(&self, path: &Path) -> io::Result<Option<(u64, i128)>> {
+        match std::fs::metadata(path) {
+            Ok(found) => {
+                let changed = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+                Ok(Some((found.len(), changed)))
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     fn writable(&self, dir: &Path) -> io::Result<()> {

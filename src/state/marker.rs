@@ -12,8 +12,6 @@ use super::opening::random_identity;
 use super::{Disk, Registered};
 use crate::error::Result;
 
-/// The file.
-pub(super) const FILE: &str = ".mailsluice";
 /// How far the state is.
 const WATER: &str = ".mailsluice-water";
 /// A marker on its way.
@@ -29,6 +27,9 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// The file.
+    pub const FILE: &str = ".mailsluice";
+
     /// A new one.
     pub fn new() -> Result<Self> {
         Ok(Self { identity: random_identity()?, accounts: Vec::new() })
@@ -36,13 +37,13 @@ impl Marker {
 
     /// The marker of a root; `None` where there is none that can be read.
     pub fn read(root: &Path) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(root.join(FILE)).ok()?)
+        Self::parse(&std::fs::read_to_string(root.join(Self::FILE)).ok()?)
     }
 
     /// The same through a [`Disk`].
     pub fn read_from(disk: &dyn Disk, root: &Path) -> std::io::Result<Option<Self>> {
         let mut text = String::new();
-        match disk.open(&root.join(FILE)).and_then(|mut file| file.read_to_string(&mut text)) {
+        match disk.open(&root.join(Self::FILE)).and_then(|mut file| file.read_to_string(&mut text)) {
             Ok(_) => Ok(Self::parse(&text)),
             Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
             Err(e) => Err(e),
@@ -51,7 +52,7 @@ impl Marker {
 
     /// Writes it as a whole. It is durable when the root is synced.
     pub fn write(&self, disk: &dyn Disk, root: &Path) -> std::io::Result<()> {
-        let (new, file) = (root.join(NEW), root.join(FILE));
+        let (new, file) = (root.join(NEW), root.join(Self::FILE));
         disk.remove(&new).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
         let mut out = disk.create(&new)?;
         out.write_all(self.text().as_bytes())?;

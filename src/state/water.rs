@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::marker::FILE as MARKER;
+use super::marker::Marker;
 
 /// Its name beside the database.
 const BESIDE: &str = "water";
@@ -47,7 +47,7 @@ impl Water {
 
     /// In a mail root only beside its marker: what has none is perhaps the empty mount point of a disk.
     fn may_make(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| name == BESIDE) || path.with_file_name(MARKER).exists()
+        path.file_name().is_some_and(|name| name == BESIDE) || path.with_file_name(Marker::FILE).exists()
     }
 
     /// In place: the state's name, 20 digits and a line end, which one write changes as a whole.

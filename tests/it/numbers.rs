@@ -109,8 +109,9 @@ fn a_message_makes_no_counter_and_a_condition_takes_no_number() {
     let condition = yaml("rules:\n  - {if: {lua: 'act.number(\"x\") == \"1\"'}, do: discard}");
     let decision = decided(&condition, ASKED);
     assert!(failure(&decision).contains("a condition cannot act") && decision.writes.is_empty(), "{decision:?}");
-    let variable = yaml_with("rules: [{do: {number: {counter: '${subject}', set: x}}}]", &settings());
-    assert!(shown(&variable.unwrap_err()).contains("cannot come from a message"));
+    let variable =
+        yaml_with("rules: [{do: {number: {counter: '${subject}', per: '${list_id}', set: x}}}]", &settings());
+    assert!(shown(&variable.unwrap_err()).contains("has values in its name"));
 }
 
 #[test]

@@ -104,7 +104,7 @@ pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) 
         compiler.problems.error(node.span, "the name of a folder is empty");
         return None;
     }
-    let safe = names.iter().map(|name| FolderName::parse_safe(name, Some('/')));
+    let safe = names.iter().map(|name| FolderName::of_user(name));
     let places = safe.map(|folder| if mbox { Place::Mbox(folder) } else { Place::Folder(folder) });
     Some(Box::new(FileAt { places: places.collect(), flags, copy }))
 }

@@ -20,6 +20,7 @@ pub(super) mod redirect;
 mod relayed;
 mod reply;
 mod set;
+mod split;
 mod stop;
 
 use std::fmt;
@@ -90,11 +91,12 @@ impl Word {
 
 pub(super) use number::MOST_NUMBER;
 
-const COUNT: usize = 26;
+const COUNT: usize = 27;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
     fileinto::FILEINTO,
+    split::SPLIT,
     keep::KEEP,
     discard::DISCARD,
     stop::STOP,
@@ -134,8 +136,9 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of actions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 19] = [
+pub(super) static SECTIONS: [&Shape; 20] = [
     &fileinto::KEYS,
+    &split::KEYS,
     &keep::KEYS,
     &headers::ADDED,
     &headers::DELETED,

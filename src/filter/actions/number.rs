@@ -6,7 +6,6 @@ use super::super::compile::Compiler;
 use super::super::conditions;
 use super::super::run::Run;
 use super::{Verb, Word, set};
-use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
@@ -17,7 +16,11 @@ pub(in super::super) const MOST_NUMBER: u64 = 1_000_000_000_000;
 pub(super) static KEYS: Shape = Shape {
     what: "a number action",
     keys: &[
-        ("counter", "The name of the counter. Every rule that names it takes from the same numbers.", Takes::Text),
+        (
+            "counter",
+            "The name of the counter. Every rule that names it takes from the same numbers. With `${name}` it is one for each value, as with `per`.",
+            Takes::Text,
+        ),
         (
             "per",
             "Each of these has numbers of its own: `${list_id}`. Of more than 100000 those that took none for longest begin anew.",
@@ -64,12 +67,19 @@ impl Counter {
         if !map.is_map() {
             return None;
         }
-        let name = map.need("counter", name);
+        let counter = map.require("counter");
         let first = map.read("first", |n, p| reader::number(n, 1..=MOST_NUMBER, p)).unwrap_or(1);
         let width = map.read("width", |n, p| reader::number(n, 1..=18, p)).unwrap_or(1);
         let takes = map.read("take", reader::flag).unwrap_or(true);
         let (set, per) = (map.take("set"), map.take("per"));
-        let per = match per {
+        let name = counter.and_then(|node| reader::text(node, "the name of a counter", &mut compiler.problems));
+        // A name with values is that of many counters.
+        let has_values = name.is_some_and(|name| name.contains("${"));
+        if let (true, Some(per)) = (has_values, per) {
+            compiler.problems.error(per.span, "a counter has values in its name, or numbers of its own for each `per`");
+            return None;
+        }
+        let per = match per.or(counter.filter(|_| has_values)) {
             Some(node) => Some(compiler.text(node, "a key")?),
             None => None,
         };
@@ -82,7 +92,7 @@ impl Counter {
                 Some(name)
             }
         };
-        Some(Self { name: name?, per, takes, set, first, width: usize::try_from(width).unwrap_or(1) })
+        Some(Self { name: name?.to_owned(), per, takes, set, first, width: usize::try_from(width).unwrap_or(1) })
     }
 
     /// Takes the next number. As a text: nobody calculates with it.
@@ -95,16 +105,6 @@ impl Counter {
         let number = if self.takes { asking.next_number(&name, self.first)? } else { asking.last_number(&name)? };
         Ok(format!("{number:0width$}", width = self.width))
     }
-}
-
-/// Counters are kept for ever, so there must not be one for every message.
-fn name(node: &Node, problems: &mut Problems) -> Option<String> {
-    let name = reader::text(node, "the name of a counter", problems)?;
-    if name.contains("${") {
-        problems.error(node.span, "the name of a counter cannot come from a message");
-        return None;
-    }
-    Some(name.to_owned())
 }
 
 #[derive(Debug)]

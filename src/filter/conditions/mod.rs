@@ -11,6 +11,7 @@ mod date;
 mod duplicate;
 mod exists;
 mod flag;
+mod folders;
 mod groups;
 mod header;
 mod invite;
@@ -72,7 +73,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 36;
+const COUNT: usize = 38;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -104,6 +105,8 @@ pub(super) const WORDS: [Word; COUNT] = [
     auth::AUTH,
     account::ACCOUNT,
     account::FOLDER,
+    folders::FOLDER_EXISTS,
+    folders::FOLDER_SIZE,
     thread::THREAD,
     program::RUN,
     score::SCORE,
@@ -126,7 +129,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 14] = [
+pub(super) static SECTIONS: [&Shape; 15] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
@@ -134,6 +137,7 @@ pub(super) static SECTIONS: [&Shape; 14] = [
     &parts::KEYS,
     &report::KEYS,
     &invite::KEYS,
+    &folders::KEYS,
     &duplicate::KEYS,
     &rate::KEYS,
     &spam::KEYS,

@@ -60,6 +60,11 @@ impl Places {
         Some(Self { regex: regex?, within: within.unwrap_or(Within::Body), add: add?, decay: decay.unwrap_or(1.0) })
     }
 
+    /// The most that all places add, whatever is found; where `add` takes away, the least.
+    pub(super) fn most(&self) -> f64 {
+        (0..MOST).map(|place| self.add * self.decay.powi(place as i32)).sum()
+    }
+
     /// What all places add: `add`, `add × decay`, `add × decay²`, ….
     pub(super) fn score(&self, asking: &mut Asking<'_>) -> f64 {
         let found = self.found(asking.message());

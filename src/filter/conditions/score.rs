@@ -4,6 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison;
 use super::super::compile::Compiler;
+use super::super::habits::doubt_reach;
 use super::occurrences::Places;
 use super::{Boxed, Condition, Word};
 use crate::config::reader::{self, MapReader, Shape, Takes};
@@ -70,7 +71,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let items = weights.and_then(|node| reader::list(node, "a list of weights", &mut compiler.problems))?;
     let read: Vec<_> = items.iter().map(|item| weight(item, compiler)).collect();
     let weights = read.into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Box::new(Score { weights, range: range? }))
+    let range = range?;
+    let reach = |sign: f64| -> f64 { weights.iter().map(Weight::most).filter(|most| most * sign > 0.0).sum() };
+    doubt_reach(&range, (reach(-1.0), reach(1.0)), node.span, &mut compiler.problems);
+    Some(Box::new(Score { weights, range }))
 }
 
 /// What adds to the score.
@@ -78,6 +82,16 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 enum Weight {
     Condition { condition: Boxed, add: f64 },
     Places(Places),
+}
+
+impl Weight {
+    /// The most that it adds; where it takes away, the least.
+    fn most(&self) -> f64 {
+        match self {
+            Self::Condition { add, .. } => *add,
+            Self::Places(places) => places.most(),
+        }
+    }
 }
 
 fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {

@@ -13,7 +13,7 @@ use super::short::{About, Meant};
 use crate::config::problem::Problems;
 use crate::config::yaml::{Node, Span};
 
-pub(super) use ranges::{doubt_bounds, doubt_number, doubt_whole_number};
+pub(super) use ranges::{doubt_bounds, doubt_number, doubt_reach, doubt_whole_number};
 
 /// What looks wrong, and what would mean what was meant.
 #[derive(Debug, PartialEq, Eq)]

@@ -42,6 +42,18 @@ pub(in super::super) fn doubt_whole_number(
     }
 }
 
+/// Bounds of a score that its weights never reach.
+pub(in super::super) fn doubt_reach(range: &Range, (least, most): (f64, f64), at: Span, problems: &mut Problems) {
+    let is_above = range.over.is_some_and(|over| most <= over) || range.at_least.is_some_and(|bound| most < bound);
+    let is_below = range.under.is_some_and(|under| least >= under) || range.at_most.is_some_and(|bound| least > bound);
+    if (is_above || is_below) && !is_empty(range) {
+        let (what, sum) = if is_above { ("most", most) } else { ("least", least) };
+        problems
+            .warn(at, format!("the score is at {what} {}, so this never holds", (sum * 100.0).round() / 100.0 + 0.0))
+            .hint("correct a weight or the bound");
+    }
+}
+
 fn is_empty(range: &Range) -> bool {
     let lower = [range.over, range.at_least].into_iter().flatten().fold(f64::NEG_INFINITY, f64::max);
     let upper = [range.under, range.at_most].into_iter().flatten().fold(f64::INFINITY, f64::min);

@@ -145,7 +145,7 @@ impl Expected {
 
     fn said(&self, decision: &Decision, lines: &mut Vec<String>) {
         if let Some(row) = &self.no_reply {
-            let refused = decision.notes.iter().find_map(|note| note.strip_prefix("no reply: "));
+            let refused = decision.notes.iter().find_map(|note| Some(note.split_once("no reply: ")?.1));
             let came = refused.and_then(|note| note.split(',').next()).unwrap_or("a reply, or nothing asked for one");
             if came != row {
                 lines.extend([format!("- no reply: {row}"), format!("+ {came}")]);

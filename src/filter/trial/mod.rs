@@ -1,6 +1,7 @@
 //! The `tests:` of a rule file: a message, what the world answers, and what the rules should decide. `mailsluice test`
 //! runs them, and so do the tests of the shipped filters.
 
+mod checked;
 mod expect;
 mod message;
 mod one;
@@ -12,6 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use self::checked::{check_lists, only_of_files};
 use self::one::Trial;
 use super::engine::Engine;
 use super::trace::Trace;
@@ -61,6 +63,11 @@ pub(super) static TEST: Shape = Shape {
             "How many other messages `rate` counted under a key within its time: {ann@x.example: 20}.",
             Takes::Named(&Takes::Number),
         ),
+        (
+            "folders",
+            "The local folders that are there: [Junk], or with what is in them {Junk: {messages: 3, size: 1M}}.",
+            Takes::Either(&[TEXTS, Takes::Named(&Takes::Section(&told::HELD))]),
+        ),
         ("seen", "Keys that `duplicate` saw before.", TEXTS),
         ("answered", "Senders that were answered already.", TEXTS),
         ("me", "Your own addresses, instead of those of the config.", TEXTS),
@@ -70,7 +77,7 @@ pub(super) static TEST: Shape = Shape {
 };
 
 /// The sections of tests.
-pub(super) static SECTIONS: [&Shape; 2] = [&told::ANSWER, &expect::EXPECT];
+pub(super) static SECTIONS: [&Shape; 3] = [&told::ANSWER, &told::HELD, &expect::EXPECT];
 
 /// How a file that a test names is read.
 pub type Open<'o> = &'o dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -164,6 +171,7 @@ fn run_with(
     for node in items {
         // What is wrong with the rules is said once.
         let Some(engine) = engine(node, &mut problems) else { break };
+        check_lists(node, &engine, &mut problems);
         if let Some(trial) = Trial::read(node, base, open, &mut problems) {
             verdicts.push(trial.run(&engine, source));
         }
@@ -190,20 +198,11 @@ pub fn run_config<'e>(
         only_of_files(node, &mut problems);
         let Some(trial) = Trial::read(node, &base, open, &mut problems) else { continue };
         if let Some(engine) = engine(&trial.envelope.key.origin.account) {
+            check_lists(node, engine, &mut problems);
             verdicts.push(trial.run(engine, source));
         }
     }
     if problems.has_errors() { Err(problems.into_vec()) } else { Ok(verdicts) }
-}
-
-/// The rules of a config are compiled with the config's own settings.
-fn only_of_files(test: &Node, problems: &mut Problems) {
-    for (key, at) in [("me", test.get("me")), ("trust", test.get("trust"))] {
-        if let Some(node) = at {
-            let problem = problems.error(node.span, format!("`{key}` is for the tests of a rule file"));
-            problem.hint(format!("here the `{key}` of the config counts"));
-        }
-    }
 }
 
 fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -> Option<Engine> {

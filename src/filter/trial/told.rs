@@ -14,8 +14,9 @@ use crate::config::entries::Entry;
 use crate::config::lists::{From, Origin};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::template::FolderName;
 use crate::config::yaml::{Node, Value};
-use crate::decision::{Counted, Fact};
+use crate::decision::{Contents, Counted, Fact};
 use crate::filter::actions::MOST_NUMBER;
 use crate::filter::facts::{Answer, Ask, Facts, Known, Unanswered};
 
@@ -26,6 +27,15 @@ pub(super) static ANSWER: Shape = Shape {
         ("code", "Its exit code. Default: 0.", Takes::Number),
         ("out", "What it writes.", Takes::Text),
         ("fails", "It cannot be run, or takes too long; in words.", Takes::Text),
+    ],
+};
+
+/// What is in a local folder in a test.
+pub(super) static HELD: Shape = Shape {
+    what: "what is in a folder",
+    keys: &[
+        ("messages", "How many messages. Default: 0.", Takes::Number),
+        ("size", "How much they are together. Default: 0.", Takes::Size),
     ],
 };
 
@@ -46,6 +56,8 @@ pub struct Told {
     pub numbers: HashMap<String, u64>,
     /// How many messages were counted under a key, whatever the handle.
     pub counted: HashMap<String, u64>,
+    /// The local folders that are there, by their names.
+    pub folders: BTreeMap<String, Contents>,
     /// Programs that were asked and have no answer, by their name without folders.
     pub unanswered: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -62,6 +74,7 @@ impl Default for Told {
             answered: HashSet::new(),
             numbers: HashMap::new(),
             counted: HashMap::new(),
+            folders: BTreeMap::new(),
             unanswered: Arc::default(),
         }
     }
@@ -107,6 +120,9 @@ impl Told {
                 told.counted.extend(number.map(|number| (key.text.to_lowercase(), number)));
             }
         }
+        if let Some(node) = map.take("folders") {
+            told.folders = folders(node, map.problems());
+        }
         told.seen.extend(map.take("seen").map(|node| texts(node, map.problems())).unwrap_or_default());
         told.answered.extend(map.take("answered").map(|node| texts(node, map.problems())).unwrap_or_default());
         told
@@ -115,6 +131,20 @@ impl Told {
 
 fn texts(node: &Node, problems: &mut Problems) -> Vec<String> {
     reader::texts(node, "a text, or a list of texts", problems).unwrap_or_default()
+}
+
+/// A list of folders, or each with what is in it.
+fn folders(node: &Node, problems: &mut Problems) -> BTreeMap<String, Contents> {
+    if !matches!(node.value, Value::Map(_)) {
+        return texts(node, problems).into_iter().map(|name| (name, Contents::default())).collect();
+    }
+    let entries = named(node, "folders with what is in them (a mapping)", problems);
+    let held = entries.iter().map(|(name, node)| {
+        let mut map = MapReader::new(node, &HELD, problems);
+        let messages = map.read("messages", |n, p| reader::number(n, 0..=MOST_NUMBER, p)).unwrap_or(0);
+        (name.text.clone(), Contents { messages, bytes: map.read("size", reader::size).unwrap_or(0) })
+    });
+    held.collect()
 }
 
 fn answer(node: &Node, problems: &mut Problems) -> Option<Answer> {
@@ -164,6 +194,10 @@ impl Facts for Told {
     }
 
     /// Of a file, what it held when the rules were read; of a program, what the test says that it answers.
+    fn folder(&self, folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
+        Ok(self.folders.get(&folder.to_string()).copied())
+    }
+
     fn list(&self, origin: &Origin) -> Known {
         let From::Command(run, _) = &origin.from else { return Known::NotAsked };
         let ask = Ask { run, input: None, timeout: Duration::ZERO, most: 0, lock: None, environment: &[] };

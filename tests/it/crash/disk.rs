@@ -330,6 +330,22 @@ impl Disk for ForgetfulDisk {
         Ok(false)
     }
 
+    fn set_mode(&self, _: &Path, _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn link_to(&self, _: &Path, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn is_link(&self, _: &Path) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn stamp(&self, _: &Path) -> io::Result<Option<(u64, i128)>> {
+        Ok(None)
+    }
+
     fn writable(&self, _: &Path) -> io::Result<()> {
         Ok(())
     }

@@ -1,0 +1,64 @@
+//! `split`: each message within the message is decided by all rules, as if it had come by itself.
+
+use super::super::asking::Break;
+use super::super::compile::Compiler;
+use super::super::run::Run;
+use super::{Boxed, Verb, Word};
+use crate::config::problem::Problems;
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::yaml::{Node, Value};
+use crate::message::Within;
+
+const KINDS: &[&str] = &["digest", "attached"];
+
+pub(super) static KEYS: Shape = Shape {
+    what: "a split action",
+    keys: &[
+        (
+            "messages",
+            "`digest`: those of a digest, made of parts or of one text (RFC 1153); `attached`: every attached message.",
+            Takes::Word(KINDS),
+        ),
+        ("copy", "`true`: the message itself is decided further, and filtering goes on.", Takes::Flag),
+    ],
+};
+
+const TAKES: Takes = Takes::Either(&[Takes::Word(KINDS), Takes::Section(&KEYS)]);
+
+pub(super) const SPLIT: Word = Word::new(
+    (
+        "split",
+        "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on, and is never answered. Ends filtering unless copy, or where no message is within it.",
+        TAKES,
+    ),
+    read,
+);
+
+#[derive(Debug)]
+struct Split {
+    messages: Within,
+    copy: bool,
+}
+
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let problems = &mut compiler.problems;
+    if !matches!(node.value, Value::Map(_)) {
+        return Some(Box::new(Split { messages: messages(node, problems)?, copy: false }));
+    }
+    let mut map = MapReader::new(node, &KEYS, problems);
+    let copy = map.read("copy", reader::flag).unwrap_or(false);
+    let messages = map.need("messages", messages)?;
+    Some(Box::new(Split { messages, copy }))
+}
+
+fn messages(node: &Node, problems: &mut Problems) -> Option<Within> {
+    reader::choice(node, &[("digest", Within::Digest), ("attached", Within::Attached)], problems)
+}
+
+impl Verb for Split {
+    fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let within = run.asking.message().within(self.messages);
+        let within = within.map_err(|too_many| Break::Failed(format!("the message is not split: {too_many}")))?;
+        run.split(within, self.copy)
+    }
+}

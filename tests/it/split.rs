@@ -1,0 +1,110 @@
+//! `split`: each message within a message goes its own way, and nothing of the whole is lost.
+
+use crate::outbox::User;
+use crate::support::maildir::Maildirs;
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
+
+const SPLIT: &str = "  - {if: {subject: Digest}, do: {split: digest}}\n  \
+    - {if: {subject: one}, do: {fileinto: ones}}\n  \
+    - {if: {subject: unwanted}, do: discard}\n  \
+    - {if: {subject: forward}, do: {redirect: {to: me@phone.example, max_age: 36500d}}}\n  \
+    - {if: {subject: help}, do: {reply: I got it.}}";
+
+fn digest(subjects: &[&str]) -> String {
+    let one = |subject: &&str| {
+        format!(
+            "--d\n\nReturn-Path: <ann@far.example>\nFrom: ann@far.example\nTo: me@home.example\n\
+             Date: Mon, 23 Nov 2026 10:00:00 +0000\nMessage-ID: <{subject}@far.example>\nSubject: {subject}\n\nText of {subject}\n\n"
+        )
+    };
+    let parts: String = subjects.iter().map(one).collect();
+    format!(
+        "Return-Path: <list@far.example>\nFrom: list@far.example\nTo: me@home.example\nSubject: Digest 1\n\
+         Message-ID: <digest@far.example>\nMIME-Version: 1.0\n\
+         Content-Type: multipart/digest; boundary=d\n\nHello\n\n{parts}--d--\n"
+    )
+}
+
+fn texts(user: &User, folder: &str) -> Vec<String> {
+    let found = Maildirs::at(user.sandbox.maildir()).in_folder(folder);
+    let mut texts: Vec<String> =
+        found.iter().map(|found| String::from_utf8_lossy(&found.bytes).lines().last().unwrap().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+#[test]
+fn each_message_goes_its_way_and_the_whole_comes_back() {
+    let user = User::without_relay(SPLIT);
+    let whole = digest(&["one", "unwanted", "two", "one"]);
+    user.deliver(&whole);
+    assert_eq!(texts(&user, "ones"), ["Text of one"; 2]);
+    assert_eq!(texts(&user, "INBOX"), ["Text of two"]);
+    let log = user.sandbox.run(&["log", "--json"]);
+    assert!(log.stdout.contains("fileinto ones") && !log.stdout.contains("discard"), "{log}");
+    let undone = user.sandbox.run(&["--allow-root", "undo", "1"]);
+    assert_eq!((undone.code, undone.stderr.as_str()), (0, ""), "{undone}");
+    assert_eq!(texts(&user, "ones"), Vec::<String>::new());
+    assert_eq!(user.inbox(), [whole]);
+}
+
+/// Whoever wrote a message within another one did not send it here: he is not answered, whatever the rules say.
+#[test]
+fn nobody_within_is_answered_and_what_is_forwarded_is_one_of_them() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let user = User::with_relay(SPLIT, &server);
+    user.deliver(digest(&["help me", "forward this"]));
+    user.settled();
+    let rows = user.rows();
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    let sent = server.mails();
+    assert_eq!(sent.len(), 1);
+    let data = String::from_utf8_lossy(&sent[0].message()).into_owned();
+    assert!(data.contains("Text of forward this") && !data.contains("Text of help me"), "{data}");
+    let log = user.sandbox.run(&["log", "--json"]);
+    assert!(log.stdout.contains("message 1 of 2: no reply: split, it came within another message"), "{log}");
+    assert_eq!(texts(&user, "INBOX"), ["Text of help me"]);
+}
+
+/// Of a message of which all is discarded the whole stays in the spool.
+#[test]
+fn what_is_discarded_comes_back_whole() {
+    let user = User::without_relay(SPLIT);
+    let whole = digest(&["unwanted"]);
+    user.deliver(&whole);
+    assert_eq!(Maildirs::at(user.sandbox.maildir()).messages().len(), 0);
+    assert_eq!(user.sandbox.run(&["--allow-root", "undo", "1"]).code, 0);
+    assert_eq!(user.inbox(), [whole]);
+}
+
+/// Filed mail is split in the same way, once: its parts are no digests.
+#[test]
+fn refilter_splits_once() {
+    let mut user = User::without_relay("  - {if: {subject: never}, do: keep}");
+    user.deliver(digest(&["one", "two"]));
+    user.rules = SPLIT.to_owned();
+    user.config("");
+    for _ in 0..2 {
+        let output = user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]);
+        assert_eq!(output.code, 0, "{output}");
+        assert_eq!(
+            (texts(&user, "ones"), texts(&user, "INBOX")),
+            (vec!["Text of one".into()], vec!["Text of two".into()])
+        );
+    }
+    let undone = user.sandbox.run(&["--allow-root", "undo", "--run", "1"]);
+    assert_eq!(undone.code, 0, "{undone}");
+    assert_eq!((texts(&user, "ones").len(), user.inbox()), (0, vec![digest(&["one", "two"])]));
+}
+
+/// More messages within one than anybody reads by hand are no reason to lose or to flood: it is kept as it came.
+#[test]
+fn a_bomb_of_messages_is_kept_whole() {
+    let user = User::without_relay(SPLIT);
+    let whole = digest(&["one"; 101]);
+    user.deliver(&whole);
+    assert_eq!(texts(&user, "ones").len(), 0);
+    let inbox = user.inbox();
+    assert!(inbox.contains(&whole), "{}", inbox.len());
+    assert!(inbox.iter().any(|notice| notice.contains("more than 100 messages are in it")), "{:.600}", inbox.concat());
+}
