@@ -106,6 +106,11 @@ impl Comparison {
         Self { comparator: self.comparator.of_text(is_text), ..self }
     }
 
+    /// Whether one value is enough, whichever of all it is.
+    pub(super) fn is_plain(&self) -> bool {
+        self.nth.is_none() && self.count.is_none() && !self.every
+    }
+
     /// Of these values the one that `nth` asks for, or all.
     pub(super) fn chosen<'v, T>(&self, values: &'v [T]) -> &'v [T] {
         let Some(nth) = self.nth else { return values };

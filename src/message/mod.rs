@@ -87,6 +87,7 @@ pub struct Message {
     structure: OnceLock<mime::Structure>,
     text: OnceLock<text::Text>,
     date: OnceLock<Option<jiff::Zoned>>,
+    recipients: OnceLock<Box<[Address]>>,
 }
 
 /// The index of the header block.
@@ -117,6 +118,7 @@ impl Message {
             structure: OnceLock::new(),
             text: OnceLock::new(),
             date: OnceLock::new(),
+            recipients: OnceLock::new(),
         }
     }
 

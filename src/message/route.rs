@@ -25,8 +25,8 @@ impl Message {
     }
 
     /// All addresses that the message says it is for. They are worth what the sender's word is worth.
-    pub fn recipients(&self) -> Vec<Address> {
-        RECIPIENTS.iter().flat_map(|name| self.addresses(name)).cloned().collect()
+    pub fn recipients(&self) -> &[Address] {
+        self.recipients.get_or_init(|| RECIPIENTS.iter().flat_map(|name| self.addresses(name)).cloned().collect())
     }
 
     /// The envelope recipient, as the delivering server noted it: the first of Delivered-To, X-Original-To,
@@ -113,7 +113,7 @@ mod tests {
     fn recipients_and_where_it_was_delivered() {
         let text = "To: A <a@b>, c@d\nResent-To: e@f\nX-Original-To: me@x\nDelivered-To: \nEnvelope-To: <me@y>\n\n";
         let message = message(text);
-        let all: Vec<_> = message.recipients().into_iter().map(|a| a.address).collect();
+        let all: Vec<_> = message.recipients().iter().map(|a| a.address.as_str()).collect();
         assert_eq!(all, ["a@b", "c@d", "e@f"]);
         assert_eq!(message.delivered_to(), Some("me@x"));
     }

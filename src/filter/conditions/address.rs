@@ -96,7 +96,7 @@ impl Condition for Addresses {
             }
         };
         let found: Vec<Address> = match name.as_str() {
-            "recipient" => message.recipients(),
+            "recipient" => return self.accepts(name, message.recipients().iter(), asking),
             "envelope from" => message.envelope_sender().map(one).unwrap_or_default(),
             "envelope to" => message.delivered_to().map(one).unwrap_or_default(),
             field => return self.accepts(name, message.addresses(field), asking),
@@ -113,9 +113,23 @@ impl Addresses {
         asking: &mut Asking<'_>,
     ) -> Result<bool, Break> {
         let delimiters = &asking.settings.delimiters;
-        let values: Vec<&str> =
-            found.filter_map(|address| part_of(address, self.comparison.part, delimiters)).collect();
-        header::accepts(&self.comparison, name, &values, asking)
+        let mut values = found.filter_map(|address| part_of(address, self.comparison.part, delimiters));
+        if !self.comparison.is_plain() {
+            return header::accepts(&self.comparison, name, &values.collect::<Vec<_>>(), asking);
+        }
+        // The common case, without a list of the values.
+        let mut seen = Vec::new();
+        for value in values.by_ref() {
+            if self.comparison.comparator.accepts(value, asking)? {
+                asking.saw(true, || header::seen(name, std::iter::once(value)));
+                return Ok(true);
+            }
+            if asking.trace.is_some() {
+                seen.push(value);
+            }
+        }
+        asking.saw(false, || header::seen(name, seen.into_iter()));
+        Ok(false)
     }
 }
 

@@ -91,8 +91,7 @@ struct Header {
 impl Condition for Header {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
-        let is_plain = self.comparison.nth.is_none() && self.comparison.count.is_none() && !self.comparison.every;
-        if let (Fields::Named(name), true) = (&self.fields, is_plain && !self.comparison.raw) {
+        if let (Fields::Named(name), true) = (&self.fields, self.comparison.is_plain() && !self.comparison.raw) {
             return self.any(name, &message, asking);
         }
         let fields = self.fields.of_message(asking)?;
@@ -113,7 +112,7 @@ impl Header {
     fn any(&self, name: &str, message: &Message, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for field in message.all(name) {
             if self.comparison.comparator.accepts(field.value(), asking)? {
-                asking.saw(true, || format!("{name} is {}", quoted(std::iter::once(field.value()))));
+                asking.saw(true, || seen(name, std::iter::once(field.value())));
                 return Ok(true);
             }
         }
@@ -153,7 +152,7 @@ pub(super) fn accepts(
     Ok(passed.is_some())
 }
 
-fn seen<'v>(name: &str, values: impl Iterator<Item = &'v str>) -> String {
+pub(super) fn seen<'v>(name: &str, values: impl Iterator<Item = &'v str>) -> String {
     let values = quoted(values);
     if values.is_empty() { format!("there is no {name}") } else { format!("{name} is {values}") }
 }
