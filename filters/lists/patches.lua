@@ -7,8 +7,15 @@ parameters:
   list: {about: The database list that remembers those series., default: patches}
 lists: {"${list}": {database: true}}
 ]]
--- `[PATCH v2 3/7] net: …`, and answers to it.
-local PATCH = [=[^(re:\s*)*\[[^\]]*\b(patch|rfc)\b[^\]]*\]]=]
+-- What stands before the subject itself: `[netdev] Re: [RFC PATCH v2 3/7] net: …` has the list's tag there, too.
+local TAGS = [=[^(?:(?:re|aw|sv|fwd?)\s*:\s*|\[[^\]]*\]\s*)+]=]
+-- The mark of a patch in one of these. `RFC` stands alone: `[rfc-interest]` is the tag of a list.
+local MARK = [=[\bpatch(?:v\d+)?\b|[\[\s/]rfc(?:v\d+)?[\]\s/]]=]
+
+local function is_marked(subject)
+  local tags = re.match(TAGS, subject)
+  return tags ~= nil and re.match(MARK, tags[0]) ~= nil
+end
 
 -- The Message-ID of the cover letter, or of the first patch: git send-email names it first in References.
 local function root(m)
@@ -30,7 +37,7 @@ local function name(m)
 end
 
 return function(m, act)
-  local is_patch = re.match(PATCH, m.subject) ~= nil
+  local is_patch = is_marked(m.subject)
   local series = root(m)
   local known = series ~= nil and m:in_list(param.list, series)
   if not is_patch and not known then return end

@@ -5,7 +5,12 @@ parameters:
   folders:
     about: The folders with mail you sent; fetch them too.
     default: [Sent, Sent Items, Sent Messages, INBOX/Sent, "[Gmail]/Sent Mail"]
-lists: {"${list}": {database: true}}
+  except:
+    about: "Whose addresses are left out: @domains and patterns. Those of lists and robots are not people."
+    default:
+      ["*@lists.*", "*@list.*.*", "*@groups.*.*", "*mailman.*", "*listserv.*", .vger.kernel.org, .googlegroups.com,
+       .yahoogroups.com, .groups.io, "*-devel@*", "*-discuss@*", "*-list@*", "*-users@*", "*-request@*", "*reply@*"]
+lists: {"${list}": {database: true}, harvest-except: "${except}"}
 ]]
 -- Only mail in a folder of sent mail counts: anybody can write your address into From, and would be in the book.
 local function is_sent(m)
@@ -18,6 +23,7 @@ end
 return function(m, act)
   if not is_sent(m) then return end
   for _, person in ipairs(m.recipients) do
-    if not m:in_list("me", person.addr) then act.add_to_list(param.list, person.addr) end
+    local is_left_out = m:in_list("me", person.addr) or m:in_list("harvest-except", person.addr)
+    if not is_left_out then act.add_to_list(param.list, person.addr) end
   end
 end

@@ -167,7 +167,8 @@ fn the_index_lists_every_filter() {
          one by its name, in the config under `filters` or in a rule file as a rule:\n\n```yaml\nfilters:\n  - \
          guards/loops\n  - {uses: lists/by-list-id, with: {under: lists}}\n  - rules.yaml\n```\n\nTheir order is yours. \
          What guards comes first, a spam filter before what answers or forwards, and the folders for what is left at the \
-         end. `mailsluice filters show NAME` prints one, with its tests.\n",
+         end. `mailsluice filters show NAME` prints one, with its tests. What \
+         each did with 2,545 real messages stands in [measured.md](measured.md).\n",
     );
     let mut folder = "";
     for shipped in SHIPPED {
@@ -203,7 +204,7 @@ fn entry(shipped: &Shipped) -> String {
     }
     text += "\n| parameter | what | default |\n|---|---|---|\n";
     for parameter in &head.parameters {
-        let default = parameter.default.as_ref().map_or("required".to_owned(), |node| format!("`{}`", node.in_line()));
+        let default = parameter.default.as_ref().map_or("required".to_owned(), |node| format!("`{}`", node.in_line().replace('|', "\\|")));
         text += &format!("| `{}` | {} | {default} |\n", parameter.name, parameter.about.replace('|', "\\|"));
     }
     text
