@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::output::Output;
 use super::setup::{self, Setup};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, Message, ToLf, mbox_sender, without_mbox_line};
+use crate::message::{Bytes, ToLf, return_path, without_mbox_line};
 use crate::pass::{Passed, World};
 use crate::pipeline;
 use crate::source::WINDOW;
@@ -52,16 +52,6 @@ fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
     setup::outlive_signals(&[Signal::TERM, Signal::INT, Signal::HUP]);
     drop(delivered);
     Ok(())
-}
-
-/// The envelope sender as the field that final delivery adds (RFC 5321 4.4), where an MTA says it in an mbox line alone;
-/// otherwise nothing.
-fn return_path(start: &[u8]) -> String {
-    let has_one = || Message::new(Bytes::Memory(without_mbox_line(start).to_vec())).first("Return-Path").is_some();
-    match mbox_sender(start).filter(|_| !has_one()) {
-        Some(sender) => format!("Return-Path: <{sender}>\n"),
-        None => String::new(),
-    }
 }
 
 /// Reads to the end: into memory, or into the spool once it is big. Line ends become LF, as in every Maildir.

@@ -14,7 +14,7 @@ use super::setup::Setup;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Engine, Refusal};
-use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf, without_mbox_line};
+use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, as_delivered, to_lf};
 use crate::pass::{self, Explanation, World};
 
 /// The largest message that is read, in bytes.
@@ -97,7 +97,7 @@ fn read(file: &Path) -> Result<(Vec<u8>, Timestamp)> {
     if bytes.len() as u64 > MOST {
         return Err(Error::permanent(Kind::Usage, format!("{name} is larger than 100 MiB")));
     }
-    Ok((without_mbox_line(&bytes).to_vec(), arrived))
+    Ok((as_delivered(&bytes), arrived))
 }
 
 /// `2026-12-24 18:00`, local time; a day alone is its noon.

@@ -80,7 +80,7 @@ impl Setup {
         files.insert(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {
-            compile(&rules, &settings, &mut problems);
+            problems.extend(Engine::examine(&rules, &settings));
             drop_repeated(&mut problems);
             return Err(problems);
         };

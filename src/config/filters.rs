@@ -93,6 +93,18 @@ impl RuleFile {
     }
 }
 
+fn included_in<'n>(node: &'n Node, found: &mut Vec<&'n FilterSource>) {
+    match &node.value {
+        Value::Seq(items) => items.iter().for_each(|item| included_in(item, found)),
+        Value::Map(entries) => entries.iter().for_each(|(_, node)| included_in(node, found)),
+        Value::File(file) => {
+            found.push(file);
+            found.extend(file.included());
+        }
+        Value::Null | Value::Scalar { .. } => {}
+    }
+}
+
 impl FilterSource {
     /// The file.
     pub fn source(&self) -> &Arc<Source> {
@@ -100,6 +112,15 @@ impl FilterSource {
             Self::Yaml(file) => &file.document.source,
             Self::Lua(script) => &script.source,
         }
+    }
+
+    /// The filters that it includes, and those that they include.
+    pub fn included(&self) -> Vec<&Self> {
+        let mut found = Vec::new();
+        if let Self::Yaml(file) = self {
+            included_in(&file.document.root, &mut found);
+        }
+        found
     }
 
     fn nothing(source: &Arc<Source>, base: &Base) -> Self {

@@ -37,7 +37,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "modes",
-            "Who may read what is filed in a folder and below it: {shared: \"0660\"}. Directories are entered by whoever may read. Default: you alone. What is there already keeps its mode.",
+            "Who may read what is filed in a folder and below it: {shared: \"0660\"}. Directories are entered by whoever may read. Default: you alone. What is there already keeps its mode, and the mail root has to let them pass (`chmod g+x`).",
             Takes::Named(&Takes::Text),
         ),
     ],

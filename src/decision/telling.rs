@@ -10,6 +10,8 @@ use super::Version;
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::config::units::show_duration;
+use crate::config::wildcard;
+use crate::message::Part;
 
 /// One thing to tell, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,11 +189,25 @@ pub struct Pipe {
     pub run: Vec<String>,
     /// What it reads.
     pub input: Input,
+    /// Of attachments those that fit one of these patterns, by type or by name; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
     /// One at a time of this name; none: as many as come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
+}
+
+impl Pipe {
+    /// Whether it reads this attachment.
+    pub fn takes(&self, part: &Part) -> bool {
+        let fits = |pattern: &str| match pattern.contains('/') {
+            true => wildcard::matches(&pattern.to_lowercase(), part.content_type()),
+            false => part.file_names().any(|name| wildcard::matches(&pattern.to_lowercase(), &name.to_lowercase())),
+        };
+        part.is_attachment() && (self.only.is_empty() || self.only.iter().any(|pattern| fits(pattern)))
+    }
 }
 
 /// What a program reads on its standard input.

@@ -113,13 +113,17 @@ impl Comparison {
 
     /// Of these values the one that `nth` asks for, or all.
     pub(super) fn chosen<'v, T>(&self, values: &'v [T]) -> &'v [T] {
-        let Some(nth) = self.nth else { return values };
-        let index = match nth {
-            1.. => usize::try_from(nth - 1).ok(),
-            _ => usize::try_from(-nth).ok().and_then(|back| values.len().checked_sub(back)),
-        };
-        index.and_then(|index| values.get(index..=index)).unwrap_or_default()
+        self.nth.map_or(values, |nth| nth_of(nth, values))
     }
+}
+
+/// The first of these is 1, the last -1; none where there are not so many.
+pub(super) fn nth_of<T>(nth: i64, values: &[T]) -> &[T] {
+    let index = match nth {
+        1.. => usize::try_from(nth - 1).ok(),
+        _ => usize::try_from(-nth).ok().and_then(|back| values.len().checked_sub(back)),
+    };
+    index.and_then(|index| values.get(index..=index)).unwrap_or_default()
 }
 
 impl Compiler<'_, '_> {

@@ -9,6 +9,7 @@ use super::actions::{self, Verb};
 use super::captures::{self, Captured};
 use super::comparison::COMPARISON;
 use super::conditions::{self, Boxed};
+use super::for_each::{self, ForEach};
 use super::lua;
 use super::rule::{ListKind, Rule, Step};
 use super::shared::Shared;
@@ -49,6 +50,11 @@ static RULE: Shape = Shape {
     what: "a rule",
     keys: &[
         ("name", "What the log calls it.", Takes::Text),
+        (
+            "for_each",
+            "The rule counts once for each of these: {address: recipient}, {text: \"${header.Keywords}\", as: label}.",
+            Takes::Section(&for_each::KEYS),
+        ),
         ("if", "The condition; without one the rule is for every message.", Takes::Section(&CONDITION)),
         ("do", "What to do when it holds: one action or a list of actions and rules.", STEPS),
         ("else", "What to do when it does not hold.", STEPS),
@@ -77,7 +83,7 @@ static ACTION: Shape = Shape { what: "an action", keys: &actions::KEYS };
 
 /// Every section of a rule file, for the reference and the schema.
 pub fn sections() -> Vec<&'static Shape> {
-    let mut all = vec![&FILE, &RULE, &CONDITION, &COMPARISON];
+    let mut all = vec![&FILE, &RULE, &for_each::KEYS, &CONDITION, &COMPARISON];
     all.extend(conditions::SECTIONS);
     all.push(&ACTION);
     all.extend(actions::SECTIONS);
@@ -224,6 +230,7 @@ impl<'d, 's> Compiler<'d, 's> {
         let mut map = MapReader::new(node, &RULE, &mut self.problems);
         let name = map.read("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
         let on_error = map.read("on_error", programs::on_error).unwrap_or_default();
+        let each = map.take("for_each");
         let (condition, then, otherwise, uses) = (map.take("if"), map.take("do"), map.take("else"), map.take("uses"));
         match (uses, then, otherwise) {
             (None, None, None) if map.is_known() => drop(map.require("do")),
@@ -233,6 +240,8 @@ impl<'d, 's> Compiler<'d, 's> {
             _ => {}
         }
         let outer = self.scope.len();
+        let each = each.map(|node| ForEach::read(node, self));
+        self.scope_is_partial |= matches!(each, Some(None));
         let test = condition.map(|node| self.condition(node));
         let wide = std::mem::take(&mut self.wide);
         self.scope_is_partial |= matches!(test, Some(None));
@@ -244,7 +253,7 @@ impl<'d, 's> Compiler<'d, 's> {
         }
         // What a condition captures is not there when it does not hold, and nor is what is set where it holds.
         self.scope.truncate(outer);
-        let set = condition.map(|_| self.shared.certain.take_since(mark));
+        let set = condition.or(node.get("for_each")).map(|_| self.shared.certain.take_since(mark));
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
         if let Some(set) = set {
             self.set_in_either(mark, set, &steps, &otherwise);
@@ -254,7 +263,11 @@ impl<'d, 's> Compiler<'d, 's> {
             Some(condition) => condition,
             None => None,
         };
-        Some(Rule { name, condition, on_error, then: steps, otherwise })
+        let each = match each {
+            Some(None) => return None,
+            each => each.flatten(),
+        };
+        Some(Rule { name, each, condition, on_error, then: steps, otherwise })
     }
 
     /// Behind a condition a variable is certain which both ways set, or the only one that goes on.

@@ -48,6 +48,11 @@ impl Engine {
         Self::of(compile::compile(std::slice::from_ref(source), settings, true), settings)
     }
 
+    /// What is wrong with files each by itself: nothing is said of their order.
+    pub fn examine(sources: &[FilterSource], settings: &Settings) -> Vec<Problem> {
+        compile::compile(sources, settings, false).problems
+    }
+
     fn of(compiled: Compiled, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let Compiled { steps, placed, database_lists, mut problems } = compiled;
         if problems.iter().any(|p| p.severity == Severity::Error) {

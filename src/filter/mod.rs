@@ -20,6 +20,7 @@ mod facts;
 mod fields;
 mod fingerprint;
 mod fold;
+mod for_each;
 mod guard;
 mod habits;
 mod keywords;

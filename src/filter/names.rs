@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use super::asking::{Asking, Break};
 use crate::config::template::Part;
 use crate::message::Address;
+use crate::user;
 
 /// Names that every template may use, each with what it is. `header.NAME` is one more for each field.
-pub(super) const ALWAYS: [(&str, &str); 47] = [
+pub(super) const ALWAYS: [(&str, &str); 61] = [
     ("account", "the account's name"),
     ("folder", "the folder on the server"),
     ("list_id", "the mailing list's identity"),
@@ -35,19 +36,31 @@ pub(super) const ALWAYS: [(&str, &str); 47] = [
     ("message_id", "the Message-ID without brackets"),
     ("text", "the beginning of the decoded text, at most 1000 characters"),
     ("size", "the size in bytes"),
+    ("lines", "how many lines the body has"),
     ("date.year", "of the Date in the sender's own zone, else of the arrival"),
     ("date.month", "01 to 12"),
     ("date.day", "01 to 31"),
     ("date.week", "the week of the year by ISO 8601, 01 to 53"),
+    ("date.week_year", "the year that week belongs to"),
+    ("date.weekday", "like mon"),
+    ("date.rfc5322", "as in a Date field"),
     ("arrived.year", "of the arrival at the source, local time"),
     ("arrived.month", "01 to 12"),
     ("arrived.day", "01 to 31"),
     ("arrived.date", "like 2026-11-23"),
+    ("arrived.week", "as in `date.week`"),
+    ("arrived.week_year", "as in `date.week_year`"),
+    ("arrived.weekday", "like mon"),
+    ("arrived.rfc5322", "as in a Date field"),
     ("now.year", "of the moment of deciding, local time"),
     ("now.month", "01 to 12"),
     ("now.day", "01 to 31"),
     ("now.date", "like 2026-11-23"),
     ("now.time", "like 09:30"),
+    ("now.week", "as in `date.week`"),
+    ("now.week_year", "as in `date.week_year`"),
+    ("now.weekday", "like mon"),
+    ("now.rfc5322", "as in a Date field"),
     ("report.recipient", "the address at which the first recipient of a delivery report ended"),
     ("report.original_to", "the address to which it was sent"),
     ("report.status", "like 5.1.1"),
@@ -56,6 +69,8 @@ pub(super) const ALWAYS: [(&str, &str); 47] = [
     ("invite.time", "when it begins, like 18:00"),
     ("invite.organizer", "the address of its organizer"),
     ("invite.summary", "what it is about"),
+    ("host", "the name of this machine"),
+    ("user", "the name of the user whom mailsluice runs as"),
 ];
 
 /// The length of `text`, in characters.
@@ -218,6 +233,9 @@ fn of_message(name: &str, asking: &Asking<'_>) -> Option<String> {
         "subject" => message.first("Subject").map(str::to_owned),
         "message_id" => message.message_id().map(str::to_owned),
         "size" => Some(message.size().to_string()),
+        "lines" => Some(message.body_lines().to_string()),
+        "host" => Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
+        "user" => user::login(),
         "text" => Some(message.text().trim().chars().take(MAX_BEGINNING).collect()),
         _ => None,
     }
@@ -286,6 +304,9 @@ fn moment(part: &str, at: &jiff::Zoned) -> String {
         "month" => "%m",
         "day" => "%d",
         "week" => "%V",
+        "week_year" => "%G",
+        "weekday" => return at.strftime("%a").to_string().to_lowercase(),
+        "rfc5322" => "%a, %d %b %Y %H:%M:%S %z",
         "time" => "%H:%M",
         _ => "%Y-%m-%d",
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::actions::Verb;
 use super::actions::programs::OnError;
 use super::conditions::Boxed;
+use super::for_each::ForEach;
 use super::lua::Script;
 use crate::config::entries::Entries;
 use crate::config::lists::Origin;
@@ -16,6 +17,8 @@ pub(super) struct Rule {
     /// The name the user gave it, or its place, `rules.yaml:7`. A rule inside a rule may have none: the outer
     /// one's stands for it.
     pub(super) name: Option<String>,
+    /// It is asked once for each of these.
+    pub(super) each: Option<ForEach>,
     /// Without a condition it is true for every message.
     pub(super) condition: Option<Boxed>,
     /// What it means when something in it fails.
@@ -41,15 +44,21 @@ impl Rule {
     /// Whether filtering ends with this rule for every message that reaches it.
     pub(super) fn always_ends(&self) -> bool {
         let ends = |steps: &[Step]| steps.iter().any(Step::always_ends);
-        match self.condition {
-            None => ends(&self.then),
-            Some(_) => ends(&self.then) && ends(&self.otherwise),
-        }
+        self.goes_through()
+            && match self.condition {
+                None => ends(&self.then),
+                Some(_) => ends(&self.then) && ends(&self.otherwise),
+            }
+    }
+
+    /// Whether it is asked once, and nothing that fails in it lets the message go on.
+    fn goes_through(&self) -> bool {
+        self.each.is_none() && self.on_error != OnError::Continue
     }
 
     /// Whether filtering ends for every message for which the condition holds.
     pub(super) fn ends_if_true(&self) -> bool {
-        self.then.iter().any(Step::always_ends)
+        self.goes_through() && self.then.iter().any(Step::always_ends)
     }
 }
 

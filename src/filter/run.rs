@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::actions::programs::OnError;
 use super::asking::{Asking, Break};
+use super::for_each;
 use super::guard::Refusal;
 use super::rule::{Rule, Step};
 use super::trace::{Line, Trace};
@@ -39,6 +40,8 @@ pub(super) struct Run<'a> {
     keeps: bool,
     discards: bool,
     ended: bool,
+    /// By `stop`: then no further value of a rule is asked either.
+    is_stopped: bool,
 }
 
 /// What becomes of the messages within one.
@@ -65,6 +68,7 @@ impl<'a> Run<'a> {
             keeps: true,
             discards: false,
             ended: false,
+            is_stopped: false,
         }
     }
 
@@ -93,7 +97,7 @@ impl<'a> Run<'a> {
     /// One rule. What it did before it failed stays.
     fn rule(&mut self, rule: &Rule) -> Result<(), Break> {
         let (depth, mark) = (self.asking.depth, self.asking.names.mark());
-        match (self.try_rule(rule), rule.on_error) {
+        match (self.each(rule), rule.on_error) {
             (Err(Break::Failed(cause)), OnError::Defer) => Err(Break::Defer(cause)),
             (Err(Break::Failed(cause)), OnError::Continue) => {
                 self.asking.depth = depth;
@@ -105,6 +109,33 @@ impl<'a> Run<'a> {
                 Ok(())
             }
             (result, _) => result,
+        }
+    }
+
+    /// The rule for each of its values. It ends filtering when all of them were asked.
+    fn each(&mut self, rule: &Rule) -> Result<(), Break> {
+        let Some(each) = &rule.each else { return self.try_rule(rule) };
+        let mut ends = false;
+        for named in each.of(&self.asking) {
+            let mark = self.asking.names.mark();
+            self.did_with(&named);
+            named.into_iter().for_each(|(name, value)| self.asking.names.capture(&name, Some(value)));
+            self.asking.names.take_new();
+            self.ended = false;
+            self.try_rule(rule)?;
+            ends |= self.ended;
+            self.asking.names.forget(mark);
+            if self.is_stopped {
+                break;
+            }
+        }
+        self.ended = ends;
+        Ok(())
+    }
+
+    fn did_with(&mut self, named: &for_each::Named) {
+        if let (true, Some((name, value))) = (self.asking.trace.is_some(), named.first()) {
+            self.asking.push(Line::Captured { name: name.clone(), value: value.clone() });
         }
     }
 
@@ -129,6 +160,7 @@ impl<'a> Run<'a> {
             self.step(step)?;
             ends |= matches!(step, Step::Do(verb) if verb.ends());
             let was_stop = matches!(step, Step::Do(verb) if verb.stops());
+            self.is_stopped |= was_stop;
             if was_stop || (self.ended && !matches!(step, Step::Do(_))) {
                 ends = true;
                 break;
@@ -162,9 +194,10 @@ impl<'a> Run<'a> {
                 if self.asking.trace.is_some() {
                     self.asking.push(Line::Rule { name: script.name.clone() });
                 }
-                let before = self.actions.len();
+                let before = (self.actions.len(), self.asking.version(), self.asking.flags.clone());
                 script.filter(self)?;
-                if self.actions.len() > before || self.ended || self.discards {
+                let after = (self.actions.len(), self.asking.version(), self.asking.flags.clone());
+                if after != before || self.ended || self.discards {
                     self.rules.push(script.name.clone());
                 }
                 Ok(())

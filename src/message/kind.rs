@@ -119,7 +119,7 @@ const ROBOT_ENDS: [&str; 6] = ["-request", "-owner", "-bounces", "-bounce", "-er
 const BOUNCERS: [&str; 2] = ["mailerdaemon", "postmaster"];
 
 /// What bounces without a standard say in their subjects.
-const FAILURES: [&str; 9] = [
+const FAILURES: [&str; 11] = [
     "undeliver",
     "returned mail",
     "delivery status",
@@ -129,6 +129,8 @@ const FAILURES: [&str; 9] = [
     "mail delivery",
     "not delivered",
     "delivery report",
+    "delayed mail",
+    "could not send message",
 ];
 
 impl Message {
@@ -149,7 +151,15 @@ impl Message {
     /// 3.3); a delivery report (RFC 3464 2); or a failure told by a mail system in its own words.
     pub fn is_bounce(&self) -> bool {
         let has_null_sender = self.envelope_sender().is_some_and(str::is_empty);
-        has_null_sender && !self.is_automatic_answer() || self.is_delivery_report() || self.is_failure()
+        has_null_sender && !self.is_automatic_answer()
+            || self.is_from_nobody()
+            || self.is_delivery_report()
+            || self.is_failure()
+    }
+
+    /// `From: MAILER-DAEMON <>`: some mail systems write the null sender of a report there too.
+    fn is_from_nobody(&self) -> bool {
+        self.all("From").any(|field| field.value().trim_end().ends_with("<>"))
     }
 
     /// From a mailing list or newsletter: a List field (RFC 2369, RFC 2919), Mailing-List, or Precedence: list.
@@ -236,8 +246,11 @@ fn is_suppressing(field: &Field) -> bool {
 /// Whether a local part, in lower case, is that of a program, with a detail or without.
 pub fn is_program(local: &str) -> bool {
     let starts = ROBOT_STARTS.iter().any(|start| local.starts_with(start));
-    let plain = bare(local.split('+').next().unwrap_or_default());
+    let (user, detail) = local.split_once('+').unwrap_or((local, ""));
+    let plain = bare(user);
     starts
+        || detail.starts_with("bounce")
+        || ["owner", "request"].contains(&detail)
         || ROBOT_ENDS.iter().any(|end| local.ends_with(end))
         || ROBOTS.contains(&plain.as_str())
         || NO_REPLY.iter().any(|word| plain.contains(word))
@@ -307,6 +320,9 @@ mod tests {
             "X-Auto-Response-Suppress: OOF, AutoReply",
             "X-Loop: x",
             "From: do_not-reply@example.org",
+            // mlmmj
+            "From: list+owner@example.org",
+            "From: x@example.org\nReturn-Path: <list+bounces-help@example.org>",
             "From: \"Cron Daemon\" <root@host.example>",
             "From: Bitte nicht antworten <service@example.org>",
             "From: keine.antwort@example.org",

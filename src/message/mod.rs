@@ -62,7 +62,7 @@ pub use part::Part;
 pub use report::Reported;
 pub use route::MAX_THREAD_IDS;
 pub use sender::unwrapped;
-pub use submitted::{mbox_sender, submitted, without_mbox_line};
+pub use submitted::{as_delivered, return_path, submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
 pub use within::{MAX_WITHIN, MAX_WITHIN_BYTES, TooMany, Within};

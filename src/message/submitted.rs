@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use super::{is_field_name, parse_addresses, to_lf};
+use super::{Bytes, Message, is_field_name, parse_addresses, to_lf};
 
 /// The message in what was given: without the line of an mbox before it, up to a line with a lone dot unless `ignore_dots`,
 /// with an empty line where its header ends. A header has no NUL and no lone CR; of a body nothing is taken.
@@ -35,7 +35,7 @@ pub fn without_mbox_line(bytes: &[u8]) -> &[u8] {
 
 /// The envelope sender in that line: an MTA that pipes to a program names it there, and often nowhere else. `Some("")` is the
 /// empty one of bounces. `None`: there is no such line, or it names a login of this machine.
-pub fn mbox_sender(bytes: &[u8]) -> Option<&str> {
+fn mbox_sender(bytes: &[u8]) -> Option<&str> {
     let line = bytes.strip_prefix(b"From ")?;
     let line = &line[..memchr::memchr(b'\n', line)?];
     let sender = std::str::from_utf8(line).ok()?.split_whitespace().next()?;
@@ -46,6 +46,21 @@ pub fn mbox_sender(bytes: &[u8]) -> Option<&str> {
             _ => None,
         },
     }
+}
+
+/// The envelope sender as the field that final delivery adds (RFC 5321 4.4), where an MTA says it in an mbox line alone;
+/// otherwise nothing.
+pub fn return_path(start: &[u8]) -> String {
+    let has_one = || Message::new(Bytes::Memory(without_mbox_line(start).to_vec())).first("Return-Path").is_some();
+    match mbox_sender(start).filter(|_| !has_one()) {
+        Some(sender) => format!("Return-Path: <{sender}>\n"),
+        None => String::new(),
+    }
+}
+
+/// A message as `deliver` takes it: without that line, and with a Return-Path where the sender stood in it alone.
+pub fn as_delivered(bytes: &[u8]) -> Vec<u8> {
+    [return_path(bytes).as_bytes(), without_mbox_line(bytes)].concat()
 }
 
 /// The same of what programs take out of mbox files, where that line may be quoted: `>From …`.

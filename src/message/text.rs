@@ -1,6 +1,6 @@
 //! The text of a message as a rule searches it: decoded, in Unicode, HTML as text.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 
 use super::bytes::{Bytes, Walker};
 use super::part::Part;
@@ -91,6 +91,23 @@ impl Message {
             Ok(mut walker) => decode(&mut walker, part, part.body(), max).bytes,
             Err(_) => Vec::new(),
         }
+    }
+
+    /// How many lines the body has; as many of them as can be read.
+    pub fn body_lines(&self) -> u64 {
+        let range = self.body_at()..self.opener.visible(&self.bytes);
+        let Ok(mut walker) = self.opener.walker(&self.bytes) else { return 0 };
+        let Ok(mut reader) = walker.range(&range) else { return 0 };
+        let (mut lines, mut is_open) = (0, false);
+        while let Ok(piece) = reader.fill_buf()
+            && !piece.is_empty()
+        {
+            lines += memchr::memchr_iter(b'\n', piece).count() as u64;
+            is_open = !piece.ends_with(b"\n");
+            let length = piece.len();
+            reader.consume(length);
+        }
+        lines + u64::from(is_open)
     }
 
     /// The body as it stands behind the header block, at most `max` bytes; as much of it as can be read.

@@ -84,6 +84,7 @@ mod storm;
 mod submission;
 mod takeover;
 mod tls;
+mod translations;
 mod two_away;
 mod undo;
 mod whole;

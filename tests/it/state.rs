@@ -176,7 +176,13 @@ fn tellings() -> Vec<Telling> {
             mode: RedirectMode::Attach,
             envelope_from: EnvelopeFrom::Address("a@x".into()),
         }),
-        Way::Pipe(Pipe { run: vec!["cat".into()], input: Default::default(), timeout: Default::default(), lock: None }),
+        Way::Pipe(Pipe {
+            run: vec!["cat".into()],
+            input: Default::default(),
+            only: Vec::new(),
+            timeout: Default::default(),
+            lock: None,
+        }),
         Way::Notify(Notify {
             run: None,
             mail: None,

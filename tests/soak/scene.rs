@@ -61,7 +61,9 @@ impl Scene {
     pub fn new(poll: Option<Duration>) -> Self {
         let dovecot = Dovecot::start();
         let accounts: Vec<Account> = (0..IDLE + NOTIFY + POP3).map(|n| Account::new(n, dovecot.as_ref())).collect();
-        let sandbox = Sandbox::in_memory(env!("CARGO_BIN_EXE_mailsluice"));
+        let mut sandbox = Sandbox::in_memory(env!("CARGO_BIN_EXE_mailsluice"));
+        // As the service has it: else heaps of threads, which fill by and by, hide what is never given back.
+        sandbox.env("MALLOC_ARENA_MAX", "2");
         let mut config = "maildir: ~/Mail\nstate: ~/state\naccounts:\n".to_owned();
         for (number, account) in accounts.iter().enumerate() {
             config += &account.config(number, poll);

@@ -1,6 +1,7 @@
 //! `addheader`, `setheader`, `deleteheader`: a new version of the message with other header fields (RFC 5293).
 
 use super::super::asking::{Asking, Break};
+use super::super::comparison;
 use super::super::compile::Compiler;
 use super::super::conditions::is_text_field;
 use super::super::names;
@@ -25,6 +26,11 @@ pub(super) static DELETED: Shape = Shape {
     keys: &[
         ("name", "The field's name, or with a `*` at its end its beginning.", Takes::Text),
         ("contains", "Only where the value holds this.", Takes::Text),
+        (
+            "nth",
+            "Only the first of that name, 1, or the last, -1, and so on; of those that `contains` leaves.",
+            Takes::Number,
+        ),
     ],
 };
 
@@ -48,7 +54,7 @@ const DELETEHEADER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&DELETED
 pub(super) const DELETEHEADER: Word = Word::new(
     (
         "deleteheader",
-        "Delete header fields: a name, a beginning like `X-Spam-*`, a list of these, or {name:, contains:}. Received and Auto-Submitted stay.",
+        "Delete header fields: a name, a beginning like `X-Spam-*`, a list of these, or {name:, contains:, nth:}. Received and Auto-Submitted stay.",
         DELETEHEADER_TAKES,
     ),
     deleted,
@@ -58,7 +64,7 @@ pub(super) const DELETEHEADER: Word = Word::new(
 enum Change {
     Add { name: Text, value: Text, last: bool },
     Set { name: Text, value: Text },
-    Delete { name: Text, contains: Option<Text> },
+    Delete { name: Text, contains: Option<Text>, nth: Option<i64> },
 }
 
 #[derive(Debug)]
@@ -132,18 +138,25 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         let map = MapReader::new(node, &DELETED, &mut compiler.problems);
         let contains = map.take("contains");
         let mut map = map;
+        let has_nth = map.take("nth").is_some();
+        let nth = map.read("nth", comparison::nth);
         let name = map.require("name")?;
+        if has_nth && nth.is_none() {
+            return None;
+        }
         let text = reader::text(name, "the name of a header field", &mut compiler.problems)?;
         let name = field_name(text, name.span, true, compiler)?;
         let contains = match contains {
             Some(node) => Some(compiler.text(node, "a text")?),
             None => None,
         };
-        return Some(Box::new(EditHeader(vec![Change::Delete { name, contains }])));
+        return Some(Box::new(EditHeader(vec![Change::Delete { name, contains, nth }])));
     }
     let names = reader::texts(node, "the name of a header field, or a list of names", &mut compiler.problems)?;
     let names: Option<Vec<_>> = names.iter().map(|name| field_name(name, node.span, true, compiler)).collect();
-    Some(Box::new(EditHeader(names?.into_iter().map(|name| Change::Delete { name, contains: None }).collect())))
+    Some(Box::new(EditHeader(
+        names?.into_iter().map(|name| Change::Delete { name, contains: None, nth: None }).collect(),
+    )))
 }
 
 impl Change {
@@ -156,16 +169,17 @@ impl Change {
             Self::Set { name, value } => {
                 Ok(vec![Edit::Set { name: name_of(name, true, asking)?, value: asking.expand(value) }])
             }
-            Self::Delete { name, contains } => {
+            Self::Delete { name, contains, nth } => {
                 let name = name_of(name, true, asking)?;
                 let contains = contains.as_ref().map(|text| asking.expand(text));
                 let message = asking.message();
-                let edit = |name: String| match &contains {
-                    None => Some(Edit::Delete { name, only: None }),
-                    Some(part) => {
-                        let only = numbers_of(message, &name, part);
-                        (!only.is_empty()).then_some(Edit::Delete { name, only: Some(only) })
+                let edit = |name: String| {
+                    if contains.is_none() && nth.is_none() {
+                        return Some(Edit::Delete { name, only: None });
                     }
+                    let numbers = numbers_of(message, &name, contains.as_deref());
+                    let only = nth.map_or(numbers.as_slice(), |nth| comparison::nth_of(nth, &numbers)).to_vec();
+                    (!only.is_empty()).then_some(Edit::Delete { name, only: Some(only) })
                 };
                 Ok(named_so(&name, message).into_iter().filter_map(edit).collect())
             }
@@ -173,11 +187,12 @@ impl Change {
     }
 }
 
-/// Which of the fields of that name hold a text, to conditions too: from 0.
-fn numbers_of(message: &Message, name: &str, part: &str) -> Vec<usize> {
+/// Which of the fields of that name hold a text, to conditions too: from 0. Without a text, all.
+fn numbers_of(message: &Message, name: &str, part: Option<&str>) -> Vec<usize> {
     let is_text = is_text_field(name);
     let fields = message.all(name).enumerate();
-    fields.filter(|(_, field)| holds(field.value(), part, is_text)).map(|(number, _)| number).collect()
+    let fits = |value: &str| part.is_none_or(|part| holds(value, part, is_text));
+    fields.filter(|(_, field)| fits(field.value())).map(|(number, _)| number).collect()
 }
 
 /// The names of the message's fields that begin like `X-Spam-*`, each once; without a `*`, the name itself where there is

@@ -2,6 +2,7 @@
 //!
 //! Doing means: noting in the decision. Nothing happens here.
 
+pub(super) mod code;
 mod defer;
 mod discard;
 pub(super) mod fileinto;

@@ -21,6 +21,11 @@ pub(super) static KEYS: Shape = Shape {
             "What it reads: `message` (default), `headers`, `body`, `attachments` (one run for each), `nothing`, or the number of a part.",
             Takes::Text,
         ),
+        (
+            "only",
+            "Of `attachments` those that fit one of these by type or by name: `application/pdf`, `\"*.pdf\"`.",
+            TEXTS,
+        ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
         ("timeout", "How long it may take. Default: 60s.", Takes::Duration),
         ("lock", LOCK, Takes::Text),
@@ -43,6 +48,7 @@ pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(60);
 struct Pipe {
     argv: Argv,
     input: Input,
+    only: Vec<String>,
     copy: bool,
     timeout: Duration,
     lock: Option<String>,
@@ -51,16 +57,28 @@ struct Pipe {
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
-        return Some(Box::new(Pipe { argv, input: Input::Message, copy: false, timeout: TIMEOUT, lock: None }));
+        return Some(Box::new(Pipe {
+            argv,
+            input: Input::Message,
+            only: Vec::new(),
+            copy: false,
+            timeout: TIMEOUT,
+            lock: None,
+        }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let run = map.require("run");
     let input = map.read("input", input).unwrap_or_default();
+    let only = map.read("only", |n, p| reader::texts(n, "a pattern, or a list of patterns", p)).unwrap_or_default();
+    if let (Some(at), false) = (map.key_span("only"), input == Input::Attachments) {
+        map.problems().error(at, "`only` is for `input: attachments`");
+        return None;
+    }
     let copy = map.read("copy", reader::flag).unwrap_or(false);
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
     let lock = map.read("lock", lock);
     let argv = run.and_then(|node| Argv::read(node, compiler))?;
-    Some(Box::new(Pipe { argv, input, copy, timeout, lock }))
+    Some(Box::new(Pipe { argv, input, only, copy, timeout, lock }))
 }
 
 fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
@@ -79,15 +97,15 @@ fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
 
 impl Verb for Pipe {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
+        let Self { input, only, timeout, lock, .. } = self;
+        let run_it = self.argv.expand(&run.asking)?;
+        let piped = Piped { run: run_it, input: *input, only: only.clone(), timeout: *timeout, lock: lock.clone() };
         // A program that would see nothing of the message has not taken it.
-        if self.input == Input::Attachments
-            && !run.asking.message().parts().iter().any(crate::message::Part::is_attachment)
-        {
-            run.note("not piped: the message has no attachment".to_owned());
+        if *input == Input::Attachments && !run.asking.message().parts().iter().any(|part| piped.takes(part)) {
+            run.note("not piped: the message has no such attachment".to_owned());
             return Ok(());
         }
-        let argv = self.argv.expand(&run.asking)?;
-        let way = Way::Pipe(Piped { run: argv, input: self.input, timeout: self.timeout, lock: self.lock.clone() });
+        let way = Way::Pipe(piped);
         run.tell(Telling { version: run.asking.version(), relay: None, way }, self.copy)
     }
 

@@ -7,6 +7,7 @@ use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
 use super::super::run::Run;
+use super::code::place_of_code;
 use super::filtered::{self, Input};
 use super::{Boxed, Verb, Word};
 use crate::config::problem::Problems;
@@ -268,6 +269,15 @@ impl Argv {
             return None;
         }
         let argv = compiler.texts(node, "a program and its arguments")?;
+        if let Some(code) = argv.get(place_of_code(argv.iter().map(Text::beginning)).unwrap_or(argv.len()))
+            && code.names().next().is_some()
+        {
+            let program = argv.first().map(Text::beginning).unwrap_or_default();
+            let text = format!("whoever writes a mail would write code here: `{program}` runs what the value holds");
+            let problem = compiler.problems.error(node.span, text);
+            problem.hint("give the value as an argument of its own: [sh, -c, 'echo \"$1\"', sh, \"${subject}\"]");
+            return None;
+        }
         match argv.first() {
             Some(program) if program.names().next().is_none() && !program.is_empty() => Some(Self(argv)),
             _ => {

@@ -35,6 +35,7 @@ pub(super) static KEYS: Shape = Shape {
             Takes::Text,
         ),
         ("header", "Of `date`: another field than Date, such as Received (its last part).", Takes::Text),
+        ("nth", "Of several such fields the first, 1 (default), or the last, -1, and so on.", Takes::Number),
     ],
 };
 
@@ -61,6 +62,8 @@ pub(super) const NOW: Word = Word::new(
 pub(super) struct When {
     /// Of now, or of a date field.
     field: Option<String>,
+    /// Of several such fields this one.
+    nth: i64,
     zone: Zone,
     from: Option<(Date, Time)>,
     until: Option<(Date, Time)>,
@@ -121,6 +124,14 @@ fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Wh
     if let (true, Some(at)) = (of_now, map.key_span("header")) {
         map.problems().error(at, "`now` has no header field").hint("use `date`");
     }
+    let has_nth = map.take("nth").is_some();
+    let nth = map.read("nth", comparison::nth);
+    if let (true, Some(at)) = (header.is_none(), map.key_span("nth")) {
+        map.problems().error(at, "`nth` is for `header`").hint("name the field, such as `header: Received`");
+    }
+    if has_nth && nth.is_none() {
+        return None;
+    }
     if let (Some(from), Some(until)) = (from, until)
         && from > until
     {
@@ -136,7 +147,7 @@ fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Wh
         problem.hint("write the next time, or remove the rule");
     }
     let field = (!of_now).then(|| header.unwrap_or_else(|| "Date".to_owned()));
-    Some(When { field, zone, from, until, days, hours: hours.unwrap_or_default(), parts })
+    Some(When { field, nth: nth.unwrap_or(1), zone, from, until, days, hours: hours.unwrap_or_default(), parts })
 }
 
 impl Part {
@@ -259,7 +270,8 @@ impl When {
             Some("Date" | "date") => asking.message().date()?.clone(),
             Some(field) => {
                 // Received ends with `; DATE`.
-                let value = asking.message().first(field)?;
+                let fields: Vec<_> = asking.message().all(field).collect();
+                let value = comparison::nth_of(self.nth, &fields).first()?.value();
                 parse_date(value.rsplit_once(';').map_or(value, |(_, date)| date).trim())?
             }
         };

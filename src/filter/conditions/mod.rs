@@ -28,6 +28,7 @@ mod score;
 mod size;
 mod spam;
 mod thread;
+mod value;
 mod variable;
 
 use std::fmt;
@@ -73,7 +74,7 @@ impl Word {
     }
 }
 
-const COUNT: usize = 38;
+const COUNT: usize = 39;
 
 /// All words, in the order of the reference.
 pub(super) const WORDS: [Word; COUNT] = [
@@ -111,6 +112,7 @@ pub(super) const WORDS: [Word; COUNT] = [
     program::RUN,
     score::SCORE,
     variable::VARIABLE,
+    value::VALUE,
     lua::LUA,
     header::SUBJECT,
     address::FROM,
@@ -129,7 +131,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
 };
 
 /// The sections of conditions that have keys of their own.
-pub(super) static SECTIONS: [&Shape; 15] = [
+pub(super) static SECTIONS: [&Shape; 16] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
     &age::KEYS,
@@ -145,6 +147,7 @@ pub(super) static SECTIONS: [&Shape; 15] = [
     &program::KEYS,
     &score::KEYS,
     &score::WEIGHT,
+    &value::KEYS,
 ];
 
 /// A condition that shows itself in explanations as it was written.

@@ -22,6 +22,7 @@ pub(super) static KEYS: Shape = Shape {
         ("size", "The decoded size of the part: {over: 1M}.", Takes::Section(&size::KEYS)),
         ("text", "Of a text part: its decoded text, with a comparison.", COMPARED),
         ("parameter", "Parameters of its type, each with a comparison: {method: REQUEST}.", Takes::Named(&COMPARED)),
+        ("total", "How large those that pass are together: {over: 10M}.", Takes::Section(&size::KEYS)),
         ("count", "How many parts pass: a number or its bounds. Default: at least one.", NUMBER),
     ],
 };
@@ -58,6 +59,7 @@ struct Parts {
     size: Option<size::Bounds>,
     text: Option<Comparison>,
     parameters: Vec<(String, Comparison)>,
+    total: Option<size::Bounds>,
     count: Option<Range>,
 }
 
@@ -70,6 +72,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
         size: None,
         text: None,
         parameters: Vec::new(),
+        total: None,
         count: None,
     };
     if let Value::Scalar { .. } = &node.value {
@@ -95,11 +98,12 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
             "type" => parts.kind = Some(compiler.comparison(node, Allowed::only(About::MediaType))?),
             "text" => parts.text = Some(compiler.comparison(node, Allowed::only(About::Text))?.of_text(true)),
             "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
+            "total" => parts.total = Some(size::bounds(node, &mut compiler.problems)?),
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
             _ => parts.parameters = parameters(node, compiler)?,
         }
     }
-    if parts.count.is_some() {
+    if parts.count.is_some() || parts.total.is_some() {
         // It can hold although no part passes.
         compiler.may_lack(outer);
     }
@@ -128,15 +132,16 @@ impl Condition for Parts {
                 && self.accepts(&message, index, part, &mut texts, asking)?
             {
                 passed.push(index);
-                if self.count.is_none() {
+                if self.count.is_none() && self.total.is_none() {
                     break;
                 }
             }
         }
+        let total = || passed.iter().map(|index| message.parts()[*index].size()).sum();
         let holds = match &self.count {
             Some(count) => count.holds(passed.len() as f64),
-            None => passed.is_empty() == self.none,
-        };
+            None => self.total.is_some() || passed.is_empty() == self.none,
+        } && self.total.is_none_or(|bounds| bounds.hold(total()));
         asking.saw(holds, || self.seen(&message, &passed));
         Ok(holds)
     }

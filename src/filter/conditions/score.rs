@@ -1,6 +1,7 @@
 //! `score`: weak signs add up.
 
 use super::super::asking::{Asking, Break};
+use super::super::captures::Captured;
 use super::super::comparator::Range;
 use super::super::comparison;
 use super::super::compile::Compiler;
@@ -37,6 +38,11 @@ pub(super) static WEIGHT: Shape = Shape {
         ),
         ("add", "What it adds when it holds; may be negative.", Takes::Number),
         (
+            "per_size",
+            "Instead of `if`: `add` counts once for each full so much of the message: {per_size: 100K, add: 5}.",
+            Takes::Size,
+        ),
+        (
             "decay",
             "Each further place adds so many times what the one before it added, as procmail's `w^x`: 0 to 1. Default: 1.",
             Takes::Number,
@@ -45,7 +51,7 @@ pub(super) static WEIGHT: Shape = Shape {
 };
 
 pub(super) const SCORE: Word = Word::new(
-    ("score", "Conditions with weights whose sum decides: {weights: […], at_least: 100}.", Takes::Section(&KEYS)),
+    ("score", "Conditions with weights whose sum decides: {weights: […], at_least: 100}. `${score}` is the sum.", Takes::Section(&KEYS)),
     read,
 );
 
@@ -74,14 +80,23 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let range = range?;
     let reach = |sign: f64| -> f64 { weights.iter().map(Weight::most).filter(|most| most * sign > 0.0).sum() };
     doubt_reach(&range, (reach(-1.0), reach(1.0)), node.span, &mut compiler.problems);
+    compiler.captured(vec![Captured { name: "score".to_owned(), always: true }]);
     Some(Box::new(Score { weights, range }))
 }
 
 /// What adds to the score.
 #[derive(Debug)]
 enum Weight {
-    Condition { condition: Boxed, add: f64 },
+    Condition {
+        condition: Boxed,
+        add: f64,
+    },
     Places(Places),
+    /// For each so many bytes.
+    Size {
+        unit: u64,
+        add: f64,
+    },
 }
 
 impl Weight {
@@ -90,6 +105,7 @@ impl Weight {
         match self {
             Self::Condition { add, .. } => *add,
             Self::Places(places) => places.most(),
+            Self::Size { add, .. } => add * f64::INFINITY,
         }
     }
 }
@@ -98,6 +114,14 @@ fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
     let mut map = MapReader::new(node, &WEIGHT, &mut compiler.problems);
     if map.take("each").is_some() {
         return Places::read(map).map(Weight::Places);
+    }
+    if map.take("per_size").is_some() {
+        let unit = map.read("per_size", reader::size).filter(|unit| *unit > 0);
+        if let Some(node) = map.take("if") {
+            map.problems().error(node.span, "a weight has one of `if`, `each` and `per_size`");
+        }
+        let add = map.need("add", comparison::decimal);
+        return Some(Weight::Size { unit: unit?, add: add? });
     }
     for key in ["in", "decay"] {
         if let Some(node) = map.take(key) {
@@ -117,6 +141,10 @@ impl Condition for Score {
         for weight in &self.weights {
             let (condition, add) = match weight {
                 Weight::Condition { condition, add } => (condition, add),
+                Weight::Size { unit, add } => {
+                    sum += (asking.message().size() / unit) as f64 * add;
+                    continue;
+                }
                 Weight::Places(places) => {
                     sum += places.score(asking);
                     continue;
@@ -132,6 +160,7 @@ impl Condition for Score {
         }
         asking.why.truncate(before);
         let holds = self.range.holds(sum);
+        asking.names.capture("score", Some(((sum * 100.0).round() / 100.0).to_string()));
         asking.saw(holds, || format!("the score is {sum}"));
         Ok(holds)
     }

@@ -3,6 +3,7 @@
 
 use mlua::{Lua, MultiValue, Value as LuaValue};
 
+use super::super::actions::code::place_of_code;
 use super::super::actions::{self, Verb, fileinto, number, programs};
 use super::super::asking::{Asking, Break};
 use super::super::facts::Answer;
@@ -86,7 +87,10 @@ fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
     let first = arguments.front().unwrap_or(&LuaValue::Nil);
     let options = arguments.get(1);
     match (word, options) {
-        ("addheader" | "setheader", Some(value @ LuaValue::String(_))) => {
+        (
+            "addheader" | "setheader",
+            Some(value @ (LuaValue::String(_) | LuaValue::Integer(_) | LuaValue::Number(_))),
+        ) => {
             let LuaValue::String(name) = first else { return Err(mlua::Error::runtime("a header field has a name")) };
             Ok(node::map(vec![(&*name.to_string_lossy(), node::of_lua(value)?)]))
         }
@@ -193,6 +197,15 @@ fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
         let program = crate::clean::short(program, 60);
         return Err(mlua::Error::runtime(format!(
             "the program {program} does not stand in this script: a message cannot choose it"
+        )));
+    }
+    let texts = || items.iter().map(|item| item.as_text().unwrap_or_default());
+    if let Some(code) =
+        place_of_code(texts()).and_then(|place| texts().nth(place)).filter(|code| !script.has_text(code))
+    {
+        let code = crate::clean::short(code, 60);
+        return Err(mlua::Error::runtime(format!(
+            "the code \"{code}\" does not stand in this script: give what a message says as an argument of its own"
         )));
     }
     let options = items.iter().filter_map(Node::as_text).take_while(|text| *text != "--");

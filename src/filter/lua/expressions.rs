@@ -13,6 +13,8 @@ use super::sandbox;
 /// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
 /// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
 const MOST_SEARCHED: usize = 1024 * 1024;
+/// The longest expression, in bytes: compiling is not interrupted, and takes memory of its own.
+const LONGEST_EXPRESSION: usize = 16 * 1024;
 /// So many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
 /// So many matches one call may give; the clock is looked at after each.
@@ -23,7 +25,11 @@ thread_local! {
 }
 
 /// Compiled once. It is cloned out: nothing that a script does may meet the table at work.
-fn compiled(expression: &str) -> mlua::Result<Regex> {
+fn compiled(lua: &Lua, expression: &str) -> mlua::Result<Regex> {
+    sandbox::look_at_the_clock(lua)?;
+    if expression.len() > LONGEST_EXPRESSION {
+        return Err(mlua::Error::runtime("an expression has at most 16 KB; a plain text is found by text:find"));
+    }
     EXPRESSIONS.with_borrow_mut(|known| {
         if let Some(regex) = known.get(expression) {
             return Ok(regex.clone());
@@ -49,7 +55,7 @@ fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
 
 /// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found.
 pub(super) fn first(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
-    let (text, regex) = (searched(&text)?, compiled(&expression)?);
+    let (text, regex) = (searched(&text)?, compiled(lua, &expression)?);
     regex.captures(&text).map(|found| table(lua, &regex, &found)).transpose()
 }
 
@@ -58,7 +64,7 @@ pub(super) fn all(
     lua: &Lua,
     (expression, whole, from, most): (String, mlua::LuaString, Option<i64>, Option<i64>),
 ) -> mlua::Result<Table> {
-    let (text, regex) = (searched(&whole)?, compiled(&expression)?);
+    let (text, regex) = (searched(&whole)?, compiled(lua, &expression)?);
     let from = usize::try_from(from.unwrap_or(1)).unwrap_or(1).saturating_sub(1).min(text.len());
     let from = text.ceil_char_boundary(from);
     let wanted = most.map_or(MAX_MATCHES + 1, |most| usize::try_from(most).unwrap_or(0));

@@ -131,7 +131,7 @@ impl Left {
 }
 
 fn encoded(value: &LuaValue, null: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Value> {
-    left.take(value.as_string().map_or(8, |text| text.as_bytes().len()))?;
+    left.take(value.as_string().map_or(8, |text| written(&text.as_bytes())))?;
     Ok(match value {
         LuaValue::Nil => Value::Null,
         value if value == null => Value::Null,
@@ -143,6 +143,13 @@ fn encoded(value: &LuaValue, null: &LuaValue, depth: usize, left: &mut Left) -> 
         LuaValue::Table(_) => return Err(mlua::Error::runtime("this table is nested too deep for JSON")),
         other => return Err(mlua::Error::runtime(format!("a {} cannot stand in JSON", other.type_name()))),
     })
+}
+
+/// How many bytes a text has in JSON: a control character is six.
+fn written(text: &[u8]) -> usize {
+    text.iter()
+        .map(|byte| if byte.is_ascii_control() { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) })
+        .sum()
 }
 
 /// A whole number is written as one.
@@ -166,7 +173,7 @@ fn of_table(table: &Table, null: &LuaValue, depth: usize, left: &mut Left) -> ml
         let LuaValue::String(key) = &key else {
             return Err(mlua::Error::runtime(format!("a {} cannot be a key in JSON", key.type_name())));
         };
-        left.take(key.as_bytes().len())?;
+        left.take(written(&key.as_bytes()))?;
         object.insert(key.to_string_lossy(), encoded(&value, null, depth, left)?);
     }
     Ok(Value::Object(object))

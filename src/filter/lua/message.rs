@@ -11,7 +11,7 @@ use super::super::rule::List;
 use super::node;
 use super::script::{Failed, Script};
 use super::{sandbox, unknown};
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 use crate::message::{Address, Field, Message, Part};
 
 /// The methods: `m:header("Subject")`.
@@ -215,7 +215,15 @@ pub(super) fn method(
         "matches" => {
             let condition = node::of_lua(&first)?;
             super::act::only_written_programs(script, &condition)?;
-            return holds(script, asking, condition);
+            if expressions_in(&condition) > MOST_EXPRESSIONS {
+                return Err(
+                    mlua::Error::runtime(format!("m:matches takes at most {MOST_EXPRESSIONS} expressions")).into()
+                );
+            }
+            let holds = holds(script, asking, condition);
+            // It is not interrupted.
+            sandbox::look_at_the_clock(lua)?;
+            return holds;
         }
         _ => {}
     }
@@ -286,6 +294,22 @@ fn header_names(message: &Message) -> Vec<String> {
     let mut seen = HashSet::new();
     let names = message.fields().iter().map(Field::name);
     names.filter(|name| seen.insert(name.to_lowercase())).map(str::to_owned).collect()
+}
+
+/// So many expressions one question may hold.
+const MOST_EXPRESSIONS: usize = 50;
+
+fn expressions_in(condition: &Node) -> usize {
+    let of = |(key, node): &(crate::config::yaml::Key, Node)| match (key.text.as_str(), &node.value) {
+        ("regex" | "matches" | "each", Value::Seq(items)) => items.len(),
+        ("regex" | "matches" | "each", _) => 1,
+        _ => expressions_in(node),
+    };
+    match &condition.value {
+        Value::Map(entries) => entries.iter().map(of).sum(),
+        Value::Seq(items) => items.iter().map(expressions_in).sum(),
+        _ => 0,
+    }
 }
 
 fn bound(value: &LuaValue) -> usize {

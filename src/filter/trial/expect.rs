@@ -8,7 +8,7 @@ use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::decision::{Action, Decision, Deferral, Place, Write};
-use crate::message::{Flags, Message};
+use crate::message::{Field, Flags, Message};
 
 /// What a test may expect.
 pub(super) static EXPECT: Shape = Shape {
@@ -27,8 +27,8 @@ pub(super) static EXPECT: Shape = Shape {
         ("no_reply", "Why nothing is answered: a row like `A7`.", Takes::Text),
         (
             "header",
-            "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there.",
-            Takes::Named(&Takes::Text),
+            "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there; a list: all of that name.",
+            Takes::Named(&TEXTS),
         ),
         ("rule", "The rules that decided, in order.", TEXTS),
         ("log", "A line in the journal holds this.", TEXTS),
@@ -47,7 +47,8 @@ pub(super) struct Expected {
     defer: bool,
     tells: Vec<String>,
     no_reply: Option<String>,
-    headers: Vec<(String, String)>,
+    /// One value is that of the first field of the name, several are those of all.
+    headers: Vec<(String, Vec<String>)>,
     rules: Option<Vec<String>>,
     log: Vec<String>,
     adds: Vec<String>,
@@ -81,7 +82,11 @@ impl Expected {
         if let Some(node) = map.take("header") {
             let fields = named(node, "header fields with values (a mapping)", map.problems());
             let pair = |(key, node): &(crate::config::yaml::Key, Node)| {
-                (key.text.clone(), node.as_text().unwrap_or_default().to_owned())
+                let values = match &node.value {
+                    Value::Seq(items) => items.iter().map(|item| item.as_text().unwrap_or_default()).collect(),
+                    _ => vec![node.as_text().unwrap_or_default()],
+                };
+                (key.text.clone(), values.into_iter().map(str::to_owned).collect())
             };
             expected.headers = fields.iter().map(pair).collect();
         }
@@ -113,7 +118,7 @@ impl Expected {
         }
         if let Some(flags) = &self.flags {
             let wrong = decision.filings().filter(|filing| filing.flags != *flags);
-            lines.extend(wrong.flat_map(|filing| [format!("- flags {flags}"), format!("+ flags {}", filing.flags)]));
+            lines.extend(wrong.flat_map(|filing| [format!("- flags {flags}"), format!("+ {filing}")]));
         }
         self.told(decision, &mut lines);
         self.edited(decision, message, &mut lines);
@@ -135,10 +140,13 @@ impl Expected {
     fn edited(&self, decision: &Decision, message: &Arc<Message>, lines: &mut Vec<String>) {
         let version = decision.filings().last().map_or(decision.edited.len(), |filing| filing.version);
         let message = decision.version(message, version);
-        for (name, value) in &self.headers {
-            let came = message.first(name).unwrap_or_default();
-            if came != value {
-                lines.extend([format!("- {name}: {value}"), format!("+ {name}: {came}")]);
+        for (name, values) in &self.headers {
+            let came: Vec<&str> = match values.len() {
+                1 => vec![message.first(name).unwrap_or_default()],
+                _ => message.all(name).map(Field::value).collect(),
+            };
+            if came != *values {
+                lines.extend([format!("- {name}: {}", values.join(" | ")), format!("+ {name}: {}", came.join(" | "))]);
             }
         }
     }

@@ -141,6 +141,16 @@ pub fn run_script(
     })
 }
 
+/// Reads a script that has no tests, its parameters at their defaults.
+pub fn check_script(script: &FilterSource, settings: &Settings) -> Result<(), Vec<Problem>> {
+    let FilterSource::Lua(script) = script else { return Ok(()) };
+    let mut problems = Problems::new(&script.source);
+    if let Some(script) = filters::script_with(script, None, &mut problems) {
+        compile(FilterSource::Lua(script), settings, &mut problems);
+    }
+    if problems.has_errors() { Err(problems.into_vec()) } else { Ok(()) }
+}
+
 /// The settings of one test.
 fn told_to(settings: &Settings, test: &Node, problems: &mut Problems) -> Settings {
     let mut settings = settings.clone();

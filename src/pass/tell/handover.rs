@@ -51,17 +51,20 @@ pub(super) struct Program {
 }
 
 enum What {
-    OfMessage(Input),
+    OfMessage(Pipe),
     Text(String),
 }
 
 /// The program of a telling, if that is how it is told.
 fn program(way: &Way) -> Option<Program> {
     match way {
-        Way::Pipe(Pipe { run, input, timeout, lock }) => {
-            let (run, input, lock) = (run.clone(), What::OfMessage(*input), lock.clone());
-            Some(Program { run, input, timeout: *timeout, lock, on_desktop: false })
-        }
+        Way::Pipe(pipe) => Some(Program {
+            run: pipe.run.clone(),
+            input: What::OfMessage(pipe.clone()),
+            timeout: pipe.timeout,
+            lock: pipe.lock.clone(),
+            on_desktop: false,
+        }),
         Way::Notify(Notify { run: Some(run), text, .. }) => {
             let (run, input) = (run.clone(), What::Text(text.clone()));
             Some(Program { run, input, timeout: NOTIFY, lock: None, on_desktop: false })
@@ -90,23 +93,24 @@ impl Program {
             Ok(turn) => turn,
             Err(no_turn) => return Verdict::Later(Error::transient(Kind::Busy, no_turn.to_string())),
         };
-        let inputs: Vec<Vec<u8>> = match &self.input {
-            What::Text(text) => vec![text.clone().into_bytes()],
-            What::OfMessage(Input::Message) => return self.once(message.reader(), message, allow_root),
-            What::OfMessage(Input::Headers) => vec![message.head().to_vec()],
-            What::OfMessage(Input::Body) => vec![message.raw_body(MOST)],
-            What::OfMessage(Input::Nothing) => vec![Vec::new()],
-            What::OfMessage(Input::Part(number)) => {
-                match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
-                    Some(index) => vec![message.part_bytes(index, MOST)],
-                    None => {
-                        let text = format!("the message has no part {number}");
-                        return Verdict::Never(Error::permanent(Kind::Refused, text));
-                    }
+        let pipe = match &self.input {
+            What::Text(text) => return self.once(Ok(Box::new(text.as_bytes())), message, allow_root),
+            What::OfMessage(pipe) => pipe,
+        };
+        let inputs: Vec<Vec<u8>> = match pipe.input {
+            Input::Message => return self.once(message.reader(), message, allow_root),
+            Input::Headers => vec![message.head().to_vec()],
+            Input::Body => vec![message.raw_body(MOST)],
+            Input::Nothing => vec![Vec::new()],
+            Input::Part(number) => match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
+                Some(index) => vec![message.part_bytes(index, MOST)],
+                None => {
+                    let text = format!("the message has no part {number}");
+                    return Verdict::Never(Error::permanent(Kind::Refused, text));
                 }
-            }
-            What::OfMessage(Input::Attachments) => {
-                let parts = message.parts().iter().enumerate().filter(|(_, part)| part.is_attachment());
+            },
+            Input::Attachments => {
+                let parts = message.parts().iter().enumerate().filter(|(_, part)| pipe.takes(part));
                 parts.map(|(index, _)| message.part_bytes(index, MOST)).collect()
             }
         };

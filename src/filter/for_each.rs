@@ -1,0 +1,108 @@
+//! `for_each`: a rule for each of several values: each recipient, each piece of a text.
+
+use super::asking::Asking;
+use super::captures::Captured;
+use super::compile::Compiler;
+use crate::config::reader::{self, MapReader, Shape, Takes};
+use crate::config::text::Text;
+use crate::config::yaml::Node;
+use crate::message::Address;
+
+pub(super) static KEYS: Shape = Shape {
+    what: "what a rule is for each of",
+    keys: &[
+        (
+            "address",
+            "The addresses of a field, such as `to` or `from`, or of any `recipient`. `${who}`, `${who.user}`, `${who.domain}` and `${who.localpart}` are what each is.",
+            Takes::Text,
+        ),
+        ("text", "Instead: the pieces of a text with `${name}`, without what is blank around them.", Takes::Text),
+        ("split", "Of a text: what stands between the pieces. Default: a comma.", Takes::Text),
+        ("as", "The name of the value. Default: `who` of an address, `piece` of a text.", Takes::Text),
+    ],
+};
+
+/// So many values a rule is asked for.
+const MOST: usize = 100;
+
+/// What a rule is for each of.
+#[derive(Debug)]
+pub(super) struct ForEach {
+    values: Values,
+    name: String,
+}
+
+#[derive(Debug)]
+enum Values {
+    Recipients,
+    Addresses(String),
+    Pieces { text: Text, split: String },
+}
+
+/// The names of one value, and what they stand for.
+pub(super) type Named = Vec<(String, String)>;
+
+impl ForEach {
+    /// Reads it; the names are known from here on.
+    pub(super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
+        let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
+        let address = map.read("address", |n, p| reader::text(n, "the name of a header field", p).map(str::to_owned));
+        let split = map.read("split", |n, p| reader::text(n, "a text", p).map(str::to_owned));
+        let name = map.read("as", |n, p| reader::text(n, "a name", p).map(str::to_owned));
+        let (text, is_known, at) = (map.take("text"), map.is_known(), map.place());
+        let values = match (address, text) {
+            (Some(field), None) if field.eq_ignore_ascii_case("recipient") => Values::Recipients,
+            (Some(field), None) => Values::Addresses(field),
+            (None, Some(text)) => {
+                let split = split.unwrap_or_else(|| ",".to_owned());
+                Values::Pieces { text: compiler.text(text, "a text")?, split }
+            }
+            _ => {
+                if is_known {
+                    compiler.problems.error(at, "`for_each` needs one of `address` and `text`");
+                }
+                return None;
+            }
+        };
+        let usual = if matches!(values, Values::Pieces { .. }) { "piece" } else { "who" };
+        let this = Self { values, name: name.unwrap_or_else(|| usual.to_owned()) };
+        let names = this.names();
+        compiler.captured(names.into_iter().map(|name| Captured { name, always: true }).collect());
+        Some(this)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let of_address = ["", ".user", ".domain", ".localpart"];
+        let parts = if matches!(self.values, Values::Pieces { .. }) { &of_address[..1] } else { &of_address[..] };
+        parts.iter().map(|part| format!("{}{part}", self.name)).collect()
+    }
+
+    /// The values of this message, each once, with the names that it has.
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Vec<Named> {
+        let message = asking.message();
+        let delimiters = &asking.settings.delimiters;
+        let values: Vec<Vec<String>> = match &self.values {
+            Values::Recipients => message.recipients().iter().map(|one| parts(one, delimiters)).collect(),
+            Values::Addresses(field) => message.addresses(field).map(|one| parts(one, delimiters)).collect(),
+            Values::Pieces { text, split } => {
+                let text = asking.expand(text);
+                let pieces = text.split(split.as_str()).map(str::trim).filter(|piece| !piece.is_empty());
+                pieces.map(|piece| vec![piece.to_owned()]).collect()
+            }
+        };
+        let mut once: Vec<Named> = Vec::new();
+        for value in values {
+            let is_known = once.iter().any(|known| known[0].1.eq_ignore_ascii_case(&value[0]));
+            if !is_known && once.len() < MOST {
+                once.push(self.names().into_iter().zip(value).collect());
+            }
+        }
+        once
+    }
+}
+
+/// In the order of the names.
+fn parts(address: &Address, delimiters: &str) -> Vec<String> {
+    let parts = [address.address.as_str(), address.user(delimiters), address.domain(), address.local_part()];
+    parts.map(str::to_owned).into()
+}
