@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::journal::{self, Journal};
 use super::output::{Output, count};
 use crate::config::Settings;
-use crate::config::problem::{Problem, Severity};
+use crate::config::problem::{Problem, Problems, Severity};
 use crate::config::reader::suggest;
 use crate::config::{Config, Examined, FilterSource, Maintenance};
 use crate::error::{Error, Kind, Result};
@@ -139,6 +139,12 @@ pub(super) fn drop_repeated(problems: &mut Vec<Problem>) {
 /// An item of `maintenance` with its rule.
 fn upkeep(item: Maintenance, settings: &Settings, problems: &mut Vec<Problem>) -> Upkeep {
     let engine = compiled(Engine::compile_silent(&item.rule, settings), problems);
+    if engine.takes_all_away() && item.keep_newest == 0 {
+        let mut own = Problems::new(item.rule.source());
+        let text = format!("`{}` discards every message in its folders", item.name);
+        own.warn(item.at, text).hint("say which by `if`, such as {age: {over: 30d}}");
+        problems.extend(own.into_vec());
+    }
     Upkeep { item: Arc::new(item), engine: Arc::new(engine) }
 }
 

@@ -137,6 +137,11 @@ fn kind(node: &Node, base: &Base, problems: &mut Problems) -> Option<ListKind> {
         (Some(entries), None, None, None) => inline(entries, map.problems()),
         (None, Some(file), None, None) => from_file(file, format, base, map.problems()),
         (None, None, Some(command), None) => {
+            if command.as_text().is_some_and(|text| text.contains(' ')) {
+                let text = "a program and its arguments are a list: no shell takes them apart";
+                map.problems().error(command.span, text).hint("write [khard, email, --parsable]");
+                return None;
+            }
             let run = reader::texts(command, "a program and its arguments", map.problems())?;
             Some(ListKind::Command(Arc::new(Origin { from: From::Command(run, every.unwrap_or(EVERY)), format })))
         }

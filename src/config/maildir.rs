@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::template::{self, FolderName};
+use super::wildcard;
 use super::yaml::{Key, Node, Value};
 
 /// The long form.
@@ -108,6 +109,14 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let roles = map.read("roles", roles).unwrap_or_default();
     let roots = map.read("roots", |n, p| roots(n, layout, base, p)).unwrap_or_default();
     let modes = map.read("modes", modes).unwrap_or_default();
+    if let Some((name, _)) =
+        path.as_ref().and_then(|path| roots.iter().find(|(_, root)| root.starts_with(path) || path.starts_with(root)))
+    {
+        let at = map.key_span("roots").unwrap_or(node.span);
+        let problem = map.problems().error(at, format!("`{name}` would lie within the mail root, or around it"));
+        problem.hint("folders there need no root; name a folder elsewhere");
+        return None;
+    }
     Some(MailRoot { path: path?, layout, encoding, roles, roots, modes })
 }
 
@@ -157,7 +166,7 @@ fn roots(node: &Node, layout: Layout, base: &Base, problems: &mut Problems) -> O
         problems.error(node.span, "`roots` needs `layout: fs`: in Maildir++ no folder lies within another");
         return None;
     }
-    let mut roots = BTreeMap::new();
+    let mut roots: BTreeMap<String, PathBuf> = BTreeMap::new();
     for (key, node) in entries(node, "folders with paths (a mapping)", problems)? {
         let name: Option<FolderName> = key.text.parse().ok();
         let is_one = name.is_some_and(|name| {
@@ -168,7 +177,15 @@ fn roots(node: &Node, layout: Layout, base: &Base, problems: &mut Problems) -> O
             problem.hint("write a name without `/`, like `shared`");
             continue;
         }
-        roots.extend(reader::path(node, base, problems).map(|path| (key.text.clone(), path)));
+        let Some(path) = reader::path(node, base, problems) else { continue };
+        let is_near = |other: &PathBuf| other.starts_with(&path) || path.starts_with(other);
+        if let Some((other, _)) = roots.iter().find(|(_, other)| is_near(other)) {
+            problems
+                .error(node.span, format!("`{other}` lies there, above it or below it"))
+                .hint("give each a folder of its own");
+            continue;
+        }
+        roots.insert(key.text.clone(), path);
     }
     Some(roots)
 }
@@ -176,6 +193,11 @@ fn roots(node: &Node, layout: Layout, base: &Base, problems: &mut Problems) -> O
 fn modes(node: &Node, problems: &mut Problems) -> Option<BTreeMap<FolderName, u32>> {
     let mut modes = BTreeMap::new();
     for (key, node) in entries(node, "folders with modes (a mapping)", problems)? {
+        if wildcard::has_wildcard(&key.text) {
+            let problem = problems.error(key.span, "a mode is for a folder and all that is below it: no wildcards");
+            problem.hint("write the name of the upper folder");
+            continue;
+        }
         let Ok(folder) = key.text.parse::<FolderName>() else {
             problems.error(key.span, "this cannot be the name of a folder");
             continue;

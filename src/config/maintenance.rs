@@ -8,7 +8,7 @@ use super::FilterSource;
 use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
-use super::yaml::{Document, Key, Node, Value};
+use super::yaml::{Document, Key, Node, Span, Value};
 use crate::clean;
 
 const STEPS: Takes = Takes::Some(&Takes::Either(&[
@@ -51,6 +51,8 @@ pub struct Maintenance {
     pub keep_newest: u64,
     /// A rule file with its one rule.
     pub rule: FilterSource,
+    /// Where it stands in the config.
+    pub at: Span,
 }
 
 /// The section `maintenance` of the config. What is wrong in an item has been reported and does not keep its rule from
@@ -95,7 +97,7 @@ fn read_one(
     let name = name.unwrap_or_else(|| if folders.is_empty() { "maintenance".to_owned() } else { folders.join(", ") });
     let mut document = rule_of(node, &name, document);
     let rule = FilterSource::Yaml(files.finish(&mut document, &Vec::new(), base, problems));
-    Some(Maintenance { name, folders, every, keep_newest, rule })
+    Some(Maintenance { name, folders, every, keep_newest, rule, at: node.span })
 }
 
 fn folders(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {

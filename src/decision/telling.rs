@@ -202,11 +202,16 @@ pub struct Pipe {
 impl Pipe {
     /// Whether it reads this attachment.
     pub fn takes(&self, part: &Part) -> bool {
+        Self::takes_one_of(&self.only, part)
+    }
+
+    /// Whether an attachment fits one of these patterns, or there are none.
+    pub fn takes_one_of(only: &[String], part: &Part) -> bool {
         let fits = |pattern: &str| match pattern.contains('/') {
             true => wildcard::matches(&pattern.to_lowercase(), part.content_type()),
             false => part.file_names().any(|name| wildcard::matches(&pattern.to_lowercase(), &name.to_lowercase())),
         };
-        part.is_attachment() && (self.only.is_empty() || self.only.iter().any(|pattern| fits(pattern)))
+        part.is_attachment() && (only.is_empty() || only.iter().any(|pattern| fits(pattern)))
     }
 }
 

@@ -239,7 +239,7 @@ impl Stager<'_> {
         // In the spool the time is when it was written; a message's own time says nothing about its file.
         let is_in_maildir = path.parent().is_some_and(|dir| dir.ends_with("tmp"));
         if let Some(mode) = self.mode_of(path) {
-            self.disk.set_mode(path, mode)?;
+            file.set_mode(mode)?;
         }
         file.finish((is_in_maildir || !Safeguard::SpoolAgeIsWritten.is_on()).then_some(plan.arrived))
     }

@@ -1,5 +1,7 @@
 //! What conditions see of the message and the world while it is decided, and what they note for explanations.
 
+mod within;
+
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -82,8 +84,8 @@ pub(super) struct Asking<'a> {
     lists: Vec<(Arc<Origin>, Known)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
-    /// Within how many messages that were split this one came.
-    pub(super) within: usize,
+    /// The messages that this one came within, as they came; the innermost last.
+    pub(super) around: Vec<Arc<Message>>,
     /// How many messages were taken out of this delivery so far.
     pub(super) messages_within: usize,
 }
@@ -116,43 +118,9 @@ impl<'a> Asking<'a> {
             ordinary_text: None,
             lists: Vec::new(),
             waited: Duration::ZERO,
-            within: 0,
+            around: Vec::new(),
             messages_within: 0,
         }
-    }
-
-    /// The same for a message within this one. What was noted so far goes along until [`Self::go_on`] takes it back.
-    pub(super) fn of_message_within(&mut self, message: &Arc<Message>) -> Self {
-        let new = Self::new(self.settings, message, self.envelope, self.facts, self.trace.is_some());
-        Self {
-            why: std::mem::take(&mut self.why),
-            reads: std::mem::take(&mut self.reads),
-            writes: std::mem::take(&mut self.writes),
-            now: self.now.clone(),
-            trace: self.trace.take(),
-            depth: self.depth,
-            patterns: std::mem::take(&mut self.patterns),
-            programs: self.programs,
-            lists: std::mem::take(&mut self.lists),
-            waited: self.waited,
-            within: self.within + 1,
-            messages_within: self.messages_within,
-            ..new
-        }
-    }
-
-    /// Takes back what was noted about a message within this one; the result is its versions.
-    pub(super) fn go_on(&mut self, noted: Self) -> Vec<Arc<Message>> {
-        self.why = noted.why;
-        self.reads = noted.reads;
-        self.writes = noted.writes;
-        self.trace = noted.trace;
-        self.patterns = noted.patterns;
-        self.programs = noted.programs;
-        self.lists = noted.lists;
-        self.waited = noted.waited;
-        self.messages_within = noted.messages_within;
-        noted.versions
     }
 
     pub(super) fn account(&self) -> &str {
@@ -307,6 +275,8 @@ impl<'a> Asking<'a> {
                 number
             }
         };
+        // Of the same delivery, when it was split.
+        let others = others + Write::counted(self.writes.iter(), &of).len() as u64;
         let Counted { handle, key, mark, upto: at, .. } = of;
         self.write(Write::Counted { handle, key, mark, at, until })?;
         Ok(others + 1)

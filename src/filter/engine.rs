@@ -72,6 +72,11 @@ impl Engine {
         &self.database_lists
     }
 
+    /// Whether every message is taken away that is not kept by a rule before.
+    pub fn takes_all_away(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Rule(rule) if rule.takes_all_away()))
+    }
+
     /// Whether there are no rules: then every message is kept.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()

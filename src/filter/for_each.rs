@@ -1,6 +1,6 @@
 //! `for_each`: a rule for each of several values: each recipient, each piece of a text.
 
-use super::asking::Asking;
+use super::asking::{Asking, Break};
 use super::captures::Captured;
 use super::compile::Compiler;
 use crate::config::reader::{self, MapReader, Shape, Takes};
@@ -51,9 +51,18 @@ impl ForEach {
         let name = map.read("as", |n, p| reader::text(n, "a name", p).map(str::to_owned));
         let (text, is_known, at) = (map.take("text"), map.is_known(), map.place());
         let values = match (address, text) {
+            (Some(_), None) if split.is_some() => {
+                compiler.problems.error(at, "`split` is for `text`").hint("leave it out");
+                return None;
+            }
             (Some(field), None) if field.eq_ignore_ascii_case("recipient") => Values::Recipients,
+            (Some(field), None) if field.eq_ignore_ascii_case("recipients") => {
+                compiler.problems.error(at, "no field is called `recipients`").hint("did you mean `recipient`?");
+                return None;
+            }
             (Some(field), None) => Values::Addresses(field),
             (None, Some(text)) => {
+                compiler.doubt_key(text);
                 let split = split.unwrap_or_else(|| ",".to_owned());
                 Values::Pieces { text: compiler.text(text, "a text")?, split }
             }
@@ -64,6 +73,11 @@ impl ForEach {
                 return None;
             }
         };
+        if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
+            let text = format!("`{}` is no name: letters, digits, `_` and `-`", crate::clean::short(name, 40));
+            compiler.problems.error(node.span, text);
+            return None;
+        }
         let usual = if matches!(values, Values::Pieces { .. }) { "piece" } else { "who" };
         let this = Self { values, name: name.unwrap_or_else(|| usual.to_owned()) };
         let names = this.names();
@@ -78,7 +92,14 @@ impl ForEach {
     }
 
     /// The values of this message, each once, with the names that it has.
-    pub(super) fn of(&self, asking: &Asking<'_>) -> Vec<Named> {
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Result<Vec<Named>, Break> {
+        match self.values_of(asking) {
+            values if values.len() <= MOST => Ok(values),
+            _ => Err(Break::Failed(format!("more than {MOST} values for one rule"))),
+        }
+    }
+
+    fn values_of(&self, asking: &Asking<'_>) -> Vec<Named> {
         let message = asking.message();
         let delimiters = &asking.settings.delimiters;
         let values: Vec<Vec<String>> = match &self.values {
@@ -93,12 +114,19 @@ impl ForEach {
         let mut once: Vec<Named> = Vec::new();
         for value in values {
             let is_known = once.iter().any(|known| known[0].1.eq_ignore_ascii_case(&value[0]));
-            if !is_known && once.len() < MOST {
+            if !is_known {
                 once.push(self.names().into_iter().zip(value).collect());
+            }
+            if once.len() > MOST {
+                break;
             }
         }
         once
     }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
 /// In the order of the names.

@@ -60,7 +60,7 @@ pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refus
 
 /// The address to answer, or why there must be no answer. Where one goes out, the message counts as answered.
 pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Result<String, Refusal>, Break> {
-    if run.asking.within > 0 {
+    if !run.asking.around.is_empty() {
         return Ok(Err(Refusal { row: "split", why: "it came within another message".into() }));
     }
     let message = std::sync::Arc::clone(run.asking.original());
@@ -168,7 +168,24 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Res
 /// What forbids a forward of whatever age.
 fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
     let Forwarding { to, even_spam, .. } = *forwarding;
-    let message = run.asking.original();
+    // Whatever forbids it of a message forbids it of those within it, too: our own mark stands on what is around them.
+    let around = run.asking.around.iter().rev();
+    if let Some(why) = [run.asking.original()].into_iter().chain(around).find_map(|message| looping(run, message, to)) {
+        return Some(why);
+    }
+    let most = run.asking.settings.limits.forwards_per_message;
+    if (run.forwards() + to.len()) as u64 > most {
+        return Some(format!("it would go to more addresses than `forwards_per_message` allows ({most})"));
+    }
+    // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
+    // own may have looked at it.
+    let mut all = [run.asking.message()].into_iter().chain(&run.asking.around);
+    let spam = if even_spam { None } else { all.find_map(|message| spam_verdict(message)) };
+    spam.map(|why| format!("{why}; `even_spam: true` forwards such mail too"))
+}
+
+/// What makes a forward of a message, or of what is within it, a loop; and what stays here.
+fn looping(run: &Run<'_>, message: &Message, to: &[String]) -> Option<String> {
     let refused = |why: &str| Some(why.to_owned());
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
     if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
@@ -184,23 +201,14 @@ fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
     if message.all("Received").count() > MOST_HOPS {
         return refused("it has passed more than 50 servers (a loop)");
     }
-    if message.first("X-Mailsluice-Notice").is_some() {
-        return refused("notices stay here");
-    }
-    let most = run.asking.settings.limits.forwards_per_message;
-    if (run.forwards() + to.len()) as u64 > most {
-        return refused(&format!("it would go to more addresses than `forwards_per_message` allows ({most})"));
-    }
-    // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
-    // own may have looked at it.
-    let spam = if even_spam { None } else { spam_verdict(run.asking.message()) };
-    spam.map(|why| format!("{why}; `even_spam: true` forwards such mail too"))
+    message.first("X-Mailsluice-Notice").and_then(|_| refused("notices stay here"))
 }
 
 /// Why no notification goes out: about old mail; and by mail about a mail of a program, which may be another notification:
 /// that makes a loop (RFC 5436 2.7).
 pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Result<Option<String>, Break> {
-    if let Some(why) = automatic(run.asking.original()).filter(|_| by_mail) {
+    let mut all = [run.asking.original()].into_iter().chain(&run.asking.around);
+    if let Some(why) = all.find_map(|message| automatic(message)).filter(|_| by_mail) {
         return Ok(Some(format!("not notified by mail: {why}")));
     }
     let refused = match old::by_age(run, old::NEW_FOR) {

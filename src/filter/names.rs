@@ -254,7 +254,7 @@ fn of_address(address: &Address, part: &str, asking: &Asking<'_>) -> Option<Stri
 }
 
 fn envelope(part: &str, asking: &Asking<'_>) -> Option<String> {
-    let message = asking.message();
+    let message = asking.enveloped()?;
     if part == "from" {
         return message.envelope_sender().map(str::to_owned);
     }

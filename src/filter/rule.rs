@@ -41,6 +41,11 @@ pub(super) enum Step {
 }
 
 impl Rule {
+    /// Whether it takes every message away that comes to it.
+    pub(super) fn takes_all_away(&self) -> bool {
+        self.goes_through() && self.condition.is_none() && self.then.iter().any(Step::takes_away)
+    }
+
     /// Whether filtering ends with this rule for every message that reaches it.
     pub(super) fn always_ends(&self) -> bool {
         let ends = |steps: &[Step]| steps.iter().any(Step::always_ends);

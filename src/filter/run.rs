@@ -1,6 +1,7 @@
 //! The walk over the rules for one message, and what its actions amount to so far.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::actions::programs::OnError;
 use super::asking::{Asking, Break};
@@ -9,7 +10,7 @@ use super::guard::Refusal;
 use super::rule::{Rule, Step};
 use super::trace::{Line, Trace};
 use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling, Way};
-use crate::message::{Edit, Flags, MAX_WITHIN, Message, TooMany};
+use crate::message::{Apart, Edit, Flags, MAX_WITHIN, Message, NotSplit};
 
 /// So many edited versions a message may have: each is a copy of its header block.
 const MAX_VERSIONS: usize = 32;
@@ -17,6 +18,10 @@ const MAX_VERSIONS: usize = 32;
 const MAX_ACTIONS: usize = 100;
 /// So many actions the messages within one may have together.
 const MAX_ACTIONS_WITHIN: usize = 500;
+/// So many of them may go to others: one mail makes no storm.
+const MAX_TOLD_WITHIN: usize = 20;
+/// So long they may take together; the time in which programs answer does not count.
+const MAX_TIME_WITHIN: Duration = Duration::from_secs(10);
 /// A message that came within so many others is not split.
 const MAX_SPLIT_DEPTH: usize = 3;
 
@@ -42,6 +47,10 @@ pub(super) struct Run<'a> {
     ended: bool,
     /// By `stop`: then no further value of a rule is asked either.
     is_stopped: bool,
+}
+
+fn too_long() -> Break {
+    Break::Failed(format!("deciding about the messages within it took longer than {} s", MAX_TIME_WITHIN.as_secs()))
 }
 
 /// What becomes of the messages within one.
@@ -115,8 +124,8 @@ impl<'a> Run<'a> {
     /// The rule for each of its values. It ends filtering when all of them were asked.
     fn each(&mut self, rule: &Rule) -> Result<(), Break> {
         let Some(each) = &rule.each else { return self.try_rule(rule) };
-        let mut ends = false;
-        for named in each.of(&self.asking) {
+        let mut ends = self.ended;
+        for named in each.of(&self.asking)? {
             let mark = self.asking.names.mark();
             self.did_with(&named);
             named.into_iter().for_each(|(name, value)| self.asking.names.capture(&name, Some(value)));
@@ -262,28 +271,60 @@ impl<'a> Run<'a> {
     }
 
     /// Decides about each message within the present one by all rules. Where there is none nothing has happened.
-    pub(super) fn split(&mut self, messages: Vec<Message>, copy: bool) -> Result<(), Break> {
+    pub(super) fn split(&mut self, apart: Apart, copy: bool) -> Result<(), Break> {
+        let Apart { messages, is_all } = apart;
         if messages.is_empty() {
             self.note("not split: no message is within it".to_owned());
             return Ok(());
         }
-        if self.asking.within >= MAX_SPLIT_DEPTH {
+        if !self.within.versions.is_empty() {
+            self.note("not split again: its messages went their ways already".to_owned());
+            return Ok(());
+        }
+        if self.asking.around.len() >= MAX_SPLIT_DEPTH {
             self.note(format!("not split: it came within {MAX_SPLIT_DEPTH} others"));
             return Ok(());
         }
         let count = messages.len();
         self.asking.messages_within += count;
         if self.asking.messages_within > MAX_WITHIN {
-            return Err(Break::Failed(format!("the message is not split: {TooMany}")));
+            return Err(Break::Failed(format!("the message is not split: {}", NotSplit::TooMany)));
         }
+        let (rules, notes) = (self.rules.len(), self.notes.len());
+        let (writes, discards) = (self.asking.writes.len(), self.discards);
+        let (start, waited) = (Instant::now(), self.asking.waited);
         for (number, message) in (1..).zip(messages) {
-            self.decide_within(Arc::new(message), &format!("message {number} of {count}"))?;
+            let decided = self.decide_within(Arc::new(message), &format!("message {number} of {count}"));
+            let spent = start.elapsed().saturating_sub(self.asking.waited.saturating_sub(waited));
+            let in_time = if spent > MAX_TIME_WITHIN { Err(too_long()) } else { Ok(()) };
+            if let Err(broken) = decided.and(in_time) {
+                // All of them go their ways or none does.
+                self.within = Inner::default();
+                self.rules.truncate(rules);
+                self.notes.truncate(notes);
+                self.asking.writes.truncate(writes);
+                self.discards = discards;
+                return Err(broken);
+            }
         }
-        if !copy {
+        if !is_all && !copy {
+            self.note("kept besides: it holds more than messages".to_owned());
+        }
+        if is_all && !copy {
             self.keeps = false;
             self.end();
         }
         Ok(())
+    }
+
+    /// Of a message within another one nothing stands here but what is filed: what is told of it is filed too, or it would be
+    /// nowhere where it cannot be told.
+    fn keep_what_is_told(&mut self) {
+        let all = || self.actions.iter().chain(&self.within.actions);
+        let is_filed = all().any(|action| matches!(action, Action::File(_)));
+        let is_told = all().any(|action| action.telling().is_some_and(|telling| telling.way.delivers()));
+        self.keeps |= is_told && !is_filed;
+        self.keep_if_nothing_else();
     }
 
     fn decide_within(&mut self, message: Arc<Message>, which: &str) -> Result<(), Break> {
@@ -294,14 +335,11 @@ impl<'a> Run<'a> {
         run.asking.depth += 1;
         let walked = run.walk();
         if walked.is_ok() {
-            run.keep_if_nothing_else();
+            run.keep_what_is_told();
         }
-        let Run { asking, actions, within, rules, notes, rule, discards, .. } = run;
+        let Run { asking, actions, within, rules, notes, discards, .. } = run;
         let mut versions = self.asking.go_on(asking);
-        if let Err(broken) = walked {
-            self.rule = rule;
-            return Err(broken);
-        }
+        walked?;
         let own = versions.len();
         versions.extend(within.versions);
         let inner = within.actions.into_iter().map(|action| action.with_version(|version| own + version));
@@ -309,6 +347,10 @@ impl<'a> Run<'a> {
         let all = actions.into_iter().chain(inner).map(|action| action.with_version(|version| first + version));
         self.within.actions.extend(all.filter(|action| *action != Action::Discard));
         self.within.versions.extend(versions);
+        let told = self.within.actions.iter().filter_map(Action::telling).count();
+        if told > MAX_TOLD_WITHIN {
+            return Err(Break::Failed(format!("more than {MAX_TOLD_WITHIN} are told of the messages within one")));
+        }
         if self.within.actions.len() > MAX_ACTIONS_WITHIN {
             let text = format!("more than {MAX_ACTIONS_WITHIN} actions for the messages within one");
             return Err(Break::Failed(text));
@@ -381,6 +423,12 @@ impl<'a> Run<'a> {
         if self.asking.trace.is_some() {
             self.asking.push(Line::Action { text: action.to_string() });
         }
+    }
+
+    /// Filtering stops here, for the other values of a rule too.
+    pub(super) fn stop(&mut self) {
+        self.ended = true;
+        self.is_stopped = true;
     }
 
     /// Filtering ends with the present rule.

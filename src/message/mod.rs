@@ -65,7 +65,7 @@ pub use sender::unwrapped;
 pub use submitted::{as_delivered, return_path, submitted, without_mbox_line};
 pub use text::{MAX_TEXT, MAX_TEXT_INPUT, PartTexts};
 pub use violations::Violation;
-pub use within::{MAX_WITHIN, MAX_WITHIN_BYTES, TooMany, Within};
+pub use within::{Apart, MAX_WITHIN, MAX_WITHIN_BYTES, NotSplit, Within};
 
 use std::io::{self, Read};
 use std::sync::OnceLock;

@@ -1,7 +1,9 @@
 //! The messages within a message: attached ones (RFC 2046 5.2.1), and those of a digest, whether it is made of parts
 //! (RFC 2046 5.1.5) or of one text (RFC 1153).
 
-use super::{Bytes, Message, Part, headers, to_lf};
+use std::ops::Range;
+
+use super::{Bytes, MAX_TEXT, Message, Part, Violation, headers, to_lf};
 
 /// So many messages within one are taken out of it.
 pub const MAX_WITHIN: usize = 100;
@@ -22,39 +24,85 @@ pub enum Within {
     Digest,
 }
 
-/// There are more of them, or they are bigger, than [`MAX_WITHIN`] and [`MAX_WITHIN_BYTES`] allow.
+/// Why a message is not taken apart: something of it would be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {MAX_WITHIN} messages are in it, or more than {} MiB of them", MAX_WITHIN_BYTES >> 20)]
-pub struct TooMany;
+pub enum NotSplit {
+    /// See [`MAX_WITHIN`] and [`MAX_WITHIN_BYTES`].
+    #[error("more than {MAX_WITHIN} messages are in it, or more than {} MiB of them", MAX_WITHIN_BYTES >> 20)]
+    TooMany,
+    /// It has more parts than are looked at, is broken, cannot be read to its end, or readers disagree about its parts.
+    #[error("not all that is in it can be told for sure")]
+    Doubtful,
+}
+
+/// What a message is made of.
+#[derive(Debug, Default)]
+pub struct Apart {
+    /// The messages within it, in order, and not those within them. They have LF line ends.
+    pub messages: Vec<Message>,
+    /// Whether it holds nothing besides: of a digest the texts that introduce it do not count.
+    pub is_all: bool,
+}
 
 impl Message {
-    /// The messages within this one, in order, and not those within them. They have LF line ends.
-    pub fn within(&self, which: Within) -> Result<Vec<Self>, TooMany> {
-        let found = match which {
-            Within::Attached => self.of_parts(|_| true)?,
+    /// Takes the message apart.
+    pub fn within(&self, which: Within) -> Result<Apart, NotSplit> {
+        let (found, is_all) = match which {
+            Within::Attached => (self.of_parts(|_| true)?, self.has_nothing_besides(|_| false, false)),
             Within::Digest => match self.of_parts(|part| self.is_of_digest(part))? {
-                none if none.is_empty() => self.of_text()?,
-                found => found,
+                none if none.is_empty() => (self.of_text()?, self.has_nothing_besides(|_| false, true)),
+                found => (found, self.has_nothing_besides(|part| self.is_of_digest(part), true)),
             },
         };
-        Ok(found.into_iter().map(|bytes| Self::new(Bytes::Memory(bytes)).assuming(&self.assumed)).collect())
+        Ok(Apart { messages: found.into_iter().map(|bytes| self.message_within(bytes)).collect(), is_all })
     }
 
-    fn of_parts(&self, is_meant: impl Fn(&Part) -> bool) -> Result<Vec<Vec<u8>>, TooMany> {
-        let parts = self.parts().iter().enumerate();
+    /// Whether there is nothing but messages: of a digest those that belong to it, and plain text around them.
+    fn has_nothing_besides(&self, is_of_digest: impl Fn(&Part) -> bool, may_have_text: bool) -> bool {
         let is_message = |part: &Part| part.is_message() || part.is_encoded_message();
-        let is_one = |part: &Part| is_message(part) && !part.is_doubtful() && !self.is_inside_message(part);
+        let mut texts = self.part_texts();
+        self.parts().iter().enumerate().all(|(index, part)| {
+            let is_taken = self.is_inside_message(part) || is_message(part) && (!may_have_text || is_of_digest(part));
+            let is_introduction = may_have_text
+                && part.content_type() == "text/plain"
+                && !part.is_attachment()
+                && !self.is_of_digest(part);
+            part.is_container() && !is_message(part)
+                || is_taken
+                || is_introduction
+                || part.content_type() == "text/plain" && texts.text(index, MAX_TEXT).trim().is_empty()
+        })
+    }
+
+    fn message_within(&self, bytes: Vec<u8>) -> Self {
+        Self { nested: self.nested + 1, ..Self::new(Bytes::Memory(bytes)).assuming(&self.assumed) }
+    }
+
+    fn of_parts(&self, is_meant: impl Fn(&Part) -> bool) -> Result<Vec<Vec<u8>>, NotSplit> {
+        let is_message = |part: &Part| part.is_message() || part.is_encoded_message();
+        let is_one = |part: &Part| is_message(part) && !self.is_inside_message(part) && is_meant(part);
+        let parts: Vec<_> = self.parts().iter().enumerate().filter(|(_, part)| is_one(part)).collect();
+        if parts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let is_doubtful = |violation: &Violation| violation.is_doubt() || HIDES_PARTS.contains(violation);
+        if self.structure().violations.iter().any(is_doubtful) || parts.iter().any(|(_, part)| part.is_doubtful()) {
+            return Err(NotSplit::Doubtful);
+        }
         let mut found = Vec::new();
         let mut left = MAX_WITHIN_BYTES;
-        for (index, _) in parts.filter(|(_, part)| is_one(part) && is_meant(part)) {
+        for (index, part) in parts {
             let bytes = self.part_bytes(index, left.saturating_add(1));
-            left = left.checked_sub(bytes.len()).ok_or(TooMany)?;
+            left = left.checked_sub(bytes.len()).ok_or(NotSplit::TooMany)?;
+            if (bytes.len() as u64) < part.size() {
+                return Err(NotSplit::Doubtful);
+            }
             // An empty one would be a message about which nothing is known.
             if !bytes.is_empty() {
                 found.push(to_lf(&bytes));
             }
             if found.len() > MAX_WITHIN {
-                return Err(TooMany);
+                return Err(NotSplit::TooMany);
             }
         }
         Ok(found)
@@ -71,53 +119,89 @@ impl Message {
     }
 
     /// The messages of the first text that is a digest.
-    fn of_text(&self) -> Result<Vec<Vec<u8>>, TooMany> {
-        let mut texts = self.part_texts();
-        for (index, _) in self.parts().iter().enumerate().filter(|(_, part)| part.content_type() == "text/plain") {
-            let found = of_digest(&texts.text(index, MAX_WITHIN_BYTES));
-            if found.len() > MAX_WITHIN {
-                return Err(TooMany);
+    fn of_text(&self) -> Result<Vec<Vec<u8>>, NotSplit> {
+        for (index, part) in self.parts().iter().enumerate() {
+            if part.content_type() != "text/plain" || part.is_doubtful() {
+                continue;
             }
-            if !found.is_empty() {
-                return Ok(found);
+            let found = of_digest(&self.part_text(index, MAX_TEXT));
+            if found.is_empty() {
+                continue;
             }
+            return match found.len() {
+                // Its end may be missing.
+                _ if part.size() >= MAX_TEXT as u64 => Err(NotSplit::Doubtful),
+                0..=MAX_WITHIN => Ok(found),
+                _ => Err(NotSplit::TooMany),
+            };
         }
         Ok(Vec::new())
     }
 }
 
+/// What can hide a message within, or a piece of one.
+const HIDES_PARTS: [Violation; 8] = [
+    Violation::TooManyParts,
+    Violation::TooDeep,
+    Violation::PartHeaderTooLarge,
+    Violation::NoBoundary,
+    Violation::NoBoundaryLine,
+    Violation::UnterminatedMultipart,
+    Violation::BrokenBase64,
+    Violation::Unreadable,
+];
+
 /// The messages of a digest of one text (RFC 1153): behind the preamble, and between lines of hyphens that stand alone. What
-/// has no From, such as the footer that Mailman puts there, is no message.
+/// has no From, such as the footer that Mailman puts there or the rest of a text in which such a line stands, belongs to the
+/// message before it.
 fn of_digest(text: &str) -> Vec<Vec<u8>> {
-    let mut pieces: Vec<Vec<&str>> = Vec::new();
-    let mut is_after_blank = false;
-    let mut lines = text.lines().map(str::trim_end).peekable();
-    while let Some(line) = lines.next() {
-        let is_alone = is_after_blank && lines.peek().is_none_or(|next| next.is_empty());
-        is_after_blank = line.is_empty();
-        match pieces.last_mut() {
-            None if is_alone && is_rule(line, AFTER_PREAMBLE) => pieces.push(Vec::new()),
-            None => {}
-            Some(_) if is_alone && is_rule(line, BETWEEN_MESSAGES) => pieces.push(Vec::new()),
-            Some(piece) => piece.push(line),
+    let mut pieces: Vec<Range<usize>> = Vec::new();
+    let (mut at, mut is_after_blank, mut is_begun) = (0, false, false);
+    for line in text.split_inclusive('\n') {
+        let (start, bare) = (at, line.trim_end());
+        at += line.len();
+        let length = if is_begun { BETWEEN_MESSAGES } else { AFTER_PREAMBLE };
+        let is_alone = is_after_blank && is_rule(bare, length) && starts_blank(&text[at..]);
+        is_after_blank = bare.is_empty();
+        if is_alone {
+            pieces.iter_mut().last().into_iter().for_each(|piece| piece.end = start);
+            pieces.push(at..text.len());
+            is_begun = true;
         }
     }
-    pieces.iter().filter_map(|piece| of_piece(piece)).take(MAX_WITHIN + 1).collect()
+    let mut messages: Vec<Vec<u8>> = Vec::new();
+    for piece in pieces {
+        match (of_piece(&text[piece.clone()]), messages.last_mut()) {
+            (Some(message), _) => messages.push(message),
+            (None, Some(last)) => {
+                let rest = text[piece].trim_end();
+                last.extend_from_slice(format!("\n{}\n{rest}\n", "-".repeat(BETWEEN_MESSAGES)).as_bytes());
+            }
+            // What stands before the first message is no digest.
+            (None, None) => return Vec::new(),
+        }
+        if messages.len() > MAX_WITHIN {
+            break;
+        }
+    }
+    messages
+}
+
+fn starts_blank(text: &str) -> bool {
+    text.lines().next().is_none_or(|line| line.trim_end().is_empty())
 }
 
 fn is_rule(line: &str, length: usize) -> bool {
     line.len() == length && line.bytes().all(|byte| byte == b'-')
 }
 
-fn of_piece(lines: &[&str]) -> Option<Vec<u8>> {
-    let start = lines.iter().position(|line| !line.is_empty())?;
-    let lines = &lines[start..];
-    let end = lines.iter().position(|line| line.is_empty()).unwrap_or(lines.len());
-    let (head, body) = lines.split_at(end);
-    let head = head.iter().flat_map(|line| [line, "\n"]).collect::<String>().into_bytes();
-    let mut made = Vec::with_capacity(head.len());
+fn of_piece(text: &str) -> Option<Vec<u8>> {
+    let text = text.trim_start_matches(['\n', '\r']);
+    let end = text.find("\n\n").map_or(text.len(), |end| end + 1);
+    let (head, body) = (text[..end].as_bytes(), &text[end..]);
+    let mut made = Vec::with_capacity(text.len() + 100);
     let mut has_from = false;
-    for span in headers::spans(&head, usize::MAX, &mut Vec::new()) {
+    for span in headers::spans(head, usize::MAX, &mut Vec::new()) {
         let name = std::str::from_utf8(&head[span.name.clone()]).unwrap_or_default();
         has_from |= name.eq_ignore_ascii_case("From");
         if !OF_ENCODING.iter().any(|known| name.eq_ignore_ascii_case(known)) {
@@ -127,10 +211,11 @@ fn of_piece(lines: &[&str]) -> Option<Vec<u8>> {
     if !has_from {
         return None;
     }
+    if !made.ends_with(b"\n") {
+        made.push(b'\n');
+    }
     made.extend(b"MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n");
-    let body: String = body.iter().flat_map(|line| [line, "\n"]).collect();
-    let body = if body.is_empty() { "\n" } else { &body };
-    made.extend_from_slice(body.trim_end_matches('\n').as_bytes());
+    made.extend(if body.is_empty() { b"\n" } else { body.trim_end_matches('\n').as_bytes() });
     made.push(b'\n');
     Some(made)
 }
@@ -141,7 +226,7 @@ mod tests {
 
     fn found(text: &str, which: Within) -> Vec<String> {
         let message = Message::new(Bytes::Memory(text.as_bytes().to_vec()));
-        let found = message.within(which).unwrap();
+        let found = message.within(which).unwrap().messages;
         found.iter().map(|message| String::from_utf8_lossy(message.bytes().beginning()).into_owned()).collect()
     }
 
@@ -160,6 +245,26 @@ mod tests {
         assert_eq!(attached.len(), 3, "{attached:?}");
         assert_eq!(attached[2], "Subject: beside\n\n3\n");
         assert_eq!(found("Subject: x\n\nno other\n", Within::Attached), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_else_is_in_it_is_known() {
+        let is_all =
+            |text: &str, which| Message::new(Bytes::Memory(text.as_bytes().to_vec())).within(which).unwrap().is_all;
+        let mixed = |parts: &str| format!("Content-Type: multipart/mixed; boundary=o\n\n{parts}--o--\n");
+        let message = "--o\nContent-Type: message/rfc822\n\nSubject: x\n\ny\n";
+        let digest = "--o\nContent-Type: multipart/digest; boundary=d\n\n--d\n\nSubject: x\n\ny\n--d--\n";
+        let (text, pdf) = ("--o\n\nHello\n", "--o\nContent-Type: application/pdf\n\nx\n");
+        assert!(
+            is_all(&mixed(message), Within::Attached)
+                && is_all(&mixed(&format!("--o\n\n \n{message}")), Within::Attached)
+        );
+        assert!(!is_all(&mixed(&format!("{text}{message}")), Within::Attached));
+        assert!(is_all(&mixed(&format!("{text}{digest}{text}")), Within::Digest));
+        assert!(!is_all(&mixed(&format!("{digest}{pdf}")), Within::Digest));
+        assert!(!is_all(&mixed(&format!("{digest}{message}")), Within::Digest));
+        let odd = "Content-Type: multipart/digest; boundary=d\n\n--d\n\nSubject: x\n\ny\n--d\nContent-Type: text/plain\n\nz\n--d--\n";
+        assert!(!is_all(odd, Within::Digest));
     }
 
     #[test]
@@ -185,7 +290,38 @@ mod tests {
             "{found:?}"
         );
         assert!(found[0].ends_with(&format!("8bit\n\nText\n{short}\nof one\n")), "{found:?}");
-        assert!(found[1].ends_with("8bit\n\nText of two\n"), "{found:?}");
+        let rest =
+            format!("8bit\n\nText of two\n\n{short}\n\nSubject: Digest Footer\n\nfooter\n\n{short}\n\nEnd of Digest\n");
+        assert!(found[1].ends_with(&rest), "{found:?}");
+    }
+
+    /// A line of hyphens in somebody's text ends no message: what follows it has no From.
+    #[test]
+    fn no_text_is_cut_off_behind_hyphens() {
+        let (long, short) = ("-".repeat(70), "-".repeat(30));
+        let text = format!("Subject: D\n\nTopics\n\n{long}\n\nFrom: a@b.example\n\nabove\n\n{short}\n\nbelow\n");
+        let found = found(&text, Within::Digest);
+        assert!(found.len() == 1 && found[0].contains("above") && found[0].contains("below"), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_broken_or_in_doubt_is_not_taken_apart() {
+        let part = "--d\nContent-Type: message/rfc822\n\nSubject: x\n\ny\n";
+        let head = "Content-Type: multipart/mixed; boundary=d\n\n";
+        for (text, why) in [
+            (format!("{head}{part}"), "its end is missing"),
+            (format!("{head}{part}--d--more\n"), "readers disagree where it ends"),
+            (format!("{head}{}--d--\n", part.repeat(501)), "it has more parts than are looked at"),
+            (
+                format!(
+                    "{head}--d\nContent-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVj*!\n--d--\n"
+                ),
+                "what is encoded is broken",
+            ),
+        ] {
+            let message = Message::new(Bytes::Memory(text.into_bytes()));
+            assert!(message.within(Within::Attached).is_err(), "{why}");
+        }
     }
 
     #[test]
@@ -193,7 +329,7 @@ mod tests {
         let one = "--d\n\nSubject: x\n\ny\n\n";
         let text = |count| format!("Content-Type: multipart/digest; boundary=d\n\n{}--d--\n", one.repeat(count));
         let within = |count| Message::new(Bytes::Memory(text(count).into_bytes())).within(Within::Digest);
-        assert_eq!(within(MAX_WITHIN).map(|all| all.len()), Ok(MAX_WITHIN));
-        assert_eq!(within(MAX_WITHIN + 1).map(|all| all.len()), Err(TooMany));
+        assert_eq!(within(MAX_WITHIN).map(|all| all.messages.len()).ok(), Some(MAX_WITHIN));
+        assert_eq!(within(MAX_WITHIN + 1).err(), Some(NotSplit::TooMany));
     }
 }

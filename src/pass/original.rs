@@ -1,5 +1,6 @@
 //! Originals: what is kept of a message that rules edit, and the message as it was before.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,6 +56,10 @@ pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later
         Original::Whole(_) | Original::Filed => {}
     }
     let as_it_came = files.iter().find(|file| is_as_it_came(entry, &name_of(file)));
+    if as_it_came.is_none() && versions(entry) > 1 {
+        // One of several messages that it was split into, or one of several edits, is not the message.
+        return Ok(None);
+    }
     if let Some(path) = as_it_came.or(files.first()) {
         let is_changed = as_it_came.is_none() && entry.row.outcome.contains(" edited");
         let remark =
@@ -65,6 +70,12 @@ pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later
         Some(path) if is_there(world, path)? => from_spool(world, path, false).map(Some),
         _ => Ok(None),
     }
+}
+
+/// How many versions of the message were filed.
+fn versions(entry: &JournalEntry) -> usize {
+    let versions: BTreeSet<_> = entry.targets.iter().map(|target| target.version).collect();
+    versions.len()
 }
 
 /// Whether a file of the row is the message without edits, as far as names can say.

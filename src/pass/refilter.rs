@@ -294,6 +294,15 @@ impl Refilter<'_> {
                 Place::Inbox | Place::Mbox(_) => {}
             }
         }
+        let mut places: Vec<(Place, usize)> = Vec::new();
+        decision.actions.retain(|action| match action {
+            Action::File(Filing { place, version, .. }) if places.contains(&(place.clone(), *version)) => false,
+            Action::File(Filing { place, version, .. }) => {
+                places.push((place.clone(), *version));
+                true
+            }
+            Action::Tell(_) | Action::Discard => true,
+        });
         if decision.goes_nowhere() {
             let here = Filing { place: Place::Folder(folder.clone()), flags: Flags::default(), version: 0 };
             decision.actions.push(Action::File(here));
@@ -339,11 +348,11 @@ struct Found {
     remarks: Vec<String>,
 }
 
-/// Whether nothing is to be done. A number that nothing is done with is not taken.
+/// Whether nothing is to be done. A number that nothing is done with is not taken, and what is looked at again is not counted.
 fn is_as_it_is(decision: &Decision, folder: &FolderName, flags: &Flags) -> bool {
     let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
-    let is_number = |write: &Write| matches!(write, Write::Number { .. });
-    decision.actions == [here] && decision.writes.iter().all(is_number)
+    let is_count = |write: &Write| matches!(write, Write::Number { .. } | Write::Counted { .. });
+    decision.actions == [here] && decision.writes.iter().all(is_count)
 }
 
 /// The world of a refilter run. The state noted every message when it came, so for `duplicate` only the messages of this

@@ -2,10 +2,17 @@
 //! or recovers mail there is one tree. Each has a marker of its own: one that is away is not taken for an empty one.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 
 use super::World;
 use crate::error::{Error, Kind, Result};
-use crate::state::{Marker, ROOT};
+use crate::state::{IDENTITY, Lock, Marker, ROOT};
+
+/// So long one process waits while another one makes the marker.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes sure that each is there and the one that the state knows, and that its link leads there.
 pub(super) fn are_mounted(world: &World) -> Result<()> {
@@ -25,39 +32,74 @@ pub(super) fn are_mounted(world: &World) -> Result<()> {
             (Some(_), None) => {
                 Err(not_the_root(name, path, "its marker `.mailsluice` is missing: is the disk mounted?"))
             }
+            (None, Some(found)) if found.identity == identity(world, name)? => begin(world, name, path),
+            (None, Some(_)) => {
+                let why = "another mailsluice files there already, and two that do not know of each other take each other's mail for their own.";
+                Err(not_the_root(name, path, why))
+            }
             (None, None) if world.store.rebuilt().is_some() => {
                 let why = "the state was lost, and it has no marker `.mailsluice`: is the disk mounted?";
                 Err(not_the_root(name, path, why))
             }
-            (None, _) => accept_one(world, name, path),
+            (None, None) => begin(world, name, path),
         }
     })
 }
 
-/// Takes each as it is.
-pub(super) fn accept(world: &World) -> Result<()> {
-    world.folders.roots().try_for_each(|(name, path)| accept_one(world, name, path))
+/// The state knows none yet. One process makes its marker, and the others wait.
+fn begin(world: &World, name: &str, path: &Path) -> Result<()> {
+    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    match world.store.fact(&fact(name))? {
+        Some(_) => Ok(()),
+        None => accept_one(world, name, path),
+    }
 }
 
-/// Others who file there may have made its marker.
+/// Takes each as it is.
+pub(super) fn accept(world: &World) -> Result<()> {
+    let failed = |e| Error::disk("removing a link in the mail root", e);
+    world.folders.roots().try_for_each(|(name, path)| {
+        let link = world.folders.link_of(name);
+        let leads_elsewhere = world.disk.number(&link).map_err(failed)? != world.disk.number(path).map_err(failed)?;
+        if leads_elsewhere && world.disk.is_link(&link).map_err(failed)? {
+            // A link holds no mail, and the user has said where the folder lies now.
+            world.disk.remove(&link).map_err(failed)?;
+        }
+        accept_one(world, name, path)
+    })
+}
+
+/// Whoever made its marker may have died before the state knew of it.
 fn accept_one(world: &World, name: &str, path: &Path) -> Result<()> {
     let failed = |e| Error::disk(format!("writing the marker of {}", path.display()), e);
     let (disk, folders) = (&*world.disk, &world.folders);
     let found = match marker(world, path)? {
         Some(found) => found,
         None => {
-            let new = Marker::new()?;
+            let parent = path.parent().unwrap_or(path);
+            if !disk.exists(parent).map_err(failed)? {
+                let text = format!(
+                    "{} is not there, where the folder `{name}` is to lie: is the disk mounted?",
+                    parent.display()
+                );
+                return Err(Error::transient(Kind::Disk, text));
+            }
+            let new = Marker { identity: identity(world, name)?, accounts: Vec::new() };
             folders.ensure_dir_of(disk, path, name)?;
             new.write(disk, path).map_err(failed)?;
-            if let Some(mode) = folders.mode_of(name) {
-                disk.set_mode(&path.join(Marker::FILE), mode).map_err(failed)?;
-            }
             new
         }
     };
     folders.sync(disk, path).map_err(failed)?;
     link(world, name, path)?;
     world.store.set_fact(&fact(name), &found.identity)
+}
+
+/// The identity that this state gives to a root: whoever died before it was noted finds the marker to be his own.
+fn identity(world: &World, name: &str) -> Result<String> {
+    let state = world.store.fact(IDENTITY)?.unwrap_or_default();
+    let hash = Sha256::digest(format!("{state} {name}"));
+    Ok(HEXLOWER.encode(&hash[..16]))
 }
 
 fn fact(name: &str) -> String {

@@ -1,6 +1,6 @@
 //! Targets that cannot take a message: the message is kept in the inbox (RFC 5228 2.10.6), and everything else goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::plan::{Decided, Planner};
@@ -44,10 +44,12 @@ impl Refused {
                 kept = true;
             }
             if kept {
-                // One copy in the inbox is enough.
-                let mut seen = false;
-                let is_inbox = |action: &Action| matches!(action, Action::File(filing) if filing.place == Place::Inbox);
-                decision.actions.retain(|action| !is_inbox(action) || !std::mem::replace(&mut seen, true));
+                // One copy of each version in the inbox is enough; of a message that was split the versions are several messages.
+                let mut seen = BTreeSet::new();
+                decision.actions.retain(|action| match action {
+                    Action::File(filing) if filing.place == Place::Inbox => seen.insert(filing.version),
+                    _ => true,
+                });
             }
         }
     }

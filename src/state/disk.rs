@@ -50,7 +50,8 @@ pub trait Disk: Send + Sync {
     fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
     /// Whether everybody may write to what stands there.
     fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
-    /// Says who may do what with what stands there, as `chmod` has it. What a directory hands on to what is made in it stays.
+    /// Says who may do what with what stands there, as `chmod` has it, and never with what a link leads to. What a directory
+    /// hands on to what is made in it stays.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// Makes a symbolic link, which must not exist yet, to a directory.
     fn link_to(&self, dir: &Path, link: &Path) -> io::Result<()>;
@@ -66,6 +67,8 @@ pub trait Disk: Send + Sync {
 
 /// A new file being written.
 pub trait DiskFile: Write + Send {
+    /// Says who may do what with it, as `chmod` has it.
+    fn set_mode(&self, mode: u32) -> io::Result<()>;
     /// Sets the modification time, if one is given, makes the content durable and closes. A failed sync is never tried again on
     /// the same file: the kernel may have dropped the data (fsyncgate).
     fn finish(self: Box<Self>, modified: Option<Timestamp>) -> io::Result<()>;
@@ -255,8 +258,11 @@ impl Disk for RealDisk {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        let handed_on = std::fs::metadata(path)?.mode() & 0o7000;
-        std::fs::set_permissions(path, Permissions::from_mode(handed_on | mode))
+        // Where others may write, a link to another file of ours may have taken its place.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let handed_on = opened.metadata()?.mode() & 0o7000;
+        opened.set_permissions(Permissions::from_mode(handed_on | mode))
     }
 
     fn link_to(&self, dir: &Path, link: &Path) -> io::Result<()> {
@@ -321,6 +327,10 @@ impl SharedFile for File {
 }
 
 impl DiskFile for File {
+    fn set_mode(&self, mode: u32) -> io::Result<()> {
+        self.set_permissions(Permissions::from_mode(mode))
+    }
+
     fn finish(self: Box<Self>, modified: Option<Timestamp>) -> io::Result<()> {
         if let Some(modified) = modified {
             let seconds = u64::try_from(modified.as_second()).unwrap_or(0);

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 type Sql<T> = rusqlite::Result<T>;
 
 /// The random name of this state, in hex.
-pub(super) const IDENTITY: &str = "identity";
+pub const IDENTITY: &str = "identity";
 /// The identity of the mail root.
 pub const ROOT: &str = "root";
 /// When the state was found to be older than what it speaks of, or was made anew.

@@ -50,7 +50,7 @@ pub use clock::{Clock, is_possible};
 pub use disk::{
     Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
 };
-pub use facts::ROOT;
+pub use facts::{IDENTITY, ROOT};
 pub use folder_mark::{FolderMark, FolderMarks};
 pub use how_it_left::HowItLeft;
 pub use incoming::{has_come, incoming};

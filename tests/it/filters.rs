@@ -204,7 +204,10 @@ fn entry(shipped: &Shipped) -> String {
     }
     text += "\n| parameter | what | default |\n|---|---|---|\n";
     for parameter in &head.parameters {
-        let default = parameter.default.as_ref().map_or("required".to_owned(), |node| format!("`{}`", node.in_line().replace('|', "\\|")));
+        let default = parameter
+            .default
+            .as_ref()
+            .map_or("required".to_owned(), |node| format!("`{}`", node.in_line().replace('|', "\\|")));
         text += &format!("| `{}` | {} | {default} |\n", parameter.name, parameter.about.replace('|', "\\|"));
     }
     text

@@ -94,17 +94,14 @@ const SHARED: &str = "  - {if: {subject: team}, do: {fileinto: shared/news}}";
 
 #[test]
 fn a_folder_lies_elsewhere() {
-    let reader = Reader::new("roots: {shared: HOME/srv/mail}, modes: {shared: \"0660\"}", SHARED);
+    let reader = Reader::new("roots: {shared: HOME/srv}, modes: {shared: \"0660\"}", SHARED);
     let delivered = reader
         .sandbox
         .run_with_stdin(&["--allow-root", "deliver"], mail(1, "x").replace("Subject: ", "Subject: team "));
     assert_eq!((delivered.code, delivered.stderr.as_str()), (0, ""), "{delivered}");
-    assert_eq!(reader.mode(&reader.only_file_in("srv/mail/news/new")), 0o660);
-    assert_eq!((reader.mode("srv/mail"), reader.mode("srv/mail/news")), (0o770, 0o770));
-    assert_eq!(
-        fs::read_link(reader.sandbox.home().join("Mail/shared")).unwrap(),
-        reader.sandbox.home().join("srv/mail")
-    );
+    assert_eq!(reader.mode(&reader.only_file_in("srv/news/new")), 0o660);
+    assert_eq!((reader.mode("srv"), reader.mode("srv/news")), (0o770, 0o770));
+    assert_eq!(fs::read_link(reader.sandbox.home().join("Mail/shared")).unwrap(), reader.sandbox.home().join("srv"));
     assert_eq!(reader.files("shared/news"), 1);
     let undone = reader.sandbox.run(&["--allow-root", "undo", "1"]);
     assert_eq!((undone.code, reader.files("shared/news")), (0, 0), "{undone}");
@@ -149,4 +146,20 @@ fn what_is_in_the_way_is_not_moved() {
     symlink(Path::new("nowhere"), reader.sandbox.home().join("Mail/shared")).unwrap();
     let refused = reader.deliver("x");
     assert!(refused.code == 75 && refused.stderr.contains("Mail/shared is in the way"), "{refused}");
+}
+
+/// Two states that file into one folder would take each other's staged mail for what a dead process left.
+#[test]
+fn a_root_of_another_state_is_refused() {
+    let reader = Reader::new("roots: {shared: HOME/srv}", SHARED);
+    let other = Reader::new("roots: {}", SHARED);
+    let team = |reader: &Reader| {
+        reader.sandbox.run_with_stdin(&["--allow-root", "deliver"], mail(1, "x").replace("Subject: ", "Subject: team "))
+    };
+    assert_eq!(team(&reader).code, 0);
+    let maildir = format!("roots: {{shared: {}}}", reader.sandbox.home().join("srv").display());
+    other.config(&maildir, SHARED);
+    let refused = team(&other);
+    assert!(refused.code == 75 && refused.stderr.contains("another mailsluice files there already"), "{refused}");
+    assert_eq!(reader.files("shared/news"), 1);
 }

@@ -2,37 +2,120 @@
 
 use std::path::Path;
 
-/// Interpreters, by their names without folders and versions, each with the letters of the options that code follows.
-const INTERPRETERS: [(&[&str], &[char]); 4] = [
-    (&["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "busybox", "python", "pwsh"], &['c']),
-    (&["perl", "ruby", "lua", "osascript"], &['e', 'E']),
-    (&["node"], &['e', 'p']),
-    (&["php"], &['r', 'B', 'R', 'E']),
-];
-
-/// The place of the code among a program and its arguments.
-pub(in super::super) fn place_of_code<'a>(argv: impl Iterator<Item = &'a str>) -> Option<usize> {
-    // Of the interpreter whose options stand here.
-    let mut letters: &[char] = &[];
-    let mut is_next = false;
-    for (place, argument) in argv.enumerate() {
-        if is_next {
-            return Some(place);
-        }
-        let is_option = argument.len() > 1 && argument.starts_with('-');
-        match is_option {
-            true => is_next = !argument.starts_with("--") && argument.ends_with(letters),
-            // Behind the name of a script stand its own options.
-            false => letters = letters_of(argument),
-        }
-    }
-    None
+/// Which arguments of a program are code, or name the program that it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// A shell: what follows an option with this letter; else the first argument, a script. The rest are its arguments.
+    Shell(&'static [char]),
+    /// Code may stand behind several such options; else the first argument is a script.
+    Interpreter(&'static [char]),
+    /// So many arguments that are no options: the code, or another program.
+    First(usize),
+    /// All: they become one line for a shell.
+    All,
 }
 
-fn letters_of(argument: &str) -> &'static [char] {
+/// Programs by their names, without folders and versions.
+const PROGRAMS: [(&[&str], Code); 8] = [
+    (
+        &[
+            "sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "nu", "pwsh", "python",
+            "pypy", "su", "runuser", "script", "flock", "git", "psql",
+        ],
+        Code::Shell(&['c']),
+    ),
+    (&["perl", "ruby", "lua", "luajit", "osascript", "Rscript", "mysql", "gp"], Code::Interpreter(&['e', 'E'])),
+    (&["node", "nodejs", "deno", "bun"], Code::Interpreter(&['e', 'p'])),
+    (&["php"], Code::Interpreter(&['r', 'B', 'R', 'E'])),
+    (&["expect", "emacs", "vim", "vi", "ex", "ed", "tclsh"], Code::Interpreter(&['c', 'e', 'f'])),
+    (
+        &[
+            "awk",
+            "gawk",
+            "mawk",
+            "nawk",
+            "sed",
+            "env",
+            "nice",
+            "nohup",
+            "setsid",
+            "ionice",
+            "stdbuf",
+            "time",
+            "xargs",
+            "sudo",
+            "doas",
+            "busybox",
+            "toybox",
+            "systemd-run",
+            "strace",
+            "unshare",
+            "entr",
+            "find",
+            "bc",
+            "dc",
+            "make",
+        ],
+        Code::First(1),
+    ),
+    (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], Code::First(2)),
+    (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], Code::All),
+];
+/// The same options in words.
+const WORDS: [&str; 8] =
+    ["--command", "--eval", "--execute", "--print", "--run", "--expression", "--split-string", "--init-command"];
+
+/// The places of what may be code, or another program, among a program and its arguments. Rather too many than too few: a
+/// value can stand in an argument of its own behind it.
+pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) -> Vec<usize> {
+    let mut places = Vec::new();
+    let mut code: Option<Code> = None;
+    // So many arguments that are no options may be code, or belong to an option before it.
+    let mut open = 0_usize;
+    let mut has_code = false;
+    for (place, argument) in argv.enumerate() {
+        let is_option = argument.len() > 1 && argument.starts_with(['-', '+']);
+        let is_opened = is_option && code.is_some_and(|code| opens(code, argument));
+        if is_opened || open > 0 || code == Some(Code::All) {
+            places.push(place);
+        }
+        has_code |= is_opened;
+        match (is_option, code) {
+            (true, _) if is_opened => open = open.max(1),
+            // `-F :`, `-o pipefail`
+            (true, Some(_)) if open > 0 && argument.len() == 2 && argument != "--" => open += 1,
+            (true, _) => {}
+            (false, Some(Code::Shell(_))) if has_code && open <= 1 => return places,
+            (false, _) => open = open.saturating_sub(1),
+        }
+        let is_program = !is_option && !has_code && (code.is_none() || matches!(code, Some(Code::First(_))));
+        if let Some(known) = code_of(argument).filter(|_| is_program) {
+            code = Some(known);
+            open = match known {
+                Code::First(count) => count,
+                Code::Shell(_) | Code::Interpreter(_) | Code::All => 1,
+            };
+        }
+    }
+    places
+}
+
+fn opens(code: Code, option: &str) -> bool {
+    if option.starts_with("--") {
+        return WORDS.iter().any(|known| option.starts_with(known));
+    }
+    match code {
+        Code::Shell(letters) | Code::Interpreter(letters) => option.starts_with('-') && option.contains(letters),
+        Code::First(_) => option.starts_with('-') && option.contains(['e', 'S']),
+        Code::All => true,
+    }
+}
+
+fn code_of(argument: &str) -> Option<Code> {
     let name = Path::new(argument).file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    INTERPRETERS.iter().find(|(names, _)| names.contains(&name)).map_or(&[], |(_, letters)| letters)
+    let whole = PROGRAMS.iter().find(|(names, _)| names.contains(&name));
+    let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    whole.or_else(|| PROGRAMS.iter().find(|(names, _)| names.contains(&plain))).map(|(_, code)| *code)
 }
 
 #[cfg(test)]
@@ -40,14 +123,68 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_is_found_behind_its_option() {
-        let place = |argv: &str| place_of_code(argv.split(' '));
-        assert_eq!(place("sh -c CODE sh x"), Some(2));
-        assert_eq!(place("/bin/bash -lc CODE"), Some(2));
-        assert_eq!(place("env LANG=C sh -e -c CODE"), Some(4));
-        assert_eq!(place("nice -n 5 python3.12 -c CODE"), Some(5));
-        assert_eq!(place("perl -e CODE"), Some(2));
-        assert_eq!(place("grep -c x"), None);
-        assert_eq!(place("sh script.sh -c"), None);
+    fn other_programs_have_none() {
+        for argv in [
+            "grep -c VALUE",
+            "lp -d VALUE",
+            "sh script.sh VALUE",
+            "python3 script.py --to VALUE",
+            "procmail -m VALUE",
+            "nice -n 5 logger VALUE",
+            "timeout 5 logger VALUE",
+            "notify-send VALUE",
+        ] {
+            let places = places_of_code(argv.split(' '));
+            let is_hit = |(place, word): (usize, &str)| word == "VALUE" && places.contains(&place);
+            assert!(!argv.split(' ').enumerate().any(is_hit), "{argv}: {places:?}");
+        }
+    }
+
+    /// `CODE` is where a value would be code, `VALUE` where it is none.
+    #[test]
+    fn code_is_found_in_whatever_form() {
+        for argv in [
+            "sh -c CODE sh VALUE",
+            "/bin/bash -lc CODE",
+            "bash -o pipefail -c CODE",
+            "sh -ce CODE",
+            "sh -c -- CODE sh VALUE",
+            "env LANG=C sh -e -c CODE",
+            "nice -n 5 python3.12 -W ignore -c CODE",
+            "perl -I lib -e CODE",
+            "perl -MEncode -e CODE VALUE",
+            "perl -eCODE",
+            "node --eval=CODE",
+            "node --eval CODE VALUE",
+            "xargs -n 1 sh -c CODE",
+            "find . -exec sh -c CODE",
+            "awk CODE VALUE",
+            "gawk -F : CODE",
+            "sed -n CODE VALUE",
+            "sed -e CODE VALUE",
+            "ssh host CODE CODE",
+            "sudo -u me ssh host CODE",
+            "sh CODE",
+            "env CODE",
+            "env -S CODE",
+            "xargs -a /dev/null CODE",
+            "bash -euo pipefail -c CODE x VALUE",
+            "sh +e -c CODE",
+            "sh -c -e CODE",
+            "python3 -cCODE",
+            "perl -e 1 -e CODE",
+            "flock FILE -c CODE",
+            "script -qc CODE",
+            "su -c CODE root",
+            "git -c CODE x",
+            "bash --rcfile x -c CODE",
+        ] {
+            let words: Vec<&str> = argv.split(' ').collect();
+            let places = places_of_code(words.iter().copied());
+            for (place, word) in words.iter().enumerate() {
+                assert!(places.contains(&place) || !word.contains("CODE"), "{argv}: {place} in {places:?}");
+                assert!(!places.contains(&place) || !word.contains("VALUE"), "{argv}: {place} in {places:?}");
+            }
+        }
     }
 }

@@ -79,6 +79,7 @@ impl Counter {
             compiler.problems.error(per.span, "a counter has values in its name, or numbers of its own for each `per`");
             return None;
         }
+        per.iter().for_each(|node| compiler.doubt_key(node));
         let per = match per.or(counter.filter(|_| has_values)) {
             Some(node) => Some(compiler.text(node, "a key")?),
             None => None,

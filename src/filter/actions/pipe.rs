@@ -97,15 +97,19 @@ fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
 
 impl Verb for Pipe {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let Self { input, only, timeout, lock, .. } = self;
-        let run_it = self.argv.expand(&run.asking)?;
-        let piped = Piped { run: run_it, input: *input, only: only.clone(), timeout: *timeout, lock: lock.clone() };
         // A program that would see nothing of the message has not taken it.
-        if *input == Input::Attachments && !run.asking.message().parts().iter().any(|part| piped.takes(part)) {
+        let is_read = |part| Piped::takes_one_of(&self.only, part);
+        if self.input == Input::Attachments && !run.asking.message().parts().iter().any(is_read) {
             run.note("not piped: the message has no such attachment".to_owned());
             return Ok(());
         }
-        let way = Way::Pipe(piped);
+        let way = Way::Pipe(Piped {
+            run: self.argv.expand(&run.asking)?,
+            input: self.input,
+            only: self.only.clone(),
+            timeout: self.timeout,
+            lock: self.lock.clone(),
+        });
         run.tell(Telling { version: run.asking.version(), relay: None, way }, self.copy)
     }
 

@@ -7,7 +7,7 @@ use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::facts::{Answer, Ask};
 use super::super::run::Run;
-use super::code::place_of_code;
+use super::code::places_of_code;
 use super::filtered::{self, Input};
 use super::{Boxed, Verb, Word};
 use crate::config::problem::Problems;
@@ -253,6 +253,12 @@ pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Du
 #[derive(Debug)]
 pub(in super::super) struct Argv(Vec<Text>);
 
+/// What only a shell understands, where it stands alone.
+fn of_a_shell(argument: &str) -> Option<&str> {
+    const WORDS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "<", "2>&1", "2>/dev/null", ">/dev/null"];
+    WORDS.contains(&argument).then_some(argument)
+}
+
 impl Argv {
     /// A list of texts; a text alone is a program without arguments. The program itself has no variables.
     pub(in super::super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
@@ -269,13 +275,18 @@ impl Argv {
             return None;
         }
         let argv = compiler.texts(node, "a program and its arguments")?;
-        if let Some(code) = argv.get(place_of_code(argv.iter().map(Text::beginning)).unwrap_or(argv.len()))
-            && code.names().next().is_some()
-        {
+        let places = places_of_code(argv.iter().map(Text::beginning));
+        if places.iter().any(|place| argv[*place].names().next().is_some()) {
             let program = argv.first().map(Text::beginning).unwrap_or_default();
             let text = format!("whoever writes a mail would write code here: `{program}` runs what the value holds");
             let problem = compiler.problems.error(node.span, text);
             problem.hint("give the value as an argument of its own: [sh, -c, 'echo \"$1\"', sh, \"${subject}\"]");
+            return None;
+        }
+        if let Some(word) = argv.iter().find_map(|text| of_a_shell(text.as_literal()?)) {
+            let problem =
+                compiler.problems.error(node.span, format!("no shell reads this `{word}`: it would be an argument"));
+            problem.hint("write a script of your own, or [sh, -c, 'one | two']");
             return None;
         }
         match argv.first() {

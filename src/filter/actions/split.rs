@@ -28,7 +28,7 @@ const TAKES: Takes = Takes::Either(&[Takes::Word(KINDS), Takes::Section(&KEYS)])
 pub(super) const SPLIT: Word = Word::new(
     (
         "split",
-        "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on, and is never answered. Ends filtering unless copy, or where no message is within it.",
+        "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on; what is told of it is filed too, and none is answered. Ends filtering unless copy, or where the message holds anything besides.",
         TAKES,
     ),
     read,
@@ -58,7 +58,7 @@ fn messages(node: &Node, problems: &mut Problems) -> Option<Within> {
 impl Verb for Split {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let within = run.asking.message().within(self.messages);
-        let within = within.map_err(|too_many| Break::Failed(format!("the message is not split: {too_many}")))?;
+        let within = within.map_err(|why| Break::Failed(format!("the message is not split: {why}")))?;
         run.split(within, self.copy)
     }
 }

@@ -97,8 +97,9 @@ impl Condition for Addresses {
         };
         let found: Vec<Address> = match name.as_str() {
             "recipient" => return self.accepts(name, message.recipients().iter(), asking),
-            "envelope from" => message.envelope_sender().map(one).unwrap_or_default(),
-            "envelope to" => message.delivered_to().map(one).unwrap_or_default(),
+            "envelope from" if asking.around.is_empty() => message.envelope_sender().map(one).unwrap_or_default(),
+            "envelope to" if asking.around.is_empty() => message.delivered_to().map(one).unwrap_or_default(),
+            "envelope from" | "envelope to" => Vec::new(),
             field => return self.accepts(name, message.addresses(field), asking),
         };
         self.accepts(name, found.iter(), asking)

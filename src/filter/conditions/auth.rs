@@ -67,8 +67,8 @@ impl Condition for Auth {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let is_trusted = |server: &str| match &self.by {
-            Some(by) => by == server,
-            None => asking.settings.trust.iter().any(|trusted| trusted == server),
+            Some(by) => by == server && asking.around.is_empty(),
+            None => asking.trusts(server),
         };
         let Results { believed, doubted, is_unsound } = results(&message, &is_trusted);
         let holds = !believed.is_empty()

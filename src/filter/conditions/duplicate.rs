@@ -62,6 +62,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let keep_for = map.read("keep_for", reader::duration).unwrap_or(KEEP_FOR);
     let last = map.read("last", reader::flag).unwrap_or(false);
     let key = map.take("key");
+    key.iter().for_each(|node| compiler.doubt_key(node));
     let key = key.map_or(Some(default.key), |node| compiler.text(node, "a key"))?;
     Some(Box::new(Duplicate { key, handle: handle.unwrap_or(default.handle), keep_for, last }))
 }

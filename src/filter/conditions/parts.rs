@@ -80,7 +80,11 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
         if !matches!(text, "true" | "false") {
             let expected = format!("`true`, `false` or {} (a mapping)", KEYS.what);
             let problem = reader::mismatch(node, &expected, &mut compiler.problems);
-            problem.hint(format!("write {{name: {{matches: \"{}\"}}}}", crate::clean::short(text, 40)));
+            let shown = crate::clean::short(text, 40);
+            problem.hint(match text.contains('*') {
+                true => format!("write {{name: {{matches: \"{shown}\"}}}}"),
+                false => format!("write {{name: \"{shown}\"}}"),
+            });
             return None;
         }
         parts.none = !reader::flag(node, &mut compiler.problems)?;

@@ -73,6 +73,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let handle = map.read("handle", |n, p| reader::text(n, "a name", p).map(str::to_owned));
     let per = map.take("per");
     let is_map = map.is_map();
+    per.iter().for_each(|node| compiler.doubt_key(node));
     let per = per.map(|node| compiler.text(node, "a key"));
     let range = if is_map { bounds(node, compiler) } else { None };
     compiler.captured(vec![Captured { name: "rate".to_owned(), always: true }]);

@@ -51,7 +51,11 @@ pub(super) static WEIGHT: Shape = Shape {
 };
 
 pub(super) const SCORE: Word = Word::new(
-    ("score", "Conditions with weights whose sum decides: {weights: […], at_least: 100}. `${score}` is the sum.", Takes::Section(&KEYS)),
+    (
+        "score",
+        "Conditions with weights whose sum decides: {weights: […], at_least: 100}. `${score}` is the sum.",
+        Takes::Section(&KEYS),
+    ),
     read,
 );
 
@@ -116,7 +120,13 @@ fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
         return Places::read(map).map(Weight::Places);
     }
     if map.take("per_size").is_some() {
-        let unit = map.read("per_size", reader::size).filter(|unit| *unit > 0);
+        let unit = map.read("per_size", |node, problems| {
+            let unit = reader::size(node, problems).filter(|unit| *unit > 0);
+            if unit.is_none() {
+                reader::mismatch(node, "a size above 0", problems);
+            }
+            unit
+        });
         if let Some(node) = map.take("if") {
             map.problems().error(node.span, "a weight has one of `if`, `each` and `per_size`");
         }

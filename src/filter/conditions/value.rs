@@ -49,6 +49,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         map.problems().error(at, "a value needs a comparison, such as `is` or `in_list`");
         return None;
     }
+    compiler.doubt_name(of?);
     let text = compiler.text(of?, "a text")?;
     let comparison = Node { value: Written::Map(comparison), span: node.span };
     let comparator = compiler.comparison(&comparison, Allowed::default())?.comparator;

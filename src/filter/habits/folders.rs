@@ -4,7 +4,11 @@ use super::Doubt;
 use crate::clean;
 
 pub(super) fn doubt(name: &str) -> Option<Doubt> {
-    numbered_value(name).or_else(|| levels_with_dots(name)).or_else(|| typographic_quotes(name))
+    numbered_value(name)
+        .or_else(|| of_a_shell(name))
+        .or_else(|| of_a_date(name))
+        .or_else(|| levels_with_dots(name))
+        .or_else(|| typographic_quotes(name))
 }
 
 /// `lists/$1`, `lists/\1`, `lists/%1`.
@@ -16,6 +20,34 @@ fn numbered_value(name: &str) -> Option<Doubt> {
     }
     let sign = &name[at..at + 2];
     Doubt::new(format!("`{sign}` is part of the name here"), format!("write `${{{number}}}` for the value"))
+}
+
+/// `$HOME/Mail/lists`, `lists/$(date +%Y)`.
+fn of_a_shell(name: &str) -> Option<Doubt> {
+    let at = name.find('$')?;
+    let is_variable = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let rest = &name[at + 1..];
+    if !rest.starts_with(is_variable) && !rest.starts_with('(') {
+        return None;
+    }
+    let word: String = rest.chars().take_while(|c| is_variable(*c) || c.is_ascii_digit()).collect();
+    let hint = match word.as_str() {
+        "" => "write `${now.year}` for a date, or let `execute` set a variable",
+        "HOME" | "MAILDIR" | "MAIL" => "leave it out: folders lie below `maildir`",
+        _ => "write `${name}` for a value",
+    };
+    Doubt::new(format!("`${}` is part of the name here", if word.is_empty() { "(" } else { &word }), hint)
+}
+
+/// `archive/%Y-%m`.
+fn of_a_date(name: &str) -> Option<Doubt> {
+    let sign = ["%Y", "%m", "%d"].into_iter().find(|sign| name.contains(sign))?;
+    let part = match sign {
+        "%Y" => "year",
+        "%m" => "month",
+        _ => "day",
+    };
+    Doubt::new(format!("`{sign}` is part of the name here"), format!("write `${{date.{part}}}`, or `${{now.{part}}}`"))
 }
 
 /// `INBOX.lists.rust`: how Courier names folders over IMAP.

@@ -9,6 +9,7 @@ mod text;
 
 use super::comparison::{Comparison, Part};
 use super::compile::Compiler;
+use super::names;
 use super::short::{About, Meant};
 use crate::config::problem::Problems;
 use crate::config::yaml::{Node, Span};
@@ -135,6 +136,26 @@ impl Compiler<'_, '_> {
     }
 
     /// A folder that is named as another program would name it.
+    /// A text by which messages are told apart, and in which nothing of a message stands.
+    pub(super) fn doubt_key(&mut self, node: &Node) {
+        let text = node.as_text().filter(|text| !self.is_literal() && !text.contains("${")).map(str::trim);
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        let name = text.trim_start_matches('$').trim_end_matches('}').trim_start_matches('{');
+        let hint = match names::is_always(name) {
+            true => format!("write `${{{name}}}` for the value"),
+            false => "put a value into it, like `${from.addr}`".to_owned(),
+        };
+        let message = format!("`{}` is the same for every message", crate::clean::short(text, 60));
+        self.doubt(node.span, Doubt::new(message, hint));
+    }
+
+    /// A name that stands alone where a text with values does.
+    pub(super) fn doubt_name(&mut self, node: &Node) {
+        if node.as_text().is_some_and(|text| text.contains('.') && names::is_always(text)) {
+            self.doubt_key(node);
+        }
+    }
+
     pub(super) fn doubt_folder(&mut self, node: &Node) {
         self.doubt(node.span, node.as_text().and_then(folders::doubt));
     }

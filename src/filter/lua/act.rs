@@ -3,7 +3,7 @@
 
 use mlua::{Lua, MultiValue, Value as LuaValue};
 
-use super::super::actions::code::place_of_code;
+use super::super::actions::code::places_of_code;
 use super::super::actions::{self, Verb, fileinto, number, programs};
 use super::super::asking::{Asking, Break};
 use super::super::facts::Answer;
@@ -200,9 +200,8 @@ fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
         )));
     }
     let texts = || items.iter().map(|item| item.as_text().unwrap_or_default());
-    if let Some(code) =
-        place_of_code(texts()).and_then(|place| texts().nth(place)).filter(|code| !script.has_text(code))
-    {
+    let mut code = places_of_code(texts()).into_iter().filter_map(|place| texts().nth(place));
+    if let Some(code) = code.find(|code| !script.has_text(code)) {
         let code = crate::clean::short(code, 60);
         return Err(mlua::Error::runtime(format!(
             "the code \"{code}\" does not stand in this script: give what a message says as an argument of its own"

@@ -98,8 +98,8 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
         "kind" => kind(lua, asking),
         "envelope" => {
             let table = lua.create_table()?;
-            table.raw_set("from", message.envelope_sender())?;
-            table.raw_set("to", message.delivered_to())?;
+            table.raw_set("from", asking.enveloped().and_then(|message| message.envelope_sender()))?;
+            table.raw_set("to", asking.enveloped().and_then(|message| message.delivered_to()))?;
             sandbox::of_kind(lua, "envelope", table).map(LuaValue::Table)
         }
         "spam" => {
@@ -137,7 +137,7 @@ fn kind(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
 }
 
 fn auth(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
-    let is_trusted = |server: &str| asking.settings.trust.iter().any(|trusted| trusted == server);
+    let is_trusted = |server: &str| asking.trusts(server);
     let table = lua.create_table()?;
     for (method, result) in conditions::auth_results(asking.message(), &is_trusted).believed {
         if !table.contains_key(method.as_str())? {

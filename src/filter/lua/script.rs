@@ -140,7 +140,9 @@ impl Script {
         let (_, actions) = self.call(&mut run.asking, false)?;
         for action in &actions {
             action.act(run).map_err(|broken| self.by_us(broken))?;
-            if action.ends() {
+            if action.stops() {
+                run.stop();
+            } else if action.ends() {
                 run.end();
             }
         }
