@@ -161,9 +161,10 @@ impl Stager<'_> {
 
     /// Maildirs and spool have files of their own: a program that changed a mail in place would change what is told.
     fn write_plan(self, plan: &Plan) -> Result<()> {
-        self.write_files(plan, plan.in_maildirs(), HashMap::new())?;
+        // The whole of a message that is split stands in the spool before any of its parts is staged.
         let is_there = |(version, message): (Version, &Arc<Message>)| Some((version, spool_file(message)?.to_owned()));
-        self.write_files(plan, plan.in_spool(), plan.versions.iter().enumerate().filter_map(is_there).collect())
+        self.write_files(plan, plan.in_spool(), plan.versions.iter().enumerate().filter_map(is_there).collect())?;
+        self.write_files(plan, plan.in_maildirs(), HashMap::new())
     }
 
     /// The first file of each version is written, the others are linked to it, or to one that is there already.

@@ -1,7 +1,5 @@
 //! What conditions see of the message and the world while it is decided, and what they note for explanations.
 
-mod within;
-
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -59,7 +57,7 @@ const SHOWN: usize = 200;
 pub(super) struct Asking<'a> {
     pub(super) settings: &'a Settings,
     pub(super) envelope: &'a Envelope,
-    facts: &'a dyn Facts,
+    pub(super) facts: &'a dyn Facts,
     /// The message as it came, then each edited one.
     pub(super) versions: Vec<Arc<Message>>,
     pub(super) names: Names,
@@ -69,19 +67,19 @@ pub(super) struct Asking<'a> {
     pub(super) why: Vec<String>,
     pub(super) reads: Vec<Read>,
     pub(super) writes: Vec<Write>,
-    now: OnceCell<Zoned>,
+    pub(super) now: OnceCell<Zoned>,
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
     /// Patterns with the values of this message in them.
-    patterns: HashMap<(Kind, String), Arc<Pattern>>,
+    pub(super) patterns: HashMap<(Kind, String), Arc<Pattern>>,
     /// What conditions asked programs about which version.
     answers: Vec<(Vec<String>, Version, Answer)>,
-    programs: usize,
+    pub(super) programs: usize,
     /// The text of a version in ordinary width, where that is another: it may be long, and many rules ask.
     ordinary_text: Option<(Version, Option<Arc<str>>)>,
     /// The lists that were looked at.
-    lists: Vec<(Arc<Origin>, Known)>,
+    pub(super) lists: Vec<(Arc<Origin>, Known)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
     /// The messages that this one came within, as they came; the innermost last.

@@ -41,6 +41,7 @@ mod trace;
 pub mod trial;
 mod valued;
 mod width;
+mod within;
 
 pub use compile::sections;
 pub use engine::Engine;

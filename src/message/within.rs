@@ -198,7 +198,7 @@ fn is_rule(line: &str, length: usize) -> bool {
 fn of_piece(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_start_matches(['\n', '\r']);
     let end = text.find("\n\n").map_or(text.len(), |end| end + 1);
-    let (head, body) = (text[..end].as_bytes(), &text[end..]);
+    let (head, body) = (&text.as_bytes()[..end], &text[end..]);
     let mut made = Vec::with_capacity(text.len() + 100);
     let mut has_from = false;
     for span in headers::spans(head, usize::MAX, &mut Vec::new()) {

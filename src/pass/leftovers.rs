@@ -116,14 +116,16 @@ impl Leftovers {
                 original => ours.push(original),
             }
         }
-        // The message as it came stands before its edited versions.
-        for orphan in ours.into_iter().chain(edited) {
-            orphans.entry(orphan.name.clone()).or_default().push(orphan.path.clone());
-        }
-        for path in spooled(world, owned.space())? {
-            let Some((name, _)) = DeliveryName::of_spooled(&path) else { continue };
-            orphans.entry(name).or_default().push(path);
-        }
+        // The message as it came stands before its edited versions, wherever it was staged: of one that was split each of
+        // those is another message, and only the whole is known again under another number.
+        let mut add = |name: DeliveryName, path: PathBuf| orphans.entry(name).or_default().push(path);
+        ours.into_iter().for_each(|orphan| add(orphan.name.clone(), orphan.path.clone()));
+        let (torn, whole): (Vec<_>, Vec<_>) =
+            spooled(world, owned.space())?.into_iter().partition(|path| is_on_its_way(path));
+        let named = |path: PathBuf| DeliveryName::of_spooled(&path).map(|(name, _)| (name, path));
+        whole.into_iter().filter_map(named).for_each(|(name, path)| add(name, path));
+        edited.into_iter().for_each(|orphan| add(orphan.name.clone(), orphan.path.clone()));
+        torn.into_iter().filter_map(named).for_each(|(name, path)| add(name, path));
         Ok(Self { orphans })
     }
 
@@ -198,7 +200,7 @@ impl Leftovers {
     pub fn unlisted(self, world: &World) -> Result<Vec<(DeliveryName, Vec<PathBuf>)>> {
         let mut unlisted = Vec::new();
         for (name, paths) in self.orphans {
-            let base = paths.first().and_then(|path| Orphan::of(path.clone())).map(|orphan| orphan.base);
+            let base = paths.iter().find_map(|path| Orphan::of(path.clone())).map(|orphan| orphan.base);
             // What is on its way into the spool is no message before its last byte.
             let is_torn = paths.iter().all(|path| is_on_its_way(path));
             if is_torn || world.store.is_recorded(&base.unwrap_or_default())? {

@@ -155,7 +155,8 @@ impl Planner<'_> {
         let tellings = decision.tellings().map(|telling| (telling.clone(), spool(telling.version))).collect();
         let spooled = (targets.is_empty() && mboxes.is_empty()).then(|| spool(0));
         let original = match self.world.originals {
-            0 => Original::Filed,
+            // Of one that was split the whole is staged all the same: it is what a crash is mended from.
+            0 if targets.iter().all(|target| target.version == targets[0].version) => Original::Filed,
             _ => to_keep(&message, &decision, &targets, &mboxes, || spool(0)),
         };
         let flags = Some(envelope.flags.carried_over());

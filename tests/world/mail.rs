@@ -21,13 +21,17 @@ pub enum Kind {
     Inbox,
     /// Into a folder that cannot be made.
     Blocked,
+    /// A digest with one message, which bears the token too.
+    Split,
+    /// Counted, put into a list, numbered, its header sent through a program, and filed.
+    Noted,
     /// A rule asks a program about it, and that kills who asks: as the system does when the memory is full. `deliver` alone
     /// is given such.
     Deadly,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Keep,
         Kind::File,
         Kind::Both,
@@ -42,6 +46,8 @@ impl Kind {
         Kind::Lmtp,
         Kind::Inbox,
         Kind::Blocked,
+        Kind::Split,
+        Kind::Noted,
     ];
 
     pub fn word(self) -> &'static str {
@@ -61,6 +67,8 @@ impl Kind {
             Kind::Stood => "stood",
             Kind::Inbox => "inbox",
             Kind::Blocked => "blocked",
+            Kind::Split => "split",
+            Kind::Noted => "noted",
             Kind::Deadly => "deadly",
         }
     }
@@ -91,6 +99,14 @@ pub const RULES: &str = r#"  - {name: file, if: {subject: {contains: "[file]"}},
   - {name: lmtp, if: {subject: {contains: "[lmtp]"}}, do: {lmtp: {to: me, relay: store}}}
   - {name: inbox, if: {subject: {contains: "[inbox]"}}, do: {fileinto: inbox}}
   - {name: blocked, if: {subject: {contains: "[blocked]"}}, do: {fileinto: blocked/by/a/file}}
+  - {name: split, if: {subject: {contains: "[split]"}}, do: {split: digest}}
+  - name: noted
+    if: {subject: {contains: "[noted]"}, rate: {per: "${from.addr}", within: 30d, over: 0}}
+    do:
+      - add_to_list: {list: known, entry: "${message_id}", keep_for: 30d}
+      - number: {counter: noted, set: number}
+      - filter: {run: [cat], input: headers}
+      - fileinto: noted
   - {name: deadly, if: {subject: {contains: "[deadly]"}, run: [~/kill]}, do: {fileinto: work/a}}
 "#;
 
@@ -116,13 +132,20 @@ pub struct Mail {
 pub fn mail(token: String, kind: Kind, sender: &str, size: usize, twin: bool) -> Mail {
     let line = if twin { "the same line in each of them\n".to_owned() } else { format!("a line of {token}\n") };
     let end = if twin { String::new() } else { format!("{}{token}\n", END) };
-    let text = format!(
+    let head = format!(
         "Return-Path: <{sender}>\nReceived: from far.example by home.example; Mon, 23 Nov 2026 12:00:00 +0000\n\
          From: Ann <{sender}>\nTo: me@home.example\nMessage-ID: <{token}@world.example>\n{MARK}{token}\n\
-         Subject: [{}] {token}\n\n{}{end}{LAST}",
-        kind.word(),
-        line.repeat(size)
+         Subject: [{}] {token}\n",
+        kind.word()
     );
+    let body = format!("{}{end}{LAST}", line.repeat(size));
+    let text = match kind {
+        Kind::Split => format!(
+            "{head}MIME-Version: 1.0\nContent-Type: multipart/digest; boundary=world\n\n--world\n\nFrom: Ann <{sender}>\n\
+             Message-ID: <{token}.within@world.example>\n{MARK}{token}\nSubject: [within] {token}\n\n{body}\n--world--\n{LAST}"
+        ),
+        _ => format!("{head}\n{body}"),
+    };
     Mail { token, kind, bytes: text.into_bytes() }
 }
 

@@ -148,7 +148,7 @@ impl Scene {
             "maildir: ~/Mail\nstate: ~/state\nme: [me@home.example]\nrelays:\n  \
              default: {{smtp: {{host: 127.0.0.1, port: {}, tls: none}}}}\n  \
              store: {{lmtp: {{host: 127.0.0.1, port: {}, tls: none}}}}\n\
-             limits: {{answers_per_hour: 1000}}\n\
+             limits: {{answers_per_hour: 1000}}\nlists: {{known: {{database: true}}}}\n\
              accounts:\n{accounts}{archive}rules:\n{}\
              maintenance:\n  - {{name: tidy, folder: [INBOX, work/*], every: 1h, if: {{subject: {{contains: '[keep]'}}}}, \
              do: {{fileinto: kept}}}}\n",

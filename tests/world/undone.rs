@@ -27,7 +27,7 @@ pub fn what_undo_leaves(scene: &Scene, history: &mut History) -> Vec<String> {
     let rows: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let standing = scene.ledger.standing();
     let mut wrong = Vec::new();
-    for kind in [Kind::Discard, Kind::Edit] {
+    for kind in [Kind::Discard, Kind::Edit, Kind::Split] {
         let entries = scene.ledger.entries();
         let tried = entries.values().filter(|entry| can_come_back(entry, kind, standing.get(&entry.mail.token)));
         for entry in tried.take(MOST) {
@@ -45,8 +45,12 @@ pub fn what_undo_leaves(scene: &Scene, history: &mut History) -> Vec<String> {
 
 /// Where it went by its rule, untouched since.
 fn can_come_back(entry: &Entry, kind: Kind, it: Option<&Standing>) -> bool {
-    let place = if kind == Kind::Discard { Place::Spool } else { Place::Filed("edited".to_owned()) };
-    let is_there = |it: &Standing| it.whole.iter().any(|seen| seen.place == place) && it.filed().count() <= 1;
+    let is_place = |place: &Place| match kind {
+        Kind::Discard => *place == Place::Spool,
+        Kind::Edit => *place == Place::Filed("edited".to_owned()),
+        _ => matches!(place, Place::Filed(_)),
+    };
+    let is_there = |it: &Standing| it.whole.iter().any(|seen| is_place(&seen.place)) && it.filed().count() <= 1;
     entry.mail.kind == kind && entry.excuses.is_empty() && entry.more == 0 && it.is_some_and(is_there)
 }
 
@@ -60,5 +64,6 @@ fn decided(rows: &[Value], token: &str, rule: &str) -> Option<i64> {
 
 fn is_edited(scene: &Scene, path: &str) -> bool {
     let text = fs::read(scene.home().join(path)).unwrap_or_default();
-    String::from_utf8_lossy(&text).contains("X-Edited: yes")
+    let text = String::from_utf8_lossy(&text);
+    text.contains("X-Edited: yes") || text.contains("Subject: [within]") && !text.contains("Subject: [split]")
 }

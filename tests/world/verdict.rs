@@ -74,10 +74,11 @@ fn doubled(ledger: &Ledger, entry: &Entry, it: &Standing) -> Option<String> {
     let is_redone = entry.excuses.contains(&Excuse::Reader) || entry.excuses.contains(&Excuse::User);
     let states = ledger.states_lost();
     // When the state is lost, what stands in mbox files alone is not recognised, nor what has another id now; and what
-    // was told or discarded is in no Maildir yet, but in `Recovered` then. So is what was to be told and filed as well, when
+    // was told, discarded or split is in no Maildir as it came, but in `Recovered` then. So is what was to be told and filed as well, when
     // the program was killed between the two.
     let has_mbox = it.filed().any(|seen| matches!(seen.place, Place::Mbox(_)));
-    let goes_through_spool = kind.is_only_told() || matches!(kind, Kind::Discard | Kind::Away | Kind::ForwardCopy);
+    let goes_through_spool =
+        kind.is_only_told() || matches!(kind, Kind::Discard | Kind::Away | Kind::ForwardCopy | Kind::Split);
     let is_unknown = has_mbox || goes_through_spool || entry.excuses.contains(&Excuse::OtherId);
     // A move that was interrupted is finished from its record; with the state its record is lost, and both files stay.
     let is_half_moved = states > 0 && it.filed().any(|seen| seen.path.contains(",R="));
