@@ -94,7 +94,15 @@ pub struct Message {
 #[derive(Debug)]
 struct Head {
     fields: Vec<Field>,
+    /// Of each field's name its length and first letter: many rules ask for few names.
+    keys: Vec<(u8, u8)>,
     violations: Vec<Violation>,
+}
+
+impl Head {
+    fn new(fields: Vec<Field>, violations: Vec<Violation>) -> Self {
+        Self { keys: fields.iter().map(|field| key_of(field.name())).collect(), fields, violations }
+    }
 }
 
 impl Message {
@@ -179,18 +187,25 @@ impl Message {
                 violations.push(Violation::HeaderTooLarge);
             }
             let unlabelled = self.unlabelled_in_head();
-            Head { fields: headers::split(head, MAX_FIELDS, unlabelled.as_ref(), &mut violations), violations }
+            let fields = headers::split(head, MAX_FIELDS, unlabelled.as_ref(), &mut violations);
+            Head::new(fields, violations)
         })
     }
 
     /// The fields of that name, in order; names are compared without regard to case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.fields().iter().filter(move |f| f.is_named(name))
+        let Head { fields, keys, .. } = self.index();
+        let key = key_of(name);
+        let fits = move |(known, field): &(&(u8, u8), &Field)| **known == key && field.is_named(name);
+        keys.iter().zip(fields).filter(fits).map(|(_, field)| field)
     }
 
     /// The decoded value of the first field of that name.
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.fields().iter().find(|f| f.is_named(name)).map(Field::value)
+        let Head { fields, keys, .. } = self.index();
+        let key = key_of(name);
+        let mut found = keys.iter().zip(fields).filter(|(known, _)| **known == key);
+        found.find(|(_, field)| field.is_named(name)).map(|(_, field)| field.value())
     }
 
     /// The addresses of every field of that name, each field parsed once however often it is asked for.
@@ -215,6 +230,11 @@ impl Message {
     pub fn dress_hash(&self) -> [u8; 16] {
         dress_hash(self.head())
     }
+}
+
+/// Equal for names that differ in case alone.
+fn key_of(name: &str) -> (u8, u8) {
+    (name.len() as u8, name.as_bytes().first().map_or(0, u8::to_ascii_lowercase))
 }
 
 /// A hash of a header block with LF line ends (truncated SHA-256). Trailing empty lines do not count, because

@@ -28,7 +28,7 @@ impl Message {
         let window = &beginning[..beginning.len().min(self.head().len() + MAX_LOOKED_AT)];
         let mut probe = Self::new(Bytes::Memory(window.to_vec()));
         // Its fields are known, so that nobody asks again what they are in.
-        probe.head = OnceLock::from(Head { fields, violations: Vec::new() });
+        probe.head = OnceLock::from(Head::new(fields, Vec::new()));
         declared_in_parts(probe.parts())
     }
 
