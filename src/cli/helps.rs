@@ -34,10 +34,11 @@ const BY_WORDS: [(&[&str], &str); 8] = [
     (&["database is damaged"], "`mailsluice rebuild` makes the state anew from the Maildirs"),
 ];
 
-/// What helps, in words.
-pub(super) fn helps(account: &str, trouble: &Trouble) -> Option<String> {
+/// What helps, in words; `runs`: a daemon does.
+pub(super) fn helps(account: &str, trouble: &Trouble, runs: bool) -> Option<String> {
     if trouble.is_refused {
-        return Some(format!("put the login right in the config; `mailsluice poll {account}` tries at once"));
+        let try_now = if runs { "poll" } else { "fetch" };
+        return Some(format!("put the login right in the config; `mailsluice {try_now} {account}` tries at once"));
     }
     let text = trouble.text.to_lowercase();
     let found = BY_WORDS.iter().find(|(words, _)| words.iter().any(|word| text.contains(word)));
@@ -55,7 +56,7 @@ mod tests {
 
     fn of(error: &Error) -> String {
         let trouble = Trouble { text: error.to_string(), since: Timestamp::UNIX_EPOCH, times: 1, is_refused: false };
-        helps("work", &trouble).unwrap_or_default()
+        helps("work", &trouble, true).unwrap_or_default()
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn page(status: &Status, now: Timestamp, columns: usize) -> String {
         page.push('\n');
         let mut line = |first: &str, text: &str| page.push_str(&width::wrapped(first, width + 2, text, columns));
         line(&account.name, &doing(account, status.paused.is_some(), now));
-        details(account, now).iter().for_each(|detail| line("", detail));
+        details(account, now, status.process.is_some()).iter().for_each(|detail| line("", detail));
     }
     page.push('\n');
     let mut line = |first: &str, text: &str| page.push_str(&width::wrapped(first, width + 2, text, columns));
@@ -146,7 +146,7 @@ fn doing(account: &AccountStatus, everything: bool, now: Timestamp) -> String {
     }
 }
 
-fn details(account: &AccountStatus, now: Timestamp) -> Vec<String> {
+fn details(account: &AccountStatus, now: Timestamp, runs: bool) -> Vec<String> {
     let mut lines = Vec::new();
     let mail = account.last_mail.map_or_else(|| "no mail yet".to_owned(), |at| format!("last mail {}", when(at, now)));
     let success = account.last_success.map(|at| format!(", last look without errors {}", when(at, now)));
@@ -157,7 +157,7 @@ fn details(account: &AccountStatus, now: Timestamp) -> Vec<String> {
     if let Some(trouble @ Trouble { text, since, times, .. }) = &account.trouble {
         let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
         lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, LONGEST)));
-        lines.extend(helps(&account.name, trouble).map(|helps| format!("what helps: {helps}")));
+        lines.extend(helps(&account.name, trouble, runs).map(|helps| format!("what helps: {helps}")));
     }
     lines
 }

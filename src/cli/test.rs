@@ -146,6 +146,14 @@ fn load(file: &Path) -> Result<FilterSource, Vec<Problem>> {
     let mut problems = Problems::new(&place);
     let base = Base::of_file(file).unwrap_or_else(|_| Base::new("/", None));
     let filter = FilterFiles::new(file, &base).one_file(file, &mut problems);
+    if let Some(FilterSource::Yaml(rules)) = &filter
+        && rules.document.root.get("maildir").is_some()
+    {
+        let mut own = Problems::new(&rules.document.source);
+        let name = clean::line(file.as_os_str().as_encoded_bytes());
+        own.error_in_file("this is a config, and no rule file").hint(format!("run `mailsluice -c {name} test`"));
+        return Err(own.into_vec());
+    }
     match filter {
         Some(filter) if !problems.has_errors() => Ok(filter),
         _ => Err(problems.into_vec()),

@@ -38,7 +38,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "modes",
-            "Who may read what is filed in a folder and below it: {shared: \"0660\"}. Directories are entered by whoever may read. Default: you alone. What is there already keeps its mode, and the mail root has to let them pass (`chmod g+x`).",
+            "Who may read what is filed in a folder and below it: {shared: \"0660\"}. Directories are entered by whoever may read. Default: you alone. What is there already keeps its mode, and the mail root has to let them pass (`chmod g+x`). The group is that of the directory above, where it hands it on (`chmod g+s`).",
             Takes::Named(&Takes::Text),
         ),
     ],

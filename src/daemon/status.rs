@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Account;
 use crate::error::Result;
-use crate::pass::World;
+use crate::pass::{World, failing};
 use crate::state::OutboxState;
 
 /// All that there is to know.
@@ -118,7 +118,7 @@ pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
     let paused: BTreeMap<String, Timestamp> = world.store.paused()?.into_iter().collect();
     let of = |account: &&Account| -> Result<AccountStatus> {
         let space = registered.iter().find(|known| known.label == account.name).map(|known| known.space.as_str());
-        let pace = world.store.pace(&account.name)?;
+        let pace = failing(world, account)?;
         Ok(AccountStatus {
             name: account.name.clone(),
             paused: paused.get(&account.name).or(paused.get("")).copied(),

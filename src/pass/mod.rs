@@ -65,7 +65,7 @@ pub use notice::{Cause, Notice};
 pub use own_thread::on_own_thread;
 pub use pace::{begin_anew, forgive_network, held_up, is_news, keep_pace, random};
 pub use prune::prune;
-pub use reach::{reach, try_host_now};
+pub use reach::{failing, reach, try_host_now};
 pub use rebuild::{Doubt, doubts, rebuild};
 pub use recheck::{Looked as FolderLooked, marks as folder_marks, stood, unchanged};
 pub use refilter::{Looked, Move, Refilter, Shown};

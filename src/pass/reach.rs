@@ -50,6 +50,15 @@ fn note(world: &World, host: &str, failed: Option<&Error>) -> Result<()> {
     if pace == before { Ok(()) } else { world.store.set_pace(host, pace.as_ref()) }
 }
 
+/// What keeps mail of an account from coming: its host that cannot be reached, which is what happened last, else its own
+/// failures.
+pub fn failing(world: &World, account: &Account) -> Result<Option<Pace>> {
+    match of_the_host(world, account)? {
+        Some(pace) => Ok(Some(pace)),
+        None => world.store.pace(&account.name),
+    }
+}
+
 /// The pace of an account's host, where it cannot be reached.
 pub(super) fn of_the_host(world: &World, account: &Account) -> Result<Option<Pace>> {
     world.store.pace(&name_of(&account.server))

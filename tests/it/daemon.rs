@@ -470,6 +470,17 @@ fn status_says_why_mail_does_not_come() {
     stop(running);
 }
 
+/// Without a daemon as well: what a `fetch` of cron saw last stands in the state.
+#[test]
+fn status_says_without_a_daemon_that_a_host_is_dead() {
+    // Nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let sandbox = Account::imap(port).sandbox();
+    assert_eq!(sandbox.run(&["fetch"]).code, 75);
+    let page = sandbox.run(&["status"]);
+    assert!(page.code == 75 && page.stdout.contains("refused"), "{page}");
+}
+
 /// Config and rules are edited again and again, half of the time into something broken, while mail comes: no message is decided
 /// by half a config, and the connection is not touched.
 #[test]

@@ -9,14 +9,16 @@ enum Code {
     Shell(&'static [char]),
     /// Code may stand behind several such options; else the first argument is a script.
     Interpreter(&'static [char]),
-    /// So many arguments that are no options: the code, or another program.
+    /// So many arguments that are no options: the code, or another program. Short options may take one besides.
     First(usize),
+    /// The first argument that is no option; short options take none.
+    Script,
     /// All: they become one line for a shell.
     All,
 }
 
 /// Programs by their names, without folders and versions.
-const PROGRAMS: [(&[&str], Code); 8] = [
+const PROGRAMS: [(&[&str], Code); 9] = [
     (
         &[
             "sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "nu", "pwsh", "python",
@@ -34,7 +36,6 @@ const PROGRAMS: [(&[&str], Code); 8] = [
             "gawk",
             "mawk",
             "nawk",
-            "sed",
             "env",
             "nice",
             "nohup",
@@ -52,12 +53,11 @@ const PROGRAMS: [(&[&str], Code); 8] = [
             "unshare",
             "entr",
             "find",
-            "bc",
-            "dc",
             "make",
         ],
         Code::First(1),
     ),
+    (&["sed", "bc", "dc"], Code::Script),
     (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], Code::First(2)),
     (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], Code::All),
 ];
@@ -79,11 +79,13 @@ pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) 
         if is_opened || open > 0 || code == Some(Code::All) {
             places.push(place);
         }
-        has_code |= is_opened;
+        has_code |= is_opened && !matches!(code, Some(Code::First(_) | Code::Script));
         match (is_option, code) {
             (true, _) if is_opened => open = open.max(1),
             // `-F :`, `-o pipefail`
-            (true, Some(_)) if open > 0 && argument.len() == 2 && argument != "--" => open += 1,
+            (true, Some(code)) if open > 0 && code != Code::Script && argument.len() == 2 && argument != "--" => {
+                open += 1
+            }
             (true, _) => {}
             (false, Some(Code::Shell(_))) if has_code && open <= 1 => return places,
             (false, _) => open = open.saturating_sub(1),
@@ -93,7 +95,7 @@ pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) 
             code = Some(known);
             open = match known {
                 Code::First(count) => count,
-                Code::Shell(_) | Code::Interpreter(_) | Code::All => 1,
+                Code::Shell(_) | Code::Interpreter(_) | Code::Script | Code::All => 1,
             };
         }
     }
@@ -106,7 +108,10 @@ fn opens(code: Code, option: &str) -> bool {
     }
     match code {
         Code::Shell(letters) | Code::Interpreter(letters) => option.starts_with('-') && option.contains(letters),
-        Code::First(_) => option.starts_with('-') && option.contains(['e', 'S']),
+        // `sed -ne`, `env -S`, `find -exec`
+        Code::First(_) | Code::Script => {
+            ["-e", "-ne", "-ie"].contains(&option) || ["-S", "-exec", "-ok"].iter().any(|it| option.starts_with(it))
+        }
         Code::All => true,
     }
 }
