@@ -796,6 +796,8 @@ fn a_server_that_refuses_one_more_connection_is_not_asked_again() {
 fn a_socket_that_is_gone_is_said_and_made_anew() {
     let scene = Scene::new("poll: 1h");
     let running = scene.run();
+    // By then it has looked at its socket for the first time, and does so again in five seconds.
+    until("it looked once", || scene.heard("EXAMINE") > 0);
     std::fs::remove_file(scene.socket()).unwrap();
     for order in [&["status"][..], &["poll"], &["pause", "me"], &["reload"], &["fetch"]] {
         let output = scene.sandbox.run(order);

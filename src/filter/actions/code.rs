@@ -61,6 +61,8 @@ const PROGRAMS: [(&[&str], Code); 9] = [
     (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], Code::First(2)),
     (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], Code::All),
 ];
+/// Where the programs of a system lie.
+const SYSTEM: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
 /// The same options in words.
 const WORDS: [&str; 8] =
     ["--command", "--eval", "--execute", "--print", "--run", "--expression", "--split-string", "--init-command"];
@@ -116,7 +118,11 @@ fn opens(code: Code, option: &str) -> bool {
     }
 }
 
+/// By a bare name, or one in a folder of the system: a program of the user's own may be called `script`.
 fn code_of(argument: &str) -> Option<Code> {
+    if argument.contains('/') && !SYSTEM.iter().any(|folder| argument.starts_with(folder)) {
+        return None;
+    }
     let name = Path::new(argument).file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let whole = PROGRAMS.iter().find(|(names, _)| names.contains(&name));
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -138,6 +144,8 @@ mod tests {
             "nice -n 5 logger VALUE",
             "timeout 5 logger VALUE",
             "notify-send VALUE",
+            "~/bin/script VALUE",
+            "/home/me/bin/at VALUE",
         ] {
             let places = places_of_code(argv.split(' '));
             let is_hit = |(place, word): (usize, &str)| word == "VALUE" && places.contains(&place);

@@ -283,7 +283,8 @@ impl Argv {
             problem.hint("give the value as an argument of its own: [sh, -c, 'echo \"$1\"', sh, \"${subject}\"]");
             return None;
         }
-        if let Some(word) = argv.iter().find_map(|text| of_a_shell(text.as_literal()?)) {
+        let written = if compiler.is_literal() { &[] } else { argv.as_slice() };
+        if let Some(word) = written.iter().find_map(|text| of_a_shell(text.as_literal()?)) {
             let problem =
                 compiler.problems.error(node.span, format!("no shell reads this `{word}`: it would be an argument"));
             problem.hint("write a script of your own, or [sh, -c, 'one | two']");

@@ -200,7 +200,9 @@ fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
         )));
     }
     let texts = || items.iter().map(|item| item.as_text().unwrap_or_default());
-    let mut code = places_of_code(texts()).into_iter().filter_map(|place| texts().nth(place));
+    // What a message says names no interpreter.
+    let written = texts().map(|text| if script.has_text(text) { text } else { "?" });
+    let mut code = places_of_code(written).into_iter().filter_map(|place| texts().nth(place));
     if let Some(code) = code.find(|code| !script.has_text(code)) {
         let code = crate::clean::short(code, 60);
         return Err(mlua::Error::runtime(format!(
