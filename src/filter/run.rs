@@ -277,6 +277,13 @@ impl<'a> Run<'a> {
             self.note("not split: no message is within it".to_owned());
             return Ok(());
         }
+        if !is_all && !copy {
+            // Filed besides, it would be taken apart anew whenever it is filtered again.
+            self.note(
+                "not split: it holds more than messages; `copy: true` takes them out of it all the same".to_owned(),
+            );
+            return Ok(());
+        }
         if !self.within.versions.is_empty() {
             self.note("not split again: its messages went their ways already".to_owned());
             return Ok(());
@@ -307,10 +314,7 @@ impl<'a> Run<'a> {
                 return Err(broken);
             }
         }
-        if !is_all && !copy {
-            self.note("kept besides: it holds more than messages".to_owned());
-        }
-        if is_all && !copy {
+        if !copy {
             self.keeps = false;
             self.end();
         }

@@ -28,7 +28,7 @@ const TAKES: Takes = Takes::Either(&[Takes::Word(KINDS), Takes::Section(&KEYS)])
 pub(super) const SPLIT: Word = Word::new(
     (
         "split",
-        "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on; what is told of it is filed too, and none is answered. Ends filtering unless copy, or where the message holds anything besides.",
+        "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on; what is told of it is filed too, and none is answered. Ends filtering unless copy. A message that holds anything besides is taken apart with copy alone.",
         TAKES,
     ),
     read,
@@ -41,12 +41,20 @@ struct Split {
 }
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+    let is_maintenance = compiler.shared.is_silent;
     let problems = &mut compiler.problems;
     if !matches!(node.value, Value::Map(_)) {
         return Some(Box::new(Split { messages: messages(node, problems)?, copy: false }));
     }
     let mut map = MapReader::new(node, &KEYS, problems);
     let copy = map.read("copy", reader::flag).unwrap_or(false);
+    if let (true, Some(at)) = (copy, map.key_span("copy"))
+        && is_maintenance
+    {
+        let problem = map.problems().error(at, "maintenance would take the same messages out again each time it runs");
+        problem.hint("leave `copy` out, or split the mail as it comes");
+        return None;
+    }
     let messages = map.need("messages", messages)?;
     Some(Box::new(Split { messages, copy }))
 }
