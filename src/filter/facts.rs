@@ -53,6 +53,11 @@ pub trait Facts: Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Whether the message is filed here already, and filtered again.
+    fn is_filed(&self) -> bool {
+        false
+    }
+
     /// What is in a local folder; `None`: there is none of that name.
     fn folder(&self, _folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
         Ok(None)

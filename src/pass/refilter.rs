@@ -388,6 +388,10 @@ impl Facts for Memory<'_> {
         Ok(self.world.last_number(counter)?.max(self.coming.last_number(counter)))
     }
 
+    fn is_filed(&self) -> bool {
+        true
+    }
+
     fn folder(&self, folder: &FolderName) -> std::result::Result<Option<Contents>, Unanswered> {
         self.world.folder(folder)
     }

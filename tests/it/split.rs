@@ -220,3 +220,22 @@ fn all_go_their_ways_or_none() {
     user.deliver(&whole);
     assert_eq!((texts(&user, "ones").len(), user.inbox()), (0, vec![whole]));
 }
+
+/// With `copy: true` the whole stays, and would be taken apart again and again: by a script as well.
+#[test]
+fn filed_mail_is_not_taken_apart_as_a_copy() {
+    for split in ["{split: {messages: digest, copy: true}}", "{lua: 'act.split{messages = \"digest\", copy = true}'}"] {
+        let mut user = User::without_relay("  - {if: {subject: never}, do: keep}");
+        user.deliver(digest(&["one", "two"]));
+        user.rules = format!(
+            "  - {{if: {{subject: Digest}}, do: {split}}}\n  - {{if: {{subject: one}}, do: {{fileinto: ones}}}}"
+        );
+        user.config("");
+        for _ in 0..2 {
+            assert_eq!(user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]).code, 0);
+        }
+        assert_eq!((texts(&user, "ones").len(), user.inbox().len()), (0, 1), "{split}");
+        user.deliver(digest(&["one"]).replace("digest@", "later@"));
+        assert_eq!((texts(&user, "ones").len(), user.inbox().len()), (1, 2), "as it comes: {split}");
+    }
+}

@@ -51,7 +51,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     if let (true, Some(at)) = (copy, map.key_span("copy"))
         && is_maintenance
     {
-        let problem = map.problems().error(at, "maintenance would take the same messages out again each time it runs");
+        let problem =
+            map.problems().error(at, "`copy` takes nothing out of filed mail: its messages would come again each time");
         problem.hint("leave `copy` out, or split the mail as it comes");
         return None;
     }
