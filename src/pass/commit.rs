@@ -25,9 +25,8 @@ use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Record
 pub(super) const ATTEMPTS: u32 = 5;
 /// So often a batch is decided when others change what its decisions read; then the next pass tries again.
 const DECISIONS: u32 = 5;
-/// Whoever was disturbed once waits so long for others that were: they decide one after the other, so that many who take
-/// numbers of one counter do not wear each other out.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever records what was decided by what the state says waits so long for others that do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A message that is not tried again for now: what the user hears of it, and what is remembered then.
 pub(super) struct GivenUp {
@@ -167,7 +166,9 @@ impl Committer {
         Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))
     }
 
-    /// Another process may change what was read while deciding: then the whole batch is decided anew.
+    /// Another process may change what was read while deciding: then the whole batch is decided anew. Whoever has read
+    /// anything records under a lock and keeps it while deciding anew, so that many who take numbers of one counter are
+    /// disturbed once each and do not wear each other out.
     fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>) -> Result<Published> {
         let mut turn = None;
         for _ in 0..DECISIONS {
@@ -175,12 +176,14 @@ impl Committer {
             let decided = self.decide_all(&mut arrived, &mut notices)?;
             // Before the messages that they are about: killed in between, the program would not say it any more.
             self.notify_all(notices)?;
+            if turn.is_none() && decided.iter().any(|one| !one.decision.reads.is_empty()) {
+                // Without the lock it is only less likely to end well.
+                turn = Lock::take(&self.world.locks(), "(what rules read)", PATIENCE).ok();
+            }
             if let Some(published) = self.make_durable(decided)? {
                 return Ok(published);
             }
             tracing::info!("{}: what the rules had read changed meanwhile; they are asked again", self.account);
-            // Without the lock it is only less likely to end well.
-            turn = turn.or_else(|| Lock::take(&self.world.locks(), "(decide again)", PATIENCE).ok());
         }
         let text = format!("deciding about {} messages: what the rules read changed {DECISIONS} times", arrived.len());
         Err(Error::transient(Kind::Busy, text))
