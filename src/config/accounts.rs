@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auth::{self, Auth};
 use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
@@ -35,6 +36,11 @@ pub(super) static SHAPE: Shape = Shape {
             "token",
             "In the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft take it (OAUTHBEARER, XOAUTH2).",
             Takes::Section(&secret::SHAPE),
+        ),
+        (
+            "auth",
+            "The only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server.",
+            Takes::Word(auth::WORDS),
         ),
         (
             "folders",
@@ -180,7 +186,11 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     }
     let server = read_server(&mut map, protocol, base);
     let user = map.need("user", |n, p| reader::text(n, "a login name", p));
-    let secret = read_secret(&mut map, base);
+    let auth = auth::read(&mut map);
+    if let Some(server) = &server {
+        auth::check_certificate(&mut map, auth, server);
+    }
+    let secret = read_secret(&mut map, auth, base);
     let into = match map.take("into") {
         Some(node) => read_into(node, map.problems()),
         None => Template::parse("INBOX").ok(),
@@ -207,6 +217,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         user: user?.to_owned(),
         password,
         token,
+        auth: auth.only,
         folders,
         except,
         into: into?,
@@ -224,11 +235,15 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
 }
 
 /// `need` says that a password is missing where neither it nor a token is written.
-fn read_secret(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bool)> {
-    if map.key_span("token").is_none() {
-        return map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false));
+fn read_secret(map: &mut MapReader<'_, '_>, auth: Auth, base: &Base) -> Option<(Password, bool)> {
+    if auth.is_external() {
+        return Some((Password::Unneeded, false));
     }
-    secret::read_either(map, base)
+    let secret = match map.key_span("token") {
+        None => map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false)),
+        Some(_) => secret::read_either(map, base),
+    };
+    secret.map(|(secret, is_token)| (secret, auth.takes_token(is_token)))
 }
 
 fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {

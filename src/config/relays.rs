@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::auth::{self, Auth};
 use super::mailbox::flaw;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
 use super::server::{self, Ports};
 use super::yaml::{Key, Node, Value};
-use super::{Server, Tls};
+use super::{Mechanism, Server, Tls};
 use crate::clean;
 use crate::ourselves::is_this_program;
 
@@ -40,8 +41,8 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "auth",
-            "SMTP: `password` (default: the best of SCRAM-SHA-256, PLAIN, LOGIN that the server has) or `token` (OAUTHBEARER, XOAUTH2: the password is an access token).",
-            Takes::Word(&["password", "token"]),
+            "SMTP: the only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server; `token`: the password is an access token.",
+            Takes::Word(auth::WORDS),
         ),
         (
             "from",
@@ -87,9 +88,9 @@ impl Relay {
         match &self.kind {
             RelayKind::Smtp { server, login } => {
                 let password = login.as_ref().and_then(|login| login.password.file().cloned());
-                server.ca_file.iter().cloned().chain(password).collect()
+                server.trust.files().cloned().chain(password).collect()
             }
-            RelayKind::Lmtp(LmtpPlace::Server(server)) => server.ca_file.iter().cloned().collect(),
+            RelayKind::Lmtp(LmtpPlace::Server(server)) => server.trust.files().cloned().collect(),
             RelayKind::Lmtp(LmtpPlace::Socket(_)) | RelayKind::Sendmail(_) => Vec::new(),
         }
     }
@@ -129,6 +130,8 @@ pub struct Login {
     pub password: Password,
     /// Whether it is an OAuth2 access token.
     pub token: bool,
+    /// The only mechanism; `None`: the strongest that the server offers.
+    pub auth: Option<Mechanism>,
 }
 
 /// The value of `relays`.
@@ -146,10 +149,12 @@ pub(super) fn read_all(node: &Node, base: &Base, problems: &mut Problems) -> Vec
 fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
-    let secret = secret::read_either(&mut map, base);
-    let is_token =
-        map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
-    let (password, token) = secret.map_or((None, false), |(secret, token)| (Some(secret), token || is_token));
+    let auth = auth::read(&mut map);
+    let secret = match auth.is_external() {
+        true => Some((Password::Unneeded, false)),
+        false => secret::read_either(&mut map, base),
+    };
+    let secret = secret.map(|(secret, is_token)| Secret { password: secret, token: auth.takes_token(is_token), auth });
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
     let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
@@ -157,7 +162,8 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let kind = match ways {
         [Some(node), None, None] => {
             let server = server::read(node, Ports::SMTP, base, map.problems())?;
-            let login = login(&mut map, user.clone(), password, token, &server)?;
+            auth::check_certificate(&mut map, auth, &server);
+            let login = login(&mut map, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [None, Some(node), None] => RelayKind::Lmtp(lmtp(node, base, map.problems())?),
@@ -201,27 +207,35 @@ pub(crate) fn check_is_lmtp(node: &Node, known: &[String], lmtp: &[String], prob
     }
 }
 
+/// What is said besides the user name.
+struct Secret {
+    password: Password,
+    token: bool,
+    auth: Auth,
+}
+
 /// `None` after a report; `Some(None)`: no login.
 #[allow(clippy::option_option)]
 fn login(
     map: &mut MapReader<'_, '_>,
     user: Option<String>,
-    password: Option<Password>,
-    token: bool,
+    secret: Option<Secret>,
     server: &Server,
 ) -> Option<Option<Login>> {
-    match (user, password) {
-        (Some(user), Some(password)) if server.tls == Tls::None && !server.is_loopback() => {
+    match (user, secret) {
+        (Some(user), Some(secret)) if server.tls == Tls::None && !server.is_loopback() => {
             // `allow_plaintext` is for mail; a password in the clear is given away.
             let at = map.key_span("password").or_else(|| map.key_span("token")).unwrap_or(map.place());
             let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
             map.problems()
                 .error(at, message)
                 .hint("use `tls: implicit` or `tls: starttls`, or leave `user` and `password` out");
-            drop(password);
+            drop(secret);
             None
         }
-        (Some(user), Some(password)) => Some(Some(Login { user, password, token })),
+        (Some(user), Some(Secret { password, token, auth })) => {
+            Some(Some(Login { user, password, token, auth: auth.only }))
+        }
         (None, None) => Some(None),
         (Some(_), None) => {
             map.require("password");
