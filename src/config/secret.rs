@@ -129,6 +129,20 @@ impl Password {
         }
     }
 
+    /// Where it comes from, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Plain(_) => "it stands in the config".to_owned(),
+            Self::Command(argv) => {
+                format!("from the program {}", crate::clean::short(argv.first().map_or("", String::as_str), 80))
+            }
+            Self::Env(name) => format!("from ${name}"),
+            Self::File(path) => format!("from {}", path.display()),
+            Self::Credential(name) => format!("from the credential {name}"),
+            Self::Unneeded => "none is needed: a certificate speaks".to_owned(),
+        }
+    }
+
     /// The file that it is read from, if it is.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {

@@ -131,7 +131,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn pin_of(certificate: &CertificateDer<'_>) -> Option<Pin> {
+pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Option<Pin> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
     Some(Pin::of(&parsed.subject_public_key_info()))
 }

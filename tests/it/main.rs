@@ -23,6 +23,7 @@ mod courier;
 mod crash;
 mod daemon;
 mod docs;
+mod doctor;
 mod doubts;
 mod engine;
 mod fetch;

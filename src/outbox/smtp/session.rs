@@ -13,6 +13,7 @@ use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
+use crate::net::probe::Shown;
 use crate::net::sasl::{Choice, Credentials};
 use crate::net::{self, LineStream, deadline};
 
@@ -184,6 +185,11 @@ impl Session {
     pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
         let closing = || Error::transient(Kind::Refused, format!("{} closes the connection", self.place));
         (reply.code == CLOSING).then(|| closing().said(reply.text()))
+    }
+
+    /// What its TLS showed.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.lines.stream().shown()
     }
 
     /// Whether the server has said something that nobody asked for.

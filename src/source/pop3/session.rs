@@ -11,6 +11,7 @@ use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::net::{self, LineStream, apop, deadline};
+use crate::source::Offers;
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const IN_FLIGHT: usize = 64;
@@ -70,18 +71,31 @@ impl Offer {
     }
 }
 
+/// What a server offers before the login.
+pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
+    let mut session = Session::open(server).await?;
+    let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.lines.stream().shown());
+    session.command_within("QUIT", deadline::GOODBYE).await.ok();
+    Ok(Offers { capabilities, shown })
+}
+
 impl Session {
     /// Up to the transaction state (RFC 1939 section 5).
     pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let server = &account.server;
-        let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
-        session.ask_capabilities().await?;
-        if server.tls == Tls::StartTls {
-            session = session.start_tls(account).await?;
-        }
+        let mut session = Self::open(&account.server).await?;
         session.speak_utf8().await?;
         session.login(account).await?;
         Ok(session)
+    }
+
+    /// To the authorization state, inside TLS where that is asked for.
+    async fn open(server: &Server) -> Result<Self> {
+        let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
+        session.ask_capabilities().await?;
+        match server.tls {
+            Tls::StartTls => session.start_tls(server).await,
+            Tls::Implicit | Tls::None => Ok(session),
+        }
     }
 
     /// To the greeting: what everybody meets at this host.
@@ -138,11 +152,11 @@ impl Session {
     }
 
     /// STLS (RFC 2595). What was said before TLS is forgotten.
-    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+    async fn start_tls(mut self, server: &Server) -> Result<Self> {
         self.command("STLS").await?.accepted("STLS").map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STLS, which `tls: starttls` requires").because(e)
         })?;
-        let stream = net::start_tls(self.lines.into_clean_stream()?, &account.server).await?;
+        let stream = net::start_tls(self.lines.into_clean_stream()?, server).await?;
         let lines = LineStream::new(stream);
         let mut session = Self { lines, host: self.host, capabilities: Vec::new(), timestamp: None };
         session.ask_capabilities().await?;
