@@ -104,6 +104,16 @@ fn the_reference_lists_every_key() {
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
 }
 
+/// `docs/providers.md` is written by this test: run it with `UPDATE_EXPECTED=1` after changing a provider.
+#[test]
+fn the_providers_are_those_of_the_program() {
+    let text = mailsluice::providers::document();
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write("docs/providers.md", &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string("docs/providers.md").unwrap_or_default(), text);
+}
+
 /// When the program that stays looks.
 const LOOKS: &str = "
 ## When it looks

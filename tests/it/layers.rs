@@ -1,14 +1,14 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > { net, program } > config > { error, clean }
+//! cli > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > { net, program } > config > providers > { error, clean }
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
-const FLOORS: [&[&str]; 11] = [
+const FLOORS: [&[&str]; 12] = [
     &["cli"],
     &["daemon"],
     &["pipeline"],
@@ -19,6 +19,7 @@ const FLOORS: [&[&str]; 11] = [
     &["message"],
     &["net", "program"],
     &["config"],
+    &["providers"],
     &["error", "clean"],
 ];
 const GROUND: [&str; 12] = [
