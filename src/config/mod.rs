@@ -33,6 +33,7 @@ mod maildir;
 mod maintenance;
 mod pin;
 mod places;
+mod provided;
 mod relays;
 mod retention;
 mod server;
@@ -131,6 +132,8 @@ pub struct Account {
     pub server: Server,
     /// The login name.
     pub user: String,
+    /// The address that it is for, where the config says it.
+    pub address: Option<String>,
     /// Where the password comes from. It is asked for when a connection needs it, never before.
     pub password: Password,
     /// Whether that is an OAuth2 access token.
@@ -169,6 +172,11 @@ impl Account {
         // As it is shown it has every field, and of a password where it comes from.
         let shown = |account: &Self| format!("{:?}", Self { filters: None, ..account.clone() });
         self.password == other.password && shown(self) == shown(other)
+    }
+
+    /// The user's own address there: what the config says, or a login name that is one.
+    pub fn own_address(&self) -> Option<&str> {
+        self.address.as_deref().or_else(|| Some(self.user.as_str()).filter(|user| user.contains('@')))
     }
 
     /// By what the mailbox is the same one whatever it is called: `imap:me@example.com@imap.example.com`.
@@ -212,6 +220,16 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+}
+
+impl Protocol {
+    /// Its key in the config.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
 }
 
 /// How a connection is protected. There is no "if the server offers it".
