@@ -2,6 +2,7 @@
 
 mod check;
 mod deliver;
+mod discover;
 mod docs;
 mod explain;
 mod fetch;
@@ -85,6 +86,8 @@ enum Command {
     Deliver,
     /// Read the config and the rules and report every problem in them
     Check,
+    /// Look for the servers of an address, and print what is wanted there and the lines for the config; no password is asked for
+    Discover(discover::Arguments),
     /// Show what the rules would decide about a message, step by step, and why; nothing is done
     Explain(explain::Arguments),
     /// What waits in the outbox: list, show, run, retry, hold, drop
@@ -228,6 +231,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Events => orders::events(&config, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
+        Command::Discover(arguments) => discover::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
         Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),
         Command::Maintain(arguments) => maintain::run(&config, &arguments, cli.allow_root, output),

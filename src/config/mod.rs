@@ -48,6 +48,7 @@ pub use self::maintenance::Maintenance;
 pub use self::pin::Pin;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
+pub use self::server::is_host_name;
 pub use self::settings::Settings;
 
 use std::path::PathBuf;

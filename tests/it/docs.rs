@@ -72,7 +72,7 @@ fn the_tests_of_the_examples_pass() {
 fn the_configs_in_the_readme_pass_check() {
     let readme = fs::read_to_string("README.md").unwrap();
     let configs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(configs.len(), 3);
+    assert_eq!(configs.len(), 4);
     for yaml in configs {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
