@@ -31,8 +31,8 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > {net, program} >
-//! config > {charsets, error, clean, refusal, safeguard, secrets}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
+//! `cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover > {net, program} >
+//! config > providers > {charsets, error, clean, refusal, safeguard, secrets}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
 //! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
 //! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
 //! over a disk that forgets whatever was not synced.
@@ -55,10 +55,14 @@ pub mod decision;
 
 pub mod message;
 
+pub mod discover;
+
 pub mod net;
 pub mod program;
 
 pub mod config;
+
+pub mod providers;
 
 pub mod charsets;
 pub mod clean;

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::output::{Output, count};
 use super::outside;
 use super::setup::{Setup, drop_repeated};
-use crate::config::Config;
+use crate::clean;
 use crate::config::problem::Severity;
+use crate::config::{Account, Config, RelayKind, Server};
 use crate::error::Result;
 use crate::pass::World;
 use crate::state::Standing;
@@ -34,6 +35,9 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             false => output.data(format_args!("{account}: {} (not done since {})", it.text, day(it.since))),
         }
     }
+    if !wrong && !output.quiet {
+        setup.iter().flat_map(|setup| by_address(&setup.config)).for_each(|of| show(&of, output));
+    }
     if !output.json && !output.quiet {
         match &setup {
             Some(_) if problems.is_empty() && !not_done.is_empty() => {
@@ -52,6 +56,41 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
         }
     }
     Ok(if wrong { WRONG } else { 0 })
+}
+
+/// What follows from the `address` of an account.
+struct ByAddress<'c> {
+    account: &'c Account,
+    /// The relay that it brings along.
+    relay: Option<(&'c Server, &'c str)>,
+}
+
+fn by_address(config: &Config) -> Vec<ByAddress<'_>> {
+    let relay_of = |account: &Account| {
+        let relay = config.relays.iter().find(|relay| relay.is_brought && relay.name == account.name)?;
+        match &relay.kind {
+            RelayKind::Smtp { server, login: Some(login) } => Some((server, login.user.as_str())),
+            _ => None,
+        }
+    };
+    let accounts = config.accounts.iter().filter(|account| account.address.is_some());
+    accounts.map(|account| ByAddress { account, relay: relay_of(account) }).collect()
+}
+
+fn show(of: &ByAddress<'_>, output: &Output) {
+    let ByAddress { account, relay } = of;
+    let protocol = account.protocol.key();
+    if output.json {
+        let server = |server: &Server, user: &str| json!({"host": server.host, "port": server.port, "user": user});
+        let relay = relay.map(|(smtp, user)| server(smtp, user));
+        let mut shown = json!({"account": account.name, "address": account.address, "smtp": relay});
+        shown[protocol] = server(&account.server, &account.user);
+        return output.data(shown);
+    }
+    let place =
+        |server: &Server, user: &str| format!("{} port {} as {}", server.host, server.port, clean::short(user, 80));
+    let out = relay.map_or_else(String::new, |(smtp, user)| format!(", and out by {}", place(smtp, user)));
+    output.talk(format_args!("{}: {protocol} at {}{out}", account.name, place(&account.server, &account.user)));
 }
 
 /// What is noted of the accounts of the config. A state that cannot be opened is no matter of the config.

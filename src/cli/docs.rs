@@ -6,6 +6,7 @@ use super::output::Output;
 use crate::config;
 use crate::error::Result;
 use crate::filter;
+use crate::providers;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Docs {
@@ -15,6 +16,8 @@ pub(super) enum Docs {
         #[arg(value_enum, default_value = "config")]
         of: Of,
     },
+    /// What is known of providers of mail, as Markdown
+    Providers,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -26,7 +29,13 @@ pub(super) enum Of {
 }
 
 pub(super) fn run(docs: &Docs, output: &Output) -> Result<u8> {
-    let Docs::Schema { of } = docs;
+    let of = match docs {
+        Docs::Schema { of } => of,
+        Docs::Providers => {
+            output.data(providers::document().trim_end());
+            return Ok(0);
+        }
+    };
     let sections = filter::sections();
     let root = match of {
         Of::Config => config::sections()[0],

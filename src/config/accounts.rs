@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::auth::{self, Auth};
 use super::filters::FilterFiles;
 use super::problem::Problems;
+use super::provided::{self, Provided};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::retention;
 use super::secret::{self, Password};
@@ -14,6 +15,7 @@ use super::units;
 use super::yaml::{Key, Node, Span, Value};
 use super::{Account, First, Folders, Identity, Protocol, Push, Retention, Select, Server};
 use crate::clean;
+use crate::providers::Mail;
 
 /// What stands behind `filters`.
 pub(super) const FILTERS: Takes = Takes::Some(&Takes::Either(&[Takes::Text, Takes::Section(&super::filters::USES)]));
@@ -24,9 +26,15 @@ const SERVER: Takes = Takes::Either(&[Takes::Text, Takes::Section(&server::SHAPE
 pub(super) static SHAPE: Shape = Shape {
     what: "an account",
     keys: &[
+        (
+            "address",
+            "Your address at a provider that is known (docs/providers.md): it gives `imap`, `user` and, where the config has no `relays`, the way out; what is written beside it counts instead.",
+            Takes::Text,
+        ),
+        ("protocol", "Beside `address`: `imap` (default) or `pop3`.", Takes::Word(&["imap", "pop3"])),
         ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}.", SERVER),
         ("pop3", "The POP3 server, written like `imap`. An account has one of the two.", SERVER),
-        ("user", "The login name. Required.", Takes::Text),
+        ("user", "The login name. Required where `address` does not give it.", Takes::Text),
         (
             "password",
             "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. This or `token` is required.",
@@ -180,17 +188,21 @@ fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut 
 
 fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
+    let provided = Provided::read(&mut map);
     let protocol = read_protocol(&mut map);
     if let Some(protocol) = protocol {
         check_protocol(&mut map, protocol);
     }
-    let server = read_server(&mut map, protocol, base);
-    let user = map.need("user", |n, p| reader::text(n, "a login name", p));
+    let server = read_server(&mut map, protocol, provided.as_ref(), base);
+    let user = read_user(&mut map, protocol, provided.as_ref());
     let auth = auth::read(&mut map);
     if let Some(server) = &server {
         auth::check_certificate(&mut map, auth, server);
     }
-    let secret = read_secret(&mut map, auth, base);
+    let secret = read_secret(&mut map, auth, provided.as_ref(), base);
+    if let (Some(server), Some((_, false)), Some(protocol)) = (&server, &secret, protocol) {
+        provided::check_password(&mut map, server, mail_of(protocol));
+    }
     let into = match map.take("into") {
         Some(node) => read_into(node, map.problems()),
         None => Template::parse("INBOX").ok(),
@@ -214,7 +226,8 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         name: key.text.clone(),
         protocol: protocol?,
         server: server?,
-        user: user?.to_owned(),
+        user: user?,
+        address: provided.map(|provided| provided.address),
         password,
         token,
         auth: auth.only,
@@ -234,10 +247,36 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     })
 }
 
+fn mail_of(protocol: Protocol) -> Mail {
+    match protocol {
+        Protocol::Imap => Mail::Imap,
+        Protocol::Pop3 => Mail::Pop3,
+    }
+}
+
+/// `need` says that it is missing where no address gives it.
+fn read_user(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, provided: Option<&Provided>) -> Option<String> {
+    match provided.filter(|_| map.take("user").is_none()) {
+        Some(provided) => Some(provided.user(mail_of(protocol?))),
+        None if map.take("address").is_some() && map.take("user").is_none() => None,
+        None => map.need("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned)),
+    }
+}
+
 /// `need` says that a password is missing where neither it nor a token is written.
-fn read_secret(map: &mut MapReader<'_, '_>, auth: Auth, base: &Base) -> Option<(Password, bool)> {
+fn read_secret(
+    map: &mut MapReader<'_, '_>,
+    auth: Auth,
+    provided: Option<&Provided>,
+    base: &Base,
+) -> Option<(Password, bool)> {
     if auth.is_external() {
         return Some((Password::Unneeded, false));
+    }
+    let is_missing = map.take("password").is_none() && map.take("token").is_none();
+    if let Some(provided) = provided.filter(|provided| is_missing && provided.is_known()) {
+        provided.miss_secret(map);
+        return None;
     }
     let secret = match map.key_span("token") {
         None => map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false)),
@@ -256,20 +295,31 @@ fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {
 
 const IDENTITIES: &[(&str, Identity)] = &[("uidl", Identity::Uidl), ("content", Identity::Content)];
 
-/// Exactly one of `imap` and `pop3`.
+const PROTOCOLS: &[(&str, Protocol)] = &[("imap", Protocol::Imap), ("pop3", Protocol::Pop3)];
+
+/// Exactly one of `imap` and `pop3`, or neither beside `address`.
 fn read_protocol(map: &mut MapReader<'_, '_>) -> Option<Protocol> {
-    match (map.key_span("imap"), map.key_span("pop3")) {
+    let by_address = map.read("protocol", |n, p| reader::choice(n, PROTOCOLS, p));
+    let written = (map.key_span("imap"), map.key_span("pop3"));
+    if let (Some(at), true) = (map.key_span("protocol"), written != (None, None) || map.take("address").is_none()) {
+        map.problems().error(at, "`protocol` is for accounts whose server follows from `address`").hint("leave it out");
+    }
+    match written {
         (Some(_), None) => Some(Protocol::Imap),
         (None, Some(_)) => Some(Protocol::Pop3),
         (Some(_), Some(at)) => {
             map.problems().error(at, "an account has either `imap` or `pop3`, not both").hint("make it two accounts");
             None
         }
+        (None, None) if map.take("address").is_some() => match map.take("protocol") {
+            Some(_) => by_address,
+            None => Some(Protocol::Imap),
+        },
         (None, None) => {
             if map.is_map() {
                 let at = map.place();
                 map.problems()
-                    .error(at, "an account needs the key `imap` or `pop3`")
+                    .error(at, "an account needs one of the keys `address`, `imap` and `pop3`")
                     .hint("like `imap: imap.example.com`");
             }
             None
@@ -277,12 +327,20 @@ fn read_protocol(map: &mut MapReader<'_, '_>) -> Option<Protocol> {
     }
 }
 
-fn read_server(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, base: &Base) -> Option<Server> {
+fn read_server(
+    map: &mut MapReader<'_, '_>,
+    protocol: Option<Protocol>,
+    provided: Option<&Provided>,
+    base: &Base,
+) -> Option<Server> {
     let (key, ports) = match protocol? {
         Protocol::Imap => ("imap", Ports::IMAP),
         Protocol::Pop3 => ("pop3", Ports::POP3),
     };
-    map.read(key, |n, p| server::read(n, ports, base, p))
+    match provided.filter(|_| map.take(key).is_none()) {
+        Some(provided) => provided.server(mail_of(protocol?), map),
+        None => map.read(key, |n, p| server::read(n, ports, base, p)),
+    }
 }
 
 /// Refuses keys that the protocol has nothing for.

@@ -16,6 +16,7 @@ use super::maintenance::{self, Maintenance};
 use super::outside;
 use super::places;
 use super::problem::{Problem, Problems, Severity, Source};
+use super::provided;
 use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
@@ -76,7 +77,7 @@ pub(super) static SHAPE: Shape = Shape {
         ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),
         (
             "me",
-            "Your own addresses; the `user` of every account with an `@` counts too, and the `from` of every relay.",
+            "Your own addresses; the `address` of every account and every `user` with an `@` count too, and the `from` of every relay.",
             TEXTS,
         ),
         (
@@ -201,14 +202,15 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     };
     examined.state.clone_from(&state);
     let originals = map.read("originals", reader::size).unwrap_or(ORIGINALS);
-    let accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
-    let relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
+    let mut accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
+    let mut relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
+    relays.extend(provided::relays(document, &mut accounts));
     check_relays_of_accounts(document, map.problems());
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let mut settings = read_settings(&mut map, document, &base);
     // What leaves from an address of a relay may come back: it must be known as one's own, or a loop is not seen.
     let senders = relays.iter().filter_map(|relay| relay.from.as_deref());
-    let users = accounts.iter().map(|account| account.user.as_str()).filter(|user| user.contains('@'));
+    let users = accounts.iter().filter_map(Account::own_address);
     settings.me.extend(users.chain(senders).map(str::to_lowercase));
     let inline = inline_rules(document, &base, &mut files, problems);
     examined.rules.extend(files.readable().chain(inline.clone()));
@@ -261,7 +263,7 @@ fn read_settings(map: &mut MapReader<'_, '_>, document: &Document, base: &Base) 
         assumed: map.read("assume_charset", charsets).unwrap_or_default(),
         lists: map.read("lists", |n, p| Some(lists::read(n, &document.source, base, p))).unwrap_or_default(),
         limits: map.read("limits", limits::read).unwrap_or_default(),
-        relays: Some(names(document, "relays")),
+        relays: Some(relay_names(document)),
         lmtp_relays: lmtp_relays(document),
         has_default_relay: has_default_relay(document),
         accounts: Some(names(document, "accounts")).filter(|names| !names.is_empty()),
@@ -313,20 +315,29 @@ fn charsets(node: &Node, problems: &mut Problems) -> Option<Vec<Charset>> {
 /// The accounts that are not POP3. Taken from what is written: one with a mistake in it exists all the same.
 fn mailboxes(document: &Document) -> Vec<String> {
     let accounts = entries(document, "accounts").iter();
-    accounts.filter(|(_, section)| section.get("pop3").is_none()).map(|(key, _)| key.text.clone()).collect()
+    let is_pop3 = |section: &Node| {
+        section.get("pop3").is_some() || section.get("protocol").and_then(Node::as_text) == Some("pop3")
+    };
+    accounts.filter(|(_, section)| !is_pop3(section)).map(|(key, _)| key.text.clone()).collect()
 }
 
-/// The one called `default`, the only one, or that of an account.
+/// Those that are written, or else those that accounts bring along.
+fn relay_names(document: &Document) -> Vec<String> {
+    [names(document, "relays"), provided::relay_names(document)].concat()
+}
+
+/// The one called `default`, the only one, that of an account, or the first that an account brings along.
 fn has_default_relay(document: &Document) -> bool {
     let relays = names(document, "relays");
     let is_of_account = |(_, section): &(Key, Node)| section.get("relay").is_some();
     relays.len() == 1
+        || !provided::relay_names(document).is_empty()
         || relays.iter().any(|name| name == "default")
         || entries(document, "accounts").iter().any(is_of_account)
 }
 
 fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {
-    let (known, lmtp) = (names(document, "relays"), lmtp_relays(document));
+    let (known, lmtp) = (relay_names(document), lmtp_relays(document));
     for node in entries(document, "accounts").iter().filter_map(|(_, section)| section.get("relay")) {
         reader::check_named(node, Named::RELAY, &known, problems);
         relays::check_is_no_lmtp(node, &lmtp, problems);

@@ -34,6 +34,7 @@ mod maildir;
 mod maintenance;
 mod pin;
 mod places;
+mod provided;
 mod relays;
 mod retention;
 mod server;
@@ -50,6 +51,7 @@ pub use self::maintenance::Maintenance;
 pub use self::pin::Pin;
 pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
+pub use self::server::is_host_name;
 pub use self::settings::Settings;
 pub use self::trust::{ClientCertificate, Trust};
 
@@ -135,6 +137,8 @@ pub struct Account {
     pub server: Server,
     /// The login name.
     pub user: String,
+    /// The address that it is for, where the config says it.
+    pub address: Option<String>,
     /// Where the password comes from. It is asked for when a connection needs it, never before.
     pub password: Password,
     /// Whether that is an OAuth2 access token.
@@ -177,6 +181,11 @@ impl Account {
         self.password == other.password && shown(self) == shown(other)
     }
 
+    /// The user's own address there: what the config says, or a login name that is one.
+    pub fn own_address(&self) -> Option<&str> {
+        self.address.as_deref().or_else(|| Some(self.user.as_str()).filter(|user| user.contains('@')))
+    }
+
     /// By what the mailbox is the same one whatever it is called: `imap:me@example.com@imap.example.com`.
     pub fn mailbox(&self) -> String {
         let protocol = match self.protocol {
@@ -216,6 +225,16 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+}
+
+impl Protocol {
+    /// Its key in the config.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
 }
 
 /// How a connection is protected. There is no "if the server offers it".

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::auth::{self, Auth};
 use super::mailbox::flaw;
 use super::problem::Problems;
+use super::provided::{self, Provided};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
 use super::server::{self, Ports};
@@ -12,11 +13,17 @@ use super::yaml::{Key, Node, Value};
 use super::{Mechanism, Server, Tls};
 use crate::clean;
 use crate::ourselves::is_this_program;
+use crate::providers::Mail;
 
 /// One entry of `relays`.
 pub(super) static SHAPE: Shape = Shape {
     what: "a relay",
     keys: &[
+        (
+            "address",
+            "Your address at a provider that is known (docs/providers.md): it gives `smtp` and `user`; what is written beside it counts instead.",
+            Takes::Text,
+        ),
         (
             "smtp",
             "The SMTP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}. Default: port 465 with TLS; 587 with STARTTLS.",
@@ -80,6 +87,8 @@ pub struct Relay {
     pub null_sender: bool,
     /// How many connections it has at the same time.
     pub connections: u8,
+    /// Whether no relay of the config is it: an account brought it along by its `address`.
+    pub is_brought: bool,
 }
 
 impl Relay {
@@ -148,7 +157,9 @@ pub(super) fn read_all(node: &Node, base: &Base, problems: &mut Problems) -> Vec
 
 fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
+    let provided = Provided::read(&mut map);
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
+    let user = user.or_else(|| provided.as_ref().map(|provided| provided.user(Mail::Smtp)));
     let auth = auth::read(&mut map);
     let secret = match auth.is_external() {
         true => Some((Password::Unneeded, false)),
@@ -160,6 +171,16 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
     let ways = [map.take("smtp"), map.take("lmtp"), map.take("sendmail")];
     let kind = match ways {
+        [None, None, None] if map.take("address").is_some() => {
+            let provided = provided.as_ref()?;
+            if secret.is_none() && provided.is_known() {
+                provided.miss_secret(&mut map);
+                return None;
+            }
+            let server = provided.server(Mail::Smtp, &mut map)?;
+            let login = login(&mut map, user.clone(), secret, &server)?;
+            RelayKind::Smtp { server, login }
+        }
         [Some(node), None, None] => {
             let server = server::read(node, Ports::SMTP, base, map.problems())?;
             auth::check_certificate(&mut map, auth, &server);
@@ -171,7 +192,8 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         _ => {
             if map.is_map() {
                 let at = map.place();
-                let problem = map.problems().error(at, "a relay needs one of the keys `smtp`, `lmtp` and `sendmail`");
+                let keys = "a relay needs one of the keys `address`, `smtp`, `lmtp` and `sendmail`";
+                let problem = map.problems().error(at, keys);
                 problem.hint("like `smtp: smtp.example.com`, or `sendmail: /usr/sbin/sendmail`");
             }
             return None;
@@ -182,9 +204,14 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     {
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
+    if let RelayKind::Smtp { server, login: Some(Login { token: false, .. }) } = &kind {
+        provided::check_password(&mut map, server, Mail::Smtp);
+    }
+    let from = from.or_else(|| provided.map(|provided| provided.address));
     let from = from.or_else(|| user.filter(|user| user.contains('@')));
     let connections = connections.and_then(|number| u8::try_from(number).ok()).unwrap_or(1);
-    Some(Relay { name: key.text.clone(), kind, from, null_sender: null_sender.unwrap_or(true), connections })
+    let (name, null_sender) = (key.text.clone(), null_sender.unwrap_or(true));
+    Some(Relay { name, kind, from, null_sender, connections, is_brought: false })
 }
 
 /// An LMTP server takes mail for its own users: what is forwarded or answered cannot go there.

@@ -178,7 +178,7 @@ fn parse_port(text: &str) -> Option<u16> {
 }
 
 /// Letters, digits, `-`, `_` and dots, up to 253 bytes. Names in other scripts are written as `xn--…`.
-pub(super) fn is_host_name(text: &str) -> bool {
+pub fn is_host_name(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')

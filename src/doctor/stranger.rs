@@ -104,7 +104,7 @@ pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding
 
 async fn smtp(server: &Server, findings: &mut Findings<'_>) -> crate::error::Result<()> {
     let kind = RelayKind::Smtp { server: server.clone(), login: None };
-    let relay = Relay { name: String::new(), kind, from: None, null_sender: true, connections: 1 };
+    let relay = Relay { name: String::new(), kind, from: None, null_sender: true, connections: 1, is_brought: false };
     let smtp = SmtpRelay::connect(&relay).await?;
     super::relay::greeted(&relay, server, &smtp.hello(), findings);
     smtp.quit().await;

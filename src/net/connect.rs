@@ -1,6 +1,7 @@
 //! From a [`Server`] to a [`Stream`]: dial, shake hands.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use rustls::pki_types::ServerName;
@@ -23,6 +24,16 @@ pub async fn connect(server: &Server) -> Result<Stream> {
             mistaken::speaks_first(&tcp, server).await?;
             Ok(Stream::plain(tcp))
         }
+    }
+}
+
+/// The same at addresses that were looked up before, one after the other; a server without TLS at the beginning is not waited for.
+pub async fn connect_at(server: &Server, addresses: &[SocketAddr]) -> Result<Stream> {
+    let place = format!("connecting to {} port {}", server.host, server.port);
+    let tcp = within(deadline::CONNECT, &place, TcpStream::connect(addresses)).await?;
+    match server.tls {
+        Tls::Implicit => handshake(tcp, server).await,
+        Tls::StartTls | Tls::None => Ok(Stream::plain(tcp)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a server's refusal of a login means, over IMAP, POP3 and SMTP alike, and what helps.
 
 use crate::error::{Error, Kind};
-use crate::refusal::{Meaning, NOT_CONNECTED, meaning};
+use crate::providers::{self, Provider};
+use crate::refusal::{Meaning, meaning};
 
 /// A refused login, as an error: transient when the server says so, otherwise the credentials are wrong, and the error names
 /// what helps. `token`: the secret was an access token.
@@ -31,127 +32,22 @@ pub fn cured(error: Error, host: &str, token: bool) -> Error {
 /// What stands behind a refusal that has no reason in it.
 const UNCLEAR: &str = "the server does not say why";
 
-/// One provider, by what its replies say or by its hosts, and what helps there.
-struct Cure {
-    /// Upper case. One of them is enough.
-    says: &'static [&'static str],
-    /// The end of the server's name. One of them is enough.
-    hosts: &'static [&'static str],
-    helps: &'static str,
-}
-
-/// What the text says counts, whatever the host is called.
-const BY_TEXT: &[Cure] = &[
-    Cure {
-        says: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
-        hosts: &[],
-        helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
-                password works until the end of December 2026 where it is on, `token` in its place after that",
-    },
-    Cure {
-        says: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
-        hosts: &[],
-        helps: "Microsoft takes no password here any more: the relay needs `token` in the place of `password`",
-    },
-    Cure {
-        says: &[NOT_CONNECTED],
-        hosts: &[],
-        helps: "Microsoft: IMAP may be switched off (Outlook.com: Settings > Mail > Forwarding and IMAP), the user name may be an \
-                alias, or it is busy",
-    },
-    Cure { says: &["APPLICATION-SPECIFIC PASSWORD", "APP PASSWORD"], hosts: &[], helps: APP_PASSWORD },
-    Cure {
-        says: &[
-            "授权码",
-            "AUTHORIZATION CODE",
-            "AUTHORISATION CODE",
-            "AUTHORIZED CODE",
-            "LOGIN LOGIN ERROR",
-            "LOGIN FAIL. ",
-        ],
-        hosts: &[],
-        helps: CODE,
-    },
-];
-
-/// Where the text says no more than that the login failed, the host tells.
-const BY_HOST: &[Cure] = &[
-    at(
-        &["gmail.com", "googlemail.com", "smtp.google.com"],
-        "Gmail wants an app password, not the one of the web page; it gives one where 2-step verification is on",
-    ),
-    at(
-        &["outlook.office365.com", "outlook.com"],
-        "Microsoft takes no password over IMAP and POP3 any more, an app password neither: it wants OAuth2, which is `token: \
-         {command: [PROGRAM, …]}` in the place of `password`",
-    ),
-    at(
-        &["smtp.office365.com"],
-        "Microsoft: an administrator has to switch SMTP AUTH on for a password, which works until the end of December 2026; `token` in its place after that",
-    ),
-    at(&["exmail.qq.com"], "Tencent exmail wants the client password where \"secure login\" is on"),
-    at(&["qq.com", "foxmail.com", "163.com", "126.com", "yeah.net"], CODE),
-    at(
-        &["qiye.aliyun.com", "mxhichina.com"],
-        "Alibaba wants the password or the client password, and clients switched on in its settings",
-    ),
-    at(
-        &["mail.me.com"],
-        "iCloud wants an app password (2-step verification must be on); over IMAP the user is what stands before the @, over SMTP the full address, and no alias",
-    ),
-    at(
-        &["fastmail.com", "messagingengine.com"],
-        "Fastmail wants an app password, and a plan with access for other programs",
-    ),
-    at(
-        &["gmx.net", "gmx.com"],
-        "GMX wants POP3 and IMAP switched on, on its web page, and with two-factor login an app password",
-    ),
-    at(
-        &["web.de"],
-        "web.de wants POP3 and IMAP switched on, on its web page, with two-factor login an app password, and as user what stands before the @",
-    ),
-    at(&["t-online.de"], "T-Online wants its e-mail password, which is set apart from that of the web page"),
-    at(&["mailbox.org"], "mailbox.org wants an app password where two-factor login is on"),
-    at(
-        &["posteo.de"],
-        "Posteo wants an app password where two-factor login is on, and the extra protection of the mailbox off",
-    ),
-    at(&["yandex.com", "yandex.ru"], "Yandex wants an app password, and IMAP switched on"),
-    at(&["mail.ru"], "mail.ru wants an app password"),
-    at(
-        &["zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zoho.jp"],
-        "Zoho wants IMAP switched on, with two-factor login an app password, and the host of the account's region",
-    ),
-    at(&["yahoo.com", "aol.com", "att.net"], "Yahoo and AOL want an app password, where they give one"),
-];
-
-const APP_PASSWORD: &str =
-    "an app password is wanted, not the one of the web page; the provider gives one where 2-step verification is on";
-const CODE: &str = "an authorisation code (授权码) is wanted as password, not the one of the web page; the provider gives it where \
-                    IMAP, POP3 and SMTP are switched on, on its web page";
 const ANY: &str = "many providers want an app password or an authorisation code (授权码), not the password of the web page, and IMAP, \
                    POP3 or SMTP switched on there first";
 
-const fn at(hosts: &'static [&'static str], helps: &'static str) -> Cure {
-    Cure { says: &[], hosts, helps }
-}
-
-fn cure(error: &Error, host: &str, token: bool) -> Option<&'static str> {
-    let (text, host) = (error.to_string().to_uppercase(), host.to_lowercase());
-    let by_text = BY_TEXT.iter().find(|cure| cure.says.iter().any(|words| text.contains(words)));
-    if let Some(cure) = by_text.filter(|cure| !error.is_transient() || cure.says == [NOT_CONNECTED]) {
-        return Some(cure.helps);
+/// By what the text says, whatever the host is called; where it says no more than that the login failed, by the host.
+fn cure(error: &Error, host: &str, token: bool) -> Option<String> {
+    let said = providers::help_by_text(&error.to_string().to_uppercase());
+    if let Some(said) = said.filter(|said| !error.is_transient() || said.helps_when_busy) {
+        return Some(said.helps.to_owned());
     }
     if error.kind() != Kind::Auth || error.is_transient() {
         return None;
     }
     if token {
-        return Some("an access token is good for about an hour, and for one mailbox and purpose");
+        return Some("an access token is good for about an hour, and for one mailbox and purpose".to_owned());
     }
-    let is_its = |end: &&str| host == **end || host.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
-    let by_host = BY_HOST.iter().find(|cure| cure.hosts.iter().any(is_its));
-    Some(by_host.map_or(ANY, |cure| cure.helps))
+    Some(providers::of_host(host).map_or_else(|| ANY.to_owned(), Provider::helps))
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ pub mod sasl;
 mod scram;
 mod stream;
 mod trust;
+pub mod web;
 
-pub use connect::{connect, connect_unix, start_tls};
+pub use connect::{connect, connect_at, connect_unix, start_tls};
 pub use lines::{BlockEnd, LineStream, MAX_LINE, went_on};
 pub use stream::Stream;
 

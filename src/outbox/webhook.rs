@@ -1,16 +1,15 @@
 //! `notify` by webhook: a notification as JSON over HTTPS.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use ureq::Agent;
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::relay::Verdict;
 use crate::decision::{Importance, Notify, host_of};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Result};
+use crate::net::web::tls_config;
 
 /// What the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,8 +38,11 @@ fn exchange(address: &str, notify: &Notify) -> Verdict {
     };
     let json = serde_json::json!({"title": notify.title, "text": notify.text, "importance": importance}).to_string();
     let doing = || format!("posting to {}", host_of(address));
-    let request = agent(address.starts_with("https://")).post(address).header("Content-Type", "application/json");
-    match request.send(json) {
+    let agent = match agent(address.starts_with("https://")) {
+        Ok(agent) => agent,
+        Err(e) => return Verdict::Later(e.while_doing(doing())),
+    };
+    match agent.post(address).header("Content-Type", "application/json").send(json) {
         Ok(answer) => match answer.status().as_u16() {
             code @ 200..=299 => Verdict::Sent(format!("the webhook answered {code}")),
             code @ (408 | 429 | 500..=599) => {
@@ -57,22 +59,16 @@ fn exchange(address: &str, notify: &Notify) -> Verdict {
 }
 
 /// With the system's authorities as everywhere else. A redirection is not followed: it could lead to another place.
-fn agent(https_only: bool) -> Agent {
-    let found = rustls_native_certs::load_native_certs().certs;
-    let roots: Vec<Certificate<'static>> =
-        found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-    let tls = TlsConfig::builder()
-        .root_certs(RootCerts::from(roots))
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build();
-    Agent::config_builder()
+fn agent(https_only: bool) -> Result<Agent> {
+    let agent = Agent::config_builder()
         .https_only(https_only)
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .timeout_global(Some(TIMEOUT))
         .user_agent(concat!("mailsluice/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
+        .tls_config(tls_config(None)?)
         .build()
-        .into()
+        .into();
+    Ok(agent)
 }

@@ -28,7 +28,7 @@ const DEFAULT: &str = "default";
 impl Relays {
     /// Those of a config.
     pub fn of(config: &Config) -> Self {
-        let with_address = config.accounts.iter().filter(|account| account.user.contains('@'));
+        let address_of = |account: &Account| Some((account.name.clone(), account.own_address()?.to_owned()));
         let relay_of = |account: &Account| Some((account.name.clone(), account.relay.clone()?));
         Self {
             names: config.accounts.iter().map(|account| account.name.clone()).collect(),
@@ -37,7 +37,7 @@ impl Relays {
             own: config.settings.me.clone(),
             domain: config.settings.domain.clone(),
             delimiters: config.settings.delimiters.clone(),
-            accounts: with_address.map(|account| (account.name.clone(), account.user.clone())).collect(),
+            accounts: config.accounts.iter().filter_map(address_of).collect(),
             imap: config.imap_accounts().cloned().collect(),
             limits: config.settings.limits,
         }
@@ -68,13 +68,16 @@ impl Relays {
         &self.delimiters
     }
 
-    /// The relay of that name; without a name the one called `default`, or the only one.
+    /// The relay of that name; without a name the one called `default`, the only one, or the first that an account brings along.
     pub fn relay(&self, name: Option<&str>) -> Option<&Relay> {
         match name {
             Some(name) => self.relays.iter().find(|relay| relay.name == name),
             None => match self.relays.as_slice() {
                 [only] => Some(only),
-                all => all.iter().find(|relay| relay.name == DEFAULT),
+                all => {
+                    let named = all.iter().find(|relay| relay.name == DEFAULT);
+                    named.or_else(|| all.iter().find(|relay| relay.is_brought))
+                }
             },
         }
     }

@@ -72,7 +72,7 @@ fn the_tests_of_the_examples_pass() {
 fn the_configs_in_the_readme_pass_check() {
     let readme = fs::read_to_string("README.md").unwrap();
     let configs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(configs.len(), 3);
+    assert_eq!(configs.len(), 4);
     for yaml in configs {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.yaml");
@@ -102,6 +102,16 @@ fn the_reference_lists_every_key() {
         fs::write("docs/reference.md", &text).unwrap();
     }
     assert_eq!(fs::read_to_string("docs/reference.md").unwrap_or_default(), text);
+}
+
+/// `docs/providers.md` is written by this test: run it with `UPDATE_EXPECTED=1` after changing a provider.
+#[test]
+fn the_providers_are_those_of_the_program() {
+    let text = mailsluice::providers::document();
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write("docs/providers.md", &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string("docs/providers.md").unwrap_or_default(), text);
 }
 
 /// When the program that stays looks.

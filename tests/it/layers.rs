@@ -1,14 +1,14 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > doctor > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > { net, program } > config > { error, clean }
+//! cli > doctor > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > discover > { net, program } > config > providers > { error, clean }
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
-const FLOORS: [&[&str]; 12] = [
+const FLOORS: [&[&str]; 14] = [
     &["cli"],
     &["doctor"],
     &["daemon"],
@@ -18,8 +18,10 @@ const FLOORS: [&[&str]; 12] = [
     &["state"],
     &["decision"],
     &["message"],
+    &["discover"],
     &["net", "program"],
     &["config"],
+    &["providers"],
     &["error", "clean"],
 ];
 const GROUND: [&str; 12] = [
@@ -287,10 +289,11 @@ fn work_for_workers(source: &Source) -> Vec<String> {
     for (number, line) in (1..).zip(source.text.lines()) {
         // Listening for signals is all that a task of the runtime's own does, and what the daemon waits for.
         let is_task = line.contains("tokio::spawn(") && !is("src/cli/signals.rs") && !WAITS.iter().any(|path| is(path));
-        // So does trying the addresses of a host.
+        // So does trying the addresses of a host, and hosts.
         let is_set = has_join_set
             && !is("src/net/dial.rs")
             && !is("src/net/probe.rs")
+            && !is("src/discover/guess.rs")
             && !WAITS.iter().any(|path| is(path))
             && line.contains(".spawn(")
             && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);

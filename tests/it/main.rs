@@ -22,6 +22,7 @@ mod corpus;
 mod courier;
 mod crash;
 mod daemon;
+mod discover;
 mod docs;
 mod doctor;
 mod doubts;

@@ -20,7 +20,7 @@ pub fn server(port: u16) -> Server {
 }
 
 pub fn relay(kind: RelayKind) -> Relay {
-    Relay { name: "default".to_owned(), kind, from: None, null_sender: true, connections: 1 }
+    Relay { name: "default".to_owned(), kind, from: None, null_sender: true, connections: 1, is_brought: false }
 }
 
 pub fn smtp(port: u16) -> Relay {

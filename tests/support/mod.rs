@@ -14,6 +14,7 @@
 //! | sending over SMTP or LMTP | [`smtp_server::SmtpServer`], which collects mail and can refuse, break and misread |
 //! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
+//! | who looks for servers | [`dns_server::DnsServer`], [`web_server::WebServer`], [`web_server::Greeter`] |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | the binary on a disk that fails at the n-th call | [`injector::Injector`] |
 //! | what was delivered | [`maildir::Maildirs`] |
@@ -26,6 +27,7 @@
 pub mod base64;
 pub mod courier;
 pub mod date;
+pub mod dns_server;
 pub mod dovecot;
 pub mod faults;
 pub mod imap_fetch;
@@ -48,6 +50,7 @@ pub mod smtp_server;
 mod smtp_session;
 pub mod smtp_sink;
 pub mod tls;
+pub mod web_server;
 pub mod wire;
 
 #[cfg(test)]

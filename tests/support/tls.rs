@@ -38,6 +38,7 @@ const ALL: [Certificate; 6] = {
 };
 
 struct Authority {
+    ca: CertifiedIssuer<'static, KeyPair>,
     ca_pem: String,
     servers: Vec<Pem>,
     client: Pem,
@@ -82,7 +83,18 @@ pub fn acceptor(certificate: Certificate) -> TlsAcceptor {
 }
 
 pub fn server_config(certificate: Certificate) -> Arc<ServerConfig> {
-    let Pem { certificate, key } = pem(certificate);
+    config_of(pem(certificate))
+}
+
+/// A good certificate by the CA, for these hosts.
+pub fn server_config_for(names: &[&str]) -> Arc<ServerConfig> {
+    let params = lasting(names.iter().map(|name| (*name).to_owned()).collect());
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority().ca).unwrap().pem();
+    config_of(&Pem { certificate, key: key.serialize_pem() })
+}
+
+fn config_of(Pem { certificate, key }: &Pem) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
     // By name: another crate in the same binary may have chosen another default provider.
@@ -119,6 +131,7 @@ fn authority() -> &'static Authority {
             ca_pem: ca.pem(),
             servers: ALL.iter().map(|kind| make_server(*kind, &ca)).collect(),
             client: make_client(&ca),
+            ca,
         }
     })
 }
@@ -137,10 +150,7 @@ fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
         Certificate::WrongName => vec!["elsewhere.example".to_owned()],
         _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
     };
-    let mut params = CertificateParams::new(names).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.not_before = date_time_ymd(2020, 1, 1);
-    params.not_after = date_time_ymd(2120, 1, 1);
+    let mut params = lasting(names);
     match kind {
         Certificate::Expired => params.not_after = date_time_ymd(2021, 1, 1),
         Certificate::NotYetValid => params.not_before = date_time_ymd(2119, 1, 1),
@@ -153,6 +163,14 @@ fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
         _ => params.signed_by(&key, ca),
     };
     Pem { certificate: certificate.unwrap().pem(), key: key.serialize_pem() }
+}
+
+fn lasting(names: Vec<String>) -> CertificateParams {
+    let mut params = CertificateParams::new(names).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2120, 1, 1);
+    params
 }
 
 #[cfg(test)]

@@ -1,0 +1,198 @@
+//! Mozilla's autoconfig (draft-ietf-mailmaint-autoconfig): a small XML document from the domain itself, or from Mozilla's database.
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::choose::{filled, offer};
+use super::found::{Offer, Origin};
+use super::web::{Web, Why, percent_encoded};
+use super::{Options, Subject};
+use crate::providers::{Mail, Security};
+
+/// A document has some hundred nodes.
+const MOST_NODES: u32 = 10_000;
+/// No more servers are read.
+const MOST_SERVERS: usize = 16;
+
+/// Asks the domain itself, over https. The first that answers counts.
+pub(super) async fn ask(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+    let (domain, host) = (&subject.domain, format!("autoconfig.{}", subject.domain));
+    let query = format!("?emailaddress={}", percent_encoded(&subject.address));
+    let places = [
+        web.https(&host, &format!("/mail/config-v1.1.xml{query}")),
+        web.https(domain, &format!("/.well-known/autoconfig/mail/config-v1.1.xml{query}")),
+        // An earlier draft; some servers know nothing else.
+        web.https(&host, &format!("/.well-known/mail-v1.xml{query}")),
+    ];
+    let [first, second, third] = &places;
+    let (a, b, c) = tokio::join!(web.get(first), web.get(second), web.get(third));
+    let mut why = Why::from("no document");
+    for (place, answer) in places.iter().zip([a, b, c]) {
+        let origin = Origin::Autoconfig(without_query(place));
+        match answer.and_then(|body| read(&body, subject, &origin)) {
+            Ok(offers) => return Ok(offers),
+            Err(e) => why = e,
+        }
+    }
+    Err(why)
+}
+
+/// Asks the domain without protection: many hosters have nothing else.
+pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+    let place = web.http(&format!("autoconfig.{}", subject.domain), "/mail/config-v1.1.xml");
+    let place = format!("{place}?emailaddress={}", percent_encoded(&subject.address));
+    let body = web.get(&place).await?;
+    read(&body, subject, &Origin::AutoconfigInTheClear(without_query(&place)))
+}
+
+/// Asks Mozilla's database; it learns the domain and nothing else.
+pub(super) async fn ask_database(
+    subject: &Subject,
+    domain: &str,
+    origin: Origin,
+    web: &Web<'_>,
+    options: &Options,
+) -> Result<Vec<Offer>, Why> {
+    let Some(database) = &options.database else { return Err("it is not asked".into()) };
+    let body = web.get(&format!("{database}{}", percent_encoded(domain))).await?;
+    read(&body, subject, &origin)
+}
+
+fn without_query(place: &str) -> String {
+    place.split('?').next().unwrap_or_default().to_owned()
+}
+
+/// The servers that a document names. Those without TLS are left out, and so are those whose host or login name cannot be one.
+pub(super) fn read(body: &[u8], subject: &Subject, origin: &Origin) -> Result<Vec<Offer>, Why> {
+    let text = std::str::from_utf8(body).map_err(|_| Why::from("its document is no UTF-8"))?;
+    // No DTD: what it would define grows without end (a "billion laughs").
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
+    let document = Document::parse_with_options(text.trim_start_matches('\u{feff}'), options)
+        .map_err(|e| Why::from(format!("its document cannot be read: {e}")))?;
+    let root = document.root_element();
+    let provider = root.children().find(|node| node.has_tag_name("emailProvider"));
+    let provider =
+        provider.filter(|_| root.has_tag_name("clientConfig")).ok_or("its document is about something else")?;
+    let servers = provider.children().filter(Node::is_element).filter_map(|node| server(node, subject, origin));
+    let servers: Vec<Offer> = servers.take(MOST_SERVERS).collect();
+    if servers.is_empty() { Err("its document names no server with TLS".into()) } else { Ok(servers) }
+}
+
+fn server(node: Node<'_, '_>, subject: &Subject, origin: &Origin) -> Option<Offer> {
+    let mail = match (node.tag_name().name(), node.attribute("type")?) {
+        ("incomingServer", "imap") => Mail::Imap,
+        ("incomingServer", "pop3") => Mail::Pop3,
+        ("outgoingServer", "smtp") => Mail::Smtp,
+        _ => return None,
+    };
+    let text = |name: &str| {
+        let child = node.children().find(|child| child.has_tag_name(name));
+        child.and_then(|child| child.text()).map(str::trim)
+    };
+    let security = match text("socketType")? {
+        "SSL" => Security::Implicit,
+        "STARTTLS" => Security::StartTls,
+        _ => return None,
+    };
+    let host = filled(text("hostname")?, subject)?;
+    let offer = offer(mail, &host, text("port")?.parse().ok()?, security, subject, origin)?;
+    let ways: Vec<&str> = node
+        .children()
+        .filter(|child| child.has_tag_name("authentication"))
+        .filter_map(|child| child.text())
+        .map(str::trim)
+        .collect();
+    let user = filled(text("username").unwrap_or("%EMAILADDRESS%"), subject)?;
+    let is_token_only = !ways.is_empty() && ways.iter().all(|way| *way == "OAuth2");
+    Some(Offer { user, is_token_only, ..offer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn subject() -> Subject {
+        Subject::parse("ann.b@firm.example").unwrap()
+    }
+
+    fn read_text(text: &str) -> Result<Vec<Offer>, Why> {
+        read(text.as_bytes(), &subject(), &Origin::Database)
+    }
+
+    fn with(servers: &str) -> Result<Vec<Offer>, Why> {
+        read_text(&format!(
+            "<clientConfig version='1.1'><emailProvider id='x'>{servers}</emailProvider></clientConfig>"
+        ))
+    }
+
+    fn imap(fields: &str) -> Result<Vec<Offer>, Why> {
+        with(&format!("<incomingServer type='imap'>{fields}</incomingServer>"))
+    }
+
+    #[test]
+    fn servers_and_login_names() {
+        let offers = with(
+            "<domain>firm.example</domain>
+             <incomingServer type='imap'><hostname> IMAP.%EMAILDOMAIN% </hostname><port>993</port><socketType>SSL</socketType>
+               <username>%EMAILLOCALPART%</username><authentication>OAuth2</authentication></incomingServer>
+             <incomingServer type='exchange'><hostname>x.example</hostname></incomingServer>
+             <outgoingServer type='smtp'><hostname>smtp.firm.example</hostname><port>587</port><socketType>STARTTLS</socketType>
+               <authentication>OAuth2</authentication><authentication>password-cleartext</authentication></outgoingServer>",
+        )
+        .unwrap();
+        let shown: Vec<_> = offers
+            .iter()
+            .map(|o| (o.mail, o.host.as_str(), o.port, o.security, o.user.as_str(), o.is_token_only))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (Mail::Imap, "imap.firm.example", 993, Security::Implicit, "ann.b", true),
+                (Mail::Smtp, "smtp.firm.example", 587, Security::StartTls, "ann.b@firm.example", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_server_with_tls_is_left_out() {
+        let whole = "<hostname>imap.firm.example</hostname><port>993</port><socketType>SSL</socketType>";
+        assert_eq!(imap(whole).unwrap().len(), 1);
+        for (from, to) in [
+            ("SSL", "plain"),
+            ("<socketType>SSL</socketType>", ""),
+            ("993", "0"),
+            ("993", "99999"),
+            ("imap.firm.example", "imap.firm.example&#10;x"),
+            ("imap.firm.example", "imap&#27;.firm.example"),
+            ("imap.firm.example", "imap.firm.example/evil"),
+            ("imap.firm.example", "10.0.0.1"),
+            ("imap.firm.example", "localhost"),
+            ("imap.firm.example", "-oProxy.example"),
+            ("imap.firm.example", "%REALNAME%.example"),
+            ("imap.firm.example", "b\u{fc}cher.example"),
+        ] {
+            let changed = whole.replace(from, to);
+            assert_ne!(changed, whole);
+            assert_eq!(imap(&changed).unwrap_err(), "its document names no server with TLS".into(), "{changed}");
+        }
+        for user in ["%OTHER%", "a b", "a&#10;b", "a\u{202e}b"] {
+            assert!(imap(&format!("{whole}<username>{user}</username>")).is_err(), "{user}");
+        }
+    }
+
+    #[test]
+    fn lies_in_xml_are_refused() {
+        let bomb = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;&a;&a;&a;&a;'><!ENTITY c '&b;&b;&b;&b;&b;&b;'>]>\
+                    <clientConfig><emailProvider>&c;</emailProvider></clientConfig>";
+        let file = "<!DOCTYPE x [<!ENTITY a SYSTEM 'file:///etc/passwd'>]><clientConfig><emailProvider>&a;</emailProvider></clientConfig>";
+        for text in [bomb, file, "", "<", "<html></html>", "<clientConfig/>", "<a><emailProvider/></a>"] {
+            assert!(read_text(text).is_err(), "{text}");
+        }
+        let many = "<x/>".repeat(20_000);
+        assert!(with(&many).unwrap_err().to_string().contains("cannot be read"));
+        let deep = format!("{}{}", "<x>".repeat(9_000), "</x>".repeat(9_000));
+        assert!(with(&deep).is_err(), "deep, and ended all the same");
+        assert!(read(b"\xff\xfe<\0", &subject(), &Origin::Database).is_err());
+        let server = "<incomingServer type='imap'><hostname>a.example</hostname><port>993</port><socketType>SSL</socketType></incomingServer>";
+        assert_eq!(with(&server.repeat(200)).unwrap().len(), MOST_SERVERS);
+    }
+}

@@ -1,0 +1,135 @@
+//! What the name servers say. It is not signed: whoever is in between can say it in their place.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
+
+use super::Options;
+use super::web::Why;
+
+/// One question is asked twice at most, and each time waited for so long.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// No more records of a name are looked at.
+const MOST: usize = 16;
+
+/// Name servers: those of the system, or the one of the options.
+pub(super) struct Dns {
+    resolver: Result<TokioResolver, Why>,
+}
+
+/// A server by a SRV record (RFC 2782).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Service {
+    pub(super) priority: u16,
+    pub(super) weight: u16,
+    pub(super) port: u16,
+    /// `None`: the service is decidedly not offered.
+    pub(super) host: Option<String>,
+}
+
+impl Dns {
+    pub(super) fn new(options: &Options) -> Self {
+        let builder = match options.resolver {
+            None => TokioResolver::builder_tokio().map_err(|e| Why::from(format!("no name server is known: {e}"))),
+            Some(at) => {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = at.port();
+                    connection
+                });
+                let server = NameServerConfig::new(at.ip(), true, connections.to_vec());
+                let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+                Ok(TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()))
+            }
+        };
+        let resolver = builder.and_then(|mut builder| {
+            bound(builder.options_mut());
+            builder.build().map_err(|e| Why::from(format!("no name server can be asked: {e}")))
+        });
+        Self { resolver }
+    }
+
+    /// The mail exchangers of a domain, the first to be tried first (RFC 5321 5.1).
+    pub(super) async fn exchangers(&self, domain: &str) -> Result<Vec<String>, Why> {
+        let mut found: Vec<(u16, String)> = Vec::new();
+        for data in self.ask(domain, RecordType::MX).await? {
+            if let RData::MX(mx) = data
+                && let Some(host) = host_of(&mx.exchange)
+            {
+                found.push((mx.preference, host));
+            }
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, host)| host).collect())
+    }
+
+    /// The servers of a service like `_imaps._tcp.example.com`.
+    pub(super) async fn services(&self, name: &str) -> Result<Vec<Service>, Why> {
+        let found = self.ask(name, RecordType::SRV).await?.into_iter().filter_map(|data| match data {
+            RData::SRV(srv) => {
+                let host = host_of(&srv.target);
+                // A name that is none is as good as nothing; the root says that there is nothing.
+                (host.is_some() || srv.target.is_root()).then_some(Service {
+                    priority: srv.priority,
+                    weight: srv.weight,
+                    port: srv.port,
+                    host,
+                })
+            }
+            _ => None,
+        });
+        Ok(found.collect())
+    }
+
+    /// The texts of a name, each put together.
+    pub(super) async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Why> {
+        let texts = self.ask(name, RecordType::TXT).await?.into_iter().filter_map(|data| match data {
+            RData::TXT(txt) => Some(txt.txt_data.concat()),
+            _ => None,
+        });
+        Ok(texts.collect())
+    }
+
+    /// The addresses of a host.
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Why> {
+        let resolver = self.resolver.as_ref().map_err(Why::clone)?;
+        let name = absolute(host)?;
+        let found = resolver.lookup_ip(name).await.map_err(|e| match e.is_no_records_found() || e.is_nx_domain() {
+            true => Why::from(format!("there is no host {host}")),
+            false => Why::from(e.to_string()),
+        })?;
+        Ok(found.iter().take(MOST).map(|address| SocketAddr::new(address, port)).collect())
+    }
+
+    async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Why> {
+        let resolver = self.resolver.as_ref().map_err(Why::clone)?;
+        let found = resolver.lookup(absolute(name)?, kind).await;
+        match found {
+            Ok(found) => Ok(found.answers().iter().take(MOST).map(|record| record.data.clone()).collect()),
+            Err(e) if e.is_no_records_found() || e.is_nx_domain() => Ok(Vec::new()),
+            Err(e) => Err(e.to_string().into()),
+        }
+    }
+}
+
+/// With its last dot, so that no search domain of the system is tried.
+fn absolute(name: &str) -> Result<Name, Why> {
+    let name = Name::from_ascii(format!("{}.", name.trim_end_matches('.')));
+    name.map_err(|e| Why::from(format!("no such name can be asked for: {e}")))
+}
+
+/// In lower case and without its last dot, where it is the name of a host.
+fn host_of(name: &Name) -> Option<String> {
+    let text = name.to_ascii();
+    let host = text.trim_end_matches('.').to_lowercase();
+    (host.contains('.') && crate::config::is_host_name(&host)).then_some(host)
+}
+
+fn bound(options: &mut ResolverOpts) {
+    options.timeout = PATIENCE;
+    options.attempts = 2;
+    options.cache_size = 64;
+}

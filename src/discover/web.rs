@@ -1,0 +1,175 @@
+//! Small documents over https, and over http where that is wanted.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use ureq::Agent;
+use ureq::http::Uri;
+use ureq::tls::TlsConfig;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::Options;
+use super::dns::Dns;
+use crate::error::Result;
+use crate::net::web::tls_config;
+
+/// A document of this kind has a few kilobytes.
+const MOST_BYTES: u64 = 256 * 1024;
+/// So often a server may name another place.
+const MOST_STEPS: usize = 4;
+
+/// Why a source has nothing to offer. It is shown to people, cleaned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Why(String);
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// Who fetches documents.
+pub(super) struct Web<'d> {
+    dns: &'d Dns,
+    tls: TlsConfig,
+    deadline: Instant,
+    pub(super) https: u16,
+    pub(super) http: u16,
+}
+
+impl<'d> Web<'d> {
+    pub(super) fn new(options: &Options, dns: &'d Dns, deadline: Instant) -> Result<Self> {
+        let tls = tls_config(options.ca_file.as_deref())?;
+        Ok(Self { dns, tls, deadline, https: options.ports.https, http: options.ports.http })
+    }
+
+    /// The https address of a document; the port is written where it is not the usual one.
+    pub(super) fn https(&self, host: &str, path: &str) -> String {
+        address("https", host, self.https, 443, path)
+    }
+
+    /// The same for http.
+    pub(super) fn http(&self, host: &str, path: &str) -> String {
+        address("http", host, self.http, 80, path)
+    }
+
+    /// Fetches a document. What came over https and names another place names one with https, or nothing comes of it.
+    pub(super) async fn get(&self, address: &str) -> Result<Vec<u8>, Why> {
+        let mut address = address.to_owned();
+        for _ in 0..MOST_STEPS {
+            match self.step(&address).await? {
+                Step::Here(body) => return Ok(body),
+                Step::There(place) => address = beyond(&address, &place)?,
+            }
+        }
+        Err("it leads from one place to the next".into())
+    }
+
+    async fn step(&self, address: &str) -> Result<Step, Why> {
+        let uri: Uri = address.parse().map_err(|_| Why::from("no such address can be asked"))?;
+        let host = uri.host().filter(|host| crate::config::is_host_name(host)).ok_or("it names no host")?.to_owned();
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let addresses = self.dns.addresses(&host, port).await?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let (agent, address) = (self.agent(addresses, left), address.to_owned());
+        let (answer, answered) = oneshot::channel();
+        // Whoever has left does not hear the answer: at the deadline the thread is left behind, and ends soon after by its own.
+        let work = move || _ = answer.send(exchange(&agent, &address));
+        thread::Builder::new().name("discover".to_owned()).spawn(work).map_err(|e| Why::from(e.to_string()))?;
+        answered.await.map_err(|e| Why::from(e.to_string()))?
+    }
+
+    fn agent(&self, addresses: Vec<SocketAddr>, left: Duration) -> Agent {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .timeout_global(Some(left))
+            .user_agent(concat!("mailsluice/", env!("CARGO_PKG_VERSION")))
+            .tls_config(self.tls.clone())
+            .build();
+        Agent::with_parts(config, DefaultConnector::new(), Fixed(addresses))
+    }
+}
+
+/// Where a redirection leads. What is protected stays so.
+fn beyond(here: &str, place: &str) -> Result<String, Why> {
+    let (scheme, rest) = here.split_once("://").ok_or("no such address can be asked")?;
+    if place.starts_with('/') && !place.starts_with("//") {
+        let host = rest.split('/').next().unwrap_or_default();
+        return Ok(format!("{scheme}://{host}{place}"));
+    }
+    match (scheme, place.split_once("://").map(|(scheme, _)| scheme)) {
+        (_, Some("https")) | ("http", Some("http")) => Ok(place.to_owned()),
+        (_, Some("http")) => Err("it leads from https to http".into()),
+        _ => Err("it leads to a place that is not of the web".into()),
+    }
+}
+
+enum Step {
+    Here(Vec<u8>),
+    There(String),
+}
+
+/// It blocks.
+fn exchange(agent: &Agent, address: &str) -> Result<Step, Why> {
+    let mut answer = agent.get(address).call().map_err(|e| Why::from(e.to_string()))?;
+    match answer.status().as_u16() {
+        200 => {
+            let body = answer.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
+            body.map(Step::Here).map_err(|e| Why::from(e.to_string()))
+        }
+        301 | 302 | 303 | 307 | 308 => {
+            let place = answer.headers().get("location").and_then(|place| place.to_str().ok());
+            place.map(|place| Step::There(place.to_owned())).ok_or_else(|| "it names no other place".into())
+        }
+        code => Err(format!("it answered {code}").into()),
+    }
+}
+
+fn address(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> String {
+    match port == usual {
+        true => format!("{scheme}://{host}{path}"),
+        false => format!("{scheme}://{host}:{port}{path}"),
+    }
+}
+
+/// An address as a part of another: everything but unreserved characters as `%XX` (RFC 3986 2.1).
+pub(super) fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+/// The addresses of a host, looked up before.
+#[derive(Debug)]
+struct Fixed(Vec<SocketAddr>);
+
+impl Resolver for Fixed {
+    fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        // The room is for sixteen.
+        self.0.iter().take(16).for_each(|address| found.push(*address));
+        if self.0.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
+    }
+}

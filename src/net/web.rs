@@ -1,0 +1,34 @@
+//! Trust for what is fetched over https, the same as for servers of mail.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use crate::error::{Error, Kind, Result};
+
+/// TLS with the authorities of a PEM file, or with the system's.
+///
+/// # Errors
+///
+/// [`Kind::Tls`] where the file cannot be read, or holds something else.
+pub fn tls_config(ca_file: Option<&Path>) -> Result<TlsConfig> {
+    let found = match ca_file {
+        Some(path) => authorities_in(path)?,
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let roots: Vec<Certificate<'static>> =
+        found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    let config = TlsConfig::builder()
+        .root_certs(RootCerts::from(roots))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    Ok(config)
+}
+
+fn authorities_in(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let failed = |e| Error::permanent(Kind::Tls, format!("reading {}", path.display())).because(e);
+    CertificateDer::pem_file_iter(path).map_err(failed)?.map(|certificate| certificate.map_err(failed)).collect()
+}
