@@ -59,7 +59,7 @@ fn as_text(found: &Found) -> String {
     } else if found.incoming().is_some_and(|offer| offer.is_token_only) {
         text += "\nThe provider takes OAuth2 alone, no password.\n";
     }
-    let hosts = unconfirmed(found);
+    let hosts = found.unconfirmed();
     if !hosts.is_empty() {
         text += &format!(
             "\nNot confirmed: {}. Whoever is between you and the name servers can have named another host: make sure that your provider \
@@ -98,14 +98,6 @@ fn place(offer: &Offer) -> String {
 
 fn doubt(offer: &Offer) -> &'static str {
     if offer.is_confirmed() { "" } else { " (not confirmed)" }
-}
-
-/// The hosts that the lines name and a person has to look at.
-fn unconfirmed(found: &Found) -> Vec<&str> {
-    let taken = [found.incoming(), found.best(Mail::Smtp)].into_iter().flatten();
-    let mut hosts: Vec<&str> = taken.filter(|offer| !offer.is_confirmed()).map(|offer| offer.host.as_str()).collect();
-    hosts.dedup();
-    hosts
 }
 
 fn as_json(found: &Found) -> Value {

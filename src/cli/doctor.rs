@@ -138,7 +138,7 @@ impl<'o> Page<'o> {
     }
 }
 
-fn lines(finding: &Finding, columns: usize) -> String {
+pub(super) fn lines(finding: &Finding, columns: usize) -> String {
     let word = match finding.verdict {
         Verdict::Ok => "ok",
         Verdict::Warning => "warning",

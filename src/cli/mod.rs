@@ -9,6 +9,7 @@ mod explain;
 mod fetch;
 mod filters;
 mod helps;
+mod init;
 mod journal;
 mod list;
 mod log;
@@ -87,6 +88,8 @@ enum Command {
     Deliver,
     /// Read the config and the rules and report every problem in them
     Check,
+    /// Make a config: asks for the address, finds its servers, tries them, and writes it down
+    Init(init::Arguments),
     /// Find out why mail does not come or does not go: step by step, with what helps; nothing is fetched and nothing sent
     Doctor(doctor::Arguments),
     /// Look for the servers of an address, and print what is wanted there and the lines for the config; no password is asked for
@@ -234,6 +237,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Events => orders::events(&config, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
+        Command::Init(arguments) => init::run(&config, &arguments, output),
         Command::Doctor(arguments) => doctor::run(&config, &arguments, output),
         Command::Discover(arguments) => discover::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),

@@ -142,15 +142,24 @@ impl Config {
             Ok(read) => read,
             Err(error) => return Examined { problems: vec![unreadable(path, &error)], ..Examined::default() },
         };
-        let mut problems = Problems::new(&source);
-        let Some(document) = Document::parse(&source, &mut problems) else {
-            let state = state_in(&source, path);
+        Self::examine_source(path, &source, Some(&metadata))
+    }
+
+    /// The same for a config that is to stand at `path` and does not yet.
+    pub fn examine_text(path: &Path, text: &str) -> Examined {
+        Self::examine_source(path, &Arc::new(Source::new(path, text)), None)
+    }
+
+    fn examine_source(path: &Path, source: &Arc<Source>, metadata: Option<&Metadata>) -> Examined {
+        let mut problems = Problems::new(source);
+        let Some(document) = Document::parse(source, &mut problems) else {
+            let state = state_in(source, path);
             return Examined { state, problems: problems.into_vec(), ..Examined::default() };
         };
         let mut examined = Examined::default();
         let config = read(path, &document, &mut examined, &mut problems);
-        if let Some(at) = plain_password(&document) {
-            places::check_access(path, &metadata, at, &mut problems);
+        if let (Some(at), Some(metadata)) = (plain_password(&document), metadata) {
+            places::check_access(path, metadata, at, &mut problems);
         }
         let config = config.filter(|_| !problems.has_errors());
         Examined { config, problems: problems.into_vec(), ..examined }

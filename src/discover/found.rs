@@ -30,6 +30,15 @@ impl Found {
     pub fn incoming(&self) -> Option<&Offer> {
         self.best(Mail::Imap).or_else(|| self.best(Mail::Pop3))
     }
+
+    /// The hosts that would be used and that nobody confirms: a person looks at them before a password goes there.
+    pub fn unconfirmed(&self) -> Vec<&str> {
+        let taken = [self.incoming(), self.best(Mail::Smtp)].into_iter().flatten();
+        let mut hosts: Vec<&str> =
+            taken.filter(|offer| !offer.is_confirmed()).map(|offer| offer.host.as_str()).collect();
+        hosts.dedup();
+        hosts
+    }
 }
 
 /// A server that somebody named.

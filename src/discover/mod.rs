@@ -39,7 +39,7 @@ use crate::error::{Error, Kind, Result};
 use crate::providers;
 
 pub use self::found::{Found, Offer, Origin, Tried};
-pub use self::paste::lines as config_lines;
+pub use self::paste::{lines as config_lines, server as config_place};
 
 /// How to look.
 #[derive(Clone, Debug)]

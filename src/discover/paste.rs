@@ -38,7 +38,8 @@ fn secret(offer: &Offer, name: &str, address: &str, indent: &str) -> String {
     }
 }
 
-fn server(offer: &Offer) -> String {
+/// A server as it is written in the config.
+pub fn server(offer: &Offer) -> String {
     let Server { host, port, .. } = offer.server();
     match (port == offer.security.port(offer.mail), offer.security) {
         (true, Security::Implicit) => host,

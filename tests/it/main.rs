@@ -38,6 +38,7 @@ mod hostile;
 mod hostile_mail;
 mod imap;
 mod imap_replies;
+mod init;
 mod injected;
 mod injection;
 mod kill;

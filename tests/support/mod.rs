@@ -49,6 +49,7 @@ pub mod smtp_login;
 pub mod smtp_server;
 mod smtp_session;
 pub mod smtp_sink;
+pub mod terminal;
 pub mod tls;
 pub mod web_server;
 pub mod wire;

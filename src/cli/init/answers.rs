@@ -1,0 +1,301 @@
+//! What is to be known, and how it is asked.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::language::Language;
+use super::{Arguments, terminal};
+use crate::clean;
+use crate::config::library;
+use crate::discover::{Found, Offer, config_place};
+use crate::error::{Error, Kind, Result};
+use crate::providers::Mail;
+
+/// The filters that are offered to begin with.
+pub(super) const STARTERS: [&str; 3] = ["lists/by-list-id", "sort/newsletters", "spam/headers"];
+
+/// Who fetches from now on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Service {
+    Systemd,
+    Cron,
+    #[default]
+    Nobody,
+}
+
+/// Where a secret comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// It was typed, and goes into a file beside the config.
+    Typed(SecretString),
+    /// It stands in this file.
+    File(PathBuf),
+    /// This program prints it.
+    Command(Vec<String>),
+}
+
+/// Everything that the config is made of.
+#[derive(Debug)]
+pub(super) struct Answers {
+    pub(super) name: String,
+    pub(super) address: String,
+    /// Whether the config gets the servers from the address alone.
+    pub(super) is_known: bool,
+    pub(super) incoming: Written,
+    pub(super) outgoing: Option<Written>,
+    pub(super) secret: Source,
+    pub(super) is_token: bool,
+    pub(super) first: String,
+    pub(super) filters: Vec<String>,
+    pub(super) service: Service,
+    pub(super) maildir: String,
+}
+
+/// A server as it is written in the config.
+#[derive(Clone, Debug)]
+pub(super) struct Written {
+    pub(super) mail: Mail,
+    pub(super) place: String,
+    pub(super) user: String,
+}
+
+impl Written {
+    fn of(offer: &Offer) -> Self {
+        Self { mail: offer.mail, place: config_place(offer), user: offer.user.clone() }
+    }
+}
+
+/// Asks on the terminal, or takes what the command line says.
+pub(super) struct Asker<'a> {
+    arguments: &'a Arguments,
+    pub(super) language: Language,
+}
+
+impl<'a> Asker<'a> {
+    pub(super) fn new(arguments: &'a Arguments, language: Language) -> Result<Self> {
+        if !arguments.yes && !terminal::is_there() {
+            return Err(Error::permanent(Kind::Usage, "nobody is at a terminal to answer")
+                .helped_by("`--yes` asks nothing: `mailsluice init me@example.com --password-file FILE --yes`"));
+        }
+        if let Some(unknown) = arguments.filters.iter().find(|name| *name != "none" && library::find(name).is_none()) {
+            let text = format!("there is no filter {}", clean::short(unknown, 60));
+            return Err(Error::permanent(Kind::Usage, text).helped_by("`mailsluice filters list` shows them"));
+        }
+        Ok(Self { arguments, language })
+    }
+
+    pub(super) fn say(&self, text: &str) {
+        // Questions and answers are talk; nothing of it is data.
+        eprintln!("{text}");
+    }
+
+    /// Whether a person can be asked once more.
+    pub(super) fn can_ask_again(&self) -> bool {
+        !self.arguments.yes && self.arguments.password_file.is_none() && self.arguments.password_command.is_none()
+    }
+
+    pub(super) fn is_yes(&self, question: &str) -> Result<bool> {
+        let answer = terminal::ask(question)?.to_lowercase();
+        Ok(matches!(answer.as_str(), "y" | "yes" | "是"))
+    }
+
+    pub(super) fn address(&self) -> Result<String> {
+        match &self.arguments.address {
+            Some(address) => Ok(address.trim().to_owned()),
+            None if self.arguments.yes => Err(Error::permanent(Kind::Usage, "whose mail is it? Give the address")),
+            None => terminal::ask(self.language.words().address),
+        }
+    }
+
+    /// Shows what was found, and asks for servers where there are none.
+    pub(super) fn servers(&mut self, found: &Found, config: &Path) -> Result<Answers> {
+        let words = self.language.words();
+        let (incoming, outgoing) = match found.incoming() {
+            Some(incoming) => (Written::of(incoming), found.best(Mail::Smtp).map(Written::of)),
+            None => self.typed_servers(&found.address)?,
+        };
+        for written in [Some(&incoming), outgoing.as_ref()].into_iter().flatten() {
+            let place = format!("{:5} {}", written.mail.name(), written.place);
+            self.say(&words.servers.replacen("{}", &place, 1).replacen("{}", &written.user, 1));
+        }
+        if let Some(offer) = found.incoming() {
+            self.say(&words.from.replace("{}", &offer.origin.to_string()));
+        }
+        let is_token = found.incoming().is_some_and(|offer| offer.is_token_only);
+        if let Some(provider) = found.provider {
+            let wants = words.wants.replacen("{}", provider.name, 1);
+            self.say(&wants.replacen("{}", self.language.secret(provider.secret), 1));
+            for more in [provider.switch_on, provider.note].into_iter().flatten() {
+                self.say(&format!("{}.", capitalised(more)));
+            }
+            if let Some(page) = provider.secret_page {
+                self.say(&words.made_at.replace("{}", page));
+            }
+        }
+        let hosts = found.unconfirmed();
+        if !hosts.is_empty() {
+            self.say(&words.unconfirmed.replace("{}", &hosts.join(", ")));
+        }
+        let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let is_known = crate::providers::of_domain(domain).is_some();
+        Ok(Answers {
+            name: domain.split('.').next().unwrap_or("home").to_lowercase(),
+            address: found.address.clone(),
+            is_known,
+            incoming,
+            outgoing,
+            secret: Source::File(config.to_path_buf()),
+            is_token,
+            first: "all".to_owned(),
+            filters: Vec::new(),
+            service: Service::Nobody,
+            maildir: self.arguments.maildir.clone(),
+        })
+    }
+
+    fn typed_servers(&self, address: &str) -> Result<(Written, Option<Written>)> {
+        let words = self.language.words();
+        self.say(words.no_servers);
+        if self.arguments.yes {
+            let text = format!("no servers were found for {}", clean::short(address, 80));
+            return Err(Error::permanent(Kind::Config, text)
+                .helped_by("without `--yes` they are asked for; `mailsluice discover` says who was asked in vain"));
+        }
+        let written = |mail, place: String| Written { mail, place, user: address.to_owned() };
+        let imap = terminal::ask(words.imap)?;
+        let smtp = terminal::ask(words.smtp)?;
+        let outgoing = Some(smtp).filter(|smtp| !smtp.is_empty()).map(|smtp| written(Mail::Smtp, smtp));
+        Ok((written(Mail::Imap, imap), outgoing))
+    }
+
+    pub(super) fn secret(&self, answers: &Answers) -> Result<Source> {
+        if let Some(file) = &self.arguments.password_file {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            return Ok(Source::File(file));
+        }
+        if let Some(command) = &self.arguments.password_command {
+            return words_of(command);
+        }
+        if self.arguments.yes {
+            return Err(Error::permanent(Kind::Usage, "where is the password?")
+                .helped_by("give `--password-file FILE` or `--password-command \"pass show mail/work\"`"));
+        }
+        let words = self.language.words();
+        if answers.is_token {
+            return words_of(&terminal::ask(words.token)?);
+        }
+        let typed = terminal::ask_secret(words.secret)?;
+        match typed.expose_secret().strip_prefix('!') {
+            Some(command) => words_of(command),
+            None if typed.expose_secret().is_empty() => {
+                Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written"))
+            }
+            None => Ok(Source::Typed(typed)),
+        }
+    }
+
+    /// What has nothing to do with the servers.
+    pub(super) fn rest(&self, answers: &mut Answers, adds: bool) -> Result<()> {
+        let words = self.language.words();
+        answers.first = self.first(words.first)?;
+        if adds {
+            return Ok(());
+        }
+        answers.filters = match (&self.arguments.filters[..], self.arguments.yes) {
+            ([], true) => Vec::new(),
+            ([], false) => self.until(words.filters, starters)?,
+            (given, _) => given.iter().filter(|name| *name != "none").cloned().collect(),
+        };
+        answers.service = match (self.arguments.service, self.arguments.yes) {
+            (Some(service), _) => service,
+            (None, true) => Service::Nobody,
+            (None, false) => self.until(words.service, service)?,
+        };
+        Ok(())
+    }
+
+    fn first(&self, question: &str) -> Result<String> {
+        match (&self.arguments.first, self.arguments.yes) {
+            (Some(given), _) => {
+                first(given).ok_or_else(|| Error::permanent(Kind::Usage, "`--first` is all, new, or a time like 30d"))
+            }
+            (None, true) => Ok("all".to_owned()),
+            (None, false) => self.until(question, first),
+        }
+    }
+
+    /// Asks until the answer is understood.
+    fn until<T>(&self, question: &str, understood: impl Fn(&str) -> Option<T>) -> Result<T> {
+        loop {
+            match understood(&terminal::ask(question)?) {
+                Some(answer) => return Ok(answer),
+                None => self.say(self.language.words().not_understood),
+            }
+        }
+    }
+}
+
+/// The value of `first`.
+fn first(answer: &str) -> Option<String> {
+    match answer.to_lowercase().as_str() {
+        "" | "a" | "all" => Some("all".to_owned()),
+        "n" | "new" => Some("new".to_owned()),
+        time => {
+            let (number, unit) = time.split_at(time.len().checked_sub(1).filter(|at| time.is_char_boundary(*at))?);
+            let is_time = matches!(unit, "d" | "w" | "h") && number.parse::<u32>().is_ok_and(|number| number > 0);
+            is_time.then(|| format!("{{since: {time}}}"))
+        }
+    }
+}
+
+/// `1,3`, `1 3` or nothing.
+fn starters(answer: &str) -> Option<Vec<String>> {
+    let numbers = answer.split([',', ' ', '，', '、']).filter(|word| !word.is_empty());
+    numbers
+        .map(|word| STARTERS.get(word.parse::<usize>().ok()?.checked_sub(1)?).map(|name| (*name).to_owned()))
+        .collect()
+}
+
+fn service(answer: &str) -> Option<Service> {
+    match answer.to_lowercase().as_str() {
+        "s" | "systemd" => Some(Service::Systemd),
+        "c" | "cron" => Some(Service::Cron),
+        "" | "n" | "nobody" => Some(Service::Nobody),
+        _ => None,
+    }
+}
+
+/// A program and its arguments; no shell is involved, so quotes mean nothing.
+fn words_of(command: &str) -> Result<Source> {
+    let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    match words.is_empty() {
+        true => Err(Error::permanent(Kind::Usage, "there is no program")),
+        false => Ok(Source::Command(words)),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_understood_as_they_are_meant() {
+        assert_eq!(first("").as_deref(), Some("all"));
+        assert_eq!(first("N").as_deref(), Some("new"));
+        assert_eq!(first("30d").as_deref(), Some("{since: 30d}"));
+        for wrong in ["30", "d", "0d", "-1d", "soon", "三天", "1d}"] {
+            assert_eq!(first(wrong), None, "{wrong}");
+        }
+        assert_eq!(starters("1, 3"), Some(vec![STARTERS[0].to_owned(), STARTERS[2].to_owned()]));
+        assert_eq!(starters(""), Some(Vec::new()));
+        assert_eq!((starters("4"), starters("0"), starters("x")), (None, None, None));
+        assert_eq!((service("S"), service(""), service("x")), (Some(Service::Systemd), Some(Service::Nobody), None));
+        assert!(STARTERS.iter().all(|name| library::find(name).is_some()));
+    }
+}

@@ -1,0 +1,148 @@
+//! `init`: from an address to a config that works. It asks at most five questions, looks for the servers, tries to receive and to
+//! send, and writes the config at the end; whoever stops before has nothing more than before.
+
+mod answers;
+mod compose;
+mod files;
+mod language;
+mod terminal;
+mod trial;
+
+use std::path::{Path, PathBuf};
+
+use super::output::Output;
+use super::setup;
+use crate::config::Config;
+use crate::discover::{Found, Options, discover};
+use crate::error::{Error, Kind, Result};
+use answers::{Answers, Asker, Service};
+use language::Language;
+
+/// So often a secret is asked for anew when the server refused it: more attempts get some accounts locked.
+const ATTEMPTS: u32 = 3;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Your address, like me@example.com
+    address: Option<String>,
+    /// Add an account to the config that is there
+    #[arg(long)]
+    add: bool,
+    /// What the account is called in the config
+    #[arg(long)]
+    name: Option<String>,
+    /// A file whose first line is the password
+    #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
+    password_file: Option<PathBuf>,
+    /// A program that prints the password, with its arguments: "pass show mail/work"
+    #[arg(long, value_name = "COMMAND")]
+    password_command: Option<String>,
+    /// How far back mail is fetched: all, new, or a time like 30d
+    #[arg(long, value_name = "SINCE")]
+    first: Option<String>,
+    /// A filter that comes with the program, or none; may be given again
+    #[arg(long = "filter", value_name = "NAME")]
+    filters: Vec<String>,
+    /// Who fetches: systemd, cron or nobody
+    #[arg(long, value_enum)]
+    service: Option<Service>,
+    /// The folder for mail
+    #[arg(long, default_value = "~/Mail", value_name = "FOLDER")]
+    maildir: String,
+    /// Do not try to receive and to send
+    #[arg(long)]
+    no_test: bool,
+    /// Ask nothing: what is not given here is as it is without an answer, and servers that nobody confirmed are taken
+    #[arg(long)]
+    yes: bool,
+    /// Ask this name server (ADDRESS:PORT) for the servers of the address, in the place of the system's
+    #[arg(long, value_name = "SERVER")]
+    resolver: Option<std::net::SocketAddr>,
+}
+
+pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
+    let language = Language::of_the_user();
+    files::check_place(config, arguments.add)?;
+    let mut asker = Asker::new(arguments, language)?;
+    let address = asker.address()?;
+    let found = look(&address, arguments, &asker, output)?;
+    let mut answers = asker.servers(&found, config)?;
+    let known = if arguments.add { Some(files::read(config)?) } else { None };
+    answers.name = compose::free_name(&answers.name, known.as_deref(), arguments.name.as_deref())?;
+    secret(&mut asker, &mut answers, config, arguments, output)?;
+    asker.rest(&mut answers, arguments.add)?;
+    let text = match &known {
+        Some(known) => compose::added(known, &answers)?,
+        None => compose::whole(&answers, language),
+    };
+    let readable = compose::checked(config, &text)?;
+    files::write(config, &text, known.as_deref(), &answers)?;
+    asker.say(&language.words().written.replace("{}", &config.display().to_string()));
+    asker.say(&after(&answers, &readable, language, arguments.add)?);
+    Ok(0)
+}
+
+fn look(address: &str, arguments: &Arguments, asker: &Asker, output: &Output) -> Result<Found> {
+    asker.say(asker.language.words().looking);
+    let options = Options { resolver: arguments.resolver, ..Options::default() };
+    let found = setup::block_on(discover(address, &options))?;
+    for tried in found.tried.iter().filter(|_| found.incoming().is_none() && !output.quiet) {
+        asker.say(&format!("  {}: {}", tried.source, tried.why));
+    }
+    Ok(found)
+}
+
+/// Asks for the secret until the server takes it.
+fn secret(
+    asker: &mut Asker,
+    answers: &mut Answers,
+    config: &Path,
+    arguments: &Arguments,
+    output: &Output,
+) -> Result<()> {
+    for attempt in 1..=ATTEMPTS {
+        answers.secret = asker.secret(answers)?;
+        if arguments.no_test {
+            return Ok(());
+        }
+        asker.say(asker.language.words().trying);
+        let outcome = trial::run(config, answers, output)?;
+        match outcome {
+            trial::Outcome::Works => return Ok(()),
+            // Another secret helps, where a person is there who can give one.
+            trial::Outcome::LoginRefused if attempt < ATTEMPTS && asker.can_ask_again() => {
+                asker.say(asker.language.words().again);
+            }
+            trial::Outcome::LoginRefused | trial::Outcome::Fails => {
+                let question = asker.language.words().all_the_same;
+                if asker.can_ask_again() && asker.is_yes(question)? {
+                    return Ok(());
+                }
+                let text = "the account does not work yet, and nothing was written";
+                return Err(Error::permanent(Kind::Refused, text)
+                    .helped_by("what failed stands above; `--no-test` writes the config all the same"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the user does next.
+fn after(answers: &Answers, config: &Config, language: Language, adds: bool) -> Result<String> {
+    let words = language.words();
+    let mut text = words.fetch_now.replace("{}", &answers.name);
+    if !adds {
+        text += &match answers.service {
+            Service::Systemd => {
+                let unit = files::write_unit()?;
+                words.systemd.replace("{}", &unit.display().to_string())
+            }
+            Service::Cron => words.cron.replace("{}", &files::program()?.display().to_string()),
+            Service::Nobody => words.nobody.to_owned(),
+        };
+    }
+    if config.relays.is_empty() {
+        text += words.no_relay;
+    }
+    Ok(text)
+}

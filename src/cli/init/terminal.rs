@@ -1,0 +1,95 @@
+//! Questions on a terminal. What is typed for a secret is not shown, and Ctrl-C leaves the terminal as it was.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use crate::error::{Error, Kind, Result};
+
+/// The longest answer, in bytes.
+const LONGEST: u64 = 4096;
+
+/// Whether somebody is there to answer.
+pub(super) fn is_there() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks, and reads one line. Blanks around it are left out.
+pub(super) fn ask(question: &str) -> Result<String> {
+    show(question);
+    let mut line = String::new();
+    let read = io::stdin().lock().take(LONGEST).read_line(&mut line).map_err(unreadable)?;
+    match read {
+        0 => Err(ended()),
+        _ => Ok(line.trim().to_owned()),
+    }
+}
+
+/// Asks for what nobody may see.
+pub(super) fn ask_secret(question: &str) -> Result<SecretString> {
+    show(question);
+    let hidden = Hidden::begin().map_err(unreadable)?;
+    let mut line = Zeroizing::new(Vec::new());
+    let outcome = loop {
+        let mut byte = [0];
+        match io::stdin().lock().read(&mut byte) {
+            Ok(0) => break Err(ended()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => break Err(unreadable(error)),
+        }
+        match byte[0] {
+            b'\n' | b'\r' => break Ok(()),
+            // Ctrl-C and, before anything was typed, Ctrl-D.
+            0x03 => break Err(Error::permanent(Kind::Stopped, "stopped; nothing was written")),
+            0x04 if line.is_empty() => break Err(ended()),
+            // Backspace, by its two names, over a whole character.
+            0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            // Ctrl-U.
+            0x15 => line.clear(),
+            byte if (line.len() as u64) < LONGEST => line.push(byte),
+            _ => {}
+        }
+    };
+    drop(hidden);
+    show("\n");
+    outcome?;
+    let text = std::str::from_utf8(&line).map_err(|_| Error::permanent(Kind::Usage, "what was typed is not UTF-8"))?;
+    Ok(SecretString::from(text.trim().to_owned()))
+}
+
+fn show(text: &str) {
+    let mut err = io::stderr();
+    err.write_all(text.as_bytes()).and_then(|()| err.flush()).ok();
+}
+
+fn unreadable(error: io::Error) -> Error {
+    Error::permanent(Kind::Usage, "reading from the terminal").because(error)
+}
+
+fn ended() -> Error {
+    Error::permanent(Kind::Stopped, "there was no answer; nothing was written")
+}
+
+/// A terminal that shows nothing of what is typed. Ctrl-C comes as a byte, so that the terminal is put back before the end.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn begin() -> io::Result<Self> {
+        let before = termios::tcgetattr(io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        termios::tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        termios::tcsetattr(io::stdin(), OptionalActions::Flush, &self.0).ok();
+    }
+}

@@ -1,0 +1,210 @@
+//! `init` on a terminal: from an empty home to mail that comes and goes, and to nothing where somebody stops.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::support::dns_server::{DnsServer, Record};
+use crate::support::imap_server::{ImapOptions, ImapServer};
+use crate::support::mailbox::Mailbox;
+use crate::support::maildir::Maildirs;
+use crate::support::sandbox::Sandbox;
+use crate::support::smtp_login::Login;
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
+use crate::support::terminal::Terminal;
+use crate::support::tls::{self, Certificate};
+use crate::support::wire::Security;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_mailsluice");
+const ADDRESS: &str = "me@firm.example";
+const PASSWORD: &str = "open sesame ü";
+
+/// A user of a firm whose servers stand in the DNS, and who has nothing at home.
+struct Newcomer {
+    sandbox: Sandbox,
+    _dns: DnsServer,
+    resolver: String,
+    smtp: SmtpServer,
+    _imap: ImapServer,
+}
+
+impl Newcomer {
+    fn new(language: &str) -> Self {
+        let mailbox = Mailbox::new(ADDRESS, PASSWORD);
+        mailbox.add("INBOX", "From: ann@x.example\nSubject: welcome\n\nhello\n");
+        let security = Security::Implicit(Certificate::Valid);
+        let imap = ImapServer::start(&mailbox, ImapOptions::with_security(security));
+        let login = Some(Login::new(ADDRESS, PASSWORD));
+        let smtp = SmtpServer::start(SmtpOptions { login, security, ..SmtpOptions::default() }.with("AUTH PLAIN"));
+        let dns = DnsServer::start(&[
+            ("_imaps._tcp.firm.example", Record::Srv(0, 0, imap.port(), "localhost")),
+            ("_submissions._tcp.firm.example", Record::Srv(0, 0, smtp.port(), "localhost")),
+            ("localhost", Record::Loopback),
+        ]);
+        let mut sandbox = Sandbox::new(PROGRAM);
+        let ca = tls::write_ca(sandbox.home());
+        sandbox.env("SSL_CERT_FILE", ca.to_str().unwrap()).env("LC_ALL", language);
+        Self { resolver: dns.address().to_string(), _dns: dns, sandbox, smtp, _imap: imap }
+    }
+
+    fn begin(&self, arguments: &[&str]) -> Terminal {
+        Terminal::start(self.sandbox.command(&[&["init", "--resolver", &self.resolver], arguments].concat()))
+    }
+
+    fn config(&self) -> PathBuf {
+        self.sandbox.home().join(".config/mailsluice")
+    }
+
+    /// What stands below the home, but for the certificate of the test.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        walk(self.sandbox.home(), &mut found);
+        found.retain(|path| !path.ends_with("ca.pem"));
+        found
+    }
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        match entry.file_type().unwrap().is_dir() {
+            true => walk(&entry.path(), found),
+            false => found.push(entry.path()),
+        }
+    }
+}
+
+#[test]
+fn from_an_empty_home_to_the_first_message_in_and_out() {
+    let newcomer = Newcomer::new("C.UTF-8");
+    let mut terminal = newcomer.begin(&[]);
+    terminal.expect("Your address: ").type_line(ADDRESS);
+    terminal.expect("from the SRV record");
+    terminal.expect("Nobody signs what was found so: localhost.");
+    terminal.expect("Password (not shown").type_line("wrong");
+    terminal.expect("FAILED   login").expect("The server refuses it. Once more:");
+    terminal.expect("Password (not shown").type_line(PASSWORD);
+    terminal.expect("ok       sender");
+    terminal.expect("Fetch how far back").type_line("soon");
+    terminal.expect("That is not understood.").expect("Fetch how far back").type_line("30d");
+    terminal.expect("Filters to begin with").expect(": ").type_line("1,3");
+    terminal.expect("Who fetches").type_line("c");
+    terminal.expect("-q fetch");
+    assert_eq!(terminal.end(), 0, "{}", terminal.shown());
+    assert!(!terminal.shown().contains(PASSWORD), "{}", terminal.shown());
+
+    let text = fs::read_to_string(newcomer.config().join("config.yaml")).unwrap();
+    for line in
+        ["address: me@firm.example", "first: {since: 30d}", "  - lists/by-list-id", "password: {file: firm.password}"]
+    {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    let secret = newcomer.config().join("firm.password");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), format!("{PASSWORD}\n"));
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let check = newcomer.sandbox.run(&["check"]);
+    assert!(check.code == 0 && check.stderr.contains("in order"), "{check}");
+
+    let fetched = newcomer.sandbox.run(&["fetch"]);
+    assert_eq!(fetched.code, 0, "{fetched}");
+    assert_eq!(Maildirs::at(newcomer.sandbox.home().join("Mail")).in_folder("INBOX").len(), 1);
+    let sent = newcomer.sandbox.run_with_stdin(&["sendmail", "-t"], "To: bob@y.example\nSubject: hi\n\nhello\n");
+    assert_eq!(sent.code, 0, "{sent}");
+    let commands = newcomer.smtp.commands();
+    assert!(commands.iter().any(|line| line.starts_with("MAIL FROM:<me@firm.example>")), "{commands:?}");
+    assert!(commands.iter().any(|line| line.starts_with("RCPT TO:<bob@y.example>")), "{commands:?}");
+}
+
+#[test]
+fn in_chinese_where_the_locale_says_so() {
+    let newcomer = Newcomer::new("zh_CN.UTF-8");
+    let mut terminal = newcomer.begin(&[]);
+    terminal.expect("您的邮箱地址：").type_line(ADDRESS);
+    terminal.expect("密码或授权码").type_line(PASSWORD);
+    terminal.expect("收取多久以前的邮件").type_line("");
+    terminal.expect("初始过滤规则").expect("\n：").type_line("");
+    terminal.expect("由谁收信").type_line("");
+    terminal.expect("配置已写入");
+    assert_eq!(terminal.end(), 0, "{}", terminal.shown());
+    assert_eq!(newcomer.sandbox.run(&["check"]).code, 0);
+}
+
+/// At each question, and in the middle of the secret.
+#[test]
+fn whoever_stops_has_nothing_more_than_before() {
+    let questions =
+        ["Your address: ", "Password (not shown", "Fetch how far back", "Filters to begin with", "Who fetches"];
+    for stop in 0..questions.len() {
+        let newcomer = Newcomer::new("C.UTF-8");
+        let mut terminal = newcomer.begin(&[]);
+        for (number, question) in questions.iter().enumerate() {
+            terminal.expect(question);
+            if number == stop {
+                terminal.type_keys("ab\x03");
+                break;
+            }
+            terminal.type_line([ADDRESS, PASSWORD, "", "", ""][number]);
+        }
+        let code = terminal.end();
+        assert!(code != 0, "{stop}: {}", terminal.shown());
+        assert_eq!(newcomer.files(), Vec::<PathBuf>::new(), "{stop}: {}", terminal.shown());
+    }
+}
+
+/// What providers want is said before the secret is asked for; nobody is asked for more than five things.
+#[test]
+fn what_providers_want_is_said_first() {
+    for (address, language, says) in [
+        ("me@gmail.com", "C.UTF-8", "Google wants an app password"),
+        ("me@qq.com", "zh_CN.UTF-8", "授权码"),
+        ("me@163.com", "zh_CN.UTF-8", "授权码"),
+        ("me@icloud.com", "C.UTF-8", "an app password"),
+        ("me@web.de", "C.UTF-8", "must be switched on"),
+    ] {
+        let newcomer = Newcomer::new(language);
+        let mut terminal =
+            newcomer.begin(&[address, "--no-test", "--first", "new", "--filter", "none", "--service", "nobody"]);
+        let asked = if language.starts_with("zh") { "密码或授权码" } else { "Password (not shown" };
+        terminal.expect(says).expect(asked).type_line("abcd efgh");
+        assert_eq!(terminal.end(), 0, "{}", terminal.shown());
+        let check = newcomer.sandbox.run(&["check"]);
+        assert!(check.code == 0 && check.stderr.contains("in order"), "{address}: {check}");
+        let text = fs::read_to_string(newcomer.config().join("config.yaml")).unwrap();
+        assert!(text.contains(&format!("address: {address}")) && text.contains("first: new"), "{text}");
+    }
+}
+
+#[test]
+fn scripts_answer_by_options() {
+    let newcomer = Newcomer::new("C.UTF-8");
+    let run =
+        |arguments: &[&str]| newcomer.sandbox.run(&[&["init", "--resolver", &newcomer.resolver], arguments].concat());
+    let asked = run(&[ADDRESS]);
+    assert!(asked.code == 64 && asked.stderr.contains("nobody is at a terminal"), "{asked}");
+    let secretless = run(&[ADDRESS, "--yes"]);
+    assert!(secretless.code == 64 && secretless.stderr.contains("--password-file"), "{secretless}");
+    let path = newcomer.sandbox.write("secret", format!("{PASSWORD}\n"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let wrong = run(&[ADDRESS, "--yes", "--password-command", "echo wrong"]);
+    assert!(wrong.code == 69 && wrong.stderr.contains("nothing was written"), "{wrong}");
+    assert_eq!(newcomer.files().len(), 1, "the secret of the test alone");
+    let made = run(&[ADDRESS, "--yes", "--password-file", "secret", "--name", "work"]);
+    assert_eq!(made.code, 0, "{made}");
+    let again = run(&[ADDRESS, "--yes", "--password-file", "secret"]);
+    assert!(again.code == 64 && again.stderr.contains("init --add"), "{again}");
+
+    // The second account goes beside the first, and comments stay.
+    let config = newcomer.config().join("config.yaml");
+    let before = fs::read_to_string(&config).unwrap().replace("accounts:", "accounts: # mine");
+    fs::write(&config, &before).unwrap();
+    let added = run(&["me@gmail.com", "--add", "--yes", "--no-test", "--password-command", "pass show mail/gmail"]);
+    assert_eq!(added.code, 0, "{added}");
+    let text = fs::read_to_string(&config).unwrap();
+    for line in before.lines() {
+        assert!(text.contains(line), "{line}\n{text}");
+    }
+    assert!(text.contains("password: {command: [\"pass\", \"show\", \"mail/gmail\"]}"), "{text}");
+    let check = newcomer.sandbox.run(&["check"]);
+    assert!(check.code == 0, "{check}");
+    let fetched = newcomer.sandbox.run(&["fetch", "work"]);
+    assert_eq!(fetched.code, 0, "{fetched}");
+}
