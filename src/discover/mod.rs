@@ -6,11 +6,11 @@
 //! | the table, by the mail exchanger | DNS | no: DNS is not signed |
 //! | PACC, draft-ietf-mailmaint-pacc | https, and a TXT record with its hash | yes |
 //! | autoconfig of the domain, draft-ietf-mailmaint-autoconfig | https | yes |
-//! | Mozilla's database of providers, by the domain | https | yes |
+//! | Mozilla's database of providers, by the domain | what is built in, else https | yes |
 //! | the same, by the mail exchanger | https and DNS | no |
 //! | autoconfig | http | no |
 //! | SRV records (RFC 6186, RFC 8314) | DNS | no |
-//! | names that are usual: `imap.`, `mail.`, `smtp.` | a TLS handshake and a greeting | no |
+//! | names that are usual: `imap.`, `mail.`, `smtp.` | a TLS handshake, by STARTTLS too, and a greeting | no |
 //!
 //! What is confirmed goes before what is not, and then the order is that of the table above. Servers without TLS are taken from
 //! nobody. Where something is not confirmed, its hosts are shown to a person before a password goes there: that is the caller's duty.
@@ -82,11 +82,13 @@ pub struct Ports {
     pub pop3: u16,
     /// 465.
     pub smtp: u16,
+    /// 587.
+    pub submission: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { https: 443, http: 80, imap: 993, pop3: 995, smtp: 465 }
+        Self { https: 443, http: 80, imap: 993, pop3: 995, smtp: 465, submission: 587 }
     }
 }
 

@@ -11,6 +11,7 @@ mod china;
 mod europe;
 mod global;
 mod hosted;
+pub mod ispdb;
 mod kinds;
 mod text;
 

@@ -39,6 +39,7 @@ mod imap;
 mod imap_replies;
 mod injected;
 mod injection;
+mod ispdb;
 mod kill;
 mod lanes;
 mod layers;
