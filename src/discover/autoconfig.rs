@@ -1,5 +1,7 @@
 //! Mozilla's autoconfig (draft-ietf-mailmaint-autoconfig): a small XML document from the domain itself, or from Mozilla's database.
 
+use std::pin::pin;
+
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::choose::{filled, offer};
@@ -24,17 +26,34 @@ pub(super) async fn ask(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, 
         // An earlier draft; some servers know nothing else.
         web.https(&host, &format!("/.well-known/mail-v1.xml{query}")),
     ];
+    let fetched =
+        async |place: &String| read(&web.get(place).await?, subject, &Origin::Autoconfig(without_query(place)));
     let [first, second, third] = &places;
-    let (a, b, c) = tokio::join!(web.get(first), web.get(second), web.get(third));
-    let mut why = Why::from("no document");
-    for (place, answer) in places.iter().zip([a, b, c]) {
-        let origin = Origin::Autoconfig(without_query(place));
-        match answer.and_then(|body| read(&body, subject, &origin)) {
-            Ok(offers) => return Ok(offers),
-            Err(e) => why = e,
+    first_of(fetched(first), fetched(second), fetched(third)).await
+}
+
+/// The first of three that has something, in this order: a later one does not go before an earlier one that may still have, and is not
+/// waited for where an earlier one has.
+async fn first_of<T>(
+    a: impl Future<Output = Result<T, Why>>,
+    b: impl Future<Output = Result<T, Why>>,
+    c: impl Future<Output = Result<T, Why>>,
+) -> Result<T, Why> {
+    let (mut a, mut b, mut c) = (pin!(a), pin!(b), pin!(c));
+    let mut answers = [None, None, None];
+    loop {
+        let (at, answer) = tokio::select! {
+            answer = &mut a, if answers[0].is_none() => (0, answer),
+            answer = &mut b, if answers[1].is_none() => (1, answer),
+            answer = &mut c, if answers[2].is_none() => (2, answer),
+        };
+        answers[at] = Some(answer);
+        let decided = answers.iter().position(|answer| !matches!(answer, Some(Err(_))));
+        match decided.unwrap_or(answers.len() - 1) {
+            at if answers[at].is_none() => {}
+            at => return answers[at].take().unwrap_or_else(|| Err("no document".into())),
         }
     }
-    Err(why)
 }
 
 /// Asks the domain without protection: many hosters have nothing else.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::choose::offer;
 use super::dns::Dns;
-use super::found::{Offer, Origin};
+use super::found::{Offer, Origin, Tried};
 use super::web::Why;
 use super::{Options, Subject};
 use crate::config::{Server, Tls};
@@ -26,7 +26,7 @@ const NAMES: [(Mail, Security, &[&str]); 4] = [
 ];
 /// An answer to EHLO has no more lines.
 const MOST_LINES: usize = 64;
-/// Address, handshake and greeting of one host.
+/// One answer of a host.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tries them all.
@@ -43,24 +43,40 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Resu
 }
 
 /// Leaves out what is in doubt and does not answer.
-pub(super) async fn without_doubt(offers: Vec<Offer>, options: &Options, dns: &Dns, deadline: Instant) -> Vec<Offer> {
+pub(super) async fn without_doubt(
+    offers: Vec<Offer>,
+    options: &Options,
+    dns: &Dns,
+    deadline: Instant,
+) -> (Vec<Offer>, Vec<Tried>) {
     let (doubtful, mut good): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| offer.is_in_doubt);
     if doubtful.is_empty() {
-        return good;
+        return (good, Vec::new());
     }
-    let answered = timeout_at(deadline, those_that_answer(doubtful, options, dns)).await;
-    good.extend(answered.unwrap_or_default().into_iter().map(|offer| Offer { is_in_doubt: false, ..offer }));
-    good
+    let hosts: Vec<String> = doubtful.iter().map(|offer| offer.host.clone()).collect();
+    let answered = timeout_at(deadline, those_that_answer(doubtful, options, dns)).await.unwrap_or_default();
+    let is_silent = |host: &&String| !answered.iter().any(|offer| offer.host == **host);
+    let why = "nobody has made sure of it, and it does not answer";
+    let tried = hosts.iter().filter(is_silent).map(|host| Tried::new(host, why)).collect();
+    good.extend(answered.into_iter().map(|offer| Offer { is_in_doubt: false, ..offer }));
+    (good, tried)
 }
 
 async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
     let mut trying = JoinSet::new();
     for (at, candidate) in candidates.iter().enumerate() {
-        // A host that is not there is not dialled.
         let server = Server { ca_file: options.ca_file.clone(), ..candidate.server() };
-        let Ok(addresses) = dns.addresses(&server.host, server.port).await else { continue };
-        let mail = candidate.mail;
-        trying.spawn(async move { (at, timeout(PATIENCE, greets(server, addresses, mail)).await.unwrap_or(false)) });
+        let (dns, mail, patience) = (dns.clone(), candidate.mail, options.for_one());
+        trying.spawn(async move {
+            let greeted = timeout(patience, async {
+                // A host that is not there is not dialled.
+                match dns.addresses(&server.host, server.port).await {
+                    Ok(addresses) => greets(server, addresses, mail).await,
+                    Err(_) => false,
+                }
+            });
+            (at, greeted.await.unwrap_or(false))
+        });
     }
     let mut answered = vec![false; candidates.len()];
     while let Some(ended) = trying.join_next().await {

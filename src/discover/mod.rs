@@ -69,6 +69,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// So long for one document, or one host: whoever asks several still has time for what the others say.
+    fn for_one(&self) -> Duration {
+        self.deadline * 5 / 8
+    }
+
+    /// So long for all sources: there must be time to connect to what is in doubt.
+    fn for_sources(&self) -> Duration {
+        self.deadline * 3 / 4
+    }
+}
+
 /// The TCP ports at which discovery itself connects.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
@@ -130,15 +142,17 @@ impl Subject {
 /// [`Kind::Usage`] where the text is no address, [`Kind::Tls`] where [`Options::ca_file`] cannot be read.
 pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     let subject = Subject::parse(address)?;
-    let deadline = Instant::now() + options.deadline;
+    let begun = Instant::now();
     if let Some(provider) = providers::of_domain(&subject.domain) {
         let offers = choose::of_provider(provider, &subject, &Origin::Table);
-        let offers = guess::without_doubt(offers, options, &Dns::new(options), deadline).await;
-        return Ok(choose::found(&subject, Some(provider), offers, Vec::new()));
+        let offers = guess::without_doubt(offers, options, &Dns::new(options), begun + options.deadline).await;
+        let (offers, tried) = offers;
+        return Ok(choose::found(&subject, Some(provider), offers, tried));
     }
     let dns = Dns::new(options);
-    let web = Web::new(options, &dns, deadline)?;
-    let of = async |what: &str, asking: Asking<'_>| match timeout_at(deadline, asking).await {
+    let web = Web::new(options, &dns, begun + options.for_one())?;
+    let until = begun + options.for_sources();
+    let of = async |what: &str, asking: Asking<'_>| match timeout_at(until, asking).await {
         Ok(Ok(offers)) => (offers, None),
         Ok(Err(why)) => (Vec::new(), Some(Tried::new(what, &why))),
         Err(_) => (Vec::new(), Some(Tried::new(what, "it did not answer in time"))),
@@ -155,9 +169,9 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     );
     let (a, b, c, d, e, f, g) = asked;
     let (offers, tried): (Vec<_>, Vec<_>) = [a, b, c, d, e, f, g].into_iter().unzip();
-    let offers = guess::without_doubt(offers.concat(), options, &dns, deadline).await;
+    let (offers, doubts) = guess::without_doubt(offers.concat(), options, &dns, begun + options.deadline).await;
     let provider = offers.iter().find_map(|offer| offer.provider);
-    Ok(choose::found(&subject, provider, offers, tried.into_iter().flatten().collect()))
+    Ok(choose::found(&subject, provider, offers, tried.into_iter().flatten().chain(doubts).collect()))
 }
 
 /// One source at work: what it offers, or why it offers nothing.

@@ -118,6 +118,7 @@ fn a_server_in_doubt_is_connected_to_before_it_is_named() {
     let found = World::new(&dns).look_for("ann@mailbox.org");
     assert_eq!(dns.asked().first().map(String::as_str), Some("pop3.mailbox.org"));
     assert!(found.best(Mail::Pop3).is_none() && found.best(Mail::Imap).is_some(), "{found:?}");
+    assert_eq!(why(&found, "pop3.mailbox.org"), "nobody has made sure of it, and it does not answer");
 }
 
 #[test]
@@ -379,6 +380,27 @@ fn who_does_not_answer_holds_up_nobody() {
     assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, ADDRESS, false, "srv"));
     assert_eq!(why(&found, "PACC"), "it did not answer in time");
     assert!(!why(&found, "autoconfig").is_empty(), "{found:?}");
+}
+
+#[test]
+fn a_place_that_is_silent_does_not_take_the_others_along() {
+    let dns = names(&[]);
+    let start = |silent: usize| {
+        WebServer::start_with(Some(certificate()), |_| {
+            let mut all = everywhere(autoconfig("imap.firm.example"));
+            all[silent].1 = Answer::Silence;
+            all
+        })
+    };
+    // The first one answers: what comes behind it is not waited for.
+    let found = World::with_web(&dns, &start(2)).look();
+    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    let web = start(0);
+    let mut world = World::with_web(&dns, &web);
+    world.options.deadline = Duration::from_secs(2);
+    let found = world.look();
+    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    assert!(found.offers[0].origin.to_string().contains(".well-known/autoconfig"), "{found:?}");
 }
 
 #[test]
