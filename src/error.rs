@@ -126,6 +126,18 @@ impl Error {
         self
     }
 
+    /// What the user can do about it, where that is known.
+    pub fn help(&self) -> Option<&str> {
+        self.helps.as_deref()
+    }
+
+    /// What it says without that.
+    pub fn without_help(&self) -> String {
+        let whole = self.to_string();
+        let help = self.helps.as_ref().map(|helps| format!(" ({helps})"));
+        help.and_then(|help| whole.strip_suffix(help.as_str()).map(str::to_owned)).unwrap_or(whole)
+    }
+
     /// Puts what was being done in front: "fetching INBOX: reading the reply".
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {

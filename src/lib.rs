@@ -31,7 +31,7 @@
 //! # The order of the listing
 //!
 //! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover > {net, program} >
+//! `cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover > {net, program} >
 //! config > providers > {charsets, error, clean, refusal, safeguard, secrets}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
 //! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
 //! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
@@ -39,6 +39,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod doctor;
 pub mod pipeline;
 
 pub mod pass;

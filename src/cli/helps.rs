@@ -38,11 +38,17 @@ const BY_WORDS: [(&[&str], &str); 8] = [
 pub(super) fn helps(account: &str, trouble: &Trouble, runs: bool) -> Option<String> {
     if trouble.is_refused {
         let try_now = if runs { "poll" } else { "fetch" };
-        return Some(format!("put the login right in the config; `mailsluice {try_now} {account}` tries at once"));
+        return Some(format!(
+            "put the login right in the config; `mailsluice {try_now} {account}` tries at once, and `mailsluice doctor {account}` \
+             shows each step"
+        ));
     }
     let text = trouble.text.to_lowercase();
     let found = BY_WORDS.iter().find(|(words, _)| words.iter().any(|word| text.contains(word)));
-    found.map(|(_, helps)| (*helps).to_owned())
+    found.map(|(_, helps)| match helps.starts_with("look whether") {
+        true => format!("{helps}; `mailsluice doctor {account}` shows each step"),
+        false => (*helps).to_owned(),
+    })
 }
 
 #[cfg(test)]

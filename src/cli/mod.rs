@@ -4,6 +4,7 @@ mod check;
 mod deliver;
 mod discover;
 mod docs;
+mod doctor;
 mod explain;
 mod fetch;
 mod filters;
@@ -86,6 +87,8 @@ enum Command {
     Deliver,
     /// Read the config and the rules and report every problem in them
     Check,
+    /// Find out why mail does not come or does not go: step by step, with what helps; nothing is fetched and nothing sent
+    Doctor(doctor::Arguments),
     /// Look for the servers of an address, and print what is wanted there and the lines for the config; no password is asked for
     Discover(discover::Arguments),
     /// Show what the rules would decide about a message, step by step, and why; nothing is done
@@ -231,6 +234,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Events => orders::events(&config, output),
         Command::Deliver => deliver::run(&config, cli.allow_root, output),
         Command::Check => check::run(&config, output),
+        Command::Doctor(arguments) => doctor::run(&config, &arguments, output),
         Command::Discover(arguments) => discover::run(&arguments, output),
         Command::Explain(arguments) => explain::run(&config, &arguments, cli.allow_root, output),
         Command::Refilter(arguments) => refilter::run(&config, &arguments, cli.allow_root, output),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::auth::{self, Auth};
 use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::provided::{self, Provided};
@@ -43,6 +44,11 @@ pub(super) static SHAPE: Shape = Shape {
             "token",
             "In the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft take it (OAUTHBEARER, XOAUTH2).",
             Takes::Section(&secret::SHAPE),
+        ),
+        (
+            "auth",
+            "The only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server.",
+            Takes::Word(auth::WORDS),
         ),
         (
             "folders",
@@ -189,7 +195,11 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     }
     let server = read_server(&mut map, protocol, provided.as_ref(), base);
     let user = read_user(&mut map, protocol, provided.as_ref());
-    let secret = read_secret(&mut map, provided.as_ref(), base);
+    let auth = auth::read(&mut map);
+    if let Some(server) = &server {
+        auth::check_certificate(&mut map, auth, server);
+    }
+    let secret = read_secret(&mut map, auth, provided.as_ref(), base);
     if let (Some(server), Some((_, false)), Some(protocol)) = (&server, &secret, protocol) {
         provided::check_password(&mut map, server, mail_of(protocol));
     }
@@ -220,6 +230,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         address: provided.map(|provided| provided.address),
         password,
         token,
+        auth: auth.only,
         folders,
         except,
         into: into?,
@@ -253,16 +264,25 @@ fn read_user(map: &mut MapReader<'_, '_>, protocol: Option<Protocol>, provided: 
 }
 
 /// `need` says that a password is missing where neither it nor a token is written.
-fn read_secret(map: &mut MapReader<'_, '_>, provided: Option<&Provided>, base: &Base) -> Option<(Password, bool)> {
+fn read_secret(
+    map: &mut MapReader<'_, '_>,
+    auth: Auth,
+    provided: Option<&Provided>,
+    base: &Base,
+) -> Option<(Password, bool)> {
+    if auth.is_external() {
+        return Some((Password::Unneeded, false));
+    }
     let is_missing = map.take("password").is_none() && map.take("token").is_none();
     if let Some(provided) = provided.filter(|provided| is_missing && provided.is_known()) {
         provided.miss_secret(map);
         return None;
     }
-    if map.key_span("token").is_none() {
-        return map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false));
-    }
-    secret::read_either(map, base)
+    let secret = match map.key_span("token") {
+        None => map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false)),
+        Some(_) => secret::read_either(map, base),
+    };
+    secret.map(|(secret, is_token)| (secret, auth.takes_token(is_token)))
 }
 
 fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {

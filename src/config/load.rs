@@ -21,7 +21,7 @@ use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
 use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
-use super::{Account, Config, FilterSource, MailRoot, ORIGINALS, Relay, Server};
+use super::{Account, Config, FilterSource, MailRoot, ORIGINALS, Relay};
 use crate::charsets::Charset;
 
 /// The config file.
@@ -236,8 +236,7 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
 
 /// The files that accounts, relays and lists name.
 fn files_of(accounts: &[Account], relays: &[Relay], settings: &Settings) -> Vec<PathBuf> {
-    let of_server = |server: &Server| server.ca_file.clone();
-    let mut found: Vec<PathBuf> = accounts.iter().filter_map(|account| of_server(&account.server)).collect();
+    let mut found: Vec<PathBuf> = accounts.iter().flat_map(|account| account.server.trust.files().cloned()).collect();
     found.extend(accounts.iter().filter_map(|account| account.password.file().cloned()));
     found.extend(relays.iter().flat_map(Relay::files));
     found.extend(settings.lists.iter().filter_map(|list| match &list.kind {

@@ -26,6 +26,7 @@ pub mod yaml;
 
 mod accounts;
 mod alike;
+mod auth;
 mod composer;
 mod limits;
 mod load;
@@ -39,7 +40,9 @@ mod retention;
 mod server;
 mod settings;
 mod suggest;
+mod trust;
 
+pub use self::auth::{Mechanism, Needs};
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::limits::Limits;
 pub use self::load::Examined;
@@ -50,6 +53,7 @@ pub use self::relays::{LmtpPlace, Login, Relay, RelayKind};
 pub(crate) use self::relays::{check_is_lmtp, check_is_no_lmtp};
 pub use self::server::is_host_name;
 pub use self::settings::Settings;
+pub use self::trust::{ClientCertificate, Trust};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -139,6 +143,8 @@ pub struct Account {
     pub password: Password,
     /// Whether that is an OAuth2 access token.
     pub token: bool,
+    /// The only mechanism to log in by; `None`: the strongest that the server offers.
+    pub auth: Option<Mechanism>,
     /// IMAP: which folders. POP3 has only INBOX.
     pub folders: Folders,
     /// IMAP: patterns of folders to leave out, even when `folders` names them.
@@ -201,10 +207,8 @@ pub struct Server {
     pub port: u16,
     /// How the connection is protected.
     pub tls: Tls,
-    /// A PEM file with the only authorities to trust, instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// The only key to trust, whatever its certificate says.
-    pub tls_pin: Option<Pin>,
+    /// How the two ends prove who they are.
+    pub trust: Trust,
 }
 
 impl Server {

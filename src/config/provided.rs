@@ -5,7 +5,7 @@ use super::mailbox::flaw;
 use super::reader::{self, MapReader};
 use super::relays::{Login, Relay, RelayKind};
 use super::yaml::{Document, Node, Value};
-use super::{Account, Server, Tls};
+use super::{Account, Server, Tls, Trust};
 use crate::clean;
 use crate::providers::{self, Known, Mail, Place, Provider, Secret, Security};
 
@@ -89,7 +89,7 @@ fn server_of(place: &Place) -> Server {
         Security::Implicit => Tls::Implicit,
         Security::StartTls => Tls::StartTls,
     };
-    Server { host: place.host.to_owned(), port: place.port, tls, ca_file: None, tls_pin: None }
+    Server { host: place.host.to_owned(), port: place.port, tls, trust: Trust::default() }
 }
 
 /// Says that a server takes no password any more. `map` is the account or the relay, whose login is not by a token.
@@ -122,7 +122,7 @@ fn relay_of(account: &Account) -> Option<Relay> {
     let provider = providers::of_domain(domain_of(address))?;
     let server = server_of(provider.smtp.as_ref()?);
     let user = provider.login.form(Mail::Smtp).of(address);
-    let login = Login { user, password: account.password.clone(), token: account.token };
+    let login = Login { user, password: account.password.clone(), token: account.token, auth: account.auth };
     Some(Relay {
         name: account.name.clone(),
         kind: RelayKind::Smtp { server, login: Some(login) },

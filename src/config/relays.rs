@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::auth::{self, Auth};
 use super::mailbox::flaw;
 use super::problem::Problems;
 use super::provided::{self, Provided};
@@ -9,7 +10,7 @@ use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
 use super::server::{self, Ports};
 use super::yaml::{Key, Node, Value};
-use super::{Server, Tls};
+use super::{Mechanism, Server, Tls};
 use crate::clean;
 use crate::ourselves::is_this_program;
 use crate::providers::Mail;
@@ -47,8 +48,8 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "auth",
-            "SMTP: `password` (default: the best of SCRAM-SHA-256, PLAIN, LOGIN that the server has) or `token` (OAUTHBEARER, XOAUTH2: the password is an access token).",
-            Takes::Word(&["password", "token"]),
+            "SMTP: the only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server; `token`: the password is an access token.",
+            Takes::Word(auth::WORDS),
         ),
         (
             "from",
@@ -96,9 +97,9 @@ impl Relay {
         match &self.kind {
             RelayKind::Smtp { server, login } => {
                 let password = login.as_ref().and_then(|login| login.password.file().cloned());
-                server.ca_file.iter().cloned().chain(password).collect()
+                server.trust.files().cloned().chain(password).collect()
             }
-            RelayKind::Lmtp(LmtpPlace::Server(server)) => server.ca_file.iter().cloned().collect(),
+            RelayKind::Lmtp(LmtpPlace::Server(server)) => server.trust.files().cloned().collect(),
             RelayKind::Lmtp(LmtpPlace::Socket(_)) | RelayKind::Sendmail(_) => Vec::new(),
         }
     }
@@ -138,6 +139,8 @@ pub struct Login {
     pub password: Password,
     /// Whether it is an OAuth2 access token.
     pub token: bool,
+    /// The only mechanism; `None`: the strongest that the server offers.
+    pub auth: Option<Mechanism>,
 }
 
 /// The value of `relays`.
@@ -157,10 +160,12 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let provided = Provided::read(&mut map);
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
     let user = user.or_else(|| provided.as_ref().map(|provided| provided.user(Mail::Smtp)));
-    let secret = secret::read_either(&mut map, base);
-    let is_token =
-        map.read("auth", |n, p| reader::choice(n, &[("password", false), ("token", true)], p)).unwrap_or(false);
-    let (password, token) = secret.map_or((None, false), |(secret, token)| (Some(secret), token || is_token));
+    let auth = auth::read(&mut map);
+    let secret = match auth.is_external() {
+        true => Some((Password::Unneeded, false)),
+        false => secret::read_either(&mut map, base),
+    };
+    let secret = secret.map(|(secret, is_token)| Secret { password: secret, token: auth.takes_token(is_token), auth });
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
     let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
@@ -168,17 +173,18 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let kind = match ways {
         [None, None, None] if map.take("address").is_some() => {
             let provided = provided.as_ref()?;
-            if password.is_none() && provided.is_known() {
+            if secret.is_none() && provided.is_known() {
                 provided.miss_secret(&mut map);
                 return None;
             }
             let server = provided.server(Mail::Smtp, &mut map)?;
-            let login = login(&mut map, user.clone(), password, token, &server)?;
+            let login = login(&mut map, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [Some(node), None, None] => {
             let server = server::read(node, Ports::SMTP, base, map.problems())?;
-            let login = login(&mut map, user.clone(), password, token, &server)?;
+            auth::check_certificate(&mut map, auth, &server);
+            let login = login(&mut map, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [None, Some(node), None] => RelayKind::Lmtp(lmtp(node, base, map.problems())?),
@@ -228,27 +234,35 @@ pub(crate) fn check_is_lmtp(node: &Node, known: &[String], lmtp: &[String], prob
     }
 }
 
+/// What is said besides the user name.
+struct Secret {
+    password: Password,
+    token: bool,
+    auth: Auth,
+}
+
 /// `None` after a report; `Some(None)`: no login.
 #[allow(clippy::option_option)]
 fn login(
     map: &mut MapReader<'_, '_>,
     user: Option<String>,
-    password: Option<Password>,
-    token: bool,
+    secret: Option<Secret>,
     server: &Server,
 ) -> Option<Option<Login>> {
-    match (user, password) {
-        (Some(user), Some(password)) if server.tls == Tls::None && !server.is_loopback() => {
+    match (user, secret) {
+        (Some(user), Some(secret)) if server.tls == Tls::None && !server.is_loopback() => {
             // `allow_plaintext` is for mail; a password in the clear is given away.
             let at = map.key_span("password").or_else(|| map.key_span("token")).unwrap_or(map.place());
             let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
             map.problems()
                 .error(at, message)
                 .hint("use `tls: implicit` or `tls: starttls`, or leave `user` and `password` out");
-            drop(password);
+            drop(secret);
             None
         }
-        (Some(user), Some(password)) => Some(Some(Login { user, password, token })),
+        (Some(user), Some(Secret { password, token, auth })) => {
+            Some(Some(Login { user, password, token, auth: auth.only }))
+        }
         (None, None) => Some(None),
         (Some(_), None) => {
             map.require("password");

@@ -46,6 +46,8 @@ pub enum Password {
     File(PathBuf),
     /// The first line of `$CREDENTIALS_DIRECTORY/NAME`, as systemd passes secrets.
     Credential(String),
+    /// A certificate speaks in its place (`auth: external`).
+    Unneeded,
 }
 
 impl PartialEq for Password {
@@ -55,6 +57,7 @@ impl PartialEq for Password {
             (Self::Command(one), Self::Command(other)) => one == other,
             (Self::Env(one), Self::Env(other)) | (Self::Credential(one), Self::Credential(other)) => one == other,
             (Self::File(one), Self::File(other)) => one == other,
+            (Self::Unneeded, Self::Unneeded) => true,
             _ => false,
         }
     }
@@ -69,6 +72,7 @@ impl fmt::Debug for Password {
             Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+            Self::Unneeded => f.write_str("Unneeded"),
         }
     }
 }
@@ -121,6 +125,21 @@ impl Password {
                 Err(_) => Vec::new(),
             },
             Self::Credential(name) => name.clone().into_bytes(),
+            Self::Unneeded => Vec::new(),
+        }
+    }
+
+    /// Where it comes from, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Self::Plain(_) => "it stands in the config".to_owned(),
+            Self::Command(argv) => {
+                format!("from the program {}", crate::clean::short(argv.first().map_or("", String::as_str), 80))
+            }
+            Self::Env(name) => format!("from ${name}"),
+            Self::File(path) => format!("from {}", path.display()),
+            Self::Credential(name) => format!("from the credential {name}"),
+            Self::Unneeded => "none is needed: a certificate speaks".to_owned(),
         }
     }
 
@@ -144,6 +163,7 @@ impl Password {
             Self::Env(name) => from_env(name),
             Self::File(path) => from_file(path, &format!("the password file {}", path.display()), true).await,
             Self::Credential(name) => from_credential(name, env::var_os("CREDENTIALS_DIRECTORY").map(Into::into)).await,
+            Self::Unneeded => Ok(SecretString::default()),
         }
     }
 }
@@ -260,6 +280,26 @@ fn is_open_to_strangers(metadata: &Metadata) -> bool {
     is_open_to_others(metadata) && (metadata.uid() != 0 || metadata.permissions().mode() & 0o027 != 0)
 }
 
+/// Refuses a file with a secret that others may read, before it is read by a library.
+pub(crate) fn check_file(path: &Path, doing: &str) -> Result<()> {
+    let metadata = std::fs::metadata(path).map_err(|error| wrong(doing).because(error))?;
+    check_is_ones_own(path, &metadata, &path.display().to_string())
+}
+
+/// Refuses a file with a secret that others may read, and says how to take it from them.
+fn check_is_ones_own(path: &Path, metadata: &Metadata, what: &str) -> Result<()> {
+    if !is_open_to_strangers(metadata) {
+        return Ok(());
+    }
+    let remedy = match metadata.uid() {
+        0 if path.starts_with("/etc") => {
+            format!("chmod 640 {} and let whoever sends be in its group", path.display())
+        }
+        _ => chmod(path),
+    };
+    Err(wrong(format!("{what} is open to others: {remedy}")))
+}
+
 fn wrong(doing: impl Into<String>) -> Error {
     Error::permanent(Kind::Config, doing)
 }
@@ -302,14 +342,8 @@ async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretSt
     if !metadata.is_file() {
         return Err(wrong(format!("{from} is not a regular file")));
     }
-    if owner_only && is_open_to_strangers(&metadata) {
-        let remedy = match metadata.uid() {
-            0 if path.starts_with("/etc") => {
-                format!("chmod 640 {} and let whoever sends be in its group", path.display())
-            }
-            _ => chmod(path),
-        };
-        return Err(wrong(format!("{from} is open to others: {remedy}")));
+    if owner_only {
+        check_is_ones_own(path, &metadata, from)?;
     }
     let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
     first_line(&bytes, from)

@@ -1,12 +1,12 @@
 //! The server of an account: where it is and how the connection is protected.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
 
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, Takes};
+use super::trust::{self, Trust};
 use super::yaml::{Node, Span, Value};
-use super::{Pin, Server, Tls};
+use super::{Server, Tls};
 
 /// The long form of `imap`, `pop3`, `smtp` and `lmtp`.
 pub(super) static SHAPE: Shape = Shape {
@@ -23,12 +23,11 @@ pub(super) static SHAPE: Shape = Shape {
             "`implicit` (default), `starttls` (default on ports 143, 110, 587 and 25; required, never optional) or `none`.",
             Takes::Word(&["implicit", "starttls", "none"]),
         ),
-        ("ca_file", "A PEM file with the only authorities to trust, instead of the system's.", Takes::Text),
-        (
-            "tls_pin",
-            "`sha256:…`, as an error about the certificate prints it: trust this public key alone, whatever its certificate says.",
-            Takes::Text,
-        ),
+        trust::CA_FILE,
+        trust::TLS_PIN,
+        trust::TLS_NAME,
+        trust::CLIENT_CERT,
+        trust::CLIENT_KEY,
         (
             "allow_plaintext",
             "`true` permits `tls: none` to a host other than this one. Passwords and mail can be read on the way.",
@@ -46,8 +45,7 @@ struct Written {
     tls: Option<Tls>,
     /// Where `tls` was written.
     tls_at: Span,
-    ca_file: Option<PathBuf>,
-    tls_pin: Option<Pin>,
+    trust: Trust,
     allow_plaintext: bool,
 }
 
@@ -95,7 +93,7 @@ pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Proble
     if !ports.is_local && !is_loopback(&written.host) {
         warn_of_port(port, tls, ports, written.tls_at, problems);
     }
-    Some(Server { host: written.host, port, tls, ca_file: written.ca_file, tls_pin: written.tls_pin })
+    Some(Server { host: written.host, port, tls, trust: written.trust })
 }
 
 /// The ports that everybody knows. At this machine they may be those of tunnels.
@@ -117,7 +115,7 @@ fn warn_of_port(port: u16, tls: Tls, ports: Ports, at: Span, problems: &mut Prob
 
 fn read_short(node: &Node, problems: &mut Problems) -> Option<Written> {
     let (host, port) = read_address(node, problems)?;
-    Some(Written { host, port, tls: None, tls_at: node.span, ca_file: None, tls_pin: None, allow_plaintext: false })
+    Some(Written { host, port, tls: None, tls_at: node.span, trust: Trust::default(), allow_plaintext: false })
 }
 
 fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Written> {
@@ -126,12 +124,7 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     let port = map.read("port", |n, p| reader::number(n, 1..=u64::from(u16::MAX), p));
     let port = port.and_then(|port| u16::try_from(port).ok());
     let tls = map.read("tls", |n, p| reader::choice(n, TLS_WORDS, p));
-    let ca_file = map.read("ca_file", |n, p| reader::path(n, base, p));
-    let tls_pin = map.read("tls_pin", read_pin);
-    if let (Some(at), true) = (map.key_span("tls_pin"), ca_file.is_some() || tls == Some(Tls::None)) {
-        let beside = if ca_file.is_some() { "`ca_file`" } else { "`tls: none`" };
-        map.problems().error(at, format!("`tls_pin` has no meaning beside {beside}")).hint("leave one of the two out");
-    }
+    let trust = trust::read(&mut map, tls == Some(Tls::None), base);
     let allow_plaintext = map.read("allow_plaintext", reader::flag);
     let (host, port_in_host) = address?;
     if let (Some(_), Some(at)) = (port_in_host, map.key_span("port")) {
@@ -139,20 +132,11 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     }
     // What is wrong has been reported; what follows from it must not be reported too.
     let is_wrong = (map.take("tls").is_some() && tls.is_none())
-        || (map.take("tls_pin").is_some() && tls_pin.is_none())
         || (map.take("allow_plaintext").is_some() && allow_plaintext.is_none());
     let tls_at = map.key_span("tls").unwrap_or(node.span);
     let allow_plaintext = allow_plaintext == Some(true);
-    (!is_wrong).then_some(Written { host, port: port.or(port_in_host), tls, tls_at, ca_file, tls_pin, allow_plaintext })
-}
-
-fn read_pin(node: &Node, problems: &mut Problems) -> Option<Pin> {
-    let pin = reader::text(node, "the hash of a public key", problems).map(Pin::parse)?;
-    if pin.is_none() {
-        reader::mismatch(node, "`sha256:` and 44 letters of base64", problems)
-            .hint("copy it from the error of a connection without it");
-    }
-    pin
+    let trust = trust.filter(|_| !is_wrong)?;
+    Some(Written { host, port: port.or(port_in_host), tls, tls_at, trust, allow_plaintext })
 }
 
 fn read_address(node: &Node, problems: &mut Problems) -> Option<(String, Option<u16>)> {
@@ -268,7 +252,7 @@ mod tests {
     #[test]
     fn a_pin_stands_alone() {
         let pin = "tls_pin: sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        assert!(server(&format!("{{host: mail, {pin}}}"), Ports::IMAP).unwrap().tls_pin.is_some());
+        assert!(server(&format!("{{host: mail, {pin}}}"), Ports::IMAP).unwrap().trust.pins.len() == 1);
         for more in ["tls: none, allow_plaintext: true", "ca_file: /x"] {
             assert!(server(&format!("{{host: mail, {pin}, {more}}}"), Ports::IMAP).unwrap_err().contains("no meaning"));
         }

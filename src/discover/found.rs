@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::clean;
-use crate::config::{Server, Tls};
+use crate::config::{Server, Tls, Trust};
 use crate::providers::{Mail, Provider, Security};
 
 /// All that was found about an address.
@@ -67,7 +67,7 @@ impl Offer {
             Security::Implicit => Tls::Implicit,
             Security::StartTls => Tls::StartTls,
         };
-        Server { host: self.host.clone(), port: self.port, tls, ca_file: None, tls_pin: None }
+        Server { host: self.host.clone(), port: self.port, tls, trust: Trust::default() }
     }
 }
 

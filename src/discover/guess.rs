@@ -11,7 +11,7 @@ use super::dns::Dns;
 use super::found::{Offer, Origin, Tried};
 use super::web::Why;
 use super::{Options, Subject};
-use crate::config::{Server, Tls};
+use crate::config::{Server, Tls, Trust};
 use crate::error::Result;
 use crate::net::{self, LineStream};
 use crate::providers::{Mail, Security};
@@ -65,7 +65,8 @@ pub(super) async fn without_doubt(
 async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
     let mut trying = JoinSet::new();
     for (at, candidate) in candidates.iter().enumerate() {
-        let server = Server { ca_file: options.ca_file.clone(), ..candidate.server() };
+        let trust = Trust { ca_file: options.ca_file.clone(), ..Trust::default() };
+        let server = Server { trust, ..candidate.server() };
         let (dns, mail, patience) = (dns.clone(), candidate.mail, options.for_one());
         trying.spawn(async move {
             let greeted = timeout(patience, async {

@@ -33,13 +33,13 @@ mod tests {
 
     use super::super::dial::dial;
     use super::*;
-    use crate::config::{Server, Tls};
+    use crate::config::{Server, Tls, Trust};
 
     #[tokio::test]
     async fn f41_every_connection_notices_a_dead_line() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None, tls_pin: None };
+        let server = Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, trust: Trust::default() };
         let tcp = dial(&server).await.unwrap();
         assert!(sockopt::socket_keepalive(&tcp).unwrap());
         assert_eq!(sockopt::tcp_keepidle(&tcp).unwrap(), IDLE);

@@ -63,11 +63,12 @@ pub async fn log_in(
     Err(refused)
 }
 
-/// Cyrus with saslauthd, and Dovecot with passwords hashed in another way, offer SCRAM-SHA-256 and cannot do it: they refuse
-/// before they have asked for a proof. The password was not tried then.
+/// Cyrus with saslauthd, and Dovecot with passwords hashed in another way, offer SCRAM and cannot do it: they refuse before they
+/// have asked for a proof; so do servers that know another binding than ours. The password was not tried then.
 fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
     let is_refused = matches!(refused.kind(), Kind::Auth | Kind::Login) && !refused.is_transient();
-    mechanism == Mechanism::ScramSha256 && !asked && is_refused
+    let is_scram = matches!(mechanism, Mechanism::ScramSha256Plus | Mechanism::ScramSha256 | Mechanism::ScramSha1);
+    is_scram && !asked && is_refused
 }
 
 enum Outcome {
@@ -134,6 +135,7 @@ fn decoded(question: &str) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::sasl::Binding;
 
     /// Answers as the script says, and notes what it was told.
     struct Scripted {
@@ -154,7 +156,7 @@ mod tests {
 
     async fn tried(answers: Vec<Said>, mechanisms: &[Mechanism], is_private: bool) -> (bool, Vec<String>) {
         let secret = "open sesame".into();
-        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1 };
+        let who = Credentials { user: "me", secret: &secret, host: "h", port: 1, binding: Binding::Impossible };
         let manner = Manner { verb: "AUTH", initial: Some(500), is_private };
         let mut speaker = Scripted { answers, lines: Vec::new() };
         let result = log_in(&mut speaker, manner, mechanisms, &who).await;

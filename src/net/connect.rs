@@ -64,7 +64,8 @@ pub(super) async fn answers_handshake(server: &Server) -> bool {
 }
 
 fn connector(server: &Server, doing: &str) -> Result<(TlsConnector, ServerName<'static>)> {
-    let name = ServerName::try_from(server.host.clone())
+    let name = server.trust.name.clone().unwrap_or_else(|| server.host.clone());
+    let name = ServerName::try_from(name)
         .map_err(|e| Error::permanent(Kind::Tls, format!("{doing}: not a host name")).because(e))?;
     Ok((TlsConnector::from(client_config(server)?), name))
 }
@@ -117,7 +118,7 @@ fn in_words(cause: &rustls::Error) -> String {
     let rustls::Error::InvalidCertificate(why) = cause else { return cause.to_string() };
     match why {
         UnknownIssuer => "nobody this machine trusts has signed its certificate".to_owned(),
-        ApplicationVerificationFailure => "its key is not the key of `tls_pin`".to_owned(),
+        ApplicationVerificationFailure => "its key is none of `tls_pin`".to_owned(),
         BadSignature => "the signature of its certificate is wrong".to_owned(),
         BadEncoding => "its certificate cannot be read".to_owned(),
         Revoked => "its certificate was revoked".to_owned(),
@@ -132,7 +133,7 @@ fn advice(unproven: &Unproven) -> String {
         _ if unproven.is_pinned => "either the certificate was renewed, or somebody stands in between; ",
         rustls::Error::InvalidCertificate(UnknownIssuer) => "`ca_file` names another authority; ",
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            "its certificate is for another name; `host` must be the name in it; "
+            "its certificate is for another name; `host` or `tls_name` must be the name in it; "
         }
         _ => "",
     };

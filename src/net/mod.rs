@@ -12,6 +12,7 @@ mod lines;
 pub mod login;
 pub mod mistaken;
 mod pace;
+pub mod probe;
 pub mod sasl;
 mod scram;
 mod stream;

@@ -2,56 +2,110 @@
 //!
 //! | mechanism | with | the secret |
 //! |---|---|---|
-//! | SCRAM-SHA-256 | RFC 7677 | stays here; the server proves that it knows it too |
+//! | SCRAM-SHA-256-PLUS | RFC 7677, 9266 | stays here; the server proves that it knows it too, and that nobody stands in between |
+//! | SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, 5802 | stays here; the server proves that it knows it too |
+//! | CRAM-MD5 | RFC 2195 | stays here, but for a hash that can be searched |
 //! | PLAIN | RFC 4616 | goes to the server |
 //! | LOGIN | draft-murchison-sasl-login | goes to the server |
+//! | EXTERNAL | RFC 4422 A | is the key of a certificate, stays here |
 //! | OAUTHBEARER | RFC 7628 | is an access token, goes to the server |
 //! | XOAUTH2 | Google, Microsoft | is an access token, goes to the server |
 
 use std::fmt;
 
+use data_encoding::HEXLOWER;
+use hmac::{Hmac, Mac};
+use md5::Md5;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::scram::Scram;
+use super::scram::{Hash, Scram};
+pub use crate::config::Mechanism;
 use crate::error::{Error, Kind, Result};
 
 /// What is said in one step. It may hold a secret, and is wiped when it goes.
 pub type Words = Zeroizing<Vec<u8>>;
 
-/// A way to log in.
+/// Whether a login can be bound to the TLS connection that it is made over (RFC 5929, RFC 9266), so that nobody who stands in
+/// between can pass it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// RFC 7677.
-    ScramSha256,
-    /// RFC 4616.
-    Plain,
-    /// User name and password, each on a question.
-    Login,
-    /// RFC 7628.
-    OauthBearer,
-    /// What Google and Microsoft had before RFC 7628.
-    Xoauth2,
+pub enum Binding {
+    /// There is no TLS, or an older one.
+    Impossible,
+    /// We could, and the server does not say that it can.
+    NotOffered([u8; 32]),
+    /// Both can: what only the two ends of this connection know, as `tls-exporter`.
+    Offered([u8; 32]),
 }
 
-impl Mechanism {
-    /// As servers list it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ScramSha256 => "SCRAM-SHA-256",
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-            Self::OauthBearer => "OAUTHBEARER",
-            Self::Xoauth2 => "XOAUTH2",
-        }
+/// What a login has to go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Choice {
+    /// The only mechanism, where the user names one.
+    pub only: Option<Mechanism>,
+    /// Whether there is an access token, and no password.
+    pub token: bool,
+    /// Whether nobody else hears what is said.
+    pub is_private: bool,
+    /// What the two ends of the TLS connection share, where they can have something.
+    pub exported: Option<[u8; 32]>,
+}
+
+impl Choice {
+    /// The mechanisms that the server offers and that fit, the strongest first, and what SCRAM is bound to.
+    ///
+    /// Where nobody else hears it, a password is said rather than hashed by CRAM-MD5: servers that keep hashes of another kind
+    /// offer CRAM-MD5 and refuse the right password.
+    pub fn among(&self, offers: impl Fn(&str) -> bool) -> Offered {
+        use Mechanism::{
+            CramMd5, External, Login, OauthBearer, Plain, ScramSha1, ScramSha256, ScramSha256Plus, Xoauth2,
+        };
+        let candidates: &[Mechanism] = match (&self.only, self.token, self.is_private) {
+            (Some(External), ..) => &[External],
+            (_, true, _) => &[OauthBearer, Xoauth2],
+            (_, _, true) => &[ScramSha256Plus, ScramSha256, ScramSha1, Plain, Login, CramMd5],
+            (_, _, false) => &[ScramSha256Plus, ScramSha256, ScramSha1, CramMd5, Plain, Login],
+        };
+        let is_bound = offers(ScramSha256Plus.name());
+        let binding = match self.exported {
+            None => Binding::Impossible,
+            Some(exported) if is_bound => Binding::Offered(exported),
+            Some(exported) => Binding::NotOffered(exported),
+        };
+        let fits = |one: &Mechanism| {
+            offers(one.name())
+                && self.only.is_none_or(|only| only == *one)
+                && (*one != ScramSha256Plus || self.exported.is_some())
+        };
+        Offered { mechanisms: candidates.iter().copied().filter(fits).collect(), binding }
     }
 
-    /// Those that the server offers for a password or a token, the strongest first.
-    pub fn offered(token: bool, offers: impl Fn(&str) -> bool) -> Vec<Self> {
-        let candidates: &[Self] =
-            if token { &[Self::OauthBearer, Self::Xoauth2] } else { &[Self::ScramSha256, Self::Plain, Self::Login] };
-        candidates.iter().copied().filter(|mechanism| offers(mechanism.name())).collect()
+    /// Whether a command of the protocol itself that says user name and password may be used: not where the user names another
+    /// way.
+    pub fn has_login_command(&self) -> bool {
+        !self.token && self.only.is_none_or(|only| only == Mechanism::Login)
     }
+
+    /// What is missing where nothing fits, for an error.
+    pub fn missing(&self) -> String {
+        match self.only {
+            Some(Mechanism::ScramSha256Plus) if self.exported.is_none() => {
+                "SCRAM-SHA-256-PLUS, which `auth` asks for, needs TLS 1.3".to_owned()
+            }
+            Some(only) => format!("the server does not offer {}, which `auth` asks for", only.name()),
+            None if self.token => "the server offers no login with an access token".to_owned(),
+            None => "the server offers no login with a password".to_owned(),
+        }
+    }
+}
+
+/// What fits of what a server offers.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    /// The strongest first.
+    pub mechanisms: Vec<Mechanism>,
+    /// What SCRAM is bound to.
+    pub binding: Binding,
 }
 
 /// Who logs in where.
@@ -65,6 +119,8 @@ pub struct Credentials<'a> {
     pub host: &'a str,
     /// The server's port.
     pub port: u16,
+    /// What SCRAM is bound to.
+    pub binding: Binding,
 }
 
 impl Credentials<'_> {
@@ -86,6 +142,8 @@ enum State {
         first: Words,
         acknowledge: &'static [u8],
     },
+    /// The password is hashed with what the server asks.
+    Hashed(Zeroizing<String>, String),
     Scram(Box<Scram>),
 }
 
@@ -117,7 +175,11 @@ impl Exchange {
                 let first = words(&format!("user={}\x01auth=Bearer {}\x01\x01", who.user, who.secret()));
                 State::Token { first, acknowledge: b"" }
             }
-            Mechanism::ScramSha256 => State::Scram(Box::new(Scram::begin(who.user, who.secret())?)),
+            Mechanism::External => State::Once(words(who.user)),
+            Mechanism::CramMd5 => State::Hashed(Zeroizing::new(who.secret().to_owned()), who.user.to_owned()),
+            Mechanism::ScramSha256Plus => scram(Hash::Sha256, who, true)?,
+            Mechanism::ScramSha256 => scram(Hash::Sha256, who, false)?,
+            Mechanism::ScramSha1 => scram(Hash::Sha1, who, false)?,
         }))
     }
 
@@ -125,7 +187,7 @@ impl Exchange {
     pub fn first_words(&self) -> Option<Words> {
         match &self.0 {
             State::Once(first) | State::Token { first, .. } => Some(first.clone()),
-            State::OneByOne(_) => None,
+            State::OneByOne(_) | State::Hashed(..) => None,
             State::Scram(scram) => Some(words(&scram.first_words())),
         }
     }
@@ -137,6 +199,12 @@ impl Exchange {
             State::OneByOne(left) => left.pop().ok_or_else(asks_again),
             // The question says why; the refusal itself comes after this answer (RFC 7628 3.2.3).
             State::Token { acknowledge, .. } => Ok(acknowledge.to_vec().into()),
+            State::Hashed(password, user) => {
+                let answer = hashed(user, password, question)?;
+                // Another question would be one too many.
+                self.0 = State::OneByOne(Vec::new());
+                Ok(answer)
+            }
             State::Scram(scram) => scram.answer(question),
         }
     }
@@ -148,6 +216,24 @@ impl Exchange {
             _ => Ok(()),
         }
     }
+}
+
+fn scram(hash: Hash, who: &Credentials<'_>, is_bound: bool) -> Result<State> {
+    Scram::begin(hash, who.user, who.secret(), who.binding, is_bound).map(|scram| State::Scram(Box::new(scram)))
+}
+
+/// The longest challenge of CRAM-MD5: a Message-ID, in one line.
+const LONGEST_CHALLENGE: usize = 1024;
+
+/// The name, and HMAC-MD5 of the challenge with the password as its key (RFC 2195 2).
+fn hashed(user: &str, password: &str, challenge: &[u8]) -> Result<Words> {
+    let none = || Error::permanent(Kind::Protocol, "what the server asks is no challenge of CRAM-MD5");
+    if challenge.is_empty() || challenge.len() > LONGEST_CHALLENGE {
+        return Err(none());
+    }
+    let mut mac = Hmac::<Md5>::new_from_slice(password.as_bytes()).map_err(|_| none())?;
+    mac.update(challenge);
+    Ok(words(&format!("{user} {}", HEXLOWER.encode(&mac.finalize().into_bytes()))))
 }
 
 /// `=` and `,` in a name, for GS2 headers and SCRAM (RFC 5802 5.1).
@@ -173,17 +259,66 @@ mod tests {
 
     fn begin(mechanism: Mechanism, user: &str, secret: &str) -> Result<Exchange> {
         let secret = SecretString::from(secret);
-        Exchange::begin(mechanism, &Credentials { user, secret: &secret, host: "mx.example", port: 587 })
+        Exchange::begin(
+            mechanism,
+            &Credentials { user, secret: &secret, host: "mx.example", port: 587, binding: Binding::Impossible },
+        )
     }
+
+    /// The first that is chosen of what a server offers.
+    fn first(choice: Choice, list: &[&str]) -> Option<Mechanism> {
+        choice.among(|name| list.contains(&name)).mechanisms.first().copied()
+    }
+
+    const PRIVATE: Choice = Choice { only: None, token: false, is_private: true, exported: None };
 
     #[test]
     fn the_strongest_first() {
-        let offers = |list: &'static [&str]| move |name: &str| list.contains(&name);
-        let first = |token, list| Mechanism::offered(token, offers(list)).first().copied();
-        assert_eq!(first(false, &["LOGIN", "PLAIN", "SCRAM-SHA-256"]), Some(Mechanism::ScramSha256));
-        assert_eq!(first(false, &["LOGIN", "XOAUTH2"]), Some(Mechanism::Login));
-        assert_eq!(first(true, &["PLAIN", "XOAUTH2"]), Some(Mechanism::Xoauth2));
-        assert_eq!(first(true, &["PLAIN", "LOGIN"]), None);
+        use Mechanism::{CramMd5, External, Login, Plain, ScramSha1, ScramSha256, ScramSha256Plus, Xoauth2};
+        let all = ["LOGIN", "PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL"];
+        assert_eq!(first(PRIVATE, &all), Some(ScramSha256));
+        assert_eq!(first(Choice { exported: Some([1; 32]), ..PRIVATE }, &all), Some(ScramSha256Plus));
+        assert_eq!(first(PRIVATE, &all[..4]), Some(ScramSha1));
+        assert_eq!(first(PRIVATE, &all[..3]), Some(Plain));
+        assert_eq!(first(Choice { is_private: false, ..PRIVATE }, &all[..3]), Some(CramMd5), "others listen");
+        assert_eq!(first(PRIVATE, &["LOGIN", "XOAUTH2"]), Some(Login));
+        let token = Choice { token: true, ..PRIVATE };
+        assert_eq!(first(token, &["PLAIN", "XOAUTH2"]), Some(Xoauth2));
+        assert_eq!(first(token, &all), None);
+        assert_eq!(first(Choice { only: Some(External), ..PRIVATE }, &all), Some(External));
+        assert_eq!(first(PRIVATE, &["EXTERNAL"]), None, "only where it is asked for");
+    }
+
+    #[test]
+    fn the_one_that_is_named_and_no_other() {
+        for only in [Mechanism::Login, Mechanism::CramMd5, Mechanism::ScramSha1] {
+            let choice = Choice { only: Some(only), ..PRIVATE };
+            assert_eq!(first(choice, &["SCRAM-SHA-256", "PLAIN", only.name()]), Some(only));
+            assert_eq!(first(choice, &["SCRAM-SHA-256", "PLAIN"]), None);
+            assert!(choice.missing().contains(only.name()));
+            assert_eq!(choice.has_login_command(), only == Mechanism::Login);
+        }
+        let bound = Choice { only: Some(Mechanism::ScramSha256Plus), ..PRIVATE };
+        assert_eq!(first(bound, &["SCRAM-SHA-256-PLUS"]), None);
+        assert!(bound.missing().contains("TLS 1.3"));
+    }
+
+    /// RFC 2195 2.
+    #[test]
+    fn cram_md5() {
+        let mut cram = begin(Mechanism::CramMd5, "tim", "tanstaaftanstaaf").unwrap();
+        assert!(cram.first_words().is_none());
+        let answer = cram.answer(b"<1896.697170952@postoffice.reston.mci.net>").unwrap();
+        assert_eq!(answer.as_slice(), b"tim b913a602c7eda7a495b4e6e7334d3890");
+        assert!(cram.answer(b"again").is_err());
+        for challenge in [b"".as_slice(), &[b'x'; 2000]] {
+            assert!(begin(Mechanism::CramMd5, "tim", "x").unwrap().answer(challenge).is_err());
+        }
+    }
+
+    #[test]
+    fn external_says_the_name() {
+        assert_eq!(begin(Mechanism::External, "me", "").unwrap().first_words().unwrap().as_slice(), b"me");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
+//! SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677), the latter also bound to the TLS connection by `tls-exporter` (RFC 9266).
 //!
 //! HMAC and PBKDF2 are those of `ring`, which is under TLS already.
 
@@ -10,16 +10,66 @@ use ring::{digest, hmac, pbkdf2};
 use secrecy::zeroize::Zeroizing;
 use unicode_normalization::UnicodeNormalization;
 
-use super::sasl::{Words, gs2_name};
+use super::sasl::{Binding, Words, gs2_name};
 use crate::error::{Error, Kind, Result};
 
 /// Fewer make a stolen store of passwords cheap to search (RFC 7677 section 4); more would keep us busy for minutes.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=2_000_000;
-/// `biws`: the base64 of `n,,`.
-const NO_BINDING: &str = "c=biws";
+/// The hash under a login.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hash {
+    /// What old servers have: broken as a hash, and not in what SCRAM uses it for.
+    Sha1,
+    Sha256,
+}
+
+impl Hash {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sha1 => "SCRAM-SHA-1",
+            Self::Sha256 => "SCRAM-SHA-256",
+        }
+    }
+
+    fn digest(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => &digest::SHA256,
+        }
+    }
+
+    fn hmac(self) -> hmac::Algorithm {
+        match self {
+            Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            Self::Sha256 => hmac::HMAC_SHA256,
+        }
+    }
+
+    fn pbkdf2(self) -> pbkdf2::Algorithm {
+        match self {
+            Self::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+        }
+    }
+}
+
+/// The GS2 header, and what is bound behind it (RFC 5802 6). `is_bound`: the mechanism is the one with -PLUS.
+///
+/// `y` says that we could bind and that the server does not offer it: one that does knows then that somebody took it out of its
+/// offers.
+fn gs2(binding: Binding, is_bound: bool) -> (&'static str, Vec<u8>) {
+    match binding {
+        Binding::Offered(exported) if is_bound => ("p=tls-exporter,,", exported.to_vec()),
+        Binding::NotOffered(_) => ("y,,", Vec::new()),
+        Binding::Offered(_) | Binding::Impossible => ("n,,", Vec::new()),
+    }
+}
 
 /// One login from the client's side.
 pub(super) struct Scram {
+    hash: Hash,
+    gs2: &'static str,
+    bound: Vec<u8>,
     user: String,
     nonce: String,
     password: Zeroizing<String>,
@@ -36,20 +86,22 @@ enum Step {
 }
 
 impl Scram {
-    pub(super) fn begin(user: &str, password: &str) -> Result<Self> {
+    pub(super) fn begin(hash: Hash, user: &str, password: &str, binding: Binding, is_bound: bool) -> Result<Self> {
         let mut random = [0; 18];
         let filled = ring::rand::SystemRandom::new().fill(&mut random);
         filled.map_err(|_| Error::transient(Kind::Auth, "the system gives no random bytes"))?;
-        Ok(Self::with_nonce(user, password, BASE64.encode(&random)))
+        let (gs2, bound) = gs2(binding, is_bound);
+        Ok(Self { hash, gs2, bound, ..Self::with_nonce(user, password, BASE64.encode(&random)) })
     }
 
     fn with_nonce(user: &str, password: &str, nonce: String) -> Self {
         let user = gs2_name(&prepared(user));
-        Self { user, nonce, password: Zeroizing::new(prepared(password)), step: Step::First }
+        let password = Zeroizing::new(prepared(password));
+        Self { hash: Hash::Sha256, gs2: "n,,", bound: Vec::new(), user, nonce, password, step: Step::First }
     }
 
     pub(super) fn first_words(&self) -> String {
-        format!("n,,{}", self.first_bare())
+        format!("{}{}", self.gs2, self.first_bare())
     }
 
     fn first_bare(&self) -> String {
@@ -57,7 +109,7 @@ impl Scram {
     }
 
     pub(super) fn answer(&mut self, question: &[u8]) -> Result<Words> {
-        let question = std::str::from_utf8(question).map_err(|_| nonsense("not text"))?;
+        let question = std::str::from_utf8(question).map_err(|_| self.nonsense("not text"))?;
         match &self.step {
             Step::First => self.prove(question),
             Step::Proved { server_key, signed } => {
@@ -65,7 +117,7 @@ impl Scram {
                 self.step = Step::Verified;
                 Ok(Words::default())
             }
-            Step::Verified => Err(nonsense("it goes on after the end")),
+            Step::Verified => Err(self.nonsense("it goes on after the end")),
         }
     }
 
@@ -78,21 +130,26 @@ impl Scram {
 
     /// From the server's first message to the client's last (RFC 5802 section 3).
     fn prove(&mut self, server_first: &str) -> Result<Words> {
-        let challenge = Challenge::parse(server_first, &self.nonce)?;
-        let mut salted = Zeroizing::new([0; digest::SHA256_OUTPUT_LEN]);
-        let hash = pbkdf2::PBKDF2_HMAC_SHA256;
-        pbkdf2::derive(hash, challenge.iterations, &challenge.salt, self.password.as_bytes(), salted.as_mut());
-        let salted = hmac::Key::new(hmac::HMAC_SHA256, salted.as_ref());
+        let challenge = Challenge::parse(server_first, &self.nonce).map_err(|what| self.nonsense(what))?;
+        let hash = self.hash;
+        let mut salted = Zeroizing::new(vec![0; hash.digest().output_len()]);
+        let password = self.password.as_bytes();
+        pbkdf2::derive(hash.pbkdf2(), challenge.iterations, &challenge.salt, password, salted.as_mut());
+        let salted = hmac::Key::new(hash.hmac(), salted.as_ref());
         let client_key = hmac::sign(&salted, b"Client Key");
-        let stored_key =
-            hmac::Key::new(hmac::HMAC_SHA256, digest::digest(&digest::SHA256, client_key.as_ref()).as_ref());
-        let without_proof = format!("{NO_BINDING},r={}", challenge.nonce);
+        let stored_key = hmac::Key::new(hash.hmac(), digest::digest(hash.digest(), client_key.as_ref()).as_ref());
+        let bound = BASE64.encode(&[self.gs2.as_bytes(), &self.bound].concat());
+        let without_proof = format!("c={bound},r={}", challenge.nonce);
         let signed = format!("{},{server_first},{without_proof}", self.first_bare());
         let signature = hmac::sign(&stored_key, signed.as_bytes());
         let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
-        let server_key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&salted, b"Server Key").as_ref());
+        let server_key = hmac::Key::new(hash.hmac(), hmac::sign(&salted, b"Server Key").as_ref());
         self.step = Step::Proved { server_key, signed };
         Ok(format!("{without_proof},p={}", BASE64.encode(&proof)).into_bytes().into())
+    }
+
+    fn nonsense(&self, what: &str) -> Error {
+        Error::permanent(Kind::Protocol, format!("the server does not speak {}: {what}", self.hash.name()))
     }
 }
 
@@ -104,21 +161,20 @@ struct Challenge<'a> {
 }
 
 impl<'a> Challenge<'a> {
-    fn parse(text: &'a str, ours: &str) -> Result<Self> {
+    /// The error: what it is not.
+    fn parse(text: &'a str, ours: &str) -> Result<Self, &'static str> {
         let mut fields = text.split(',');
         // `m=` first would be an extension that must be understood.
         let mut field = |name: &str| fields.next().and_then(|field| field.strip_prefix(name));
         let (nonce, salt, iterations) = (field("r="), field("s="), field("i="));
         let nonce = nonce.filter(|nonce| nonce.len() > ours.len() && nonce.starts_with(ours));
-        let nonce = nonce.ok_or_else(|| nonsense("not our nonce"))?;
+        let nonce = nonce.ok_or("not our nonce")?;
         let salt = salt.and_then(|salt| BASE64.decode(salt.as_bytes()).ok()).filter(|salt| !salt.is_empty());
         let iterations = iterations.and_then(|number| number.parse().ok()).filter(|number| ITERATIONS.contains(number));
         Ok(Self {
             nonce,
-            salt: salt.ok_or_else(|| nonsense("no salt"))?,
-            iterations: iterations
-                .and_then(NonZeroU32::new)
-                .ok_or_else(|| nonsense("too few or too many iterations"))?,
+            salt: salt.ok_or("no salt")?,
+            iterations: iterations.and_then(NonZeroU32::new).ok_or("too few or too many iterations")?,
         })
     }
 }
@@ -141,10 +197,6 @@ fn prepared(text: &str) -> String {
     }
     let visible = text.chars().filter(|c| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'));
     visible.map(|c| if c.is_whitespace() { ' ' } else { c }).nfkc().collect()
-}
-
-fn nonsense(what: &str) -> Error {
-    Error::permanent(Kind::Protocol, format!("the server does not speak SCRAM-SHA-256: {what}"))
 }
 
 fn impostor() -> Error {
@@ -175,6 +227,41 @@ mod tests {
         assert!(scram.answer(SERVER_FINAL.as_bytes()).unwrap().is_empty());
         scram.done().unwrap();
         assert!(scram.answer(b"").is_err());
+    }
+
+    /// RFC 5802 section 5.
+    #[test]
+    fn the_example_with_sha_1() {
+        let nonce = "fyko+d2lbbFgONRv9qkxdawL".to_owned();
+        let mut scram = Scram { hash: Hash::Sha1, ..Scram::with_nonce("user", "pencil", nonce) };
+        let first = b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096";
+        let expected = "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
+        assert_eq!(scram.answer(first).unwrap().as_slice(), expected.as_bytes());
+        assert!(scram.answer(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ=").unwrap().is_empty());
+        scram.done().unwrap();
+    }
+
+    /// RFC 5802 6, RFC 9266: what is said first is repeated with the proof, with what only the ends of the connection know.
+    #[test]
+    fn a_login_is_bound_to_its_connection() {
+        let exported = [7; 32];
+        for (binding, is_bound, said, repeated) in [
+            (
+                Binding::Offered(exported),
+                true,
+                "p=tls-exporter,,",
+                [b"p=tls-exporter,,".as_slice(), &exported].concat(),
+            ),
+            (Binding::Offered(exported), false, "n,,", b"n,,".to_vec()),
+            (Binding::NotOffered(exported), false, "y,,", b"y,,".to_vec()),
+            (Binding::Impossible, false, "n,,", b"n,,".to_vec()),
+        ] {
+            let mut scram = Scram::begin(Hash::Sha256, "user", "pencil", binding, is_bound).unwrap();
+            assert!(scram.first_words().starts_with(&format!("{said}n=user,r=")));
+            let first = format!("r={}more,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", scram.nonce);
+            let answer = scram.answer(first.as_bytes()).unwrap();
+            assert!(answer.starts_with(format!("c={},", BASE64.encode(&repeated)).as_bytes()));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustls::{ClientConnection, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -80,6 +81,24 @@ impl Stream {
     /// Whether it is inside TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self.wire, Wire::Tls(_))
+    }
+
+    /// What only the two ends of this TLS connection know, to bind a login to it (RFC 9266). TLS 1.3 alone: with older ones it
+    /// is sure only with an extension that is not asked about here.
+    pub fn exported(&self) -> Option<[u8; 32]> {
+        let connection = self.tls_connection()?;
+        if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
+    /// The TLS that it is inside.
+    pub(super) fn tls_connection(&self) -> Option<&ClientConnection> {
+        match &self.wire {
+            Wire::Tls(tls) => Some(tls.get_ref().1),
+            Wire::Plain(_) | Wire::Unix(_) => None,
+        }
     }
 
     /// The TCP connection underneath, if it is not inside TLS.

@@ -9,41 +9,46 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 
-use crate::config::{Pin, Server};
+use crate::config::{ClientCertificate, Pin, Server, Trust, secret};
 use crate::error::{Error, Kind, Result};
 
 /// The client's side of TLS with this server.
 pub(super) fn client_config(server: &Server) -> Result<Arc<ClientConfig>> {
     static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-    if let Some(pin) = &server.tls_pin {
-        return build(|_| Ok(Anchor::Pin(pin.clone())));
+    let Trust { ca_file, pins, client, .. } = &server.trust;
+    let client = client.as_ref();
+    if !pins.is_empty() {
+        return build(|_| Ok(Anchor::Pins(pins.clone())), client);
     }
-    if let Some(path) = &server.ca_file {
+    if let Some(path) = ca_file {
         let roots = roots_from(path)?;
-        return build(|provider| authorities(roots, provider));
+        return build(|provider| authorities(roots, provider), client);
     }
-    if let Some(config) = SYSTEM.get() {
+    if let (Some(config), None) = (SYSTEM.get(), client) {
         return Ok(Arc::clone(config));
     }
     let roots = system_roots()?;
-    let config = build(|provider| authorities(roots, provider))?;
-    Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
+    let config = build(|provider| authorities(roots, provider), client)?;
+    match client {
+        Some(_) => Ok(config),
+        None => Ok(Arc::clone(SYSTEM.get_or_init(|| config))),
+    }
 }
 
 /// What trust in a certificate rests on.
 #[derive(Debug)]
 enum Anchor {
     Authorities(Arc<WebPkiServerVerifier>),
-    /// Whatever the certificate says besides, and whoever signed it.
-    Pin(Pin),
+    /// One of them, whatever the certificate says besides, and whoever signed it.
+    Pins(Vec<Pin>),
 }
 
 #[derive(Debug)]
-struct Trust {
+struct Verifier {
     anchor: Anchor,
     provider: Arc<CryptoProvider>,
 }
@@ -75,7 +80,7 @@ impl Unproven {
     }
 }
 
-impl ServerCertVerifier for Trust {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -89,8 +94,13 @@ impl ServerCertVerifier for Trust {
             Anchor::Authorities(verifier) => {
                 (verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now), false)
             }
-            Anchor::Pin(pin) if shown.as_ref() == Some(pin) => (Ok(ServerCertVerified::assertion()), true),
-            Anchor::Pin(_) => (Err(CertificateError::ApplicationVerificationFailure.into()), true),
+            Anchor::Pins(pins) if pins.contains(&Pin::of_certificate(end_entity)) => {
+                (Ok(ServerCertVerified::assertion()), true)
+            }
+            Anchor::Pins(pins) if shown.as_ref().is_some_and(|shown| pins.contains(shown)) => {
+                (Ok(ServerCertVerified::assertion()), true)
+            }
+            Anchor::Pins(_) => (Err(CertificateError::ApplicationVerificationFailure.into()), true),
         };
         verdict.map_err(|cause| {
             let unproven = Unproven { cause, shown, is_pinned };
@@ -121,7 +131,7 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-fn pin_of(certificate: &CertificateDer<'_>) -> Option<Pin> {
+pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Option<Pin> {
     let parsed = ParsedCertificate::try_from(certificate).ok()?;
     Some(Pin::of(&parsed.subject_public_key_info()))
 }
@@ -131,17 +141,46 @@ fn authorities(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> Result<A
     verifier.map(Anchor::Authorities).map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))
 }
 
-fn build(anchor: impl FnOnce(&Arc<CryptoProvider>) -> Result<Anchor>) -> Result<Arc<ClientConfig>> {
+fn build(
+    anchor: impl FnOnce(&Arc<CryptoProvider>) -> Result<Anchor>,
+    client: Option<&ClientCertificate>,
+) -> Result<Arc<ClientConfig>> {
     // The provider is named here because two providers in one dependency tree make the default one a panic.
     let provider = Arc::new(ring::default_provider());
-    let trust = Trust { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
+    let verifier = Verifier { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(trust))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let Some(ClientCertificate { certificate, key }) = client else {
+        return Ok(Arc::new(config.with_no_client_auth()));
+    };
+    let unusable = |error| {
+        let doing = format!("using the certificate of {} with the key of {}", certificate.display(), key.display());
+        Error::permanent(Kind::Config, doing).because(error)
+    };
+    config.with_client_auth_cert(chain_from(certificate)?, key_from(key)?).map(Arc::new).map_err(unusable)
+}
+
+/// A certificate of the user's own, and those behind it.
+fn chain_from(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let failed =
+        |error| Error::permanent(Kind::Config, format!("reading client_cert {}", path.display())).because(error);
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(failed)?.collect();
+    let chain = chain.map_err(failed)?;
+    if chain.is_empty() {
+        let doing = format!("reading client_cert {}: it holds no certificate", path.display());
+        return Err(Error::permanent(Kind::Config, doing));
+    }
+    Ok(chain)
+}
+
+/// Its key, which is a secret like a password.
+fn key_from(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let doing = format!("reading client_key {}", path.display());
+    secret::check_file(path, &doing)?;
+    PrivateKeyDer::from_pem_file(path).map_err(|e| Error::permanent(Kind::Config, doing).because(e))
 }
 
 fn system_roots() -> Result<RootCertStore> {

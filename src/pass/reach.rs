@@ -96,8 +96,8 @@ pub(super) fn forgive_host(world: &World, account: &Account) -> Result<()> {
 
 /// What the state knows it by, which is no name of an account. Who trusts it otherwise reaches it otherwise.
 fn name_of(server: &Server) -> String {
-    let Server { host, port, tls, ca_file, tls_pin } = server;
-    let trust = HEXLOWER.encode(&Sha256::digest(format!("{tls:?} {ca_file:?} {tls_pin:?}"))[..4]);
+    let Server { host, port, tls, trust } = server;
+    let trust = HEXLOWER.encode(&Sha256::digest(format!("{tls:?} {trust:?}"))[..4]);
     format!("host {}:{port} {trust}", host.to_ascii_lowercase())
 }
 

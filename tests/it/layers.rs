@@ -1,15 +1,16 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > discover > { net, program } > config > providers > { error, clean }
+//! cli > doctor > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > discover > { net, program } > config > providers > { error, clean }
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
-const FLOORS: [&[&str]; 13] = [
+const FLOORS: [&[&str]; 14] = [
     &["cli"],
+    &["doctor"],
     &["daemon"],
     &["pipeline"],
     &["pass"],
@@ -291,6 +292,7 @@ fn work_for_workers(source: &Source) -> Vec<String> {
         // So does trying the addresses of a host, and hosts.
         let is_set = has_join_set
             && !is("src/net/dial.rs")
+            && !is("src/net/probe.rs")
             && !is("src/discover/guess.rs")
             && !WAITS.iter().any(|path| is(path))
             && line.contains(".spawn(")

@@ -6,6 +6,7 @@ use mailsluice::net::login::told_apart;
 use crate::stage::{Account, complaints, play, play_to};
 use crate::support::dovecot::Dovecot;
 use crate::support::scripted_server::ScriptedServer;
+use crate::support::tls;
 
 const TOKEN: &str = "token: {command: [echo, ya29.token]}";
 
@@ -72,6 +73,42 @@ fn dovecot_is_never_shown_the_password() {
     }
     let log = dovecot.log();
     assert_eq!(log.matches("Login: user=<scram>, method=SCRAM-SHA-256").count(), 2, "{log}");
+}
+
+/// Every mechanism that Dovecot has, chosen by `auth`, over IMAP and POP3; the log says which one it was.
+#[test]
+fn every_mechanism_of_dovecot() {
+    let Some(dovecot) = Dovecot::start_with_every_login() else { return };
+    let folder = crate::stage::folder();
+    let (ca, client) = (tls::write_ca(folder.path()), tls::write_client(folder.path()));
+    for protocol in ["imap", "pop3"] {
+        let port = if protocol == "imap" { dovecot.ports.imaps } else { dovecot.ports.pop3s };
+        for mechanism in ["", "plain", "login", "cram-md5", "scram-sha-1", "scram-sha-256", "external"] {
+            let before = dovecot.log().len();
+            let shown =
+                if mechanism == "external" { format!(", client_cert: {}", client.display()) } else { String::new() };
+            let server = format!("{protocol}: {{host: localhost, port: {port}, ca_file: {}{shown}}}", ca.display());
+            let mut account = Account::on(server).with("user: me");
+            account = account.with("password: pass");
+            if !mechanism.is_empty() {
+                account = account.with(&format!("auth: {mechanism}"));
+            }
+            account.client().fetch_well();
+            let log = dovecot.log().split_off(before);
+            let used = match mechanism {
+                "" => "SCRAM-SHA-256".to_owned(),
+                // USER and PASS, which Dovecot calls so.
+                "login" => "PLAIN".to_owned(),
+                named => named.to_uppercase(),
+            };
+            assert!(log.contains(&format!("Login: user=<me>, method={used},")), "{protocol} {mechanism}: {log}");
+        }
+    }
+    let not_offered = format!("imap: {{host: localhost, port: {}, ca_file: {}}}", dovecot.ports.imaps, ca.display());
+    let report = Account::on(not_offered).with("user: me").with("password: pass").with("auth: scram-sha-256-plus");
+    let report = report.client().fetch();
+    assert_eq!(report.exit_code(), 77, "{report:#?}");
+    assert!(complaints(&report).contains("does not offer SCRAM-SHA-256-PLUS, which `auth` asks for"), "{report:#?}");
 }
 
 /// F14: what servers say, word for word, and what is made of it.

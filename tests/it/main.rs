@@ -24,6 +24,7 @@ mod crash;
 mod daemon;
 mod discover;
 mod docs;
+mod doctor;
 mod doubts;
 mod engine;
 mod fetch;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mailsluice::config::{Relay, RelayKind, Server, Tls};
+use mailsluice::config::{Relay, RelayKind, Server, Tls, Trust};
 use mailsluice::error::Error;
 use mailsluice::outbox::smtp::SmtpRelay;
 
@@ -48,7 +48,12 @@ fn said(protocol: &str, port: u16, tls: Tls) -> String {
     let ca_file = tls::write_ca(folder.path());
     let said = match protocol {
         "smtp" => {
-            let server = Server { host: "localhost".to_owned(), tls, ca_file: Some(ca_file), ..server(port) };
+            let server = Server {
+                host: "localhost".to_owned(),
+                tls,
+                trust: Trust { ca_file: Some(ca_file), ..Trust::default() },
+                ..server(port)
+            };
             let relay: Relay = relay(RelayKind::Smtp { server, login: None });
             let error: Error = run(SmtpRelay::connect(&relay)).unwrap_err();
             assert!(!error.is_transient() && error.exit_code() == 76, "{error}");

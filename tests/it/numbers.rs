@@ -6,7 +6,7 @@ use std::time::Duration;
 use mailsluice::decision::{Decision, Fact, Read, Way, Write};
 use mailsluice::filter::Engine;
 use mailsluice::filter::trial::Told;
-use mailsluice::state::{Entry, Recording, Store};
+use mailsluice::state::{Entry, Lock, Recording, Store};
 
 use crate::engine::{body, decided, envelope, failure, message, settings, shown, yaml, yaml_with};
 use crate::outbox::User;
@@ -176,6 +176,27 @@ fn many_deliveries_at_once_have_numbers_without_gaps() {
         assert_eq!(output.code, 0, "{output}");
     }
     assert_eq!(inbox(&user), (1..=MANY as u64).collect::<Vec<_>>());
+}
+
+/// The first look of one does not overtake those who were disturbed and look again: with many at once they would be
+/// worn out, and end by 75. What has read nothing waits for nobody.
+#[test]
+fn whoever_has_read_a_counter_records_in_turn() {
+    let user = User::without_relay(TICKETS);
+    let locks = user.sandbox.home().join("state/locks");
+    let plain = mail(1).replace("broken", "whole");
+    assert_eq!(user.sandbox.run_with_stdin(&["--allow-root", "deliver"], &plain).code, 0);
+    assert!(locks.is_dir(), "the state is elsewhere");
+    let turn = Lock::take(&locks, "(what rules read)", Duration::from_secs(5)).unwrap();
+    let mut waiting = user.sandbox.spawn_with_stdin(&["--allow-root", "deliver"], mail(2));
+    assert_eq!(user.sandbox.run_with_stdin(&["--allow-root", "deliver"], plain.replace("<1@", "<3@")).code, 0);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(waiting.is_running());
+    assert!(inbox(&user).is_empty());
+    drop(turn);
+    let output = waiting.wait();
+    assert_eq!(output.code, 0, "{output}");
+    assert_eq!(inbox(&user), [1]);
 }
 
 /// The same message is given until it is taken, as an MTA does.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use mailsluice::config::{LmtpPlace, Relay, RelayKind, Server, Tls};
+use mailsluice::config::{LmtpPlace, Relay, RelayKind, Server, Tls, Trust};
 use mailsluice::message::{Bytes, Message};
 use mailsluice::outbox::relay::{Mail, Trouble, Verdict};
 use mailsluice::outbox::smtp::SmtpRelay;
@@ -16,7 +16,7 @@ pub const TEXT: &str = "From: me@example.com\nSubject: hello\n\n.dot\n\nend\n";
 
 /// On this machine, in the clear.
 pub fn server(port: u16) -> Server {
-    Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, ca_file: None, tls_pin: None }
+    Server { host: "127.0.0.1".to_owned(), port, tls: Tls::None, trust: Trust::default() }
 }
 
 pub fn relay(kind: RelayKind) -> Relay {

@@ -2,7 +2,7 @@
 
 use data_encoding::BASE64;
 use mailsluice::config::secret::Password;
-use mailsluice::config::{Login as ConfigLogin, Relay, RelayKind, Server, Tls};
+use mailsluice::config::{Login as ConfigLogin, Relay, RelayKind, Server, Tls, Trust};
 use mailsluice::error::Kind;
 use mailsluice::outbox::relay::Trouble;
 use mailsluice::outbox::smtp::SmtpRelay;
@@ -17,7 +17,7 @@ use crate::support::wire::Security;
 const SECRET: &str = "open, sesame=ü";
 
 fn login(secret: &str, token: bool) -> ConfigLogin {
-    ConfigLogin { user: "me@example.com".to_owned(), password: Password::Plain(secret.into()), token }
+    ConfigLogin { user: "me@example.com".to_owned(), password: Password::Plain(secret.into()), token, auth: None }
 }
 
 fn with_login(server: Server, secret: &str, token: bool) -> Relay {
@@ -33,7 +33,9 @@ fn options(auth: &str) -> SmtpOptions {
 async fn every_login() {
     for (offered, used, token) in [
         ("LOGIN PLAIN SCRAM-SHA-256 GSSAPI", "SCRAM-SHA-256", false),
+        ("LOGIN PLAIN SCRAM-SHA-1 CRAM-MD5", "SCRAM-SHA-1", false),
         ("LOGIN PLAIN CRAM-MD5", "PLAIN", false),
+        ("CRAM-MD5", "CRAM-MD5", false),
         ("LOGIN", "LOGIN", false),
         ("XOAUTH2 PLAIN OAUTHBEARER", "OAUTHBEARER", true),
         ("PLAIN XOAUTH2", "XOAUTH2", true),
@@ -51,6 +53,58 @@ async fn every_login() {
         let text = format!("{error} {error:?}");
         assert!(text.contains("logging in to 127.0.0.1 as me@example.com") && text.contains("535 5.7.8"), "{text}");
         assert!(!text.contains("hunter2") && !text.contains("aHVudGVyM"), "{text}");
+    }
+}
+
+/// `auth` names one, and no other is used, whatever the server offers besides.
+#[tokio::test]
+async fn the_login_that_auth_names() {
+    use mailsluice::config::Mechanism;
+    let all = "SCRAM-SHA-256 SCRAM-SHA-1 CRAM-MD5 PLAIN LOGIN EXTERNAL";
+    for (only, offered) in [
+        (Mechanism::ScramSha1, all),
+        (Mechanism::CramMd5, all),
+        (Mechanism::Plain, all),
+        (Mechanism::Login, all),
+        (Mechanism::External, all),
+        (Mechanism::Plain, "LOGIN CRAM-MD5"),
+        (Mechanism::ScramSha256Plus, "SCRAM-SHA-256-PLUS SCRAM-SHA-256"),
+    ] {
+        let mail_server = SmtpServer::start(options(offered));
+        let secret = if only == Mechanism::External { Password::Unneeded } else { Password::Plain(SECRET.into()) };
+        let login = ConfigLogin { auth: Some(only), password: secret, ..login(SECRET, false) };
+        let relay = relay(RelayKind::Smtp { server: server(mail_server.port()), login: Some(login) });
+        let sent = send(&relay, FROM, &["a@x"], TEXT).await;
+        let auth = mail_server.commands().into_iter().filter(|command| command.starts_with("AUTH")).collect::<Vec<_>>();
+        if offered == all {
+            assert_eq!(outcome(&sent), "sent", "{only:?}: {sent:?}");
+            assert_eq!((auth.len(), auth[0].split(' ').nth(1)), (1, Some(only.name())));
+            continue;
+        }
+        let Err(Trouble::Relay(error)) = sent else { panic!("{only:?}: {sent:?}") };
+        assert!(auth.is_empty() && error.kind() == Kind::Auth, "{error}");
+        assert!(error.to_string().contains(only.name()) && error.to_string().contains("`auth`"), "{error}");
+    }
+}
+
+/// RFC 9266: what one connection says is of no use on another. Where the server offers no binding, it is told that we could.
+#[tokio::test]
+async fn a_login_is_bound_to_its_tls_connection() {
+    let folder = crate::stage::folder();
+    for (offered, used) in
+        [("SCRAM-SHA-256-PLUS SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"), ("SCRAM-SHA-256 PLAIN", "SCRAM-SHA-256")]
+    {
+        let security = Security::Implicit(Certificate::Valid);
+        let mail_server = SmtpServer::start(SmtpOptions { security, ..options(offered) });
+        let relay = with_login(tls_server(mail_server.port(), Tls::Implicit, folder.path()), SECRET, false);
+        let sent = send(&relay, FROM, &["a@x"], TEXT).await;
+        assert_eq!(outcome(&sent), "sent", "{used}: {sent:?}");
+        let auth = mail_server.commands().into_iter().find(|command| command.starts_with("AUTH")).unwrap();
+        let words: Vec<&str> = auth.split(' ').collect();
+        assert_eq!(words[1], used);
+        let first = BASE64.decode(words[2].as_bytes()).unwrap();
+        let header = if used.ends_with("PLUS") { "p=tls-exporter,," } else { "y,," };
+        assert!(first.starts_with(header.as_bytes()), "{}", String::from_utf8_lossy(&first));
     }
 }
 
@@ -87,7 +141,7 @@ async fn t12_what_is_no_login() {
         let outcome = SmtpRelay::connect(&with_login(server(mail_server.port()), SECRET, token)).await;
         assert!(outcome.is_err(), "{reply}");
     }
-    for (offered, token) in [("GSSAPI CRAM-MD5", false), ("PLAIN", true), ("XOAUTH2", false)] {
+    for (offered, token) in [("GSSAPI NTLM", false), ("PLAIN", true), ("XOAUTH2", false)] {
         let mail_server = SmtpServer::start(options(offered));
         let outcome = SmtpRelay::connect(&with_login(server(mail_server.port()), SECRET, token)).await;
         let Err(error) = outcome else { panic!("{offered}") };
@@ -125,7 +179,12 @@ async fn a_repeated_password_is_not_shown() {
 }
 
 fn tls_server(port: u16, tls: Tls, folder: &std::path::Path) -> Server {
-    Server { host: "localhost".to_owned(), tls, ca_file: Some(tls::write_ca(folder)), ..server(port) }
+    Server {
+        host: "localhost".to_owned(),
+        tls,
+        trust: Trust { ca_file: Some(tls::write_ca(folder)), ..Trust::default() },
+        ..server(port)
+    }
 }
 
 #[tokio::test]

@@ -75,8 +75,8 @@ impl Account {
     /// A line more in the account; it takes the place of an earlier one with the same key.
     pub fn with(mut self, line: &str) -> Self {
         let key = line.split(':').next().unwrap();
-        // A token stands in the place of the password.
-        let other = if key == "token" { "password" } else { key };
+        // A token stands in the place of the password, and so does a certificate.
+        let other = if key == "token" || line == "auth: external" { "password" } else { key };
         self.keys.retain(|known| ![Some(key), Some(other)].contains(&known.split(':').next()));
         self.keys.push(line.to_owned());
         self

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mailsluice::error::Kind;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -327,5 +330,42 @@ fn reliability_f16_another_key_than_the_pinned_one_is_refused() {
     let report = Account::on(format!("imap: {{host: localhost, port: {}, {pin}}}", server.port())).client().fetch();
     assert_eq!((report.errors[0].kind(), report.exit_code()), (Kind::Tls, 76), "{report:#?}");
     let said = complaints(&report);
-    assert!(said.contains("not the key of `tls_pin`") && said.contains("`tls_pin: sha256:"), "{said}");
+    assert!(said.contains("none of `tls_pin`") && said.contains("`tls_pin: sha256:"), "{said}");
+}
+
+/// T9: of several pins one must fit, so that the next key can be named before it is used; a certificate may be pinned too.
+#[test]
+fn t9_one_of_several_pins_must_fit() {
+    let (mailbox, messages) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_security(Security::Implicit(Certificate::Valid)));
+    let at = |pins: &str| Account::on(format!("imap: {{host: localhost, port: {}, tls_pin: {pins}}}", server.port()));
+    let other = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let said = complaints(&at(other).client().fetch());
+    let start = said.find("`tls_pin: sha256:").unwrap_or_else(|| panic!("{said}"));
+    let pin = said[start + 10..].split('`').next().unwrap();
+    let der = CertificateDer::from_pem_slice(tls::pem(Certificate::Valid).certificate.as_bytes()).unwrap();
+    let digits: Vec<String> = Sha256::digest(&der).iter().map(|byte| format!("{byte:02X}")).collect();
+    let certificate = format!("'cert-sha256:{}'", digits.join(":"));
+    for pins in [format!("[{other}, {pin}]"), certificate.clone(), format!("[{certificate}, {other}]")] {
+        let client = at(&pins).client();
+        client.fetch_well();
+        client.mail().assert_holds(&messages);
+    }
+    let wrong = format!("[{other}, 'cert-sha256:{}']", "00".repeat(32));
+    let report = at(&wrong).client().fetch();
+    assert_eq!((report.errors[0].kind(), report.exit_code()), (Kind::Tls, 76), "{report:#?}");
+}
+
+/// A tunnel to a server: the certificate has the server's name, and the host is this machine.
+#[test]
+fn the_certificate_may_have_another_name_than_the_host() {
+    let (mailbox, messages) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::with_security(Security::Implicit(Certificate::WrongName)));
+    let at = |name: &str| client("imap", "localhost", server.port(), &format!("implicit{name}"));
+    let report = at("").fetch();
+    assert_eq!((report.errors[0].kind(), report.exit_code()), (Kind::Tls, 76), "{report:#?}");
+    assert!(complaints(&report).contains("`host` or `tls_name` must be the name in it"), "{report:#?}");
+    let named = at(", tls_name: elsewhere.example");
+    named.fetch_well();
+    named.mail().assert_holds(&messages);
 }

@@ -68,6 +68,22 @@ impl Dovecot {
         Self::start_with("protocol imap {\n  mail_plugins = $mail_plugins imap_zlib\n}\n")
     }
 
+    /// The same one with every mechanism that it has, and with certificates of clients: EXTERNAL is for whom one names.
+    pub fn start_with_every_login() -> Option<Self> {
+        Self::start_with(
+            "auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 external
+ssl_verify_client_cert = yes
+ssl_require_crl = no
+auth_ssl_username_from_cert = yes
+passdb {
+  driver = static
+  args = nopassword=yes
+  mechanisms = external
+}
+",
+        )
+    }
+
     fn start_with(more: &str) -> Option<Self> {
         match Self::try_start(more) {
             Ok(dovecot) => Some(dovecot),
@@ -348,6 +364,7 @@ namespace inbox {{
 ssl = yes
 ssl_cert = <{folder}/server.pem
 ssl_key = <{folder}/server.key
+ssl_ca = <{folder}/ca.pem
 {chroots}service imap-login {{
   chroot =
   inet_listener imap {{

@@ -307,6 +307,12 @@ impl Stream {
     pub(super) fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))
     }
+
+    /// What the two ends of TLS 1.3 share (RFC 9266).
+    pub(super) fn exported(&self) -> Option<[u8; 32]> {
+        let Stream::Tls(stream) = self else { return None };
+        stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
 }
 
 impl Shared {

@@ -122,7 +122,7 @@ impl<'s> Session<'s> {
             return self.answer(line, "");
         }
         let (mechanism, initial) = (words.next().unwrap_or_default(), words.next());
-        let accepted = smtp_login::serve(&login, &mechanism, initial, |question| {
+        let accepted = smtp_login::serve(&login, &mechanism, initial, self.stream.exported(), |question| {
             self.stream.write(format!("334 {question}\r\n").as_bytes())?;
             let answer = self.line()?;
             Ok(String::from_utf8_lossy(&answer).into_owned())

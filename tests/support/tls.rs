@@ -43,6 +43,7 @@ struct Authority {
     ca: CertifiedIssuer<'static, KeyPair>,
     ca_pem: String,
     servers: Vec<Pem>,
+    client: Pem,
 }
 
 /// A certificate and its key as text.
@@ -60,6 +61,16 @@ pub fn ca_pem() -> &'static str {
 pub fn write_ca(folder: &Path) -> PathBuf {
     let path = folder.join("ca.pem");
     std::fs::write(&path, ca_pem()).unwrap();
+    path
+}
+
+/// Writes a certificate by the CA for the user `me` and its key into the folder, in one file that is the owner's alone.
+pub fn write_client(folder: &Path) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let Pem { certificate, key } = &authority().client;
+    let path = folder.join("client.pem");
+    std::fs::write(&path, format!("{certificate}{key}")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
     path
 }
 
@@ -118,8 +129,22 @@ fn authority() -> &'static Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        Authority { ca_pem: ca.pem(), servers: ALL.iter().map(|kind| make_server(*kind, &ca)).collect(), ca }
+        Authority {
+            ca_pem: ca.pem(),
+            servers: ALL.iter().map(|kind| make_server(*kind, &ca)).collect(),
+            client: make_client(&ca),
+            ca,
+        }
     })
+}
+
+fn make_client(ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "me");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    Pem { certificate: params.signed_by(&key, ca).unwrap().pem(), key: key.serialize_pem() }
 }
 
 fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {

@@ -200,7 +200,7 @@ pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
 }
 
 /// Whether this server can be told of it.
-fn written<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailbox<'a>> {
+pub(super) fn written<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailbox<'a>> {
     let mailbox = mailbox?;
     if !mailbox.is_ascii() && !can.utf8 {
         let address = mailbox.as_str();

@@ -11,6 +11,7 @@ mod data;
 mod envelope;
 mod outgoing;
 mod session;
+mod trial;
 mod wire;
 
 use std::io::{self, Read};
@@ -19,6 +20,7 @@ use self::data::{Encoder, PIECE, Survey};
 use self::envelope::{Envelope, sender_trouble, verdict};
 use self::outgoing::Outgoing;
 use self::session::{Dialect, Session};
+pub use self::trial::Hello;
 use super::relay::{Mail, Trouble, Verdict};
 use crate::config::{LmtpPlace, Relay, RelayKind};
 use crate::error::{Error, Kind, Result};
@@ -51,7 +53,7 @@ impl SmtpRelay {
             RelayKind::Smtp { server, login } => Session::open(Dialect::Smtp, server, login.as_ref()).await,
             RelayKind::Lmtp(LmtpPlace::Server(server)) => Session::open(Dialect::Lmtp, server, None).await,
             RelayKind::Lmtp(LmtpPlace::Socket(path)) => Session::open_socket(path).await,
-            RelayKind::Sendmail(_) => Err(Error::permanent(Kind::Config, "a program is no SMTP server")),
+            RelayKind::Sendmail(_) => Err(trial::is_no_server()),
         };
         Ok(Self { session: session?, state: State::Ready })
     }

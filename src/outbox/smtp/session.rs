@@ -13,7 +13,8 @@ use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
-use crate::net::sasl::{Credentials, Mechanism};
+use crate::net::probe::Shown;
+use crate::net::sasl::{Choice, Credentials};
 use crate::net::{self, LineStream, deadline};
 
 /// The service is closing the connection (RFC 5321 3.8): may come at any time.
@@ -110,10 +111,12 @@ impl Session {
         if !self.lines.stream().is_tls() && !server.is_loopback() {
             return Err(Error::permanent(Kind::Config, format!("{doing}: the password would go out unprotected")));
         }
-        let mechanisms = Mechanism::offered(login.token, |name| self.can.offers_login(name));
-        if mechanisms.is_empty() {
-            let what = if login.token { "an access token" } else { "a password" };
-            let none = Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with {what}"));
+        let is_private = self.lines.stream().is_tls() || server.is_loopback();
+        let exported = self.lines.stream().exported();
+        let choice = Choice { only: login.auth, token: login.token, is_private, exported };
+        let offered = choice.among(|name| self.can.offers_login(name));
+        if offered.mechanisms.is_empty() {
+            let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
             if self.can.auth.is_empty() {
                 return Err(none.helped_by(match self.can.starttls && !self.lines.stream().is_tls() {
                     true => "it may offer one behind TLS: write `tls: starttls`",
@@ -125,10 +128,10 @@ impl Session {
         }
         let secret = login.password.reveal().await?;
         self.lines.keep(&secret);
-        let who = Credentials { user: &login.user, secret: &secret, host: &server.host, port: server.port };
-        let is_private = self.lines.stream().is_tls() || server.is_loopback();
+        let (host, port, binding) = (server.host.as_str(), server.port, offered.binding);
+        let who = Credentials { user: &login.user, secret: &secret, host, port, binding };
         let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND), is_private };
-        let outcome = authenticate::log_in(self, manner, &mechanisms, &who).await;
+        let outcome = authenticate::log_in(self, manner, &offered.mechanisms, &who).await;
         outcome.map_err(|error| net::login::cured(error.while_doing(&doing), &server.host, login.token))
     }
 
@@ -182,6 +185,11 @@ impl Session {
     pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
         let closing = || Error::transient(Kind::Refused, format!("{} closes the connection", self.place));
         (reply.code == CLOSING).then(|| closing().said(reply.text()))
+    }
+
+    /// What its TLS showed.
+    pub(super) fn shown(&self) -> Option<Shown> {
+        self.lines.stream().shown()
     }
 
     /// Whether the server has said something that nobody asked for.

@@ -12,7 +12,7 @@ use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::net;
 use crate::net::authenticate::{self, Manner, Said, Speaker};
-use crate::net::sasl::{Credentials, Mechanism};
+use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::secrets::Secrets;
 
 /// The longest line with a first word in it: servers take 8,192 octets (RFC 7162 4), and a token has thousands.
@@ -22,30 +22,37 @@ impl Session {
     /// Up to where folders can be opened. What the server can do is asked anew after it.
     pub(super) async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, clean::line(account.user.as_bytes()));
-        let offered = Mechanism::offered(account.token, |name| self.can(&format!("AUTH={name}")));
-        let has_login = !account.token && !self.can("LOGINDISABLED");
+        let is_private = self.stream().is_tls() || account.server.is_loopback();
+        let exported = self.stream().exported();
+        let choice = Choice { only: account.auth, token: account.token, is_private, exported };
+        let offered = choice.among(|name| self.can(&format!("AUTH={name}")));
         // LOGIN is known to every server, the mechanism of that name to some.
-        let with_login = has_login && matches!(offered.first(), None | Some(Mechanism::Login));
-        if offered.is_empty() && !has_login {
-            let kind = if account.token { Kind::Auth } else { Kind::Refused };
-            let what = if account.token { " with an access token" } else { "" };
-            let none = Error::permanent(kind, format!("{doing}: the server offers no way to log in{what}"));
+        let has_login = choice.has_login_command() && !self.can("LOGINDISABLED");
+        let with_login = has_login
+            && match offered.mechanisms.first() {
+                None | Some(Mechanism::Login) => true,
+                Some(Mechanism::CramMd5) => is_private,
+                Some(_) => false,
+            };
+        if offered.mechanisms.is_empty() && !has_login {
+            let kind = if account.token || account.auth.is_some() { Kind::Auth } else { Kind::Refused };
+            let none = Error::permanent(kind, format!("{doing}: {}", choice.missing()));
             return Err(net::login::cured(none, &self.host, account.token));
         }
         let secret = account.password.reveal().await?;
         self.secrets = Arc::new(Secrets::of(&secret));
         let host = account.server.host.as_str();
-        let who = Credentials { user: &account.user, secret: &secret, host, port: account.server.port };
+        let port = account.server.port;
+        let who = Credentials { user: &account.user, secret: &secret, host, port, binding: offered.binding };
         let initial = self.can("SASL-IR").then_some(LONGEST_LINE);
         // The capabilities of a logged-in session are others; a server that does not say them is asked.
         self.capabilities.clear();
         let outcome = match with_login {
             true => self.log_in(&account.user, secret.expose_secret()).await,
             false => {
-                let is_private = self.stream().is_tls() || account.server.is_loopback();
                 let manner = Manner { verb: "AUTHENTICATE", initial, is_private };
                 let mut speaker = Authenticating { session: self, tag: None };
-                authenticate::log_in(&mut speaker, manner, &offered, &who).await
+                authenticate::log_in(&mut speaker, manner, &offered.mechanisms, &who).await
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);

@@ -46,6 +46,7 @@ use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
 use known::Known;
 use listing::Uids;
+pub(super) use opening::offers;
 use selected::Selected;
 use session::Session;
 

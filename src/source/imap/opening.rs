@@ -11,6 +11,16 @@ use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::{self, deadline};
 use crate::secrets::Secrets;
+use crate::source::Offers;
+
+/// What a server offers before the login.
+pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
+    let (mut session, _) = Box::pin(Session::reach(server)).await.map_err(Error::of_the_host)?;
+    session.ask_capabilities_unless_known().await?;
+    let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.stream().shown());
+    session.logout().await;
+    Ok(Offers { capabilities, shown })
+}
 
 impl Session {
     /// Greeting, TLS, login, ID: ready for SELECT.

@@ -21,6 +21,7 @@ use crate::error::Result;
 use crate::message::{Key, Origin};
 use crate::state::Settlement;
 use session::Session;
+pub(super) use session::offers;
 use wire::{Reply, refused_for};
 
 /// A logged-in POP3 session.

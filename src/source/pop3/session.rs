@@ -9,8 +9,9 @@ use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
-use crate::net::sasl::{Credentials, Mechanism};
+use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::net::{self, LineStream, apop, deadline};
+use crate::source::Offers;
 
 /// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const IN_FLIGHT: usize = 64;
@@ -41,38 +42,60 @@ struct Offer {
     /// What the config says.
     apop: Option<bool>,
     has_timestamp: bool,
-    /// SCRAM is the best of what the server offers.
-    is_scram: bool,
+    /// The best of what the server offers does not say the password.
+    hides_password: bool,
     /// USER and PASS are known, or nothing else is.
     has_pass: bool,
     /// Nobody else hears what is said.
     is_private: bool,
 }
 
+/// Whether a mechanism is worth more than saying the password: CRAM-MD5 is where others listen.
+fn hides_password(mechanism: Mechanism, is_private: bool) -> bool {
+    match mechanism {
+        Mechanism::ScramSha256Plus | Mechanism::ScramSha256 | Mechanism::ScramSha1 => true,
+        Mechanism::CramMd5 => !is_private,
+        _ => false,
+    }
+}
+
 impl Offer {
     /// APOP where the user asks for it, and where the password would be heard by others otherwise.
     fn way(self) -> Way {
-        let is_better = !self.is_private && !self.is_scram && self.has_timestamp;
+        let is_better = !self.is_private && !self.hides_password && self.has_timestamp;
         match self {
             _ if self.apop.unwrap_or(is_better) => Way::Apop,
-            _ if !self.is_scram && self.has_pass => Way::Pass,
+            _ if !self.hides_password && self.has_pass => Way::Pass,
             _ => Way::Sasl,
         }
     }
 }
 
+/// What a server offers before the login.
+pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
+    let mut session = Session::open(server).await?;
+    let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.lines.stream().shown());
+    session.command_within("QUIT", deadline::GOODBYE).await.ok();
+    Ok(Offers { capabilities, shown })
+}
+
 impl Session {
     /// Up to the transaction state (RFC 1939 section 5).
     pub(super) async fn connect(account: &Account) -> Result<Self> {
-        let server = &account.server;
-        let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
-        session.ask_capabilities().await?;
-        if server.tls == Tls::StartTls {
-            session = session.start_tls(account).await?;
-        }
+        let mut session = Self::open(&account.server).await?;
         session.speak_utf8().await?;
         session.login(account).await?;
         Ok(session)
+    }
+
+    /// To the authorization state, inside TLS where that is asked for.
+    async fn open(server: &Server) -> Result<Self> {
+        let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
+        session.ask_capabilities().await?;
+        match server.tls {
+            Tls::StartTls => session.start_tls(server).await,
+            Tls::Implicit | Tls::None => Ok(session),
+        }
     }
 
     /// To the greeting: what everybody meets at this host.
@@ -129,11 +152,11 @@ impl Session {
     }
 
     /// STLS (RFC 2595). What was said before TLS is forgotten.
-    async fn start_tls(mut self, account: &Account) -> Result<Self> {
+    async fn start_tls(mut self, server: &Server) -> Result<Self> {
         self.command("STLS").await?.accepted("STLS").map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STLS, which `tls: starttls` requires").because(e)
         })?;
-        let stream = net::start_tls(self.lines.into_clean_stream()?, &account.server).await?;
+        let stream = net::start_tls(self.lines.into_clean_stream()?, server).await?;
         let lines = LineStream::new(stream);
         let mut session = Self { lines, host: self.host, capabilities: Vec::new(), timestamp: None };
         session.ask_capabilities().await?;
@@ -157,32 +180,37 @@ impl Session {
     /// where that is asked for or nothing else hides the password.
     async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
-        let offered = Mechanism::offered(account.token, |name| self.can_with("SASL", name));
         let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
+        let exported = self.lines.stream().exported();
+        let choice = Choice { only: account.auth, token: account.token, is_private, exported };
+        let offered = choice.among(|name| self.can_with("SASL", name));
         let offer = Offer {
             apop: account.apop,
             has_timestamp: self.timestamp.is_some(),
-            is_scram: offered.first() == Some(&Mechanism::ScramSha256),
-            has_pass: self.can("USER") || offered.is_empty(),
+            hides_password: offered.mechanisms.first().is_some_and(|best| hides_password(*best, is_private)),
+            has_pass: self.can("USER") || offered.mechanisms.is_empty(),
             is_private,
         };
-        let way = if account.token { Way::Sasl } else { offer.way() };
-        if offered.is_empty() && account.token {
-            let none =
-                Error::permanent(Kind::Auth, format!("{doing}: the server offers no login with an access token"));
-            return Err(net::login::cured(none, &self.host, true));
+        let way = match choice.only {
+            Some(Mechanism::Login) => Way::Pass,
+            None if !account.token => offer.way(),
+            _ => Way::Sasl,
+        };
+        if offered.mechanisms.is_empty() && way == Way::Sasl {
+            let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
+            return Err(net::login::cured(none, &self.host, account.token));
         }
         let secret = account.password.reveal().await?;
         self.lines.keep(&secret);
         let (host, port) = (account.server.host.as_str(), account.server.port);
-        let who = Credentials { user: &account.user, secret: &secret, host, port };
+        let who = Credentials { user: &account.user, secret: &secret, host, port, binding: offered.binding };
         let outcome = match way {
             Way::Apop => self.apop(&account.user, secret.expose_secret()).await,
             Way::Pass => self.user_and_pass(&account.user, secret.expose_secret()).await,
             Way::Sasl => {
                 // The initial response of RFC 5034 saves a round trip, and some servers do not take it.
                 let manner = Manner { verb: "AUTH", initial: None, is_private };
-                authenticate::log_in(self, manner, &offered, &who).await
+                authenticate::log_in(self, manner, &offered.mechanisms, &who).await
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
@@ -320,9 +348,9 @@ mod tests {
 
     #[test]
     fn apop_is_used_where_nothing_else_hides_the_password() {
-        let offer = Offer { apop: None, has_timestamp: true, is_scram: false, has_pass: true, is_private: false };
+        let offer = Offer { apop: None, has_timestamp: true, hides_password: false, has_pass: true, is_private: false };
         assert_eq!(offer.way(), Way::Apop);
-        assert_eq!(Offer { is_scram: true, ..offer }.way(), Way::Sasl);
+        assert_eq!(Offer { hides_password: true, ..offer }.way(), Way::Sasl);
         assert_eq!(Offer { has_timestamp: false, ..offer }.way(), Way::Pass);
         assert_eq!(Offer { is_private: true, ..offer }.way(), Way::Pass);
         assert_eq!(Offer { is_private: true, apop: Some(true), ..offer }.way(), Way::Apop);

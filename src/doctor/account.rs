@@ -1,0 +1,152 @@
+//! Why mail of an account does not come.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::finding::Findings;
+use super::server;
+use crate::clean;
+use crate::config::{Account, Needs, Protocol, Retention};
+use crate::error::{Error, Kind, Result};
+use crate::net::sasl::Choice;
+use crate::source::{Details, Listing, Offers, Source, Spool};
+use crate::state::{RealDisk, Stamp};
+
+const BUSY: &str = "it may pass by itself; `mailsluice status` says when it is tried again";
+
+pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Findings<'_>) {
+    if !secret(account, findings).await || !server::reach(&account.server, findings).await {
+        return;
+    }
+    if !server::shake_hands(&account.server, findings).await || !greeting(account, findings).await {
+        return;
+    }
+    let spool = Spool::new(Arc::new(RealDisk), state.join("spool"), Stamp::default());
+    let mut source = match Source::connect(account, &account.name, spool).await {
+        Ok(source) => source,
+        Err(error) => return findings.error("login", &error, BUSY),
+    };
+    findings.well("login", format!("as {}", clean::short(&account.user, 80)));
+    if let Err(error) = mailbox(account, &mut source, findings).await {
+        findings.error("folders", &error, BUSY);
+    }
+    // Nothing was asked that would be settled by it.
+    source.close().await.ok();
+}
+
+/// The password or token is to be had. It is not shown, and not even its length.
+async fn secret(account: &Account, findings: &mut Findings<'_>) -> bool {
+    if account.auth.is_some_and(|auth| auth.needs() == Needs::Certificate) {
+        return true;
+    }
+    let (name, is_well) = (if account.token { "token" } else { "password" }, account.password.reveal().await);
+    match is_well {
+        Ok(_) => findings.well(name, account.password.place()),
+        Err(error) => findings.error(name, &error, ""),
+    }
+    findings.is_well()
+}
+
+/// What the server says before the login.
+async fn greeting(account: &Account, findings: &mut Findings<'_>) -> bool {
+    match Offers::of(account.protocol, &account.server).await {
+        Ok(offers) => {
+            if let Some(shown) = offers.shown.as_ref().filter(|_| account.server.tls == crate::config::Tls::StartTls) {
+                server::told(&account.server, shown, findings);
+            }
+            told(account.protocol, &offers, findings);
+            findings.well("ways in", ways(account, &offers));
+            true
+        }
+        Err(error) => {
+            server::failed(&error, findings);
+            false
+        }
+    }
+}
+
+pub(super) fn told(protocol: Protocol, offers: &Offers, findings: &mut Findings<'_>) {
+    let name = if protocol == Protocol::Imap { "IMAP" } else { "POP3" };
+    let listed = match offers.capabilities.is_empty() {
+        true => "it does not say what it can do".to_owned(),
+        false => clean::short(&offers.capabilities.join(" "), 600),
+    };
+    findings.well("greeting", format!("{name}: {listed}"));
+}
+
+/// What would be chosen of what the server offers.
+fn ways(account: &Account, offers: &Offers) -> String {
+    let is_private = offers.shown.is_some() || account.server.is_loopback();
+    let choice = Choice { only: account.auth, token: account.token, is_private, exported: None };
+    let offered = choice.among(|name| offers.offers_login(name));
+    let names: Vec<&str> = offered.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
+    match names.is_empty() {
+        true if choice.has_login_command() => "user name and password".to_owned(),
+        true => choice.missing(),
+        false => names.join(", then "),
+    }
+}
+
+/// The folders, what may be done in the first of them, and one header.
+async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings<'_>) -> Result<()> {
+    let chosen = source.folders().await?;
+    for error in &chosen.errors {
+        findings.error("folders", error, "the names are those of the server, with `/` between the levels");
+    }
+    if chosen.folders.is_empty() {
+        findings.failed(
+            "folders",
+            "none of what `folders` asks for is there",
+            "`folders: all` fetches whatever there is",
+        );
+        return Ok(());
+    }
+    let mut first = None;
+    for folder in &chosen.folders {
+        match source.open(folder).await {
+            Ok(listing) => {
+                first = Some((folder, listing));
+                break;
+            }
+            Err(error) if error.kind() == Kind::Refused => {
+                findings.error(
+                    "folders",
+                    &error,
+                    "is it called so on the server? `folders: all` fetches whatever there is",
+                );
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let Some((folder, listing)) = first else { return Ok(()) };
+    let shown = clean::short(folder, 60);
+    let others = chosen.folders.len() - 1;
+    let others = if others > 0 { format!(", and {others} more folders") } else { String::new() };
+    findings.well("folders", format!("{shown} with {} messages{others}", listing.ids.len()));
+    if let Some(odd) = listing.odd.as_ref().filter(|_| account.retention != Retention::Keep) {
+        findings.warning(
+            "rights",
+            format!("nothing is deleted or moved in {shown}: {odd}"),
+            "`retention: keep` asks for nothing",
+        );
+    }
+    header(source, &listing, findings).await
+}
+
+/// One header, of the newest message: some servers list what they do not give.
+async fn header(source: &mut Source, listing: &Listing, findings: &mut Findings<'_>) -> Result<()> {
+    let Some(newest) = listing.ids.last() else { return Ok(()) };
+    let described = source.describe(std::slice::from_ref(newest), Details { date: true, head: true }).await?;
+    match described.first() {
+        Some(listed) => findings.well("a message", format!("the newest can be read ({} bytes)", listed.size())),
+        None => {
+            let error = Error::transient(Kind::Refused, "the server lists a message and does not describe it");
+            findings.warning_of(
+                "a message",
+                &error,
+                "it is tried again by each fetch, and you are told where it stays so",
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What was seen in one step.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How it stands with a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is as it should be.
+    Ok,
+    /// It works, and somebody should look.
+    Warning,
+    /// Mail does not get past it.
+    Failed,
+}
+
+/// One step: what was looked at, what was seen, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The account, the relay or the host that it is about; empty: this machine.
+    pub about: String,
+    /// The step: `name`, `connection`, `TLS`, `login`, …
+    pub step: &'static str,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// What was seen, in one line.
+    pub says: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The exit code of `sysexits.h` that a failure has.
+    #[serde(skip)]
+    pub code: u8,
+}
+
+/// EX_UNAVAILABLE: for a failure that no error stands behind.
+const UNAVAILABLE: u8 = 69;
+
+/// The findings about one thing, told when they are made.
+pub(super) struct Findings<'t> {
+    about: String,
+    tell: &'t mut dyn FnMut(&Finding),
+    is_well: bool,
+}
+
+impl<'t> Findings<'t> {
+    pub(super) fn about(about: &str, tell: &'t mut dyn FnMut(&Finding)) -> Self {
+        Self { about: about.to_owned(), tell, is_well: true }
+    }
+
+    /// Whether nothing has failed so far.
+    pub(super) fn is_well(&self) -> bool {
+        self.is_well
+    }
+
+    pub(super) fn well(&mut self, step: &'static str, says: impl Into<String>) {
+        self.told(step, Verdict::Ok, says.into(), None, 0);
+    }
+
+    pub(super) fn warning(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
+        self.told(step, Verdict::Warning, says.into(), Some(next.into()), 0);
+    }
+
+    pub(super) fn failed(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
+        self.told(step, Verdict::Failed, says.into(), Some(next.into()), UNAVAILABLE);
+    }
+
+    /// A failure with its error. `next` is what helps where the error does not say it.
+    pub(super) fn error(&mut self, step: &'static str, error: &Error, next: &str) {
+        let next = error.help().unwrap_or(next).to_owned();
+        self.told(step, Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+    }
+
+    /// The same, where it does no harm yet.
+    pub(super) fn warning_of(&mut self, step: &'static str, error: &Error, next: &str) {
+        let next = error.help().unwrap_or(next).to_owned();
+        self.told(step, Verdict::Warning, error.without_help(), Some(next), 0);
+    }
+
+    fn told(&mut self, step: &'static str, verdict: Verdict, says: String, next: Option<String>, code: u8) {
+        self.is_well &= verdict != Verdict::Failed;
+        let next = next.filter(|next| !next.is_empty());
+        (self.tell)(&Finding { about: self.about.clone(), step, verdict, says, next, code });
+    }
+}

@@ -1,0 +1,52 @@
+//! Causes that are seen only by looking at several things together.
+
+use jiff::Timestamp;
+
+use super::finding::Findings;
+use crate::error::Error;
+use crate::state::is_possible;
+
+/// What stands behind a public name with a private address.
+pub(super) const PRIVATE_ADDRESS: &str = "no provider has such an address: the login page of a network (hotel, train), a filter or \
+    a line in `/etc/hosts` may answer in its place; open a web page first";
+
+/// What helps where a certificate does not hold and the error does not say it.
+pub(super) fn of_certificate(error: &Error) -> &'static str {
+    let text = error.to_string();
+    let is_about_time = ["not valid yet", "expired"].iter().any(|words| text.contains(words));
+    match is_about_time {
+        true if !is_possible(Timestamp::now()) => {
+            "the clock of this machine is wrong: set it (`timedatectl set-ntp true`)"
+        }
+        true => {
+            "look at the clock of this machine first (`date`); where it is right, whoever runs the server has to renew it"
+        }
+        false => "",
+    }
+}
+
+/// What all of it together means.
+pub(super) fn the_whole(comes: &[bool], goes: &[bool], findings: &mut Findings<'_>) {
+    let all = |list: &[bool]| !list.is_empty() && list.iter().all(|is_well| *is_well);
+    let none = |list: &[bool]| !list.is_empty() && list.iter().all(|is_well| !is_well);
+    if all(comes) && none(goes) {
+        findings.warning(
+            "altogether",
+            "mail comes, and does not go",
+            "receiving and sending are two logins: providers switch them on apart, and some want another user name or password for \
+             SMTP; the failed step above says which",
+        );
+    } else if all(comes) && goes.is_empty() {
+        findings.warning(
+            "altogether",
+            "mail comes, and there is no relay: rules cannot answer or forward",
+            "add one where rules are to: `relays: {default: {smtp: …}}`",
+        );
+    } else if none(comes) && none(goes) && comes.len() + goes.len() > 2 {
+        findings.warning(
+            "altogether",
+            "nothing works, neither in nor out",
+            "it is more likely this machine or its network than all of the servers: see the first failed step",
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! A server that is in no config: what it is, and what it offers.
+
+use std::net::Ipv6Addr;
+
+use super::finding::{Finding, Findings};
+use super::{account, server};
+use crate::config::{Protocol, Relay, RelayKind, Server, Tls, Trust};
+use crate::outbox::smtp::SmtpRelay;
+use crate::source::Offers;
+
+/// What is spoken at the ports that everybody knows (RFC 8314).
+const PORTS: [(u16, Spoken, Tls); 7] = [
+    (993, Spoken::Source(Protocol::Imap), Tls::Implicit),
+    (143, Spoken::Source(Protocol::Imap), Tls::StartTls),
+    (995, Spoken::Source(Protocol::Pop3), Tls::Implicit),
+    (110, Spoken::Source(Protocol::Pop3), Tls::StartTls),
+    (465, Spoken::Smtp, Tls::Implicit),
+    (587, Spoken::Smtp, Tls::StartTls),
+    (25, Spoken::Smtp, Tls::StartTls),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Source(Protocol),
+    Smtp,
+}
+
+/// A server by its name and port, as it stands on a command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stranger {
+    server: Server,
+    /// The protocol, where the port tells it.
+    spoken: Option<Spoken>,
+}
+
+impl Stranger {
+    /// Of `host:port`, `[address]:port`, or a host whose name says what it is (`imap.`, `pop.`, `smtp.`, `mail.`).
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.starts_with('[') => (host, Some(port.parse().ok()?)),
+            _ => (text, None),
+        };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if host.is_empty() || !(is_name && host.contains(['.', 'l']) || host.parse::<Ipv6Addr>().is_ok()) {
+            return None;
+        }
+        let port = port.or_else(|| by_name(host))?;
+        let known = PORTS.iter().find(|(known, ..)| *known == port);
+        let tls = known.map_or(Tls::Implicit, |(.., tls)| *tls);
+        let server = Server { host: host.to_owned(), port, tls, trust: Trust::default() };
+        Some(Self { server, spoken: known.map(|(_, spoken, _)| *spoken) })
+    }
+
+    /// As it is named in findings.
+    fn name(&self) -> String {
+        format!("{}:{}", self.server.host, self.server.port)
+    }
+}
+
+fn by_name(host: &str) -> Option<u16> {
+    let first = host.split('.').next()?.to_ascii_lowercase();
+    match () {
+        () if first.contains("imap") => Some(993),
+        () if first.contains("pop") => Some(995),
+        () if first.contains("smtp") => Some(465),
+        () => None,
+    }
+}
+
+/// Examines it without a login.
+pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding)) {
+    let name = stranger.name();
+    let mut findings = Findings::about(&name, tell);
+    let server = &stranger.server;
+    if !server::reach(server, &mut findings).await || !server::shake_hands(server, &mut findings).await {
+        return;
+    }
+    let candidates = match stranger.spoken {
+        Some(spoken) => vec![spoken],
+        // Each in turn; what greets otherwise is refused by its first line.
+        None => vec![Spoken::Source(Protocol::Imap), Spoken::Source(Protocol::Pop3), Spoken::Smtp],
+    };
+    let mut last = None;
+    for spoken in candidates {
+        let greeted = match spoken {
+            Spoken::Source(protocol) => Offers::of(protocol, server).await.map(|offers| {
+                if let Some(shown) = offers.shown.as_ref().filter(|_| server.tls == Tls::StartTls) {
+                    server::told(server, shown, &mut findings);
+                }
+                account::told(protocol, &offers, &mut findings);
+            }),
+            Spoken::Smtp => smtp(server, &mut findings).await,
+        };
+        match greeted {
+            Ok(()) => return,
+            Err(error) => last = Some(error),
+        }
+    }
+    if let Some(error) = last {
+        server::failed(&error, &mut findings);
+    }
+}
+
+async fn smtp(server: &Server, findings: &mut Findings<'_>) -> crate::error::Result<()> {
+    let kind = RelayKind::Smtp { server: server.clone(), login: None };
+    let relay = Relay { name: String::new(), kind, from: None, null_sender: true, connections: 1, is_brought: false };
+    let smtp = SmtpRelay::connect(&relay).await?;
+    super::relay::greeted(&relay, server, &smtp.hello(), findings);
+    smtp.quit().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_by_its_name_and_port() {
+        let parsed = |text: &str| Stranger::parse(text).map(|it| (it.server.host, it.server.port, it.server.tls));
+        assert_eq!(parsed("imap.example.com:993"), Some(("imap.example.com".into(), 993, Tls::Implicit)));
+        assert_eq!(parsed("imap.example.com"), Some(("imap.example.com".into(), 993, Tls::Implicit)));
+        assert_eq!(parsed("smtp.example.com:587"), Some(("smtp.example.com".into(), 587, Tls::StartTls)));
+        assert_eq!(parsed("[::1]:143"), Some(("::1".into(), 143, Tls::StartTls)));
+        assert_eq!(parsed("localhost:10143"), Some(("localhost".into(), 10_143, Tls::Implicit)));
+        for text in ["work", "mail.example.com", "a b.c:1", "x.example:y", "x.example:99999", ":993", ""] {
+            assert_eq!(parsed(text), None, "{text}");
+        }
+    }
+}
