@@ -146,7 +146,11 @@ pub(super) fn relay_names(document: &Document) -> Vec<String> {
     accounts.map(|(key, _)| key.text.clone()).collect()
 }
 
+/// The certificate of `auth: external` is the one of the server to fetch from; there is no secret to log in with elsewhere.
 fn brings_relay(account: &Node) -> bool {
+    if account.get("auth").and_then(Node::as_text) == Some("external") {
+        return false;
+    }
     let address = account.get("address").and_then(Node::as_text).filter(|address| flaw(address).is_none());
     let provider = address.and_then(|address| providers::of_domain(domain_of(address)));
     provider.and_then(|provider| provider.smtp).is_some_and(|place| place.known == Known::Verified)
@@ -219,6 +223,14 @@ mod tests {
         let config = config(&format!("{account}relays: {{mine: {{sendmail: /usr/sbin/sendmail}}}}"));
         assert_eq!(config.relays.len(), 1);
         assert_eq!((config.relays[0].name.as_str(), config.accounts[0].relay.as_deref()), ("mine", None));
+    }
+
+    #[test]
+    fn a_login_by_certificate_brings_no_relay() {
+        let config = config(
+            "accounts: {a: {address: me@gmx.net, imap: {host: imap.gmx.net, client_cert: /c.pem, client_key: /k.pem}, auth: external}}",
+        );
+        assert!(config.relays.is_empty() && config.accounts[0].relay.is_none());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! Mozilla's autoconfig (draft-ietf-mailmaint-autoconfig): a small XML document from the domain itself, or from Mozilla's database.
 
+use std::pin::pin;
+
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::choose::{filled, offer};
 use super::found::{Offer, Origin};
 use super::web::{Web, Why, percent_encoded};
 use super::{Options, Subject};
+use crate::providers::ispdb::{self, Listed};
 use crate::providers::{Mail, Security};
 
 /// A document has some hundred nodes.
@@ -23,17 +26,34 @@ pub(super) async fn ask(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, 
         // An earlier draft; some servers know nothing else.
         web.https(&host, &format!("/.well-known/mail-v1.xml{query}")),
     ];
+    let fetched =
+        async |place: &String| read(&web.get(place).await?, subject, &Origin::Autoconfig(without_query(place)));
     let [first, second, third] = &places;
-    let (a, b, c) = tokio::join!(web.get(first), web.get(second), web.get(third));
-    let mut why = Why::from("no document");
-    for (place, answer) in places.iter().zip([a, b, c]) {
-        let origin = Origin::Autoconfig(without_query(place));
-        match answer.and_then(|body| read(&body, subject, &origin)) {
-            Ok(offers) => return Ok(offers),
-            Err(e) => why = e,
+    first_of(fetched(first), fetched(second), fetched(third)).await
+}
+
+/// The first of three that has something, in this order: a later one does not go before an earlier one that may still have, and is not
+/// waited for where an earlier one has.
+async fn first_of<T>(
+    a: impl Future<Output = Result<T, Why>>,
+    b: impl Future<Output = Result<T, Why>>,
+    c: impl Future<Output = Result<T, Why>>,
+) -> Result<T, Why> {
+    let (mut a, mut b, mut c) = (pin!(a), pin!(b), pin!(c));
+    let mut answers = [None, None, None];
+    loop {
+        let (at, answer) = tokio::select! {
+            answer = &mut a, if answers[0].is_none() => (0, answer),
+            answer = &mut b, if answers[1].is_none() => (1, answer),
+            answer = &mut c, if answers[2].is_none() => (2, answer),
+        };
+        answers[at] = Some(answer);
+        let decided = answers.iter().position(|answer| !matches!(answer, Some(Err(_))));
+        match decided.unwrap_or(answers.len() - 1) {
+            at if answers[at].is_none() => {}
+            at => return answers[at].take().unwrap_or_else(|| Err("no document".into())),
         }
     }
-    Err(why)
 }
 
 /// Asks the domain without protection: many hosters have nothing else.
@@ -44,7 +64,8 @@ pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<
     read(&body, subject, &Origin::AutoconfigInTheClear(without_query(&place)))
 }
 
-/// Asks Mozilla's database; it learns the domain and nothing else.
+/// Looks into Mozilla's database: the one that is built in, and where that does not know the domain the one on the net. It learns the
+/// domain and nothing else.
 pub(super) async fn ask_database(
     subject: &Subject,
     domain: &str,
@@ -52,9 +73,20 @@ pub(super) async fn ask_database(
     web: &Web<'_>,
     options: &Options,
 ) -> Result<Vec<Offer>, Why> {
+    let built_in: Vec<Offer> =
+        ispdb::of_domain(domain).iter().filter_map(|listed| of_database(listed, subject, &origin)).collect();
+    if !built_in.is_empty() {
+        return Ok(built_in);
+    }
     let Some(database) = &options.database else { return Err("it is not asked".into()) };
     let body = web.get(&format!("{database}{}", percent_encoded(domain))).await?;
     read(&body, subject, &origin)
+}
+
+fn of_database(listed: &Listed<'_>, subject: &Subject, origin: &Origin) -> Option<Offer> {
+    let host = filled(listed.host, subject)?;
+    let offer = offer(listed.mail, &host, listed.port, listed.security, subject, origin)?;
+    Some(Offer { user: filled(listed.user, subject)?, is_token_only: listed.is_token_only, ..offer })
 }
 
 fn without_query(place: &str) -> String {
@@ -109,6 +141,7 @@ fn server(node: Node<'_, '_>, subject: &Subject, origin: &Origin) -> Option<Offe
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::try_changes;
 
     fn subject() -> Subject {
         Subject::parse("ann.b@firm.example").unwrap()
@@ -162,7 +195,7 @@ mod tests {
             ("993", "0"),
             ("993", "99999"),
             ("imap.firm.example", "imap.firm.example&#10;x"),
-            ("imap.firm.example", "imap&#27;.firm.example"),
+            ("imap.firm.example", "imap&#9;.firm.example"),
             ("imap.firm.example", "imap.firm.example/evil"),
             ("imap.firm.example", "10.0.0.1"),
             ("imap.firm.example", "localhost"),
@@ -177,6 +210,33 @@ mod tests {
         for user in ["%OTHER%", "a b", "a&#10;b", "a\u{202e}b"] {
             assert!(imap(&format!("{whole}<username>{user}</username>")).is_err(), "{user}");
         }
+    }
+
+    #[test]
+    fn lines_of_the_database_are_filled_in() {
+        let text = "= firm.example\nimap imap.%EMAILDOMAIN% 993 implicit %EMAILLOCALPART% token\nimap a_b! 993 implicit x token\n";
+        let listed = ispdb::find(text, "firm.example");
+        let offers: Vec<Offer> =
+            listed.iter().filter_map(|listed| of_database(listed, &subject(), &Origin::Database)).collect();
+        let shown: Vec<_> = offers.iter().map(|o| (o.host.as_str(), o.user.as_str(), o.is_token_only)).collect();
+        assert_eq!(shown, [("imap.firm.example", "ann.b", true)]);
+    }
+
+    /// Whatever a document says, what comes of it are servers with names and TLS.
+    #[test]
+    fn fuzz_documents() {
+        let known = "<clientConfig><emailProvider><incomingServer type='imap'><hostname>imap.%EMAILDOMAIN%</hostname><port>993</port>\
+                     <socketType>SSL</socketType><username>%EMAILLOCALPART%</username></incomingServer></emailProvider></clientConfig>";
+        let marked = format!("<!DOCTYPE x [<!ENTITY a 'a'>]>{known}&a;<![CDATA[ x ]]><!-- -->");
+        try_changes("autoconfig", &[known.as_bytes(), marked.as_bytes()], |input| {
+            let Ok(offers) = read(input, &subject(), &Origin::Database) else { return Vec::new() };
+            for offer in &offers {
+                assert!(crate::config::is_host_name(&offer.host) && offer.port != 0, "{offer:?}");
+                assert!(!offer.user.contains(|c: char| c.is_control() || c.is_whitespace()), "{offer:?}");
+            }
+            assert!(offers.len() <= MOST_SERVERS);
+            offers.iter().map(|offer| (offer.mail, offer.security)).collect()
+        });
     }
 
     #[test]

@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 const MOST: usize = 16;
 
 /// Name servers: those of the system, or the one of the options.
+#[derive(Clone)]
 pub(super) struct Dns {
     resolver: Result<TokioResolver, Why>,
 }

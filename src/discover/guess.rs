@@ -1,5 +1,6 @@
 //! Names that are usual, tried: a host that answers a TLS handshake with a certificate that holds, and greets as such a server does.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -7,26 +8,34 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::choose::offer;
 use super::dns::Dns;
-use super::found::{Offer, Origin};
+use super::found::{Offer, Origin, Tried};
 use super::web::Why;
 use super::{Options, Subject};
-use crate::config::{Server, Trust};
+use crate::config::{Server, Tls, Trust};
+use crate::error::Result;
 use crate::net::{self, LineStream};
 use crate::providers::{Mail, Security};
 
 /// The first labels of hosts, the likeliest first.
-const NAMES: [(Mail, &[&str]); 3] =
-    [(Mail::Imap, &["imap", "mail"]), (Mail::Pop3, &["pop3", "pop", "mail"]), (Mail::Smtp, &["smtp", "mail"])];
-/// Address, handshake and greeting of one host.
+const NAMES: [(Mail, Security, &[&str]); 4] = [
+    (Mail::Imap, Security::Implicit, &["imap", "mail"]),
+    (Mail::Pop3, Security::Implicit, &["pop3", "pop", "mail"]),
+    (Mail::Smtp, Security::Implicit, &["smtp", "mail"]),
+    // Many servers take mail there and nowhere else.
+    (Mail::Smtp, Security::StartTls, &["smtp", "mail"]),
+];
+/// An answer to EHLO has no more lines.
+const MOST_LINES: usize = 64;
+/// One answer of a host.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tries them all.
 pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Result<Vec<Offer>, Why> {
-    let candidates = NAMES.iter().flat_map(|(mail, labels)| {
-        let port = port_of(*mail, options);
+    let candidates = NAMES.iter().flat_map(|(mail, security, labels)| {
+        let port = port_of(*mail, *security, options);
         labels.iter().filter_map(move |label| {
             let host = format!("{label}.{}", subject.domain);
-            offer(*mail, &host, port, Security::Implicit, subject, &Origin::Guess)
+            offer(*mail, &host, port, *security, subject, &Origin::Guess)
         })
     });
     let found = those_that_answer(candidates.collect(), options, dns).await;
@@ -34,25 +43,41 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Resu
 }
 
 /// Leaves out what is in doubt and does not answer.
-pub(super) async fn without_doubt(offers: Vec<Offer>, options: &Options, dns: &Dns, deadline: Instant) -> Vec<Offer> {
+pub(super) async fn without_doubt(
+    offers: Vec<Offer>,
+    options: &Options,
+    dns: &Dns,
+    deadline: Instant,
+) -> (Vec<Offer>, Vec<Tried>) {
     let (doubtful, mut good): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| offer.is_in_doubt);
     if doubtful.is_empty() {
-        return good;
+        return (good, Vec::new());
     }
-    let answered = timeout_at(deadline, those_that_answer(doubtful, options, dns)).await;
-    good.extend(answered.unwrap_or_default().into_iter().map(|offer| Offer { is_in_doubt: false, ..offer }));
-    good
+    let hosts: Vec<String> = doubtful.iter().map(|offer| offer.host.clone()).collect();
+    let answered = timeout_at(deadline, those_that_answer(doubtful, options, dns)).await.unwrap_or_default();
+    let is_silent = |host: &&String| !answered.iter().any(|offer| offer.host == **host);
+    let why = "nobody has made sure of it, and it does not answer";
+    let tried = hosts.iter().filter(is_silent).map(|host| Tried::new(host, why)).collect();
+    good.extend(answered.into_iter().map(|offer| Offer { is_in_doubt: false, ..offer }));
+    (good, tried)
 }
 
 async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
     let mut trying = JoinSet::new();
     for (at, candidate) in candidates.iter().enumerate() {
-        // A host that is not there is not dialled.
-        let server =
-            Server { trust: Trust { ca_file: options.ca_file.clone(), ..Trust::default() }, ..candidate.server() };
-        let Ok(addresses) = dns.addresses(&server.host, server.port).await else { continue };
-        let mail = candidate.mail;
-        trying.spawn(async move { (at, timeout(PATIENCE, greets(server, addresses, mail)).await.unwrap_or(false)) });
+        let trust = Trust { ca_file: options.ca_file.clone(), ..Trust::default() };
+        let server = Server { trust, ..candidate.server() };
+        let (dns, mail, patience) = (dns.clone(), candidate.mail, options.for_one());
+        trying.spawn(async move {
+            let greeted = timeout(patience, async {
+                // A host that is not there is not dialled.
+                match dns.addresses(&server.host, server.port).await {
+                    Ok(addresses) => greets(server, addresses, mail).await,
+                    Err(_) => false,
+                }
+            });
+            (at, greeted.await.unwrap_or(false))
+        });
     }
     let mut answered = vec![false; candidates.len()];
     while let Some(ended) = trying.join_next().await {
@@ -65,23 +90,50 @@ async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns)
     candidates.into_iter().zip(answered).filter_map(|(candidate, is_there)| is_there.then_some(candidate)).collect()
 }
 
-/// Whether it shows a certificate that holds, and greets in the words of the protocol. Where STARTTLS is to come, the words are all.
-async fn greets(server: Server, addresses: Vec<std::net::SocketAddr>, mail: Mail) -> bool {
+/// Whether it shows a certificate that holds, and greets in the words of the protocol.
+async fn greets(server: Server, addresses: Vec<SocketAddr>, mail: Mail) -> bool {
     let Ok(stream) = net::connect_at(&server, &addresses).await else { return false };
     let mut lines = LineStream::new(stream);
     let Ok(greeting) = lines.line(PATIENCE).await else { return false };
     let begins = |words: &str| greeting.starts_with(words.as_bytes());
-    match mail {
+    let is_one = match mail {
         Mail::Imap => begins("* OK") || begins("* PREAUTH"),
         Mail::Pop3 => begins("+OK"),
-        Mail::Smtp => begins("220"),
+        Mail::Smtp => begins("220 "),
+    };
+    match (is_one, server.tls, mail) {
+        (true, Tls::StartTls, Mail::Smtp) => starts_tls(lines, &server).await.unwrap_or(false),
+        (is_one, Tls::Implicit, _) => is_one,
+        _ => false,
     }
 }
 
-fn port_of(mail: Mail, options: &Options) -> u16 {
-    match mail {
-        Mail::Imap => options.ports.imap,
-        Mail::Pop3 => options.ports.pop3,
-        Mail::Smtp => options.ports.smtp,
+/// STARTTLS of SMTP (RFC 3207 4), as far as the handshake.
+async fn starts_tls(mut lines: LineStream, server: &Server) -> Result<bool> {
+    lines.send_within(b"EHLO localhost\r\n", PATIENCE, "EHLO").await?;
+    let mut is_offered = false;
+    for _ in 0..MOST_LINES {
+        let line = lines.line(PATIENCE).await?;
+        is_offered |= line.get(4..).is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"STARTTLS"));
+        if !line.starts_with(b"250-") {
+            break;
+        }
+    }
+    if !is_offered {
+        return Ok(false);
+    }
+    lines.send_within(b"STARTTLS\r\n", PATIENCE, "STARTTLS").await?;
+    if !lines.line(PATIENCE).await?.starts_with(b"220") {
+        return Ok(false);
+    }
+    net::start_tls(lines.into_clean_stream()?, server).await.map(|stream| stream.is_tls())
+}
+
+fn port_of(mail: Mail, security: Security, options: &Options) -> u16 {
+    match (mail, security) {
+        (Mail::Imap, _) => options.ports.imap,
+        (Mail::Pop3, _) => options.ports.pop3,
+        (Mail::Smtp, Security::Implicit) => options.ports.smtp,
+        (Mail::Smtp, Security::StartTls) => options.ports.submission,
     }
 }

@@ -6,11 +6,11 @@
 //! | the table, by the mail exchanger | DNS | no: DNS is not signed |
 //! | PACC, draft-ietf-mailmaint-pacc | https, and a TXT record with its hash | yes |
 //! | autoconfig of the domain, draft-ietf-mailmaint-autoconfig | https | yes |
-//! | Mozilla's database of providers, by the domain | https | yes |
+//! | Mozilla's database of providers, by the domain | what is built in, else https | yes |
 //! | the same, by the mail exchanger | https and DNS | no |
 //! | autoconfig | http | no |
 //! | SRV records (RFC 6186, RFC 8314) | DNS | no |
-//! | names that are usual: `imap.`, `mail.`, `smtp.` | a TLS handshake and a greeting | no |
+//! | names that are usual: `imap.`, `mail.`, `smtp.` | a TLS handshake, by STARTTLS too, and a greeting | no |
 //!
 //! What is confirmed goes before what is not, and then the order is that of the table above. Servers without TLS are taken from
 //! nobody. Where something is not confirmed, its hosts are shown to a person before a password goes there: that is the caller's duty.
@@ -69,6 +69,18 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// So long for one document, or one host: whoever asks several still has time for what the others say.
+    fn for_one(&self) -> Duration {
+        self.deadline * 5 / 8
+    }
+
+    /// So long for all sources: there must be time to connect to what is in doubt.
+    fn for_sources(&self) -> Duration {
+        self.deadline * 3 / 4
+    }
+}
+
 /// The TCP ports at which discovery itself connects.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
@@ -82,11 +94,13 @@ pub struct Ports {
     pub pop3: u16,
     /// 465.
     pub smtp: u16,
+    /// 587.
+    pub submission: u16,
 }
 
 impl Default for Ports {
     fn default() -> Self {
-        Self { https: 443, http: 80, imap: 993, pop3: 995, smtp: 465 }
+        Self { https: 443, http: 80, imap: 993, pop3: 995, smtp: 465, submission: 587 }
     }
 }
 
@@ -128,15 +142,17 @@ impl Subject {
 /// [`Kind::Usage`] where the text is no address, [`Kind::Tls`] where [`Options::ca_file`] cannot be read.
 pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     let subject = Subject::parse(address)?;
-    let deadline = Instant::now() + options.deadline;
+    let begun = Instant::now();
     if let Some(provider) = providers::of_domain(&subject.domain) {
         let offers = choose::of_provider(provider, &subject, &Origin::Table);
-        let offers = guess::without_doubt(offers, options, &Dns::new(options), deadline).await;
-        return Ok(choose::found(&subject, Some(provider), offers, Vec::new()));
+        let offers = guess::without_doubt(offers, options, &Dns::new(options), begun + options.deadline).await;
+        let (offers, tried) = offers;
+        return Ok(choose::found(&subject, Some(provider), offers, tried));
     }
     let dns = Dns::new(options);
-    let web = Web::new(options, &dns, deadline)?;
-    let of = async |what: &str, asking: Asking<'_>| match timeout_at(deadline, asking).await {
+    let web = Web::new(options, &dns, begun + options.for_one())?;
+    let until = begun + options.for_sources();
+    let of = async |what: &str, asking: Asking<'_>| match timeout_at(until, asking).await {
         Ok(Ok(offers)) => (offers, None),
         Ok(Err(why)) => (Vec::new(), Some(Tried::new(what, &why))),
         Err(_) => (Vec::new(), Some(Tried::new(what, "it did not answer in time"))),
@@ -153,9 +169,9 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     );
     let (a, b, c, d, e, f, g) = asked;
     let (offers, tried): (Vec<_>, Vec<_>) = [a, b, c, d, e, f, g].into_iter().unzip();
-    let offers = guess::without_doubt(offers.concat(), options, &dns, deadline).await;
+    let (offers, doubts) = guess::without_doubt(offers.concat(), options, &dns, begun + options.deadline).await;
     let provider = offers.iter().find_map(|offer| offer.provider);
-    Ok(choose::found(&subject, provider, offers, tried.into_iter().flatten().collect()))
+    Ok(choose::found(&subject, provider, offers, tried.into_iter().flatten().chain(doubts).collect()))
 }
 
 /// One source at work: what it offers, or why it offers nothing.

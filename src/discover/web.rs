@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::TlsConfig;
@@ -71,6 +71,11 @@ impl<'d> Web<'d> {
 
     /// Fetches a document. What came over https and names another place names one with https, or nothing comes of it.
     pub(super) async fn get(&self, address: &str) -> Result<Vec<u8>, Why> {
+        let fetched = timeout_at(self.deadline, self.follow(address)).await;
+        fetched.unwrap_or_else(|_| Err("it did not answer in time".into()))
+    }
+
+    async fn follow(&self, address: &str) -> Result<Vec<u8>, Why> {
         let mut address = address.to_owned();
         for _ in 0..MOST_STEPS {
             match self.step(&address).await? {

@@ -215,6 +215,7 @@ const YAHOO: Provider = Provider {
     smtp: submissions("smtp.mail.yahoo.com"),
     hosts: &["yahoo.com"],
     secret: Secret::AppPassword,
+    secret_page: Some("https://help.yahoo.com/kb/generate-manage-rd-party-passwords-sln15241.html"),
     note: Some("Yahoo gives app passwords to some accounts and not to others, and OAuth2 to no new programs"),
     limits: Limits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
     quirks: &[Quirk::OldMailElsewhere],
@@ -299,6 +300,7 @@ const FASTMAIL: Provider = Provider {
     smtp: submissions("smtp.fastmail.com"),
     hosts: &["fastmail.com", "messagingengine.com"],
     secret: Secret::AppPassword,
+    secret_page: Some("https://www.fastmail.com/help/clients/apppassword.html"),
     note: Some("it needs a plan with access for other programs"),
     checked: IN_2026,
     source: "Thunderbird; FairEmail's FAQ",
@@ -313,6 +315,7 @@ const ZOHO_COM: Provider = Provider {
     smtp: submissions("smtp.zoho.com"),
     hosts: &["zoho.com", "zoho.in", "zoho.com.au", "zoho.jp"],
     secret: Secret::AppPasswordWithTwoFactor,
+    secret_page: Some("https://help.zoho.com/portal/kb/articles/manage-application-specific-passwords"),
     switch_on: Some("IMAP or POP3 must be switched on, on its web page; a free plan may lack them"),
     note: Some(
         "the host is that of the account's region; whoever signs in by another service needs a password of Zoho's first",

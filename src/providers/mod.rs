@@ -11,6 +11,7 @@ mod china;
 mod europe;
 mod global;
 mod hosted;
+pub mod ispdb;
 mod kinds;
 mod text;
 
@@ -38,7 +39,7 @@ pub struct Provider {
     pub login: Login,
     /// Which secret it wants.
     pub secret: Secret,
-    /// The page where that is made, as far as known.
+    /// The page where that is made, or that says how, as far as known: an https address.
     pub secret_page: Option<&'static str>,
     /// What must be switched on before, and where: the rest of a sentence that begins with "it wants".
     pub switch_on: Option<&'static str>,
@@ -148,6 +149,7 @@ mod tests {
             assert!(!name.is_empty() && !provider.source.is_empty(), "{name}: no source");
             let checked: jiff::civil::Date = provider.checked.parse().unwrap();
             assert!(checked >= jiff::civil::date(2026, 11, 1), "{name}: {checked}");
+            assert!(provider.secret_page.is_none_or(|page| page.starts_with("https://")), "{name}");
             assert!(!provider.domains.is_empty() || !provider.mx.is_empty(), "{name} is never found");
             for host in provider.domains.iter().chain(provider.mx).chain(provider.hosts) {
                 assert!(is_host(host), "{name}: {host}");

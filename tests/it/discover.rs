@@ -14,8 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::support::dns_server::{DnsServer, Record};
 use crate::support::sandbox::Sandbox;
-use crate::support::tls;
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
+use crate::support::tls::{self, Certificate};
 use crate::support::web_server::{Answer, Greeter, WebServer};
+use crate::support::wire::Security;
 
 const ADDRESS: &str = "ann+x@firm.example";
 const HOSTS: [&str; 6] = [
@@ -42,7 +44,7 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let ca_file = Some(tls::write_ca(home.path()));
         // Port 1 refuses.
-        let ports = Ports { https: 1, http: 1, imap: 1, pop3: 1, smtp: 1 };
+        let ports = Ports { https: 1, http: 1, imap: 1, pop3: 1, smtp: 1, submission: 1 };
         let deadline = Duration::from_secs(60);
         let options = Options { resolver: Some(dns.address()), ca_file, deadline, ports, database: None };
         Self { _home: home, options }
@@ -116,6 +118,7 @@ fn a_server_in_doubt_is_connected_to_before_it_is_named() {
     let found = World::new(&dns).look_for("ann@mailbox.org");
     assert_eq!(dns.asked().first().map(String::as_str), Some("pop3.mailbox.org"));
     assert!(found.best(Mail::Pop3).is_none() && found.best(Mail::Imap).is_some(), "{found:?}");
+    assert_eq!(why(&found, "pop3.mailbox.org"), "nobody has made sure of it, and it does not answer");
 }
 
 #[test]
@@ -170,7 +173,7 @@ fn autoconfig_over_http_is_not_confirmed() {
 fn a_certificate_that_does_not_hold_confirms_nothing() {
     let dns = names(&[]);
     let documents = [("autoconfig.firm.example/mail/config-v1.1.xml", autoconfig("imap.evil.example"))];
-    for certificate in [tls::server_config_for(&["other.example"]), tls::server_config(tls::Certificate::SelfSigned)] {
+    for certificate in [tls::server_config_for(&["other.example"]), tls::server_config(Certificate::SelfSigned)] {
         let web = WebServer::start(Some(certificate), &documents);
         let found = World::with_web(&dns, &web).look();
         assert!(found.offers.is_empty() && web.requests().is_empty(), "{found:?}");
@@ -256,6 +259,25 @@ fn usual_names_are_taken_where_a_server_greets_behind_tls() {
     let other = Greeter::start(tls::server_config_for(&["other.example"]), "* OK ready\r\n");
     world.options.ports.imap = other.port();
     assert!(world.look().offers.is_empty(), "a certificate for another name");
+}
+
+#[test]
+fn a_usual_name_may_begin_tls_later_and_must_begin_it() {
+    let dns = names(&[]);
+    let mut world = World::new(&dns);
+    for (security, is_taken) in [
+        (Security::StartTls(Certificate::Firm), true),
+        (Security::StartTls(Certificate::WrongName), false),
+        (Security::Plain, false),
+    ] {
+        let server = SmtpServer::start(SmtpOptions { security, ..SmtpOptions::default() });
+        world.options.ports.submission = server.port();
+        let found = world.look();
+        assert_eq!(found.best(Mail::Smtp).is_some(), is_taken, "{security:?} {found:?}");
+        if is_taken {
+            assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.firm.example", server.port(), ADDRESS, false, "guess"));
+        }
+    }
 }
 
 #[test]
@@ -361,6 +383,27 @@ fn who_does_not_answer_holds_up_nobody() {
 }
 
 #[test]
+fn a_place_that_is_silent_does_not_take_the_others_along() {
+    let dns = names(&[]);
+    let start = |silent: usize| {
+        WebServer::start_with(Some(certificate()), |_| {
+            let mut all = everywhere(autoconfig("imap.firm.example"));
+            all[silent].1 = Answer::Silence;
+            all
+        })
+    };
+    // The first one answers: what comes behind it is not waited for.
+    let found = World::with_web(&dns, &start(2)).look();
+    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    let web = start(0);
+    let mut world = World::with_web(&dns, &web);
+    world.options.deadline = Duration::from_secs(2);
+    let found = world.look();
+    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    assert!(found.offers[0].origin.to_string().contains(".well-known/autoconfig"), "{found:?}");
+}
+
+#[test]
 fn exchangers_that_lead_in_circles_lead_nowhere() {
     let dns = names(&[("firm.example", Record::Mx(10, "firm.example"))]);
     let web = WebServer::start(Some(certificate()), &[]);
@@ -446,4 +489,15 @@ fn the_command_shows_what_was_found_and_from_where() {
     assert_eq!(nothing.code, 69, "{nothing:?}");
     assert!(nothing.stderr.contains("no server to fetch from was found"), "{nothing:?}");
     assert_eq!(run("ann", &[]).code, 64);
+}
+
+#[test]
+fn check_shows_what_follows_from_an_address() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_mailsluice"));
+    sandbox.config("maildir: ~/Mail\naccounts: {apple: {address: ann@me.com, password: {env: X}}}\n");
+    let said = sandbox.run(&["check"]);
+    let line = "apple: imap at imap.mail.me.com port 993 as ann, and out by smtp.mail.me.com port 587 as ann@me.com";
+    assert!(said.code == 0 && said.stderr.contains(line), "{said:?}");
+    let json: serde_json::Value = serde_json::from_str(sandbox.run(&["check", "--json"]).stdout.trim()).unwrap();
+    assert_eq!((&json["imap"]["user"], &json["smtp"]["user"]), (&"ann".into(), &"ann@me.com".into()));
 }

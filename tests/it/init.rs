@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::support::dns_server::{DnsServer, Record};
+use crate::support::dns_server::DnsServer;
 use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::mailbox::Mailbox;
 use crate::support::maildir::Maildirs;
@@ -19,13 +19,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mailsluice");
 const ADDRESS: &str = "me@firm.example";
 const PASSWORD: &str = "open sesame ü";
 
-/// A user of a firm whose servers stand in the DNS, and who has nothing at home.
+/// A user of a firm of which nobody knows where its servers are, and who has nothing at home.
 struct Newcomer {
     sandbox: Sandbox,
     _dns: DnsServer,
     resolver: String,
     smtp: SmtpServer,
-    _imap: ImapServer,
+    imap: ImapServer,
 }
 
 impl Newcomer {
@@ -36,15 +36,16 @@ impl Newcomer {
         let imap = ImapServer::start(&mailbox, ImapOptions::with_security(security));
         let login = Some(Login::new(ADDRESS, PASSWORD));
         let smtp = SmtpServer::start(SmtpOptions { login, security, ..SmtpOptions::default() }.with("AUTH PLAIN"));
-        let dns = DnsServer::start(&[
-            ("_imaps._tcp.firm.example", Record::Srv(0, 0, imap.port(), "localhost")),
-            ("_submissions._tcp.firm.example", Record::Srv(0, 0, smtp.port(), "localhost")),
-            ("localhost", Record::Loopback),
-        ]);
+        let dns = DnsServer::start(&[]);
         let mut sandbox = Sandbox::new(PROGRAM);
         let ca = tls::write_ca(sandbox.home());
         sandbox.env("SSL_CERT_FILE", ca.to_str().unwrap()).env("LC_ALL", language);
-        Self { resolver: dns.address().to_string(), _dns: dns, sandbox, smtp, _imap: imap }
+        Self { resolver: dns.address().to_string(), _dns: dns, sandbox, smtp, imap }
+    }
+
+    /// The places of the servers, as they are typed.
+    fn places(&self) -> [String; 2] {
+        [self.imap.port(), self.smtp.port()].map(|port| format!("localhost:{port}"))
     }
 
     fn begin(&self, arguments: &[&str]) -> Terminal {
@@ -78,8 +79,9 @@ fn from_an_empty_home_to_the_first_message_in_and_out() {
     let newcomer = Newcomer::new("C.UTF-8");
     let mut terminal = newcomer.begin(&[]);
     terminal.expect("Your address: ").type_line(ADDRESS);
-    terminal.expect("from the SRV record");
-    terminal.expect("Nobody signs what was found so: localhost.");
+    let [imap, smtp] = newcomer.places();
+    terminal.expect("No servers were found").expect("IMAP server").type_line(&imap);
+    terminal.expect("SMTP server").type_line(&smtp);
     terminal.expect("Password (not shown").type_line("wrong");
     terminal.expect("FAILED   login").expect("The server refuses it. Once more:");
     terminal.expect("Password (not shown").type_line(PASSWORD);
@@ -109,6 +111,8 @@ fn from_an_empty_home_to_the_first_message_in_and_out() {
     assert_eq!(Maildirs::at(newcomer.sandbox.home().join("Mail")).in_folder("INBOX").len(), 1);
     let sent = newcomer.sandbox.run_with_stdin(&["sendmail", "-t"], "To: bob@y.example\nSubject: hi\n\nhello\n");
     assert_eq!(sent.code, 0, "{sent}");
+    let run = newcomer.sandbox.run(&["queue", "run"]);
+    assert_eq!(run.code, 0, "{run}");
     let commands = newcomer.smtp.commands();
     assert!(commands.iter().any(|line| line.starts_with("MAIL FROM:<me@firm.example>")), "{commands:?}");
     assert!(commands.iter().any(|line| line.starts_with("RCPT TO:<bob@y.example>")), "{commands:?}");
@@ -118,7 +122,10 @@ fn from_an_empty_home_to_the_first_message_in_and_out() {
 fn in_chinese_where_the_locale_says_so() {
     let newcomer = Newcomer::new("zh_CN.UTF-8");
     let mut terminal = newcomer.begin(&[]);
+    let [imap, smtp] = newcomer.places();
     terminal.expect("您的邮箱地址：").type_line(ADDRESS);
+    terminal.expect("IMAP 服务器").type_line(&imap);
+    terminal.expect("SMTP 服务器").type_line(&smtp);
     terminal.expect("密码或授权码").type_line(PASSWORD);
     terminal.expect("收取多久以前的邮件").type_line("");
     terminal.expect("初始过滤规则").expect("\n：").type_line("");
@@ -131,8 +138,15 @@ fn in_chinese_where_the_locale_says_so() {
 /// At each question, and in the middle of the secret.
 #[test]
 fn whoever_stops_has_nothing_more_than_before() {
-    let questions =
-        ["Your address: ", "Password (not shown", "Fetch how far back", "Filters to begin with", "Who fetches"];
+    let questions = [
+        "Your address: ",
+        "IMAP server",
+        "SMTP server",
+        "Password (not shown",
+        "Fetch how far back",
+        "Filters to begin with",
+        "Who fetches",
+    ];
     for stop in 0..questions.len() {
         let newcomer = Newcomer::new("C.UTF-8");
         let mut terminal = newcomer.begin(&[]);
@@ -142,7 +156,8 @@ fn whoever_stops_has_nothing_more_than_before() {
                 terminal.type_keys("ab\x03");
                 break;
             }
-            terminal.type_line([ADDRESS, PASSWORD, "", "", ""][number]);
+            let [imap, smtp] = newcomer.places();
+            terminal.type_line([ADDRESS, &imap, &smtp, PASSWORD, "", "", ""][number]);
         }
         let code = terminal.end();
         assert!(code != 0, "{stop}: {}", terminal.shown());
@@ -154,7 +169,7 @@ fn whoever_stops_has_nothing_more_than_before() {
 #[test]
 fn what_providers_want_is_said_first() {
     for (address, language, says) in [
-        ("me@gmail.com", "C.UTF-8", "Google wants an app password"),
+        ("me@gmail.com", "C.UTF-8", "Gmail wants an app password"),
         ("me@qq.com", "zh_CN.UTF-8", "授权码"),
         ("me@163.com", "zh_CN.UTF-8", "授权码"),
         ("me@icloud.com", "C.UTF-8", "an app password"),
@@ -178,6 +193,9 @@ fn scripts_answer_by_options() {
     let newcomer = Newcomer::new("C.UTF-8");
     let run =
         |arguments: &[&str]| newcomer.sandbox.run(&[&["init", "--resolver", &newcomer.resolver], arguments].concat());
+    let [imap, smtp] = newcomer.places();
+    let given = ["--imap", imap.as_str(), "--smtp", smtp.as_str()];
+    let run = |arguments: &[&str]| run(&[&given, arguments].concat());
     let asked = run(&[ADDRESS]);
     assert!(asked.code == 64 && asked.stderr.contains("nobody is at a terminal"), "{asked}");
     let secretless = run(&[ADDRESS, "--yes"]);

@@ -41,6 +41,7 @@ mod imap_replies;
 mod init;
 mod injected;
 mod injection;
+mod ispdb;
 mod kill;
 mod lanes;
 mod layers;

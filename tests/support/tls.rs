@@ -26,15 +26,17 @@ pub enum Certificate {
     NotYetValid,
     /// By the CA, for another host.
     WrongName,
+    /// By the CA, for smtp.firm.example.
+    Firm,
     /// For localhost, but by no CA.
     SelfSigned,
     /// The same as `openssl req -x509` makes it: it says that it is an authority.
     SelfSignedAuthority,
 }
 
-const ALL: [Certificate; 6] = {
-    use Certificate::{Expired, NotYetValid, SelfSigned, SelfSignedAuthority, Valid, WrongName};
-    [Valid, Expired, NotYetValid, WrongName, SelfSigned, SelfSignedAuthority]
+const ALL: [Certificate; 7] = {
+    use Certificate::{Expired, Firm, NotYetValid, SelfSigned, SelfSignedAuthority, Valid, WrongName};
+    [Valid, Expired, NotYetValid, WrongName, Firm, SelfSigned, SelfSignedAuthority]
 };
 
 struct Authority {
@@ -148,6 +150,7 @@ fn make_client(ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
 fn make_server(kind: Certificate, ca: &CertifiedIssuer<'_, KeyPair>) -> Pem {
     let names = match kind {
         Certificate::WrongName => vec!["elsewhere.example".to_owned()],
+        Certificate::Firm => vec!["smtp.firm.example".to_owned()],
         _ => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
     };
     let mut params = lasting(names);

@@ -138,7 +138,7 @@ impl<'a> Asker<'a> {
             self.say(&words.unconfirmed.replace("{}", &hosts.join(", ")));
         }
         let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let is_known = crate::providers::of_domain(domain).is_some();
+        let is_known = crate::providers::of_domain(domain).is_some() && !found.offers.is_empty();
         Ok(Answers {
             name: domain.split('.').next().unwrap_or("home").to_lowercase(),
             address: found.address.clone(),
@@ -156,13 +156,17 @@ impl<'a> Asker<'a> {
 
     fn typed_servers(&self, address: &str) -> Result<(Written, Option<Written>)> {
         let words = self.language.words();
+        let written = |mail, place: String| Written { mail, place, user: address.to_owned() };
+        if let Some(imap) = &self.arguments.imap {
+            let outgoing = self.arguments.smtp.clone().map(|smtp| written(Mail::Smtp, smtp));
+            return Ok((written(Mail::Imap, imap.clone()), outgoing));
+        }
         self.say(words.no_servers);
         if self.arguments.yes {
             let text = format!("no servers were found for {}", clean::short(address, 80));
             return Err(Error::permanent(Kind::Config, text)
-                .helped_by("without `--yes` they are asked for; `mailsluice discover` says who was asked in vain"));
+                .helped_by("give `--imap` and `--smtp`; `mailsluice discover` says who was asked in vain"));
         }
-        let written = |mail, place: String| Written { mail, place, user: address.to_owned() };
         let imap = terminal::ask(words.imap)?;
         let smtp = terminal::ask(words.smtp)?;
         let outgoing = Some(smtp).filter(|smtp| !smtp.is_empty()).map(|smtp| written(Mail::Smtp, smtp));

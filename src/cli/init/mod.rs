@@ -31,6 +31,12 @@ pub(super) struct Arguments {
     /// What the account is called in the config
     #[arg(long)]
     name: Option<String>,
+    /// The IMAP server, HOST or HOST:PORT, in the place of what is found
+    #[arg(long, value_name = "SERVER")]
+    imap: Option<String>,
+    /// The SMTP server, HOST or HOST:PORT, in the place of what is found
+    #[arg(long, value_name = "SERVER", requires = "imap")]
+    smtp: Option<String>,
     /// A file whose first line is the password
     #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
     password_file: Option<PathBuf>,
@@ -83,6 +89,9 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
 }
 
 fn look(address: &str, arguments: &Arguments, asker: &Asker, output: &Output) -> Result<Found> {
+    if arguments.imap.is_some() {
+        return Ok(Found { address: address.to_owned(), provider: None, offers: Vec::new(), tried: Vec::new() });
+    }
     asker.say(asker.language.words().looking);
     let options = Options { resolver: arguments.resolver, ..Options::default() };
     let found = setup::block_on(discover(address, &options))?;
