@@ -248,7 +248,8 @@ fn is_word_char(c: char) -> bool {
 }
 
 fn looks_secret(key: &str) -> bool {
-    ["pass", "pwd", "token"].iter().any(|part| key.contains(part)) || strsim::damerau_levenshtein(key, "password") <= 2
+    ["pass", "pwd", "token", "secret"].iter().any(|part| key.contains(part))
+        || strsim::damerau_levenshtein(key, "password") <= 2
 }
 
 /// Collects the problems of one file, and takes over those of other files.

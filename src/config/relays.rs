@@ -39,6 +39,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Section(&secret::SHAPE),
         ),
         (
+            "oauth2",
+            "SMTP, in the place of `password`: the provider at which `mailsluice login RELAY` signs in once, as for an account. An account and a relay with the same provider, client id and user share one sign-in.",
+            super::oauth::TAKES,
+        ),
+        (
             "auth",
             "SMTP: `password` (default: the best of SCRAM-SHA-256, PLAIN, LOGIN that the server has) or `token` (OAUTHBEARER, XOAUTH2: the password is an access token).",
             Takes::Word(&["password", "token"]),
@@ -82,6 +87,22 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// Its name and what it logs in with.
+    pub(super) fn secret_mut(&mut self) -> Option<(&str, &mut Password)> {
+        match &mut self.kind {
+            RelayKind::Smtp { login: Some(login), .. } => Some((&self.name, &mut login.password)),
+            _ => None,
+        }
+    }
+
+    /// What it logs in with.
+    pub fn secret(&self) -> Option<&Password> {
+        match &self.kind {
+            RelayKind::Smtp { login: Some(login), .. } => Some(&login.password),
+            _ => None,
+        }
+    }
+
     /// The files that it needs: certificates and passwords.
     pub fn files(&self) -> Vec<PathBuf> {
         match &self.kind {
@@ -157,6 +178,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let kind = match ways {
         [Some(node), None, None] => {
             let server = server::read(node, Ports::SMTP, base, map.problems())?;
+            let password = password.map(|password| password.of(&key.text, user.as_deref().unwrap_or_default()));
             let login = login(&mut map, user.clone(), password, token, &server)?;
             RelayKind::Smtp { server, login }
         }
@@ -172,7 +194,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         }
     };
     if !matches!(kind, RelayKind::Smtp { .. })
-        && let Some(at) = map.key_span("user").or_else(|| map.key_span("password")).or_else(|| map.key_span("token"))
+        && let Some(at) = map.key_span("user").or_else(|| secret::span_of_either(&map))
     {
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
@@ -213,7 +235,7 @@ fn login(
     match (user, password) {
         (Some(user), Some(password)) if server.tls == Tls::None && !server.is_loopback() => {
             // `allow_plaintext` is for mail; a password in the clear is given away.
-            let at = map.key_span("password").or_else(|| map.key_span("token")).unwrap_or(map.place());
+            let at = secret::span_of_either(map).unwrap_or(map.place());
             let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
             map.problems()
                 .error(at, message)

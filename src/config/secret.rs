@@ -19,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::oauth::{self, SignIn};
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Span, Value};
 use crate::error::{Error, Kind, Result};
 
 /// How long a program may take to print a password.
@@ -46,6 +47,8 @@ pub enum Password {
     File(PathBuf),
     /// The first line of `$CREDENTIALS_DIRECTORY/NAME`, as systemd passes secrets.
     Credential(String),
+    /// No password: an access token, which `net::oauth` gets from a provider.
+    SignIn(Box<SignIn>),
 }
 
 impl PartialEq for Password {
@@ -55,6 +58,7 @@ impl PartialEq for Password {
             (Self::Command(one), Self::Command(other)) => one == other,
             (Self::Env(one), Self::Env(other)) | (Self::Credential(one), Self::Credential(other)) => one == other,
             (Self::File(one), Self::File(other)) => one == other,
+            (Self::SignIn(one), Self::SignIn(other)) => one == other,
             _ => false,
         }
     }
@@ -69,6 +73,7 @@ impl fmt::Debug for Password {
             Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+            Self::SignIn(it) => f.debug_tuple("SignIn").field(it).finish(),
         }
     }
 }
@@ -121,6 +126,7 @@ impl Password {
                 Err(_) => Vec::new(),
             },
             Self::Credential(name) => name.clone().into_bytes(),
+            Self::SignIn(it) => it.mark(),
         }
     }
 
@@ -136,7 +142,7 @@ impl Password {
     ///
     /// A program that fails or does not end within a minute is a transient failure: a locked keyring may be open
     /// the next time. Everything else (no such variable, a file that others may read, an empty password, one
-    /// with NUL, CR or LF in it) stays wrong until somebody changes it.
+    /// with NUL, CR or LF in it) stays wrong until somebody changes it. A sign-in is none: see `net::oauth`.
     pub async fn reveal(&self) -> Result<SecretString> {
         match self {
             Self::Plain(secret) => checked(secret.expose_secret().as_bytes(), "the password in the config"),
@@ -144,23 +150,48 @@ impl Password {
             Self::Env(name) => from_env(name),
             Self::File(path) => from_file(path, &format!("the password file {}", path.display()), true).await,
             Self::Credential(name) => from_credential(name, env::var_os("CREDENTIALS_DIRECTORY").map(Into::into)).await,
+            Self::SignIn(_) => Err(wrong("a sign-in has no password")),
         }
+    }
+
+    /// The sign-in that stands in its place.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        match self {
+            Self::SignIn(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    /// The same, where it is a sign-in, for that user of that account or relay.
+    pub(super) fn of(mut self, name: &str, user: &str) -> Self {
+        if let Self::SignIn(it) = &mut self {
+            (it.name, it.user) = (name.to_owned(), user.to_owned());
+        }
+        self
     }
 }
 
-/// What is said to log in: `password`, or `token` in its place. The second part: whether it is an access token.
+/// By what a login is made: one of them.
+pub(super) const WAYS: [&str; 3] = ["password", "token", "oauth2"];
+
+/// What is said to log in: `password`, or `token` or `oauth2` in its place. The second part: whether it is an access token.
 pub(super) fn read_either(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bool)> {
     let password = map.read("password", |n, p| Password::read(n, base, p));
-    let token_at = map.key_span("token");
     let token = map.read("token", |n, p| read_token(n, base, p));
-    match (password, token_at) {
-        (Some(_), Some(at)) => {
-            map.problems().error(at, "a login has either `password` or `token`, not both");
-            None
-        }
-        (password, None) => password.map(|password| (password, false)),
-        (None, Some(_)) => token.map(|token| (token, true)),
+    let sign_in = map.read("oauth2", |n, p| oauth::read(n, base, p));
+    let written: Vec<&str> = WAYS.into_iter().filter(|way| map.take(way).is_some()).collect();
+    if let [first, second, ..] = written.as_slice() {
+        let at = map.key_span(second).unwrap_or(map.place());
+        map.problems().error(at, format!("a login has either `{first}` or `{second}`, not both"));
+        return None;
     }
+    let token = token.or(sign_in.map(|it| Password::SignIn(Box::new(it))));
+    password.map(|password| (password, false)).or(token.map(|token| (token, true)))
+}
+
+/// Where it is written.
+pub(super) fn span_of_either(map: &MapReader<'_, '_>) -> Option<Span> {
+    WAYS.into_iter().find_map(|way| map.key_span(way))
 }
 
 /// Tokens are made anew every hour, so none is written down.

@@ -1,0 +1,190 @@
+//! An access token whenever one is needed: the one that is kept, as long as it is good, and otherwise a new one.
+
+use secrecy::SecretString;
+
+use super::answer::{Asked, Meaning};
+use super::request::{Trouble, tokens};
+use super::store::{Kept, Over, Store, now};
+use super::{client_secret, nobody, store_of};
+use crate::config::oauth::SignIn;
+use crate::config::secret::Password;
+use crate::error::{Error, Kind, Result};
+use crate::net::http::aside;
+
+/// Why tokens are made anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// The access token has ended.
+    Ended,
+    /// Nobody has used the sign-in for a week.
+    Unused,
+}
+
+/// What is said to log in, whatever the config has: the password as it is revealed, or an access token. One that a provider has to
+/// be asked for is transient where the provider is away, and stays wrong where somebody has to sign in.
+pub async fn secret(password: &Password) -> Result<SecretString> {
+    match password.sign_in() {
+        Some(it) => given(it, Why::Ended).await,
+        None => password.reveal().await,
+    }
+}
+
+async fn given(it: &SignIn, why: Why) -> Result<SecretString> {
+    let store = store_of(it)?;
+    let look = {
+        let (store, it) = (store.clone(), it.clone());
+        move || at_hand(&store, &it, why)
+    };
+    if let Some(token) = aside("sign-in", look).await?? {
+        return Ok(token);
+    }
+    // It may be asked of a person, so it is not asked for before it is needed.
+    let secret = client_secret(it).await?;
+    let it = it.clone();
+    aside("sign-in", move || renewed(&store, &it, secret.as_ref(), why)).await?
+}
+
+fn at_hand(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
+    let again = |e: Error| e.helped_by(format!("run `mailsluice login {}`", it.name));
+    let kept = store.read().map_err(again)?.ok_or_else(|| nobody(it))?;
+    taken(&kept, why)
+}
+
+/// The access token that needs no provider; an error where the provider need not be asked again.
+fn taken(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
+    let now = now();
+    if let Some(over) = kept.is_over(now) {
+        return Err(Error::permanent(Kind::Auth, over));
+    }
+    let fresh = kept.fresh(now).filter(|_| why == Why::Ended || !kept.is_unused(now));
+    Ok(fresh.map(super::store::Hidden::secret))
+}
+
+/// Makes tokens anew, unless somebody else did while we waited. It blocks.
+fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) -> Result<SecretString> {
+    let _lock = store.lock()?;
+    let mut kept = store.read()?.ok_or_else(|| nobody(it))?;
+    if let Some(token) = taken(&kept, why)? {
+        return Ok(token);
+    }
+    store.reserve()?;
+    let refresh_token = kept.refresh_token.clone();
+    // Microsoft wants the scope again (AADSTS900144); to others it says nothing new.
+    let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.0.as_str())];
+    let scope = kept.scope.clone();
+    if !scope.is_empty() {
+        form.push(("scope", &scope));
+    }
+    match tokens(it, secret, form, Asked::Renewal) {
+        Ok(came) => {
+            kept.renewed = now();
+            kept.refresh_token = came.refresh.unwrap_or(kept.refresh_token);
+            (kept.expires_in, kept.over) = (came.expires_in, None);
+            let token = came.access.secret();
+            kept.access_token = Some(came.access);
+            store.write(&kept)?;
+            Ok(token)
+        }
+        Err(Trouble::Denied { meaning: Meaning::Over, error, .. }) => {
+            // The refresh token stays: should this be a mistake of the provider, it passes.
+            kept.access_token = None;
+            kept.over = Some(Over { at: now(), why: error.to_string() });
+            store.write(&kept)?;
+            Err(error)
+        }
+        Err(trouble) => {
+            let error = trouble.into_error();
+            match kept.still_good(now()) {
+                Some(token) if error.is_transient() => Ok(token.secret()),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// A server refused this access token. Says whether another one may help: then the next one is made anew. One that was just made
+/// is not, so that a mailbox that is closed costs one attempt more, and no more.
+async fn may_be_renewed(password: &Password, refused: &SecretString) -> bool {
+    let Some(store) = password.sign_in().and_then(Store::of) else { return false };
+    let refused = refused.clone();
+    let forget = move || -> Result<bool> {
+        let _lock = store.lock()?;
+        let Some(mut kept) = store.read()? else { return Ok(false) };
+        if !kept.may_be_stale(&refused, now()) {
+            return Ok(false);
+        }
+        use secrecy::ExposeSecret;
+        let is_ours = kept.access_token.as_ref().is_some_and(|ours| ours.0.as_str() == refused.expose_secret());
+        if is_ours {
+            kept.access_token = None;
+            store.write(&kept)?;
+        }
+        Ok(true)
+    };
+    aside("sign-in", forget).await.and_then(|done| done).unwrap_or_else(|e| {
+        tracing::info!("{e}");
+        false
+    })
+}
+
+/// The outcome of a login with an access token that was refused: whether another attempt may go better is in the error.
+pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
+    match outcome {
+        Err(error) if matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient() => {
+            let goes_again = may_be_renewed(password, said).await;
+            Err(error.put_right(goes_again))
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether a session ended because its access token did: Microsoft says `BYE … AccessTokenExpired`, Google `BYE Session expired`.
+/// Then a new session begins at once.
+pub fn has_died(password: &Password, error: &Error) -> bool {
+    const SAYS: [&str; 3] = ["ACCESSTOKENEXPIRED", "ACCESS TOKEN EXPIRED", "SESSION EXPIRED"];
+    let said = error.to_string().to_uppercase();
+    password.sign_in().is_some() && error.is_transient() && SAYS.iter().any(|words| said.contains(words))
+}
+
+/// Uses each sign-in that nobody has used for a week, so that no provider forgets it. What goes wrong is said when it is needed.
+pub async fn keep_alive(sign_ins: &[SignIn]) {
+    let mut seen = Vec::new();
+    for it in sign_ins {
+        let Some(key) = it.key().filter(|key| !seen.contains(key)) else { continue };
+        seen.push(key);
+        // Most are used all the time.
+        if !matches!(standing(it), Standing::SignedIn { is_unused: true }) {
+            continue;
+        }
+        match given(it, Why::Unused).await {
+            Ok(_) => tracing::info!("{}: the sign-in at {} was used once more", it.name, it.title()),
+            Err(e) => tracing::info!("{}: {e}", it.name),
+        }
+    }
+}
+
+/// How a sign-in stands, without asking anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody knows by what the provider would know this program.
+    NoClient,
+    /// Nobody has signed in.
+    Nobody,
+    /// Somebody has.
+    SignedIn {
+        /// Nobody has used it for a week.
+        is_unused: bool,
+    },
+    /// The provider ended it: why, in words.
+    Over(String),
+}
+
+/// How a sign-in stands. What cannot be read is said when it is needed.
+pub fn standing(it: &SignIn) -> Standing {
+    let Some(store) = Store::of(it) else { return Standing::NoClient };
+    match store.read() {
+        Ok(Some(Kept { over: Some(over), .. })) => Standing::Over(over.why),
+        Ok(Some(kept)) => Standing::SignedIn { is_unused: kept.is_unused(now()) },
+        _ => Standing::Nobody,
+    }
+}

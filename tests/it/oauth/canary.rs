@@ -1,0 +1,77 @@
+//! No token, no code and no client secret is anywhere but in the file of the tokens.
+
+use std::fs;
+use std::path::Path;
+
+use super::dovecot::{imap, with_dovecot};
+use super::{Home, NOWHERE};
+use crate::support::oauth_server::{Fault, OauthOptions, OauthServer};
+use crate::support::sandbox::Output;
+
+const SECRET: &str = "SECRET-of-client";
+
+fn assert_silent(what: &str, text: &str) {
+    for mark in OauthServer::MARKS.iter().chain([&SECRET]) {
+        assert!(!text.contains(mark), "{what} shows {mark}: {text}");
+        // In base64, as a login has it, whatever stands before it.
+        for before in ["", "a", "ab"] {
+            let form = crate::support::base64::encode(format!("{before}{mark}xxxxxx").as_bytes());
+            let inside = &form[before.len().div_ceil(1) * 2..form.len() - 8];
+            assert!(inside.len() < 6 || !text.contains(inside), "{what} shows {mark} in base64: {text}");
+        }
+    }
+}
+
+fn assert_quiet(what: &str, output: &Output) {
+    assert_silent(what, &format!("{}{}", output.stdout, output.stderr));
+}
+
+/// Everything below, but for the tokens and what the user wrote himself.
+fn assert_files_silent(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.ends_with("sign-ins") || path.ends_with(".config") {
+            continue;
+        }
+        if path.is_dir() {
+            assert_files_silent(&path);
+        } else if path.is_file() {
+            assert_silent(&path.display().to_string(), &String::from_utf8_lossy(&fs::read(&path).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn nothing_secret_is_to_be_read_anywhere() {
+    let options = OauthOptions { secret: Some(SECRET.to_owned()), ..OauthOptions::default() };
+    let Some((home, dovecot)) = with_dovecot(options, "xoauth2 oauthbearer") else { return };
+    let server = imap(&dovecot);
+    home.configure(&server, "");
+    assert_quiet("login", &home.log_in(&["-vv", "login", "work"]));
+    assert_quiet("fetch", &home.run(&["-vv", "fetch"]));
+    home.age(4000);
+    assert_quiet("fetch with a new token", &home.run(&["-vv", "fetch"]));
+    home.provider.end_access();
+    home.age(120);
+    assert_quiet("fetch with a refused token", &home.run(&["-vv", "fetch"]));
+    for fault in [Fault::Cut, Fault::Page, Fault::Denied("ms-scope"), Fault::Denied("google-revoked")] {
+        home.age(4000);
+        home.provider.fail(fault);
+        // A provider may repeat what it was shown.
+        assert_quiet("fetch that fails", &home.run(&["-vv", "fetch"]));
+    }
+    for command in
+        [&["status"][..], &["status", "--json"], &["check"], &["check", "--json"], &["log"], &["queue", "list"]]
+    {
+        assert_quiet(&command.join(" "), &home.run(command));
+    }
+    assert_files_silent(home.sandbox.home());
+    assert_quiet("login with a code", &home.run(&["-vv", "login", "work", "--device"]));
+    assert_quiet("logout", &home.run(&["-vv", "logout", "work"]));
+    assert_files_silent(home.sandbox.home());
+    let left = fs::read_dir(home.sandbox.home().join(".local/state/mailsluice/sign-ins")).unwrap();
+    for entry in left.map(Result::unwrap) {
+        assert_silent("what is left", &fs::read_to_string(entry.path()).unwrap());
+    }
+    let _ = (NOWHERE, Home::kept);
+}
