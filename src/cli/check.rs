@@ -35,7 +35,13 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             false => output.data(format_args!("{account}: {} (not done since {})", it.text, day(it.since))),
         }
     }
+    let mut seen = Vec::new();
     for it in setup.iter().flat_map(|setup| setup.config.sign_ins()) {
+        // Account and relay may share it.
+        if seen.contains(&it.key()) {
+            continue;
+        }
+        seen.push(it.key());
         let text = match oauth::standing(it) {
             Standing::Nobody => format!("nobody has signed in at {} yet: `mailsluice login {}`", it.title(), it.name),
             Standing::Over(why) => why,

@@ -46,12 +46,12 @@ const BY_TEXT: &[Cure] = &[
         says: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
         hosts: &[],
         helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
-                password works until the end of December 2026 where it is on, `token` in its place after that",
+                password works until the end of December 2026 where it is on, `oauth2: microsoft` in its place after that",
     },
     Cure {
         says: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
         hosts: &[],
-        helps: "Microsoft takes no password here any more: the relay needs `token` in the place of `password`",
+        helps: "Microsoft takes no password here any more: the relay needs `oauth2: microsoft` (or `token`) in the place of `password`",
     },
     Cure {
         says: &[NOT_CONNECTED],
@@ -82,12 +82,12 @@ const BY_HOST: &[Cure] = &[
     ),
     at(
         &["outlook.office365.com", "outlook.com"],
-        "Microsoft takes no password over IMAP and POP3 any more, an app password neither: it wants OAuth2, which is `token: \
-         {command: [PROGRAM, …]}` in the place of `password`",
+        "Microsoft takes no password over IMAP and POP3 any more, an app password neither: it wants OAuth2, which is \
+         `oauth2: microsoft` (or `token`) in the place of `password`",
     ),
     at(
         &["smtp.office365.com"],
-        "Microsoft: an administrator has to switch SMTP AUTH on for a password, which works until the end of December 2026; `token` in its place after that",
+        "Microsoft: an administrator has to switch SMTP AUTH on for a password, which works until the end of December 2026; `oauth2: microsoft` in its place after that",
     ),
     at(&["exmail.qq.com"], "Tencent exmail wants the client password where \"secure login\" is on"),
     at(&["qq.com", "foxmail.com", "163.com", "126.com", "yeah.net"], CODE),
@@ -147,7 +147,9 @@ fn cure(error: &Error, host: &str, token: bool) -> Option<&'static str> {
         return None;
     }
     if token {
-        return Some("an access token is good for about an hour, and for one mailbox and purpose");
+        return Some(
+            "an access token is good for about an hour, for one mailbox and one purpose; with `oauth2`, sign in as the `user` of the account",
+        );
     }
     let is_its = |end: &&str| host == **end || host.strip_suffix(*end).is_some_and(|rest| rest.ends_with('.'));
     let by_host = BY_HOST.iter().find(|cure| cure.hosts.iter().any(is_its));
@@ -198,7 +200,11 @@ mod tests {
                 "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
                 "administrator can switch it on",
             ),
-            ("localhost", "550 5.7.30 Basic authentication is not supported for Client Submission.", "needs `token`"),
+            (
+                "localhost",
+                "550 5.7.30 Basic authentication is not supported for Client Submission.",
+                "needs `oauth2: microsoft`",
+            ),
             ("outlook.office365.com", "NO LOGIN failed.", "OAuth2"),
             ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication Failed", "iCloud wants an app password"),
             ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "what stands before the @"),

@@ -110,8 +110,8 @@ impl Session {
         let mut outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
         // Where something is to be recovered, the next pass begins with that.
         if let Err(error) = &outcome
-            && oauth::has_died(&job.account.password, error)
             && self.has_nothing_to_recover()
+            && oauth::has_died(&job.account.password, error).await
         {
             tracing::info!("{}: {error}; a new session begins", job.account.name);
             outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;

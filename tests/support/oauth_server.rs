@@ -110,6 +110,8 @@ pub enum Fault {
     Silence,
     /// The answer breaks off, after the tokens were made.
     Cut,
+    /// The answer comes after this time, in milliseconds; the tokens are made at once.
+    Late(u64),
 }
 
 #[derive(Clone, Debug)]
@@ -362,6 +364,11 @@ fn serve(mut stream: TcpStream, port: u16, options: &OauthOptions, state: &Mutex
                 Some(Fault::Cut) => {
                     let whole = json(tokens(&request.form, options, &mut state.lock().unwrap()));
                     whole[..whole.len() - 20].to_owned()
+                }
+                Some(Fault::Late(milliseconds)) => {
+                    let whole = json(tokens(&request.form, options, &mut state.lock().unwrap()));
+                    std::thread::sleep(Duration::from_millis(milliseconds));
+                    whole
                 }
                 Some(Fault::Silence) => return Ok(()),
                 Some(Fault::Status(status)) => text(status, "Content-Type: text/html\r\n", "<html>busy</html>"),

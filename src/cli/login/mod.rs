@@ -58,7 +58,10 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
             shared.join(", ")
         )),
     }
-    go_on(&world, &config, &shared)?;
+    if let Err(error) = go_on(&world, &config, &shared) {
+        // Signed in he is; what waited is tried in its time.
+        output.warn(format_args!("what waited for it could not be told: {error}"));
+    }
     Ok(0)
 }
 

@@ -141,8 +141,10 @@ const LONGEST_SAID: usize = 240;
 
 fn filled(text: &str, it: &SignIn) -> String {
     let client = it.client.as_ref().map_or("", |client| &client.id);
-    let consent = it.endpoints.authorize.replace("/oauth2/v2.0/authorize", "/adminconsent?client_id=");
-    let consent = format!("{consent}{}", clean::short(client, 80));
+    let consent = match it.endpoints.authorize.strip_suffix("/oauth2/v2.0/authorize") {
+        Some(tenant) => format!("{tenant}/adminconsent?client_id={}", clean::short(client, 80)),
+        None => it.endpoints.authorize.clone(),
+    };
     text.replace("{name}", &it.name).replace("{title}", it.title()).replace("{consent}", &consent)
 }
 

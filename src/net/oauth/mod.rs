@@ -24,7 +24,7 @@ mod store;
 pub use begin::{Asking, Came, loopback_port, redirect_at};
 pub use device::{Entry, device};
 pub use listener::{Listener, PATIENCE, Page};
-pub use renew::{Standing, has_died, keep_alive, looked_at, secret, standing};
+pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing};
 
 use secrecy::SecretString;
 

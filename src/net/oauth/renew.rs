@@ -1,5 +1,8 @@
 //! An access token whenever one is needed: the one that is kept, as long as it is good, and otherwise a new one.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use secrecy::SecretString;
 
 use super::answer::{Asked, Meaning};
@@ -10,6 +13,33 @@ use crate::config::oauth::SignIn;
 use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
+use crate::stop::{is_stopping, stopped};
+
+/// How many threads are making tokens anew: what a provider gives then is kept, though the program is to stop.
+static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+
+struct AtWork(());
+
+impl AtWork {
+    fn begin() -> Self {
+        AT_WORK.fetch_add(1, Ordering::SeqCst);
+        Self(())
+    }
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        AT_WORK.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits for those who are making tokens anew, before the program ends: a provider may have given the only token that counts.
+pub fn finish(limit: Duration) {
+    let until = Instant::now() + limit;
+    while AT_WORK.load(Ordering::SeqCst) > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// Why tokens are made anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +97,10 @@ fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) 
     if let Some(token) = taken(&kept, why)? {
         return Ok(token);
     }
+    if is_stopping() {
+        return Err(stopped());
+    }
+    let _at_work = AtWork::begin();
     store.reserve()?;
     let refresh_token = kept.refresh_token.clone();
     // Microsoft wants the scope again (AADSTS900144); to others it says nothing new.
@@ -102,36 +136,11 @@ fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) 
     }
 }
 
-/// A server refused this access token. Says whether another one may help: then the next one is made anew. One that was just made
-/// is not, so that a mailbox that is closed costs one attempt more, and no more.
-async fn may_be_renewed(password: &Password, refused: &SecretString) -> bool {
-    let Some(store) = password.sign_in().and_then(Store::of) else { return false };
-    let refused = refused.clone();
-    let forget = move || -> Result<bool> {
-        let _lock = store.lock()?;
-        let Some(mut kept) = store.read()? else { return Ok(false) };
-        if !kept.may_be_stale(&refused, now()) {
-            return Ok(false);
-        }
-        use secrecy::ExposeSecret;
-        let is_ours = kept.access_token.as_ref().is_some_and(|ours| ours.0.as_str() == refused.expose_secret());
-        if is_ours {
-            kept.access_token = None;
-            store.write(&kept)?;
-        }
-        Ok(true)
-    };
-    aside("sign-in", forget).await.and_then(|done| done).unwrap_or_else(|e| {
-        tracing::info!("{e}");
-        false
-    })
-}
-
 /// The outcome of a login with an access token that was refused: whether another attempt may go better is in the error.
 pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
     match outcome {
         Err(error) if matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient() => {
-            let goes_again = may_be_renewed(password, said).await;
+            let goes_again = another_may_help(password, Some(said)).await;
             Err(error.put_right(goes_again))
         }
         outcome => outcome,
@@ -139,11 +148,41 @@ pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretSt
 }
 
 /// Whether a session ended because its access token did: Microsoft says `BYE … AccessTokenExpired`, Google `BYE Session expired`.
-/// Then a new session begins at once.
-pub fn has_died(password: &Password, error: &Error) -> bool {
+/// Then a new session begins at once, with a new token.
+pub async fn has_died(password: &Password, error: &Error) -> bool {
     const SAYS: [&str; 3] = ["ACCESSTOKENEXPIRED", "ACCESS TOKEN EXPIRED", "SESSION EXPIRED"];
     let said = error.to_string().to_uppercase();
-    password.sign_in().is_some() && error.is_transient() && SAYS.iter().any(|words| said.contains(words))
+    let is_that = password.sign_in().is_some() && error.is_transient() && SAYS.iter().any(|words| said.contains(words));
+    if is_that {
+        another_may_help(password, None).await;
+    }
+    is_that
+}
+
+/// A server is done with this access token, or with the one that is kept. Says whether another one may help: then the next one is
+/// made anew. One that was just made is not, so that a mailbox that is closed costs one attempt more, and no more.
+async fn another_may_help(password: &Password, refused: Option<&SecretString>) -> bool {
+    let Some(store) = password.sign_in().and_then(Store::of) else { return false };
+    let refused = refused.cloned();
+    let forget = move || -> Result<bool> {
+        let _lock = store.lock()?;
+        let Some(mut kept) = store.read()? else { return Ok(false) };
+        let is_kept = refused.as_ref().is_none_or(|refused| kept.has(refused));
+        // Another one has made a new one since.
+        if !is_kept {
+            return Ok(true);
+        }
+        if kept.is_young(now()) {
+            return Ok(false);
+        }
+        kept.access_token = None;
+        store.write(&kept)?;
+        Ok(true)
+    };
+    aside("sign-in", forget).await.and_then(|done| done).unwrap_or_else(|e| {
+        tracing::info!("{e}");
+        false
+    })
 }
 
 /// Uses each sign-in that nobody has used for a week, so that no provider forgets it. What goes wrong is said when it is needed.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::oauth::{MAX_FILE, SignIn, read_private};
@@ -119,11 +119,14 @@ impl Kept {
         !(self.renewed..self.renewed.saturating_add(WEEK)).contains(&now)
     }
 
-    /// Whether a server that refuses this access token may take another one: it is none that was just made.
-    pub(super) fn may_be_stale(&self, refused: &SecretString, now: i64) -> bool {
-        use secrecy::ExposeSecret;
-        let is_it = self.access_token.as_ref().is_none_or(|ours| ours.0.as_str() == refused.expose_secret());
-        !is_it || !(self.renewed..self.renewed.saturating_add(YOUNG)).contains(&now)
+    /// Whether this is the access token that is kept, or was until it was forgotten.
+    pub(super) fn has(&self, token: &SecretString) -> bool {
+        self.access_token.as_ref().is_none_or(|ours| ours.0.as_str() == token.expose_secret())
+    }
+
+    /// Whether the tokens were just made: new ones are no better.
+    pub(super) fn is_young(&self, now: i64) -> bool {
+        (self.renewed..self.renewed.saturating_add(YOUNG)).contains(&now)
     }
 
     /// What the provider said when it ended the sign-in, as long as it is not asked again.
@@ -297,9 +300,8 @@ mod tests {
     #[test]
     fn a_refused_token_is_made_anew_unless_it_was_just_made() {
         let it = kept(1000, 3600);
-        let (ours, other) = (SecretString::from("access-me"), SecretString::from("before"));
-        assert!(!it.may_be_stale(&ours, 1059) && it.may_be_stale(&ours, 1060));
-        assert!(it.may_be_stale(&other, 1000), "another one has made a new one since");
+        assert!(it.is_young(1059) && !it.is_young(1060) && !it.is_young(999));
+        assert!(it.has(&"access-me".into()) && !it.has(&"before".into()));
     }
 
     #[test]

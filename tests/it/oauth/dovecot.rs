@@ -92,8 +92,10 @@ fn a_session_that_ends_with_its_token_goes_on_in_a_new_one() {
         ));
         let place = format!("imap: {{host: 127.0.0.1, port: {}, tls: none}}", server.port());
         let home = Home::new(OauthOptions::default(), &place).signed_in();
+        home.age(120);
         let output = home.run(&["fetch"]);
         assert_eq!(output.code, 0, "{bye}: {output}");
+        assert_eq!(home.provider.renewals(), 1, "with a new token");
         server.finish().unwrap();
     }
 }

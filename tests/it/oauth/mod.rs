@@ -5,6 +5,7 @@ mod dovecot;
 mod kill;
 mod refusals;
 mod renewing;
+mod running;
 mod signing_in;
 
 use std::io::{BufRead, BufReader, Read, Write};
