@@ -44,6 +44,16 @@ pub static SHAPE: Shape = Shape {
             "Microsoft: the organisation, by its id or domain, or `consumers`. Default: `common`, which is for work and personal accounts alike.",
             Takes::Text,
         ),
+        (
+            "flow",
+            "`code` (default): a person signs in once. `app`: nobody does; an organisation lets this program into mailboxes. Microsoft needs `tenant`, `client_id` and `client_secret` then, Google `key_file`.",
+            Takes::Word(&["code", "app"]),
+        ),
+        (
+            "key_file",
+            "Google, `flow: app`: the JSON file of a service account to which the domain is delegated; only its owner may have access (mode 0600).",
+            Takes::Text,
+        ),
         ("authorize", "The address for the browser (RFC 6749 3.1), where the provider is another one.", Takes::Text),
         ("token", "The address at which tokens are given (RFC 6749 3.2).", Takes::Text),
         ("device", "The address at which codes for `login --device` are given (RFC 8628 3.1).", Takes::Text),
@@ -79,6 +89,17 @@ pub struct Client {
     pub secret: Option<Password>,
 }
 
+/// How tokens are come by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// A person signs in (RFC 6749 4.1, RFC 8628).
+    Code,
+    /// The client's secret is enough (RFC 6749 4.4).
+    App,
+    /// The key of a service account signs what is asked (RFC 7523); the file that it is in.
+    Key(PathBuf),
+}
+
 /// A sign-in, as the config has it. Account and relay of one user at one provider share it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
@@ -96,10 +117,14 @@ pub struct SignIn {
     pub redirect: String,
     /// By what the provider knows this program; `None` where nobody has said so.
     pub client: Option<Client>,
+    /// How tokens are come by.
+    pub flow: Flow,
     /// The folder in which tokens are kept, below the state folder.
     pub folder: PathBuf,
 }
 
+/// What Microsoft gives to programs without a person (learn.microsoft.com, the page of its row, 2026-11-28).
+const SCOPE_OF_APPS: &str = "https://outlook.office365.com/.default";
 /// The folder below the state folder.
 const FOLDER: &str = "sign-ins";
 /// The most of a file of tokens that is read, in bytes: tokens of Microsoft have some thousand.
@@ -114,14 +139,22 @@ impl SignIn {
     /// The name under which its tokens are kept: another one for another provider, client or user, so that none is ever shown to
     /// somebody else. `None` without a client id.
     pub fn key(&self) -> Option<String> {
-        let client = self.client.as_ref()?;
+        let who = match (&self.flow, &self.client) {
+            (Flow::Key(path), _) => path.as_os_str().as_encoded_bytes(),
+            (_, client) => client.as_ref()?.id.as_bytes(),
+        };
         let mut hash = Sha256::new();
-        for part in [&self.endpoints.token, &client.id, &self.user.to_lowercase()] {
-            hash.update(part.as_bytes());
+        for part in [self.endpoints.token.as_bytes(), who, self.user.to_lowercase().as_bytes()] {
+            hash.update(part);
             hash.update([0]);
         }
         let shown = self.provider.map_or("other", |provider| provider.name);
         Some(format!("{shown}-{}", data_encoding::HEXLOWER.encode(&hash.finalize()[..12])))
+    }
+
+    /// Whether a person has to sign in before there are tokens.
+    pub fn needs_a_person(&self) -> bool {
+        self.flow == Flow::Code
     }
 
     /// The file of its tokens.
@@ -172,21 +205,32 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
         ["authorize", "token", "device", "revoke"].map(|key| map.read(key, read_endpoint));
     let scope = map.read("scope", |n, p| reader::texts(n, "what is asked for", p)).map(|words| words.join(" "));
     let redirect = map.read("redirect", read_redirect);
+    let flow = read_flow(&mut map, provider, base);
     let mut it = match (map.take("provider"), provider) {
         (Some(_), provider) => of_provider(provider?, tenant.as_deref().unwrap_or(TENANT)),
         (None, _) => {
-            let missing = ["authorize", "token", "scope"].into_iter().filter(|key| map.take(key).is_none());
+            let needed: &[&str] =
+                if flow == Some(Flow::App) { &["token", "scope"] } else { &["authorize", "token", "scope"] };
+            let missing = needed.iter().filter(|key| map.take(key).is_none());
             let missing: Vec<String> = missing.map(|key| format!("`{key}`")).collect();
             if !missing.is_empty() {
                 let message = format!("a sign-in without `provider` needs {}", missing.join(", "));
                 map.problems().error(node.span, message).hint(format!("or `provider`: {}", NAMES.join(", ")));
                 return None;
             }
-            let endpoints =
-                Endpoints { authorize: authorize.clone()?, token: token.clone()?, device: None, revoke: None };
+            let endpoints = Endpoints {
+                authorize: authorize.clone().unwrap_or_default(),
+                token: token.clone()?,
+                device: None,
+                revoke: None,
+            };
             of_none(endpoints)
         }
     };
+    it.flow = flow?;
+    if it.flow == Flow::App && provider.is_some_and(|provider| provider.name == "microsoft") {
+        it.scope = SCOPE_OF_APPS.to_owned();
+    }
     it.endpoints.authorize = authorize.unwrap_or(it.endpoints.authorize);
     it.endpoints.token = token.unwrap_or(it.endpoints.token);
     it.endpoints.device = device.or(it.endpoints.device);
@@ -218,7 +262,38 @@ fn of_none(endpoints: Endpoints) -> SignIn {
         scope: String::new(),
         redirect: "http://127.0.0.1".to_owned(),
         client: None,
+        flow: Flow::Code,
         folder: PathBuf::new(),
+    }
+}
+
+/// `flow` and what belongs to it. `None` after a report.
+fn read_flow(map: &mut MapReader<'_, '_>, provider: Option<&'static Provider>, base: &Base) -> Option<Flow> {
+    let is_app = map.read("flow", |n, p| reader::choice(n, &[("code", false), ("app", true)], p)).unwrap_or(false);
+    let key_file = map.read("key_file", |n, p| reader::path(n, base, p));
+    let key_at = map.key_span("key_file");
+    let name = provider.map_or("", |provider| provider.name);
+    let needed: &[&str] = match name {
+        _ if !is_app => &[],
+        "google" => &["key_file"],
+        "microsoft" => &["tenant", "client_id", "client_secret"],
+        _ => &["client_id", "client_secret"],
+    };
+    let missing: Vec<String> =
+        needed.iter().filter(|key| map.take(key).is_none()).map(|key| format!("`{key}`")).collect();
+    let at = map.key_span("flow").unwrap_or(map.place());
+    if !missing.is_empty() {
+        map.problems().error(at, format!("`flow: app` needs {} here", missing.join(", ")));
+        return None;
+    }
+    if let Some(at) = key_at.filter(|_| !is_app || name != "google") {
+        map.problems().error(at, "`key_file` is for Google with `flow: app`").hint("leave it out, or write both");
+        return None;
+    }
+    match (is_app, key_at) {
+        (false, _) => Some(Flow::Code),
+        (true, None) => Some(Flow::App),
+        (true, Some(_)) => key_file.map(Flow::Key),
     }
 }
 
@@ -290,7 +365,7 @@ pub(super) fn settle<'a>(
         let Password::SignIn(it) = password else { continue };
         it.folder = state.join(FOLDER);
         it.client = it.client.take().or_else(|| clients.of(it));
-        if it.client.is_none() && !said.contains(&name) {
+        if it.client.is_none() && !matches!(it.flow, Flow::Key(_)) && !said.contains(&name) {
             said.push(name);
             let Some((_, node)) = written.iter().find(|(one, _)| *one == name) else { continue };
             problems
@@ -334,6 +409,25 @@ mod tests {
         assert_eq!(it.endpoints.token, "https://login.microsoftonline.com/example.org/oauth2/v2.0/token");
         assert!(sign_in("{provider: microsoft, tenant: 'a/b'}").is_err());
         assert!(sign_in("{provider: google, tenant: example.org}").is_err());
+    }
+
+    #[test]
+    fn an_app_needs_what_its_provider_wants() {
+        let app =
+            sign_in("{provider: microsoft, flow: app, tenant: a.example, client_id: x, client_secret: y}").unwrap();
+        assert!(app.scope.ends_with("/.default") && app.flow == Flow::App);
+        let google = sign_in("{provider: google, flow: app, key_file: key.json}").unwrap();
+        assert!(google.flow == Flow::Key("/etc/key.json".into()) && google.key().is_some());
+        let own = "{flow: app, token: 'https://x.example/t', scope: mail, client_id: x, client_secret: y}";
+        assert_eq!(sign_in(own).unwrap().flow, Flow::App);
+        for bad in [
+            "{provider: microsoft, flow: app, client_id: x, client_secret: y}",
+            "{provider: google, flow: app, client_id: x, client_secret: y}",
+            "{provider: google, key_file: key.json, client_id: x}",
+            "{flow: app, token: 'https://x.example/t', scope: mail, client_id: x}",
+        ] {
+            assert!(sign_in(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

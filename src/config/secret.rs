@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::oauth::{self, SignIn};
+use super::oauth::{self, Flow, SignIn};
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Node, Span, Value};
@@ -134,6 +134,10 @@ impl Password {
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
+            Self::SignIn(it) => match &it.flow {
+                Flow::Key(path) => Some(path),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -324,7 +328,16 @@ fn from_env(name: &str) -> Result<SecretString> {
     }
 }
 
+/// A whole file that nobody but its owner may read.
+pub async fn private_file(path: &Path, from: &str) -> Result<Zeroizing<Vec<u8>>> {
+    opened(path, from, true).await
+}
+
 async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretString> {
+    first_line(&opened(path, from, owner_only).await?, from)
+}
+
+async fn opened(path: &Path, from: &str, owner_only: bool) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: io::Error| wrong(format!("reading {from}")).because(error);
     // O_NONBLOCK, so that a FIFO is refused below and does not hold us up here.
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -342,8 +355,7 @@ async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretSt
         };
         return Err(wrong(format!("{from} is open to others: {remedy}")));
     }
-    let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
-    first_line(&bytes, from)
+    read_up_to(MAX_BYTES, &mut file).await.map_err(failed)
 }
 
 /// systemd gives access by an ACL, which shows up as group access: the mode is not looked at.

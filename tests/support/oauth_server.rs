@@ -15,7 +15,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ring::digest;
+use ring::{digest, signature};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -129,6 +129,8 @@ pub struct OauthOptions {
     pub device: Vec<&'static str>,
     /// Whose mailbox tokens are for.
     pub user: String,
+    /// The public key of a service account (RFC 8017 A.1.1).
+    pub key: Option<Vec<u8>>,
 }
 
 impl Default for OauthOptions {
@@ -141,6 +143,7 @@ impl Default for OauthOptions {
             expires_in: Some(3600),
             device: Vec::new(),
             user: "me".to_owned(),
+            key: None,
         }
     }
 }
@@ -360,6 +363,14 @@ fn serve(mut stream: TcpStream, port: u16, options: &OauthOptions, state: &Mutex
                 state.faults.pop_front().or(state.always)
             };
             match fault {
+                None if request.form.get("grant_type").is_some_and(|grant| grant.ends_with("jwt-bearer")) => {
+                    match signed(&request.form, options, port) {
+                        Some(_) => json(given(options, &mut state.lock().unwrap(), None)),
+                        None => {
+                            json((400, r#"{"error":"invalid_grant","error_description":"Invalid JWT"}"#.to_owned()))
+                        }
+                    }
+                }
                 None => json(tokens(&request.form, options, &mut state.lock().unwrap())),
                 Some(Fault::Cut) => {
                     let whole = json(tokens(&request.form, options, &mut state.lock().unwrap()));
@@ -469,8 +480,29 @@ fn tokens(form: &Form, options: &OauthOptions, state: &mut State) -> (u16, Strin
             }
             given(options, state, Some(Some(shown)))
         }
+        "client_credentials" if options.secret.is_some() => given(options, state, None),
         _ => no("unsupported_grant_type"),
     }
+}
+
+/// What a service account signed (RFC 7523), if it is right: it is about the user's mailbox, and for this server.
+fn signed(form: &Form, options: &OauthOptions, port: u16) -> Option<serde_json::Value> {
+    let key = options.key.as_ref()?;
+    let assertion = form.get("assertion")?;
+    let (said, signature) = assertion.rsplit_once('.')?;
+    let unpadded = |text: &str| super::base64::decode(&padded(text));
+    let key = signature::UnparsedPublicKey::new(&signature::RSA_PKCS1_2048_8192_SHA256, key);
+    key.verify(said.as_bytes(), &unpadded(signature)?).ok()?;
+    let claims: serde_json::Value = serde_json::from_slice(&unpadded(said.split_once('.')?.1)?).ok()?;
+    let is_for_us = claims["aud"] == format!("http://127.0.0.1:{port}/token");
+    let lasts = claims["exp"].as_i64()? - claims["iat"].as_i64()?;
+    (is_for_us && claims["sub"] == options.user.as_str() && lasts <= 3600).then_some(claims)
+}
+
+fn padded(text: &str) -> String {
+    let text = text.replace('-', "+").replace('_', "/");
+    let pad = (4 - text.len() % 4) % 4;
+    text + &"=".repeat(pad)
 }
 
 /// `refresh`: a refresh token comes, too, and of which one.

@@ -120,7 +120,8 @@ impl Denied {
             }
             _ => String::new(),
         };
-        let helps = format!("{}{link}", filled(sentence.helps, it));
+        let helps = if it.needs_a_person() || sentence.helps != AGAIN { sentence.helps } else { OF_APPS };
+        let helps = format!("{}{link}", filled(helps, it));
         Error::permanent(Kind::Auth, format!("{doing}: {}", filled(sentence.says, it))).said(said).helped_by(helps)
     }
 
@@ -163,6 +164,9 @@ struct Sentence {
 }
 
 const AGAIN: &str = "run `mailsluice login {name}`";
+/// Where nobody signs in.
+const OF_APPS: &str = "look at what the administrator has registered: the client or service account, what it may do, and for whom; \
+                       `mailsluice login {name}` tries it";
 
 const fn row(
     errors: &'static [&'static str],
@@ -347,6 +351,7 @@ mod tests {
             scope: String::new(),
             redirect: String::new(),
             client: Some(Client { id: "the-id".into(), secret: None }),
+            flow: crate::config::oauth::Flow::Code,
             folder: "/tmp".into(),
         }
     }

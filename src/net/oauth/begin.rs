@@ -200,6 +200,7 @@ mod tests {
             scope: "mail x".into(),
             redirect: String::new(),
             client: Some(Client { id: "id".into(), secret: None }),
+            flow: crate::config::oauth::Flow::Code,
             folder: "/tmp".into(),
         }
     }

@@ -8,12 +8,14 @@
 //! | `renew` | an access token whenever one is needed |
 //! | `begin` | signing in by a browser: PKCE (RFC 7636), `state`, `iss` (RFC 9207) |
 //! | `listener` | where the browser comes back to (RFC 8252 7.3) |
+//! | `app` | tokens without a person, for organisations |
 //! | `device` | signing in by another device (RFC 8628) |
 //!
 //! Only `invalid_grant` ends a sign-in. A provider that is away, busy or broken, a disk that is full, and a mail server that refuses
 //! a login never do. A refresh token is durable before the access token that came with it is used.
 
 mod answer;
+mod app;
 mod begin;
 mod device;
 mod listener;
@@ -24,7 +26,7 @@ mod store;
 pub use begin::{Asking, Came, loopback_port, redirect_at};
 pub use device::{Entry, device};
 pub use listener::{Listener, PATIENCE, Page};
-pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing};
+pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};
 
 use secrecy::SecretString;
 

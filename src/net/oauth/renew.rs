@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use super::answer::{Asked, Meaning};
+use super::app::{Account, SIGNED};
+use super::begin::random_word;
 use super::request::{Trouble, tokens};
-use super::store::{Kept, Over, Store, now};
+use super::store::{Hidden, Kept, Over, Store, now};
 use super::{client_secret, nobody, store_of};
-use crate::config::oauth::SignIn;
+use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
@@ -69,15 +72,26 @@ async fn given(it: &SignIn, why: Why) -> Result<SecretString> {
         return Ok(token);
     }
     // It may be asked of a person, so it is not asked for before it is needed.
-    let secret = client_secret(it).await?;
+    let by = By { secret: client_secret(it).await?, account: Account::of(it).await? };
     let it = it.clone();
-    aside("sign-in", move || renewed(&store, &it, secret.as_ref(), why)).await?
+    aside("sign-in", move || renewed(&store, &it, &by, why)).await?
 }
 
 fn at_hand(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
     let again = |e: Error| e.helped_by(format!("run `mailsluice login {}`", it.name));
-    let kept = store.read().map_err(again)?.ok_or_else(|| nobody(it))?;
-    taken(&kept, why)
+    match store.read().map_err(again) {
+        Ok(Some(kept)) => taken(&kept, why),
+        // What no person gave is asked for at any time.
+        Ok(None) | Err(_) if !it.needs_a_person() => Ok(None),
+        Ok(None) => Err(nobody(it)),
+        Err(e) => Err(e),
+    }
+}
+
+/// What a provider is shown besides the refresh token.
+struct By {
+    secret: Option<SecretString>,
+    account: Option<Account>,
 }
 
 /// The access token that needs no provider; an error where the provider need not be asked again.
@@ -87,13 +101,18 @@ fn taken(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
         return Err(Error::permanent(Kind::Auth, over));
     }
     let fresh = kept.fresh(now).filter(|_| why == Why::Ended || !kept.is_unused(now));
-    Ok(fresh.map(super::store::Hidden::secret))
+    Ok(fresh.map(Hidden::secret))
 }
 
 /// Makes tokens anew, unless somebody else did while we waited. It blocks.
-fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) -> Result<SecretString> {
+fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString> {
     let _lock = store.lock()?;
-    let mut kept = store.read()?.ok_or_else(|| nobody(it))?;
+    let mut kept = match store.read() {
+        Ok(Some(kept)) => kept,
+        Ok(None) | Err(_) if !it.needs_a_person() => nothing_yet(it)?,
+        Ok(None) => return Err(nobody(it)),
+        Err(e) => return Err(e),
+    };
     if let Some(token) = taken(&kept, why)? {
         return Ok(token);
     }
@@ -102,14 +121,20 @@ fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) 
     }
     let _at_work = AtWork::begin();
     store.reserve()?;
+    // What a person consented to, or what the config has now.
+    let scope = if it.needs_a_person() { kept.scope.clone() } else { it.scope.clone() };
     let refresh_token = kept.refresh_token.clone();
-    // Microsoft wants the scope again (AADSTS900144); to others it says nothing new.
-    let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.0.as_str())];
-    let scope = kept.scope.clone();
-    if !scope.is_empty() {
+    let signed = by.account.as_ref().map(|account| account.signed(it, now())).transpose()?;
+    let mut form = match (&it.flow, &signed) {
+        (Flow::App, _) => vec![("grant_type", "client_credentials")],
+        (Flow::Key(_), Some(signed)) => vec![("grant_type", SIGNED), ("assertion", signed.as_str())],
+        _ => vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.0.as_str())],
+    };
+    // Microsoft wants the scope again (AADSTS900144); to others it says nothing new. In what is signed it stands already.
+    if !scope.is_empty() && signed.is_none() {
         form.push(("scope", &scope));
     }
-    match tokens(it, secret, form, Asked::Renewal) {
+    match tokens(it, by.secret.as_ref(), form, Asked::Renewal) {
         Ok(came) => {
             kept.renewed = now();
             kept.refresh_token = came.refresh.unwrap_or(kept.refresh_token);
@@ -119,7 +144,7 @@ fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) 
             store.write(&kept)?;
             Ok(token)
         }
-        Err(Trouble::Denied { meaning: Meaning::Over, error, .. }) => {
+        Err(Trouble::Denied { meaning: Meaning::Over, error, .. }) if it.needs_a_person() => {
             // The refresh token stays: should this be a mistake of the provider, it passes.
             kept.access_token = None;
             kept.over = Some(Over { at: now(), why: error.to_string() });
@@ -134,6 +159,21 @@ fn renewed(store: &Store, it: &SignIn, secret: Option<&SecretString>, why: Why) 
             }
         }
     }
+}
+
+/// What is kept before the first tokens of a program came.
+fn nothing_yet(it: &SignIn) -> Result<Kept> {
+    Ok(Kept {
+        id: random_word()?,
+        user: it.user.clone(),
+        scope: it.scope.clone(),
+        signed_in: now(),
+        renewed: 0,
+        refresh_token: Hidden(Zeroizing::default()),
+        access_token: None,
+        expires_in: 0,
+        over: None,
+    })
 }
 
 /// The outcome of a login with an access token that was refused: whether another attempt may go better is in the error.
@@ -202,6 +242,11 @@ pub async fn keep_alive(sign_ins: &[SignIn]) {
     }
 }
 
+/// Asks for a token now, where no person is needed: whether it works is seen at once.
+pub async fn try_out(it: &SignIn) -> Result<()> {
+    given(it, Why::Ended).await.map(drop)
+}
+
 /// How a sign-in stands, without asking anybody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -221,6 +266,9 @@ pub enum Standing {
 /// How a sign-in stands. What cannot be read is said when it is needed.
 pub fn standing(it: &SignIn) -> Standing {
     let Some(store) = Store::of(it) else { return Standing::NoClient };
+    if !it.needs_a_person() {
+        return Standing::SignedIn { is_unused: false };
+    }
     match store.read() {
         Ok(Some(Kept { over: Some(over), .. })) => Standing::Over(over.why),
         Ok(Some(kept)) => Standing::SignedIn { is_unused: kept.is_unused(now()) },

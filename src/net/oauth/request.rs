@@ -73,8 +73,7 @@ pub(super) fn tokens(
     asked: Asked,
 ) -> Result<Tokens, Trouble> {
     let mut form: Form<'_> = form;
-    let id = it.client.as_ref().map_or("", |client| client.id.as_str());
-    form.push(("client_id", id));
+    form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
     form.extend(secret.map(|secret| ("client_secret", secret.expose_secret())));
     let answer = post(&it.endpoints.token, &form).map_err(|e| Trouble::Away(about(it, e)))?;
     if let (200..=299, Some(tokens)) = (answer.status, Tokens::read(&answer.body)) {

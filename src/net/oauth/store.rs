@@ -76,6 +76,7 @@ pub(super) struct Kept {
     pub(super) signed_in: i64,
     /// When the provider gave tokens last.
     pub(super) renewed: i64,
+    /// Empty where no person signed in.
     pub(super) refresh_token: Hidden,
     pub(super) access_token: Option<Hidden>,
     /// For how long the access token lives from then on, in seconds.

@@ -1,5 +1,6 @@
 //! Signing in by OAuth2: a provider of ours, a real Dovecot that asks it about tokens, and the real program.
 
+mod apps;
 mod canary;
 mod dovecot;
 mod kill;
