@@ -103,7 +103,7 @@ pub enum Flow {
 /// A sign-in, as the config has it. Account and relay of one user at one provider share it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
-    /// The account or relay in which it stands.
+    /// The account or relay in which it stands, cleaned.
     pub name: String,
     /// The login name.
     pub user: String,

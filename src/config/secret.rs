@@ -23,12 +23,15 @@ use super::oauth::{self, Flow, SignIn};
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Node, Span, Value};
+use crate::clean;
 use crate::error::{Error, Kind, Result};
 
 /// How long a program may take to print a password.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How much is read to find the first line, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
+/// So much of the name of an account or relay is shown, in characters.
+const LONGEST_NAME: usize = 80;
 /// What a program has written is read for so long once it ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 /// How much of a program's complaint is kept, in bytes.
@@ -169,7 +172,7 @@ impl Password {
     /// The same, where it is a sign-in, for that user of that account or relay.
     pub(super) fn of(mut self, name: &str, user: &str) -> Self {
         if let Self::SignIn(it) = &mut self {
-            (it.name, it.user) = (name.to_owned(), user.to_owned());
+            (it.name, it.user) = (clean::short(name, LONGEST_NAME), user.to_owned());
         }
         self
     }

@@ -108,6 +108,10 @@ pub enum Fault {
     Page,
     /// The question is read and the connection closed.
     Silence,
+    /// The question is read, and nothing comes for longer than anybody waits.
+    Hang,
+    /// An answer without end.
+    Flood,
     /// The answer breaks off, after the tokens were made.
     Cut,
     /// The answer comes after this time, in milliseconds; the tokens are made at once.
@@ -127,6 +131,8 @@ pub struct OauthOptions {
     pub expires_in: Option<u64>,
     /// What questions about a device are answered with, one after the other; then tokens come.
     pub device: Vec<&'static str>,
+    /// Said of the refresh token; `None`: it is not said.
+    pub ends_in: Option<u64>,
     /// Whose mailbox tokens are for.
     pub user: String,
     /// The public key of a service account (RFC 8017 A.1.1).
@@ -144,6 +150,7 @@ impl Default for OauthOptions {
             device: Vec::new(),
             user: "me".to_owned(),
             key: None,
+            ends_in: None,
         }
     }
 }
@@ -382,6 +389,16 @@ fn serve(mut stream: TcpStream, port: u16, options: &OauthOptions, state: &Mutex
                     whole
                 }
                 Some(Fault::Silence) => return Ok(()),
+                Some(Fault::Hang) => {
+                    std::thread::sleep(Duration::from_secs(50));
+                    return Ok(());
+                }
+                Some(Fault::Flood) => {
+                    stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n{\"access_token\":\"")?;
+                    loop {
+                        stream.write_all(&[b'x'; 4096])?;
+                    }
+                }
                 Some(Fault::Status(status)) => text(status, "Content-Type: text/html\r\n", "<html>busy</html>"),
                 Some(Fault::Page) => text(200, "Content-Type: text/html\r\n", "<html>please pay first</html>"),
                 Some(Fault::Denied(name)) => {
@@ -511,6 +528,7 @@ fn given(options: &OauthOptions, state: &mut State, refresh: Option<Option<Strin
     let access = format!("ACCESS-{number}-{}", "x".repeat(40));
     state.access.push(access.clone());
     let mut fields = vec![format!(r#""access_token":"{access}""#), r#""token_type":"Bearer""#.to_owned()];
+    fields.extend(options.ends_in.map(|seconds| format!(r#""refresh_token_expires_in":{seconds}"#)));
     fields.extend(options.expires_in.map(|seconds| format!(r#""expires_in":{seconds}"#)));
     if let Some(of) = refresh {
         let token = format!("REFRESH-{number}-{}", "y".repeat(40));

@@ -3,6 +3,8 @@
 use std::io::BufRead;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::zeroize::Zeroizing;
 use serde_json::json;
 
@@ -10,7 +12,7 @@ use super::Output;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
-use crate::net::oauth::{self, Asking, Came, Listener, PATIENCE, Page};
+use crate::net::oauth::{self, Asking, Came, Lasts, Listener, PATIENCE, Page};
 
 /// So long an address that somebody has to copy may take.
 const PASTING: Duration = Duration::from_secs(15 * 60);
@@ -22,8 +24,13 @@ const MAX_LINE: u64 = 16 * 1024;
 pub(super) async fn sign_in(it: &SignIn, by_paste: bool, output: &Output) -> Result<()> {
     for more in [&[][..], &[("prompt", "consent")]] {
         let (asking, code) = asked(it, by_paste, more, output).await?;
-        if asking.finish(it, code).await? {
-            return Ok(());
+        match asking.finish(it, code).await? {
+            Lasts::Open => return Ok(()),
+            Lasts::For(time) => {
+                say_when_it_ends(it, time, output);
+                return Ok(());
+            }
+            Lasts::Not => {}
         }
         if it.provider.is_none_or(|provider| provider.name != "google") {
             break;
@@ -37,6 +44,19 @@ pub(super) async fn sign_in(it: &SignIn, by_paste: bool, output: &Output) -> Res
         it.title()
     );
     Err(Error::permanent(Kind::Refused, text).helped_by("look at `scope`: many want `offline_access` in it"))
+}
+
+/// Google says so of a client that is still in "Testing".
+fn say_when_it_ends(it: &SignIn, time: Duration, output: &Output) {
+    let end = Timestamp::now().saturating_add(SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX));
+    let day = end.map_or_else(
+        |_| "some day".to_owned(),
+        |end| end.to_zoned(TimeZone::system()).strftime("%Y-%m-%d").to_string(),
+    );
+    output.warn(format_args!("{} says that this sign-in ends on {day}", it.title()));
+    if it.provider.is_some_and(|provider| provider.name == "google") {
+        output.warn("publish your app (\"In production\") where the client id is registered, and sign in once more");
+    }
 }
 
 async fn asked(

@@ -140,7 +140,7 @@ fn shared(config: &Config, it: &SignIn) -> Vec<String> {
 
 /// What waited for somebody to sign in goes on.
 fn go_on(world: &World, config: &Config, names: &[String]) -> Result<()> {
-    let is_named = |name: &str| names.iter().any(|one| one == name);
+    let is_named = |name: &str| names.contains(&clean::short(name, 80));
     let accounts: Vec<_> = config.accounts.iter().filter(|account| is_named(&account.name)).collect();
     accounts.iter().try_for_each(|account| pass::begin_anew(world, account))?;
     if config.relays.iter().any(|relay| is_named(&relay.name)) {

@@ -16,6 +16,8 @@ pub(super) struct Tokens {
     pub(super) refresh: Option<Hidden>,
     /// In seconds.
     pub(super) expires_in: u64,
+    /// For how long the refresh token is good at most, in seconds, where the provider says so (Google does).
+    pub(super) ends_in: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -24,6 +26,7 @@ struct WrittenTokens {
     refresh_token: Option<Hidden>,
     /// A number by the standard, a text with some.
     expires_in: Option<serde_json::Value>,
+    refresh_token_expires_in: Option<serde_json::Value>,
 }
 
 impl Tokens {
@@ -31,7 +34,7 @@ impl Tokens {
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let written: WrittenTokens = serde_json::from_slice(body).ok()?;
         let is_one = |token: &Hidden| !token.0.is_empty() && token.0.bytes().all(|b| b.is_ascii_graphic());
-        let expires_in = match written.expires_in {
+        let seconds = |value: Option<serde_json::Value>| match value {
             Some(serde_json::Value::Number(number)) => number.as_u64(),
             Some(serde_json::Value::String(text)) => text.parse().ok(),
             _ => None,
@@ -40,7 +43,8 @@ impl Tokens {
         is_one(&written.access_token).then_some(Self {
             access: written.access_token,
             refresh,
-            expires_in: expires_in.unwrap_or(LIFE),
+            expires_in: seconds(written.expires_in).unwrap_or(LIFE),
+            ends_in: seconds(written.refresh_token_expires_in).filter(|seconds| *seconds > 0),
         })
     }
 }
@@ -533,6 +537,28 @@ mod tests {
         assert!(said.contains("good once"), "{said}");
     }
 
+    /// Whatever a provider, or somebody in its place, writes: what is made of it can be shown and sent.
+    #[test]
+    fn any_answer_is_read_or_refused() {
+        let known: Vec<&[u8]> = REFUSALS.iter().map(|(_, _, body, ..)| body.as_bytes()).collect();
+        let more: [&[u8]; 2] =
+            [br#"{"access_token":"a","refresh_token":"r","expires_in":"12","refresh_token_expires_in":604799}"#, b"[]"];
+        crate::fuzz::try_changes("oauth-answers", &[&known[..], &more].concat(), |input| {
+            let tokens = Tokens::read(input);
+            if let Some(tokens) = &tokens {
+                assert!(tokens.access.0.bytes().all(|b| b.is_ascii_graphic()));
+            }
+            let denied = Denied::read(input);
+            let said = denied.as_ref().map(|denied| {
+                let meaning = denied.meaning(400);
+                let error = denied.explained(&sign_in("microsoft"), Asked::Renewal, meaning, &str::to_owned);
+                assert!(!error.to_string().contains(char::is_control), "{error}");
+                meaning == Meaning::Over
+            });
+            (tokens.is_some(), said)
+        });
+    }
+
     #[test]
     fn tokens_come_as_the_standard_says_and_as_some_write_them() {
         let read = |body: &str| Tokens::read(body.as_bytes());
@@ -540,7 +566,9 @@ mod tests {
         assert_eq!((full.access.0.as_str(), full.expires_in), ("a", 1200));
         assert_eq!(read(r#"{"access_token":"a","expires_in":"77"}"#).unwrap().expires_in, 77);
         let bare = read(r#"{"access_token":"a"}"#).unwrap();
-        assert!(bare.refresh.is_none() && bare.expires_in == LIFE);
+        assert!(bare.refresh.is_none() && bare.expires_in == LIFE && bare.ends_in.is_none());
+        let ends = read(r#"{"access_token":"a","refresh_token_expires_in":604799}"#).unwrap();
+        assert_eq!(ends.ends_in, Some(604_799));
         for bad in ["", "<html>", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, "[]"] {
             assert!(read(bad).is_none(), "{bad}");
         }

@@ -1,5 +1,7 @@
 //! Signing in by a browser: a code that only we can change into tokens (RFC 6749 4.1, RFC 7636, RFC 9700 2.1).
 
+use std::time::Duration;
+
 use data_encoding::BASE64URL_NOPAD;
 use ring::rand::SecureRandom;
 use secrecy::zeroize::Zeroizing;
@@ -41,6 +43,17 @@ pub enum Came {
     No(Error),
     /// No answer to this question. Another page of the browser, or somebody who would like to have his own code used.
     Other,
+}
+
+/// For how long a sign-in lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lasts {
+    /// Until the provider ends it.
+    Open,
+    /// No longer than this, which the provider said beforehand.
+    For(Duration),
+    /// No longer than its first access token: nothing of it is kept.
+    Not,
 }
 
 /// 32 bytes by chance, in letters and digits, `-` and `_`.
@@ -115,13 +128,13 @@ impl Asking {
         }
     }
 
-    /// Changes the code into tokens, and keeps them. `Ok(false)`: the provider gave none that last.
-    pub async fn finish(self, it: &SignIn, code: Code) -> Result<bool> {
+    /// Changes the code into tokens, and keeps them.
+    pub async fn finish(self, it: &SignIn, code: Code) -> Result<Lasts> {
         let (secret, it) = (client_secret(it).await?, it.clone());
         aside("sign-in", move || self.finish_here(&it, &code, secret.as_ref())).await?
     }
 
-    fn finish_here(&self, it: &SignIn, code: &Code, secret: Option<&secrecy::SecretString>) -> Result<bool> {
+    fn finish_here(&self, it: &SignIn, code: &Code, secret: Option<&secrecy::SecretString>) -> Result<Lasts> {
         let form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.as_str()),
@@ -130,9 +143,10 @@ impl Asking {
         ];
         let came = tokens(it, secret, form, Asked::First).map_err(Trouble::into_error)?;
         if came.refresh.is_none() {
-            return Ok(false);
+            return Ok(Lasts::Not);
         }
-        keep(it, came).map(|()| true)
+        let lasts = came.ends_in.map_or(Lasts::Open, |seconds| Lasts::For(Duration::from_secs(seconds)));
+        keep(it, came).map(|()| lasts)
     }
 }
 
@@ -276,6 +290,30 @@ mod tests {
             assert_eq!(loopback_port(redirect), port, "{redirect}");
             assert_eq!(redirect_at(redirect, 9), with);
         }
+    }
+
+    #[test]
+    fn whatever_a_browser_brings_only_the_state_makes_it_an_answer() {
+        let known: [&[u8]; 4] = [
+            b"/?code=4%2F0a+b&state=s1&iss=https%3A%2F%2Fa.example",
+            b"/?error=access_denied&error_description=user+x&state=s1",
+            b"http://localhost:1/back?state=s1&code=x#y",
+            b"/?code=%zz%&state=%731",
+        ];
+        crate::fuzz::try_changes("oauth-redirects", &known, |input| {
+            let text = String::from_utf8_lossy(input);
+            match asking().came(&sign_in(), &text, false) {
+                Came::Code(code) => {
+                    assert!(!code.is_empty() && text.contains("state="), "{text}");
+                    1
+                }
+                Came::No(error) => {
+                    assert!(!error.to_string().contains(char::is_control), "{error}");
+                    2
+                }
+                Came::Other => 3,
+            }
+        });
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod renew;
 mod request;
 mod store;
 
-pub use begin::{Asking, Came, loopback_port, redirect_at};
+pub use begin::{Asking, Came, Lasts, loopback_port, redirect_at};
 pub use device::{Entry, device};
 pub use listener::{Listener, PATIENCE, Page};
 pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};

@@ -78,7 +78,10 @@ async fn given(it: &SignIn, why: Why) -> Result<SecretString> {
 }
 
 fn at_hand(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
-    let again = |e: Error| e.helped_by(format!("run `mailsluice login {}`", it.name));
+    let again = |e: Error| match e.kind() {
+        Kind::Auth => e.helped_by(format!("run `mailsluice login {}`", it.name)),
+        _ => e,
+    };
     match store.read().map_err(again) {
         Ok(Some(kept)) => taken(&kept, why),
         // What no person gave is asked for at any time.
@@ -227,15 +230,17 @@ async fn another_may_help(password: &Password, refused: Option<&SecretString>) -
 
 /// Uses each sign-in that nobody has used for a week, so that no provider forgets it. What goes wrong is said when it is needed.
 pub async fn keep_alive(sign_ins: &[SignIn]) {
-    let mut seen = Vec::new();
+    let mut all: Vec<SignIn> = Vec::new();
     for it in sign_ins {
-        let Some(key) = it.key().filter(|key| !seen.contains(key)) else { continue };
-        seen.push(key);
-        // Most are used all the time.
-        if !matches!(standing(it), Standing::SignedIn { is_unused: true }) {
-            continue;
+        if !all.iter().any(|other| other.key() == it.key()) {
+            all.push(it.clone());
         }
-        match given(it, Why::Unused).await {
+    }
+    // Most are used all the time.
+    let is_unused = |it: &SignIn| matches!(standing(it), Standing::SignedIn { is_unused: true });
+    let unused = aside("sign-in", move || all.into_iter().filter(is_unused).collect::<Vec<_>>()).await;
+    for it in unused.unwrap_or_default() {
+        match given(&it, Why::Unused).await {
             Ok(_) => tracing::info!("{}: the sign-in at {} was used once more", it.name, it.title()),
             Err(e) => tracing::info!("{}: {e}", it.name),
         }

@@ -151,6 +151,10 @@ fn what_is_to_go_out_waits_until_somebody_signs_in() {
     assert_eq!(server.mails().len(), 0);
     let waiting = home.run(&["queue", "list", "--json"]);
     assert!(waiting.stdout.contains("mailsluice login"), "{waiting}");
+    let notices = crate::support::maildir::Maildirs::at(home.sandbox.maildir()).messages();
+    let told =
+        notices.iter().filter(|notice| String::from_utf8_lossy(&notice.bytes).contains("mailsluice login")).count();
+    assert_eq!(told, 1, "the relay's user is told once");
     assert_eq!(home.log_in(&["login", "out"]).code, 0);
     home.run(&["queue", "run"]);
     assert_eq!(server.mails().len(), 1, "{:?} {:?}", server.commands(), home.provider.asked());

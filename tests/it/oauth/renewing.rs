@@ -89,6 +89,9 @@ fn no_outage_ends_a_sign_in() {
         Fault::Status(503),
         Fault::Status(429),
         Fault::Status(403),
+        Fault::Status(302),
+        Fault::Status(404),
+        Fault::Flood,
         Fault::Page,
         Fault::Silence,
         Fault::Cut,
@@ -103,6 +106,17 @@ fn no_outage_ends_a_sign_in() {
         }
         token(&home).unwrap_or_else(|error| panic!("{fault:?}: {error}"));
     }
+}
+
+/// Nobody is waited for without end.
+#[test]
+fn a_provider_that_says_nothing_ends_no_sign_in() {
+    let home = home(OauthOptions::default());
+    home.age(4000);
+    home.provider.fail(Fault::Hang);
+    let error = token(&home).unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    token(&home).unwrap();
 }
 
 #[test]

@@ -187,6 +187,14 @@ fn a_sign_in_that_does_not_last_is_none() {
     assert!(output.code == 69 && output.stderr.contains("no refresh token"), "{output}");
 }
 
+/// Google's, of a client that is in "Testing".
+#[test]
+fn a_sign_in_whose_end_is_known_is_said_to_end() {
+    let home = Home::new(OauthOptions { ends_in: Some(604_799), ..OauthOptions::default() }, NOWHERE);
+    let output = home.log_in(&["login", "work"]);
+    assert!(output.code == 0 && output.stderr.contains("says that this sign-in ends on 2"), "{output}");
+}
+
 #[test]
 fn a_provider_that_is_away_while_somebody_signs_in_is_no_refusal() {
     let home = Home::new(OauthOptions::default(), NOWHERE);
