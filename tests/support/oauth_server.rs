@@ -250,6 +250,11 @@ impl OauthServer {
         self.state().access.clear();
     }
 
+    /// The user takes it back on the pages of the provider.
+    pub fn forget(&self, refresh: &str) {
+        self.state().refresh.remove(refresh);
+    }
+
     /// Whether a refresh token would be taken.
     pub fn takes(&self, refresh: &str) -> bool {
         self.state().refresh.contains_key(refresh)
@@ -418,8 +423,13 @@ fn serve(mut stream: TcpStream, port: u16, options: &OauthOptions, state: &Mutex
         "/revoke" => {
             let mut state = state.lock().unwrap();
             state.revoked.push(request.form.clone());
-            state.refresh.remove(request.form.get("token").map_or("", String::as_str));
-            json((200, "{}".to_owned()))
+            match state.faults.pop_front() {
+                Some(Fault::Status(status)) => text(status, "", "busy"),
+                _ => match state.refresh.remove(request.form.get("token").map_or("", String::as_str)) {
+                    Some(_) => json((200, "{}".to_owned())),
+                    None => json((400, r#"{"error":"invalid_token"}"#.to_owned())),
+                },
+            }
         }
         "/introspect" => {
             let mut state = state.lock().unwrap();

@@ -28,9 +28,9 @@ pub use device::{Entry, device};
 pub use listener::{Listener, PATIENCE, Page};
 pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
-use self::answer::Tokens;
+use self::answer::{Denied, Tokens};
 use self::store::{Kept, Store, now};
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
@@ -86,28 +86,41 @@ fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
 /// Forgets a sign-in, and asks the provider to do so, where it has an address for that (RFC 7009). `Ok(false)`: there was none.
 /// The second part: why the provider could not be asked.
 pub async fn forget(it: &SignIn) -> Result<(bool, Option<Error>)> {
-    let secret = client_secret(it).await?;
+    // A keyring that is locked keeps nobody from signing out here.
+    let secret = client_secret(it).await;
     let it = it.clone();
-    crate::net::http::aside("sign-in", move || forget_here(&it, secret.as_ref())).await?
+    crate::net::http::aside("sign-in", move || forget_here(&it, secret)).await?
 }
 
-fn forget_here(it: &SignIn, secret: Option<&SecretString>) -> Result<(bool, Option<Error>)> {
-    use secrecy::ExposeSecret;
+fn forget_here(it: &SignIn, secret: Result<Option<SecretString>>) -> Result<(bool, Option<Error>)> {
     let store = store_of(it)?;
     let _lock = store.lock()?;
     // A damaged file is forgotten as well as any other.
     let kept = store.read();
     store.remove()?;
     let Ok(Some(kept)) = kept else { return Ok((kept.is_err(), None)) };
-    let Some(address) = &it.endpoints.revoke else { return Ok((true, None)) };
-    let id = it.client.as_ref().map_or("", |client| client.id.as_str());
-    let mut form =
-        vec![("token", kept.refresh_token.0.as_str()), ("token_type_hint", "refresh_token"), ("client_id", id)];
-    form.extend(secret.map(|secret| ("client_secret", secret.expose_secret())));
-    let asked = request::post(address, &form).and_then(|answer| match answer.status {
-        // One that the provider does not know any more is gone, too.
-        200..=299 | 400 => Ok(()),
+    let token = kept.refresh_token.0;
+    match &it.endpoints.revoke {
+        Some(address) if !token.is_empty() => Ok((true, revoke(it, address, &token, secret).err())),
+        _ => Ok((true, None)),
+    }
+}
+
+fn revoke(it: &SignIn, address: &str, token: &str, secret: Result<Option<SecretString>>) -> Result<()> {
+    let mut form = vec![("token", token)];
+    let secret = secret?;
+    // Google wants the token and nothing else.
+    if it.provider.is_none_or(|provider| provider.name != "google") {
+        form.push(("token_type_hint", "refresh_token"));
+        form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
+        form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose_secret())));
+    }
+    let answer = request::post(address, &form)?;
+    // One that the provider does not know any more is gone, too.
+    let is_unknown = || Denied::read(&answer.body).is_some_and(|denied| denied.error == "invalid_token");
+    match answer.status {
+        200..=299 => Ok(()),
+        400 if is_unknown() => Ok(()),
         status => Err(Error::transient(Kind::Refused, format!("{} answered {status}", it.title()))),
-    });
-    Ok((true, asked.err()))
+    }
 }

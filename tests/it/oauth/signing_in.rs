@@ -217,6 +217,24 @@ fn signing_out_takes_it_back_at_the_provider() {
 }
 
 #[test]
+fn whoever_signs_out_is_out_here_whatever_the_provider_says() {
+    let home = Home::new(OauthOptions::default(), NOWHERE).signed_in();
+    home.provider.fail(Fault::Status(503));
+    let output = home.run(&["logout", "work"]);
+    assert!(output.code == 75 && output.stderr.contains("is forgotten here"), "{output}");
+    assert!(home.run(&["check"]).stdout.contains("nobody has signed in"));
+    // One that the provider does not know any more is gone, too.
+    let home = home.signed_in();
+    home.provider.forget(&home.kept_text("refresh_token"));
+    assert_eq!(home.run(&["logout", "work"]).code, 0);
+    // A file that is damaged goes as well.
+    let home = home.signed_in();
+    std::fs::write(home.file(), "{").unwrap();
+    let output = home.run(&["logout", "work"]);
+    assert!(output.code == 0 && output.stdout.contains("signed out"), "{output}");
+}
+
+#[test]
 fn names_that_are_wrong_are_told_what_is_there() {
     let relay = "relays:\n  out: {smtp: {host: 127.0.0.1, port: 1, tls: none}}\n";
     let home = Home::with(OauthOptions::default(), NOWHERE, relay);
