@@ -129,6 +129,20 @@ fn what_goes_out_has_the_same_token() {
     assert_eq!(home.provider.renewals(), 0);
 }
 
+/// A relay that refuses a token which was good by our clock.
+#[test]
+fn a_relay_gets_a_new_token_once_too() {
+    let home = Home::new(OauthOptions::default(), NOWHERE).signed_in();
+    let token = format!("ACCESS-2-{}", "x".repeat(40));
+    let options = SmtpOptions { login: Some(Login::new("me", &token)), ..SmtpOptions::default() };
+    let server = SmtpServer::start(options.with("AUTH OAUTHBEARER"));
+    home.configure(NOWHERE, &relay(server.port()));
+    home.age(120);
+    home.sandbox.run_with_stdin(&["sendmail", "you@example.com"], MESSAGE);
+    home.run(&["queue", "run"]);
+    assert_eq!((server.mails().len(), home.provider.renewals()), (1, 1), "{:?}", server.commands());
+}
+
 fn relay(port: u16) -> String {
     format!(
         "me: [me@example.com]\nrelays:\n  out: {{smtp: {{host: 127.0.0.1, port: {port}, tls: none}}, user: me, oauth2: OAUTH2}}\n"
