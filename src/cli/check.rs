@@ -44,7 +44,7 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
         seen.push(it.key());
         let text = match oauth::standing(it) {
             Standing::Nobody => format!("nobody has signed in at {} yet: `mailsluice login {}`", it.title(), it.name),
-            Standing::Over(why) => why,
+            Standing::Over { why, .. } => why,
             // That is a warning of the config.
             Standing::NoClient | Standing::SignedIn { .. } => continue,
         };

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
@@ -264,8 +265,13 @@ pub enum Standing {
         /// Nobody has used it for a week.
         is_unused: bool,
     },
-    /// The provider ended it: why, in words.
-    Over(String),
+    /// The provider ended it.
+    Over {
+        /// Why, in words.
+        why: String,
+        /// When it said so.
+        since: Timestamp,
+    },
 }
 
 /// How a sign-in stands. What cannot be read is said when it is needed.
@@ -275,7 +281,9 @@ pub fn standing(it: &SignIn) -> Standing {
         return Standing::SignedIn { is_unused: false };
     }
     match store.read() {
-        Ok(Some(Kept { over: Some(over), .. })) => Standing::Over(over.why),
+        Ok(Some(Kept { over: Some(over), .. })) => {
+            Standing::Over { why: over.why, since: Timestamp::from_second(over.at).unwrap_or_default() }
+        }
         Ok(Some(kept)) => Standing::SignedIn { is_unused: kept.is_unused(now()) },
         _ => Standing::Nobody,
     }

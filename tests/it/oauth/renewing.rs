@@ -172,6 +172,21 @@ fn what_was_not_used_for_a_week_is_used_though_the_account_is_paused() {
     assert_eq!(home.provider.renewals(), 1);
 }
 
+/// Where it is found to be over then, `status` says so, though nobody looks at the account.
+#[test]
+fn a_sign_in_that_is_over_shows_though_the_account_is_paused() {
+    let home = home(OauthOptions::default());
+    assert_eq!(home.run(&["pause", "work"]).code, 0);
+    home.age(8 * 24 * 3600);
+    home.provider.fail(Fault::Denied("ms-unused"));
+    home.run(&["fetch"]);
+    for arguments in [&["status"][..], &["status", "--json"], &["check"]] {
+        let output = home.run(arguments);
+        assert!(output.stdout.contains("the sign-in is too old"), "{arguments:?} {output}");
+    }
+    assert_eq!(home.run(&["status"]).code, 77);
+}
+
 /// The provider is not even asked for what could not be kept.
 #[test]
 fn a_disk_that_takes_nothing_costs_no_token() {
