@@ -6,6 +6,8 @@ use std::path::Path;
 use super::dovecot::{imap, with_dovecot};
 use crate::support::oauth_server::{Fault, OauthOptions, OauthServer};
 use crate::support::sandbox::Output;
+use crate::support::smtp_login::Login;
+use crate::support::smtp_server::{SmtpOptions, SmtpServer};
 
 const SECRET: &str = "SECRET-of-client";
 
@@ -78,6 +80,18 @@ fn nothing_secret_is_to_be_read_anywhere() {
         // A provider may repeat what it was shown.
         assert_quiet("fetch that fails", &home.run(&["-vv", "fetch"]));
     }
+    let relay = SmtpServer::start(
+        SmtpOptions { login: Some(Login::new("me", "x")), ..SmtpOptions::default() }.with("AUTH XOAUTH2"),
+    );
+    let more = format!(
+        "relays: {{out: {{smtp: {{host: 127.0.0.1, port: {}, tls: none}}, user: me, oauth2: OAUTH2}}}}\n",
+        relay.port()
+    );
+    home.configure(&server, &format!("me: [me@example.com]\n{more}"));
+    home.age_the_end(3601);
+    home.sandbox.run_with_stdin(&["sendmail", "you@example.com"], "Subject: x\n\nx\n");
+    assert_quiet("a relay that refuses", &home.run(&["-vv", "queue", "run"]));
+    assert!(relay.commands().iter().any(|command| command.starts_with("AUTH")), "{:?}", relay.commands());
     for command in
         [&["status"][..], &["status", "--json"], &["check"], &["check", "--json"], &["log"], &["queue", "list"]]
     {
