@@ -88,6 +88,8 @@ pub struct Error {
     helps: Option<Box<str>>,
     /// Whether it is about the host, whoever logs in.
     is_of_the_host: bool,
+    /// Whether what it failed at was put right meanwhile.
+    goes_again: bool,
 }
 
 /// The result of nearly everything here.
@@ -97,7 +99,8 @@ impl Error {
     /// A failure that may go away by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
         let (doing, permanence) = (doing.into(), Permanence::Transient);
-        Self { kind, permanence, doing, said: None, source: None, target: None, helps: None, is_of_the_host: false }
+        let (said, source, target, helps) = (None, None, None, None);
+        Self { kind, permanence, doing, said, source, target, helps, is_of_the_host: false, goes_again: false }
     }
 
     /// A failure that stays until somebody acts.
@@ -154,6 +157,18 @@ impl Error {
     /// Whether the host could not be reached, or turned everybody away.
     pub fn is_of_the_host(&self) -> bool {
         self.is_of_the_host
+    }
+
+    /// The same error, where what it failed at was put right meanwhile, if that is so: a refused access token, in whose place
+    /// there is another one.
+    #[must_use]
+    pub fn put_right(self, goes_again: bool) -> Self {
+        Self { goes_again, ..self }
+    }
+
+    /// Whether the same is worth to be tried once more at once.
+    pub fn goes_again(&self) -> bool {
+        self.goes_again
     }
 
     /// What sort of thing failed.

@@ -13,8 +13,9 @@ use crate::clean;
 use crate::config::problem::Severity;
 use crate::config::{Account, Config, RelayKind, Server};
 use crate::error::Result;
+use crate::net::oauth::{self, Standing};
 use crate::pass::World;
-use crate::state::Standing;
+use crate::state;
 
 /// EX_CONFIG.
 const WRONG: u8 = 78;
@@ -37,6 +38,24 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
     }
     if !wrong && !output.quiet {
         setup.iter().flat_map(|setup| by_address(&setup.config)).for_each(|of| show(&of, output));
+    }
+    let mut seen = Vec::new();
+    for it in setup.iter().flat_map(|setup| setup.config.sign_ins()) {
+        // Account and relay may share it.
+        if seen.contains(&it.key()) {
+            continue;
+        }
+        seen.push(it.key());
+        let text = match oauth::standing(it) {
+            Standing::Nobody => format!("nobody has signed in at {} yet: `mailsluice login {}`", it.title(), it.name),
+            Standing::Over { why, .. } => why,
+            // That is a warning of the config.
+            Standing::NoClient | Standing::SignedIn { .. } => continue,
+        };
+        match output.json {
+            true => output.data(json!({"account": it.name, "sign_in": text})),
+            false => output.data(format_args!("{}: {text}", it.name)),
+        }
     }
     if !output.json && !output.quiet {
         match &setup {
@@ -94,10 +113,10 @@ fn show(of: &ByAddress<'_>, output: &Output) {
 }
 
 /// What is noted of the accounts of the config. A state that cannot be opened is no matter of the config.
-fn not_done(config: &Config) -> Vec<(String, Standing)> {
+fn not_done(config: &Config) -> Vec<(String, state::Standing)> {
     let found = World::look(config).and_then(|world| Ok((world.store.standing()?, world.store.accounts()?)));
     let Ok((standing, accounts)) = found else { return Vec::new() };
-    let of_account = |it: Standing| {
+    let of_account = |it: state::Standing| {
         let label = accounts.iter().find(|account| account.space == it.space).map(|account| account.label.clone())?;
         config.accounts.iter().any(|account| account.name == label).then_some((label, it))
     };

@@ -16,6 +16,7 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::daemon::order::{Answer, Order, give};
 use crate::error::{Error, Kind, Result};
+use crate::net::oauth;
 use crate::pass::{self, Passed, Relays, Report, Upkeep, World, on_own_thread};
 use crate::pipeline::{self, Job};
 
@@ -34,7 +35,12 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
     let (jobs, held_up) = hold_back(&world, jobs, typed, output)?;
     pipeline::enrol(&world, &jobs);
     let relays = Relays::of(&setup.config);
-    let code = setup::block_on(fetch_all(&world, jobs, &relays, setup.upkeeps, output))?;
+    let sign_ins: Vec<_> = setup.config.sign_ins().cloned().collect();
+    let code = setup::block_on(async {
+        let code = fetch_all(&world, jobs, &relays, setup.upkeeps, output).await?;
+        oauth::keep_alive(&sign_ins).await;
+        Ok(code)
+    })?;
     let code = worse(worse(code, asked), held_up);
     Ok(worse(code, said(pass::prune(&world).map(|()| 0), output)))
 }

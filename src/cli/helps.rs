@@ -36,6 +36,9 @@ const BY_WORDS: [(&[&str], &str); 8] = [
 
 /// What helps, in words; `runs`: a daemon does.
 pub(super) fn helps(account: &str, trouble: &Trouble, runs: bool) -> Option<String> {
+    if trouble.is_refused && trouble.text.contains("mailsluice login") {
+        return Some(format!("`mailsluice login {account}` signs in, and mail comes again at once"));
+    }
     if trouble.is_refused {
         let try_now = if runs { "poll" } else { "fetch" };
         return Some(format!(

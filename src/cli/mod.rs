@@ -13,6 +13,7 @@ mod init;
 mod journal;
 mod list;
 mod log;
+mod login;
 mod maintain;
 mod orders;
 mod output;
@@ -134,6 +135,13 @@ enum Command {
     Docs(docs::Docs),
     /// Show the entries of a list, or change one that rules add to: NAME, NAME add ENTRY, NAME remove ENTRY
     List(list::Arguments),
+    /// Sign in at the provider of an account or relay with `oauth2`, once, by a browser
+    Login(login::Arguments),
+    /// Forget the sign-in of an account or relay, and have the provider do so where it can be told
+    Logout {
+        /// The account or relay of the config
+        name: String,
+    },
     /// Show for each message when it came, from where, which rule decided and what happened
     Log {
         /// Only this account
@@ -251,6 +259,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Filters(filters) => filters::run(&filters, output),
         Command::Docs(docs) => docs::run(&docs, output),
         Command::List(arguments) => list::run(&config, &arguments, cli.allow_root, output),
+        Command::Login(arguments) => login::run(&config, &arguments, output),
+        Command::Logout { name } => login::forget(&config, &name, output),
         Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),
     }
 }

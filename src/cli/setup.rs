@@ -20,11 +20,14 @@ use crate::config::reader::suggest;
 use crate::config::{Config, Examined, FilterSource, Maintenance};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
+use crate::net::oauth;
 use crate::pass::Upkeep;
 use crate::pipeline::Job;
 
 /// So long such a thread is waited for.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
+/// So long a provider is waited for that was asked for new tokens when the program was to stop.
+const LAST_TOKENS: Duration = Duration::from_secs(2);
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events
 /// are ever shown: what libraries trace may hold passwords.
@@ -182,6 +185,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = built.map_err(|e| Error::transient(Kind::Busy, "starting").because(e))?;
     let done = runtime.block_on(work);
+    oauth::finish(LAST_TOKENS);
     runtime.shutdown_timeout(LEFT_ALONE);
     done
 }

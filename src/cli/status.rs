@@ -15,9 +15,11 @@ use super::setup::Setup;
 use super::width;
 use crate::clean;
 use crate::config::Config;
+use crate::config::oauth::SignIn;
 use crate::daemon::order::{Answer, Order, give};
 use crate::daemon::status::{AccountStatus, Doing, OutboxStatus, Status, Trouble, remembered};
 use crate::error::Result;
+use crate::net::oauth::{self, Standing};
 use crate::pass::World;
 
 /// The time between two looks of `--watch`.
@@ -56,17 +58,30 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
 /// The daemon knows best; without one, the state.
 fn ask(config: &Path, output: &Output) -> Result<Status> {
     // A config that is broken just now is one of the reasons why mail does not come.
-    let state = Config::examine(config).state;
+    let examined = Config::examine(config);
+    let sign_ins: Vec<_> = examined.config.iter().flat_map(Config::sign_ins).cloned().collect();
+    let state = examined.state;
     if let Some(answers) = state.map(|state| give(&state, Order::Status)).transpose()?.flatten() {
         for answer in answers {
             if let Answer::Status(status) = answer? {
-                return Ok(*status);
+                return Ok(with_sign_ins(*status, &sign_ins));
             }
         }
     }
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let accounts: Vec<_> = setup.jobs.iter().map(|job| &*job.account).collect();
-    remembered(&World::look(&setup.config)?, &accounts)
+    Ok(with_sign_ins(remembered(&World::look(&setup.config)?, &accounts)?, &sign_ins))
+}
+
+/// A sign-in may be over of an account that is paused, or that nobody has looked at since.
+fn with_sign_ins(mut status: Status, sign_ins: &[SignIn]) -> Status {
+    for account in status.accounts.iter_mut().filter(|account| account.trouble.is_none()) {
+        let standing = sign_ins.iter().find(|it| it.name == account.name).map(oauth::standing);
+        if let Some(Standing::Over { why, since }) = standing {
+            account.trouble = Some(Trouble { text: why, since, times: 1, is_refused: true });
+        }
+    }
+    status
 }
 
 /// Whether somebody has to do something: 75 where it may pass, 77 where a login is refused, 78 where the config is not in force.

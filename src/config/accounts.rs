@@ -37,13 +37,18 @@ pub(super) static SHAPE: Shape = Shape {
         ("user", "The login name. Required where `address` does not give it.", Takes::Text),
         (
             "password",
-            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. This or `token` is required.",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. This, `token` or `oauth2` is required.",
             Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
         ),
         (
             "token",
             "In the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft take it (OAUTHBEARER, XOAUTH2).",
             Takes::Section(&secret::SHAPE),
+        ),
+        (
+            "oauth2",
+            "In the place of `password`: the provider at which `mailsluice login ACCOUNT` signs in once, `google`, `microsoft`, `yahoo`, `fastmail` or `yandex`, or {provider:, client_id:, client_secret:, …}. From then on access tokens are made as they are needed.",
+            super::oauth::TAKES,
         ),
         (
             "auth",
@@ -221,14 +226,14 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let apop = read_apop(&mut map);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let filters = map.read("filters", |n, p| files.read(n, p));
-    let (password, token) = secret?;
+    let ((password, token), user) = (secret?, user?);
     Some(Account {
         name: key.text.clone(),
         protocol: protocol?,
         server: server?,
-        user: user?,
+        password: password.of(&key.text, &user),
+        user,
         address: provided.map(|provided| provided.address),
-        password,
         token,
         auth: auth.only,
         folders,
@@ -273,12 +278,12 @@ fn read_secret(
     if auth.is_external() {
         return Some((Password::Unneeded, false));
     }
-    let is_missing = map.take("password").is_none() && map.take("token").is_none();
-    if let Some(provided) = provided.filter(|provided| is_missing && provided.is_known()) {
+    let written = secret::span_of_either(map);
+    if let Some(provided) = provided.filter(|provided| written.is_none() && provided.is_known()) {
         provided.miss_secret(map);
         return None;
     }
-    let secret = match map.key_span("token") {
+    let secret = match written {
         None => map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false)),
         Some(_) => secret::read_either(map, base),
     };
@@ -287,7 +292,8 @@ fn read_secret(
 
 fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {
     let apop = map.read("apop", reader::flag);
-    if let (Some(at), Some(_)) = (map.key_span("apop").filter(|_| apop == Some(true)), map.key_span("token")) {
+    let token_at = map.key_span("token").or(map.key_span("oauth2"));
+    if let (Some(at), Some(_)) = (map.key_span("apop").filter(|_| apop == Some(true)), token_at) {
         map.problems().error(at, "APOP needs a password, not a token").hint("leave one of the two out");
     }
     apop

@@ -125,9 +125,11 @@ pub(super) fn read(map: &mut MapReader<'_, '_>) -> Auth {
     let beside =
         |map: &MapReader<'_, '_>, keys: &[&'static str]| keys.iter().copied().find(|key| map.key_span(key).is_some());
     let (stranger, hint) = match auth.needs {
-        Some(Needs::Password) => (beside(map, &["token"]), "leave `auth` out, or name `oauthbearer` or `xoauth2`"),
+        Some(Needs::Password) => {
+            (beside(map, &["token", "oauth2"]), "leave `auth` out, or name `oauthbearer` or `xoauth2`")
+        }
         Some(Needs::Certificate) => (
-            beside(map, &["password", "token"]),
+            beside(map, &["password", "token", "oauth2"]),
             "with `auth: external` the certificate says who you are: leave it out",
         ),
         _ => (None, ""),

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::accounts;
+use super::clients::{self, Clients};
 use super::filters::FilterFiles;
 use super::limits;
 use super::lists;
 use super::mailbox;
 use super::maildir;
 use super::maintenance::{self, Maintenance};
+use super::oauth;
 use super::outside;
 use super::places;
 use super::problem::{Problem, Problems, Severity, Source};
@@ -214,6 +216,14 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
     let mut accounts = map.read("accounts", |n, p| accounts::read_all(n, &base, &mut files, p)).unwrap_or_default();
     let mut relays = map.read("relays", |n, p| Some(relays::read_all(n, &base, p))).unwrap_or_default();
     relays.extend(provided::relays(document, &mut accounts));
+    examined.files.extend(settle_sign_ins(
+        &mut accounts,
+        &mut relays,
+        state.as_deref(),
+        document,
+        &base,
+        map.problems(),
+    ));
     check_relays_of_accounts(document, map.problems());
     let mut filters = map.read("filters", |n, p| files.read(n, p)).unwrap_or_default();
     let mut settings = read_settings(&mut map, document, &base);
@@ -241,6 +251,26 @@ fn read(path: &Path, document: &Document, examined: &mut Examined, problems: &mu
         maildir_named: outside::maildir(document),
         tests: tests_of(document),
     })
+}
+
+/// Gives sign-ins what the config as a whole knows. Returns the files in which clients were looked for.
+fn settle_sign_ins(
+    accounts: &mut [Account],
+    relays: &mut [Relay],
+    state: Option<&Path>,
+    document: &Document,
+    base: &Base,
+    problems: &mut Problems,
+) -> Vec<PathBuf> {
+    let sections = entries(document, "accounts").iter().chain(entries(document, "relays"));
+    let written: Vec<(&str, &Node)> =
+        sections.filter_map(|(key, section)| Some((key.text.as_str(), section.get("oauth2")?))).collect();
+    let (false, Some(state)) = (written.is_empty(), state) else { return Vec::new() };
+    let of_accounts = accounts.iter_mut().map(|account| (account.name.as_str(), &mut account.password));
+    let of_relays = relays.iter_mut().filter_map(Relay::secret_mut);
+    let clients = Clients::beside(&document.source.name, base, problems);
+    oauth::settle(of_accounts.chain(of_relays), state, &clients, &written, problems);
+    clients::paths(base)
 }
 
 /// The files that accounts, relays and lists name.
@@ -396,7 +426,9 @@ fn inline_rules(
 /// Where a password stands in the file as it is.
 fn plain_password(document: &Document) -> Option<Span> {
     let sections = entries(document, "accounts").iter().chain(entries(document, "relays"));
-    let passwords = sections.filter_map(|(_, section)| section.get("password"));
+    let passwords = sections.filter_map(|(_, section)| {
+        section.get("password").or_else(|| section.get("oauth2").and_then(|it| it.get("client_secret")))
+    });
     passwords.filter(|password| password.as_text().is_some()).map(|password| password.span).next()
 }
 

@@ -11,9 +11,11 @@ pub mod inbox;
 pub mod library;
 pub mod lists;
 pub mod mailbox;
+pub mod oauth;
 pub mod outside;
 pub mod parameters;
 pub mod problem;
+pub mod providers;
 pub mod reader;
 pub mod schema;
 pub mod secret;
@@ -27,6 +29,7 @@ pub mod yaml;
 mod accounts;
 mod alike;
 mod auth;
+mod clients;
 mod composer;
 mod limits;
 mod load;
@@ -68,13 +71,15 @@ use self::template::Template;
 use self::yaml::Document;
 
 /// The sections of the config with their keys, for the reference in the docs.
-pub fn sections() -> [&'static Shape; 14] {
+pub fn sections() -> [&'static Shape; 16] {
     [
         &load::SHAPE,
         &maildir::SHAPE,
         &accounts::SHAPE,
         &server::SHAPE,
         &secret::SHAPE,
+        &oauth::SHAPE,
+        &clients::SHAPE,
         &accounts::FIRST,
         &retention::SHAPE,
         &relays::SHAPE,
@@ -120,6 +125,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The sign-ins of accounts and relays, as they are written.
+    pub fn sign_ins(&self) -> impl Iterator<Item = &oauth::SignIn> {
+        let accounts = self.accounts.iter().map(|account| &account.password);
+        accounts.chain(self.relays.iter().filter_map(Relay::secret)).filter_map(Password::sign_in)
+    }
+
     /// The accounts that mail can be appended to.
     pub fn imap_accounts(&self) -> impl Iterator<Item = &Account> {
         self.accounts.iter().filter(|account| account.protocol == Protocol::Imap)

@@ -220,7 +220,8 @@ fn without_secret(line: &str) -> Vec<char> {
     chars
 }
 
-/// Where the value of a key that looks like `password` begins. `{command: …}` and its like are no secret.
+/// Where the value of a key that looks like `password` begins. `{command: …}` and its like are no secret, nor is the address at which
+/// tokens are given.
 ///
 /// Besides `password: …` this finds `password=…`, and `password …` at the beginning of a line, as fetchmail has it.
 fn secret_start(line: &[char]) -> Option<usize> {
@@ -229,7 +230,8 @@ fn secret_start(line: &[char]) -> Option<usize> {
     let ends = (0..line.len()).filter(|&at| matches!(line[at], ':' | '=') || at == first_word);
     ends.filter(|&at| looks_secret(&word_before(line, at))).find_map(|at| {
         let value = at + line[at..].iter().position(|c| !c.is_whitespace() && !matches!(c, ':' | '=' | '"' | '\''))?;
-        (line[value] != '{').then_some(value)
+        let is_address = || line[value..].iter().take(4).eq(&['h', 't', 't', 'p']) && word_before(line, at) == "token";
+        (line[value] != '{' && !is_address()).then_some(value)
     })
 }
 
@@ -248,7 +250,8 @@ fn is_word_char(c: char) -> bool {
 }
 
 fn looks_secret(key: &str) -> bool {
-    ["pass", "pwd", "token"].iter().any(|part| key.contains(part)) || strsim::damerau_levenshtein(key, "password") <= 2
+    ["pass", "pwd", "token", "secret"].iter().any(|part| key.contains(part))
+        || strsim::damerau_levenshtein(key, "password") <= 2
 }
 
 /// Collects the problems of one file, and takes over those of other files.
@@ -379,11 +382,15 @@ mod tests {
             "  password hunter2",
             "pass=hunter2 # x",
             "password : 'hunter2'",
+            "{client_id: x, client_secret: hunter2}",
+            "{token: 'https://x.example/t', client_secret: hunter2}",
+            "token: hunter2",
         ] {
             let shown = render(text, span, None);
             assert!(!shown.contains("hunter2"), "{shown}");
         }
         assert!(render("password: {env: NAME}", span, None).contains("NAME"));
+        assert!(render("{token: 'https://x.example/t', scope: y}", span, None).contains("x.example/t"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Provided {
     /// Says that there is no secret, and which one is wanted.
     pub(super) fn miss_secret(&self, map: &mut MapReader<'_, '_>) {
         let Some(provider) = self.provider.filter(|_| map.is_map()) else { return };
-        let key = if provider.secret == Secret::OAuth2 { "token" } else { "password" };
+        let key = if provider.secret == Secret::OAuth2 { "oauth2" } else { "password" };
         let at = map.place();
         map.problems().error(at, format!("this needs the key `{key}`")).hint(provider.helps());
     }
@@ -96,8 +96,7 @@ fn server_of(place: &Place) -> Server {
 pub(super) fn check_password(map: &mut MapReader<'_, '_>, server: &Server, mail: Mail) {
     let Some(end) = providers::of_host(&server.host).and_then(|provider| provider.passwords) else { return };
     let at = map.key_span("password").unwrap_or(map.place());
-    let hint =
-        "write `token: {command: [PROGRAM, …]}` in the place of `password`: the program gives an OAuth2 access token";
+    let hint = "write `oauth2: microsoft` in the place of `password`, and sign in once by `mailsluice login`; a program may give tokens, too";
     match mail {
         Mail::Imap | Mail::Pop3 => map.problems().error(at, end.fetching).hint(hint),
         Mail::Smtp => map.problems().warn(at, end.sending).hint(hint),

@@ -47,6 +47,11 @@ pub(super) static SHAPE: Shape = Shape {
             Takes::Section(&secret::SHAPE),
         ),
         (
+            "oauth2",
+            "SMTP, in the place of `password`: the provider at which `mailsluice login RELAY` signs in once, as for an account. An account and a relay with the same provider, client id and user share one sign-in.",
+            super::oauth::TAKES,
+        ),
+        (
             "auth",
             "SMTP: the only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server; `token`: the password is an access token.",
             Takes::Word(auth::WORDS),
@@ -92,6 +97,22 @@ pub struct Relay {
 }
 
 impl Relay {
+    /// Its name and what it logs in with.
+    pub(super) fn secret_mut(&mut self) -> Option<(&str, &mut Password)> {
+        match &mut self.kind {
+            RelayKind::Smtp { login: Some(login), .. } => Some((&self.name, &mut login.password)),
+            _ => None,
+        }
+    }
+
+    /// What it logs in with.
+    pub fn secret(&self) -> Option<&Password> {
+        match &self.kind {
+            RelayKind::Smtp { login: Some(login), .. } => Some(&login.password),
+            _ => None,
+        }
+    }
+
     /// The files that it needs: certificates and passwords.
     pub fn files(&self) -> Vec<PathBuf> {
         match &self.kind {
@@ -165,7 +186,10 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         true => Some((Password::Unneeded, false)),
         false => secret::read_either(&mut map, base),
     };
-    let secret = secret.map(|(secret, is_token)| Secret { password: secret, token: auth.takes_token(is_token), auth });
+    let secret = secret.map(|(secret, is_token)| {
+        let password = secret.of(&key.text, user.as_deref().unwrap_or_default());
+        Secret { password, token: auth.takes_token(is_token), auth }
+    });
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
     let connections = map.read("connections", |n, p| reader::number(n, 1..=MOST_CONNECTIONS, p));
@@ -200,7 +224,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         }
     };
     if !matches!(kind, RelayKind::Smtp { .. })
-        && let Some(at) = map.key_span("user").or_else(|| map.key_span("password")).or_else(|| map.key_span("token"))
+        && let Some(at) = map.key_span("user").or_else(|| secret::span_of_either(&map))
     {
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
@@ -252,7 +276,7 @@ fn login(
     match (user, secret) {
         (Some(user), Some(secret)) if server.tls == Tls::None && !server.is_loopback() => {
             // `allow_plaintext` is for mail; a password in the clear is given away.
-            let at = map.key_span("password").or_else(|| map.key_span("token")).unwrap_or(map.place());
+            let at = secret::span_of_either(map).unwrap_or(map.place());
             let message = format!("the password of {} would go out unprotected", clean::short(&user, 60));
             map.problems()
                 .error(at, message)

@@ -19,15 +19,19 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::oauth::{self, Flow, SignIn};
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
-use super::yaml::{Node, Value};
+use super::yaml::{Node, Span, Value};
+use crate::clean;
 use crate::error::{Error, Kind, Result};
 
 /// How long a program may take to print a password.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How much is read to find the first line, in bytes.
 const MAX_BYTES: usize = 64 * 1024;
+/// So much of the name of an account or relay is shown, in characters.
+const LONGEST_NAME: usize = 80;
 /// What a program has written is read for so long once it ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 /// How much of a program's complaint is kept, in bytes.
@@ -48,6 +52,8 @@ pub enum Password {
     Credential(String),
     /// A certificate speaks in its place (`auth: external`).
     Unneeded,
+    /// No password: an access token, which `net::oauth` gets from a provider.
+    SignIn(Box<SignIn>),
 }
 
 impl PartialEq for Password {
@@ -58,6 +64,7 @@ impl PartialEq for Password {
             (Self::Env(one), Self::Env(other)) | (Self::Credential(one), Self::Credential(other)) => one == other,
             (Self::File(one), Self::File(other)) => one == other,
             (Self::Unneeded, Self::Unneeded) => true,
+            (Self::SignIn(one), Self::SignIn(other)) => one == other,
             _ => false,
         }
     }
@@ -73,6 +80,7 @@ impl fmt::Debug for Password {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
             Self::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
             Self::Unneeded => f.write_str("Unneeded"),
+            Self::SignIn(it) => f.debug_tuple("SignIn").field(it).finish(),
         }
     }
 }
@@ -125,6 +133,7 @@ impl Password {
                 Err(_) => Vec::new(),
             },
             Self::Credential(name) => name.clone().into_bytes(),
+            Self::SignIn(it) => it.mark(),
             Self::Unneeded => Vec::new(),
         }
     }
@@ -134,12 +143,13 @@ impl Password {
         match self {
             Self::Plain(_) => "it stands in the config".to_owned(),
             Self::Command(argv) => {
-                format!("from the program {}", crate::clean::short(argv.first().map_or("", String::as_str), 80))
+                format!("from the program {}", clean::short(argv.first().map_or("", String::as_str), 80))
             }
             Self::Env(name) => format!("from ${name}"),
             Self::File(path) => format!("from {}", path.display()),
             Self::Credential(name) => format!("from the credential {name}"),
             Self::Unneeded => "none is needed: a certificate speaks".to_owned(),
+            Self::SignIn(it) => format!("from {}, where somebody signed in", it.title()),
         }
     }
 
@@ -147,6 +157,10 @@ impl Password {
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
+            Self::SignIn(it) => match &it.flow {
+                Flow::Key(path) => Some(path),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -155,7 +169,7 @@ impl Password {
     ///
     /// A program that fails or does not end within a minute is a transient failure: a locked keyring may be open
     /// the next time. Everything else (no such variable, a file that others may read, an empty password, one
-    /// with NUL, CR or LF in it) stays wrong until somebody changes it.
+    /// with NUL, CR or LF in it) stays wrong until somebody changes it. A sign-in is none: see `net::oauth`.
     pub async fn reveal(&self) -> Result<SecretString> {
         match self {
             Self::Plain(secret) => checked(secret.expose_secret().as_bytes(), "the password in the config"),
@@ -164,23 +178,48 @@ impl Password {
             Self::File(path) => from_file(path, &format!("the password file {}", path.display()), true).await,
             Self::Credential(name) => from_credential(name, env::var_os("CREDENTIALS_DIRECTORY").map(Into::into)).await,
             Self::Unneeded => Ok(SecretString::default()),
+            Self::SignIn(_) => Err(wrong("a sign-in has no password")),
         }
+    }
+
+    /// The sign-in that stands in its place.
+    pub fn sign_in(&self) -> Option<&SignIn> {
+        match self {
+            Self::SignIn(it) => Some(it),
+            _ => None,
+        }
+    }
+
+    /// The same, where it is a sign-in, for that user of that account or relay.
+    pub(super) fn of(mut self, name: &str, user: &str) -> Self {
+        if let Self::SignIn(it) = &mut self {
+            (it.name, it.user) = (clean::short(name, LONGEST_NAME), user.to_owned());
+        }
+        self
     }
 }
 
-/// What is said to log in: `password`, or `token` in its place. The second part: whether it is an access token.
+/// By what a login is made: one of them.
+pub(super) const WAYS: [&str; 3] = ["password", "token", "oauth2"];
+
+/// What is said to log in: `password`, or `token` or `oauth2` in its place. The second part: whether it is an access token.
 pub(super) fn read_either(map: &mut MapReader<'_, '_>, base: &Base) -> Option<(Password, bool)> {
     let password = map.read("password", |n, p| Password::read(n, base, p));
-    let token_at = map.key_span("token");
     let token = map.read("token", |n, p| read_token(n, base, p));
-    match (password, token_at) {
-        (Some(_), Some(at)) => {
-            map.problems().error(at, "a login has either `password` or `token`, not both");
-            None
-        }
-        (password, None) => password.map(|password| (password, false)),
-        (None, Some(_)) => token.map(|token| (token, true)),
+    let sign_in = map.read("oauth2", |n, p| oauth::read(n, base, p));
+    let written: Vec<&str> = WAYS.into_iter().filter(|way| map.take(way).is_some()).collect();
+    if let [first, second, ..] = written.as_slice() {
+        let at = map.key_span(second).unwrap_or(map.place());
+        map.problems().error(at, format!("a login has either `{first}` or `{second}`, not both"));
+        return None;
     }
+    let token = token.or(sign_in.map(|it| Password::SignIn(Box::new(it))));
+    password.map(|password| (password, false)).or(token.map(|token| (token, true)))
+}
+
+/// Where it is written.
+pub(super) fn span_of_either(map: &MapReader<'_, '_>) -> Option<Span> {
+    WAYS.into_iter().find_map(|way| map.key_span(way))
 }
 
 /// Tokens are made anew every hour, so none is written down.
@@ -333,7 +372,16 @@ fn from_env(name: &str) -> Result<SecretString> {
     }
 }
 
+/// A whole file that nobody but its owner may read.
+pub async fn private_file(path: &Path, from: &str) -> Result<Zeroizing<Vec<u8>>> {
+    opened(path, from, true).await
+}
+
 async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretString> {
+    first_line(&opened(path, from, owner_only).await?, from)
+}
+
+async fn opened(path: &Path, from: &str, owner_only: bool) -> Result<Zeroizing<Vec<u8>>> {
     let failed = |error: io::Error| wrong(format!("reading {from}")).because(error);
     // O_NONBLOCK, so that a FIFO is refused below and does not hold us up here.
     let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
@@ -345,8 +393,7 @@ async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretSt
     if owner_only {
         check_is_ones_own(path, &metadata, from)?;
     }
-    let bytes = read_up_to(MAX_BYTES, &mut file).await.map_err(failed)?;
-    first_line(&bytes, from)
+    read_up_to(MAX_BYTES, &mut file).await.map_err(failed)
 }
 
 /// systemd gives access by an ACL, which shows up as group access: the mode is not looked at.

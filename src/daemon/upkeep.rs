@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Daemon;
 use super::event::Event;
+use crate::net::oauth;
 use crate::pass::{self, Upkeep, World};
 
 /// The time between two looks at which item of `maintenance` is due; one that failed is tried again then. The state is pruned
@@ -17,6 +18,8 @@ const UPKEEP_POLL: Duration = Duration::from_secs(600);
 /// Runs the items of `maintenance` when their time comes, and forgets what is old.
 pub(super) async fn keep_up(daemon: Arc<Daemon>, stop: CancellationToken) {
     while !stop.is_cancelled() {
+        let sign_ins: Vec<_> = daemon.plan().config.sign_ins().cloned().collect();
+        tokio::select! { () = oauth::keep_alive(&sign_ins) => {}, () = stop.cancelled() => {} }
         let (plan, stopped, events) = (daemon.plan(), stop.clone(), daemon.events.clone());
         let handle = Handle::current();
         let tell = move |event| handle.block_on(events.tell(event));

@@ -8,6 +8,7 @@ use super::server;
 use crate::clean;
 use crate::config::{Account, Needs, Protocol, Retention};
 use crate::error::{Error, Kind, Result};
+use crate::net::oauth;
 use crate::net::sasl::Choice;
 use crate::source::{Details, Listing, Offers, Source, Spool};
 use crate::state::{RealDisk, Stamp};
@@ -39,7 +40,7 @@ async fn secret(account: &Account, findings: &mut Findings<'_>) -> bool {
     if account.auth.is_some_and(|auth| auth.needs() == Needs::Certificate) {
         return true;
     }
-    let (name, is_well) = (if account.token { "token" } else { "password" }, account.password.reveal().await);
+    let (name, is_well) = (if account.token { "token" } else { "password" }, oauth::secret(&account.password).await);
     match is_well {
         Ok(_) => findings.well(name, account.password.place()),
         Err(error) => findings.error(name, &error, ""),

@@ -6,6 +6,7 @@ use super::finding::Findings;
 use super::{server, way_of};
 use crate::clean;
 use crate::config::{Config, LmtpPlace, Login, Needs, Relay, RelayKind, Server, Tls};
+use crate::net::oauth;
 use crate::outbox::smtp::{Hello, SmtpRelay};
 use crate::program;
 
@@ -50,7 +51,7 @@ async fn secret(login: Option<&Login>, findings: &mut Findings<'_>) -> bool {
         return true;
     };
     let name = if login.token { "token" } else { "password" };
-    match login.password.reveal().await {
+    match oauth::secret(&login.password).await {
         Ok(_) => findings.well(name, login.password.place()),
         Err(error) => findings.error(name, &error, ""),
     }

@@ -101,7 +101,7 @@ async fn exchange(
         },
         None => speaker.say(&command).await?,
     };
-    let mut asked = false;
+    let (mut asked, mut told) = (false, None);
     for _ in 0..MAX_QUESTIONS {
         let Said::Question(question) = &said else { break };
         let line = match unsaid.take() {
@@ -109,6 +109,7 @@ async fn exchange(
             None => {
                 asked = true;
                 let question = if asks_in_any_words(mechanism) { Vec::new() } else { decoded(question)? };
+                told = status_of(mechanism, &question);
                 Zeroizing::new(BASE64.encode(&exchange.answer(&question)?))
             }
         };
@@ -116,7 +117,13 @@ async fn exchange(
     }
     match said {
         Said::Accepted => exchange.done().map(|()| Outcome::Accepted),
-        Said::Refused(error) | Said::NotUnderstood(error) => Ok(Outcome::Refused { error, asked }),
+        Said::Refused(error) | Said::NotUnderstood(error) => {
+            let error = match told {
+                Some(status) => error.while_doing(format_args!("status {status} for the access token")),
+                None => error,
+            };
+            Ok(Outcome::Refused { error, asked })
+        }
         Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server asks for more than the login has")),
     }
 }
@@ -125,6 +132,19 @@ async fn exchange(
 /// qmail, old Exchange, routers), or only wait: what they want is known by its order.
 fn asks_in_any_words(mechanism: Mechanism) -> bool {
     mechanism == Mechanism::Login
+}
+
+/// The number by which a server says what is wrong with a token (RFC 7628 3.2.2): the refusal itself often says nothing.
+fn status_of(mechanism: Mechanism, question: &[u8]) -> Option<String> {
+    if !matches!(mechanism, Mechanism::OauthBearer | Mechanism::Xoauth2) {
+        return None;
+    }
+    let json: serde_json::Value = serde_json::from_slice(question).ok()?;
+    let status = json.get("status")?;
+    let text = status.as_str().map_or_else(|| status.to_string(), str::to_owned);
+    // Google and Microsoft give numbers, the standard has words.
+    let is_plain = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    is_plain.then_some(text)
 }
 
 fn decoded(question: &str) -> Result<Vec<u8>> {

@@ -45,7 +45,11 @@ fn cure(error: &Error, host: &str, token: bool) -> Option<String> {
         return None;
     }
     if token {
-        return Some("an access token is good for about an hour, and for one mailbox and purpose".to_owned());
+        return Some(
+            "an access token is good for about an hour, for one mailbox and one purpose; with `oauth2`, sign in as the `user` of the \
+             account"
+                .to_owned(),
+        );
     }
     Some(providers::of_host(host).map_or_else(|| ANY.to_owned(), Provider::helps))
 }
@@ -94,7 +98,11 @@ mod tests {
                 "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
                 "administrator can switch it on",
             ),
-            ("localhost", "550 5.7.30 Basic authentication is not supported for Client Submission.", "needs `token`"),
+            (
+                "localhost",
+                "550 5.7.30 Basic authentication is not supported for Client Submission.",
+                "needs `oauth2: microsoft`",
+            ),
             ("outlook.office365.com", "NO LOGIN failed.", "OAuth2"),
             ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication Failed", "iCloud wants an app password"),
             ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "what stands before the @"),

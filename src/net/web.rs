@@ -15,17 +15,21 @@ use crate::error::{Error, Kind, Result};
 ///
 /// [`Kind::Tls`] where the file cannot be read, or holds something else.
 pub fn tls_config(ca_file: Option<&Path>) -> Result<TlsConfig> {
-    let found = match ca_file {
-        Some(path) => authorities_in(path)?,
-        None => rustls_native_certs::load_native_certs().certs,
-    };
+    ca_file.map_or_else(|| Ok(of_the_system()), |path| authorities_in(path).map(|found| trusting(&found)))
+}
+
+/// TLS with the system's authorities.
+pub fn of_the_system() -> TlsConfig {
+    trusting(&rustls_native_certs::load_native_certs().certs)
+}
+
+fn trusting(authorities: &[CertificateDer<'_>]) -> TlsConfig {
     let roots: Vec<Certificate<'static>> =
-        found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
-    let config = TlsConfig::builder()
+        authorities.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    TlsConfig::builder()
         .root_certs(RootCerts::from(roots))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .build();
-    Ok(config)
+        .build()
 }
 
 fn authorities_in(path: &Path) -> Result<Vec<CertificateDer<'static>>> {

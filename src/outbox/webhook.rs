@@ -1,15 +1,11 @@
 //! `notify` by webhook: a notification as JSON over HTTPS.
 
-use std::thread;
 use std::time::Duration;
-
-use tokio::sync::oneshot;
-use ureq::Agent;
 
 use super::relay::Verdict;
 use crate::decision::{Importance, Notify, host_of};
-use crate::error::{Error, Kind, Result};
-use crate::net::web::tls_config;
+use crate::error::{Error, Kind};
+use crate::net::http::{agent, aside};
 
 /// What the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,13 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// It has a thread of its own that nobody waits for: when the program has to stop, the thread is left behind.
 pub async fn post(address: String, notify: Notify) -> Verdict {
     let doing = format!("posting to {}", host_of(&address));
-    let (answer, answered) = oneshot::channel();
-    // Whoever has left does not hear the answer.
-    let exchange = move || _ = answer.send(exchange(&address, &notify));
-    match thread::Builder::new().name("webhook".to_owned()).spawn(exchange) {
-        Ok(_) => answered.await.unwrap_or_else(|e| Verdict::Later(Error::transient(Kind::Busy, doing).because(e))),
-        Err(e) => Verdict::Later(Error::transient(Kind::Busy, doing).because(e)),
-    }
+    let exchange = move || exchange(&address, &notify);
+    aside("webhook", exchange).await.unwrap_or_else(|e| Verdict::Later(e.while_doing(doing)))
 }
 
 /// It blocks.
@@ -38,11 +29,9 @@ fn exchange(address: &str, notify: &Notify) -> Verdict {
     };
     let json = serde_json::json!({"title": notify.title, "text": notify.text, "importance": importance}).to_string();
     let doing = || format!("posting to {}", host_of(address));
-    let agent = match agent(address.starts_with("https://")) {
-        Ok(agent) => agent,
-        Err(e) => return Verdict::Later(e.while_doing(doing())),
-    };
-    match agent.post(address).header("Content-Type", "application/json").send(json) {
+    let request =
+        agent(address.starts_with("https://"), TIMEOUT).post(address).header("Content-Type", "application/json");
+    match request.send(json) {
         Ok(answer) => match answer.status().as_u16() {
             code @ 200..=299 => Verdict::Sent(format!("the webhook answered {code}")),
             code @ (408 | 429 | 500..=599) => {
@@ -56,19 +45,4 @@ fn exchange(address: &str, notify: &Notify) -> Verdict {
         }
         Err(e) => Verdict::Later(Error::transient(Kind::Network, doing()).because(e)),
     }
-}
-
-/// With the system's authorities as everywhere else. A redirection is not followed: it could lead to another place.
-fn agent(https_only: bool) -> Result<Agent> {
-    let agent = Agent::config_builder()
-        .https_only(https_only)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(TIMEOUT))
-        .user_agent(concat!("mailsluice/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls_config(None)?)
-        .build()
-        .into();
-    Ok(agent)
 }

@@ -13,6 +13,7 @@ use super::{Extent, Job, note_death};
 use crate::config::Account;
 use crate::deliver::recover_what_can_be;
 use crate::error::{Error, Kind, Result};
+use crate::net::oauth;
 use crate::pass::{self, Cause, Committer, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Chosen, Heard, Push, Source};
 use crate::state::{Owned, Recovered, Registered};
@@ -106,7 +107,16 @@ impl Session {
         let (name, into) = (&job.account.name, job.account.into.clone());
         let engine = Arc::clone(&job.engine);
         let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
-        if let Err(error) = self.pass_over(world, job, extent, &mut committer, watch, stop).await {
+        let mut outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
+        // Where something is to be recovered, the next pass begins with that.
+        if let Err(error) = &outcome
+            && self.has_nothing_to_recover()
+            && oauth::has_died(&job.account.password, error).await
+        {
+            tracing::info!("{}: {error}; a new session begins", job.account.name);
+            outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
+        }
+        if let Err(error) = outcome {
             tell_if_only_the_user_can_help(world, &job.account, &mut committer, &error);
             committer.report.broke_off = Some(committer.report.errors.len());
             committer.report.errors.push(error);
@@ -314,6 +324,7 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A refused login is something that a daemon's user would never see otherwise.
 fn tell_if_only_the_user_can_help(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
     let until = match error.kind() {
+        Kind::Auth if of.password.sign_in().is_some() => "that is put right",
         Kind::Auth => "its password is right",
         Kind::Login => "its server takes the login",
         _ => return,

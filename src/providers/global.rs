@@ -36,12 +36,12 @@ const MICROSOFT_SAYS: &[Said] = &[
     Said {
         words: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
         helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
-                password works until the end of December 2026 where it is on, `token` in its place after that",
+                password works until the end of December 2026 where it is on, `oauth2: microsoft` in its place after that",
         helps_when_busy: false,
     },
     Said {
         words: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
-        helps: "Microsoft takes no password here any more: the relay needs `token` in the place of `password`",
+        helps: "Microsoft takes no password here any more: the relay needs `oauth2: microsoft` (or `token`) in the place of `password`",
         helps_when_busy: false,
     },
     Said {

@@ -41,7 +41,7 @@ impl Secret {
             Self::ClientPassword => "the password of the mailbox, or the client password where \"secure login\" is on",
             Self::Code => CODE,
             Self::OAuth2 => {
-                "OAuth2: no password and no app password, but `token: {command: [PROGRAM, …]}` in the place of `password`"
+                "OAuth2: no password and no app password, but `oauth2: microsoft` (or `token`) in the place of `password`"
             }
             Self::Bridge => "the password that its Bridge shows, on your own machine",
         }

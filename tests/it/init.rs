@@ -188,6 +188,20 @@ fn what_providers_want_is_said_first() {
     }
 }
 
+/// Microsoft takes no password: somebody signs in once the config is there.
+#[test]
+fn where_no_password_is_taken_somebody_signs_in() {
+    let newcomer = Newcomer::new("C.UTF-8");
+    let mut terminal = newcomer.begin(&["me@outlook.com", "--first", "new", "--filter", "none", "--service", "nobody"]);
+    terminal.expect("OAuth2: no password").expect("Client id").type_line("00000000-1111-2222-3333-444444444444");
+    terminal.expect("`mailsluice login outlook` signs in");
+    assert_eq!(terminal.end(), 0, "{}", terminal.shown());
+    let check = newcomer.sandbox.run(&["check"]);
+    assert!(check.code == 0 && check.stdout.contains("mailsluice login outlook"), "{check}");
+    let doctor = newcomer.sandbox.run(&["doctor", "outlook"]);
+    assert!(doctor.stdout.contains("FAILED   token") && doctor.stdout.contains("mailsluice login outlook"), "{doctor}");
+}
+
 #[test]
 fn scripts_answer_by_options() {
     let newcomer = Newcomer::new("C.UTF-8");

@@ -53,6 +53,7 @@ mod mistaken_ports;
 mod noted;
 mod notifications;
 mod numbers;
+mod oauth;
 mod old_mail;
 mod oracle;
 mod outbox;

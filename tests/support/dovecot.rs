@@ -84,6 +84,14 @@ passdb {
         )
     }
 
+    /// The same one, which takes access tokens (`xoauth2`, `oauthbearer`) that this address knows (RFC 7662).
+    pub fn start_asking(introspection: &str, mechanisms: &str) -> Option<Self> {
+        Self::start_with(&format!(
+            "auth_mechanisms = $auth_mechanisms {mechanisms}\npassdb {{\n  driver = oauth2\n  mechanisms = {mechanisms}\n  \
+             args = FOLDER/oauth2.conf.ext\n}}\n##{introspection}"
+        ))
+    }
+
     fn start_with(more: &str) -> Option<Self> {
         match Self::try_start(more) {
             Ok(dovecot) => Some(dovecot),
@@ -189,7 +197,14 @@ passdb {
         fs::set_permissions(self.path("server.key"), Permissions::from_mode(0o600)).unwrap();
         fs::create_dir(self.path("run")).unwrap();
         self.make_folder(&self.path("homes"));
-        let config = config_2_3(self.folder.path(), &self.ports, &self.owner) + more;
+        let (more, asks) = more.split_once("##").unwrap_or((more, ""));
+        let asking = format!(
+            "introspection_mode = auth\nintrospection_url = {asks}\nforce_introspection = yes\nactive_attribute = \
+             active\nactive_value = true\nusername_attribute = email\ntimeout_msecs = 5000\n"
+        );
+        fs::write(self.path("oauth2.conf.ext"), asking).unwrap();
+        let more = more.replace("FOLDER", &self.folder.path().display().to_string());
+        let config = config_2_3(self.folder.path(), &self.ports, &self.owner) + &more;
         fs::write(self.config(), config).unwrap();
     }
 

@@ -15,6 +15,7 @@
 //! | sending when the line or the server breaks | [`rough_line::RoughLine`] in front of any SMTP server |
 //! | the same to a real server | [`smtp_sink::SmtpSink`], and [`postfix::Postfix`] as root |
 //! | who looks for servers | [`dns_server::DnsServer`], [`web_server::WebServer`], [`web_server::Greeter`] |
+//! | signing in by OAuth2 | [`oauth_server::OauthServer`], which [`dovecot::Dovecot::start_asking`] asks about tokens |
 //! | the binary | [`sandbox::Sandbox`] |
 //! | the binary on a disk that fails at the n-th call | [`injector::Injector`] |
 //! | what was delivered | [`maildir::Maildirs`] |
@@ -39,6 +40,7 @@ pub mod imap_writer;
 pub mod injector;
 pub mod mailbox;
 pub mod maildir;
+pub mod oauth_server;
 pub mod pop3_server;
 pub mod postfix;
 pub mod rough_line;

@@ -33,6 +33,8 @@ pub(super) enum Source {
     File(PathBuf),
     /// This program prints it.
     Command(Vec<String>),
+    /// Somebody signs in later, with this client id.
+    ClientId(String),
 }
 
 /// Everything that the config is made of.
@@ -187,7 +189,7 @@ impl<'a> Asker<'a> {
         }
         let words = self.language.words();
         if answers.is_token {
-            return words_of(&terminal::ask(words.token)?);
+            return token(&terminal::ask(words.token)?);
         }
         let typed = terminal::ask_secret(words.secret)?;
         match typed.expose_secret().strip_prefix('!') {
@@ -269,6 +271,21 @@ fn service(answer: &str) -> Option<Service> {
         _ => None,
     }
 }
+
+/// A client id, or a program that prints tokens.
+fn token(answer: &str) -> Result<Source> {
+    match answer.strip_prefix('!') {
+        Some(command) => words_of(command),
+        None if answer.is_empty() => {
+            Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written").helped_by(CLIENT_ID))
+        }
+        None => Ok(Source::ClientId(answer.to_owned())),
+    }
+}
+
+/// How one gets a client id.
+const CLIENT_ID: &str = "docs/sign-in.md says how to get a client id; `mailsluice login` prints it step by step for an account with \
+                         `oauth2: microsoft`";
 
 /// A program and its arguments; no shell is involved, so quotes mean nothing.
 fn words_of(command: &str) -> Result<Source> {

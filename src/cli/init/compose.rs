@@ -51,7 +51,7 @@ pub(super) fn for_trial(answers: &Answers) -> String {
     use secrecy::ExposeSecret;
     let secret = match &answers.secret {
         Source::Typed(typed) => format!("password: {}", quoted(typed.expose_secret())),
-        Source::File(_) | Source::Command(_) => kept(answers),
+        Source::File(_) | Source::Command(_) | Source::ClientId(_) => kept(answers),
     };
     let mut text = format!("maildir: {}\naccounts:\n{}", scalar(&answers.maildir), account(answers, &secret, "  "));
     if !answers.is_known
@@ -92,6 +92,7 @@ fn kept(answers: &Answers) -> String {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             format!("{key}: {{command: [{}]}}", words.join(", "))
         }
+        Source::ClientId(id) => format!("oauth2: {{provider: microsoft, client_id: {}}}", quoted(id)),
     }
 }
 

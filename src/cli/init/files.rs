@@ -54,7 +54,7 @@ pub(super) fn write(config: &Path, text: &str, known: Option<&str>, answers: &An
             create(&path, line.as_bytes(), 0o600).map_err(|error| failed(&path, error))?;
             Some(path)
         }
-        Source::File(_) | Source::Command(_) => None,
+        Source::File(_) | Source::Command(_) | Source::ClientId(_) => None,
     };
     let written = replace(&config, text, known.is_some()).map_err(|error| failed(&config, error));
     if let (Err(_), Some(secret)) = (&written, &secret) {

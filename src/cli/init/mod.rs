@@ -15,7 +15,7 @@ use super::setup;
 use crate::config::Config;
 use crate::discover::{Found, Options, discover};
 use crate::error::{Error, Kind, Result};
-use answers::{Answers, Asker, Service};
+use answers::{Answers, Asker, Service, Source};
 use language::Language;
 
 /// So often a secret is asked for anew when the server refused it: more attempts get some accounts locked.
@@ -111,7 +111,8 @@ fn secret(
 ) -> Result<()> {
     for attempt in 1..=ATTEMPTS {
         answers.secret = asker.secret(answers)?;
-        if arguments.no_test {
+        // Nobody has signed in yet.
+        if arguments.no_test || matches!(answers.secret, Source::ClientId(_)) {
             return Ok(());
         }
         asker.say(asker.language.words().trying);
@@ -139,7 +140,8 @@ fn secret(
 /// What the user does next.
 fn after(answers: &Answers, config: &Config, language: Language, adds: bool) -> Result<String> {
     let words = language.words();
-    let mut text = words.fetch_now.replace("{}", &answers.name);
+    let first = if matches!(answers.secret, Source::ClientId(_)) { words.sign_in } else { words.fetch_now };
+    let mut text = first.replace("{}", &answers.name);
     if !adds {
         text += &match answers.service {
             Service::Systemd => {

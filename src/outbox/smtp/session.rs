@@ -13,6 +13,7 @@ use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
+use crate::net::oauth;
 use crate::net::probe::Shown;
 use crate::net::sasl::{Choice, Credentials};
 use crate::net::{self, LineStream, deadline};
@@ -42,8 +43,15 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Up to where mail can be sent.
+    /// Up to where mail can be sent. Once more where another access token may do.
     pub(super) async fn open(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
+        match Self::open_once(dialect, server, login).await {
+            Err(error) if error.goes_again() => Self::open_once(dialect, server, login).await,
+            opened => opened,
+        }
+    }
+
+    async fn open_once(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
         let mut lines = LineStream::new(net::connect(server).await?);
         if let Some(error) = another(lines.beginning(deadline::SMTP_GREETING).await?, Spoken::Smtp, server) {
             return Err(error);
@@ -126,13 +134,14 @@ impl Session {
             let none = none.said(format!("AUTH {}", self.can.auth.join(" ")));
             return Err(net::login::cured(none, &server.host, login.token));
         }
-        let secret = login.password.reveal().await?;
+        let secret = oauth::secret(&login.password).await?;
         self.lines.keep(&secret);
         let (host, port, binding) = (server.host.as_str(), server.port, offered.binding);
         let who = Credentials { user: &login.user, secret: &secret, host, port, binding };
         let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND), is_private };
         let outcome = authenticate::log_in(self, manner, &offered.mechanisms, &who).await;
-        outcome.map_err(|error| net::login::cured(error.while_doing(&doing), &server.host, login.token))
+        let cured = |error: Error| net::login::cured(error.while_doing(&doing), &server.host, login.token);
+        oauth::looked_at(outcome.map_err(cured), &login.password, &secret).await
     }
 
     /// Sends one command and reads its reply.

@@ -12,6 +12,7 @@ use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::net;
 use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::oauth;
 use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::secrets::Secrets;
 
@@ -39,7 +40,7 @@ impl Session {
             let none = Error::permanent(kind, format!("{doing}: {}", choice.missing()));
             return Err(net::login::cured(none, &self.host, account.token));
         }
-        let secret = account.password.reveal().await?;
+        let secret = oauth::secret(&account.password).await?;
         self.secrets = Arc::new(Secrets::of(&secret));
         let host = account.server.host.as_str();
         let port = account.server.port;
@@ -56,7 +57,7 @@ impl Session {
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        outcome.map_err(cured)
+        oauth::looked_at(outcome.map_err(cured), &account.password, &secret).await
     }
 
     /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.

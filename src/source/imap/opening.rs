@@ -23,8 +23,15 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
 }
 
 impl Session {
-    /// Greeting, TLS, login, ID: ready for SELECT.
+    /// Greeting, TLS, login, ID: ready for SELECT. Once more where another access token may do.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
+        match Box::pin(Self::connect_once(account)).await {
+            Err(error) if error.goes_again() => Box::pin(Self::connect_once(account)).await,
+            connected => connected,
+        }
+    }
+
+    async fn connect_once(account: &Account) -> Result<Self> {
         let (mut session, greeting) = Box::pin(Self::reach(&account.server)).await.map_err(Error::of_the_host)?;
         if greeting != Status::PreAuth {
             session.ask_capabilities_unless_known().await?;

@@ -9,6 +9,7 @@ use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
 use crate::net::mistaken::{Spoken, another};
+use crate::net::oauth;
 use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::net::{self, LineStream, apop, deadline};
 use crate::source::Offers;
@@ -80,8 +81,15 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
 }
 
 impl Session {
-    /// Up to the transaction state (RFC 1939 section 5).
+    /// Up to the transaction state (RFC 1939 section 5). Once more where another access token may do.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
+        match Self::connect_once(account).await {
+            Err(error) if error.goes_again() => Self::connect_once(account).await,
+            connected => connected,
+        }
+    }
+
+    async fn connect_once(account: &Account) -> Result<Self> {
         let mut session = Self::open(&account.server).await?;
         session.speak_utf8().await?;
         session.login(account).await?;
@@ -200,7 +208,7 @@ impl Session {
             let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
             return Err(net::login::cured(none, &self.host, account.token));
         }
-        let secret = account.password.reveal().await?;
+        let secret = oauth::secret(&account.password).await?;
         self.lines.keep(&secret);
         let (host, port) = (account.server.host.as_str(), account.server.port);
         let who = Credentials { user: &account.user, secret: &secret, host, port, binding: offered.binding };
@@ -214,7 +222,7 @@ impl Session {
             }
         };
         let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        outcome.map_err(cured)
+        oauth::looked_at(outcome.map_err(cured), &account.password, &secret).await
     }
 
     /// APOP (RFC 1939 section 7).

@@ -1,0 +1,131 @@
+//! Signing in by another device (RFC 8628): a code is typed on a page, and the provider is asked again and again whether it was.
+
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use super::answer::{Asked, Denied, Device, Meaning};
+use super::request::{self, Form, Trouble, tokens};
+use super::{client_secret, keep};
+use crate::clean;
+use crate::config::oauth::SignIn;
+use crate::error::{Error, Kind, Result};
+use crate::net::http::aside;
+use crate::stop::is_stopping;
+
+/// RFC 8628 3.5: added to the time between two questions with each `slow_down`.
+const SLOWER: Duration = Duration::from_secs(5);
+/// No provider gives a code for longer.
+const LONGEST: Duration = Duration::from_secs(30 * 60);
+/// Nor asks for longer waits.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What the user has to type, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The page.
+    pub page: String,
+    /// The code. It is good for minutes, and shown to the user alone.
+    pub code: String,
+}
+
+/// Signs in. `show` tells the user what to type.
+pub async fn device(it: &SignIn, show: impl Fn(&Entry) + Send + 'static) -> Result<()> {
+    let (secret, it) = (client_secret(it).await?, it.clone());
+    aside("sign-in", move || device_here(&it, secret.as_ref(), &show)).await?
+}
+
+fn device_here(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&Entry)) -> Result<()> {
+    let Some(address) = &it.endpoints.device else {
+        let text = format!("{} gives no access to mail by a code for another device", it.title());
+        return Err(Error::permanent(Kind::Usage, text).helped_by("`--paste` needs no browser on this machine either"));
+    };
+    let given = begin(it, address)?;
+    show(&Entry {
+        page: clean::line(given.verification_uri.as_bytes()),
+        code: clean::line(given.user_code.as_bytes()),
+    });
+    let until = Instant::now() + Duration::from_secs(given.expires_in).min(LONGEST);
+    let mut wait = Duration::from_secs(given.interval.max(1)).min(LONGEST_INTERVAL);
+    while Instant::now() < until {
+        rest(wait)?;
+        match tokens(it, secret, question(it, &given), Asked::First) {
+            Ok(came) => return keep(it, came),
+            Err(trouble) => wait = next_wait(wait, trouble)?,
+        }
+    }
+    Err(Error::permanent(Kind::Refused, "nobody entered the code in time").helped_by("begin again"))
+}
+
+fn begin(it: &SignIn, address: &str) -> Result<Device> {
+    let id = it.client.as_ref().map_or("", |client| client.id.as_str());
+    let form = vec![("client_id", id), ("scope", it.scope.as_str())];
+    let answer = request::post(address, &form)?;
+    if let (200..=299, Ok(given)) = (answer.status, serde_json::from_slice(&answer.body)) {
+        return Ok(given);
+    }
+    match Denied::read(&answer.body) {
+        Some(denied) => {
+            let hush = |text: &str| text.to_owned();
+            Err(denied.explained(it, Asked::First, denied.meaning(answer.status), &hush))
+        }
+        None => {
+            let text = format!("{} answered {} and gave no code", it.title(), answer.status);
+            Err(Error::transient(Kind::Protocol, text))
+        }
+    }
+}
+
+fn question<'a>(it: &SignIn, given: &'a Device) -> Form<'a> {
+    // Its device flow is older than the standard.
+    if it.provider.is_some_and(|provider| provider.name == "yandex") {
+        return vec![("grant_type", "device_code"), ("code", given.device_code.0.as_str())];
+    }
+    vec![("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", given.device_code.0.as_str())]
+}
+
+/// How long the next question waits after such an answer; an error where there is none.
+fn next_wait(wait: Duration, trouble: Trouble) -> Result<Duration> {
+    match trouble {
+        Trouble::Denied { word, .. } if &*word == "authorization_pending" => Ok(wait),
+        Trouble::Denied { word, .. } if &*word == "slow_down" => Ok((wait + SLOWER).min(LONGEST_INTERVAL)),
+        Trouble::Denied { meaning: Meaning::Passing, .. } => Ok(wait),
+        // A provider that is away for a moment: the code is good for minutes (RFC 8628 3.5 asks for longer waits).
+        Trouble::Away(e) if e.is_transient() => Ok((wait * 2).min(LONGEST_INTERVAL)),
+        trouble => Err(trouble.into_error()),
+    }
+}
+
+fn rest(wait: Duration) -> Result<()> {
+    let until = Instant::now() + wait;
+    while Instant::now() < until {
+        if is_stopping() {
+            return Err(crate::stop::stopped());
+        }
+        std::thread::sleep(Duration::from_millis(50).min(wait));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied(word: &str, meaning: Meaning) -> Trouble {
+        let error = Error::permanent(Kind::Auth, word);
+        Trouble::Denied { meaning, error, word: word.into() }
+    }
+
+    #[test]
+    fn the_answers_of_rfc_8628_are_known() {
+        let wait = Duration::from_secs(5);
+        assert_eq!(next_wait(wait, denied("authorization_pending", Meaning::Person)).unwrap(), wait);
+        assert_eq!(next_wait(wait, denied("slow_down", Meaning::Passing)).unwrap(), Duration::from_secs(10));
+        assert_eq!(next_wait(LONGEST_INTERVAL, denied("slow_down", Meaning::Passing)).unwrap(), LONGEST_INTERVAL);
+        let away = Trouble::Away(Error::transient(Kind::Network, "away"));
+        assert_eq!(next_wait(wait, away).unwrap(), Duration::from_secs(10));
+        for word in ["authorization_declined", "access_denied", "expired_token", "bad_verification_code"] {
+            assert!(next_wait(wait, denied(word, Meaning::Person)).is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Where the browser comes back to: a port of this machine (RFC 8252 7.3), open for one answer.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::stop::is_stopping;
+
+/// So long a person may take in the browser.
+pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
+/// A browser that opens a connection says within this time what it wants.
+const REQUEST: Duration = Duration::from_secs(10);
+/// The longest first line of a request, in bytes.
+const MAX_REQUEST: usize = 16 * 1024;
+/// Browsers open connections that they may need; more at a time nobody needs.
+const MOST_CONNECTIONS: usize = 32;
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// So many ports are tried for one that is free at both addresses.
+const TRIES: u32 = 20;
+
+/// A port at 127.0.0.1 and, where the machine has it, at ::1: which of them `localhost` means is up to the browser.
+#[derive(Debug)]
+pub struct Listener {
+    sockets: Vec<TcpListener>,
+    port: u16,
+}
+
+/// What is made of a request, by its path.
+#[derive(Debug)]
+pub enum Page<T> {
+    /// It is the answer that is waited for.
+    Answer(T),
+    /// It is something else.
+    Other,
+}
+
+impl Listener {
+    /// At that port, or at one that is free.
+    pub fn open(port: Option<u16>) -> Result<Self> {
+        let failed = |e| Error::transient(Kind::Network, "opening a port for the browser").because(e);
+        let mut tried = 0;
+        loop {
+            let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(0))).map_err(failed)?;
+            let found = first.local_addr().map_err(failed)?.port();
+            let second = TcpListener::bind((Ipv6Addr::LOCALHOST, found));
+            tried += 1;
+            match second {
+                // Somebody else would hear the answer.
+                Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
+                    if port.is_some() || tried >= TRIES {
+                        return Err(failed(e));
+                    }
+                }
+                second => {
+                    // Without IPv6 there is nothing at ::1.
+                    let sockets: Vec<TcpListener> = std::iter::once(first).chain(second.ok()).collect();
+                    sockets.iter().try_for_each(|socket| socket.set_nonblocking(true)).map_err(failed)?;
+                    return Ok(Self { sockets, port: found });
+                }
+            }
+        }
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Waits for the answer. It blocks.
+    pub fn wait<T>(self, limit: Duration, page: impl Fn(&str) -> Page<T>) -> Result<T> {
+        let until = Instant::now() + limit;
+        let (requests, heard) = mpsc::channel();
+        let open = Arc::new(AtomicUsize::new(0));
+        while Instant::now() < until && !is_stopping() {
+            for socket in &self.sockets {
+                if let Ok((stream, from)) = socket.accept()
+                    && open.load(Ordering::SeqCst) < MOST_CONNECTIONS
+                {
+                    hear(stream, from, requests.clone(), Arc::clone(&open));
+                }
+            }
+            let Ok((path, stream)) = heard.recv_timeout(LOOK_AGAIN) else { continue };
+            match page(&path) {
+                Page::Answer(answer) => {
+                    say(stream, "200 OK", DONE);
+                    return Ok(answer);
+                }
+                Page::Other => say(stream, "404 Not Found", OTHER),
+            }
+        }
+        Err(Error::transient(
+            Kind::Network,
+            format!("nobody came back from the browser within {} minutes", limit.as_secs() / 60),
+        ))
+    }
+}
+
+const DONE: &str = "mailsluice has the answer. This page can be closed; the terminal says whether you are signed in.\n";
+const OTHER: &str = "This is not the answer that mailsluice waits for.\n";
+
+/// Reads a request on a thread of its own: a connection on which nothing comes holds up no other.
+fn hear(stream: TcpStream, from: SocketAddr, requests: mpsc::Sender<(String, TcpStream)>, open: Arc<AtomicUsize>) {
+    if !from.ip().is_loopback() {
+        return;
+    }
+    open.fetch_add(1, Ordering::SeqCst);
+    let read = move || {
+        if let Some(path) = path_asked(&stream) {
+            requests.send((path, stream)).ok();
+        }
+        open.fetch_sub(1, Ordering::SeqCst);
+    };
+    // Without a thread the browser tries again.
+    std::thread::Builder::new().name("browser".to_owned()).spawn(read).ok();
+}
+
+fn path_asked(mut stream: &TcpStream) -> Option<String> {
+    let until = Instant::now() + REQUEST;
+    stream.set_nonblocking(false).ok()?;
+    let (mut read, mut piece) = (Vec::new(), [0; 1024]);
+    while !read.windows(2).any(|two| two == b"\r\n") && read.len() < MAX_REQUEST {
+        let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        stream.set_read_timeout(Some(left)).ok()?;
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return None,
+            Ok(count) => read.extend_from_slice(&piece[..count]),
+        }
+    }
+    let line = String::from_utf8_lossy(&read).lines().next().map(str::to_owned)?;
+    let mut words = line.split(' ');
+    let is_get = words.next() == Some("GET");
+    words.next().filter(|path| is_get && path.starts_with('/')).map(str::to_owned)
+}
+
+fn say(mut stream: TcpStream, status: &str, text: &str) {
+    let head = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close";
+    let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+    stream.set_write_timeout(Some(REQUEST)).ok();
+    // A browser that has gone needs no answer.
+    stream.write_all(answer.as_bytes()).ok();
+    stream.shutdown(std::net::Shutdown::Write).ok();
+    // What it still sends is read, or the answer would be lost with a reset.
+    stream.set_read_timeout(Some(Duration::from_millis(200))).ok();
+    let mut rest = [0; 4096];
+    for _ in 0..8 {
+        match stream.read(&mut rest) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(port: u16, request: &str) -> String {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_connection_that_says_nothing_and_wrong_answers_hold_up_nobody() {
+        let listener = Listener::open(None).unwrap();
+        let port = listener.port();
+        let page = |path: &str| if path == "/?right" { Page::Answer(path.to_owned()) } else { Page::Other };
+        let waiting = std::thread::spawn(move || listener.wait(PATIENCE, page));
+        let _silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(ask(port, "GET /favicon.ico HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
+        let answer = ask(port, "GET /?right HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("no-store"), "{answer}");
+        assert_eq!(waiting.join().unwrap().unwrap(), "/?right");
+    }
+
+    #[test]
+    fn whoever_does_not_come_is_not_waited_for() {
+        let listener = Listener::open(None).unwrap();
+        let error = listener.wait(Duration::from_millis(50), |_| Page::<()>::Other).unwrap_err();
+        assert!(error.is_transient(), "{error}");
+    }
+}

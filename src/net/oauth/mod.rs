@@ -1,0 +1,126 @@
+//! OAuth2 (RFC 6749): a sign-in at a provider, made once by a person, and the access tokens that come of it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `answer` | tokens and refusals, and what the user is told of them |
+//! | `request` | one question to a provider |
+//! | `store` | where tokens are kept: durable, private, changed by one process at a time |
+//! | `renew` | an access token whenever one is needed |
+//! | `begin` | signing in by a browser: PKCE (RFC 7636), `state`, `iss` (RFC 9207) |
+//! | `listener` | where the browser comes back to (RFC 8252 7.3) |
+//! | `app` | tokens without a person, for organisations |
+//! | `device` | signing in by another device (RFC 8628) |
+//!
+//! Only `invalid_grant` ends a sign-in. A provider that is away, busy or broken, a disk that is full, and a mail server that refuses
+//! a login never do. A refresh token is durable before the access token that came with it is used.
+
+mod answer;
+mod app;
+mod begin;
+mod device;
+mod listener;
+mod renew;
+mod request;
+mod store;
+
+pub use begin::{Asking, Came, Lasts, loopback_port, redirect_at};
+pub use device::{Entry, device};
+pub use listener::{Listener, PATIENCE, Page};
+pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use self::answer::{Denied, Tokens};
+use self::store::{Kept, Store, now};
+use crate::config::oauth::SignIn;
+use crate::error::{Error, Kind, Result};
+
+/// What stands in the place of tokens that cannot be had, because nobody signed in.
+fn nobody(it: &SignIn) -> Error {
+    let user = crate::clean::short(&it.user, 80);
+    Error::permanent(Kind::Auth, format!("nobody has signed in at {} as {user} yet", it.title()))
+        .helped_by(format!("run `mailsluice login {}`", it.name))
+}
+
+/// Where the tokens of a sign-in are. Without a client id there are none.
+fn store_of(it: &SignIn) -> Result<Store> {
+    Store::of(it).ok_or_else(|| {
+        Error::permanent(Kind::Auth, format!("no client id for {} is known", it.title()))
+            .helped_by(format!("`mailsluice login {}` says how to get one", it.name))
+    })
+}
+
+/// The client secret, where there is one.
+async fn client_secret(it: &SignIn) -> Result<Option<SecretString>> {
+    match it.client.as_ref().and_then(|client| client.secret.as_ref()) {
+        Some(secret) => secret.reveal().await.map(Some).map_err(|e| e.while_doing("the client secret")),
+        None => Ok(None),
+    }
+}
+
+/// Keeps the first tokens of a sign-in, in the place of those of an earlier one. Without a refresh token nothing is kept.
+fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
+    let Some(refresh_token) = tokens.refresh else {
+        let text =
+            format!("{} gave no lasting sign-in (no refresh token), which would end within the hour", it.title());
+        return Err(
+            Error::permanent(Kind::Refused, text).helped_by("look at `scope`: many want `offline_access` in it")
+        );
+    };
+    let store = store_of(it)?;
+    let _lock = store.lock()?;
+    let now = now();
+    store.write(&Kept {
+        id: begin::random_word()?,
+        user: it.user.clone(),
+        scope: it.scope.clone(),
+        signed_in: now,
+        renewed: now,
+        refresh_token,
+        access_token: Some(tokens.access),
+        expires_in: tokens.expires_in,
+        over: None,
+    })
+}
+
+/// Forgets a sign-in, and asks the provider to do so, where it has an address for that (RFC 7009). `Ok(false)`: there was none.
+/// The second part: why the provider could not be asked.
+pub async fn forget(it: &SignIn) -> Result<(bool, Option<Error>)> {
+    // A keyring that is locked keeps nobody from signing out here.
+    let secret = client_secret(it).await;
+    let it = it.clone();
+    crate::net::http::aside("sign-in", move || forget_here(&it, secret)).await?
+}
+
+fn forget_here(it: &SignIn, secret: Result<Option<SecretString>>) -> Result<(bool, Option<Error>)> {
+    let store = store_of(it)?;
+    let _lock = store.lock()?;
+    // A damaged file is forgotten as well as any other.
+    let kept = store.read();
+    store.remove()?;
+    let Ok(Some(kept)) = kept else { return Ok((kept.is_err(), None)) };
+    let token = kept.refresh_token.0;
+    match &it.endpoints.revoke {
+        Some(address) if !token.is_empty() => Ok((true, revoke(it, address, &token, secret).err())),
+        _ => Ok((true, None)),
+    }
+}
+
+fn revoke(it: &SignIn, address: &str, token: &str, secret: Result<Option<SecretString>>) -> Result<()> {
+    let mut form = vec![("token", token)];
+    let secret = secret?;
+    // Google wants the token and nothing else.
+    if it.provider.is_none_or(|provider| provider.name != "google") {
+        form.push(("token_type_hint", "refresh_token"));
+        form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
+        form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose_secret())));
+    }
+    let answer = request::post(address, &form)?;
+    // One that the provider does not know any more is gone, too.
+    let is_unknown = || Denied::read(&answer.body).is_some_and(|denied| denied.error == "invalid_token");
+    match answer.status {
+        200..=299 => Ok(()),
+        400 if is_unknown() => Ok(()),
+        status => Err(Error::transient(Kind::Refused, format!("{} answered {status}", it.title()))),
+    }
+}

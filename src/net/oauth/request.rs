@@ -1,0 +1,158 @@
+//! One question to a provider: a form, and an answer in JSON (RFC 6749 4.1.3, 5).
+
+use std::io::Read;
+use std::time::Duration;
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::answer::{Asked, Denied, Meaning, Tokens};
+use crate::clean;
+use crate::config::oauth::SignIn;
+use crate::error::{Error, Kind, Result};
+use crate::net::http::agent;
+use crate::secrets::Secrets;
+
+/// What the whole exchange may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The most of an answer, in bytes.
+const MAX_ANSWER: u64 = 128 * 1024;
+
+/// The fields of a form.
+pub(super) type Form<'a> = Vec<(&'a str, &'a str)>;
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The provider said so.
+    Denied { meaning: Meaning, error: Error, word: Box<str> },
+    /// Nobody knows: no connection, no answer, or none of a provider. It says nothing of the sign-in.
+    Away(Error),
+}
+
+impl Trouble {
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Denied { error, .. } | Self::Away(error) => error,
+        }
+    }
+}
+
+/// Posts a form. It blocks. Any answer is one, whatever its status.
+pub(super) fn post(address: &str, form: &Form<'_>) -> Result<Answer> {
+    let host = crate::config::oauth::host_of(address);
+    let doing = || format!("asking {}", clean::short(host, 80));
+    let request = agent(address.starts_with("https://"), TIMEOUT)
+        .post(address)
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .header("Accept", "application/json");
+    let body = written(form);
+    tracing::debug!(host, "asking for tokens (form hidden)");
+    let failed = |e: ureq::Error| Error::transient(Kind::Network, doing()).because(e);
+    let mut answer = request.send(body.as_bytes()).map_err(failed)?;
+    let status = answer.status().as_u16();
+    let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
+    let read = answer.body_mut().as_reader().take(MAX_ANSWER).read_to_end(&mut body);
+    read.map_err(|e| Error::network(doing(), e))?;
+    tracing::debug!(host, status, "an answer came (hidden)");
+    Ok(Answer { status, body })
+}
+
+/// Asks for tokens.
+pub(super) fn tokens(
+    it: &SignIn,
+    secret: Option<&SecretString>,
+    form: Form<'_>,
+    asked: Asked,
+) -> Result<Tokens, Trouble> {
+    let mut form: Form<'_> = form;
+    form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
+    form.extend(secret.map(|secret| ("client_secret", secret.expose_secret())));
+    let answer = post(&it.endpoints.token, &form).map_err(|e| Trouble::Away(about(it, e)))?;
+    if let (200..=299, Some(tokens)) = (answer.status, Tokens::read(&answer.body)) {
+        return Ok(tokens);
+    }
+    let hush = |text: &str| hushed(&form, text);
+    match Denied::read(&answer.body).filter(|_| answer.status >= 400) {
+        Some(denied) => {
+            let meaning = denied.meaning(answer.status);
+            let error = denied.explained(it, asked, meaning, &hush);
+            Err(Trouble::Denied { meaning, error, word: denied.error.into() })
+        }
+        // The page of a proxy, or of a network that wants to be paid first.
+        None => {
+            let said = format!("HTTP status {}, and no answer of a provider", answer.status);
+            Err(Trouble::Away(about(it, Error::transient(Kind::Protocol, said))))
+        }
+    }
+}
+
+fn about(it: &SignIn, error: Error) -> Error {
+    error.while_doing(format_args!("signing in at {} as {}", it.title(), clean::short(&it.user, 80)))
+}
+
+/// A text of the provider without anything that was sent to it and is secret.
+pub(super) fn hushed(form: &Form<'_>, text: &str) -> String {
+    const OPEN: [&str; 6] = ["client_id", "grant_type", "redirect_uri", "scope", "token_type_hint", "device_name"];
+    let secrets = form.iter().filter(|(name, _)| !OPEN.contains(name));
+    let mut text = text.as_bytes().to_vec();
+    for (_, secret) in secrets {
+        text = Secrets::of(&SecretString::from(*secret)).hushed(&text).into_owned();
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// `application/x-www-form-urlencoded`.
+pub(super) fn written(form: &Form<'_>) -> Zeroizing<String> {
+    let length = form.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    for (name, value) in form {
+        if !text.is_empty() {
+            text.push('&');
+        }
+        encode(name, &mut text);
+        text.push('=');
+        encode(value, &mut text);
+    }
+    text
+}
+
+/// Percent-encoding of all but what never needs it (RFC 3986 2.3).
+pub(super) fn encode(value: &str, to: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            to.push(char::from(byte));
+        } else {
+            to.push('%');
+            to.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            to.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_written_so_that_nothing_in_it_ends_a_field() {
+        let form = vec![("scope", "https://mail/ a&b=c"), ("code", "4/0é+%")];
+        assert_eq!(written(&form).as_str(), "scope=https%3A%2F%2Fmail%2F%20a%26b%3Dc&code=4%2F0%C3%A9%2B%25");
+    }
+
+    #[test]
+    fn what_a_provider_repeats_of_a_secret_is_not_shown() {
+        let form =
+            vec![("grant_type", "refresh_token"), ("refresh_token", "1//hush-hush"), ("client_secret", "GOCSPX-x")];
+        let said = hushed(&form, "bad refresh_token 1//hush-hush of GOCSPX-x");
+        assert_eq!(said, "bad refresh_token (secret) of (secret)");
+    }
+}
