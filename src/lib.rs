@@ -76,5 +76,6 @@ pub mod refusal;
 pub mod safeguard;
 pub mod secrets;
 mod stop;
+mod terminal;
 mod turn;
 mod user;

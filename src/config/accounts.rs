@@ -226,12 +226,13 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     let apop = read_apop(&mut map);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
     let filters = map.read("filters", |n, p| files.read(n, p));
-    let ((password, token), user) = (secret?, user?);
+    let ((password, token), user, server) = (secret?, user?, server?);
+    let password = password.of(&key.text, &user, &server.host);
     Some(Account {
         name: key.text.clone(),
         protocol: protocol?,
-        server: server?,
-        password: password.of(&key.text, &user),
+        server,
+        password,
         user,
         address: provided.map(|provided| provided.address),
         token,
@@ -287,7 +288,10 @@ fn read_secret(
         None => map.need("password", |n, p| Password::read(n, base, p)).map(|password| (password, false)),
         Some(_) => secret::read_either(map, base),
     };
-    secret.map(|(secret, is_token)| (secret, auth.takes_token(is_token)))
+    secret.map(|(secret, is_token)| match auth.takes_token(is_token) {
+        true => (secret.into_token(), true),
+        false => (secret, false),
+    })
 }
 
 fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {

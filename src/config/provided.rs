@@ -121,7 +121,8 @@ fn relay_of(account: &Account) -> Option<Relay> {
     let provider = providers::of_domain(domain_of(address))?;
     let server = server_of(provider.smtp.as_ref()?);
     let user = provider.login.form(Mail::Smtp).of(address);
-    let login = Login { user, password: account.password.clone(), token: account.token, auth: account.auth };
+    let password = account.password.clone().of(&account.name, &user, &server.host);
+    let login = Login { user, password, token: account.token, auth: account.auth };
     Some(Relay {
         name: account.name.clone(),
         kind: RelayKind::Smtp { server, login: Some(login) },

@@ -186,9 +186,9 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         true => Some((Password::Unneeded, false)),
         false => secret::read_either(&mut map, base),
     };
-    let secret = secret.map(|(secret, is_token)| {
-        let password = secret.of(&key.text, user.as_deref().unwrap_or_default());
-        Secret { password, token: auth.takes_token(is_token), auth }
+    let secret = secret.map(|(password, is_token)| match auth.takes_token(is_token) {
+        true => Secret { password: password.into_token(), token: true, auth },
+        false => Secret { password, token: false, auth },
     });
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
@@ -202,13 +202,13 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
                 return None;
             }
             let server = provided.server(Mail::Smtp, &mut map)?;
-            let login = login(&mut map, user.clone(), secret, &server)?;
+            let login = login(&mut map, &key.text, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [Some(node), None, None] => {
             let server = server::read(node, Ports::SMTP, base, map.problems())?;
             auth::check_certificate(&mut map, auth, &server);
-            let login = login(&mut map, user.clone(), secret, &server)?;
+            let login = login(&mut map, &key.text, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [None, Some(node), None] => RelayKind::Lmtp(lmtp(node, base, map.problems())?),
@@ -269,6 +269,7 @@ struct Secret {
 #[allow(clippy::option_option)]
 fn login(
     map: &mut MapReader<'_, '_>,
+    name: &str,
     user: Option<String>,
     secret: Option<Secret>,
     server: &Server,
@@ -285,6 +286,7 @@ fn login(
             None
         }
         (Some(user), Some(Secret { password, token, auth })) => {
+            let password = password.of(name, &user, &server.host);
             Some(Some(Login { user, password, token, auth: auth.only }))
         }
         (None, None) => Some(None),

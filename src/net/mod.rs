@@ -15,6 +15,7 @@ pub mod mistaken;
 pub mod oauth;
 mod pace;
 pub mod probe;
+mod remembered;
 pub mod sasl;
 mod scram;
 mod stream;

@@ -5,7 +5,9 @@ use mailsluice::net::login::told_apart;
 
 use crate::stage::{Account, complaints, play, play_to};
 use crate::support::dovecot::Dovecot;
+use crate::support::imap_server::{ImapOptions, ImapServer};
 use crate::support::scripted_server::ScriptedServer;
+use crate::support::terminal::Terminal;
 use crate::support::tls;
 
 const TOKEN: &str = "token: {command: [echo, ya29.token]}";
@@ -181,4 +183,53 @@ fn a_password_that_a_server_repeats_later_is_nowhere_to_be_read() {
             assert_hushed(&format!("{} {}", output.stdout, output.stderr), 1);
         }
     }
+}
+
+/// `netrc` by host and user, the keyring by its own program (one of ours plays it), `env` as ever; none of them is shown.
+#[test]
+fn a_password_comes_from_where_it_is_kept() {
+    use std::os::unix::fs::PermissionsExt;
+    let mailbox = crate::stage::mailbox();
+    mailbox.add("INBOX", "Subject: hello\n\nworld\n");
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    for (kept, is_taken) in [
+        ("{netrc: ~/netrc}", true),
+        ("{netrc: ~/netrc-of-another}", false),
+        ("{keyring: work}", true),
+        ("{keyring: unknown}", false),
+    ] {
+        let account = Account::imap(server.port()).with(&format!("password: {kept}"));
+        let mut sandbox = account.sandbox();
+        for (name, host) in [("netrc", "127.0.0.1"), ("netrc-of-another", "imap.example.com")] {
+            let path = sandbox.write(name, format!("machine {host} login me password \"open sesame\"\n"));
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let lookup =
+            "#!/bin/sh\n[ \"$*\" = 'lookup mailsluice work' ] && echo 'open sesame' && exit\necho locked >&2\nexit 1\n";
+        sandbox.script("bin/secret-tool", lookup);
+        let path = format!("{}/bin:/usr/bin:/bin", sandbox.home().display());
+        sandbox.env("PATH", &path);
+        let output = sandbox.run(&["-vv", "fetch"]);
+        assert_eq!(output.code == 0, is_taken, "{kept}: {output}");
+        assert!(!format!("{output}").contains("open sesame"), "{kept}: {output}");
+        if !is_taken {
+            let next = if kept.contains("netrc") { "machine HOST login USER" } else { "secret-tool store" };
+            assert!(output.stderr.contains(next), "{kept}: {output}");
+        }
+    }
+}
+
+/// At a terminal, once for as long as the program runs: two accounts of one user, and nobody to type for cron.
+#[test]
+fn a_password_is_typed_where_somebody_is() {
+    let mailbox = crate::stage::mailbox();
+    mailbox.add("INBOX", "Subject: hello\n\nworld\n");
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).with("password: {prompt: true}").sandbox();
+    let cron = sandbox.run(&["fetch"]);
+    assert!(cron.code == 78 && cron.stderr.contains("nobody is at a terminal"), "{cron}");
+    let mut terminal = Terminal::start(sandbox.command(&["fetch"]));
+    terminal.expect("Password of me at 127.0.0.1: ").type_line("open sesame");
+    assert_eq!(terminal.end(), 0, "{}", terminal.shown());
+    assert!(terminal.shown().contains("1 new") && !terminal.shown().contains("sesame"), "{}", terminal.shown());
 }

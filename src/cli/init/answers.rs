@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use super::Arguments;
 use super::language::Language;
-use super::{Arguments, terminal};
 use crate::clean;
 use crate::config::library;
 use crate::discover::{Found, Offer, config_place};
 use crate::error::{Error, Kind, Result};
 use crate::providers::Mail;
+use crate::terminal;
 
 /// The filters that are offered to begin with.
 pub(super) const STARTERS: [&str; 3] = ["lists/by-list-id", "sort/newsletters", "spam/headers"];

@@ -5,7 +5,6 @@ mod answers;
 mod compose;
 mod files;
 mod language;
-mod terminal;
 mod trial;
 
 use std::path::{Path, PathBuf};

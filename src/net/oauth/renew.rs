@@ -17,6 +17,7 @@ use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
+use crate::net::remembered;
 use crate::stop::{is_stopping, stopped};
 
 /// How many threads are making tokens anew: what a provider gives then is kept, though the program is to stop.
@@ -59,7 +60,7 @@ enum Why {
 pub async fn secret(password: &Password) -> Result<SecretString> {
     match password.sign_in() {
         Some(it) => given(it, Why::Ended).await,
-        None => password.reveal().await,
+        None => remembered::revealed(password).await,
     }
 }
 
@@ -184,6 +185,7 @@ fn nothing_yet(it: &SignIn) -> Result<Kept> {
 pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
     match outcome {
         Err(error) if matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient() => {
+            remembered::forget(password, said).await;
             let goes_again = another_may_help(password, Some(said)).await;
             Err(error.put_right(goes_again))
         }

@@ -1,6 +1,7 @@
 //! Questions on a terminal. What is typed for a secret is not shown, and Ctrl-C leaves the terminal as it was.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use secrecy::SecretString;
@@ -12,12 +13,12 @@ use crate::error::{Error, Kind, Result};
 const LONGEST: u64 = 4096;
 
 /// Whether somebody is there to answer.
-pub(super) fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks, and reads one line. Blanks around it are left out.
-pub(super) fn ask(question: &str) -> Result<String> {
+pub(crate) fn ask(question: &str) -> Result<String> {
     show(question);
     let mut line = String::new();
     let read = io::stdin().lock().take(LONGEST).read_line(&mut line).map_err(unreadable)?;
@@ -28,7 +29,10 @@ pub(super) fn ask(question: &str) -> Result<String> {
 }
 
 /// Asks for what nobody may see.
-pub(super) fn ask_secret(question: &str) -> Result<SecretString> {
+pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
+    // Two accounts may need one each.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     show(question);
     let hidden = Hidden::begin().map_err(unreadable)?;
     let mut line = Zeroizing::new(Vec::new());
@@ -43,7 +47,7 @@ pub(super) fn ask_secret(question: &str) -> Result<SecretString> {
         match byte[0] {
             b'\n' | b'\r' => break Ok(()),
             // Ctrl-C and, before anything was typed, Ctrl-D.
-            0x03 => break Err(Error::permanent(Kind::Stopped, "stopped; nothing was written")),
+            0x03 => break Err(Error::permanent(Kind::Stopped, "stopped while a secret was asked for")),
             0x04 if line.is_empty() => break Err(ended()),
             // Backspace, by its two names, over a whole character.
             0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
@@ -70,7 +74,7 @@ fn unreadable(error: io::Error) -> Error {
 }
 
 fn ended() -> Error {
-    Error::permanent(Kind::Stopped, "there was no answer; nothing was written")
+    Error::permanent(Kind::Stopped, "there was no answer")
 }
 
 /// A terminal that shows nothing of what is typed. Ctrl-C comes as a byte, so that the terminal is put back before the end.

@@ -1,0 +1,99 @@
+//! Passwords that were asked of a program, a keyring or a person: asked once, kept while the server takes them, and asked again
+//! when it does not. A daemon has them in its memory for that long, and nowhere else.
+
+use std::sync::{Arc, Mutex as Plain, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Mutex, Semaphore};
+
+use crate::config::secret::Password;
+use crate::error::{Error, Kind, Result};
+
+/// So many programs are asked for passwords at the same time: each may start an agent, or ask a person.
+static ROOM: Semaphore = Semaphore::const_new(4);
+
+/// What is remembered of one place.
+type Slot = Arc<Mutex<Option<SecretString>>>;
+
+/// By the place, and never by the secret.
+static SLOTS: Plain<Vec<(Password, Slot)>> = Plain::new(Vec::new());
+
+fn slot(password: &Password) -> Slot {
+    let mut slots = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, slot)) = slots.iter().find(|(known, _)| known == password) {
+        return Arc::clone(slot);
+    }
+    let slot = Slot::default();
+    slots.push((password.clone(), Arc::clone(&slot)));
+    slot
+}
+
+/// The password, as it is remembered or as it is revealed now. Whoever wants the same one meanwhile waits for it.
+pub(super) async fn revealed(password: &Password) -> Result<SecretString> {
+    if !password.is_asked_for() {
+        return password.reveal().await;
+    }
+    let slot = slot(password);
+    let mut known = slot.lock().await;
+    if let Some(secret) = &*known {
+        return Ok(secret.clone());
+    }
+    let _room = ROOM.acquire().await.map_err(|e| Error::transient(Kind::Busy, "asking for a password").because(e))?;
+    let secret = password.reveal().await?;
+    *known = Some(secret.clone());
+    Ok(secret)
+}
+
+/// A server has refused this one: the next login asks again, unless another one was asked for since.
+pub(super) async fn forget(password: &Password, refused: &SecretString) {
+    if !password.is_asked_for() {
+        return;
+    }
+    let slot = slot(password);
+    let mut known = slot.lock().await;
+    if known.as_ref().is_some_and(|known| known.expose_secret() == refused.expose_secret()) {
+        *known = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that notes how often it was asked, in a file.
+    fn program(folder: &std::path::Path) -> Password {
+        let script = format!("echo x >> {0}/asked; echo secret-$(wc -l < {0}/asked)", folder.display());
+        Password::Command(["/bin/sh", "-c", &script].map(str::to_owned).to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_program_is_asked_once_until_the_server_refuses() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = program(folder.path());
+        let asked = || std::fs::read_to_string(folder.path().join("asked")).unwrap().lines().count();
+        let all = tokio::join!(revealed(&password), revealed(&password), revealed(&password));
+        assert!([all.0, all.1, all.2].into_iter().all(|it| it.unwrap().expose_secret() == "secret-1"));
+        assert_eq!(asked(), 1);
+        forget(&password, &"another".into()).await;
+        assert_eq!(revealed(&password).await.unwrap().expose_secret(), "secret-1");
+        forget(&password, &"secret-1".into()).await;
+        assert_eq!(revealed(&password).await.unwrap().expose_secret(), "secret-2");
+        assert_eq!(asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_failed_is_asked_again_and_a_file_is_read_each_time() {
+        let failing = Password::Command(["/bin/sh", "-c", "exit 1"].map(str::to_owned).to_vec());
+        assert!(revealed(&failing).await.is_err() && revealed(&failing).await.is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let write = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        };
+        for text in ["one", "two"] {
+            write(text);
+            assert_eq!(revealed(&Password::File(path.clone())).await.unwrap().expose_secret(), text);
+        }
+    }
+}
