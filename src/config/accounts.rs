@@ -57,10 +57,15 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "folders",
-            "IMAP: the folders to fetch, a list of names and patterns (`*`, `%`), or `all`. Default: INBOX.",
+            "IMAP: the folders to fetch, a list of names, patterns (`*`, `%`) and roles (`'\\All'`, `'\\Sent'`: RFC 6154), or `all`. Default: INBOX. With Gmail `'\\All'` has each message once, whatever its labels.",
             TEXTS,
         ),
-        ("except", "IMAP: patterns of folders to leave out.", TEXTS),
+        ("except", "IMAP: patterns and roles of folders to leave out.", TEXTS),
+        (
+            "labels",
+            "IMAP: `keywords` takes Gmail's labels for keywords, which rules ask by `flag`; `off` (default).",
+            Takes::Word(&["keywords", "off"]),
+        ),
         (
             "into",
             "The local folder of mail that no rule files; may use `${folder}` and `${account}`. Default: INBOX.",
@@ -124,7 +129,7 @@ const LEAST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_NAME: usize = 64;
 
 /// Keys that make sense only where there are folders.
-const IMAP_ONLY: [&str; 4] = ["folders", "except", "push", "search"];
+const IMAP_ONLY: [&str; 5] = ["folders", "except", "labels", "push", "search"];
 
 /// The value of `accounts`. Accounts with a mistake are left out; the mistake has been reported.
 pub(super) fn read_all(
@@ -214,6 +219,8 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     };
     let folders = map.read("folders", read_folders).unwrap_or_else(|| Folders::Patterns(vec!["INBOX".to_owned()]));
     let except = map.read("except", |n, p| reader::texts(n, "a list of folder names", p)).unwrap_or_default();
+    let labels =
+        map.read("labels", |n, p| reader::choice(n, &[("keywords", true), ("off", false)], p)).unwrap_or(false);
     let first = map.read("first", read_first).unwrap_or(First::All);
     let retention = map.read("retention", |n, p| retention::read(n, protocol, p)).unwrap_or(Retention::Keep);
     if let Some((at, problem)) = retention::target_among(&mut map, &folders, &except, &retention) {
@@ -237,6 +244,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         address: provided.map(|provided| provided.address),
         token,
         auth: auth.only,
+        labels,
         folders,
         except,
         into: into?,

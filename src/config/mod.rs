@@ -156,6 +156,8 @@ pub struct Account {
     pub token: bool,
     /// The only mechanism to log in by; `None`: the strongest that the server offers.
     pub auth: Option<Mechanism>,
+    /// IMAP: whether Gmail's labels are taken for keywords.
+    pub labels: bool,
     /// IMAP: which folders. POP3 has only INBOX.
     pub folders: Folders,
     /// IMAP: patterns of folders to leave out, even when `folders` names them.

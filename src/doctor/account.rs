@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::finding::Findings;
-use super::server;
+use super::{recognise, server};
 use crate::clean;
 use crate::config::{Account, Needs, Protocol, Retention};
 use crate::error::{Error, Kind, Result};
 use crate::net::oauth;
 use crate::net::sasl::Choice;
+use crate::providers::Mail;
 use crate::source::{Details, Listing, Offers, Source, Spool};
 use crate::state::{RealDisk, Stamp};
 
@@ -25,7 +26,11 @@ pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Find
     let spool = Spool::new(Arc::new(RealDisk), state.join("spool"), Stamp::default());
     let mut source = match Source::connect(account, &account.name, spool).await {
         Ok(source) => source,
-        Err(error) => return findings.error("login", &error, BUSY),
+        Err(error) => {
+            let mail = if account.protocol == Protocol::Imap { Mail::Imap } else { Mail::Pop3 };
+            let form = recognise::another_form(&account.server.host, &account.user, mail);
+            return findings.login_error(&error, form, BUSY);
+        }
     };
     findings.well("login", format!("as {}", clean::short(&account.user, 80)));
     if let Err(error) = mailbox(account, &mut source, findings).await {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// How it stands with a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +71,17 @@ impl<'t> Findings<'t> {
     pub(super) fn error(&mut self, step: &'static str, error: &Error, next: &str) {
         let next = error.help().unwrap_or(next).to_owned();
         self.told(step, Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+    }
+
+    /// The same for a refused login, where the form of the user name may be the cause.
+    pub(super) fn login_error(&mut self, error: &Error, form: Option<String>, next: &str) {
+        let help = error.help().unwrap_or(next);
+        let is_refused = matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient();
+        let next = match form.filter(|_| is_refused) {
+            Some(form) => format!("{form}; else {help}"),
+            None => help.to_owned(),
+        };
+        self.told("login", Verdict::Failed, error.without_help(), Some(next), error.exit_code());
     }
 
     /// The same, where it does no harm yet.

@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::finding::Findings;
+use crate::clean;
 use crate::error::Error;
+use crate::providers::{self, LoginForm, Mail};
 use crate::state::is_possible;
 
 /// What stands behind a public name with a private address.
@@ -22,6 +24,19 @@ pub(super) fn of_certificate(error: &Error) -> &'static str {
             "look at the clock of this machine first (`date`); where it is right, whoever runs the server has to renew it"
         }
         false => "",
+    }
+}
+
+/// What helps where a provider wants another form of the user name than the one that was refused.
+pub(super) fn another_form(host: &str, user: &str, mail: Mail) -> Option<String> {
+    let provider = providers::of_host(host)?;
+    match (provider.login.form(mail), user.contains('@')) {
+        (LoginForm::Address, false) => Some(format!("{} wants the whole address as `user`", provider.name)),
+        (LoginForm::LocalPart, true) => {
+            let local = LoginForm::LocalPart.of(user);
+            Some(format!("{} wants what stands before the @ as `user`: {}", provider.name, clean::short(&local, 80)))
+        }
+        _ => None,
     }
 }
 
@@ -48,5 +63,26 @@ pub(super) fn the_whole(comes: &[bool], goes: &[bool], findings: &mut Findings<'
             "nothing works, neither in nor out",
             "it is more likely this machine or its network than all of the servers: see the first failed step",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wrong_form_of_a_user_name_is_named() {
+        for (host, user, mail, says) in [
+            ("imap.gmail.com", "me", Mail::Imap, Some("wants the whole address")),
+            ("imap.web.de", "me@web.de", Mail::Imap, Some("before the @ as `user`: me")),
+            ("imap.mail.me.com", "me@icloud.com", Mail::Imap, Some("before the @")),
+            ("smtp.mail.me.com", "me", Mail::Smtp, Some("wants the whole address")),
+            ("smtp.mail.me.com", "me@icloud.com", Mail::Smtp, None),
+            ("imap.example.com", "me", Mail::Imap, None),
+        ] {
+            let said = another_form(host, user, mail);
+            assert_eq!(said.is_some(), says.is_some(), "{host} {user}: {said:?}");
+            assert!(said.unwrap_or_default().contains(says.unwrap_or_default()), "{host} {user}");
+        }
     }
 }

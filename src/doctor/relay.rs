@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::finding::Findings;
-use super::{server, way_of};
+use super::{recognise, server, way_of};
 use crate::clean;
 use crate::config::{Config, LmtpPlace, Login, Needs, Relay, RelayKind, Server, Tls};
 use crate::net::oauth;
 use crate::outbox::smtp::{Hello, SmtpRelay};
 use crate::program;
+use crate::providers::Mail;
 
 const LATER: &str = "it may pass by itself; the outbox tries again, and `mailsluice queue` shows what waits";
 
@@ -32,7 +33,15 @@ pub(super) async fn examine(relay: &Relay, config: &Config, to: Option<&str>, fi
     }
     let mut smtp = match SmtpRelay::connect(relay).await {
         Ok(smtp) => smtp,
-        Err(error) => return findings.error("login", &error, LATER),
+        Err(error) => {
+            let form = match &relay.kind {
+                RelayKind::Smtp { server, login: Some(login) } => {
+                    recognise::another_form(&server.host, &login.user, Mail::Smtp)
+                }
+                _ => None,
+            };
+            return findings.login_error(&error, form, LATER);
+        }
     };
     match &relay.kind {
         RelayKind::Smtp { login: Some(login), .. } => {

@@ -545,6 +545,31 @@ fn a_server_that_wants_to_know_who_we_are_is_told() {
     assert_eq!(report.exit_code(), 0, "{report:#?}");
 }
 
+/// A folder by what it is for, in whatever language, with Gmail's labels as keywords that rules ask for.
+#[test]
+fn all_mail_of_gmail_comes_once_with_its_labels() {
+    let rule = "rules:\n  - {if: {flag: Arbeit}, do: {fileinto: Work}}\n";
+    let (report, client) =
+        play_to("gmail-all-mail", |account| account.with("folders: ['\\All']").with("labels: keywords").top(rule));
+    assert_eq!(report.exit_code(), 0, "{report:#?}");
+    let found = client.mail().in_folder("Work");
+    assert_eq!(found.len(), 1, "{:#?}", client.mail().delivered());
+    assert!(client.mail().in_folder("INBOX").is_empty());
+    let keywords = std::fs::read_to_string(client.home.path().join("Mail/Work/dovecot-keywords")).unwrap();
+    for keyword in ["Arbeit", "Inbox", "$Important", "Zu_erledigen"] {
+        assert!(keywords.contains(keyword), "{keyword}: {keywords}");
+    }
+}
+
+#[test]
+fn a_role_that_no_folder_has_is_said() {
+    let (mailbox, _) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let report = Account::imap(server.port()).with("folders: [INBOX, '\\All']").client().fetch();
+    assert_eq!(report.new, 1, "{report:#?}");
+    assert!(complaints(&report).contains("no folder of the server is for \\All"), "{report:#?}");
+}
+
 #[test]
 fn every_way_to_log_in() {
     let (mailbox, messages) = filled(1);

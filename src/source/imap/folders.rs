@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
+use super::roles::{nobody_has, role_in, role_of};
 use super::unlisted::{self, Unlisted};
 use super::{ImapSource, raw};
 use crate::charsets::mutf7;
@@ -31,6 +32,8 @@ struct Listed {
     unlisted: Vec<Unlisted>,
     /// There are more than are taken.
     has_more: bool,
+    /// What folders are for, each with its name on the server.
+    roles: Vec<(&'static str, String)>,
 }
 
 impl ImapSource {
@@ -41,7 +44,7 @@ impl ImapSource {
             Folders::All => vec!["*".to_owned()],
             Folders::Patterns(patterns) => patterns.clone(),
         };
-        let listed = if patterns.iter().any(|p| has_wildcard(p)) {
+        let listed = if self.wants_roles() || patterns.iter().any(|p| has_wildcard(p)) {
             self.list("*").await?
         } else {
             if self.target.is_some() || patterns.iter().any(|p| p.contains('/')) {
@@ -50,11 +53,13 @@ impl ImapSource {
             }
             Listed::default()
         };
-        let Listed { names: listed, unlisted, has_more } = listed;
+        let Listed { names: mut listed, unlisted, has_more, roles } = listed;
+        let (patterns, missing) = self.resolve_roles(patterns, &roles, &mut listed);
         let target = self.target.as_deref().filter(|_| Safeguard::TargetIsNotFetched.is_on());
         let target = target.map(|folder| Target::of(folder, self.delimiter, &listed));
         let mut chosen = choose(&patterns, &self.except, &listed, &unlisted, target.as_ref());
         let (error, remark) = unlisted::said(&unlisted, &patterns, &self.except);
+        chosen.errors.extend(missing);
         chosen.errors.extend(error);
         chosen.errors.extend(has_more.then(too_many));
         chosen.remarks.extend(remark);
@@ -62,19 +67,52 @@ impl ImapSource {
         Ok(chosen)
     }
 
+    /// What is asked for by its role is spelled as the server does, and not taken once more by its name. Second: roles that no folder
+    /// has.
+    fn resolve_roles(
+        &mut self,
+        patterns: Vec<String>,
+        roles: &[(&'static str, String)],
+        listed: &mut Vec<String>,
+    ) -> (Vec<String>, Vec<Error>) {
+        let wire_of = |role: &str| roles.iter().find(|(known, _)| *known == role).map(|(_, wire)| wire.clone());
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            let Some(role) = role_in(&pattern) else {
+                found.push(pattern);
+                continue;
+            };
+            let Some(wire) = wire_of(role) else {
+                let named: Vec<&str> = roles.iter().map(|(role, _)| *role).collect();
+                missing.push(nobody_has(role, &named));
+                continue;
+            };
+            listed.retain(|name| self.spelled.get(name) != Some(&wire));
+            self.spelled.insert(role.to_owned(), wire);
+            found.push(role.to_owned());
+        }
+        for wire in self.except.iter().filter_map(|pattern| wire_of(role_in(pattern)?)) {
+            listed.retain(|name| self.spelled.get(name) != Some(&wire));
+        }
+        (found, missing)
+    }
+
     /// The folders that can be selected. Notes the delimiter.
     async fn list(&mut self, pattern: &str) -> Result<Listed> {
         let mut found = Vec::new();
+        let mut roles = Vec::new();
         let mut has_more = false;
+        let option = if pattern == "*" && self.wants_roles() { self.role_option() } else { "" };
         self.session.take_unreadable_lists();
         let changed = self.session.told.folders_changed;
         let mut delimiter = None;
         self.session
-            .run(&format!("LIST \"\" \"{pattern}\""), |reply| {
+            .run(&format!("LIST \"\" \"{pattern}\"{option}"), |reply| {
                 delimiter = delimiter_in(reply).or(delimiter);
                 if let Response::MailboxData(MailboxDatum::List(list)) = reply
                     && is_folder(&list.name_attributes)
                 {
+                    roles.extend(role_of(&list.name_attributes).map(|role| (role, list.name.to_string())));
                     has_more |= found.len() == MAX_FOLDERS;
                     found.extend((!has_more).then(|| list.name.to_string()));
                 }
@@ -97,7 +135,14 @@ impl ImapSource {
                 Err(one) => unlisted.push(one),
             }
         }
-        Ok(Listed { names, unlisted, has_more })
+        Ok(Listed { names, unlisted, has_more, roles })
+    }
+
+    fn wants_roles(&self) -> bool {
+        let Folders::Patterns(patterns) = &self.folders else {
+            return self.except.iter().any(|p| role_in(p).is_some());
+        };
+        patterns.iter().chain(&self.except).any(|p| role_in(p).is_some())
     }
 
     /// A plain name goes to the server as the config spells it.

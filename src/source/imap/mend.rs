@@ -165,6 +165,12 @@ impl Mender<'_> {
             }
             return false;
         }
+        if let Some(value) = self.value_of("X-GM-LABELS ") {
+            if let Some((list, end)) = labels(self.reply, value) {
+                self.replace(end, &list);
+            }
+            return false;
+        }
         let Some(value) = self.value_of("RFC822.SIZE ") else { return false };
         let end = value + self.reply[value..].iter().take_while(|byte| !b" )\r\n(\"{".contains(byte)).count();
         let size = std::str::from_utf8(&self.reply[value..end]).ok();
@@ -188,6 +194,51 @@ impl Mender<'_> {
         let here = self.reply[self.at..].get(..name.len())?;
         here.eq_ignore_ascii_case(name.as_bytes()).then_some(self.at + name.len())
     }
+}
+
+/// Gmail's labels in the forms that the parser knows: its own as flags, a user's as quoted strings without what would be escaped in
+/// them. Gmail writes `"\\\\Inbox"`, and a label with a quote in it as a literal. Second: where the list ends.
+fn labels(reply: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
+    let mut at = at + usize::from(*reply.get(at)? == b'(');
+    let mut list = b"X-GM-LABELS (".to_vec();
+    loop {
+        let (label, end) = match reply.get(at)? {
+            b')' => break,
+            b' ' => {
+                at += 1;
+                continue;
+            }
+            b'"' => unquoted(reply, at + 1)?,
+            b'{' => {
+                let digits = reply[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                let length: usize = std::str::from_utf8(&reply[at + 1..at + 1 + digits]).ok()?.parse().ok()?;
+                let start = at + 1 + digits + b"}\r\n".len();
+                let end = start.checked_add(length)?;
+                (reply.get(start..end)?.to_vec(), end)
+            }
+            _ => {
+                let length = reply[at..].iter().take_while(|byte| !b" )\r\n".contains(byte)).count();
+                (reply[at..at + length].to_vec(), at + length)
+            }
+        };
+        if list.last() != Some(&b'(') {
+            list.push(b' ');
+        }
+        let is_own = label.first() == Some(&b'\\') && label[1..].iter().all(u8::is_ascii_alphanumeric);
+        match is_own && label.len() > 1 {
+            true => list.extend(label),
+            false => {
+                let plain =
+                    label.iter().map(|byte| if b"\"\\\r\n".contains(byte) || !byte.is_ascii() { b'_' } else { *byte });
+                list.push(b'"');
+                list.extend(plain);
+                list.push(b'"');
+            }
+        }
+        at = end;
+    }
+    list.push(b')');
+    Some((list, at + 1))
 }
 
 /// The items of STATUS that the parser knows, with numbers that are none left out.
@@ -253,6 +304,11 @@ mod tests {
     fn dates_that_are_nil_are_empty_and_sizes_that_are_none_are_left_out() {
         for (reply, expected) in [
             ("* 1 FETCH (UID 1 INTERNALDATE NIL)\r\n", "* 1 FETCH (UID 1 INTERNALDATE \"\")\r\n"),
+            (
+                "* 1 FETCH (X-GM-LABELS (\"\\\\Inbox\" \\Sent Work \"To do\" {3}\r\na\"b) UID 1)\r\n",
+                "* 1 FETCH (X-GM-LABELS (\\Inbox \\Sent \"Work\" \"To do\" \"a_b\") UID 1)\r\n",
+            ),
+            ("* 1 FETCH (UID 1 X-GM-LABELS ())\r\n", "* 1 FETCH (UID 1 X-GM-LABELS ())\r\n"),
             ("* 1 FETCH (UID 1 RFC822.SIZE -1 FLAGS ())\r\n", "* 1 FETCH (UID 1 FLAGS ())\r\n"),
             ("* 1 FETCH (RFC822.SIZE NIL UID 1)\r\n", "* 1 FETCH (UID 1)\r\n"),
             ("* 1 FETCH (RFC822.SIZE 5368709120 INTERNALDATE nil)\r\n", "* 1 FETCH (INTERNALDATE \"\")\r\n"),

@@ -24,6 +24,7 @@ mod notify;
 mod opening;
 mod raw;
 mod replies;
+mod roles;
 mod search;
 mod selected;
 mod session;
@@ -71,6 +72,8 @@ pub struct ImapSource {
     open: Arc<Origin>,
     /// The UIDs of its messages by their ids, where those come from their content.
     by_content: Option<HashMap<Vec<u8>, u32>>,
+    /// Whether Gmail's labels are taken for keywords.
+    labels: bool,
     /// Whether the server offers LIST-STATUS and refused it.
     refuses_list_status: bool,
     known: Known,
@@ -89,6 +92,7 @@ impl ImapSource {
             except: account.except.clone(),
             target,
             writes: account.retention != Retention::Keep,
+            labels: account.labels,
             ..Self::over(session, space, spool)
         })
     }
@@ -109,6 +113,7 @@ impl ImapSource {
             writes: false,
             open: Arc::new(origin),
             by_content: None,
+            labels: false,
             refuses_list_status: false,
             known: Known::default(),
         }

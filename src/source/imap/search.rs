@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::ImapSource;
 use super::session::{Session, refused, uid_in};
 use super::sets::{pieces, uid_set};
+use crate::charsets::mutf7;
 use crate::config::Select;
 use crate::error::{Kind, Result};
 use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
@@ -22,6 +23,8 @@ use crate::source::{Details, Listed};
 const SEARCH: &str = "UID SEARCH";
 const FETCH: &str = "UID FETCH";
 const DESCRIBE: &str = "UID FLAGS RFC822.SIZE INTERNALDATE";
+/// Gmail's own (X-GM-EXT-1).
+const LABELS: &str = " X-GM-LABELS";
 const HEADER: &str = " BODY.PEEK[HEADER]";
 /// So many keywords of a message are carried over; servers set no bound.
 const MAX_KEYWORDS: usize = 50;
@@ -86,7 +89,7 @@ impl ImapSource {
     async fn describe_uids(&mut self, mut uids: Vec<u32>, details: Details) -> Result<Vec<(u32, Listed)>> {
         uids.sort_unstable();
         let mut listed = Vec::with_capacity(uids.len());
-        for chunk in pieces(&uids, self.session.room_beside(&[FETCH, DESCRIBE, HEADER]), |uid| Some(*uid)) {
+        for chunk in pieces(&uids, self.session.room_beside(&[FETCH, DESCRIBE, LABELS, HEADER]), |uid| Some(*uid)) {
             let mut found = self.describe_chunk(chunk, details).await?;
             let silent: Vec<u32> = chunk.iter().copied().filter(|uid| !found.contains_key(uid)).collect();
             for uid in self.still_listed(&silent).await? {
@@ -107,7 +110,8 @@ impl ImapSource {
     async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {
         let header = if details.head { HEADER } else { "" };
         let set = uid_set(uids.iter().copied());
-        let command = format!("{FETCH} {set} ({DESCRIBE}{header})");
+        let labels = if self.labels && self.session.can("X-GM-EXT-1") { LABELS } else { "" };
+        let command = format!("{FETCH} {set} ({DESCRIBE}{labels}{header})");
         let mut found: BTreeMap<u32, Listed> = BTreeMap::new();
         let each = |reply: &Response<'_>| {
             // Replies come in any order and may speak of messages nobody asked about.
@@ -145,8 +149,10 @@ impl ImapSource {
 fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> Option<Listed> {
     let mut listed = Listed::unknown(uid.to_string().into_bytes());
     let mut is_answer = false;
+    let mut labels = Vec::new();
     for attribute in attributes {
         match attribute {
+            AttributeValue::GmailLabels(found) => labels.extend(found.iter().filter_map(|label| keyword_of(label))),
             AttributeValue::Rfc822Size(size) => {
                 (listed.announced, is_answer) = (plausible(u64::from(*size)), true);
             }
@@ -160,7 +166,27 @@ fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> O
             _ => {}
         }
     }
+    for keyword in labels.into_iter().take(MAX_KEYWORDS) {
+        // What no keyword can be called says nothing about a copy here.
+        listed.flags.parse_word(&keyword).ok();
+    }
     is_answer.then_some(listed)
+}
+
+/// The keyword that a label of Gmail becomes: its own ones by RFC 8457 and 9051, a user's with `_` for what no keyword can have.
+fn keyword_of(label: &str) -> Option<String> {
+    let label = mutf7::decode(label);
+    match label.trim_start_matches('\\').to_lowercase().as_str() {
+        "starred" | "draft" | "trash" if label.starts_with('\\') => None,
+        "important" if label.starts_with('\\') => Some("$Important".to_owned()),
+        "junk" | "spam" if label.starts_with('\\') => Some("$Junk".to_owned()),
+        _ => {
+            let fits = |c: char| !c.is_control() && !c.is_whitespace() && !"(){%*\"\\]".contains(c);
+            let name =
+                label.trim_start_matches('\\').chars().map(|c| if fits(c) { c } else { '_' }).collect::<String>();
+            (!name.is_empty()).then_some(name)
+        }
+    }
 }
 
 pub(super) fn flags_of<S: AsRef<str>>(flags: &[S]) -> Flags {
