@@ -404,11 +404,11 @@ impl Scanner {
 }
 
 /// Some list software and old gateways add text behind a boundary. RFC 2046 5.1.1 even asks to compare no more than
-/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case. None: it is
-/// another boundary.
+/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case. A lone CR is a
+/// blank on the wire, and the end of the line to some. None: it is another boundary.
 fn text_behind_boundary(behind: &[u8]) -> Option<bool> {
     match behind.first() {
-        Some(b' ' | b'\t') => Some(false),
+        Some(b' ' | b'\t' | b'\r') => Some(false),
         _ if behind.starts_with(b"--") => Some(true),
         _ => None,
     }

@@ -199,6 +199,30 @@ mod tests {
         assert_eq!(parse(&"a@b, ".repeat(500_000)).len(), MAX_ADDRESSES);
     }
 
+    /// Without its blanks and quotes it would be a name.
+    #[test]
+    fn what_would_be_an_encoded_word_once_joined_is_no_address() {
+        for text in [
+            "=?utf-8?Q?J=2. C?=@x.example",
+            "=?utf-8?Q?a(b).c?=@x.example",
+            "=?utf-8?Q?a @ b . c?=",
+            "<=?utf-8?Q?a . b?=@x.example>",
+            "\"a b\"@=?utf-8?Q?c .d?=",
+        ] {
+            assert!(addresses(text).is_empty(), "{text}: {:?}", addresses(text));
+            assert!(List::read(text).recipients(&|_| false).is_err(), "{text}");
+        }
+        for text in [
+            "\"=?utf-8?Q?a.b?=\"@x.example",
+            "\"=?utf-8?Q?a..b?=\"@x.example",
+            "\"=?utf-8?Q?a\"@b?=",
+            "=?utf-8?Q?ab?=@x.example",
+        ] {
+            assert_eq!(addresses(text), [text]);
+            assert_eq!(List::read(text).recipients(&|_| false), Ok(vec![Recipient::Address(text.to_owned())]));
+        }
+    }
+
     /// What is taken for an address is one by itself as well, and what a list is sent to is part of what is read of it.
     #[test]
     fn fuzz_address_lists() {
@@ -219,6 +243,11 @@ mod tests {
                 assert!(again.len() == 1 && again[0].address == address.address, "{address:?} {again:?}");
             }
             let recipients = list_of_field(raw, &crate::charsets::NOTHING_SAID).recipients(&|name| name == "root");
+            for recipient in recipients.iter().flatten() {
+                let (Recipient::Address(address) | Recipient::Bare(address)) = recipient;
+                let again = List::read(&format!("<{address}>")).recipients(&|_| false);
+                assert_eq!(again.as_deref(), Ok(std::slice::from_ref(recipient)));
+            }
             (found.len().min(9), recipients.map(|all| all.len().min(9)).map_err(|bad| bad.len().min(9)))
         });
     }

@@ -258,7 +258,12 @@ fn address_among_words(tokens: &[Token<'_>]) -> Option<Address> {
     // `"a" "b"@example.org`: nobody knows where the local part begins.
     let is_plain = tokens[starts..ends].iter().all(|token| token.kind != Kind::Quoted);
     let address = spec::address(&tokens[starts..ends]).filter(|_| are_words && is_plain)?;
-    Some(Address { name: name(before), address })
+    (!ends_a_word(&address)).then(|| Address { name: name(before), address })
+}
+
+/// Whether an encoded word that did not begin in it ends in it: `=?utf-8?Q?a. b?=@example.org` cut at the blank.
+fn ends_a_word(address: &str) -> bool {
+    address.find("?=").is_some_and(|end| address.find("=?").is_none_or(|begin| begin > end))
 }
 
 /// No address at all.

@@ -1,18 +1,46 @@
 //! One `local@domain` from its tokens (RFC 5322 3.4.1 and 4.4).
 
 use super::Address;
-use super::lexer::{Kind, Token, content, is_atext};
+use super::lexer::{Kind, Lexer, Token, content, is_atext};
 
 /// The address that the tokens are, all of them. Blanks and comments may stand around the words and the dots; only a dot
-/// joins two words: `a@b.example(x)c.example` is no address, for readers disagree about it.
+/// joins two words: `a@b.example(x)c.example` is no address, for readers disagree about it. What would be a name once its parts
+/// are joined is none either: `=?utf-8?Q?a . b?=@c.example`.
 pub(super) fn address(tokens: &[Token<'_>]) -> Option<String> {
     let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
     let at = words.iter().position(|token| token.is(b'@'))?;
-    Some(format!("{}@{}", local(&words[..at])?, domain(&words[at + 1..])?))
+    let (local, domain) = (local(&words[..at])?, domain(&words[at + 1..])?);
+    let forms = [local.bare(), local.in_quotes()];
+    let mut addresses = forms.into_iter().flatten().map(|local| format!("{local}@{domain}"));
+    addresses.find(|address| !has_encoded_word(address))
+}
+
+/// Whether a part of it is read as an encoded word, which is a name.
+fn has_encoded_word(address: &str) -> bool {
+    address.contains("=?") && Lexer::new(address).any(|token| token.kind == Kind::Encoded)
+}
+
+/// A local part.
+struct Local {
+    /// What it is, without quotes.
+    content: String,
+    is_quoted: bool,
+}
+
+impl Local {
+    /// As it is written where it needs no quotes (RFC 5321 4.1.2).
+    fn bare(&self) -> Option<String> {
+        (!self.is_quoted || is_dot_atom(&self.content)).then(|| self.content.clone())
+    }
+
+    /// As it is written where it needs them. Where there were none, none are put.
+    fn in_quotes(&self) -> Option<String> {
+        self.is_quoted.then(|| quoted(&self.content))
+    }
 }
 
 /// Words and dots. Dots may stand anywhere: such addresses exist (docomo, au).
-fn local(words: &[&Token<'_>]) -> Option<String> {
+fn local(words: &[&Token<'_>]) -> Option<Local> {
     let mut text = String::new();
     let mut is_quoted = false;
     for (place, word) in words.iter().enumerate() {
@@ -27,15 +55,7 @@ fn local(words: &[&Token<'_>]) -> Option<String> {
             _ => return None,
         }
     }
-    if is_quoted {
-        return Some(written_local(&text));
-    }
-    has_word(&text).then_some(text)
-}
-
-/// A local part as it is written: with quotes only where it needs them (RFC 5321 4.1.2).
-fn written_local(content: &str) -> String {
-    if is_dot_atom(content) { content.to_owned() } else { quoted(content) }
+    (is_quoted || has_word(&text)).then_some(Local { content: text, is_quoted })
 }
 
 /// In quotes.
@@ -90,7 +110,8 @@ pub(super) fn is_atom(text: &str) -> bool {
 pub(super) fn bare(tokens: &[Token<'_>]) -> Option<String> {
     let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
     let is_plain = |word: &&Token<'_>| matches!(word.kind, Kind::Atom | Kind::Special(b'.'));
-    local(&words).filter(|text| words.iter().all(is_plain) && !text.contains("=?"))
+    let local = local(&words)?.content;
+    (words.iter().all(is_plain) && !local.contains("=?")).then_some(local)
 }
 
 impl Address {
@@ -100,8 +121,9 @@ impl Address {
         let Some((local, domain)) = self.address.rsplit_once('@') else { return self };
         let inside = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let is_plain = |inside: &&str| !inside.is_empty() && inside.chars().all(|c| c == '.' || is_atext(c));
-        match inside.filter(is_plain).filter(|inside| has_word(inside)) {
-            Some(inside) => Self { address: format!("{inside}@{domain}"), name: self.name },
+        let inside = inside.filter(is_plain).filter(|inside| has_word(inside));
+        match inside.map(|inside| format!("{inside}@{domain}")).filter(|address| !has_encoded_word(address)) {
+            Some(address) => Self { address, name: self.name },
             None => self,
         }
     }

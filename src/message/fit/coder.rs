@@ -1,4 +1,5 @@
-//! Encoding as the bytes pass, however they are cut into pieces (RFC 2045 6.7, 6.8).
+//! Encoding as the bytes pass, however they are cut into pieces (RFC 2045 6.7, 6.8). What comes out fits: nothing of it has to be
+//! encoded again.
 
 use std::borrow::Cow;
 
@@ -27,10 +28,10 @@ pub(super) enum Coding {
     Base64 { is_text: bool },
     /// They are quoted-printable already, which is wrapped anew.
     Requote { eight_bit: bool },
-    /// They are base64 already, which is cut into lines; a byte beyond ASCII becomes `other`, or stays.
+    /// They are base64 already, which is cut into lines; a byte beyond ASCII becomes `other`, or stays, a lone CR a blank.
     Rewrap { other: Option<u8> },
     /// They stand between the parts of a multipart where nobody reads them (RFC 2046 5.1.1): lines are cut, those that may
-    /// divide the parts are shortened, and a byte beyond ASCII becomes `other`, or stays.
+    /// divide the parts are shortened, a byte beyond ASCII becomes `other`, or stays, and a lone CR a blank.
     Between { other: Option<u8> },
 }
 
@@ -238,24 +239,26 @@ impl Requote {
         }
     }
 
-    /// What was held back is content: an `=` that begins nothing stands for itself.
+    /// What was held back is content: an `=` that begins nothing stands for itself, and a CR that no line end follows is one.
     fn let_go(&mut self, out: &mut Vec<u8>) {
         for byte in std::mem::take(&mut self.held) {
-            if byte == b'=' { self.line.put(&escape(byte), out) } else { self.line.put(&[byte], out) }
+            if matches!(byte, b'=' | b'\r') { self.line.put(&escape(byte), out) } else { self.line.put(&[byte], out) }
         }
     }
 
     /// Blanks at the very end, and an `=` before them, stay: readers differ in what they mean.
     fn end(&mut self, out: &mut Vec<u8>) {
-        match self.held.as_slice() {
-            [b'=', .., last] if is_hex(*last) => self.let_go(out),
-            held => out.extend_from_slice(held),
-        }
-        self.held.clear();
+        let blanks = match memchr::memrchr(b'\r', &self.held) {
+            Some(cr) => self.held.split_off(cr + 1),
+            None if matches!(self.held.as_slice(), [b'=', .., last] if is_hex(*last)) => Vec::new(),
+            None => std::mem::take(&mut self.held),
+        };
+        self.let_go(out);
+        out.extend(blanks);
     }
 }
 
-/// Base64 in lines that are too long: line ends mean nothing in it.
+/// Base64 in lines that are too long: line ends and blanks mean nothing in it.
 #[derive(Debug)]
 pub(super) struct Rewrap {
     column: usize,
@@ -265,13 +268,16 @@ pub(super) struct Rewrap {
 impl Rewrap {
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
         let byte = in_place_of(byte, self.other);
-        if byte == b'\n' {
-            out.push(byte);
+        if byte == b'\n' || self.column == ENCODED_LINE {
+            out.push(b'\n');
             self.column = 0;
+        }
+        if byte == b'\n' {
             return;
         }
-        if self.column == ENCODED_LINE {
-            self.column = new_line(byte, out);
+        // No line of a body that begins with two dashes divides the parts, but it could when it is cut.
+        if self.column == 0 {
+            self.column = begin_line(byte, out);
         }
         out.push(byte);
         self.column += 1;
@@ -305,7 +311,8 @@ impl Between {
                 return;
             }
         } else if self.column == LONGEST_LINE {
-            self.column = new_line(byte, out);
+            out.push(b'\n');
+            self.column = begin_line(byte, out);
             self.dashes = 0;
         }
         if byte == b'-' && self.column == self.dashes && self.dashes < 2 {
@@ -316,13 +323,19 @@ impl Between {
     }
 }
 
+/// On its way a lone CR would become a blank as well.
 fn in_place_of(byte: u8, other: Option<u8>) -> u8 {
-    if byte.is_ascii() { byte } else { other.unwrap_or(byte) }
+    match byte {
+        b'\r' => b' ',
+        _ if byte.is_ascii() => byte,
+        _ => other.unwrap_or(byte),
+    }
 }
 
-/// Begins a line before that byte, and says how long it is so far: what begins with two dashes could divide the parts.
-fn new_line(byte: u8, out: &mut Vec<u8>) -> usize {
-    let begin: &[u8] = if byte == b'-' { b"\n " } else { b"\n" };
+/// What must stand before that byte at the beginning of a line of ours, and how long it is: what begins with two dashes could
+/// divide the parts, and behind NULs a server that drops them could find the end of the message.
+fn begin_line(byte: u8, out: &mut Vec<u8>) -> usize {
+    let begin: &[u8] = if matches!(byte, b'-' | b'\0') { b" " } else { b"" };
     out.extend_from_slice(begin);
-    begin.len() - 1
+    begin.len()
 }

@@ -102,8 +102,12 @@ impl<'m> Plan<'m> {
         self.has_unread_fields = is_wrong(Violation::TooManyFields) || is_wrong(Violation::PartHeaderTooLarge);
         let has_many_blanks =
             |boundary: &[u8]| boundary.split(|byte| !byte.is_ascii_whitespace()).any(|run| run.len() > BOUNDARY_BLANKS);
-        let is_odd =
-            |boundary: &[u8]| !boundary.is_ascii() || boundary.len() > LONGEST_BOUNDARY || has_many_blanks(boundary);
+        let is_odd = |boundary: &[u8]| {
+            !boundary.is_ascii()
+                || boundary.contains(&b'\r')
+                || boundary.len() > LONGEST_BOUNDARY
+                || has_many_blanks(boundary)
+        };
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
         let (mut at, mut before) = (0, 0);
         for (index, part) in self.parts.iter().enumerate() {
@@ -339,7 +343,7 @@ impl<'m> Plan<'m> {
                 let is_long = body.longest_line > ENCODED_LINE as u64;
                 changes.wrapped |= if is_between { body.has_long_text } else { is_long };
                 changes.shortened |= is_between && body.has_long_dashes;
-                changes.replaced |= other.is_some() && body.has_8_bit;
+                changes.replaced |= body.has_lone_cr || other.is_some() && body.has_8_bit;
             }
         }
     }
