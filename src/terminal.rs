@@ -2,13 +2,22 @@
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, getpid, kill_process};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
+use crate::stop::is_stopping;
 
+/// So long a secret is waited for: who asks may hold a lock.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often it is looked whether the program is to stop.
+const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// The longest answer, in bytes.
 const LONGEST: u64 = 4096;
 
@@ -35,19 +44,28 @@ pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     show(question);
     let hidden = Hidden::begin().map_err(unreadable)?;
+    let until = Instant::now() + PATIENCE;
     let mut line = Zeroizing::new(Vec::new());
     let outcome = loop {
+        match is_typed() {
+            Ok(true) => {}
+            Ok(false) if is_stopping() => break Err(stopped()),
+            Ok(false) if Instant::now() > until => break Err(ended()),
+            Ok(false) => continue,
+            Err(error) => break Err(unreadable(error)),
+        }
         let mut byte = [0];
-        match io::stdin().lock().read(&mut byte) {
+        // Without a buffer of ours: what stands in one is not seen by poll(2).
+        match rustix::io::read(io::stdin(), &mut byte) {
             Ok(0) => break Err(ended()),
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => break Err(unreadable(error)),
+            Err(Errno::INTR) => continue,
+            Err(error) => break Err(unreadable(error.into())),
         }
         match byte[0] {
             b'\n' | b'\r' => break Ok(()),
             // Ctrl-C and, before anything was typed, Ctrl-D.
-            0x03 => break Err(Error::permanent(Kind::Stopped, "stopped while a secret was asked for")),
+            0x03 => break Err(stopped()),
             0x04 if line.is_empty() => break Err(ended()),
             // Backspace, by its two names, over a whole character.
             0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
@@ -59,9 +77,29 @@ pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
     };
     drop(hidden);
     show("\n");
+    if outcome.as_ref().is_err_and(|error| error.kind() == Kind::Stopped) {
+        // As Ctrl-C does elsewhere: the whole program stops, and not this question alone.
+        kill_process(getpid(), Signal::INT).ok();
+    }
     outcome?;
     let text = std::str::from_utf8(&line).map_err(|_| Error::permanent(Kind::Usage, "what was typed is not UTF-8"))?;
-    Ok(SecretString::from(text.trim().to_owned()))
+    // A password may end in a blank, as one in a file.
+    Ok(SecretString::from(text.to_owned()))
+}
+
+/// Whether something can be read within a moment.
+fn is_typed() -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut asked = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut asked, Some(&MOMENT)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn stopped() -> Error {
+    Error::permanent(Kind::Stopped, "stopped while a secret was asked for")
 }
 
 fn show(text: &str) {

@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Ask relays whether they would take mail for this address; nothing is sent
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
+    /// Send a message to yourself by each relay, and look for it
+    #[arg(long)]
+    send: bool,
 }
 
 pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
@@ -73,7 +76,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
         false => config_is(Verdict::Warning, count(&warnings), Some("`mailsluice check` shows each place")),
     });
     doctor::machine(&setup.config, &mut |finding| page.tell(finding));
-    let question = Question { only, to: arguments.to.as_deref() };
+    let question = Question { only, to: arguments.to.as_deref(), send: arguments.send };
     setup::block_on(async {
         doctor::examine(&setup.config, question, &mut |finding| page.tell(finding)).await;
         Ok(())

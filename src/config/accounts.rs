@@ -28,16 +28,16 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "address",
-            "Your address at a provider that is known (docs/providers.md): it gives `imap`, `user` and, where the config has no `relays`, the way out; what is written beside it counts instead.",
+            "Your address at a provider that is known (docs/providers.md): it gives `imap`, `user` and, unless `relays` has one of the account's name or `default`, the way out; what is written beside it counts instead.",
             Takes::Text,
         ),
         ("protocol", "Beside `address`: `imap` (default) or `pop3`.", Takes::Word(&["imap", "pop3"])),
-        ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, allow_plaintext:}.", SERVER),
+        ("imap", "The IMAP server: `host`, `host:port`, or {host:, port:, tls:, ca_file:, tls_pin:, …}.", SERVER),
         ("pop3", "The POP3 server, written like `imap`. An account has one of the two.", SERVER),
         ("user", "The login name. Required where `address` does not give it.", Takes::Text),
         (
             "password",
-            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, or the text itself. This, `token` or `oauth2` is required.",
+            "{command: [pass, show, NAME]}, {env: NAME}, {file: PATH}, {credential: NAME}, {netrc: PATH}, {keyring: NAME}, {prompt: true}, or the text itself. This, `token` or `oauth2` is required, unless `auth` is `external`.",
             Takes::Either(&[Takes::Text, Takes::Section(&secret::SHAPE)]),
         ),
         (
@@ -307,6 +307,10 @@ fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {
     let token_at = map.key_span("token").or(map.key_span("oauth2"));
     if let (Some(at), Some(_)) = (map.key_span("apop").filter(|_| apop == Some(true)), token_at) {
         map.problems().error(at, "APOP needs a password, not a token").hint("leave one of the two out");
+    }
+    let auth_at = map.key_span("auth").filter(|_| map.take("auth").and_then(Node::as_text) != Some("password"));
+    if let (Some(true), Some(at)) = (apop, auth_at) {
+        map.problems().error(at, "`apop: true` logs in by APOP alone").hint("leave one of the two out");
     }
     apop
 }

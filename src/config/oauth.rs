@@ -198,6 +198,11 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
     }
     let id = map.read("client_id", |n, p| reader::text(n, "a client id", p).map(str::to_owned));
     let secret = map.read("client_secret", |n, p| Password::read(n, base, p));
+    if let (Some(at), Some(Password::Netrc(..) | Password::Prompt(_))) = (map.key_span("client_secret"), &secret) {
+        let problem =
+            map.problems().error(at, "a client secret is no password of a host: `netrc` and `prompt` have none");
+        problem.hint("{file: PATH}, {command: […]} or {keyring: NAME}");
+    }
     if let (Some(at), None) = (map.key_span("client_secret"), map.key_span("client_id")) {
         map.problems().error(at, "a client secret belongs to a client id").hint("write `client_id` beside it");
     }

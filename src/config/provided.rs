@@ -103,8 +103,11 @@ pub(super) fn check_password(map: &mut MapReader<'_, '_>, server: &Server, mail:
     };
 }
 
-/// The relays that accounts bring along by their `address`: each of the account's name, with its secret, where the config names no
-/// relays of its own. What is written under `relays` always wins.
+/// The relay that is taken when nobody names one.
+const DEFAULT: &str = "default";
+
+/// The relays that accounts bring along by their `address`: each of the account's name, with its secret, where the config names
+/// neither a relay of that name nor the one for everybody, `default`. What is written under `relays` always wins.
 pub(super) fn relays(document: &Document, accounts: &mut [Account]) -> Vec<Relay> {
     let names = relay_names(document);
     let mut relays = Vec::new();
@@ -139,15 +142,20 @@ pub(super) fn relay_names(document: &Document) -> Vec<String> {
         Some(Value::Map(entries)) => entries.as_slice(),
         _ => &[],
     };
-    if !entries("relays").is_empty() {
+    let is_written = |name: &str| entries("relays").iter().any(|(key, _)| key.text == name);
+    if is_written(DEFAULT) {
         return Vec::new();
     }
-    let accounts = entries("accounts").iter().filter(|(_, account)| brings_relay(account));
+    let accounts = entries("accounts").iter().filter(|(key, account)| !is_written(&key.text) && brings_relay(account));
     accounts.map(|(key, _)| key.text.clone()).collect()
 }
 
-/// The certificate of `auth: external` is the one of the server to fetch from; there is no secret to log in with elsewhere.
+/// The certificate of `auth: external` is the one of the server to fetch from; there is no secret to log in with elsewhere. Where a
+/// server or a user of another place is written, the secret is that place's, and the provider of the address has no business with it.
 fn brings_relay(account: &Node) -> bool {
+    if ["imap", "pop3", "user"].iter().any(|key| account.get(key).is_some()) {
+        return false;
+    }
     if account.get("auth").and_then(Node::as_text) == Some("external") {
         return false;
     }

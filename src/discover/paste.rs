@@ -11,7 +11,7 @@ pub fn lines(found: &Found) -> Option<String> {
     let incoming = found.incoming()?;
     let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
     let name = name_of(domain);
-    let is_in_table = providers::of_domain(domain).is_some();
+    let is_in_table = providers::is_enough(domain, incoming.mail);
     let mut text = format!("accounts:\n  {name}:\n    address: {}\n", scalar(&found.address));
     if is_in_table {
         if incoming.mail == Mail::Pop3 {

@@ -23,8 +23,7 @@ pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Find
     if !server::shake_hands(&account.server, findings).await || !greeting(account, findings).await {
         return;
     }
-    let spool = Spool::new(Arc::new(RealDisk), state.join("spool"), Stamp::default());
-    let mut source = match Source::connect(account, &account.name, spool).await {
+    let mut source = match look(account, state).await {
         Ok(source) => source,
         Err(error) => {
             let mail = if account.protocol == Protocol::Imap { Mail::Imap } else { Mail::Pop3 };
@@ -38,6 +37,12 @@ pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Find
     }
     // Nothing was asked that would be settled by it.
     source.close().await.ok();
+}
+
+/// A session that fetches nothing.
+pub(super) async fn look(account: &Account, state: &Path) -> Result<Source> {
+    let spool = Spool::new(Arc::new(RealDisk), state.join("spool"), Stamp::default());
+    Source::connect(account, &account.name, spool).await
 }
 
 /// The password or token is to be had. It is not shown, and not even its length.
@@ -83,7 +88,8 @@ pub(super) fn told(protocol: Protocol, offers: &Offers, findings: &mut Findings<
 /// What would be chosen of what the server offers.
 fn ways(account: &Account, offers: &Offers) -> String {
     let is_private = offers.shown.is_some() || account.server.is_loopback();
-    let choice = Choice { only: account.auth, token: account.token, is_private, exported: None };
+    let choice =
+        Choice { only: account.auth, token: account.token, is_private, exported: offers.can_bind.then_some([0; 32]) };
     let offered = choice.among(|name| offers.offers_login(name));
     let names: Vec<&str> = offered.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
     match names.is_empty() {

@@ -1,13 +1,14 @@
 //! `doctor`: why mail does not come, and why it does not go. It walks the way that a message would take, one step after the
 //! other, and says of each what it saw. The first step that fails is the cause; what comes after it is not tried.
 //!
-//! Nothing is fetched, filed, changed or sent, and a login that is refused is not tried again.
+//! Nothing is fetched, filed or changed, nothing is sent unless `--send` asks for it, and a login that is refused is not tried again.
 
 mod account;
 mod finding;
 mod machine;
 mod recognise;
 mod relay;
+mod send;
 mod server;
 mod stranger;
 
@@ -15,7 +16,7 @@ pub use finding::{Finding, Verdict};
 pub use machine::machine;
 pub use stranger::{Stranger, examine_stranger};
 
-use crate::config::{Config, RelayKind};
+use crate::config::{Account, Config, RelayKind};
 use finding::Findings;
 
 /// What is asked of it.
@@ -25,6 +26,8 @@ pub struct Question<'a> {
     pub only: Option<&'a str>,
     /// Whom a relay is asked about, without anything being sent; `None`: the user's own address.
     pub to: Option<&'a str>,
+    /// Whether a message is sent to oneself, and looked for.
+    pub send: bool,
 }
 
 /// Examines accounts and relays, and tells each finding when it is found.
@@ -39,6 +42,10 @@ pub async fn examine(config: &Config, question: Question<'_>, tell: &mut dyn FnM
     for relay in config.relays.iter().filter(|relay| wanted(&relay.name)) {
         let mut findings = Findings::about(&relay.name, tell);
         relay::examine(relay, config, question.to, &mut findings).await;
+        if question.send && findings.is_well() {
+            let accounts: Vec<&Account> = config.accounts.iter().collect();
+            send::send(relay, config, &accounts, &mut findings).await;
+        }
         goes.push(findings.is_well());
     }
     if question.only.is_none() {

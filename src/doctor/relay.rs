@@ -95,9 +95,14 @@ pub(super) fn greeted(relay: &Relay, server: &Server, hello: &Hello, findings: &
     findings.well("greeting", format!("{}: offers {logins}{largest}", way_of(&relay.kind)));
 }
 
+/// The user's own address on a relay.
+pub(super) fn own_address<'c>(relay: &'c Relay, config: &'c Config) -> Option<&'c str> {
+    relay.from.as_deref().or_else(|| config.settings.me.first().map(String::as_str))
+}
+
 /// From the user's own address, and from nobody, as answers go out.
 async fn envelope(relay: &Relay, config: &Config, to: Option<&str>, smtp: &mut SmtpRelay, findings: &mut Findings<'_>) {
-    let Some(own) = relay.from.as_deref().or_else(|| config.settings.me.first().map(String::as_str)) else {
+    let Some(own) = own_address(relay, config) else {
         let next = "give the relay `from`, or the config `me`";
         return findings.warning("sender", "nobody says which address is yours, so nothing was asked", next);
     };

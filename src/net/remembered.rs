@@ -13,7 +13,19 @@ use crate::error::{Error, Kind, Result};
 static ROOM: Semaphore = Semaphore::const_new(4);
 
 /// What is remembered of one place.
-type Slot = Arc<Mutex<Option<SecretString>>>;
+type Slot = Arc<Mutex<Option<Remembered>>>;
+
+/// A secret, and whether a server has taken it.
+struct Remembered {
+    secret: SecretString,
+    has_worked: bool,
+}
+
+impl Remembered {
+    fn is(&self, other: &SecretString) -> bool {
+        self.secret.expose_secret() == other.expose_secret()
+    }
+}
 
 /// By the place, and never by the secret.
 static SLOTS: Plain<Vec<(Password, Slot)>> = Plain::new(Vec::new());
@@ -35,25 +47,41 @@ pub(super) async fn revealed(password: &Password) -> Result<SecretString> {
     }
     let slot = slot(password);
     let mut known = slot.lock().await;
-    if let Some(secret) = &*known {
-        return Ok(secret.clone());
+    if let Some(known) = &*known {
+        return Ok(known.secret.clone());
     }
     let _room = ROOM.acquire().await.map_err(|e| Error::transient(Kind::Busy, "asking for a password").because(e))?;
     let secret = password.reveal().await?;
-    *known = Some(secret.clone());
+    *known = Some(Remembered { secret: secret.clone(), has_worked: false });
     Ok(secret)
 }
 
-/// A server has refused this one: the next login asks again, unless another one was asked for since.
-pub(super) async fn forget(password: &Password, refused: &SecretString) {
+/// A server has taken this one.
+pub(super) async fn worked(password: &Password, taken: &SecretString) {
     if !password.is_asked_for() {
         return;
     }
-    let slot = slot(password);
-    let mut known = slot.lock().await;
-    if known.as_ref().is_some_and(|known| known.expose_secret() == refused.expose_secret()) {
-        *known = None;
+    if let Some(known) = slot(password).lock().await.as_mut().filter(|known| known.is(taken)) {
+        known.has_worked = true;
     }
+}
+
+/// A server has refused this one: the next login asks again. Says whether another login may go better at once: where this one had
+/// worked before, and another one is given now. What was just asked for is not asked for twice.
+pub(super) async fn another_may_help(password: &Password, refused: &SecretString) -> bool {
+    if !password.is_asked_for() {
+        return false;
+    }
+    let had_worked = {
+        let slot = slot(password);
+        let mut known = slot.lock().await;
+        match known.take_if(|known| known.is(refused)) {
+            Some(known) => known.has_worked,
+            // Another one was asked for since.
+            None => return true,
+        }
+    };
+    had_worked && matches!(revealed(password).await, Ok(other) if other.expose_secret() != refused.expose_secret())
 }
 
 #[cfg(test)]
@@ -74,11 +102,13 @@ mod tests {
         let all = tokio::join!(revealed(&password), revealed(&password), revealed(&password));
         assert!([all.0, all.1, all.2].into_iter().all(|it| it.unwrap().expose_secret() == "secret-1"));
         assert_eq!(asked(), 1);
-        forget(&password, &"another".into()).await;
+        assert!(another_may_help(&password, &"another".into()).await, "it was asked for since");
         assert_eq!(revealed(&password).await.unwrap().expose_secret(), "secret-1");
-        forget(&password, &"secret-1".into()).await;
+        assert!(!another_may_help(&password, &"secret-1".into()).await, "it never worked: the config is wrong");
         assert_eq!(revealed(&password).await.unwrap().expose_secret(), "secret-2");
-        assert_eq!(asked(), 2);
+        worked(&password, &"secret-2".into()).await;
+        assert!(another_may_help(&password, &"secret-2".into()).await, "it was changed");
+        assert_eq!((revealed(&password).await.unwrap().expose_secret(), asked()), ("secret-3", 3));
     }
 
     #[tokio::test]

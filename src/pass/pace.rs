@@ -217,7 +217,8 @@ pub fn random() -> f64 {
 /// not asked for. It is as secret as the state that it stands in.
 fn credential(account: &Account) -> String {
     let mut hash = Sha256::new();
-    hash.update(format!("{:?} {} {} {:?}", account.server, account.user, account.token, account.password));
+    let Account { server, user, token, password, auth, apop, .. } = account;
+    hash.update(format!("{server:?} {user} {token} {password:?} {auth:?} {apop:?}"));
     hash.update(account.password.mark());
     data_encoding::HEXLOWER.encode(&hash.finalize()[..8])
 }

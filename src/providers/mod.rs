@@ -103,6 +103,12 @@ pub fn of_domain(domain: &str) -> Option<&'static Provider> {
     all().find(|provider| provider.domains.contains(&domain.as_str()))
 }
 
+/// Whether an address of that domain is a whole account: its servers are known, and somebody has made sure of them.
+pub fn is_enough(domain: &str, incoming: Mail) -> bool {
+    let is_sure = |place: Option<&Place>| place.is_some_and(|place| place.known == Known::Verified);
+    of_domain(domain).is_some_and(|it| is_sure(it.place(incoming)) && is_sure(it.place(Mail::Smtp)))
+}
+
 /// The provider that takes the mail of a domain, by the name of its mail exchanger.
 pub fn of_exchanger(name: &str) -> Option<&'static Provider> {
     longest(name, |provider| provider.mx)

@@ -12,6 +12,8 @@ pub struct Offers {
     pub capabilities: Vec<String>,
     /// What its TLS showed.
     pub shown: Option<Shown>,
+    /// Whether a login can be bound to the connection (RFC 9266).
+    pub can_bind: bool,
 }
 
 impl Offers {

@@ -480,6 +480,30 @@ fn mail_that_comes_and_does_not_go_is_said() {
     assert!(nobody.code == 64 && nobody.stderr.contains("did you mean `work`?"), "{nobody}");
 }
 
+/// A server that files what is sent to it into the mailbox that is looked at.
+#[test]
+fn a_test_is_sent_and_found() {
+    let mailbox = mailbox();
+    let imap = ImapServer::start(&mailbox, ImapOptions::default());
+    let (relay, port) = smtp(with_login());
+    let patient = Patient::new().account(&plain(imap.port())).relay(&relay_of(port, "")).keeping(imap);
+    patient.sandbox.config(&patient.config);
+    let running = patient.sandbox.spawn(&["doctor", "--send"]);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while relay.count() == 0 && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let sent = relay.mails();
+    mailbox.add("INBOX", String::from_utf8_lossy(&sent[0].wire).replace("\r\n", "\n"));
+    let output = running.wait();
+    assert_eq!(output.code, 0, "{output}");
+    assert!(
+        output.stdout.contains("was sent to me@home.example") && output.stdout.contains("has come to work"),
+        "{output}"
+    );
+    assert_eq!(sent[0].to, ["me@home.example"]);
+}
+
 /// Without any config, as whoever has none yet.
 #[test]
 fn a_server_in_no_config_is_asked() {

@@ -10,7 +10,7 @@ use crate::clean;
 use crate::config::library;
 use crate::discover::{Found, Offer, config_place};
 use crate::error::{Error, Kind, Result};
-use crate::providers::Mail;
+use crate::providers::{self, Mail};
 use crate::terminal;
 
 /// The filters that are offered to begin with.
@@ -139,9 +139,13 @@ impl<'a> Asker<'a> {
         let hosts = found.unconfirmed();
         if !hosts.is_empty() {
             self.say(&words.unconfirmed.replace("{}", &hosts.join(", ")));
+            // Where the secret is not typed, nobody would have looked before it goes there.
+            if !self.arguments.yes && !self.can_ask_again() && !self.is_yes(words.sure)? {
+                return Err(Error::permanent(Kind::Stopped, "the servers are not confirmed, and nothing was written"));
+            }
         }
         let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let is_known = crate::providers::of_domain(domain).is_some() && !found.offers.is_empty();
+        let is_known = !found.offers.is_empty() && providers::is_enough(domain, incoming.mail);
         Ok(Answers {
             name: domain.split('.').next().unwrap_or("home").to_lowercase(),
             address: found.address.clone(),
@@ -190,7 +194,7 @@ impl<'a> Asker<'a> {
         }
         let words = self.language.words();
         if answers.is_token {
-            return token(&terminal::ask(words.token)?);
+            return token(&terminal::ask(words.token)?, answers.is_known);
         }
         let typed = terminal::ask_secret(words.secret)?;
         match typed.expose_secret().strip_prefix('!') {
@@ -274,13 +278,16 @@ fn service(answer: &str) -> Option<Service> {
 }
 
 /// A client id, or a program that prints tokens.
-fn token(answer: &str) -> Result<Source> {
+fn token(answer: &str, is_microsoft: bool) -> Result<Source> {
     match answer.strip_prefix('!') {
         Some(command) => words_of(command),
         None if answer.is_empty() => {
             Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written").helped_by(CLIENT_ID))
         }
-        None => Ok(Source::ClientId(answer.to_owned())),
+        // Those of the table that take tokens alone are Microsoft's.
+        None if is_microsoft => Ok(Source::ClientId(answer.to_owned())),
+        None => Err(Error::permanent(Kind::Usage, "where tokens are given is not known for this provider")
+            .helped_by("give a program that prints them: `!oama access me@example.com`; docs/sign-in.md has the rest")),
     }
 }
 

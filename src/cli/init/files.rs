@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::answers::{Answers, Source};
 use super::compose::secret_file;
 use crate::cli::setup;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::user;
 
@@ -106,21 +107,44 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// The unit for the user's own systemd. One that is there stays.
-pub(super) fn write_unit() -> Result<PathBuf> {
+pub(super) fn write_unit(config: &Path) -> Result<PathBuf> {
     let home = user::home().ok_or_else(|| Error::permanent(Kind::Config, "there is no home folder for a unit"))?;
     let path = home.join(".config/systemd/user/mailsluice.service");
     if path.exists() {
         return Ok(path);
     }
     let folder = path.parent().unwrap_or(Path::new("."));
-    let text = UNIT.replace(CARGO, &program()?.display().to_string());
+    // A `%` means something in a unit.
+    let text = UNIT.replace(CARGO, &command(config)?.replace('%', "%%"));
     fs::create_dir_all(folder)
         .and_then(|()| create(&path, text.as_bytes(), 0o644))
         .map_err(|error| failed(&path, error))?;
     Ok(path)
 }
 
-/// This program, as others start it.
-pub(super) fn program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| Error::disk("looking for this program", error))
+/// This program, as others start it, with the config where it is not the one that is looked for.
+pub(super) fn command(config: &Path) -> Result<String> {
+    let program = std::env::current_exe().map_err(|error| Error::disk("looking for this program", error))?;
+    Ok(quoted(&program) + &option(config))
+}
+
+/// `-c FILE` where the config is not the one that is looked for.
+pub(super) fn option(config: &Path) -> String {
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_path_buf());
+    match Config::default_path() {
+        Ok(usual) if usual == config => String::new(),
+        _ => format!(" -c {}", quoted(&config)),
+    }
+}
+
+/// A path for a shell or a unit: in double quotes where it is not plain.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
+    match is_plain {
+        true => text,
+        false => {
+            format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$").replace('`', "\\`"))
+        }
+    }
 }

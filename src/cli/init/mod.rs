@@ -83,7 +83,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     let readable = compose::checked(config, &text)?;
     files::write(config, &text, known.as_deref(), &answers)?;
     asker.say(&language.words().written.replace("{}", &config.display().to_string()));
-    asker.say(&after(&answers, &readable, language, arguments.add)?);
+    asker.say(&after(&answers, config, &readable, language, arguments.add)?);
     Ok(0)
 }
 
@@ -137,17 +137,18 @@ fn secret(
 }
 
 /// What the user does next.
-fn after(answers: &Answers, config: &Config, language: Language, adds: bool) -> Result<String> {
+fn after(answers: &Answers, path: &Path, config: &Config, language: Language, adds: bool) -> Result<String> {
     let words = language.words();
     let first = if matches!(answers.secret, Source::ClientId(_)) { words.sign_in } else { words.fetch_now };
-    let mut text = first.replace("{}", &answers.name);
+    let mut text =
+        first.replace("{}", &answers.name).replace("mailsluice ", &format!("mailsluice{} ", files::option(path)));
     if !adds {
         text += &match answers.service {
             Service::Systemd => {
-                let unit = files::write_unit()?;
+                let unit = files::write_unit(path)?;
                 words.systemd.replace("{}", &unit.display().to_string())
             }
-            Service::Cron => words.cron.replace("{}", &files::program()?.display().to_string()),
+            Service::Cron => words.cron.replace("{}", &files::command(path)?),
             Service::Nobody => words.nobody.to_owned(),
         };
     }

@@ -10,8 +10,8 @@ use crate::cli::{setup, width};
 use crate::doctor::{Finding, Question, Verdict, examine};
 use crate::error::Result;
 
-/// EX_NOPERM: a login was refused.
-const REFUSED: u8 = 77;
+/// EX_NOPERM, and EX_UNAVAILABLE where the server does not say why: a login was refused.
+const REFUSED: [u8; 2] = [77, 69];
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +28,14 @@ pub(super) fn run(path: &Path, answers: &Answers, output: &Output) -> Result<Out
     let mut outcome = Outcome::Works;
     let mut tell = |finding: &Finding| {
         if finding.verdict == Verdict::Failed && outcome != Outcome::Fails {
-            let is_login = finding.step == "login" && finding.code == REFUSED;
+            let is_login = finding.step == "login" && REFUSED.contains(&finding.code);
             outcome = if is_login { Outcome::LoginRefused } else { Outcome::Fails };
         }
         if !output.quiet || finding.verdict != Verdict::Ok {
             eprint!("{}", lines(finding, width::of_standard_output()));
         }
     };
-    let question = Question { only: None, to: None };
+    let question = Question { only: None, to: None, send: false };
     setup::block_on(async {
         examine(&config, question, &mut tell).await;
         Ok(())

@@ -93,7 +93,11 @@ pub(super) fn from_env(name: &str) -> Result<SecretString> {
 
 /// A whole file that nobody but its owner may read.
 pub async fn private_file(path: &Path, from: &str) -> Result<Zeroizing<Vec<u8>>> {
-    opened(path, from, true).await
+    let bytes = opened(path, from, true).await?;
+    match bytes.len() < MAX_BYTES {
+        true => Ok(bytes),
+        false => Err(wrong(format!("{from} is longer than {MAX_BYTES} bytes"))),
+    }
 }
 
 pub(super) async fn from_file(path: &Path, from: &str, owner_only: bool) -> Result<SecretString> {

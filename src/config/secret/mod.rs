@@ -165,12 +165,13 @@ impl Password {
             Self::Command(argv) | Self::Fresh(argv) => {
                 format!("from the program {}", clean::short(argv.first().map_or("", String::as_str), 80))
             }
-            Self::Env(name) => format!("from ${name}"),
-            Self::File(path) => format!("from {}", path.display()),
-            Self::Credential(name) => format!("from the credential {name}"),
+            Self::Env(name) => format!("from ${}", clean::short(name, 80)),
+            Self::File(path) | Self::Netrc(path, _) => {
+                format!("from {}", clean::short(&path.display().to_string(), 200))
+            }
+            Self::Credential(name) => format!("from the credential {}", clean::short(name, 80)),
             Self::Unneeded => "none is needed: a certificate speaks".to_owned(),
-            Self::Netrc(path, _) => format!("from {}", path.display()),
-            Self::Keyring(name) => format!("from the keyring, as {name}"),
+            Self::Keyring(name) => format!("from the keyring, as {}", clean::short(name, 80)),
             Self::Prompt(_) => "typed at the terminal".to_owned(),
             Self::SignIn(it) => format!("from {}, where somebody signed in", it.title()),
         }

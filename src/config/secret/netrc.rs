@@ -46,7 +46,7 @@ impl Entry {
 fn password_in(text: &str, host: &str, user: &str) -> Option<Zeroizing<String>> {
     let mut entries = Vec::new();
     let mut words = Words(text);
-    while let Some(word) = words.next() {
+    while let Some(word) = words.keyword() {
         match word.as_str() {
             "machine" => entries.push(Entry { host: words.next().map(|word| word.to_string()), ..Entry::default() }),
             "default" => entries.push(Entry::default()),
@@ -72,18 +72,19 @@ fn password_in(text: &str, host: &str, user: &str) -> Option<Zeroizing<String>> 
 }
 
 /// Words between blanks; in double quotes with a backslash before what means something, as fetchmail and curl read them. A comment
-/// goes from `#` at the beginning of a word to the end of its line.
+/// goes from `#` where a keyword could stand to the end of its line: a password may begin with one.
 struct Words<'t>(&'t str);
 
 impl Words<'_> {
-    fn next(&mut self) -> Option<Zeroizing<String>> {
-        loop {
-            self.0 = self.0.trim_start();
-            match self.0.strip_prefix('#') {
-                Some(comment) => self.0 = comment.split_once('\n').map_or("", |(_, rest)| rest),
-                None => break,
-            }
+    fn keyword(&mut self) -> Option<Zeroizing<String>> {
+        while let Some(comment) = self.0.trim_start().strip_prefix('#') {
+            self.0 = comment.split_once('\n').map_or("", |(_, rest)| rest);
         }
+        self.next()
+    }
+
+    fn next(&mut self) -> Option<Zeroizing<String>> {
+        self.0 = self.0.trim_start();
         if self.0.is_empty() {
             return None;
         }
@@ -93,7 +94,7 @@ impl Words<'_> {
         let end = loop {
             match chars.next() {
                 None => break self.0.len(),
-                Some((_, '\\')) => word.extend(chars.next().map(|(_, c)| c)),
+                Some((_, '\\')) if is_quoted => word.extend(chars.next().map(|(_, c)| c)),
                 Some((at, '"')) if is_quoted => break at + 1,
                 Some((at, c)) if !is_quoted && c.is_whitespace() => break at,
                 Some((_, c)) => word.push(c),
@@ -122,7 +123,8 @@ machine evil.example login me password no
 
 machine IMAP.other.example password for-all
 machine open.example login me
-default login me password last\\ one
+machine hash.example login me password #a\\b
+default login me password \"last one\"
 ";
 
     #[test]
@@ -133,6 +135,7 @@ default login me password last\\ one
         assert_eq!(found("imap.other.example", "anybody").as_deref(), Some("for-all"));
         assert_eq!(found("evil.example", "me").as_deref(), Some("last one"), "a macro is no entry");
         assert_eq!(found("open.example", "me").as_deref(), Some("last one"), "an entry without a password is none");
+        assert_eq!(found("hash.example", "me").as_deref(), Some("#a\\b"), "no comment, and no escape without quotes");
         assert_eq!(found("open.example", "you"), None);
         assert_eq!(password_in("machine", "h", "u").map(|it| it.to_string()), None);
         assert_eq!(password_in("password x", "h", "u").map(|it| it.to_string()), None);

@@ -34,6 +34,7 @@ use self::answer::{Denied, Tokens};
 use self::store::{Kept, Store, now};
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
+use crate::net::remembered;
 
 /// What stands in the place of tokens that cannot be had, because nobody signed in.
 fn nobody(it: &SignIn) -> Error {
@@ -53,7 +54,7 @@ fn store_of(it: &SignIn) -> Result<Store> {
 /// The client secret, where there is one.
 async fn client_secret(it: &SignIn) -> Result<Option<SecretString>> {
     match it.client.as_ref().and_then(|client| client.secret.as_ref()) {
-        Some(secret) => secret.reveal().await.map(Some).map_err(|e| e.while_doing("the client secret")),
+        Some(secret) => remembered::revealed(secret).await.map(Some).map_err(|e| e.while_doing("the client secret")),
         None => Ok(None),
     }
 }

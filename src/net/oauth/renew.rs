@@ -185,9 +185,15 @@ fn nothing_yet(it: &SignIn) -> Result<Kept> {
 pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
     match outcome {
         Err(error) if matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient() => {
-            remembered::forget(password, said).await;
-            let goes_again = another_may_help(password, Some(said)).await;
+            let goes_again = match password.sign_in() {
+                Some(_) => another_may_help(password, Some(said)).await,
+                None => remembered::another_may_help(password, said).await,
+            };
             Err(error.put_right(goes_again))
+        }
+        Ok(()) => {
+            remembered::worked(password, said).await;
+            Ok(())
         }
         outcome => outcome,
     }

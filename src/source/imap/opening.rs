@@ -18,8 +18,9 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
     let (mut session, _) = Box::pin(Session::reach(server)).await.map_err(Error::of_the_host)?;
     session.ask_capabilities_unless_known().await?;
     let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.stream().shown());
+    let can_bind = session.stream().exported().is_some();
     session.logout().await;
-    Ok(Offers { capabilities, shown })
+    Ok(Offers { capabilities, shown, can_bind })
 }
 
 impl Session {

@@ -76,8 +76,9 @@ impl Offer {
 pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
     let mut session = Session::open(server).await?;
     let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.lines.stream().shown());
+    let can_bind = session.lines.stream().exported().is_some();
     session.command_within("QUIT", deadline::GOODBYE).await.ok();
-    Ok(Offers { capabilities, shown })
+    Ok(Offers { capabilities, shown, can_bind })
 }
 
 impl Session {

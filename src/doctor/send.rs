@@ -1,0 +1,91 @@
+//! `--send`: a real message to oneself, and whether it comes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::account::look;
+use super::finding::Findings;
+use super::relay::own_address;
+use crate::clean;
+use crate::config::{Account, Config, Protocol, Relay, RelayKind, Select};
+use crate::error::Result;
+use crate::message::{Bytes, Message};
+use crate::outbox::relay::{Mail, Trouble, Verdict};
+use crate::outbox::smtp::SmtpRelay;
+
+/// So long a message may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// So many of the newest messages are looked at.
+const NEWEST: usize = 50;
+
+/// Sends a message from one's own address to it, and looks for it in the inboxes of the accounts. It stays there, and comes with the
+/// next fetch.
+pub(super) async fn send(relay: &Relay, config: &Config, accounts: &[&Account], findings: &mut Findings<'_>) {
+    let (RelayKind::Smtp { .. }, Some(own)) = (&relay.kind, own_address(relay, config)) else { return };
+    let id = format!("doctor.{}.{}@mailsluice.invalid", Timestamp::now().as_nanosecond(), std::process::id());
+    if let Err(error) = sent(relay, own, &id).await {
+        return findings.error("a test", &error, "what the relay says is above");
+    }
+    findings.well("a test", format!("was sent to {}", clean::short(own, 80)));
+    let until = Instant::now() + PATIENCE;
+    let mut last = None;
+    loop {
+        for account in accounts.iter().filter(|account| account.protocol == Protocol::Imap) {
+            match has_come(account, &config.state, &id).await {
+                Ok(true) => return findings.well("a test", format!("has come to {}", account.name)),
+                Ok(false) => {}
+                Err(error) => last = Some(error),
+            }
+        }
+        if Instant::now() >= until || accounts.iter().all(|account| account.protocol == Protocol::Pop3) {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    match last {
+        Some(error) => findings.warning_of("a test", &error, "it was sent, and could not be looked for"),
+        None => findings.warning(
+            "a test",
+            format!("was sent and is in no inbox after {} s", PATIENCE.as_secs()),
+            "it may be late, or in the folder for spam; over POP3 the next `mailsluice fetch` shows it",
+        ),
+    }
+}
+
+async fn sent(relay: &Relay, own: &str, id: &str) -> Result<()> {
+    let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000");
+    let text = format!(
+        "From: <{own}>\nTo: <{own}>\nSubject: mailsluice doctor: a test\nDate: {date}\nMessage-ID: <{id}>\nAuto-Submitted: \
+         auto-generated\n\nThis was sent by `mailsluice doctor --send`, to see whether it comes.\n"
+    );
+    let message = Message::new(Bytes::Memory(text.into_bytes()));
+    let to = [own.to_owned()];
+    let mut smtp = SmtpRelay::connect(relay).await?;
+    let outcome = smtp.send(&Mail { from: own, to: &to, message: &message, no_reports: true }).await;
+    smtp.quit().await;
+    match outcome {
+        Ok(verdicts) => verdicts.into_iter().try_for_each(|verdict| match verdict {
+            Verdict::Sent(_) => Ok(()),
+            Verdict::Later(error) | Verdict::Never(error) => Err(error),
+        }),
+        Err(Trouble::Relay(error) | Trouble::Sender(error) | Trouble::Unknown(error)) => Err(error),
+        Err(Trouble::Mail(Verdict::Later(error) | Verdict::Never(error))) => Err(error),
+        Err(Trouble::Mail(Verdict::Sent(_))) => Ok(()),
+    }
+}
+
+/// Whether it is among the newest messages of the inbox.
+async fn has_come(account: &Account, state: &Path, id: &str) -> Result<bool> {
+    let mut source = look(account, state).await?;
+    let listing = source.open("INBOX").await?;
+    let newest = listing.ids[listing.ids.len().saturating_sub(NEWEST)..].to_vec();
+    let select = Select { search: Some(format!("HEADER Message-ID \"{id}\"")), ..Select::default() };
+    let found = source.search(newest, &select, Timestamp::now()).await;
+    source.close().await.ok();
+    Ok(!found?.is_empty())
+}
