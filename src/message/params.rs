@@ -220,10 +220,10 @@ enum Step {
 }
 
 impl<'a> Cursor<'a> {
-    /// The word at the beginning: all up to a blank, a semicolon, a comment or a comma.
+    /// The word at the beginning: all up to a blank, a semicolon, a comment or a comma. A lone CR is a blank on the wire.
     fn word(&mut self) -> &'a [u8] {
         self.skip_blanks_and_comments();
-        self.take_until(|b| matches!(b, b';' | b' ' | b'\t' | b'(' | b','))
+        self.take_until(|b| matches!(b, b';' | b' ' | b'\t' | b'\r' | b'(' | b','))
     }
 
     /// The next parameter. A missing semicolon behind the type is tolerated (`text/plain charset=utf-8`: scripts
@@ -359,7 +359,7 @@ fn unquoted_file_name(whole: &[u8]) -> &[u8] {
 
 /// What follows a value that is no file name is a comment or another parameter without its semicolon.
 fn first_word(whole: &[u8]) -> &[u8] {
-    let end = whole.iter().position(|b| matches!(b, b' ' | b'\t' | b'(')).unwrap_or(whole.len());
+    let end = whole.iter().position(|b| matches!(b, b' ' | b'\t' | b'\r' | b'(')).unwrap_or(whole.len());
     &whole[..end]
 }
 
@@ -413,6 +413,15 @@ mod tests {
 
     fn get(raw: &str, name: &str) -> Option<String> {
         parse(raw.as_bytes(), &NOTHING_SAID).get(name).map(str::to_owned)
+    }
+
+    /// As it is on the wire, and when the line is folded there.
+    #[test]
+    fn a_lone_cr_is_a_blank() {
+        for blank in ["\r", " ", "\r\n "] {
+            let parsed = parse(format!("a/b{blank}; x=c{blank}d; y=e").as_bytes(), &NOTHING_SAID);
+            assert_eq!((parsed.main.as_str(), parsed.get("x"), parsed.get("y")), ("a/b", Some("c"), Some("e")));
+        }
     }
 
     fn file(raw: &str) -> String {

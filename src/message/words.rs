@@ -88,14 +88,23 @@ pub(super) fn nfc(text: Cow<'_, str>) -> String {
     if text.is_ascii() || is_nfc(&text) { text.into_owned() } else { text.nfc().collect() }
 }
 
-/// A field value on one line: each fold with the blanks around it becomes one space.
+/// A field value on one line: each fold with the blanks around it becomes one space. A form feed is none of them, for without the
+/// fold it would be content.
 pub(super) fn unfold(raw: &[u8]) -> Cow<'_, [u8]> {
     let raw = raw.trim_ascii();
     if memchr::memchr(b'\n', raw).is_none() {
         return Cow::Borrowed(raw);
     }
-    let lines = raw.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let lines = raw.split(|b| *b == b'\n').map(without_blanks).filter(|line| !line.is_empty());
     Cow::Owned(lines.collect::<Vec<_>>().join(&b' '))
+}
+
+/// A line without the blanks and CRs around it.
+fn without_blanks(line: &[u8]) -> &[u8] {
+    let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
+    let start = line.iter().position(is_content).unwrap_or(line.len());
+    let end = line.iter().rposition(is_content).map_or(start, |last| last + 1);
+    &line[start..end]
 }
 
 /// A field value as Unicode: unfolded, encoded words decoded, and 8-bit text between them.
@@ -358,6 +367,13 @@ mod tests {
         assert_eq!(words_of(&open), open);
         let ends = format!("=?{}", "?=".repeat(1_000_000));
         assert_eq!(words_of(&ends), ends);
+    }
+
+    #[test]
+    fn a_fold_takes_no_form_feed_along() {
+        for (folded, line) in [("a\x0c\n b", "a\x0c b"), ("a\n \x0cb", "a \x0cb"), ("a\r\n\t b \n c", "a b c")] {
+            assert_eq!(*unfold(folded.as_bytes()), *line.as_bytes(), "{folded:?}");
+        }
     }
 
     proptest! {
