@@ -474,8 +474,7 @@ pub(super) fn read_source(path: &Path, shown: PathBuf) -> Result<(Arc<Source>, M
 
 fn unreadable(path: &Path, error: &ReadError) -> Problem {
     let (message, hint) = if error.is_missing() {
-        let hint =
-            "write one: the line `maildir: ~/Mail` is enough to begin with, mailboxes are added under `accounts:`";
+        let hint = "`mailsluice init` makes one; by hand the line `maildir: ~/Mail` is enough to begin with";
         ("there is no config file here".to_owned(), Some(hint.to_owned()))
     } else {
         (format!("the config cannot be read: {error}"), places::who_may_read(path))

@@ -231,8 +231,23 @@ fn secret_start(line: &[char]) -> Option<usize> {
     ends.filter(|&at| looks_secret(&word_before(line, at))).find_map(|at| {
         let value = at + line[at..].iter().position(|c| !c.is_whitespace() && !matches!(c, ':' | '=' | '"' | '\''))?;
         let is_address = || line[value..].iter().take(4).eq(&['h', 't', 't', 'p']) && word_before(line, at) == "token";
-        (line[value] != '{' && !is_address()).then_some(value)
+        (!says_where(&line[value..]) && !is_address()).then_some(value)
     })
+}
+
+/// Whether a value says where a secret is, in a form that is right: in one that is not, the secret itself may stand there.
+fn says_where(value: &[char]) -> bool {
+    let text: String = value.iter().collect();
+    let Some((key, rest)) = text.strip_prefix('{').and_then(|text| text.split_once(':')) else {
+        // A mapping that goes on in the next line.
+        return text.trim_end() == "{";
+    };
+    let is_list = rest.trim_start().starts_with('[');
+    match key.trim() {
+        "command" => is_list,
+        "env" | "file" | "credential" | "netrc" | "keyring" | "prompt" => !is_list,
+        _ => false,
+    }
 }
 
 fn word_before(line: &[char], end: usize) -> String {
@@ -385,6 +400,10 @@ mod tests {
             "{client_id: x, client_secret: hunter2}",
             "{token: 'https://x.example/t', client_secret: hunter2}",
             "token: hunter2",
+            "password: {text: hunter2}",
+            "password: {command: hunter2}",
+            "password: {file: [hunter2]}",
+            "{client_id: x, client_secret: {fil: hunter2}}",
         ] {
             let shown = render(text, span, None);
             assert!(!shown.contains("hunter2"), "{shown}");

@@ -97,6 +97,11 @@ pub(super) fn read(map: &mut MapReader<'_, '_>, is_plain: bool, base: &Base) -> 
 fn read_pins(node: &Node, problems: &mut Problems) -> Option<Vec<Pin>> {
     let one = std::slice::from_ref(node);
     let nodes = if node.as_text().is_some() { one } else { reader::list(node, "the hash of a public key", problems)? };
+    if nodes.is_empty() {
+        reader::mismatch(node, "the hash of a public key, or a list of them", problems)
+            .hint("leave `tls_pin` out to trust authorities");
+        return None;
+    }
     let pins: Vec<Option<Pin>> = nodes.iter().map(|node| read_pin(node, problems)).collect();
     pins.into_iter().collect()
 }

@@ -14,6 +14,9 @@ use crate::providers::Mail;
 use crate::source::{Details, Listing, Offers, Source, Spool};
 use crate::state::{RealDisk, Stamp};
 
+/// So many folders are opened.
+const MOST_FOLDERS: usize = 50;
+
 const BUSY: &str = "it may pass by itself; `mailsluice status` says when it is tried again";
 
 pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Findings<'_>) {
@@ -114,12 +117,11 @@ async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings
         return Ok(());
     }
     let mut first = None;
-    for folder in &chosen.folders {
+    // Each of them is opened: one that is not there is a failure of each fetch.
+    for folder in chosen.folders.iter().take(MOST_FOLDERS) {
         match source.open(folder).await {
-            Ok(listing) => {
-                first = Some((folder, listing));
-                break;
-            }
+            Ok(listing) if first.is_none() => first = Some((folder, listing)),
+            Ok(_) => {}
             Err(error) if error.kind() == Kind::Refused => {
                 findings.error(
                     "folders",
@@ -141,6 +143,9 @@ async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings
             format!("nothing is deleted or moved in {shown}: {odd}"),
             "`retention: keep` asks for nothing",
         );
+    }
+    if chosen.folders.len() > 1 {
+        source.open(folder).await?;
     }
     header(source, &listing, findings).await
 }

@@ -68,17 +68,19 @@ impl Relays {
         &self.delimiters
     }
 
-    /// The relay of that name; without a name the one called `default`, the only one, or the first that an account brings along.
+    /// The relay of that name; without a name the one called `default`, or the only one. A relay that an account brings along is its
+    /// own, and for others only where there are none.
     pub fn relay(&self, name: Option<&str>) -> Option<&Relay> {
         match name {
             Some(name) => self.relays.iter().find(|relay| relay.name == name),
-            None => match self.relays.as_slice() {
-                [only] => Some(only),
-                all => {
-                    let named = all.iter().find(|relay| relay.name == DEFAULT);
-                    named.or_else(|| all.iter().find(|relay| relay.is_brought))
+            None => {
+                let mut written = self.relays.iter().filter(|relay| !relay.is_brought);
+                match (written.next(), written.next()) {
+                    (Some(only), None) => Some(only),
+                    (Some(_), Some(_)) => self.relays.iter().find(|relay| relay.name == DEFAULT),
+                    (None, _) => self.relays.first().filter(|_| self.names.len() == 1),
                 }
-            },
+            }
         }
     }
 
@@ -118,7 +120,8 @@ impl Relays {
             let is_its = |relay: &&Relay| relay.from.as_deref().is_some_and(|from| from.eq_ignore_ascii_case(form));
             self.relays.iter().find(is_its)
         };
-        self.forms(sender).iter().find_map(of).or_else(|| self.relay(None))
+        let of_sender = self.forms(sender).iter().find_map(of);
+        of_sender.or_else(|| self.relay(None)).or_else(|| self.relays.iter().find(|relay| relay.is_brought))
     }
 
     /// The address to write from: the relay's, the account's, or the first of one's own.

@@ -10,6 +10,7 @@ use crate::clean;
 use crate::config::library;
 use crate::discover::{Found, Offer, config_place};
 use crate::error::{Error, Kind, Result};
+use crate::program;
 use crate::providers::{self, Mail};
 use crate::terminal;
 
@@ -198,11 +199,12 @@ impl<'a> Asker<'a> {
         }
         let typed = terminal::ask_secret(words.secret)?;
         match typed.expose_secret().strip_prefix('!') {
-            Some(command) => words_of(command),
-            None if typed.expose_secret().is_empty() => {
+            // A password may begin so, too.
+            Some(command) if is_program(command) => words_of(command),
+            _ if typed.expose_secret().is_empty() => {
                 Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written"))
             }
-            None => Ok(Source::Typed(typed)),
+            _ => Ok(Source::Typed(typed)),
         }
     }
 
@@ -294,6 +296,11 @@ fn token(answer: &str, is_microsoft: bool) -> Result<Source> {
 /// How one gets a client id.
 const CLIENT_ID: &str = "docs/sign-in.md says how to get a client id; `mailsluice login` prints it step by step for an account with \
                          `oauth2: microsoft`";
+
+/// Whether its first word can be started.
+fn is_program(command: &str) -> bool {
+    command.split_whitespace().next().is_some_and(program::is_there)
+}
 
 /// A program and its arguments; no shell is involved, so quotes mean nothing.
 fn words_of(command: &str) -> Result<Source> {

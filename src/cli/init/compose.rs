@@ -7,7 +7,7 @@ use super::language::Language;
 use crate::clean;
 use crate::cli::output::count;
 use crate::config::problem::Severity;
-use crate::config::{Config, Examined};
+use crate::config::{Account, Config, Examined};
 use crate::error::{Error, Kind, Result};
 use crate::providers::Mail;
 
@@ -201,6 +201,21 @@ pub(super) fn checked(path: &Path, text: &str) -> Result<Config> {
         Error::permanent(Kind::Config, format!("the config would have {}: {first}", count(&errors)))
             .helped_by("nothing was written")
     })
+}
+
+/// Refuses an account that fetches what another one fetches: its mail would be here twice.
+pub(super) fn check_is_new(config: &Config, name: &str) -> Result<()> {
+    let Some(new) = config.accounts.iter().find(|account| account.name == name) else { return Ok(()) };
+    let is_twin = |other: &&Account| {
+        other.name != new.name && other.user == new.user && other.server.host.eq_ignore_ascii_case(&new.server.host)
+    };
+    match config.accounts.iter().find(is_twin) {
+        Some(twin) => {
+            Err(Error::permanent(Kind::Usage, format!("the account `{}` fetches that mailbox already", twin.name))
+                .helped_by("nothing was written"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// A host, `host:port`, or a mapping, as it is.

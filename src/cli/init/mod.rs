@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SINCE")]
     first: Option<String>,
     /// A filter that comes with the program, or none; may be given again
-    #[arg(long = "filter", value_name = "NAME")]
+    #[arg(long = "filter", value_name = "NAME", conflicts_with = "add")]
     filters: Vec<String>,
     /// Who fetches: systemd, cron or nobody
     #[arg(long, value_enum)]
@@ -81,6 +81,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
         None => compose::whole(&answers, language),
     };
     let readable = compose::checked(config, &text)?;
+    compose::check_is_new(&readable, &answers.name)?;
     files::write(config, &text, known.as_deref(), &answers)?;
     asker.say(&language.words().written.replace("{}", &config.display().to_string()));
     asker.say(&after(&answers, config, &readable, language, arguments.add)?);

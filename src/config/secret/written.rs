@@ -93,9 +93,12 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Passwo
 
 fn read_command(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     if let Some(text) = node.as_text() {
+        // What stands there may be the password itself, in the wrong place: of one word nothing is shown.
         let words: Vec<&str> = text.split_whitespace().collect();
-        reader::mismatch(node, "a program and its arguments as a list", problems)
-            .hint(format!("no shell is involved: write [{}]", words.join(", ")));
+        let shown = if words.len() > 1 { words.join(", ") } else { "PROGRAM, ARGUMENT, …".to_owned() };
+        problems
+            .error(node.span, "expected a program and its arguments as a list, found a text")
+            .hint(format!("no shell is involved: write [{shown}]"));
         return None;
     }
     let items = reader::list(node, "a program and its arguments as a list", problems)?;
