@@ -573,7 +573,7 @@ mod tests {
         assert!(
             missing[0]
                 .to_string()
-                .starts_with("/nonexistent/config.yaml: error: there is no config file here\n  = write one")
+                .starts_with("/nonexistent/config.yaml: error: there is no config file here\n  = `mailsluice init`")
         );
         assert!(missing[0].to_json()["line"].is_null());
         assert_eq!(bad(b"maildir: /m\n# gr\xfcn\n"), ["the config cannot be read: it is not UTF-8 text (line 2)"]);

@@ -222,15 +222,21 @@ mod tests {
         let [a, b] = config.accounts.as_slice() else { panic!("two") };
         assert_eq!((place(&a.server).as_str(), a.user.as_str()), ("mail.example.com:1993 Implicit", "other"));
         assert_eq!((b.protocol, place(&b.server).as_str()), (Protocol::Pop3, "pop.gmx.net:995 Implicit"));
-        assert!(out(&config.relays[1]).2, "the token goes with it");
+        let [relay] = config.relays.as_slice() else { panic!("the password of another place goes to no provider") };
+        assert!(relay.name == "b" && out(relay).2, "the token goes with it");
     }
 
     #[test]
     fn relays_that_are_written_win() {
         let account = "accounts: {gmail: {address: me@gmail.com, password: {env: X}}}\n";
-        let config = config(&format!("{account}relays: {{mine: {{sendmail: /usr/sbin/sendmail}}}}"));
-        assert_eq!(config.relays.len(), 1);
-        assert_eq!((config.relays[0].name.as_str(), config.accounts[0].relay.as_deref()), ("mine", None));
+        let written = |name: &str| config(&format!("{account}relays: {{{name}: {{sendmail: /usr/sbin/sendmail}}}}"));
+        for name in ["default", "gmail"] {
+            let config = written(name);
+            assert_eq!((config.relays.len(), config.relays[0].is_brought), (1, false), "{name}");
+        }
+        // One that another account was given leaves this one its own.
+        let config = written("other");
+        assert_eq!((config.relays.len(), config.accounts[0].relay.as_deref()), (2, Some("gmail")));
     }
 
     #[test]
