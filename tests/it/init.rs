@@ -202,6 +202,29 @@ fn where_no_password_is_taken_somebody_signs_in() {
     assert!(doctor.stdout.contains("FAILED   token") && doctor.stdout.contains("mailsluice login outlook"), "{doctor}");
 }
 
+/// Mail of the first account went out through the second one's server.
+#[test]
+fn a_second_account_leaves_the_first_its_way_out() {
+    let newcomer = Newcomer::new("C.UTF-8");
+    let run = |arguments: &[&str]| {
+        newcomer.sandbox.run(&[&["init", "--resolver", &newcomer.resolver, "--yes", "--no-test"], arguments].concat())
+    };
+    let first = run(&["me@gmail.com", "--password-command", "pass show gmail"]);
+    assert_eq!(first.code, 0, "{first}");
+    let [imap, smtp] = newcomer.places();
+    let second = run(&[ADDRESS, "--add", "--imap", &imap, "--smtp", &smtp, "--password-command", "pass show firm"]);
+    assert_eq!(second.code, 0, "{second}");
+    let check = newcomer.sandbox.run(&["check"]);
+    assert!(
+        check.stderr.contains("gmail: imap at imap.gmail.com port 993 as me@gmail.com, and out by smtp.gmail.com"),
+        "{check}"
+    );
+    let text = fs::read_to_string(newcomer.config().join("config.yaml")).unwrap();
+    assert!(text.contains("relay: firm") && text.contains(&format!("smtp: \"{smtp}\"")), "{text}");
+    let twice = run(&["me@gmail.com", "--add", "--password-command", "pass show gmail"]);
+    assert!(twice.code == 64 && twice.stderr.contains("`gmail` fetches that mailbox already"), "{twice}");
+}
+
 #[test]
 fn scripts_answer_by_options() {
     let newcomer = Newcomer::new("C.UTF-8");
