@@ -73,7 +73,7 @@ pub(super) fn read(map: &mut MapReader<'_, '_>, is_plain: bool, base: &Base) -> 
         let beside = if ca_file.is_some() { "`ca_file`" } else { "`tls: none`" };
         map.problems().error(at, format!("`tls_pin` has no meaning beside {beside}")).hint("leave one of the two out");
     }
-    for name in ["ca_file", "tls_name", "client_cert"] {
+    for name in ["tls_name", "client_cert"] {
         if let (Some(at), true) = (map.key_span(name), is_plain) {
             map.problems()
                 .error(at, format!("`{name}` has no meaning beside `tls: none`"))
