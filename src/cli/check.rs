@@ -57,6 +57,17 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             false => output.data(format_args!("{}: {text}", it.name)),
         }
     }
+    for it in setup.iter().flat_map(|setup| oauth::unused(&setup.config).unwrap_or_default()) {
+        let (name, user) = (clean::short(&it.name, 80), clean::short(&it.user, 80));
+        let text = format!(
+            "{} still holds a sign-in as {user} that nothing in the config uses: `mailsluice logout {name}` revokes it",
+            it.title
+        );
+        match output.json {
+            true => output.data(json!({"account": name, "unused_sign_in": text})),
+            false => output.data(format_args!("{name}: {text}")),
+        }
+    }
     if !output.json && !output.quiet {
         match &setup {
             Some(_) if problems.is_empty() && !not_done.is_empty() => {

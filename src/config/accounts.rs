@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::is_nfc;
+
 use super::auth::{self, Auth};
 use super::filters::FilterFiles;
 use super::problem::Problems;
@@ -126,7 +129,10 @@ pub(super) static FIRST: Shape = Shape {
 
 const DEFAULT_POLL: Duration = Duration::from_secs(300);
 const LEAST_POLL: Duration = Duration::from_secs(1);
+/// In characters.
 const LONGEST_NAME: usize = 64;
+/// A file system takes 255 bytes in the name of a folder, and `${account}` may be a part of one.
+const LONGEST_NAME_BYTES: usize = 192;
 
 /// Keys that make sense only where there are folders.
 const IMAP_ONLY: [&str; 5] = ["folders", "except", "labels", "push", "search"];
@@ -166,15 +172,24 @@ pub(super) fn read_all(
 /// What the log calls mail that came from no account.
 const RESERVED: [&str; 6] = ["deliver", "refilter", "undo", "outbox", "sendmail", "maintenance"];
 
+/// Names stand in logs, in commands and, by `${account}`, in the names of folders, so spaces and signs are left out. A text that
+/// looks the same must be the same, so letters with accents are composed (Unicode NFC), as keyboards write them.
+pub fn is_account_name(name: &str) -> bool {
+    let is_allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "-_.@".contains(c);
+    (1..=LONGEST_NAME).contains(&name.chars().count())
+        && name.len() <= LONGEST_NAME_BYTES
+        && name.chars().all(is_allowed)
+        && !name.starts_with(|c: char| c == '-' || c == '.' || is_combining_mark(c))
+        && is_nfc(name)
+}
+
 fn check_name(key: &Key, problems: &mut Problems) {
     let name = key.text.as_str();
-    let is_good = (1..=LONGEST_NAME).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.@".contains(&b))
-        && !name.starts_with(['-', '.']);
-    if !is_good {
+    if !is_account_name(name) {
         let message = format!("`{}` cannot be the name of an account", clean::short(name, 80));
-        let hint =
-            format!("1 to {LONGEST_NAME} letters a-z, digits, `-`, `_`, `.`, `@`; not beginning with `-` or `.`");
+        let hint = format!(
+            "1 to {LONGEST_NAME} letters and digits of any script, `-`, `_`, `.`, `@`; not beginning with `-` or `.`"
+        );
         problems.error(key.span, message).hint(hint);
     } else if RESERVED.contains(&name) {
         let message = format!("`{name}` cannot be the name of an account");
@@ -261,7 +276,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     })
 }
 
-fn mail_of(protocol: Protocol) -> Mail {
+pub(super) fn mail_of(protocol: Protocol) -> Mail {
     match protocol {
         Protocol::Imap => Mail::Imap,
         Protocol::Pop3 => Mail::Pop3,
@@ -578,11 +593,15 @@ pub(super) mod tests {
 
     #[test]
     fn names_fit_files_and_command_lines() {
-        for name in ["work", "me@example.com", "a-b_c.d", "7"] {
+        for name in ["work", "me@example.com", "a-b_c.d", "7", "büro", "公司", "почта", "कार्य", "공사"]
+        {
             assert_eq!(accounts(&format!("{name}: {{imap: h, user: u, password: {{env: X}}}}")).1.len(), 0, "{name}");
         }
-        let long = "x".repeat(65);
-        for name in ["-a", ".a", "'a b'", "''", "a/b", "'a$b'", "büro", long.as_str()] {
+        let long = ["x".repeat(65), "\u{20000}".repeat(49)];
+        let decomposed = "bu\u{308}ro";
+        for name in
+            ["-a", ".a", "'a b'", "''", "a/b", "'a$b'", "a\u{202e}b", decomposed, long[0].as_str(), long[1].as_str()]
+        {
             let problems = accounts(&format!("{name}: {{imap: h, user: u, password: {{env: X}}}}")).1;
             assert!(problems.len() == 1 && problems[0].contains("cannot be the name"), "{name} {problems:?}");
         }

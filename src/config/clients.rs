@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::load::read_source;
 use super::oauth::{Client, SignIn};
 use super::problem::Problems;
+use super::providers;
 use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::secret::{self, Password};
 use super::yaml::{Document, Value};
@@ -77,6 +78,12 @@ fn read(path: &Path, shown: PathBuf, problems: &mut Problems) -> Vec<(String, Cl
         match (&document.root.value, base) {
             (Value::Map(entries), Ok(base)) => {
                 for (key, node) in entries {
+                    if !providers::PROVIDERS.iter().any(|provider| provider.name == key.text) {
+                        let names: Vec<&str> = providers::PROVIDERS.iter().map(|provider| provider.name).collect();
+                        let message = format!("there is no provider `{}`", clean::short(&key.text, 60));
+                        own.error(key.span, message).hint(format!("one of {}", names.join(", ")));
+                        continue;
+                    }
                     let mut map = MapReader::new(node, &SHAPE, &mut own).placed(key.span);
                     let id = map.need("client_id", |n, p| reader::text(n, "a client id", p).map(str::to_owned));
                     let secret = map.read("client_secret", |n, p| Password::read(n, &base, p));

@@ -45,6 +45,7 @@ mod settings;
 mod suggest;
 mod trust;
 
+pub use self::accounts::is_account_name;
 pub use self::auth::{Mechanism, Needs};
 pub use self::filters::{FilterSource, RuleFile, Script};
 pub use self::limits::Limits;
@@ -129,6 +130,11 @@ impl Config {
     pub fn sign_ins(&self) -> impl Iterator<Item = &oauth::SignIn> {
         let accounts = self.accounts.iter().map(|account| &account.password);
         accounts.chain(self.relays.iter().filter_map(Relay::secret)).filter_map(Password::sign_in)
+    }
+
+    /// The folder in which the tokens of all sign-ins are kept.
+    pub fn sign_in_folder(&self) -> PathBuf {
+        oauth::folder_in(&self.state)
     }
 
     /// The accounts that mail can be appended to.

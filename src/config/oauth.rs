@@ -136,15 +136,21 @@ impl SignIn {
         self.provider.map_or_else(|| host_of(&self.endpoints.token), |provider| provider.title)
     }
 
-    /// The name under which its tokens are kept: another one for another provider, client or user, so that none is ever shown to
-    /// somebody else. `None` without a client id.
+    /// The name under which its tokens are kept. It differs by provider, client, user, flow and scope: a token is never shown to
+    /// anybody it was not made for, nor used for what nobody consented to. `None` without a client id.
     pub fn key(&self) -> Option<String> {
         let who = match (&self.flow, &self.client) {
             (Flow::Key(path), _) => path.as_os_str().as_encoded_bytes(),
             (_, client) => client.as_ref()?.id.as_bytes(),
         };
+        let flow: &[u8] = match self.flow {
+            Flow::Code => b"code",
+            Flow::App => b"app",
+            Flow::Key(_) => b"key",
+        };
         let mut hash = Sha256::new();
-        for part in [self.endpoints.token.as_bytes(), who, self.user.to_lowercase().as_bytes()] {
+        let user = self.user.to_lowercase();
+        for part in [self.endpoints.token.as_bytes(), who, user.as_bytes(), flow, self.scope.as_bytes()] {
             hash.update(part);
             hash.update([0]);
         }
@@ -174,6 +180,11 @@ impl SignIn {
     }
 }
 
+/// The folder of all sign-ins below the state folder.
+pub(super) fn folder_in(state: &Path) -> PathBuf {
+    state.join(FOLDER)
+}
+
 /// A file with tokens, up to [`MAX_FILE`]; more is an error, for it is cut then.
 pub fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
     use std::io::Read;
@@ -193,7 +204,12 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
     let words: Vec<(&str, &'static Provider)> = providers::PROVIDERS.iter().map(|one| (one.name, one)).collect();
     let provider = map.read("provider", |n, p| reader::choice(n, &words, p));
     let tenant = map.read("tenant", read_tenant);
-    if let (Some(at), true) = (map.key_span("tenant"), provider.is_some_and(|one| !one.token.contains("{tenant}"))) {
+    let has_tenants = match provider {
+        Some(provider) => provider.token.contains("{tenant}"),
+        // A misspelt one has been reported.
+        None => map.key_span("provider").is_some(),
+    };
+    if let (Some(at), false) = (map.key_span("tenant"), has_tenants) {
         map.problems().error(at, "only Microsoft has tenants").hint("leave `tenant` out");
     }
     let id = map.read("client_id", |n, p| reader::text(n, "a client id", p).map(str::to_owned));
@@ -368,7 +384,7 @@ pub(super) fn settle<'a>(
     let mut said = Vec::new();
     for (name, password) in passwords {
         let Password::SignIn(it) = password else { continue };
-        it.folder = state.join(FOLDER);
+        it.folder = folder_in(state);
         it.client = it.client.take().or_else(|| clients.of(it));
         if it.client.is_none() && !matches!(it.flow, Flow::Key(_)) && !said.contains(&name) {
             said.push(name);

@@ -1,6 +1,7 @@
 //! What follows from `address:` in an account or a relay: servers and login names out of the table of providers, where nothing else
 //! is written beside it. Nothing is looked up anywhere: a config that works today is not changed by what a server says tomorrow.
 
+use super::accounts::mail_of;
 use super::mailbox::flaw;
 use super::reader::{self, MapReader};
 use super::relays::{Login, Relay, RelayKind};
@@ -123,7 +124,7 @@ fn relay_of(account: &Account) -> Option<Relay> {
     let address = account.address.as_ref()?;
     let provider = providers::of_domain(domain_of(address))?;
     let server = server_of(provider.smtp.as_ref()?);
-    let user = provider.login.form(Mail::Smtp).of(address);
+    let user = provider.login.form(Mail::Smtp).of(&login_address(account, provider, address));
     let password = account.password.clone().of(&account.name, &user, &server.host);
     let login = Login { user, password, token: account.token, auth: account.auth };
     Some(Relay {
@@ -134,6 +135,18 @@ fn relay_of(account: &Account) -> Option<Relay> {
         connections: 1,
         is_brought: true,
     })
+}
+
+/// The address that the user logs in by: that of the account, unless `user` names another one, as it does where the address is an
+/// alias. A name without a domain, which some providers want for IMAP, is completed.
+fn login_address(account: &Account, provider: &Provider, address: &str) -> String {
+    if account.user == provider.login.form(mail_of(account.protocol)).of(address) {
+        return address.to_owned();
+    }
+    match account.user.contains('@') {
+        true => account.user.clone(),
+        false => format!("{}@{}", account.user, domain_of(address)),
+    }
 }
 
 /// The names of those relays, by what is written: an account with a mistake in it has one all the same.
@@ -150,10 +163,10 @@ pub(super) fn relay_names(document: &Document) -> Vec<String> {
     accounts.map(|(key, _)| key.text.clone()).collect()
 }
 
-/// The certificate of `auth: external` is the one of the server to fetch from; there is no secret to log in with elsewhere. Where a
-/// server or a user of another place is written, the secret is that place's, and the provider of the address has no business with it.
+/// A certificate (`auth: external`) belongs to the server that mail is fetched from, so there is no secret for another one. Where a
+/// server is written, the secret belongs to that server and is not shown to the provider of the address.
 fn brings_relay(account: &Node) -> bool {
-    if ["imap", "pop3", "user"].iter().any(|key| account.get(key).is_some()) {
+    if ["imap", "pop3"].iter().any(|key| account.get(key).is_some()) {
         return false;
     }
     if account.get("auth").and_then(Node::as_text) == Some("external") {
@@ -224,6 +237,18 @@ mod tests {
         assert_eq!((b.protocol, place(&b.server).as_str()), (Protocol::Pop3, "pop.gmx.net:995 Implicit"));
         let [relay] = config.relays.as_slice() else { panic!("the password of another place goes to no provider") };
         assert!(relay.name == "b" && out(relay).2, "the token goes with it");
+    }
+
+    #[test]
+    fn an_alias_logs_in_by_the_name_of_its_mailbox() {
+        let config = config(
+            "accounts:\n  a: {address: alias@gmail.com, user: me@gmail.com, password: {env: X}}\n  \
+             b: {address: alias@me.com, user: ann, password: {env: X}}",
+        );
+        let out: Vec<_> = config.relays.iter().map(|relay| (out(relay).1.to_owned(), relay.from.clone())).collect();
+        let [a, b] = out.as_slice() else { panic!("two relays: {out:?}") };
+        assert_eq!((a.0.as_str(), a.1.as_deref()), ("me@gmail.com", Some("alias@gmail.com")));
+        assert_eq!((b.0.as_str(), b.1.as_deref()), ("ann@me.com", Some("alias@me.com")));
     }
 
     #[test]

@@ -118,17 +118,22 @@ pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
     let paused: BTreeMap<String, Timestamp> = world.store.paused()?.into_iter().collect();
     let of = |account: &&Account| -> Result<AccountStatus> {
         let space = registered.iter().find(|known| known.label == account.name).map(|known| known.space.as_str());
-        let pace = failing(world, account)?;
+        let trouble = match failing(world, account)? {
+            Some(pace) => {
+                Some(Trouble { text: pace.cause, since: pace.since, times: pace.failures, is_refused: pace.is_refused })
+            }
+            None => world.store.partial_failure(&account.name)?.map(|partial| Trouble {
+                text: partial.cause,
+                since: partial.since,
+                times: partial.times,
+                is_refused: false,
+            }),
+        };
         Ok(AccountStatus {
             name: account.name.clone(),
             paused: paused.get(&account.name).or(paused.get("")).copied(),
             last_mail: space.and_then(|space| last.get(space).copied()),
-            trouble: pace.map(|pace| Trouble {
-                text: pace.cause,
-                since: pace.since,
-                times: pace.failures,
-                is_refused: pace.is_refused,
-            }),
+            trouble,
             ..AccountStatus::default()
         })
     };

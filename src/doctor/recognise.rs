@@ -51,12 +51,14 @@ pub(super) fn the_whole(comes: &[bool], goes: &[bool], findings: &mut Findings<'
             "receiving and sending are two logins: providers switch them on apart, and some want another user name or password for \
              SMTP; the failed step above says which",
         );
-    } else if all(comes) && goes.is_empty() {
+    } else if comes.is_empty() && goes.is_empty() {
         findings.warning(
             "altogether",
-            "mail comes, and there is no relay: rules cannot answer or forward",
-            "add one where rules are to: `relays: {default: {smtp: …}}`",
+            "the config has no account and no relay",
+            "`mailsluice init` makes the first one",
         );
+    } else if all(comes) && goes.is_empty() {
+        findings.well("altogether", "mail comes; no relay is configured, which only rules that answer or forward need");
     } else if none(comes) && none(goes) && comes.len() + goes.len() > 2 {
         findings.warning(
             "altogether",

@@ -25,6 +25,10 @@ pub enum Spoken {
     Pop3,
     /// RFC 5321, and RFC 2033.
     Smtp,
+    /// RFC 9112: a web server, which answers what it does not understand.
+    Http,
+    /// RFC 4253.
+    Ssh,
 }
 
 impl Spoken {
@@ -36,6 +40,8 @@ impl Spoken {
         match () {
             () if begins(&["* OK", "* PREAUTH", "* BYE"]) => Some(Self::Imap),
             () if begins(&["+OK", "-ERR"]) => Some(Self::Pop3),
+            () if begins(&["HTTP/"]) => Some(Self::Http),
+            () if begins(&["SSH-"]) => Some(Self::Ssh),
             () if begins(&["220 ", "220-", "421 ", "554 ", "554-"]) => Some(Self::Smtp),
             () => None,
         }
@@ -46,20 +52,24 @@ impl Spoken {
             Self::Imap => "IMAP",
             Self::Pop3 => "POP3",
             Self::Smtp => "SMTP",
+            Self::Http => "HTTP",
+            Self::Ssh => "SSH",
         }
     }
 
-    /// Its key in the config.
-    fn key(self) -> &'static str {
+    /// Its key in the config. `None`: it is no protocol of mail.
+    fn key(self) -> Option<&'static str> {
         match self {
-            Self::Imap => "imap",
-            Self::Pop3 => "pop3",
-            Self::Smtp => "smtp",
+            Self::Imap => Some("imap"),
+            Self::Pop3 => Some("pop3"),
+            Self::Smtp => Some("smtp"),
+            Self::Http | Self::Ssh => None,
         }
     }
 
     fn ports(self) -> &'static str {
         match self {
+            Self::Http | Self::Ssh => "no port of mail",
             Self::Imap => "993, or 143 with `tls: starttls`",
             Self::Pop3 => "995, or 110 with `tls: starttls`",
             Self::Smtp => "465, or 587 with `tls: starttls`",
@@ -70,15 +80,17 @@ impl Spoken {
 /// The error where a greeting is that of another protocol than was wanted.
 pub fn another(greeting: &[u8], wanted: Spoken, server: &Server) -> Option<Error> {
     let spoken = Spoken::of(greeting).filter(|spoken| *spoken != wanted)?;
-    let text = format!(
-        "port {} of {} speaks {}, which goes with `{}:`, and not {}, which has port {}",
-        server.port,
-        server.host,
-        spoken.name(),
-        spoken.key(),
-        wanted.name(),
-        wanted.ports()
-    );
+    let Server { host, port, .. } = server;
+    let (name, wants) = (spoken.name(), wanted.name());
+    let text = match spoken.key() {
+        Some(key) => format!(
+            "port {port} of {host} speaks {name}, which goes with `{key}:`, and not {wants}, which has port {}",
+            wanted.ports()
+        ),
+        None => {
+            format!("port {port} of {host} speaks {name}, so it is no mail server; {wants} has port {}", wanted.ports())
+        }
+    };
     Some(Error::permanent(Kind::Protocol, text))
 }
 
@@ -124,6 +136,18 @@ fn with_tls(server: &Server) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Trust;
+
+    #[test]
+    fn a_port_without_mail_is_named_as_what_it_is() {
+        let server = Server { host: "h".into(), port: 22, tls: Tls::None, trust: Trust::default() };
+        let said = another(b"SSH-2.0-OpenSSH_9.2p1", Spoken::Imap, &server).unwrap().to_string();
+        let expected =
+            "port 22 of h speaks SSH, so it is no mail server; IMAP has port 993, or 143 with `tls: starttls`";
+        assert_eq!(said, expected);
+        let said = without_tls(b"HTTP/1.1 400 Bad Request\r\n", &server).unwrap().to_string();
+        assert!(said.contains("speaks HTTP"), "{said}");
+    }
 
     #[test]
     fn greetings_are_told_apart() {
@@ -134,7 +158,9 @@ mod tests {
             ("-ERR busy", Some(Spoken::Pop3)),
             ("220 mx ESMTP", Some(Spoken::Smtp)),
             ("220-mx", Some(Spoken::Smtp)),
-            ("HTTP/1.1 400 Bad Request", None),
+            ("HTTP/1.1 400 Bad Request", Some(Spoken::Http)),
+            ("SSH-2.0-OpenSSH_9.2p1", Some(Spoken::Ssh)),
+            ("hello", None),
             ("", None),
         ] {
             assert_eq!(Spoken::of(greeting.as_bytes()), spoken, "{greeting}");

@@ -11,7 +11,7 @@ use super::reach::{forgive_host, of_the_host, resting_host};
 use super::{Report, World};
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
-use crate::state::Pace;
+use crate::state::{Pace, PartialFailure};
 
 /// A refused login may be a passing fault of the server so many times.
 const TRIES: u32 = 3;
@@ -95,6 +95,7 @@ fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
 
 /// Notes what came of a pass. Returns the pace from now on, where it failed.
 pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Option<Pace>> {
+    keep_partial_failure(world, account, report)?;
     if ended_by(report).is_some_and(Error::is_of_the_host) {
         // That was noted where it was tried, for all who wait for that host. It says nothing of the account.
         return of_the_host(world, account);
@@ -115,6 +116,24 @@ pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Op
         world.store.set_pace(&account.name, pace.as_ref())?;
     }
     Ok(pace)
+}
+
+/// A pass that reached its end may have left out a folder that the server refuses: `status` says so until it goes well.
+fn keep_partial_failure(world: &World, account: &Account, report: &Report) -> Result<()> {
+    // A pass that was broken off says nothing of what it did not reach.
+    if report.broke_off.is_some() || !report.is_answered {
+        return Ok(());
+    }
+    let before = world.store.partial_failure(&account.name)?;
+    let now = report.errors.first().map(|error| PartialFailure {
+        cause: text_of(error),
+        since: before.as_ref().map_or(world.now(), |before| before.since),
+        times: before.as_ref().map_or(1, |before| before.times.saturating_add(1)),
+    });
+    match now == before {
+        true => Ok(()),
+        false => world.store.set_partial_failure(&account.name, now.as_ref()),
+    }
 }
 
 /// The network is another one: what failed in the old one is tried at once, but for what the server itself asked for.

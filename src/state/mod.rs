@@ -58,7 +58,7 @@ pub use lock::Lock;
 pub use marker::Marker;
 pub use outbox::Outbox;
 pub use owned::{Owned, Stamp};
-pub use pacing::{Pace, Pacing};
+pub use pacing::{Pace, Pacing, PartialFailure};
 pub use places::Places;
 pub use progress::{
     About, Entry, EntryId, MboxTarget, Published, Recorded, Recording, Recovered, Settlement, Staged, Sub, Target,

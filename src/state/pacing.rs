@@ -28,6 +28,18 @@ pub struct Pace {
     pub credential: String,
 }
 
+/// What went wrong in the last passes over an account that reached its end all the same: one folder is refused, one message cannot be
+/// fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialFailure {
+    /// The first error of the last pass.
+    pub cause: String,
+    /// When the first of these passes was.
+    pub since: Timestamp,
+    /// How many passes in a row.
+    pub times: u32,
+}
+
 /// The pace of accounts, and pauses.
 pub trait Pacing {
     /// The failures of an account (by its name) or of a host.
@@ -35,6 +47,12 @@ pub trait Pacing {
 
     /// Notes them; `None`: it went well.
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()>;
+
+    /// What went wrong in the last pass over an account, which was not broken off.
+    fn partial_failure(&self, account: &str) -> Result<Option<PartialFailure>>;
+
+    /// Remembers it; `None`: nothing went wrong.
+    fn set_partial_failure(&self, account: &str, failure: Option<&PartialFailure>) -> Result<()>;
 
     /// The names of accounts that are paused, each with the time since when; the empty name stands for all.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>>;
@@ -85,6 +103,16 @@ CREATE TABLE connections (
 ) WITHOUT ROWID;
 ";
 
+/// The table of passes that reached their end with errors.
+pub(super) const PARTIAL_FAILURES: &str = "
+CREATE TABLE partial_failure (
+    account TEXT PRIMARY KEY,
+    cause TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    times INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
 fn pace(row: &Row<'_>) -> rusqlite::Result<Pace> {
     Ok(Pace {
         failures: row.get(0)?,
@@ -120,6 +148,23 @@ impl Pacing for SqliteStore {
                 ],
             )?;
             Ok(())
+        })
+    }
+
+    fn partial_failure(&self, account: &str) -> Result<Option<PartialFailure>> {
+        let query = "SELECT cause, since, times FROM partial_failure WHERE account = ?1";
+        let row =
+            |row: &Row<'_>| Ok(PartialFailure { cause: row.get(0)?, since: time(row.get(1)?), times: row.get(2)? });
+        self.read("looking up failures", |db| db.prepare_cached(query)?.query_row([account], row).optional())
+    }
+
+    fn set_partial_failure(&self, account: &str, failure: Option<&PartialFailure>) -> Result<()> {
+        self.write("noting failures", |tx| match failure {
+            None => tx.execute("DELETE FROM partial_failure WHERE account = ?1", [account]).map(drop),
+            Some(it) => {
+                let sql = "INSERT OR REPLACE INTO partial_failure VALUES (?1, ?2, ?3, ?4)";
+                tx.execute(sql, params![account, it.cause, it.since.as_second(), it.times]).map(drop)
+            }
         })
     }
 

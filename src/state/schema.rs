@@ -3,7 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The version this program writes, in `PRAGMA user_version`.
-pub(super) const VERSION: i64 = 10;
+pub(super) const VERSION: i64 = 11;
 
 /// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
@@ -37,6 +37,7 @@ const STEPS: [&str; VERSION as usize] = [
     super::pacing::CONNECTIONS,
     LISTS,
     super::counts::TABLE,
+    super::pacing::PARTIAL_FAILURES,
 ];
 
 /// Why the tables cannot be used.

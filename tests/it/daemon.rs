@@ -481,6 +481,25 @@ fn status_says_without_a_daemon_that_a_host_is_dead() {
     assert!(page.code == 75 && page.stdout.contains("refused"), "{page}");
 }
 
+/// A pass that reached its end without one folder is no failure of the account, and no success either.
+#[test]
+fn status_says_without_a_daemon_that_a_folder_is_refused() {
+    let (mailbox, _) = filled(1);
+    let server = ImapServer::start(&mailbox, ImapOptions::default());
+    let sandbox = Account::imap(server.port()).with("folders: [INBOX, Nowhere]").sandbox();
+    for times in ["once", "2 times"] {
+        let fetched = sandbox.run(&["fetch"]);
+        assert!(fetched.code != 0 && fetched.stderr.contains("Nowhere"), "{fetched}");
+        let page = sandbox.run(&["status"]);
+        assert!(page.code == 75 && page.stdout.contains("Nowhere"), "{page}");
+        assert!(page.stdout.contains(&format!("failed {times}")), "{page}");
+    }
+    mailbox.add("Nowhere", message(9));
+    assert_eq!(sandbox.run(&["fetch"]).code, 0);
+    let page = sandbox.run(&["status"]);
+    assert!(page.code == 0 && !page.stdout.contains("failed"), "{page}");
+}
+
 /// Config and rules are edited again and again, half of the time into something broken, while mail comes: no message is decided
 /// by half a config, and the connection is not touched.
 #[test]

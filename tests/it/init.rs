@@ -263,3 +263,33 @@ fn scripts_answer_by_options() {
     let fetched = newcomer.sandbox.run(&["fetch", "work"]);
     assert_eq!(fetched.code, 0, "{fetched}");
 }
+
+/// Where a server takes tokens alone, a script gives a client id or a program that prints them; a password is refused beforehand.
+#[test]
+fn scripts_sign_in_where_no_password_is_taken() {
+    let newcomer = Newcomer::new("C.UTF-8");
+    let run = |arguments: &[&str]| {
+        newcomer.sandbox.run(&[&["init", "--resolver", &newcomer.resolver, "--yes", "--no-test"], arguments].concat())
+    };
+    for (wrong, says) in [
+        (&["me@outlook.com"][..], "--client-id"),
+        (&["me@outlook.com", "--password-command", "pass show x"], "takes no password"),
+        (&["me@outlook.com", "--password-file", "nowhere"], "nowhere"),
+        (&["me@outlook.com", "--client-id", "x", "--name", "a b"], "cannot be the name"),
+        (&["me@outlook.com", "--client-id", "x", "--first", "soon"], "--first"),
+        (&["me@gmail.com", "--client-id", "x"], "not known for this provider"),
+    ] {
+        let output = run(wrong);
+        assert!(output.code != 0 && output.stderr.contains(says), "{wrong:?}: {output}");
+        assert!(newcomer.files().is_empty(), "{wrong:?}");
+    }
+    let made = run(&["me@outlook.com", "--client-id", "1234-5678", "--name", "公司"]);
+    assert!(made.code == 0 && made.stderr.contains("mailsluice login 公司"), "{made}");
+    let text = fs::read_to_string(newcomer.config().join("config.yaml")).unwrap();
+    assert!(text.contains("公司:") && text.contains("client_id: \"1234-5678\""), "{text}");
+    assert_eq!(newcomer.sandbox.run(&["check"]).code, 0);
+    let added = run(&["you@outlook.com", "--add", "--token-command", "oama access you@outlook.com"]);
+    assert_eq!(added.code, 0, "{added}");
+    let text = fs::read_to_string(newcomer.config().join("config.yaml")).unwrap();
+    assert!(text.contains("token: {command: [\"oama\""), "{text}");
+}

@@ -86,6 +86,13 @@ impl<'a> Asker<'a> {
             let text = format!("there is no filter {}", clean::short(unknown, 60));
             return Err(Error::permanent(Kind::Usage, text).helped_by("`mailsluice filters list` shows them"));
         }
+        if arguments.first.as_deref().is_some_and(|given| first(given).is_none()) {
+            return Err(Error::permanent(Kind::Usage, "`--first` is all, new, or a time like 30d"));
+        }
+        if let Some(file) = &arguments.password_file {
+            rustix::fs::access(file, rustix::fs::Access::READ_OK)
+                .map_err(|e| Error::disk(format!("reading {}", file.display()), e.into()))?;
+        }
         Ok(Self { arguments, language })
     }
 
@@ -96,7 +103,10 @@ impl<'a> Asker<'a> {
 
     /// Whether a person can be asked once more.
     pub(super) fn can_ask_again(&self) -> bool {
-        !self.arguments.yes && self.arguments.password_file.is_none() && self.arguments.password_command.is_none()
+        let Arguments { password_file, password_command, token_command, client_id, .. } = self.arguments;
+        let is_given =
+            password_file.is_some() || [password_command, token_command, client_id].iter().any(|given| given.is_some());
+        !self.arguments.yes && !is_given
     }
 
     pub(super) fn is_yes(&self, question: &str) -> Result<bool> {
@@ -164,7 +174,8 @@ impl<'a> Asker<'a> {
 
     fn typed_servers(&self, address: &str) -> Result<(Written, Option<Written>)> {
         let words = self.language.words();
-        let written = |mail, place: String| Written { mail, place, user: address.to_owned() };
+        let user = self.arguments.user.as_deref().unwrap_or(address);
+        let written = |mail, place: String| Written { mail, place, user: user.to_owned() };
         if let Some(imap) = &self.arguments.imap {
             let outgoing = self.arguments.smtp.clone().map(|smtp| written(Mail::Smtp, smtp));
             return Ok((written(Mail::Imap, imap.clone()), outgoing));
@@ -181,17 +192,16 @@ impl<'a> Asker<'a> {
         Ok((written(Mail::Imap, imap), outgoing))
     }
 
-    pub(super) fn secret(&self, answers: &Answers) -> Result<Source> {
-        if let Some(file) = &self.arguments.password_file {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            return Ok(Source::File(file));
-        }
-        if let Some(command) = &self.arguments.password_command {
-            return words_of(command);
+    /// The secret, and whether it is an access token. `answers.is_token`: the server takes nothing else.
+    pub(super) fn secret(&self, answers: &mut Answers) -> Result<Source> {
+        if let Some(given) = self.given_secret(answers)? {
+            return Ok(given);
         }
         if self.arguments.yes {
-            return Err(Error::permanent(Kind::Usage, "where is the password?")
-                .helped_by("give `--password-file FILE` or `--password-command \"pass show mail/work\"`"));
+            return Err(Error::permanent(Kind::Usage, "no password was given").helped_by(match answers.is_token {
+                true => TOKEN_OPTIONS,
+                false => "give `--password-file FILE` or `--password-command \"pass show mail/work\"`",
+            }));
         }
         let words = self.language.words();
         if answers.is_token {
@@ -206,6 +216,27 @@ impl<'a> Asker<'a> {
             }
             _ => Ok(Source::Typed(typed)),
         }
+    }
+
+    /// The secret that the command line names.
+    fn given_secret(&self, answers: &mut Answers) -> Result<Option<Source>> {
+        let Arguments { password_file, password_command, token_command, client_id, .. } = self.arguments;
+        if let Some(command) = token_command {
+            answers.is_token = true;
+            return words_of(command).map(Some);
+        }
+        if let Some(id) = client_id {
+            return token(id, answers.is_known && answers.is_token).map(Some);
+        }
+        if answers.is_token && (password_file.is_some() || password_command.is_some()) {
+            let text = format!("the server of {} takes no password, only tokens (OAuth2)", answers.address);
+            return Err(Error::permanent(Kind::Usage, text).helped_by(TOKEN_OPTIONS));
+        }
+        if let Some(file) = password_file {
+            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            return Ok(Some(Source::File(file)));
+        }
+        password_command.as_deref().map(words_of).transpose()
     }
 
     /// What has nothing to do with the servers.
@@ -230,9 +261,7 @@ impl<'a> Asker<'a> {
 
     fn first(&self, question: &str) -> Result<String> {
         match (&self.arguments.first, self.arguments.yes) {
-            (Some(given), _) => {
-                first(given).ok_or_else(|| Error::permanent(Kind::Usage, "`--first` is all, new, or a time like 30d"))
-            }
+            (Some(given), _) => Ok(first(given).unwrap_or_default()),
             (None, true) => Ok("all".to_owned()),
             (None, false) => self.until(question, first),
         }
@@ -292,6 +321,9 @@ fn token(answer: &str, is_microsoft: bool) -> Result<Source> {
             .helped_by("give a program that prints them: `!oama access me@example.com`; docs/sign-in.md has the rest")),
     }
 }
+
+/// What a script gives where a server takes no password.
+const TOKEN_OPTIONS: &str = "give `--client-id ID` (docs/sign-in.md says how to get one), or `--token-command COMMAND`";
 
 /// How one gets a client id.
 const CLIENT_ID: &str = "docs/sign-in.md says how to get a client id; `mailsluice login` prints it step by step for an account with \

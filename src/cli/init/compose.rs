@@ -7,7 +7,7 @@ use super::language::Language;
 use crate::clean;
 use crate::cli::output::count;
 use crate::config::problem::Severity;
-use crate::config::{Account, Config, Examined};
+use crate::config::{Account, Config, Examined, is_account_name};
 use crate::error::{Error, Kind, Result};
 use crate::providers::Mail;
 
@@ -176,6 +176,11 @@ pub(super) fn free_name(wanted: &str, known: Option<&str>, given: Option<&str>) 
         })
     };
     if let Some(given) = given {
+        if !is_account_name(given) {
+            let text = format!("`{}` cannot be the name of an account", clean::short(given, 60));
+            return Err(Error::permanent(Kind::Usage, text)
+                .helped_by("letters and digits of any script, `-`, `_`, `.` and `@`"));
+        }
         return match is_taken(given) {
             true => {
                 Err(Error::permanent(Kind::Usage, format!("{} stands in the config already", clean::short(given, 60))))
@@ -183,8 +188,7 @@ pub(super) fn free_name(wanted: &str, known: Option<&str>, given: Option<&str>) 
             false => Ok(given.to_owned()),
         };
     }
-    let plain: String = wanted.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-    let plain = if plain.is_empty() || plain.starts_with('-') { "home".to_owned() } else { plain };
+    let plain = if is_account_name(wanted) { wanted.to_owned() } else { "home".to_owned() };
     let numbered = (2..1000).map(|number| format!("{plain}-{number}"));
     let free = std::iter::once(plain.clone()).chain(numbered).find(|name| !is_taken(name));
     free.ok_or_else(|| {
@@ -258,7 +262,9 @@ mod tests {
         let known = "accounts:\n  gmail:\n    address: me@gmail.com\n";
         assert_eq!(free_name("gmail", Some(known), None).unwrap(), "gmail-2");
         assert_eq!(free_name("gmail", None, None).unwrap(), "gmail");
-        assert_eq!(free_name("公司", None, None).unwrap(), "home");
+        assert_eq!(free_name("公司", None, None).unwrap(), "公司");
+        assert_eq!(free_name("a b", None, None).unwrap(), "home");
+        assert!(free_name("x", None, Some("a b")).is_err());
         assert!(free_name("x", Some(known), Some("gmail")).is_err());
     }
 

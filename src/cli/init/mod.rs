@@ -36,12 +36,21 @@ pub(super) struct Arguments {
     /// The SMTP server, HOST or HOST:PORT, in the place of what is found
     #[arg(long, value_name = "SERVER", requires = "imap")]
     smtp: Option<String>,
+    /// The login name, where it is not the address
+    #[arg(long, value_name = "NAME", requires = "imap")]
+    user: Option<String>,
     /// A file whose first line is the password
-    #[arg(long, value_name = "FILE", conflicts_with = "password_command")]
+    #[arg(long, value_name = "FILE", group = "given_secret")]
     password_file: Option<PathBuf>,
     /// A program that prints the password, with its arguments: "pass show mail/work"
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", group = "given_secret")]
     password_command: Option<String>,
+    /// A program that prints access tokens (OAuth2), with its arguments
+    #[arg(long, value_name = "COMMAND", group = "given_secret")]
+    token_command: Option<String>,
+    /// The client id by which Microsoft knows this program; you sign in afterwards
+    #[arg(long, value_name = "ID", group = "given_secret")]
+    client_id: Option<String>,
     /// How far back mail is fetched: all, new, or a time like 30d
     #[arg(long, value_name = "SINCE")]
     first: Option<String>,
@@ -69,10 +78,12 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     let language = Language::of_the_user();
     files::check_place(config, arguments.add)?;
     let mut asker = Asker::new(arguments, language)?;
+    let known = if arguments.add { Some(files::read(config)?) } else { None };
+    // A wrong name is said before anybody types a password.
+    compose::free_name("home", known.as_deref(), arguments.name.as_deref())?;
     let address = asker.address()?;
     let found = look(&address, arguments, &asker, output)?;
     let mut answers = asker.servers(&found, config)?;
-    let known = if arguments.add { Some(files::read(config)?) } else { None };
     answers.name = compose::free_name(&answers.name, known.as_deref(), arguments.name.as_deref())?;
     secret(&mut asker, &mut answers, config, arguments, output)?;
     asker.rest(&mut answers, arguments.add)?;

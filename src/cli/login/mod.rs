@@ -74,29 +74,61 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     Ok(0)
 }
 
+/// Forgets the sign-in of an account or relay, and the earlier ones that were made under its name and that nothing uses any more.
 pub(super) fn forget(config: &Path, name: &str, output: &Output) -> Result<u8> {
     let config = load(config, output)?;
-    let it = find(&config, name)?;
+    let mut earlier = oauth::unused(&config)?;
+    earlier.retain(|it| it.name == name);
+    let mut code = match find(&config, name) {
+        Ok(it) => forget_current(&config, it, output)?,
+        Err(error) if earlier.is_empty() => return Err(error),
+        Err(_) => 0,
+    };
+    for it in earlier {
+        let place = format!("{} as {}", it.title, clean::short(&it.user, 80));
+        let title = it.title.clone();
+        let trouble = setup::block_on(oauth::forget_unused(it))?;
+        say_forgotten(&format!("signed out at {place}, which the config no longer uses"), output);
+        if let Some(error) = trouble {
+            code = say_unrevoked(&title, &error, output);
+        }
+    }
+    Ok(code)
+}
+
+fn forget_current(config: &Config, it: &SignIn, output: &Output) -> Result<u8> {
     let (was_there, trouble) = setup::block_on(oauth::forget(it))?;
     let place = format!("{} as {}", it.title(), clean::short(&it.user, 80));
-    output.data(match was_there {
-        true => format!("signed out at {place}, for {}", shared(&config, it).join(", ")),
+    let said = match was_there {
+        true => format!("signed out at {place}, for {}", shared(config, it).join(", ")),
         false => format!("nobody was signed in at {place}"),
-    });
+    };
+    say_forgotten(&said, output);
     match trouble {
-        Some(error) => {
-            output.warn(format_args!("the sign-in is forgotten here; {} could not be told: {error}", it.title()));
-            Ok(error.exit_code())
-        }
+        Some(error) => Ok(say_unrevoked(it.title(), &error, output)),
         None if was_there && it.endpoints.revoke.is_none() => {
             output.talk(format_args!(
-                "it is forgotten here; what you gave on the pages of {} is taken back there",
+                "this machine has forgotten it; {} has no address to revoke it, so remove mailsluice on its account pages",
                 it.title()
             ));
             Ok(0)
         }
         None => Ok(0),
     }
+}
+
+fn say_forgotten(text: &str, output: &Output) {
+    match output.json {
+        true => output.data(json!({"signed_out": text})),
+        false => output.data(text),
+    }
+}
+
+fn say_unrevoked(title: &str, error: &Error, output: &Output) -> u8 {
+    output.warn(format_args!(
+        "this machine has forgotten the sign-in, but {title} could not be asked to revoke it: {error}"
+    ));
+    error.exit_code()
 }
 
 /// The rules play no part here: they may be broken.

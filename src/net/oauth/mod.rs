@@ -10,6 +10,7 @@
 //! | `listener` | where the browser comes back to (RFC 8252 7.3) |
 //! | `app` | tokens without a person, for organisations |
 //! | `device` | signing in by another device (RFC 8628) |
+//! | `unused` | sign-ins that the config no longer uses |
 //!
 //! Only `invalid_grant` ends a sign-in. A provider that is away, busy or broken, a disk that is full, and a mail server that refuses
 //! a login never do. A refresh token is durable before the access token that came with it is used.
@@ -22,11 +23,13 @@ mod listener;
 mod renew;
 mod request;
 mod store;
+mod unused;
 
 pub use begin::{Asking, Came, Lasts, loopback_port, redirect_at};
 pub use device::{Entry, device};
 pub use listener::{Listener, PATIENCE, Page};
 pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};
+pub use unused::{Unused, forget_unused, unused};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -74,6 +77,8 @@ fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
     store.write(&Kept {
         id: begin::random_word()?,
         user: it.user.clone(),
+        name: it.name.clone(),
+        provider: store::Provider::of(it),
         scope: it.scope.clone(),
         signed_in: now,
         renewed: now,
@@ -89,31 +94,35 @@ fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
 pub async fn forget(it: &SignIn) -> Result<(bool, Option<Error>)> {
     // A keyring that is locked keeps nobody from signing out here.
     let secret = client_secret(it).await;
-    let it = it.clone();
-    crate::net::http::aside("sign-in", move || forget_here(&it, secret)).await?
+    let store = store_of(it)?;
+    let provider = store::Provider::of(it);
+    crate::net::http::aside("sign-in", move || forget_here(&store, &provider, secret)).await?
 }
 
-fn forget_here(it: &SignIn, secret: Result<Option<SecretString>>) -> Result<(bool, Option<Error>)> {
-    let store = store_of(it)?;
+fn forget_here(
+    store: &Store,
+    provider: &store::Provider,
+    secret: Result<Option<SecretString>>,
+) -> Result<(bool, Option<Error>)> {
     let _lock = store.lock()?;
     // A damaged file is forgotten as well as any other.
     let kept = store.read();
     store.remove()?;
     let Ok(Some(kept)) = kept else { return Ok((kept.is_err(), None)) };
     let token = kept.refresh_token.0;
-    match &it.endpoints.revoke {
-        Some(address) if !token.is_empty() => Ok((true, revoke(it, address, &token, secret).err())),
+    match &provider.revoke {
+        Some(address) if !token.is_empty() => Ok((true, revoke(provider, address, &token, secret).err())),
         _ => Ok((true, None)),
     }
 }
 
-fn revoke(it: &SignIn, address: &str, token: &str, secret: Result<Option<SecretString>>) -> Result<()> {
+fn revoke(provider: &store::Provider, address: &str, token: &str, secret: Result<Option<SecretString>>) -> Result<()> {
     let mut form = vec![("token", token)];
     let secret = secret?;
-    // Google wants the token and nothing else.
-    if it.provider.is_none_or(|provider| provider.name != "google") {
+    // Google takes the token alone, and refuses a question with more in it.
+    if !address.starts_with("https://oauth2.googleapis.com/") {
         form.push(("token_type_hint", "refresh_token"));
-        form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
+        form.extend((!provider.client_id.is_empty()).then_some(("client_id", provider.client_id.as_str())));
         form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose_secret())));
     }
     let answer = request::post(address, &form)?;
@@ -122,6 +131,6 @@ fn revoke(it: &SignIn, address: &str, token: &str, secret: Result<Option<SecretS
     match answer.status {
         200..=299 => Ok(()),
         400 if is_unknown() => Ok(()),
-        status => Err(Error::transient(Kind::Refused, format!("{} answered {status}", it.title()))),
+        status => Err(Error::transient(Kind::Refused, format!("{} answered {status}", provider.title))),
     }
 }

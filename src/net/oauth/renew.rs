@@ -11,7 +11,7 @@ use super::answer::{Asked, Meaning};
 use super::app::{Account, SIGNED};
 use super::begin::random_word;
 use super::request::{Trouble, tokens};
-use super::store::{Hidden, Kept, Over, Store, now};
+use super::store::{Hidden, Kept, Over, Provider, Store, now};
 use super::{client_secret, nobody, store_of};
 use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::Password;
@@ -171,6 +171,8 @@ fn nothing_yet(it: &SignIn) -> Result<Kept> {
     Ok(Kept {
         id: random_word()?,
         user: it.user.clone(),
+        name: it.name.clone(),
+        provider: Provider::of(it),
         scope: it.scope.clone(),
         signed_in: now(),
         renewed: 0,

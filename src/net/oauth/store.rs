@@ -70,6 +70,12 @@ pub(super) struct Kept {
     pub(super) id: String,
     /// Who, for people.
     pub(super) user: String,
+    /// The account or relay that somebody signed in for. Empty in files of older versions.
+    #[serde(default)]
+    pub(super) name: String,
+    /// What `logout` needs when the config no longer describes this sign-in.
+    #[serde(default)]
+    pub(super) provider: Provider,
     /// What was asked for.
     pub(super) scope: String,
     /// When somebody signed in.
@@ -84,6 +90,26 @@ pub(super) struct Kept {
     /// The provider ended it.
     #[serde(default)]
     pub(super) over: Option<Over>,
+}
+
+/// The provider of a sign-in, as the config described it when somebody signed in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Provider {
+    /// As people call it.
+    pub(super) title: String,
+    pub(super) client_id: String,
+    /// Where a sign-in is revoked (RFC 7009), if the provider has an address for that.
+    pub(super) revoke: Option<String>,
+}
+
+impl Provider {
+    pub(super) fn of(it: &SignIn) -> Self {
+        Self {
+            title: it.title().to_owned(),
+            client_id: it.client.as_ref().map(|client| client.id.clone()).unwrap_or_default(),
+            revoke: it.endpoints.revoke.clone(),
+        }
+    }
 }
 
 /// That a provider ended a sign-in.
@@ -152,6 +178,29 @@ impl Store {
     /// `None` without a client id.
     pub(super) fn of(it: &SignIn) -> Option<Self> {
         it.file().map(|path| Self { path })
+    }
+
+    /// All files of sign-ins in a folder. A folder that does not exist has none.
+    pub(super) fn all_in(folder: &Path) -> Result<Vec<Self>> {
+        let doing = || format!("reading the folder {}", folder.display());
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::disk(doing(), e)),
+        };
+        let mut all = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(|e| Error::disk(doing(), e))?.path();
+            if path.extension().is_some_and(|suffix| suffix == "json") {
+                all.push(Self { path });
+            }
+        }
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(all)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What is kept; `None`: nobody has signed in.
@@ -276,6 +325,8 @@ mod tests {
         Kept {
             id: "1".into(),
             user: "me".into(),
+            name: "work".into(),
+            provider: Provider::default(),
             scope: "mail".into(),
             signed_in: 0,
             renewed,

@@ -13,8 +13,8 @@ use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
     Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, Known, Later, Outbox,
-    OutboxRow, Owned, Pace, Pacing, Places, Recording, Registered, Registry, Remembered, Rest, SqliteStore, Staged,
-    Standing, Store, Trouble, Unfinished, sync_dirs,
+    OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, Remembered, Rest,
+    SqliteStore, Staged, Standing, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -156,6 +156,14 @@ impl Pacing for MortalStore {
 
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
         self.look()?.set_pace(whose, pace)
+    }
+
+    fn partial_failure(&self, account: &str) -> Result<Option<PartialFailure>> {
+        self.look()?.partial_failure(account)
+    }
+
+    fn set_partial_failure(&self, account: &str, failure: Option<&PartialFailure>) -> Result<()> {
+        self.look()?.set_partial_failure(account, failure)
     }
 
     fn paused(&self) -> Result<Vec<(String, Timestamp)>> {

@@ -221,7 +221,7 @@ fn whoever_signs_out_is_out_here_whatever_the_provider_says() {
     let home = Home::new(OauthOptions::default(), NOWHERE).signed_in();
     home.provider.fail(Fault::Status(503));
     let output = home.run(&["logout", "work"]);
-    assert!(output.code == 75 && output.stderr.contains("is forgotten here"), "{output}");
+    assert!(output.code == 75 && output.stderr.contains("has forgotten the sign-in, but"), "{output}");
     assert!(home.run(&["check"]).stdout.contains("nobody has signed in"));
     // One that the provider does not know any more is gone, too.
     let home = home.signed_in();
@@ -232,6 +232,27 @@ fn whoever_signs_out_is_out_here_whatever_the_provider_says() {
     std::fs::write(home.file(), "{").unwrap();
     let output = home.run(&["logout", "work"]);
     assert!(output.code == 0 && output.stdout.contains("signed out"), "{output}");
+}
+
+/// A refresh token opens the mailbox for as long as the provider lets it, whatever the config says.
+#[test]
+fn signing_out_finds_a_sign_in_that_the_config_no_longer_uses() {
+    let home = Home::new(OauthOptions::default(), NOWHERE).signed_in();
+    let token = home.kept_text("refresh_token");
+    let config = home.sandbox.home().join(".config/mailsluice/config.yaml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    // Another client, and then no account of that name at all.
+    for (now, checked) in [(text.replace("client_id: ", "client_id: x"), 1), ("maildir: ~/Mail\n".to_owned(), 1)] {
+        std::fs::write(&config, now).unwrap();
+        let said = home.run(&["check"]).stdout;
+        assert_eq!(said.matches("`mailsluice logout work` revokes it").count(), checked, "{said}");
+    }
+    let output = home.run(&["logout", "work"]);
+    assert!(output.code == 0 && output.stdout.contains("which the config no longer uses"), "{output}");
+    assert_eq!(home.provider.revoked()[0]["token"], token);
+    assert!(!home.provider.takes(&token));
+    assert!(!home.run(&["check"]).stdout.contains("revokes it"));
+    assert_eq!(home.run(&["logout", "work"]).code, 64);
 }
 
 #[test]
