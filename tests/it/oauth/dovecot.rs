@@ -123,8 +123,9 @@ fn what_goes_out_has_the_same_token() {
         home.configure(NOWHERE, &relay(server.port()));
         let output = home.sandbox.run_with_stdin(&["sendmail", "you@example.com"], MESSAGE);
         assert_eq!(output.code, 0, "{output}");
-        home.run(&["queue", "run"]);
-        assert_eq!(server.mails().len(), 1, "{mechanism}: {:?}", server.commands());
+        // The sender of the first message may still be here, with the port of its server.
+        let sent = home.run(&["queue", "retry"]);
+        assert_eq!(server.mails().len(), 1, "{mechanism}: {:?} {sent}", server.commands());
     }
     assert_eq!(home.provider.renewals(), 0);
 }
