@@ -5,9 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::Registered;
 use super::rows::time;
+use super::sqlite::Sql;
 use crate::safeguard::Safeguard;
-
-type Sql<T> = rusqlite::Result<T>;
 
 const COLUMNS: &str = "space, label, identity, first_run, moved";
 /// The last column is asked of the folders.

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use super::sqlite::Sql;
 use super::{Entry, EntryId, Owned, Places};
 use crate::message::{Flags, NOTICES, REFILTERED, UNDONE, lasting_name};
 
 /// Originals are kept for so long.
 const FORGET_ORIGINALS: SignedDuration = SignedDuration::from_hours(30 * 24);
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// A message before it was decided about.
 #[derive(Clone, Debug, Default)]

@@ -5,9 +5,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
+use super::sqlite::Sql;
 use crate::decision::Counted;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// The table.
 pub(super) const TABLE: &str = "

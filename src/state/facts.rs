@@ -1,8 +1,7 @@
 //! What the state knows of itself.
 
+use super::sqlite::Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction};
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// The random name of this state, in hex.
 pub const IDENTITY: &str = "identity";

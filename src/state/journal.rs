@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{journal_row, mboxes, targets};
+use super::sqlite::Sql;
 use super::{EntryId, JournalEntry, JournalRow, Places, Target, before};
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// What [`journal_row`] reads, in its order. An account has the label that it has now.
 const ROWS: &str =

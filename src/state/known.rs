@@ -7,9 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Known;
 use super::rows::{STOOD, remembered};
+use super::sqlite::Sql;
 use crate::message::Origin;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// Of all of them.
 pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<Known> {

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::clock::{Clock, EARLIEST, Seen, is_possible};
+use super::sqlite::Sql;
 use super::{Entry, counts, facts};
 use crate::config::entries::Entry as ListEntry;
 use crate::decision::{ANSWERED, Counted, Fact, Read, Write};
@@ -17,8 +18,6 @@ pub(super) const MOST_KEYS: u64 = 100_000;
 pub(super) const MOST_ANSWERED: u64 = 10_000;
 /// Answers are forgotten after this: no `days` is longer.
 const FORGET_ANSWERED: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// What the state says now.
 pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {

@@ -8,12 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::sqlite::SqliteStore;
+use super::sqlite::{Sql, SqliteStore};
 use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, OwedCopy, Owned, Places, Rest};
 use crate::decision::Telling;
 use crate::error::Result;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// What is told, was told and waits to be told. Adding to it needs no ownership, for that is part of recording a decision;
 /// claiming and changing a row does.

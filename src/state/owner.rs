@@ -3,10 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::Owned;
-use super::sqlite::without_sync;
+use super::sqlite::{Sql, without_sync};
 use crate::safeguard::Safeguard;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// Raises the generation. It need not survive a power cut, for no process does; so nothing is synced for it.
 pub(super) fn take_over(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {

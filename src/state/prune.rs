@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
 
 use super::clock::{EARLIEST, is_possible};
+use super::sqlite::Sql;
 use super::{EntryId, before, memory, outbox};
 use crate::message::{NOTICES, RECOVERED, REFILTERED, STDIN, UNDONE};
 use crate::safeguard::Safeguard;
@@ -17,8 +18,6 @@ const FORGET_SPOOL: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// So many bytes of discarded mail are kept in all, 1 GiB; then the oldest goes before its time, so that a flood of
 /// rubbish does not fill the disk.
 pub(super) const MOST_SPOOLED: u64 = 1 << 30;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// The most bytes of discarded mail and of originals.
 pub(super) struct Most {

@@ -3,14 +3,13 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
 
+use super::sqlite::Sql;
 use super::{
     About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble,
     before, outbox,
 };
 use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
-
-type Sql<T> = rusqlite::Result<T>;
 
 /// Numbers of origins within one transaction, so that each is looked up once.
 #[derive(Default)]

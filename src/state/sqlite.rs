@@ -41,7 +41,8 @@ pub struct SqliteStore {
     pub(super) rebuilt: OnceLock<Option<Timestamp>>,
 }
 
-type Sql<T> = rusqlite::Result<T>;
+/// What a query gives.
+pub(super) type Sql<T> = rusqlite::Result<T>;
 
 impl SqliteStore {
     pub(super) fn new(db: Connection, in_use: Option<InUse>, slots: Slots, places: Places) -> Self {

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
 
 use super::rows::time;
-
-type Sql<T> = rusqlite::Result<T>;
+use super::sqlite::Sql;
 
 /// Between the parts of a name and of a value; text that is kept here has no control characters.
 const BETWEEN: char = '\u{1f}';
