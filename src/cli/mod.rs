@@ -27,6 +27,7 @@ mod sendmail;
 mod setup;
 mod signals;
 mod status;
+mod table;
 mod test;
 mod undo;
 mod width;
@@ -142,14 +143,8 @@ enum Command {
         /// The account or relay of the config
         name: String,
     },
-    /// Show for each message when it came, from where, which rule decided and what happened
-    Log {
-        /// Only this account
-        account: Option<String>,
-        /// How many messages, the newest last
-        #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]
-        number: u32,
-    },
+    /// Show what came and was sent: when, from whom, which rule decided and what happened; with a number or -v also why
+    Log(log::Arguments),
 }
 
 /// EX_IOERR: what was to be shown is not shown as a whole.
@@ -261,6 +256,6 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::List(arguments) => list::run(&config, &arguments, cli.allow_root, output),
         Command::Login(arguments) => login::run(&config, &arguments, output),
         Command::Logout { name } => login::forget(&config, &name, output),
-        Command::Log { account, number } => log::run(&config, account.as_deref(), number, output),
+        Command::Log(arguments) => log::run(&config, &arguments, cli.verbose > 0, output),
     }
 }

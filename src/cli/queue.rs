@@ -4,17 +4,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
+use super::log::short_time;
 use super::output::Output;
 use super::setup::{self, Setup};
-use super::signals;
+use super::table::{Column, Fit, Table};
+use super::{signals, width};
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::pass::{self, Relays, Told, World};
-use crate::state::{Ended, OutboxRow, OutboxState};
+use crate::state::{About, Ended, OutboxRow, OutboxState};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -25,6 +27,16 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// So many rows `--all` shows, the newest.
 const MOST: u32 = 100_000;
 
+const COLUMNS: [Column; 7] = [
+    ("NUMBER", Fit::Number),
+    ("STATE", Fit::Whole),
+    ("TO", Fit::Cut(12)),
+    ("SUBJECT", Fit::Cut(8)),
+    ("NEXT TRY", Fit::Whole),
+    ("RELAY", Fit::Cut(6)),
+    ("LAST ANSWER", Fit::Cut(12)),
+];
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Queue {
     /// What waits, with the last answer; --all also what was sent or given up
@@ -33,25 +45,25 @@ pub(super) enum Queue {
         #[arg(short, long)]
         all: bool,
     },
-    /// Everything about one entry
+    /// Everything about one item
     Show {
         /// Its number
         id: i64,
     },
     /// Send what is due now
     Run,
-    /// Try again now: these entries, or all that wait, and wake relays that rest
+    /// Try again now: these items, or all that wait, also at relays that rest after failures
     Retry {
         /// Their numbers
         ids: Vec<i64>,
     },
-    /// Put entries aside until `retry`
+    /// Put items aside until `retry`
     Hold {
         /// Their numbers
         #[arg(required = true)]
         ids: Vec<i64>,
     },
-    /// Give entries up: they are never sent; a message that is nowhere else goes to the inbox
+    /// Give items up: they are never sent; a message that is nowhere else goes to the inbox
     Drop {
         /// Their numbers
         #[arg(required = true)]
@@ -83,20 +95,16 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
         true => world.store.outbox(None, MOST)?.into_iter().rev().collect(),
         false => world.store.still_to_tell()?,
     };
-    for row in &rows {
-        if output.json {
-            output.data(as_json(row));
-            continue;
-        }
-        let due = if row.state == OutboxState::Waiting { when(row.due) } else { row.state_in_words().to_owned() };
-        output.data(format_args!(
-            "{:>5}  {:<19}  {:<40} {}{}",
-            row.id,
-            due,
-            clean::short(&row.telling.to_string(), 60),
-            clean::short(row.last_said(), 80),
-            refused(row)
-        ));
+    let about = rows.iter().map(|row| world.store.entry(row.entry)).collect::<Result<Vec<_>>>()?;
+    let about: Vec<Option<About>> = about.into_iter().map(|entry| entry.map(|entry| entry.row.about)).collect();
+    if output.json {
+        rows.iter().zip(&about).for_each(|(row, about)| output.data(as_json(row, about.as_ref())));
+    } else if !rows.is_empty() {
+        let now = Zoned::now();
+        let cells: Vec<_> = rows.iter().zip(&about).map(|(row, about)| cells(row, about.as_ref(), &now)).collect();
+        let table = Table::new(COLUMNS, &cells, width::of_standard_output());
+        output.data(table.header());
+        cells.iter().for_each(|row| output.data(table.line(row)));
     }
     for rest in world.store.rests()?.iter().filter(|rest| rest.is_at(world.now())) {
         output.talk(format_args!(
@@ -112,6 +120,21 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
     Ok(0)
 }
 
+fn cells(row: &OutboxRow, about: Option<&About>, now: &Zoned) -> [String; 7] {
+    let to = row.telling.way.recipients();
+    let to =
+        if to.is_empty() { row.telling.to_string() } else { format!("{} {}", row.telling.way.word(), to.join(" ")) };
+    [
+        row.id.to_string(),
+        row.state_in_words().to_owned(),
+        clean::short(&to, 200),
+        clean::short(about.map_or("", |about| about.subject.as_str()), 200),
+        if row.state == OutboxState::Waiting { short_time(row.due, now) } else { String::new() },
+        clean::short(row.telling.relay.as_deref().unwrap_or("default"), 40),
+        clean::short(row.last_said(), 300) + &refused(row),
+    ]
+}
+
 /// Those whom it does not reach, although it reaches others or may do so.
 fn refused(row: &OutboxRow) -> String {
     let refused: Vec<&str> = row.refused().map(|ended| ended.to.as_str()).collect();
@@ -120,18 +143,23 @@ fn refused(row: &OutboxRow) -> String {
 
 fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     let row = find(world, id)?;
+    let about = world.store.entry(row.entry)?.map(|entry| entry.row.about);
     if output.json {
-        output.data(as_json(&row));
+        output.data(as_json(&row, about.as_ref()));
         return Ok(0);
     }
     output.data(format_args!("number    {}", row.id));
     output.data(format_args!("what      {}", clean::line(row.telling.to_string().as_bytes())));
+    if let Some(about) = &about {
+        output.data(format_args!("of        {}", clean::line(about.from.as_bytes())));
+        output.data(format_args!("subject   {}", clean::line(about.subject.as_bytes())));
+    }
     output.data(format_args!("state     {}", row.state_in_words()));
     for ended in &row.ended {
         let (to, said) = (clean::line(ended.to.as_bytes()), clean::line(ended.said.as_bytes()));
         output.data(format_args!("to        {to}  {}: {said}", word_of(ended)));
     }
-    output.data(format_args!("decided   {}  (entry {} of the log)", when(row.at), row.entry));
+    output.data(format_args!("decided   {}  (`mailsluice log {}`)", when(row.at), row.entry));
     output.data(format_args!("attempts  {}", row.attempts));
     if matches!(row.state, OutboxState::Waiting | OutboxState::CopyOwed) {
         output.data(format_args!("due       {}", when(row.due)));
@@ -202,7 +230,7 @@ fn retry(world: &World, ids: &[i64], output: &Output) -> Result<()> {
     for id in ids {
         let state = find(world, *id)?.state;
         if !matches!(state, OutboxState::Waiting | OutboxState::Held | OutboxState::CopyOwed) {
-            let text = format!("entry {id} is {} and cannot be tried again", state.word());
+            let text = format!("item {id} is {} and cannot be tried again", state.word());
             return Err(Error::permanent(Kind::Usage, text));
         }
     }
@@ -221,7 +249,7 @@ fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
     for id in ids {
         find(world, *id)?;
         if let Some(state) = pass::drop_row(world, *id)? {
-            let text = format!("entry {id} is {}; only what waits can be dropped", state.word());
+            let text = format!("item {id} is {}; only what waits can be dropped", state.word());
             return Err(Error::permanent(Kind::Usage, text));
         }
         output.data(format_args!("{id} is given up"));
@@ -233,7 +261,7 @@ fn hold(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
     for id in ids {
         let row = find(world, *id)?;
         if !world.store.hold(*id, world.now())? {
-            return Err(Error::permanent(Kind::Usage, format!("entry {id} is {}", row.state.word())));
+            return Err(Error::permanent(Kind::Usage, format!("item {id} is {}", row.state.word())));
         }
         output.data(format_args!("{id} is put aside"));
     }
@@ -242,7 +270,7 @@ fn hold(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
 
 fn find(world: &World, id: i64) -> Result<OutboxRow> {
     world.store.outbox_row(id)?.ok_or_else(|| {
-        Error::permanent(Kind::Usage, format!("there is no entry {id} in the outbox; `queue list --all` shows all"))
+        Error::permanent(Kind::Usage, format!("there is no item {id} in the outbox; `queue list --all` shows all"))
     })
 }
 
@@ -250,17 +278,22 @@ fn when(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-fn as_json(row: &OutboxRow) -> serde_json::Value {
+fn as_json(row: &OutboxRow, about: Option<&About>) -> serde_json::Value {
     json!({
         "id": row.id,
         "entry": row.entry,
         "kind": row.telling.way.word(),
         "what": row.telling.to_string(),
+        "to": row.telling.way.recipients(),
+        "from": about.map(|about| &about.from),
+        "subject": about.map(|about| &about.subject),
+        "message_id": about.map(|about| &about.message_id),
         "relay": row.telling.relay,
         "state": row.state.word(),
         "attempts": row.attempts,
         "due": row.due.to_string(),
         "decided": row.at.to_string(),
+        "changed": row.changed.to_string(),
         "said": row.last_said(),
         "recipients": ended_as_json(row),
         "bytes": row.bytes,

@@ -1,5 +1,7 @@
 //! The journal as people and `undo` read it.
 
+use std::ops::Range;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -13,12 +15,19 @@ const ROWS: &str =
      outcome, done, spooled, why, notes, run
      FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account";
 
-/// The newest rows, of one account or of all, newest first.
-pub(super) fn newest(db: &Connection, places: &Places, account: Option<&str>, limit: u32) -> Sql<Vec<JournalRow>> {
+/// The newest rows with numbers in a range, of one account or of all, newest first.
+pub(super) fn newest(
+    db: &Connection,
+    places: &Places,
+    account: Option<&str>,
+    numbers: Range<EntryId>,
+    limit: u32,
+) -> Sql<Vec<JournalRow>> {
     let mut query = db.prepare_cached(&format!(
-        "{ROWS} WHERE ?1 IS NULL OR COALESCE(label, origin.account) = ?1 ORDER BY entry DESC LIMIT ?2"
+        "{ROWS} WHERE entry >= ?2 AND entry < ?3 AND (?1 IS NULL OR COALESCE(label, origin.account) = ?1)
+         ORDER BY entry DESC LIMIT ?4"
     ))?;
-    let rows = query.query_map(params![account, limit], |row| journal_row(row, places))?;
+    let rows = query.query_map(params![account, numbers.start, numbers.end, limit], |row| journal_row(row, places))?;
     let mut rows = rows.collect::<Sql<Vec<_>>>()?;
     for row in &mut rows {
         row.files.extend(targets(db, places, row.id)?.iter().map(Target::published_path));

@@ -1,6 +1,7 @@
 //! The memory in SQLite: write-ahead log, `synchronous=FULL`, so a committed transaction survives a power cut.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -446,8 +447,8 @@ impl Store for SqliteStore {
         self.is_named(&Places::in_spool(path))
     }
 
-    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
-        self.read("reading the journal", |db| journal::newest(db, &self.places, account, limit))
+    fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>> {
+        self.read("reading the journal", |db| journal::newest(db, &self.places, account, numbers, limit))
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {

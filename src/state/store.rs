@@ -1,6 +1,7 @@
 //! The narrow door to everything that is remembered.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,8 +108,13 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
-    /// The newest journal rows, newest first.
-    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>>;
+    /// The newest journal entries, newest first.
+    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
+        self.journal_in(account, 0..EntryId::MAX, limit)
+    }
+
+    /// The newest of the journal entries whose numbers are in a range, newest first.
+    fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>>;
 
     /// One journal row with everything that it led to.
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;

@@ -1,6 +1,7 @@
 //! The memory of a process that may die: a committed transaction survives, and nothing happens after the death.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -398,8 +399,8 @@ impl Store for MortalStore {
         self.look()?.is_spooled(path)
     }
 
-    fn journal(&self, account: Option<&str>, limit: u32) -> Result<Vec<JournalRow>> {
-        self.look()?.journal(account, limit)
+    fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>> {
+        self.look()?.journal_in(account, numbers, limit)
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
