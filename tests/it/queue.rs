@@ -547,7 +547,7 @@ fn what_cannot_be_read_is_not_dropped() {
     std::fs::rename(&file, file.with_extension("away")).unwrap();
     std::fs::create_dir(&file).unwrap();
     let output = user.queue(&["drop", "1"]);
-    assert!(output.code == 75 && output.stderr.contains("entry 1 stays: reading"), "{output}");
+    assert!(output.code == 75 && output.stderr.contains("outbox item 1 stays: reading"), "{output}");
     assert_eq!(user.states(), ["held"]);
     std::fs::remove_dir(&file).unwrap();
     std::fs::rename(file.with_extension("away"), &file).unwrap();
