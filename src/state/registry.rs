@@ -1,4 +1,4 @@
-//! What the state knows of itself and of those who work with it: owners, accounts, the mail root, the time.
+//! What the state knows about itself and its users: owners, accounts, the mail root, the clock.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::safeguard::Safeguard;
 
-/// Who owns which name space, and what has to be known before anything is believed.
+/// The owners of name spaces, and the facts that decide whether the rest can be trusted.
 pub trait Registry {
-    /// Raises the generation of a name space for its new owner. Durable with the next transaction.
+    /// Raises the generation of a name space for its new owner. It becomes durable with the next transaction.
     fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
 
-    /// The accounts with these labels or these identities, as they are from now on. `claimed`: the identities of all accounts of
-    /// the config; what is another one's by identity is nobody's by its label.
+    /// Registers accounts by their labels and identities, and returns them. `claimed` holds the identities of all
+    /// accounts in the config: a label does not take an account that another one claims by its identity.
     fn register(&self, accounts: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>>;
 
     /// Takes over what a mail root knows of accounts that the state does not know.
@@ -25,51 +25,52 @@ pub trait Registry {
     /// Every account that was ever seen.
     fn accounts(&self) -> Result<Vec<Registered>>;
 
-    /// One thing that the state knows of itself.
+    /// A fact about the state.
     fn fact(&self, name: &str) -> Result<Option<String>>;
 
-    /// Notes one thing that the state knows of itself.
+    /// Stores a fact about the state.
     fn set_fact(&self, name: &str, value: &str) -> Result<()>;
 
-    /// What accounts are asked for and their servers do not do.
+    /// What accounts ask for and their servers do not do.
     fn standing(&self) -> Result<Vec<Standing>>;
 
-    /// Notes such a thing, in place of what was known about the same.
+    /// Stores such a problem, and replaces an earlier one about the same subject.
     fn set_standing(&self, owned: &Owned, standing: &Standing) -> Result<()>;
 
-    /// It is done.
+    /// Removes a problem that is solved.
     fn end_standing(&self, owned: &Owned, about: &str) -> Result<()>;
 
-    /// What is to be thought of the time, by the last time that was seen; `agrees`: a server's clock says the same within a day.
-    /// Where it is not, nothing irreversible happens.
+    /// How far the present time can be trusted, compared with the last one. `agrees` says that a server's clock shows
+    /// the same time within a day. While the time is not plausible, nothing irreversible is done.
     fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock>;
 
-    /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
+    /// When the state was found to be older than its surroundings, or was rebuilt: nothing is sent about mail that
+    /// arrived before.
     fn rebuilt(&self) -> Option<Timestamp>;
 
-    /// Whether an origin was compared with what stands in the Maildirs since the state was rebuilt or its account moved.
+    /// Whether an origin was compared with the Maildirs since the state was rebuilt or the account moved.
     fn is_recognised(&self, origin: &Origin) -> Result<bool>;
 
-    /// Notes that it was.
+    /// Records that it was compared.
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
 }
 
 /// An account as the state knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Its name space: what stands in keys and file names, whatever it is called later.
+    /// Its name space: the name in keys and file names, which stays when the label changes.
     pub space: String,
-    /// What the user calls it.
+    /// The user's name for it.
     pub label: String,
     /// Protocol, user and host.
     pub identity: String,
     /// When mail was fetched from it for the first time.
     pub first_run: Timestamp,
-    /// When it was found under its label with another identity: what is known of it is recognised by content since then.
+    /// When its label was found with another identity: since then, what is known of it is compared by content.
     pub moved: Option<Timestamp>,
-    /// It was not known until just now.
+    /// Whether it was unknown until just now.
     pub is_new: bool,
-    /// A folder of it was looked at before.
+    /// Whether a folder of it was listed before.
     pub was_looked_at: bool,
 }
 

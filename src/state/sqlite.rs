@@ -1,4 +1,5 @@
-//! The memory in SQLite: write-ahead log, `synchronous=FULL`, so a committed transaction survives a power cut.
+//! The store in SQLite, with a write-ahead log and `synchronous=FULL`, so that a committed transaction survives a power
+//! cut.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -29,15 +30,15 @@ use crate::message::{Key, Origin};
 #[derive(Debug)]
 pub struct SqliteStore {
     db: Mutex<Connection>,
-    /// Given back after the connection is closed. `None` for a database in memory.
+    /// Released after the connection is closed. `None` for a database in memory.
     _in_use: Option<InUse>,
     slots: Slots,
     pub(super) places: Places,
     /// `None` for a database in memory.
     reserve: Option<Reserve>,
-    /// How far the state is, beside the state.
+    /// The number of transactions, stored beside the state.
     pub(super) water: OnceLock<Water>,
-    /// When it was found to be older than it should be.
+    /// When the state was found to be older than it should be.
     pub(super) rebuilt: OnceLock<Option<Timestamp>>,
 }
 
@@ -51,7 +52,7 @@ impl SqliteStore {
     }
 
     pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
-        // A panic while holding the connection rolled its transaction back; the connection is sound.
+        // A panic while the connection was locked rolled its transaction back, and the connection is sound.
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,7 +72,7 @@ impl SqliteStore {
         })
     }
 
-    /// The highest number of transactions that stands beside the state.
+    /// The highest number of transactions that is stored beside the state.
     pub(super) fn highest_water(&self) -> u64 {
         self.water.get().map_or(0, Water::highest)
     }
@@ -82,7 +83,7 @@ impl SqliteStore {
         done.ok_or_else(|| Error::state(doing, "nothing was written"))
     }
 
-    /// A transaction of the owner of a name space: refused when another process took it over.
+    /// A transaction for the owner of a name space. It is refused if another process has taken over.
     pub(super) fn write_for<T>(
         &self,
         owned: &Owned,
@@ -92,7 +93,7 @@ impl SqliteStore {
         self.write_as_owner(owned, doing, Durable::Now, work)
     }
 
-    /// The same for what is known and cannot be found out again. It is written on a full disk too: see [`Reserve`].
+    /// Does the same for an outcome that cannot be found out again. It is written even on a full disk: see [`Reserve`].
     pub(super) fn write_in_any_room(
         &self,
         owned: &Owned,
@@ -101,7 +102,7 @@ impl SqliteStore {
     ) -> Result<()> {
         let written = self.write_for(owned, doing, &work);
         match (&written, &self.reserve) {
-            // A commit that failed is taken back as a whole. One whose sync failed is not tried again.
+            // A commit that failed is rolled back as a whole. One whose sync failed is not tried again.
             (Err(error), Some(reserve)) if error.cause().is_some_and(is_for_want_of_room) => {
                 reserve.let_go();
                 self.write_for(owned, doing, &work)
@@ -113,10 +114,10 @@ impl SqliteStore {
     /// Makes sure that there will be such room.
     pub(super) fn keep_room(&self) -> Result<()> {
         let kept = self.reserve.as_ref().map_or(Ok(()), Reserve::keep);
-        kept.map_err(|e| Error::state("nothing is sent, for there is no room to note that it was", e))
+        kept.map_err(|e| Error::state("nothing is sent, because there is no room to record the outcome", e))
     }
 
-    /// The same for what would only be done once more if a power cut took it back.
+    /// Does the same for what would merely be done once more if a power cut undid it.
     pub(super) fn note_for<T>(
         &self,
         owned: &Owned,
@@ -143,7 +144,7 @@ impl SqliteStore {
         })
     }
 
-    /// `None` rolls back.
+    /// Runs a transaction; `None` rolls it back.
     fn transaction<T>(
         &self,
         doing: &str,
@@ -152,7 +153,7 @@ impl SqliteStore {
     ) -> Result<Option<T>> {
         let mut db = self.db();
         let run = |db: &mut Connection| {
-            // Immediate: a writer that has to wait waits at the start, where nothing is lost by waiting.
+            // Immediate: a writer that has to wait waits at the start, where nothing is lost.
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(value) = work(&tx)? else { return Ok(None) };
             let level = facts::raise_water(&tx)?;
@@ -165,9 +166,9 @@ impl SqliteStore {
         };
         let done = done.map_err(|e: rusqlite::Error| Error::state(doing, e))?;
         Ok(done.map(|(value, level)| {
-            // What a power cut may take back is not noted: the state would be behind its own number.
+            // What a power cut may undo is not counted outside: the state would be behind its own number.
             if let Some(water) = self.water.get().filter(|_| durable == Durable::Now) {
-                water.note(level);
+                water.record(level);
             }
             value
         }))
@@ -179,11 +180,11 @@ impl SqliteStore {
 enum Durable {
     /// When it is committed.
     Now,
-    /// When the next one is that does, or the database is closed: it would only be done once more.
+    /// Together with the next transaction that is, or when the database is closed.
     WithTheNext,
 }
 
-/// Transactions that need not survive a power cut.
+/// Runs transactions that need not survive a power cut.
 pub(super) fn without_sync<T>(db: &mut Connection, run: impl FnOnce(&mut Connection) -> Sql<T>) -> Sql<T> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     let done = run(db);
@@ -345,11 +346,11 @@ impl Store for SqliteStore {
     }
 
     fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()> {
-        self.slots.note(owned.space(), key)
+        self.slots.set_deciding(owned.space(), key)
     }
 
     fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>> {
-        self.slots.noted(owned.space())
+        self.slots.deciding(owned.space())
     }
 
     fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
@@ -422,7 +423,7 @@ impl Store for SqliteStore {
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
         self.read("looking a message up by its header", |db| {
             db.prepare_cached(
-                // Also those whose copy on the server was deleted.
+                // This includes messages whose copy on the server was deleted.
                 "SELECT 1 FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND mark IN (0, 3, 6, 9, 10) AND head_hash = ?2",
             )?
@@ -466,7 +467,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>> {
-        let most = prune::Most { spooled: prune::MOST_SPOOLED, originals };
+        let most = prune::Most { spooled: prune::MAX_SPOOLED_BYTES, originals };
         self.write_for(owned, "pruning the state", |tx| prune::prune(tx, now, &most))
             .map(|names| names.iter().map(|name| self.places.of_spool(name)).collect())
     }
@@ -480,6 +481,6 @@ fn insert_all(tx: &Transaction<'_>, owned: &Owned, places: &Places, entries: &[E
         entry.writes.iter().try_for_each(|write| memory::write(tx, write, entry.at))?;
     }
     let written = entries.iter().flat_map(|entry| &entry.writes);
-    memory::evict(tx, written, memory::MOST_KEYS, memory::MOST_ANSWERED)?;
+    memory::evict(tx, written, memory::MAX_KEYS, memory::MAX_ANSWERED)?;
     Ok(ids)
 }
