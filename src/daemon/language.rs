@@ -1,4 +1,4 @@
-//! The language of the socket with an example of each order and answer, for `docs/reference.md`.
+//! The language of the socket, with an example of each order and answer, for `docs/reference.md`.
 
 use jiff::Timestamp;
 
