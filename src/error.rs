@@ -33,7 +33,7 @@ const TARGET_ERRORS: [Errno; 12] = [
 pub(crate) const DAMAGE: [&str; 3] = ["not a database", "malformed", "corrupt"];
 /// The advice in that case.
 const REBUILD_ADVICE: &str =
-    "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
+    "the database is damaged; `mailsluice rebuild` moves it aside and makes a new one from the Maildirs";
 
 /// Can the same attempt succeed later without anybody changing anything?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,7 +66,7 @@ impl Board {
             words += &format!(" ({})", clean::short(&failing.join(", "), MAX_FAILING_CHARS));
         }
         if self.config.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            words += "; the config as it is written now cannot be used";
+            words += "; the changed config cannot be used";
         }
         words
     }

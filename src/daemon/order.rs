@@ -137,11 +137,11 @@ pub(super) fn locks(state: &Path) -> PathBuf {
 fn without_listener(state: &Path) -> Result<Option<Answers>> {
     let Some(process) = Lock::holder(&locks(state), LOCK) else { return Ok(None) };
     let text = format!(
-        "mailsluice (process {process}) works with the state in {}, and its socket there is gone: it starts or stops just now, or \
-         somebody removed it",
+        "mailsluice (process {process}) is using the state in {}, but its socket is gone: it is starting or stopping, or \
+         somebody removed the socket",
         state.display()
     );
-    let helps = "it makes it anew within a few seconds; where it does not, start it again";
+    let helps = "it makes a new one within a few seconds; if it does not, restart it";
     Err(Error::transient(Kind::Busy, text).helped_by(helps))
 }
 
@@ -177,7 +177,7 @@ pub fn give(state: &Path, order: Order) -> Result<Option<Answers>> {
 }
 
 fn broken(e: std::io::Error) -> Error {
-    Error::transient(Kind::Busy, "speaking with the running mailsluice").because(e)
+    Error::transient(Kind::Busy, "talking to the running mailsluice").because(e)
 }
 
 impl Iterator for Answers {
@@ -196,7 +196,7 @@ impl Iterator for Answers {
                 Ok(Answer::Error { text, .. }) => Some(Err(Error::permanent(Kind::Usage, text))),
                 Ok(answer) => Some(Ok(answer)),
                 Err(e) => {
-                    let text = "the running mailsluice is of another version; start it again";
+                    let text = "the running mailsluice has another version; restart it";
                     Some(Err(Error::permanent(Kind::Usage, text).because(e)))
                 }
             },

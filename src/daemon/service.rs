@@ -44,7 +44,7 @@ impl Service {
         let (tell, told) = sync_channel(MESSAGE_QUEUE);
         let teller = std::thread::Builder::new().name("service".to_owned()).spawn(move || tell_all(&told));
         if let Err(e) = &teller {
-            tracing::error!("the service manager is told nothing: {e}");
+            tracing::error!("the service manager gets no messages: {e}");
         }
         Self(teller.is_ok().then_some(tell))
     }

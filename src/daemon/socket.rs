@@ -83,7 +83,7 @@ impl Socket {
             return Ok(None);
         }
         if !self.lock.stands(&locks(&self.state), LOCK) {
-            let text = format!("{} is another folder than the one that this process works with", self.state.display());
+            let text = format!("{} is not the folder that this process works with", self.state.display());
             return Err(Error::permanent(Kind::State, text).helped_by("start mailsluice again"));
         }
         Self::open(&self.state, Arc::clone(&self.lock)).map(Some)
@@ -163,16 +163,18 @@ async fn hear(daemon: &Daemon, stream: UnixStream, place: OwnedSemaphorePermit) 
     let request = match serde_json::from_str::<Request>(&line) {
         Ok(request) if request.version == VERSION => request,
         Ok(request) => {
-            let text = format!("version {} of the orders is not known here; this is {VERSION}", request.version);
+            let text = format!("version {} of the orders is unknown; this is {VERSION}", request.version);
             return to.refuse(&text, 64).await;
         }
-        Err(e) => return to.refuse(&format!("that is no order: {e}"), 64).await,
+        Err(e) => return to.refuse(&format!("this is not an order: {e}"), 64).await,
     };
     drop(place);
     // These orders stay connected for long.
     let stays = matches!(request.order, Order::Fetch { .. } | Order::Events);
     let place = if stays { daemon.listeners.try_acquire().map(Some) } else { Ok(None) };
-    let Ok(_place) = place else { return to.refuse("too many wait for this mailsluice; try again later", 75).await };
+    let Ok(_place) = place else {
+        return to.refuse("too many clients are waiting for this mailsluice; try again later", 75).await;
+    };
     obey(daemon, request.order, from, &mut to).await
 }
 
@@ -229,8 +231,10 @@ async fn fetch(
 
 /// The result for an account whose worker ended before its pass.
 fn ended(account: String) -> Passed {
-    let error =
-        Error::transient(Kind::Stopped, "the running mailsluice did not look: it stops, or too many orders wait");
+    let error = Error::transient(
+        Kind::Stopped,
+        "the running mailsluice did not check the account: it is stopping, or too many orders are waiting",
+    );
     let report = crate::pass::Report { errors: vec![error], ..crate::pass::Report::of(&account) };
     Passed { code: 75, ..Passed::from(&report) }
 }

@@ -43,7 +43,7 @@ impl Compared {
         let count = self.withheld.len();
         (count > 0).then(|| {
             let said = format!(
-                "{folder}: {count} of the server's messages cannot be compared with what is here, for it does not tell their \
+                "{folder}: {count} of the server's messages cannot be compared with local mail, because it does not send their \
                  headers; they are fetched when it does"
             );
             Error::transient(Kind::Protocol, said)

@@ -108,7 +108,7 @@ impl Committer {
         let seen = self.as_seen(envelope);
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));
         if facts.is_broken_off.into_inner() {
-            let text = format!("{key}: a program that was asked about it was ended, for mailsluice is to stop");
+            let text = format!("{key}: a program that a rule asked was ended, because mailsluice is stopping");
             return Err(Error::transient(Kind::Busy, text));
         }
         Ok(match asked {
@@ -158,7 +158,7 @@ impl Committer {
         let key = &one.envelope.key;
         let now = self.world.now();
         let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
-        let cause = format!("the rule `{rule}` asked for it to be decided later: {cause}");
+        let cause = format!("the rule `{rule}` deferred it: {cause}");
         let attempt = self.world.store.attempt(&self.owned, key, Trouble::Deferred, &cause, now)?;
         let is_too_old = now.duration_since(attempt.first) >= LONGEST_DEFERRAL && self.world.is_time_plausible()?;
         if attempt.count >= MAX_DEFERRALS || is_too_old {

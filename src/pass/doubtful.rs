@@ -38,9 +38,9 @@ impl Committer {
 
     fn not_whole(&self, key: &Key, why: &str) -> Notice {
         let text = format!(
-            "The message {key} did not come whole in {MAX_FETCH_ATTEMPTS} attempts: {why}.\n\nWhat came is in the inbox. The \
-             message stays on the server whatever the account's `retention` says, and is fetched once more when the \
-             server says something else about it."
+            "The message {key} came incomplete in {MAX_FETCH_ATTEMPTS} attempts: {why}.\n\nWhat came is in the inbox. The \
+             message stays on the server whatever the account's `retention` says, and is fetched again when the \
+             server describes it differently."
         );
         Notice { cause: Cause::Doubtful, account: self.account.clone(), text }
     }

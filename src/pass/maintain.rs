@@ -128,7 +128,7 @@ fn run(
         maintained.errors.extend(mark(world, item, began).err());
     }
     if failed > 0 {
-        let text = format!("{failed} stay because a rule failed or asked for later");
+        let text = format!("{failed} stay because a rule failed or deferred them");
         maintained.errors.push(Error::transient(Kind::Refused, text));
     }
     maintained
@@ -139,8 +139,8 @@ fn unfinished(looked: &Looked) -> Option<Error> {
     let text = match (looked.held, looked.left) {
         (0, 0) => return None,
         (held, 0) => format!("{held} stay because of a folder"),
-        (0, left) => format!("{left} moved and cannot leave it yet"),
-        (held, left) => format!("{held} stay because of a folder, and {left} moved and cannot leave it yet"),
+        (0, left) => format!("{left} moved and cannot be removed from it yet"),
+        (held, left) => format!("{held} stay because of a folder, and {left} moved and cannot be removed from it yet"),
     };
     Some(Error::transient(Kind::Disk, text))
 }

@@ -40,7 +40,7 @@ fn main_root(world: &World) -> Result<Mounted> {
             Ok(Mounted(()))
         }
         (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
-        (Some(_), Some(_)) => Err(not_the_root(world, "another mail root stands there.")),
+        (Some(_), Some(_)) => Err(not_the_root(world, "another mail root is mounted there.")),
         (Some(_), None) => Err(not_the_root(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
         (None, _) => begin(world),
     }
@@ -69,7 +69,7 @@ fn not_the_root(world: &World, why: &str) -> Error {
     let root = world.folders.root().display();
     let text = format!(
         "the mail root {root} is not the one that mail was filed in: {why} Nothing is fetched or filed; \
-         `mailsluice rebuild` takes {root} as it is now"
+         `mailsluice rebuild` accepts {root} as it is now"
     );
     Error::transient(Kind::Disk, text)
 }

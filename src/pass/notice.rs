@@ -114,25 +114,25 @@ impl Cause {
             Self::RelayRefuses(_) => "a relay does not take mail",
             Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
-            Self::CannotLeave(_) => "mail that moved stands in two folders",
+            Self::CannotLeave(_) => "mail that moved is in two folders",
             Self::NotSent => "a message was not sent",
             Self::NotDone => "something is not done on the server",
             Self::NoDesktop => "a notification could not be shown",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
-            Self::Doubtful => "a message did not come whole",
+            Self::Doubtful => "a message came incomplete",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",
-            Self::Deferred => "a message was put off for too long",
+            Self::Deferred => "a message was deferred for too long",
             Self::LimitReached => "more is to be sent than the limits allow",
-            Self::ConfigBroken => "it cannot be used as it is written now",
+            Self::ConfigBroken => "it cannot be used",
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
-            Self::Nobodys => "files stood in the spool that nothing names",
+            Self::Nobodys => "unknown files were in the spool",
             Self::StateOlder => "the state is an older copy",
-            Self::NeverPublished => "a message is nowhere",
+            Self::NeverPublished => "a message cannot be found",
         }
     }
 }
@@ -185,7 +185,7 @@ impl Notice {
         let closed = |(mut notice, count): (Self, usize)| {
             if count > MAX_MESSAGES_NAMED {
                 notice.text =
-                    format!("{}\n\nThe same of {} others.", notice.text.trim_end(), count - MAX_MESSAGES_NAMED);
+                    format!("{}\n\nThe same applies to {} others.", notice.text.trim_end(), count - MAX_MESSAGES_NAMED);
             }
             notice
         };
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(texts, ["UID 7\n\nUID 8", "no", "no"]);
         let many = Notice::gather((0..60).map(|n| about(&format!("UID {n}."))).collect());
         assert_eq!(many.len(), 1);
-        assert!(many[0].text.ends_with("UID 49.\n\nThe same of 10 others."), "{}", many[0].text);
+        assert!(many[0].text.ends_with("UID 49.\n\nThe same applies to 10 others."), "{}", many[0].text);
     }
 
     #[test]

@@ -205,7 +205,6 @@ fn waits(mark: Mark) -> bool {
 
 /// A hash of what the account asks for. When it changes, a message that was left out may be wanted.
 fn request_hash(account: &Account) -> String {
-    let request_hash =
-        format!("{} {:?} {:?} {:?}", account.mailbox(), account.select, account.first, account.retention);
-    HEXLOWER.encode(&Sha256::digest(request_hash)[..8])
+    let request = format!("{} {:?} {:?} {:?}", account.mailbox(), account.select, account.first, account.retention);
+    HEXLOWER.encode(&Sha256::digest(request)[..8])
 }

@@ -48,9 +48,10 @@ pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committ
     for row in lost {
         let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
         let text = format!(
-            "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
-             server list it under that number any more. If it lists the message under another one, that is fetched. If you \
-             deleted it just after it came, all is well; else somebody removed its file from `tmp/` after a crash.",
+            "The message \"{subject}\" from {from} ({}) was recorded as entry {} of the log, but its file cannot be found, \
+             and the server does not list it under that number any more. If the server lists it under another number, it is \
+             fetched again. If you deleted it just after it came, all is well; otherwise somebody removed its file from \
+             `tmp/` after a crash.",
             row.key, row.id
         );
         committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
@@ -75,8 +76,8 @@ pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committ
             committer.rescue(key, bytes)?;
         }
         let text = format!(
-            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
-             is in the inbox now.",
+            "After a crash, a file of the message {} was found, complete or not. The server does not list the message any \
+             more. It is in the inbox now.",
             name.as_str()
         );
         let account = committer.report.account.clone();

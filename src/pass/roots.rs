@@ -21,7 +21,7 @@ pub(super) fn are_mounted(world: &World) -> Result<()> {
         if world.disk.is_writable_by_others(path).unwrap_or(false) {
             let path = path.display();
             let text = format!(
-                "others may write to {path}, where the folder `{name}` lies; `chmod o-w {path}` lets a group alone"
+                "others may write to {path}, which holds the folder `{name}`; `chmod o-w {path}` still lets a group write"
             );
             return Err(Error::permanent(Kind::Disk, text));
         }
@@ -35,7 +35,7 @@ pub(super) fn are_mounted(world: &World) -> Result<()> {
             }
             (None, Some(found)) if found.identity == identity(world, name)? => begin(world, name, path),
             (None, Some(_)) => {
-                let why = "another mailsluice files there already, and two that do not know of each other take each other's mail for their own.";
+                let why = "another mailsluice already files mail there, and two that do not know each other would take each other's mail for their own.";
                 Err(not_the_root(name, path, why))
             }
             (None, None) if world.store.rebuilt().is_some() => {
@@ -80,7 +80,7 @@ fn accept_one(world: &World, name: &str, path: &Path) -> Result<()> {
             let parent = path.parent().unwrap_or(path);
             if !disk.exists(parent).map_err(failed)? {
                 let text = format!(
-                    "{} is not there, where the folder `{name}` is to lie: is the disk mounted?",
+                    "{}, which should hold the folder `{name}`, does not exist: is the disk mounted?",
                     parent.display()
                 );
                 return Err(Error::transient(Kind::Disk, text));
@@ -115,8 +115,8 @@ fn marker(world: &World, path: &Path) -> Result<Option<Marker>> {
 fn not_the_root(name: &str, path: &Path, why: &str) -> Error {
     let path = path.display();
     let text = format!(
-        "{path}, where the folder `{name}` lies, is not what mail was filed in: {why} Nothing is fetched or filed; \
-         `mailsluice rebuild` takes {path} as it is now"
+        "{path}, which holds the folder `{name}`, is not where mail was filed before: {why} Nothing is fetched or filed; \
+         `mailsluice rebuild` accepts {path} as it is now"
     );
     Error::transient(Kind::Disk, text)
 }
@@ -134,7 +134,7 @@ fn link(world: &World, name: &str, path: &Path) -> Result<()> {
         }
         _ => {
             let text = format!(
-                "{} is in the way: the config says that the folder `{name}` lies in {}; move it away, or name another root",
+                "{} is in the way: the config says that the folder `{name}` is in {}; move it away, or name another root",
                 link.display(),
                 path.display()
             );

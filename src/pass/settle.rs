@@ -187,9 +187,7 @@ impl Settling<'_> {
     fn not_described(&self, count: usize) -> Option<Error> {
         let folder = &self.listing.listing().origin.folder;
         let text = || {
-            format!(
-                "{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen"
-            )
+            format!("{folder}: {count} messages stay on the server, because it does not send their headers to check")
         };
         (count > 0).then(|| Error::transient(Kind::Protocol, text()))
     }
@@ -202,14 +200,15 @@ impl Settling<'_> {
             report.remarks.push(text);
         }
         if replaced > 0 {
-            let text =
-                format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
+            let text = format!(
+                "{folder}: the server lists other messages under {replaced} old ids; they are fetched in the next pass"
+            );
             report.remarks.push(text);
             report.failed += replaced as u64;
         }
         if unknown > 0 {
             let text = format!(
-                "{folder}: {unknown} messages stay on the server: it cannot be proven that they are here, for neither their \
+                "{folder}: {unknown} messages stay on the server: nothing proves that they are filed here, because neither their \
                  headers are known nor their files found"
             );
             report.remarks.push(text);

@@ -44,8 +44,8 @@ pub fn stand(world: &World, owned: &Owned, about: &str, errors: &[Error], commit
     let is_lasting = errors.iter().any(|error| !error.is_transient()) || now.duration_since(since) >= NOTICE_DELAY;
     if is_lasting && !was_told {
         let text = format!(
-            "{}.\n\nUntil this is done, each pass over the account says so with an exit code that is not 0, and `mailsluice \
-             check` shows it, with whatever else is not done.",
+            "{}.\n\nUntil this is solved, each pass over the account reports it and exits with a code other than 0. \
+             `mailsluice check` shows it, with all other open problems.",
             text.trim_end_matches('.')
         );
         let account = committer.report.account.clone();

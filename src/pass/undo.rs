@@ -248,7 +248,9 @@ fn nowhere(id: EntryId, entry: &JournalEntry) -> String {
             format!("the message of entry {id} is only in the mbox {file}; take it out of there with your mail reader")
         }
         None => {
-            format!("the message of entry {id} is nowhere any more: it was deleted, or discarded more than 30 days ago")
+            format!(
+                "the message of entry {id} cannot be found any more: it was deleted, or discarded more than 30 days ago"
+            )
         }
     }
 }

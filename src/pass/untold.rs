@@ -15,11 +15,11 @@ use crate::state::Mark;
 /// Why nothing may be sent about a message, or `None` if it may.
 fn why(world: &World, envelope: &Envelope, message: &Message) -> Result<Option<String>> {
     if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == Mark::Again) {
-        return Ok(Some("it was told when it was recorded for the first time".to_owned()));
+        return Ok(Some("it was sent when the message was first recorded".to_owned()));
     }
     let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };
     Ok((arrived(envelope, message) <= rebuilt)
-        .then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
+        .then(|| format!("it arrived before {}, when the state was rebuilt or restored", seconds(rebuilt))))
 }
 
 /// A message that is delivered may be old. Then its own fields show when it arrived.
@@ -46,7 +46,7 @@ pub(super) fn untold(
         return Ok(decision);
     }
     let Some(why) = why(world, envelope, message)? else { return Ok(decision) };
-    decision.notes.push(format!("nobody is told ({}): {why}", told.join(", ")));
+    decision.notes.push(format!("not sent ({}): {why}", told.join(", ")));
     decision.tell_nobody();
     decision.writes.retain(|write| match write {
         Write::Answered { .. } => false,

@@ -35,7 +35,7 @@ impl InUse {
                 return Ok(Self(file));
             }
             if Instant::now() >= until || is_stopping() {
-                return Err(Error::transient(Kind::Busy, "another process looks at the database after a crash"));
+                return Err(Error::transient(Kind::Busy, "another process is checking the database after a crash"));
             }
             std::thread::sleep(IN_USE_POLL);
         }

@@ -24,7 +24,7 @@ use crate::safeguard::Safeguard;
 /// How long a process waits for others.
 const PROCESS_TIMEOUT: Duration = Duration::from_secs(30);
 /// The reason for holding every item that waited in an older state.
-const HELD_REASON: &str = "put aside: the state is an older copy, and nobody knows whether this went out since";
+const HELD_REASON: &str = "held: the state is an older copy, and nobody knows whether this was sent since";
 
 impl SqliteStore {
     /// Opens or creates the database in the state folder, which is created for its owner alone.
@@ -216,7 +216,7 @@ impl SqliteStore {
         let highest = self.highest_water();
         let now = Timestamp::now().max(written);
         let known = Marker::read(self.places.root());
-        self.write("taking up a state that was rebuilt or put back", |tx| {
+        self.write("taking up a state that was rebuilt or restored", |tx| {
             facts::set(tx, facts::IDENTITY, identity)?;
             facts::set_water(tx, highest.max(facts::water(tx)?))?;
             facts::set(tx, facts::REBUILT, &now.to_string())?;

@@ -96,26 +96,26 @@ impl Outbox for SqliteStore {
 
     fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
         self.keep_room()?;
-        self.write_for(owned, "taking something out of the outbox", |tx| {
+        self.write_for(owned, "claiming an outbox item", |tx| {
             before.iter().try_for_each(|row| resolve(tx, row))?;
             claim(tx, owned, id, now)
         })
     }
 
     fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
-        self.write_in_any_room(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
+        self.write_in_any_room(owned, "recording what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
     }
 
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
-        self.write("making what waits due", |tx| hurry(tx, ids, now))
+        self.write("making waiting items due", |tx| hurry(tx, ids, now))
     }
 
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("putting a row aside", |tx| hold(tx, id, now))
+        self.write("holding an outbox item", |tx| hold(tx, id, now))
     }
 
     fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("giving a row up", |tx| ask_to_drop(tx, id, now))
+        self.write("giving an outbox item up", |tx| ask_to_drop(tx, id, now))
     }
 
     fn to_give_up(&self) -> Result<Vec<OutboxRow>> {

@@ -239,7 +239,7 @@ fn a_script_tells_nobody_either() {
     );
     put(&sandbox, "a", "one", 1, "");
     let output = sandbox.run(&["fetch"]);
-    assert!(output.stderr.contains("nobody is told"), "{output}");
+    assert!(output.stderr.contains("not sent"), "{output}");
     assert_in(&sandbox, "b", &["one"]);
     assert_eq!(sandbox.run(&["queue", "list"]).stdout, "");
 }

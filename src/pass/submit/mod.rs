@@ -94,10 +94,10 @@ fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Send
     };
     let problem = match &outgoing.relay {
         Some(name) => format!("sendmail: there is no relay `{}`, nor an account with one", clean::short(name, 60)),
-        None if relays.has_none() => "sendmail: there is no relay by which mail could leave".to_owned(),
+        None if relays.has_none() => "sendmail: there is no relay to send mail through".to_owned(),
         None => "sendmail: no relay is the default one".to_owned(),
     };
-    let help = "`relays:` in the config has them, and `default:` there is taken where none is named";
+    let help = "define relays under `relays:` in the config; the one called `default` is used when none is named";
     relay.map(|relay| (sender, relay)).ok_or_else(|| Error::permanent(Kind::Config, problem).helped_by(help))
 }
 

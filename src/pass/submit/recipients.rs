@@ -20,7 +20,7 @@ pub(super) fn check_header(message: &Message) -> Result<()> {
     let has_too_many = message.violations().contains(&Violation::TooManyFields);
     match message.head().len() >= MAX_HEADER || has_too_many {
         true => Err(data_error(format!(
-            "its header has over {} KiB, or over a thousand fields; name the recipients, and leave them out of it",
+            "its header has over {} KiB, or over a thousand fields; name the recipients on the command line, and leave them out of the header",
             MAX_HEADER / 1024
         ))),
         false => Ok(()),

@@ -32,7 +32,7 @@ pub(super) fn session() -> Result<Vec<(&'static str, String)>> {
         None => {
             let looked: Vec<String> = folders.iter().map(|folder| folder.join("bus").display().to_string()).collect();
             let why = format!(
-                "no desktop is there: {BUS_VARIABLE} is not set, and there is no bus of yours at {}",
+                "there is no desktop session: {BUS_VARIABLE} is not set, and there is no bus of yours at {}",
                 looked.join(" or ")
             );
             Err(Error::permanent(Kind::Config, why))

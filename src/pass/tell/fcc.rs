@@ -107,7 +107,7 @@ fn is_filed(world: &World, key: &Key) -> Result<bool> {
 /// Files the copy in the inbox. The notice is filed first, so that it comes once; so does the copy.
 fn give_up(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
+        "Outbox item {} ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         cause.trim_end_matches('.')

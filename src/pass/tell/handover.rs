@@ -116,7 +116,7 @@ impl Program {
                 parts.map(|(index, _)| message.part_bytes(index, MAX_PART_BYTES)).collect()
             }
         };
-        let mut last = Verdict::Sent("there was nothing to give".to_owned());
+        let mut last = Verdict::Sent("there was nothing to hand over".to_owned());
         for input in inputs {
             last = self.once(Ok(Box::new(input.as_slice())), message, allow_root);
             if !matches!(last, Verdict::Sent(_)) {

@@ -36,7 +36,7 @@ impl Pass {
             let (name, way) = (clean::short(&relay.name, 40), row.telling.way.word());
             return self.wait_for_config(
                 row,
-                format!("the relay `{name}` cannot carry `{way}`: LMTP servers take what `lmtp` hands over"),
+                format!("the relay `{name}` cannot carry `{way}`: LMTP relays are only for `lmtp`"),
             );
         }
         let relay = relay.clone();

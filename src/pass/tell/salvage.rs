@@ -87,18 +87,18 @@ impl Found {
             Self::AfterLoss => (
                 Cause::StateLost,
                 format!(
-                    "The state is not the one that was left: its database was lost, or an older copy was put in its place. \
+                    "The state is not the one that was last used: its database was lost, or an older copy was restored. \
                      Messages that waited to be sent on, and those that were sent on or discarded within the last 30 days, \
-                     are in the folder {RECOVERED_FOLDER} now. None of them is sent: look through them, and forward by hand what still \
-                     has to go. What waits in an older copy is put aside: see `mailsluice queue list`."
+                     are in the folder {RECOVERED_FOLDER} now. None of them is sent: look through them, and forward by hand \
+                     what still has to go. The items that wait in an older copy are held: see `mailsluice queue list`."
                 ),
             ),
             Self::Nobodys => (
                 Cause::Nobodys,
                 format!(
-                    "Files stood in the spool for over a day of which the state knows nothing: the program, or the machine, \
-                     went down before it could note what they were for. They are in the folder {RECOVERED_FOLDER} now. What was \
-                     fetched came once more if its server still had it; none of this is sent: look through it, and forward \
+                    "Unknown files were in the spool for over a day: the program or the machine stopped before the state \
+                     could record what they were for. They are in the folder {RECOVERED_FOLDER} now. A message that was \
+                     fetched came again if its server still had it. None of them is sent: look through them, and forward \
                      by hand what still has to go."
                 ),
             ),
@@ -119,9 +119,9 @@ fn tell_of_held(world: &World, owned: &Arc<Owned>) -> Result<()> {
         held.map(|row| format!("{:>5}  {}", row.id, clean::short(&row.telling.to_string(), 100))).collect();
     if !held.is_empty() {
         let text = format!(
-            "The state is an older copy of itself: somebody put a backup back. Mail that stands here is recognised and does not \
-             come again. What waited to be sent when the copy was made is put aside, for nobody knows whether it went out \
-             since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an entry, `mailsluice queue drop NUMBER` gives it up.",
+            "The state is an older copy: somebody restored a backup. Mail that is already filed is recognised and does not \
+             come again. What waited to be sent when the copy was made is held, because nobody knows whether it was sent \
+             since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an item, `mailsluice queue drop NUMBER` gives it up.",
             held.join("\n")
         );
         let mut committer = committer(world, owned);

@@ -36,17 +36,17 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     let stands = world.store.rebuilt().is_some() && world.walk.is_spooled_published(world, &item.bytes)?;
     if !was_filed && !is_back && !stands && world.store.remembered(&key)?.is_none() {
         // The same bytes in another file: the item needs its own file until it is closed.
-        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be told: {cause}"))?;
+        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
     let place = match (was_filed, is_back) {
         (true, _) => format!("It was filed when it came (entry {} of `mailsluice log`)", item.entry),
-        (false, true) => "`mailsluice undo` brought it back before".to_owned(),
+        (false, true) => "`mailsluice undo` has already brought it back".to_owned(),
         (false, false) => "It is in the inbox".to_owned(),
     };
     let text = format!(
-        "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\n{place}. Nobody else was told; \
+        "The message \"{subject}\" could not be sent ({}{whom}): {cause}.\n\n{place}. Nobody else was informed; \
          `mailsluice queue show {}` has the history.",
         item.telling.way.word(),
         item.id
@@ -72,7 +72,7 @@ fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
 /// Files a notice about an item whose message cannot be read any more, so that there is nothing to file.
 pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
+        "Outbox item {} ({}) could not be sent: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         row.said,
@@ -106,8 +106,8 @@ pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, er
 /// or account.
 pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) has waited since {}: {}.\n\nWhatever else waits for the same reason is not named \
-         here: `mailsluice queue list` shows it. `mailsluice queue retry` tries it again at once.",
+        "Outbox item {} ({}) has waited since {}: {}.\n\nOther items that wait for the same reason are not named here: \
+         `mailsluice queue list` shows them. `mailsluice queue retry` tries them again at once.",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         row.since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M"),
