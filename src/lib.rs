@@ -31,11 +31,16 @@
 //! # The order of the listing
 //!
 //! The modules below are listed in the order of the flow, and import only downwards:
-//! `cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover > {net, program} >
-//! config > providers > {charsets, error, clean, refusal, safeguard, secrets}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
-//! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
-//! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
-//! over a disk that forgets whatever was not synced.
+//!
+//! ```text
+//! cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover >
+//! {net, program} > config > providers > {charsets, error, clean, refusal, safeguard, secrets}
+//! ```
+//!
+//! The modules in braces do not import each other, except for the last two. [`filter`] uses no file, socket, clock or
+//! database: [`pass`] answers the questions of rules, and [`program`] starts programs for it. All access to mail files
+//! goes through [`state::Disk`], and everything remembered goes through [`state::Store`]: the crash tests run this same
+//! pipeline over a disk that forgets whatever was not synced.
 
 pub mod cli;
 pub mod daemon;

@@ -32,7 +32,7 @@ impl Board {
     }
 
     /// Changes the status of an account.
-    pub(super) fn note(&self, name: &str, change: impl FnOnce(&mut AccountStatus)) {
+    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut AccountStatus)) {
         let mut accounts = self.accounts();
         let new = || AccountStatus { name: name.to_owned(), ..AccountStatus::default() };
         change(accounts.entry(name.to_owned()).or_insert_with(new));

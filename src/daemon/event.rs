@@ -87,7 +87,7 @@ impl Events {
     }
 
     /// All events from now on.
-    pub(super) fn hear(&self) -> broadcast::Receiver<Happened> {
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Happened> {
         self.others.subscribe()
     }
 }

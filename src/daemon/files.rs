@@ -92,7 +92,7 @@ impl Files {
     }
 
     /// Remembers that these versions were read, although they cannot be used.
-    pub(super) async fn have_been_read(&mut self, seen: Stamps) {
+    pub(super) async fn remember_read(&mut self, seen: Stamps) {
         let files = self.stamps.keys().cloned().collect();
         self.watch_also(files, seen).await;
     }

@@ -156,7 +156,7 @@ impl Supervisor {
         let plan = match read.unwrap_or_else(broke_off) {
             Ok(plan) => plan,
             Err(error) => {
-                files.have_been_read(seen).await;
+                files.remember_read(seen).await;
                 self.daemon.board.set_config(Some(error.to_string()));
                 self.file_notice(&error).await;
                 self.daemon.events.tell(Event::NotReloaded(error.to_string())).await;

@@ -175,10 +175,10 @@ async fn hear(daemon: &Daemon, stream: UnixStream, place: OwnedSemaphorePermit) 
     let Ok(_place) = place else {
         return to.refuse("too many clients are waiting for this mailsluice; try again later", 75).await;
     };
-    obey(daemon, request.order, from, &mut to).await
+    carry_out(daemon, request.order, from, &mut to).await
 }
 
-async fn obey(
+async fn carry_out(
     daemon: &Daemon,
     order: Order,
     mut from: BufReader<OwnedReadHalf>,
@@ -186,19 +186,19 @@ async fn obey(
 ) -> std::io::Result<()> {
     match order {
         Order::Status => match daemon.status().await {
-            Ok(status) => to.say(&Answer::Status(Box::new(status))).await?,
+            Ok(status) => to.send(&Answer::Status(Box::new(status))).await?,
             Err(e) => return to.fail(&e).await,
         },
         Order::Poll { accounts } => {
             for unknown in daemon.look(&accounts, true, false).await.unknown {
-                to.say(&Answer::Unknown(unknown)).await?;
+                to.send(&Answer::Unknown(unknown)).await?;
             }
         }
         Order::Fetch { accounts, typed } => fetch(daemon, &accounts, typed, &mut from, to).await?,
         Order::Pause { accounts } => return pause(daemon, accounts, true, to).await,
         Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
         Order::Reload => match daemon.reload().await {
-            Ok(changes) => to.say(&Answer::Reloaded(Box::new(changes))).await?,
+            Ok(changes) => to.send(&Answer::Reloaded(Box::new(changes))).await?,
             Err(e) => return to.fail(&e).await,
         },
         Order::Events => return events(daemon, from, to).await,
@@ -215,7 +215,7 @@ async fn fetch(
 ) -> std::io::Result<()> {
     let looking = daemon.look(accounts, typed, true).await;
     for unknown in looking.unknown {
-        to.say(&Answer::Unknown(unknown)).await?;
+        to.send(&Answer::Unknown(unknown)).await?;
     }
     let mut byte = [0];
     for (name, passed) in looking.passes {
@@ -224,7 +224,7 @@ async fn fetch(
             // The client is gone.
             _ = from.read(&mut byte) => return Ok(()),
         };
-        to.say(&Answer::Passed(Box::new(passed))).await?;
+        to.send(&Answer::Passed(Box::new(passed))).await?;
     }
     Ok(())
 }
@@ -248,7 +248,7 @@ async fn pause(daemon: &Daemon, accounts: Vec<String>, pauses: bool, to: &mut An
 
 /// Sends events until the other side hangs up.
 async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut Answering) -> std::io::Result<()> {
-    let mut events = daemon.events.hear();
+    let mut events = daemon.events.subscribe();
     let mut byte = [0];
     loop {
         let event = tokio::select! {
@@ -256,8 +256,8 @@ async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut An
             _ = from.read(&mut byte) => return Ok(()),
         };
         match event {
-            Ok((at, event)) => to.say(&Answer::Event(event.to_json(at))).await?,
-            Err(RecvError::Lagged(missed)) => to.say(&Answer::Missed(missed)).await?,
+            Ok((at, event)) => to.send(&Answer::Event(event.to_json(at))).await?,
+            Err(RecvError::Lagged(missed)) => to.send(&Answer::Missed(missed)).await?,
             Err(RecvError::Closed) => return to.done().await,
         }
     }
@@ -274,18 +274,18 @@ pub(super) struct Looking {
 struct Answering(OwnedWriteHalf);
 
 impl Answering {
-    async fn say(&mut self, answer: &Answer) -> std::io::Result<()> {
+    async fn send(&mut self, answer: &Answer) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(answer)?;
         line.push(b'\n');
         timeout(ORDER_TIMEOUT, self.0.write_all(&line)).await?
     }
 
     async fn done(&mut self) -> std::io::Result<()> {
-        self.say(&Answer::Done(true)).await
+        self.send(&Answer::Done(true)).await
     }
 
     async fn refuse(&mut self, text: &str, code: u8) -> std::io::Result<()> {
-        self.say(&Answer::Error { text: text.to_owned(), code }).await
+        self.send(&Answer::Error { text: text.to_owned(), code }).await
     }
 
     async fn fail(&mut self, error: &Error) -> std::io::Result<()> {

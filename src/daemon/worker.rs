@@ -181,7 +181,7 @@ impl Worker {
         let account = Arc::clone(&task.job.account);
         let (name, poll) = (account.name.clone(), account.poll);
         if self.daemon.is_paused(&name) {
-            self.daemon.board.note(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
+            self.daemon.board.update(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
             return Some((Passed::paused(&name), poll));
         }
         let held_up = move |world: &World| match is_typed {
@@ -194,7 +194,7 @@ impl Worker {
         let kind = if pace.is_refused { Kind::Auth } else { Kind::Network };
         let error =
             if pace.is_refused { Error::permanent(kind, pace.cause) } else { Error::transient(kind, pace.cause) };
-        Some((said(&name, &error), wait))
+        Some((failed_pass(&name, &error), wait))
     }
 
     /// Puts the account to rest on the board, and returns for how long. A refused login is not tried sooner than `poll`
@@ -202,7 +202,7 @@ impl Worker {
     fn rest(&self, name: &str, pace: &Pace, now: Timestamp, poll: Duration) -> Duration {
         let rest = Duration::try_from(pace.until.duration_since(now)).unwrap_or_default();
         let wait = if pace.is_refused { rest.max(poll) } else { rest };
-        self.daemon.board.note(name, |it| {
+        self.daemon.board.update(name, |it| {
             it.doing = Doing::Resting;
             it.next_look = after(now, wait);
             it.trouble = Some(trouble(pace));
@@ -215,14 +215,16 @@ impl Worker {
         let task = Arc::clone(&self.task.borrow_and_update());
         let account = Arc::clone(&task.job.account);
         let name = account.name.clone();
-        self.daemon.board.note(&name, |it| it.doing = Doing::Queued);
+        self.daemon.board.update(&name, |it| it.doing = Doing::Queued);
         let daemon = Arc::clone(&self.daemon);
         let host = daemon.host(&account.server.host);
         // The place at the host first, so that an account at a slow host takes no place from the others.
         let places = async { (host.acquire().await, daemon.places.acquire().await) };
         let stopped = || Error::transient(Kind::Stopped, "it was stopped before its turn came");
-        let Some(places) = self.stop.run_until_cancelled(places).await else { return (said(&name, &stopped()), None) };
-        self.daemon.board.note(&name, |it| it.doing = Doing::Fetching);
+        let Some(places) = self.stop.run_until_cancelled(places).await else {
+            return (failed_pass(&name, &stopped()), None);
+        };
+        self.daemon.board.update(&name, |it| it.doing = Doing::Fetching);
         let is_all = extent == Extent::All;
         let report = self.pass_alone(&task, extent).await;
         if let (Some(session), true) = (&mut self.session, is_all) {
@@ -267,7 +269,7 @@ impl Worker {
     fn waits(&mut self, name: &str, poll: Duration, report: &Report, now: Timestamp) -> Duration {
         let push = self.session.as_ref().filter(|_| self.short_waits < SHORT_WAITS_TOLERATED).and_then(Session::push);
         let wait = if push.is_some() { poll.min(OTHER_FOLDERS_POLL) } else { poll };
-        self.daemon.board.note(name, |it| {
+        self.daemon.board.update(name, |it| {
             (it.doing, it.next_look, it.push, it.left) = (Doing::Waiting, after(now, wait), push, report.left);
             it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
             it.trouble = report.errors.first().map(|error| repeated_trouble(it.trouble.take(), error, now));
@@ -278,7 +280,7 @@ impl Worker {
 
     /// Puts the result of a pass over some folders on the board. It says nothing about the others.
     fn record_partial_pass(&self, name: &str, report: &Report, now: Timestamp) {
-        self.daemon.board.note(name, |it| {
+        self.daemon.board.update(name, |it| {
             it.doing = Doing::Waiting;
             it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
             if let Some(error) = report.errors.first() {
@@ -329,7 +331,7 @@ impl Worker {
     }
 }
 
-fn said(account: &str, error: &Error) -> Passed {
+fn failed_pass(account: &str, error: &Error) -> Passed {
     let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
     Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
 }

@@ -143,7 +143,7 @@ impl Folders {
                 usable => return usable.map_err(failed),
             }
         }
-        self.need_root(disk)?;
+        self.require_root(disk)?;
         self.create(disk, maildir).and_then(|()| usable(disk, maildir)).map_err(failed)?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
@@ -160,7 +160,7 @@ impl Folders {
         if self.durable().contains(file) {
             return Ok(());
         }
-        self.need_root(disk)?;
+        self.require_root(disk)?;
         let dir = file.parent().unwrap_or(file);
         let create = || {
             self.create_dir(disk, dir)?;
@@ -215,7 +215,7 @@ impl Folders {
         Ok(())
     }
 
-    fn need_root(&self, disk: &dyn Disk) -> Result<()> {
+    fn require_root(&self, disk: &dyn Disk) -> Result<()> {
         let root = self.root();
         match disk.exists(root) {
             Ok(true) => Ok(()),

@@ -27,7 +27,7 @@ impl Coming {
     }
 
     /// Adds the writes of one more message.
-    pub(super) fn note(&self, writes: &[Write]) {
+    pub(super) fn add(&self, writes: &[Write]) {
         let mut coming = self.writes();
         for write in writes.iter().cloned() {
             match write {

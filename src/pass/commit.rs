@@ -44,9 +44,9 @@ pub struct Committer {
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
-    /// When the open folder was looked at for the first time.
+    /// When the open folder was first listed.
     pub(super) first_look: Option<Timestamp>,
-    /// The first run of the account; `None`: its messages come from no server.
+    /// The first run of the account, or `None` if its messages come from no server.
     pub(super) first_run: Option<Timestamp>,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
@@ -126,7 +126,7 @@ impl Committer {
     /// The account that the keys of notices name. The slots of `deliver` share one. The outbox and the commands that
     /// move mail share another, because each finishes what the other left unfinished and reports what cannot be
     /// finished.
-    fn keys_of(&self) -> &str {
+    fn notice_account(&self) -> &str {
         match self.owned.space() {
             _ if self.account == DELIVERED => DELIVERED,
             REFILTERED => OUTBOX,
@@ -145,7 +145,7 @@ impl Committer {
         for item in items {
             match item {
                 Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
-                Item::Failed(key, error) => given_up.extend(self.failed(key, &error)?),
+                Item::Failed(key, error) => given_up.extend(self.count_failure(key, &error)?),
                 Item::Doubtful { envelope, bytes, error } => given_up.extend(self.doubtful(envelope, bytes, &error)?),
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
@@ -207,7 +207,7 @@ impl Committer {
     /// Files a message of mailsluice itself, once for each key.
     pub fn notify(&mut self, notice: &Notice) -> Result<()> {
         let now = self.world.now();
-        let key = notice.key(self.keys_of(), now);
+        let key = notice.key(self.notice_account(), now);
         if self.world.store.remembered(&key)?.is_some() {
             return Ok(());
         }
@@ -305,7 +305,7 @@ impl Committer {
                 // Mail that is already in a folder stays where it is.
                 Err(error) if self.only_as_decided || self.owned.space() == REFILTERED => return Err(error),
                 // Each target is recorded once, so the loop ends.
-                Err(error) => self.refused.note(error, &planner)?,
+                Err(error) => self.refused.record(error, &planner)?,
             }
         }
     }
@@ -317,8 +317,9 @@ impl Committer {
         goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }
 
-    /// Counts a message that the server could not give. After [`MAX_FETCH_ATTEMPTS`] it is set aside and the user gets a notice.
-    fn failed(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
+    /// Counts a message that the server could not give. After [`MAX_FETCH_ATTEMPTS`] it is set aside and the user gets
+    /// a notice.
+    fn count_failure(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
         if self.count_attempt(&key, &cause)? < MAX_FETCH_ATTEMPTS {
             return Ok(None);

@@ -12,8 +12,8 @@ use crate::message::{Bytes, Envelope, Key};
 use crate::state::{Mark, Remembered};
 
 impl Committer {
-    /// Counts a failed attempt like any other. After [`MAX_FETCH_ATTEMPTS`] the user gets what came, and the server keeps its
-    /// copy for good.
+    /// Counts a failed attempt like any other. After [`MAX_FETCH_ATTEMPTS`] the user gets what came, and the server
+    /// keeps its copy for good.
     pub(super) fn doubtful(&mut self, envelope: Envelope, bytes: Bytes, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
         if self.count_attempt(&envelope.key, &cause)? < MAX_FETCH_ATTEMPTS {

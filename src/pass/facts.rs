@@ -29,9 +29,9 @@ pub(super) struct WorldFacts<'a> {
     pub(super) world: &'a World,
     /// What the messages before this one in the batch will write, in their order.
     pub(super) earlier: &'a [Write],
-    /// When the folder was looked at for the first time.
+    /// When the folder was first listed.
     pub(super) first_look: Option<Timestamp>,
-    /// The message, where it comes from an account.
+    /// The message, if it comes from an account.
     pub(super) came: Option<Came<'a>>,
     /// Whether programs are started.
     pub(super) programs: bool,

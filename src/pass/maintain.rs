@@ -111,7 +111,7 @@ fn run(
         }
         let mut show = |one: Shown<'_>| {
             shown(&one);
-            remarks.note(one);
+            remarks.add(one);
         };
         match one_folder(world, upkeep, &folder, &mut mover, &mut show) {
             Ok(looked) => {
@@ -186,7 +186,7 @@ struct Remarks {
 }
 
 impl Remarks {
-    fn note(&mut self, one: Shown<'_>) {
+    fn add(&mut self, one: Shown<'_>) {
         let Shown::Remark(remark) = one else { return };
         self.count += 1;
         if self.first.len() <= REMARKS_SHOWN {

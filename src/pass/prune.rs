@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::leftovers::remove;
-use super::tell::nobodys;
+use super::tell::unknown_spool_name;
 use super::{World, when};
 use crate::error::{Error, Kind, Result};
 use crate::message::INCOMING;
@@ -71,8 +71,8 @@ fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {
         world.disk.make_dir(&folder)?;
-        world.disk.rename(path, &folder.join(nobodys(name)))?;
+        world.disk.rename(path, &folder.join(unknown_spool_name(name)))?;
         sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
     };
-    moved().map(drop).map_err(|e| Error::disk(format!("setting {} aside", path.display()), e))
+    moved().map(drop).map_err(|e| Error::disk(format!("moving {} out of the spool", path.display()), e))
 }

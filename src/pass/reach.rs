@@ -64,7 +64,7 @@ pub fn failing(world: &World, account: &Account) -> Result<Option<Pace>> {
     }
 }
 
-/// The pace of an account's host, where it cannot be reached.
+/// The pace of an account's host, if the host cannot be reached.
 pub(super) fn of_the_host(world: &World, account: &Account) -> Result<Option<Pace>> {
     world.store.pace(&name_of(&account.server))
 }

@@ -90,12 +90,11 @@ impl Recogniser<'_> {
 
     fn notice(&self, listing: &Listing, compared: &Compared) -> Notice {
         let later = match compared.is_partial {
-            true => " The server did not show everything; what it shows later is compared then.",
+            true => " The server did not list everything; what it lists later is compared then.",
             false => "",
         };
         let text = format!(
-            "The server changed the numbers of the messages in the folder {}. {} of its {} messages were recognised as being \
-             here already; the others are fetched as new.{later} Nothing was deleted on the server in this pass.",
+            "The server changed the numbers of the messages in the folder {}. {} of its {} messages were recognised as already filed; the others are fetched as new.{later} Nothing was deleted on the server in this pass.",
             listing.origin.folder,
             compared.found,
             listing.ids.len()

@@ -147,29 +147,35 @@ impl Refilter<'_> {
             if let Some(mover) = &mut mover
                 && let Some(why) = mover.hindrance(&one.decided)?
             {
-                stays(file, &why, shown, looked);
+                report_stay(file, &why, shown, looked);
                 continue;
             }
-            self.coming.note(&one.decided.decision.writes);
+            self.coming.add(&one.decided.decision.writes);
             looked.moves += 1;
             shown(Shown::Move(&one));
             if let Some(mover) = &mut mover {
-                self.settled(mover.push(one.decided, one.identity)?, mover, shown, looked);
+                self.report_batch(mover.push(one.decided, one.identity)?, mover, shown, looked);
             }
         }
         if let Some(mover) = &mut mover {
             mover.flush()?;
-            self.settled(true, mover, shown, looked);
+            self.report_batch(true, mover, shown, looked);
         }
         Ok(())
     }
 
     /// After a batch, the state knows what its messages wrote.
-    fn settled(&self, is_flushed: bool, mover: &mut Mover<'_>, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+    fn report_batch(
+        &self,
+        is_flushed: bool,
+        mover: &mut Mover<'_>,
+        shown: &mut dyn FnMut(Shown<'_>),
+        looked: &mut Looked,
+    ) {
         std::mem::take(&mut mover.remarks).into_iter().for_each(|remark| shown(Shown::Remark(remark)));
         for (file, why) in std::mem::take(&mut mover.held) {
             looked.moves -= 1;
-            stays(&file, &why, shown, looked);
+            report_stay(&file, &why, shown, looked);
         }
         if is_flushed && mover.is_empty() {
             self.coming.clear();
@@ -242,7 +248,7 @@ impl Refilter<'_> {
             }
         };
         let mut found = Found { failed: !decision.failures.is_empty(), ..Found::default() };
-        let decision = self.fit(decision, folder, file, &mut found.remarks);
+        let decision = self.fit_to_filed(decision, folder, file, &mut found.remarks);
         if !changes_nothing(&decision, folder, &envelope.flags) {
             found.moves =
                 Some(self.would_move(listed, path, Decided { envelope, message, decision, base: None }, identity));
@@ -266,7 +272,13 @@ impl Refilter<'_> {
 
     /// Fits a decision to mail that is already filed: `keep` means the present folder, nothing is sent without `send`,
     /// and a message stays where it is if a rule failed.
-    fn fit(&self, mut decision: Decision, folder: &FolderName, file: &str, remarks: &mut Vec<String>) -> Decision {
+    fn fit_to_filed(
+        &self,
+        mut decision: Decision,
+        folder: &FolderName,
+        file: &str,
+        remarks: &mut Vec<String>,
+    ) -> Decision {
         for failure in &decision.failures {
             let (rule, cause) = (clean::short(&failure.rule, 60), clean::line(failure.cause.as_bytes()));
             remarks.push(format!("{file}: stays: the rule `{rule}` failed: {cause}"));
@@ -322,7 +334,7 @@ impl Refilter<'_> {
 }
 
 /// Reports that a message stays because of a folder.
-fn stays(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+fn report_stay(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
     looked.stay += 1;
     looked.held += 1;
     shown(Shown::Remark(format!("{}: stays: {why}", clean::short(file, 200))));

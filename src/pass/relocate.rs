@@ -32,7 +32,7 @@ pub(super) fn begin(world: &World, account: &str) -> Result<(Committer, Stuck)> 
     let stuck = resume(world, &owned)?;
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     let mut committer = Committer::new(world, &owned, account, engine, Template::whole_folder());
-    stuck.tell(&mut committer)?;
+    stuck.notify(&mut committer)?;
     Ok((committer, stuck))
 }
 
@@ -47,7 +47,7 @@ pub(super) fn resume(world: &World, owned: &Owned) -> Result<Stuck> {
     };
     let (recovered, held) = recover_with(&*world.disk, &*world.store, world.folders.root(), owned, &mut settle)?;
     for (row, error) in held {
-        stuck.note(Some(row.id), &left_by(world, &row)?, error)?;
+        stuck.add_error(Some(row.id), &left_by(world, &row)?, error)?;
     }
     recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
     if Leftovers::find(world, owned)?.remove_all(world)? {
@@ -105,7 +105,7 @@ impl Committer {
         let mut stuck = Stuck::default();
         remove(&self.world, &rows, &mut stuck)?;
         self.finish_but(&stuck)?;
-        stuck.tell(self)?;
+        stuck.notify(self)?;
         Ok(Some((published, stuck)))
     }
 }
@@ -161,7 +161,7 @@ fn remove(world: &World, rows: &[(EntryId, Vec<Leaving>)], stuck: &mut Stuck) ->
     for (n, (id, leaves)) in rows.iter().enumerate() {
         match remove_one(world, leaves) {
             Ok(touched) => touched.into_iter().for_each(|dir| dirs.entry(dir).or_default().push(n)),
-            Err(error) => stuck.note(Some(*id), leaves, error)?,
+            Err(error) => stuck.add_error(Some(*id), leaves, error)?,
         }
     }
     for (dir, touched_by) in dirs.iter().filter(|(dir, _)| world.disk.exists(dir).unwrap_or(true)) {

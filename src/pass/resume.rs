@@ -24,7 +24,7 @@ pub(super) fn resume_others(world: &World) -> Result<Stuck> {
         };
         match resume_one(world, &owned) {
             Ok(more) => stuck.extend(more),
-            Err(error) => stuck.note(None, &[], error)?,
+            Err(error) => stuck.add_error(None, &[], error)?,
         }
     }
     Ok(stuck)

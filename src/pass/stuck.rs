@@ -26,7 +26,7 @@ pub(super) struct Stuck(Vec<Waiting>);
 
 impl Stuck {
     /// Adds a row that an error of one folder holds up. Any other error is returned.
-    pub(super) fn note(&mut self, row: Option<EntryId>, leaves: &[Leaving], error: Error) -> Result<()> {
+    pub(super) fn add_error(&mut self, row: Option<EntryId>, leaves: &[Leaving], error: Error) -> Result<()> {
         match error.target() {
             Some(folder) => self.add(row, leaves, folder, &error),
             None => return Err(error),
@@ -87,7 +87,7 @@ impl Stuck {
     }
 
     /// Files a notice for each folder, if the inbox takes mail.
-    pub(super) fn tell(&self, committer: &mut Committer) -> Result<()> {
+    pub(super) fn notify(&self, committer: &mut Committer) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }

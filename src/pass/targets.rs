@@ -16,7 +16,7 @@ pub(super) struct Refused(BTreeMap<PathBuf, (String, usize)>);
 impl Refused {
     /// Records an error of one target that is not the inbox and is not recorded yet. Any other error is returned: it
     /// concerns the disk, or the inbox, without which nothing can go on.
-    pub(super) fn note(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
+    pub(super) fn record(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
         let Some(target) = error.target().map(Path::to_path_buf) else { return Err(error) };
         if planner.is_inbox(&target) || self.0.contains_key(&target) {
             return Err(error);

@@ -99,7 +99,7 @@ impl<'w> Undoing<'w> {
         self.committer = Some(committer);
         let is_left = stuck.count() > 0;
         remarks.extend(stuck.remarks());
-        remarks.extend(self.told(id)?);
+        remarks.extend(self.report_sent(id)?);
         Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks, is_left })
     }
 
@@ -125,7 +125,9 @@ impl<'w> Undoing<'w> {
             return refuse(format!("entry {id} was undone already, with entry {undid} before it"));
         }
         let files = relocate::files_of(self.world, &entry.targets)?;
-        let Some(found) = original::find(self.world, entry, &files, &later)? else { return refuse(nowhere(id, entry)) };
+        let Some(found) = original::find(self.world, entry, &files, &later)? else {
+            return refuse(not_found_text(id, entry));
+        };
         let flags = self.flags(entry, &files)?;
         self.refuse_if_unchanged(id, &folder, &files, &found, &flags)?;
         let Found { message, is_original, remark } = found;
@@ -149,7 +151,7 @@ impl<'w> Undoing<'w> {
     }
 
     /// What was sent about the message, which cannot be taken back.
-    fn told(&self, id: EntryId) -> Result<Vec<String>> {
+    fn report_sent(&self, id: EntryId) -> Result<Vec<String>> {
         let rows = self.world.store.outbox(Some(id), MAX_ITEMS_REPORTED)?;
         let said = rows.into_iter().filter_map(|row| {
             let telling = clean::short(&row.telling.to_string(), 100);
@@ -241,7 +243,7 @@ fn refuse<T>(text: String) -> Result<T> {
     Err(Error::permanent(Kind::Usage, text))
 }
 
-fn nowhere(id: EntryId, entry: &JournalEntry) -> String {
+fn not_found_text(id: EntryId, entry: &JournalEntry) -> String {
     match entry.mboxes.first() {
         Some(mbox) => {
             let file = mbox.file.display();

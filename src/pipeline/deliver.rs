@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::note_death;
+use super::count_death;
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
@@ -125,6 +125,6 @@ fn acknowledge(world: &World, owned: &Owned, key: &Key) -> Result<()> {
 
 /// Finishes what an interrupted run left unfinished, before anything new starts.
 fn resume(world: &World, owned: &Owned) -> Result<Recovered> {
-    note_death(world, owned)?;
+    count_death(world, owned)?;
     recover(&*world.disk, &*world.store, world.folders.root(), owned)
 }

@@ -112,7 +112,7 @@ pub async fn pass(
 }
 
 /// Counts the death of the previous owner while it decided about a message.
-fn note_death(world: &World, owned: &Owned) -> Result<()> {
+fn count_death(world: &World, owned: &Owned) -> Result<()> {
     if let Some(key) = world.store.died_deciding(owned)? {
         // The mark is removed first: a death in between is not counted, which is better than counting one death twice.
         world.store.deciding(owned, None)?;

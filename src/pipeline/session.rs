@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::FolderPass;
 use super::watchers::Watchers;
-use super::{Extent, Job, note_death};
+use super::{Extent, Job, count_death};
 use crate::config::Account;
 use crate::deliver::recover_what_can_be;
 use crate::error::{Error, Kind, Result};
@@ -51,7 +51,7 @@ impl Session {
                 let mounted = pass::mounted(world)?;
                 let owned = world.own(&registered.space, Duration::ZERO)?;
                 pass::note_accounts(world, &mounted)?;
-                note_death(world, &owned)?;
+                count_death(world, &owned)?;
                 let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
                 let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
                 let held: Vec<Error> = held.into_iter().map(|(_, error)| error).collect();
@@ -114,11 +114,11 @@ impl Session {
             && self.has_nothing_to_recover()
             && oauth::has_died(&job.account.password, error).await
         {
-            tracing::info!("{}: {error}; a new session begins", job.account.name);
+            tracing::info!("{}: {error}; starting a new session", job.account.name);
             outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
         }
         if let Err(error) = outcome {
-            tell_if_only_the_user_can_help(world, &job.account, &mut committer, &error);
+            notify_refused_login(world, &job.account, &mut committer, &error);
             committer.report.broke_off = Some(committer.report.errors.len());
             committer.report.errors.push(error);
         }
@@ -325,11 +325,11 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Files a notice about a refused login, which the user of a daemon would not see otherwise.
-fn tell_if_only_the_user_can_help(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
+fn notify_refused_login(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
     let until = match error.kind() {
         Kind::Auth if of.password.sign_in().is_some() => "that is corrected",
         Kind::Auth => "its password is right",
-        Kind::Login => "its server takes the login",
+        Kind::Login => "its server accepts the login",
         _ => return,
     };
     let error = error.to_string();

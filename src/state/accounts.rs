@@ -136,7 +136,7 @@ fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> S
 }
 
 /// Stores what a mail root knows of an account, for a state that lost it.
-pub(super) fn note_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
+pub(super) fn store_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
     match by(tx, "space", &account.space)? {
         Some(_) => Ok(()),
         None => store(tx, account),

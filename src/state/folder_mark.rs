@@ -72,7 +72,7 @@ impl FolderMarks for SqliteStore {
     fn set_folder_mark(&self, owned: &Owned, folder: &str, mark: Option<&FolderMark>) -> Result<()> {
         let space = owned.space();
         // If a power cut undoes this, the older mark makes the folder be listed once more.
-        self.note_for(owned, "noting how a folder stands", |tx| {
+        self.write_unsynced_for(owned, "storing the mark of a folder", |tx| {
             let Some(mark) = mark else {
                 let sql = "DELETE FROM folder_mark WHERE account = ?1 AND folder = ?2";
                 return tx.prepare_cached(sql)?.execute([space, folder]).map(drop);

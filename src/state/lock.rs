@@ -113,7 +113,7 @@ impl Lock {
             self.file.write_all_at(line.as_bytes(), NOTE_OFFSET)?;
             self.file.set_len(NOTE_OFFSET + line.len() as u64)
         };
-        write().map_err(|e| Error::disk("noting what is being done", e))
+        write().map_err(|e| Error::disk("writing what is being done", e))
     }
 
     fn held(mut file: File, doing: &str) -> Result<Self> {

@@ -71,7 +71,7 @@ impl SqliteStore {
             Ok(verdict) if verdict == "ok" => Ok(None),
             Ok(verdict) => Ok(Some(Error::state("the database is damaged", format!("malformed: {verdict}")))),
             Err(e) if is_damage(&e.to_string()) => Ok(Some(Error::state("the database is damaged", e))),
-            Err(e) => Err(Error::state("looking at the database", e)),
+            Err(e) => Err(Error::state("checking the database", e)),
         }
     }
 
@@ -79,7 +79,7 @@ impl SqliteStore {
     pub fn set_damaged_aside(state: &Path) -> Result<PathBuf> {
         let _lock = Lock::take(&state.join("locks"), "(state)", PROCESS_TIMEOUT)?;
         let aside = state.join(format!("damaged-{}", Timestamp::now().as_second()));
-        let failed = |e| Error::disk(format!("setting the database aside in {}", aside.display()), e);
+        let failed = |e| Error::disk(format!("moving the database to {}", aside.display()), e);
         std::fs::DirBuilder::new().mode(0o700).create(&aside).map_err(failed)?;
         for file in ["state.db", "state.db-wal", "state.db-shm"] {
             match std::fs::rename(state.join(file), aside.join(file)) {
@@ -133,9 +133,9 @@ impl SqliteStore {
     /// filed, and nothing is sent about mail that arrived before now.
     fn compare(&self) -> Result<()> {
         if let Some(identity) = self.fact(facts::IDENTITY)? {
-            self.note_beside(&identity);
+            self.open_water(&identity);
             if !self.is_behind()? {
-                return self.date_taking_up();
+                return self.correct_take_up_date();
             }
         }
         let _lock = Lock::take(&self.places.state().join("locks"), "(state)", PROCESS_TIMEOUT)?;
@@ -149,7 +149,7 @@ impl SqliteStore {
 
     /// Names a database that is new, or of a version without an identity.
     fn begin_identity(&self) -> Result<()> {
-        let is_of_before = self.read("asking whether the state is new", facts::is_of_before)?;
+        let is_of_before = self.read("checking whether the state is new", facts::is_of_before)?;
         let had_another = !is_of_before && self.had_another()?;
         let identity = random_identity()?;
         // Read this before anything is written beside the state that is gone.
@@ -163,8 +163,8 @@ impl SqliteStore {
             true => self.take_up(&identity, written)?,
             false => self.write("naming the state", |tx| facts::set(tx, facts::IDENTITY, &identity))?,
         }
-        self.note_beside(&identity);
-        let level = self.read("asking how far the state is", facts::water)?;
+        self.open_water(&identity);
+        let level = self.read("reading the number of transactions", facts::water)?;
         if let Some(water) = self.water.get() {
             water.record(level);
         }
@@ -178,7 +178,7 @@ impl SqliteStore {
         Ok(is_known || set_aside::has_messages(state)?)
     }
 
-    fn note_beside(&self, identity: &str) {
+    fn open_water(&self, identity: &str) {
         let places = vec![water::beside(self.places.state()), Marker::water(self.places.root(), identity)];
         self.water.set(Water::new(identity, places)).ok();
     }
@@ -187,7 +187,7 @@ impl SqliteStore {
         if !Safeguard::StateIsCurrent.is_on() {
             return Ok(false);
         }
-        let level = self.read("asking how far the state is", facts::water)?;
+        let level = self.read("reading the number of transactions", facts::water)?;
         let is_anothers = self.water.get().is_some_and(|water| water.is_anothers(self.places.state()));
         Ok(is_anothers || level < self.highest_water())
     }
@@ -198,7 +198,7 @@ impl SqliteStore {
 
     /// Replaces an impossible date of taking up. A machine without a clock starts in 1970, and a state that it took up
     /// then gets its date once the clock is right. Nothing is sent about mail that came until then.
-    fn date_taking_up(&self) -> Result<()> {
+    fn correct_take_up_date(&self) -> Result<()> {
         let taken_up: Option<Timestamp> = self.fact(facts::REBUILT)?.and_then(|at| at.parse().ok());
         let now = Timestamp::now();
         match taken_up.is_some_and(|at| !is_possible(at)) && is_possible(now) {
@@ -227,7 +227,7 @@ impl SqliteStore {
                 if facts::get(tx, facts::ROOT)?.is_none() {
                     facts::set(tx, facts::ROOT, &marker.identity)?;
                 }
-                marker.accounts.iter().try_for_each(|account| accounts::note_if_unknown(tx, account))?;
+                marker.accounts.iter().try_for_each(|account| accounts::store_if_unknown(tx, account))?;
             }
             Ok(())
         })
@@ -246,11 +246,11 @@ pub(super) fn random_identity() -> Result<String> {
 /// our writes.
 fn refuse_foreign(dir: &Path) -> Result<()> {
     let found = std::fs::symlink_metadata(dir).or_else(|_| std::fs::metadata(dir));
-    let found = found.map_err(|e| Error::state(format!("looking at {}", dir.display()), e))?;
+    let found = found.map_err(|e| Error::state(format!("checking {}", dir.display()), e))?;
     let found = match found.file_type().is_symlink() {
         // The owner may reach the state folder itself through a symlink.
         true if found.uid() == rustix::process::geteuid().as_raw() => {
-            std::fs::metadata(dir).map_err(|e| Error::state(format!("looking at {}", dir.display()), e))?
+            std::fs::metadata(dir).map_err(|e| Error::state(format!("checking {}", dir.display()), e))?
         }
         _ => found,
     };

@@ -139,7 +139,7 @@ impl Outbox for SqliteStore {
     }
 
     fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
-        self.write_for(owned, "letting a relay rest", |tx| note_rest(tx, rest))
+        self.write_for(owned, "letting a relay rest", |tx| write_rest(tx, rest))
     }
 
     fn was_told(&self, path: &Path) -> Result<bool> {
@@ -377,7 +377,7 @@ fn rests(db: &Connection) -> Sql<Vec<Rest>> {
     rows.collect()
 }
 
-fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
+fn write_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     let Rest { relay, sender, until, failures, cause } = rest;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO rest (relay, sender, until, failures, cause) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -105,7 +105,7 @@ impl Pacing for SqliteStore {
     }
 
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
-        self.write("noting failures", |tx| {
+        self.write("storing failures", |tx| {
             let Some(pace) = pace else { return tx.execute("DELETE FROM pace WHERE whose = ?1", [whose]).map(drop) };
             tx.prepare_cached("INSERT OR REPLACE INTO pace VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
                 params![
@@ -148,7 +148,7 @@ impl Pacing for SqliteStore {
 
     fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO connections VALUES (?1, ?2, ?3)";
-        self.write("noting connections", |tx| tx.execute(sql, params![space, most, now.as_second()]).map(drop))
+        self.write("storing connections", |tx| tx.execute(sql, params![space, most, now.as_second()]).map(drop))
     }
 
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {

@@ -29,7 +29,7 @@ pub(super) struct Most {
 /// Removes what is old. Returns the names of spool files that nothing names any more.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Vec<String>> {
     let until = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
-    date_anew(tx, now)?;
+    correct_dates(tx, now)?;
     tx.execute("DELETE FROM seen WHERE missing_since < ?1", [until(FORGET_MISSING)])?;
     tx.execute(
         "DELETE FROM seen WHERE at < ?1
@@ -48,7 +48,7 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Ve
 }
 
 /// Gives rows that were written while the clock was certainly wrong the present time.
-fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
+fn correct_dates(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     if !Safeguard::PlausibleTime.is_on() || !is_possible(now) {
         return Ok(());
     }

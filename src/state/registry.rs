@@ -81,13 +81,13 @@ impl Registry for SqliteStore {
     }
 
     fn register(&self, wanted: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>> {
-        let known = self.read("looking accounts up", |db| {
+        let known = self.read("looking up accounts", |db| {
             wanted.iter().map(|(label, identity)| accounts::unchanged(db, label, identity)).collect()
         })?;
         let known: Option<Vec<Registered>> = known;
         match known {
             Some(known) => Ok(known),
-            None => self.write("noting accounts", |tx| {
+            None => self.write("storing accounts", |tx| {
                 wanted.iter().map(|(label, identity)| accounts::register(tx, label, identity, claimed, now)).collect()
             }),
         }
@@ -98,7 +98,7 @@ impl Registry for SqliteStore {
             return Ok(());
         }
         self.write("taking over accounts", |tx| {
-            known.iter().try_for_each(|account| accounts::note_if_unknown(tx, account))
+            known.iter().try_for_each(|account| accounts::store_if_unknown(tx, account))
         })
     }
 
@@ -111,19 +111,19 @@ impl Registry for SqliteStore {
     }
 
     fn set_fact(&self, name: &str, value: &str) -> Result<()> {
-        self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
+        self.write("storing a fact about the state", |tx| facts::set(tx, name, value))
     }
 
     fn standing(&self) -> Result<Vec<Standing>> {
-        self.read("reading what is not done", standing::all)
+        self.read("reading the open problems", standing::all)
     }
 
     fn set_standing(&self, owned: &Owned, it: &Standing) -> Result<()> {
-        self.write_for(owned, "noting what is not done", |tx| standing::set(tx, it))
+        self.write_for(owned, "storing an open problem", |tx| standing::set(tx, it))
     }
 
     fn end_standing(&self, owned: &Owned, about: &str) -> Result<()> {
-        self.write_for(owned, "noting what is done", |tx| standing::clear(tx, owned.space(), about))
+        self.write_for(owned, "removing a solved problem", |tx| standing::clear(tx, owned.space(), about))
     }
 
     fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock> {
@@ -146,7 +146,7 @@ impl Registry for SqliteStore {
 
     fn is_recognised(&self, origin: &Origin) -> Result<bool> {
         let Origin { account, folder, generation } = origin;
-        self.read("asking when a folder was compared", |db| {
+        self.read("reading when a folder was compared", |db| {
             db.prepare_cached(
                 "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised > 0",
             )?
@@ -156,7 +156,7 @@ impl Registry for SqliteStore {
 
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
         let Origin { account, folder, generation } = origin;
-        self.note_for(owned, "noting that a folder was compared", |tx| {
+        self.write_unsynced_for(owned, "recording that a folder was compared", |tx| {
             tx.execute(
                 "INSERT INTO first_look (account, folder, generation, at, recognised) VALUES (?1, ?2, ?3, ?4, ?4)
                  ON CONFLICT DO UPDATE SET recognised = excluded.recognised",

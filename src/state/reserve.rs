@@ -59,7 +59,7 @@ impl Reserve {
         let mut is_kept = self.is_kept();
         *is_kept = false;
         if let Err(e) = std::fs::remove_file(&self.path) {
-            tracing::debug!("letting {} go: {e}", self.path.display());
+            tracing::debug!("removing {}: {e}", self.path.display());
         }
     }
 }

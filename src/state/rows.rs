@@ -125,7 +125,7 @@ fn noted_keys(writes: &[Write]) -> String {
 
 /// Removes the keys that rules recorded about a message whose files are gone, so that it is not taken for a duplicate
 /// of itself.
-pub(super) fn take_back_noted(tx: &Transaction<'_>, entry: EntryId) -> Sql<()> {
+pub(super) fn remove_noted_keys(tx: &Transaction<'_>, entry: EntryId) -> Sql<()> {
     let noted: String = tx.query_row("SELECT noted FROM journal WHERE entry = ?1", [entry], |row| row.get(0))?;
     let keys: Vec<(String, String)> = serde_json::from_str(&noted).unwrap_or_default();
     for (handle, key) in keys {

@@ -54,6 +54,6 @@ pub(super) fn set_aside(state: &Path, is_named: &dyn Fn(&str) -> Result<bool>) -
         moved.iter().try_for_each(|name| RealDisk.replace(&spool.join(name), &lost.join(name)))?;
         sync_dirs(&RealDisk, [lost.as_path(), &spool, state])
     };
-    let failed = |e| Error::disk(format!("setting aside what stands in {}", spool.display()), e);
+    let failed = |e| Error::disk(format!("moving the files out of {}", spool.display()), e);
     move_all().map(drop).map_err(failed)
 }

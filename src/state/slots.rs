@@ -32,7 +32,7 @@ impl Slots {
                     let file = file.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&path)?;
                     file.write_all_at(&[note.as_slice(), b"\n"].concat(), 0)
                 };
-                write().map_err(|e| Error::state("noting the message being decided", e))
+                write().map_err(|e| Error::state("storing the message that is being decided", e))
             }
         }
     }
@@ -45,7 +45,7 @@ impl Slots {
             Self::Folder(folder) => match std::fs::read(folder.join(space)) {
                 Ok(note) => note,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(e) => return Err(Error::state("reading the message being decided", e)),
+                Err(e) => return Err(Error::state("reading the message that was being decided", e)),
             },
         };
         let line = note.split(|b| *b == b'\n').next().unwrap_or_default();

@@ -12,7 +12,7 @@ use super::in_use::InUse;
 use super::known;
 use super::reserve::{Reserve, is_for_want_of_room};
 use super::rows::{
-    Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
+    Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, remove_noted_keys, targets,
     time, trouble_number,
 };
 use super::slots::Slots;
@@ -118,7 +118,7 @@ impl SqliteStore {
     }
 
     /// Does the same for what would merely be done once more if a power cut undid it.
-    pub(super) fn note_for<T>(
+    pub(super) fn write_unsynced_for<T>(
         &self,
         owned: &Owned,
         doing: &str,
@@ -139,7 +139,7 @@ impl SqliteStore {
             false => Ok(None),
         })?;
         done.ok_or_else(|| {
-            let text = format!("{doing}: another process took {} over meanwhile", owned.space());
+            let text = format!("{doing}: another process has taken over {}", owned.space());
             Error::transient(Kind::Busy, text)
         })
     }
@@ -209,12 +209,12 @@ impl Store for SqliteStore {
     }
 
     fn was_looked_at(&self, origin: &Origin) -> Result<bool> {
-        self.read("asking whether a folder was looked at", |db| known::was_looked_at(db, origin))
+        self.read("reading whether a folder was listed", |db| known::was_looked_at(db, origin))
     }
 
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
         let Origin { account, folder, generation } = &*key.origin;
-        self.read("looking a message up", |db| {
+        self.read("looking up a message", |db| {
             db.prepare_cached(
                 "SELECT mark, announced, head_hash, at, dress FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND id = ?4",
@@ -267,7 +267,7 @@ impl Store for SqliteStore {
     }
 
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
-        self.read("asking what is remembered", |db| memory::holds(db, fact, now))
+        self.read("answering a rule's question", |db| memory::holds(db, fact, now))
     }
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>> {
@@ -324,7 +324,7 @@ impl Store for SqliteStore {
     }
 
     fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
-        self.write_for(owned, "giving a message up for a new delivery", |tx| {
+        self.write_for(owned, "giving up a message for a new delivery", |tx| {
             let origin = Origins::default().id(tx, &row.key.origin)?;
             let told = tx.prepare_cached("SELECT 1 FROM outbox WHERE entry = ?1")?.exists([row.id])?;
             let known = tx
@@ -336,7 +336,7 @@ impl Store for SqliteStore {
                 None => forget(tx, origin, &row.key.id)?,
             }
             folder_mark::forget(tx, origin)?;
-            take_back_noted(tx, row.id)?;
+            remove_noted_keys(tx, row.id)?;
             tx.execute(
                 "UPDATE journal SET done = 1, noted = '', outcome = outcome || ' (its files are nowhere)' WHERE entry = ?1",
                 [row.id],
@@ -371,7 +371,7 @@ impl Store for SqliteStore {
 
     fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
         let Origin { account, folder, generation } = origin;
-        let noted = self.read("asking when a folder was first looked at", |db| {
+        let noted = self.read("reading when a folder was first listed", |db| {
             db.prepare_cached("SELECT at FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
                 .query_row(params![account, folder, generation], |row| row.get(0))
                 .optional()
@@ -379,7 +379,7 @@ impl Store for SqliteStore {
         if let Some(noted) = noted {
             return Ok(time(noted));
         }
-        self.note_for(owned, "noting that a folder is looked at", |tx| {
+        self.write_unsynced_for(owned, "recording that a folder is listed", |tx| {
             tx.execute(
                 "INSERT OR IGNORE INTO first_look (account, folder, generation, at) VALUES (?1, ?2, ?3, ?4)",
                 params![account, folder, generation, now.as_second()],
@@ -402,7 +402,7 @@ impl Store for SqliteStore {
     }
 
     fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
-        self.note_for(owned, "noting which messages are gone", |tx| {
+        self.write_unsynced_for(owned, "recording which messages are gone", |tx| {
             let origin = Origins::default().id(tx, origin)?;
             let noted: HashSet<Vec<u8>> = tx
                 .prepare_cached("SELECT id FROM seen WHERE origin = ?1 AND missing_since IS NOT NULL")?
@@ -421,7 +421,7 @@ impl Store for SqliteStore {
     }
 
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
-        self.read("looking a message up by its header", |db| {
+        self.read("looking up a message by its header", |db| {
             db.prepare_cached(
                 // This includes messages whose copy on the server was deleted.
                 "SELECT 1 FROM seen JOIN origin USING (origin)

@@ -48,7 +48,7 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// transaction. It checks again what the decisions read; if an answer has changed, nothing is recorded.
     fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
 
-    /// The answer to a question of a rule.
+    /// The answer to a rule's question.
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
 
     /// The last number that was taken from a counter.
@@ -313,7 +313,7 @@ pub struct OutboxRow {
     pub said: String,
     /// When that reply came.
     pub changed: Timestamp,
-    /// The copy that is owed of what was sent.
+    /// The copy of the sent message that is still to be filed.
     pub copy: Option<OwedCopy>,
 }
 

@@ -35,7 +35,7 @@ impl Water {
                 written => written,
             };
             if let Err(e) = written {
-                tracing::debug!("noting how far the state is in {}: {e}", path.display());
+                tracing::debug!("writing the number of transactions to {}: {e}", path.display());
             }
         }
     }

@@ -383,7 +383,7 @@ fn who_was_taken_over_removes_nothing_of_the_new_owner() {
         discard(message, facts)
     };
     let error = deliver(&home.world, Arc::new(By(overtaken))).unwrap_err();
-    assert!(error.to_string().contains("over meanwhile"), "{error}");
+    assert!(error.to_string().contains("has taken over"), "{error}");
     let rows = home.world.store.journal(None, 1).unwrap();
     assert_eq!(fs::read(&rows[0].files[0]).unwrap(), MAIL.as_bytes());
 }

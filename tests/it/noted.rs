@@ -82,7 +82,7 @@ fn reliability_f12_what_was_sent_is_noted_on_a_full_disk() {
 fn reliability_f12_without_the_room_that_is_kept_it_would_be_sent_again() {
     let Some((said, taken)) = two_forwards("", &format!("rm $HOME/state/reserve; {FILL}")) else { return };
     assert!(taken.len() > 2, "{said}");
-    assert!(said.contains("noting what was sent: database or disk is full"), "{said}");
+    assert!(said.contains("recording what was sent: database or disk is full"), "{said}");
 }
 
 /// Where there is no room to note it, nothing is sent.

@@ -93,7 +93,7 @@ impl Pass {
             }
         };
         self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))?;
-        self.wake(name, "")?;
+        self.end_rest(name, "")?;
         Ok(true)
     }
 

@@ -106,7 +106,7 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
     loop {
         let looked = Instant::now();
         if !shared.is_over() && outcome.is_ok() {
-            outcome = besides(shared, &mut told).and_then(|()| lanes.start());
+            outcome = do_other_work(shared, &mut told).and_then(|()| lanes.start());
         }
         let pause = OUTBOX_POLL.max(looked.elapsed() * POLL_COST_DIVISOR);
         tokio::select! {
@@ -115,7 +115,7 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
                     Ok(more) => told.add(more),
                     Err(error) => outcome = outcome.and(Err(error)),
                 },
-                None => return outcome.and_then(|()| besides(shared, &mut told)).map(|()| told),
+                None => return outcome.and_then(|()| do_other_work(shared, &mut told)).map(|()| told),
             },
             () = tokio::time::sleep(pause) => {}
         }
@@ -123,7 +123,7 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
 }
 
 /// Does what concerns no lane and holds up none: items that the user dropped, and copies of what was sent.
-fn besides(shared: &Shared, told: &mut Told) -> Result<()> {
+fn do_other_work(shared: &Shared, told: &mut Told) -> Result<()> {
     if !shared.is_over() {
         told.add(dropped::carry_out(shared)?);
         told.add(fcc::carry_out(shared)?);

@@ -45,7 +45,7 @@ use crate::stop::{stopped, unless_stopped};
 
 pub use self::dropped::drop_row;
 pub use self::resting::resting;
-pub(super) use self::salvage::nobodys;
+pub(super) use self::salvage::unknown_spool_name;
 pub(super) use self::undelivered::given_up_key;
 
 /// How many rows are read at once.

@@ -95,7 +95,7 @@ impl Pass {
                 let Item { mut row, original } = item;
                 row.copy = fcc::owed(&row, &message, &verdicts);
                 self.conclude(row, Some(original), Came::Verdicts(verdicts))?;
-                self.wake(&relay.name, own)?;
+                self.end_rest(&relay.name, own)?;
                 Ok(true)
             }
             // A refusal of an unusual sender says nothing about other mail.
@@ -198,7 +198,7 @@ impl Pass {
     }
 
     /// Ends the rest of a relay that works again.
-    pub(super) fn wake(&mut self, relay: &str, own: &str) -> Result<()> {
+    pub(super) fn end_rest(&mut self, relay: &str, own: &str) -> Result<()> {
         for rest in self.rests.iter_mut().filter(|rest| rest.concerns(relay, own) && rest.failures > 0) {
             (rest.failures, rest.until) = (0, Timestamp::UNIX_EPOCH);
             self.world.store.rest(&self.owned, rest)?;

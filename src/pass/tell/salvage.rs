@@ -54,7 +54,7 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
 const UNKNOWN_PREFIX: &str = "nobodys.";
 
 /// The name for a spool file that no row of the state names, and that the state did not lose.
-pub(in crate::pass) fn nobodys(name: &str) -> String {
+pub(in crate::pass) fn unknown_spool_name(name: &str) -> String {
     format!("{UNKNOWN_PREFIX}{name}")
 }
 

@@ -151,6 +151,6 @@ pub(super) fn resume(world: &World, owned: &Arc<Owned>) -> Result<Vec<String>> {
         owned.is_cleared();
     }
     let stuck = resume_others(world)?;
-    stuck.tell(&mut committer(world, owned))?;
+    stuck.notify(&mut committer(world, owned))?;
     Ok(stuck.remarks())
 }
