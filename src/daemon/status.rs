@@ -94,7 +94,7 @@ pub struct Trouble {
 pub struct OutboxStatus {
     /// How many wait.
     pub waiting: u64,
-    /// How many items the user holds.
+    /// How many are held.
     pub held: u64,
     /// Relays that rest after failures.
     pub resting: Vec<Resting>,

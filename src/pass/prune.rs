@@ -66,7 +66,7 @@ fn judge_abandoned(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Moves a file to a folder from where the next outbox run files it.
+/// Moves a file to a folder whose files the next outbox run files as mail.
 fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {

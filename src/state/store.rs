@@ -407,7 +407,7 @@ pub enum OutboxState {
     Sent,
     /// It was given up.
     Failed,
-    /// The user holds it.
+    /// It is held: by the user, or because the state is an older copy.
     Held,
     /// The user gave it up while another process was sending. That process carries it out.
     Dropped,

@@ -106,8 +106,7 @@ fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Send
 pub fn notice_of_refusal(world: &World, message: &Message, why: &Error) -> Message {
     let subject = clean::short(message.first("Subject").unwrap_or("(none)"), 200);
     let text = format!(
-        "The message \"{subject}\" was not sent to anybody: {}.\n\nIt is in the inbox, as the program that wanted to \
-         send it gave it.",
+        "The message \"{subject}\" was not sent to anybody: {}.\n\nIt is in the inbox, as the program submitted it.",
         clean::line(why.to_string().as_bytes())
     );
     Notice { cause: Cause::NotSent, account: SUBMITTED.to_owned(), text }.message(world.now(), &world.host)

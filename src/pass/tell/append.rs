@@ -1,8 +1,8 @@
 //! `imap`: appends a message to a folder of an account.
 //!
 //! Before each attempt, the folder's UIDVALIDITY and UIDNEXT are recorded, durably, and a missing folder is made first.
-//! After an unknown outcome, the message is searched among those that came since, and appended again only if it is not
-//! there.
+//! After an unknown outcome, the message is searched for among those that came since, and appended again only if it is
+//! not there.
 
 use jiff::Timestamp;
 
@@ -97,7 +97,7 @@ impl Pass {
         Ok(true)
     }
 
-    /// Searches the message if an attempt was made before, and appends it if it is not there.
+    /// Searches for the message if an attempt was made before, and appends it if it is not there.
     async fn append(&mut self, appender: &mut Appender, item: &mut Item, append: Append) -> Result<Attempt> {
         if let Some((generation, next)) = append.noted {
             let mark = Mark { generation, next };
