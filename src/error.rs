@@ -1,8 +1,8 @@
 //! What can go wrong, and whether trying again can help.
 //!
-//! Every failure in the program is an [`Error`]. It says what was being done, whether it is
-//! [`Permanence::Transient`] or [`Permanence::Permanent`], and carries the line (of a server, of the
-//! operating system, of a config file) that caused it, already cleaned for a terminal.
+//! Every failure in the program is an [`Error`]. It says what was being done, whether it is [`Permanence::Transient`]
+//! or [`Permanence::Permanent`], and carries the line (of a server, of the operating system, of a config file) that
+//! caused it, already cleaned for a terminal.
 
 use std::fmt;
 use std::path::Path;
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use crate::clean;
 use crate::safeguard::Safeguard;
 
-/// What the system says when one folder or file cannot be used, and others can.
-const OF_A_TARGET: [Errno; 12] = [
+/// The system's errors when one folder or file cannot be used, and others can.
+const TARGET_ERRORS: [Errno; 12] = [
     Errno::NAMETOOLONG,
     Errno::NOTDIR,
     Errno::ISDIR,
@@ -22,17 +22,18 @@ const OF_A_TARGET: [Errno; 12] = [
     Errno::PERM,
     Errno::LOOP,
     Errno::INVAL,
-    // On another disk, on one that is mounted for reading, on one that is away.
+    // On another disk, on a read-only one, or on one that is gone.
     Errno::XDEV,
     Errno::ROFS,
     Errno::STALE,
     Errno::NODEV,
 ];
 
-/// What SQLite says of a file that is damaged.
+/// What SQLite says about a damaged file.
 pub(crate) const DAMAGE: [&str; 3] = ["not a database", "malformed", "corrupt"];
-/// What helps then.
-const REBUILD: &str = "the database is damaged; `mailsluice rebuild` sets it aside and makes it anew from the Maildirs";
+/// The advice in that case.
+const REBUILD_ADVICE: &str =
+    "the database is damaged; `mailsluice rebuild` moves it aside and makes a new one from the Maildirs";
 
 /// Can the same attempt succeed later without anybody changing anything?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub enum Permanence {
     Permanent,
 }
 
-/// What sort of thing failed. It decides the exit code and which advice fits.
+/// What failed. It decides the exit code and the advice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The config file or a rule file cannot be used (EX_CONFIG).
@@ -58,11 +59,11 @@ pub enum Kind {
     Network,
     /// The certificate or the TLS policy does not hold.
     Tls,
-    /// The server answered something that the protocol does not allow.
+    /// The server broke the protocol.
     Protocol,
-    /// The server understood and said no.
+    /// The server understood the request and refused it.
     Refused,
-    /// It refused a login and did not say why.
+    /// The server refused a login and did not say why.
     Login,
     /// The mail store could not be written or read.
     Disk,
@@ -82,21 +83,21 @@ pub struct Error {
     doing: String,
     said: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
-    /// The folder or mbox file that it is about, and nothing else.
+    /// The folder or mbox file that it concerns, if it concerns nothing else.
     target: Option<Box<Path>>,
     /// What the user can do about it.
     helps: Option<Box<str>>,
-    /// Whether it is about the host, whoever logs in.
+    /// Whether it concerns the host, whoever logs in.
     is_of_the_host: bool,
-    /// Whether what it failed at was put right meanwhile.
+    /// Whether the cause was corrected meanwhile.
     goes_again: bool,
 }
 
-/// The result of nearly everything here.
+/// The result of most functions in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// A failure that may go away by itself.
+    /// A failure that may pass by itself.
     pub fn transient(kind: Kind, doing: impl Into<String>) -> Self {
         let (doing, permanence) = (doing.into(), Permanence::Transient);
         let (said, source, target, helps) = (None, None, None, None);
@@ -108,7 +109,7 @@ impl Error {
         Self { permanence: Permanence::Permanent, ..Self::transient(kind, doing) }
     }
 
-    /// Adds the line that caused it, as the other side sent it; it is cleaned and shortened here.
+    /// Adds the line that caused it, as the other side sent it. The line is cleaned and shortened here.
     #[must_use]
     pub fn said(mut self, line: impl AsRef<[u8]>) -> Self {
         self.said = Some(clean::line(line.as_ref()));
@@ -129,49 +130,48 @@ impl Error {
         self
     }
 
-    /// What the user can do about it, where that is known.
+    /// What the user can do about it, if that is known.
     pub fn help(&self) -> Option<&str> {
         self.helps.as_deref()
     }
 
-    /// What it says without that.
+    /// The text of the error without that advice.
     pub fn without_help(&self) -> String {
         let whole = self.to_string();
         let help = self.helps.as_ref().map(|helps| format!(" ({helps})"));
         help.and_then(|help| whole.strip_suffix(help.as_str()).map(str::to_owned)).unwrap_or(whole)
     }
 
-    /// Puts what was being done in front: "fetching INBOX: reading the reply".
+    /// Prepends what was being done: "fetching INBOX: reading the reply".
     #[must_use]
     pub fn while_doing(mut self, doing: impl fmt::Display) -> Self {
         self.doing = format!("{doing}: {}", self.doing);
         self
     }
 
-    /// The same error, which came before anybody said who logs in: so it is with everybody who wants to reach that host.
+    /// Marks an error that came before the login, so that it concerns every account of the host.
     #[must_use]
     pub fn of_the_host(self) -> Self {
         Self { is_of_the_host: true, ..self }
     }
 
-    /// Whether the host could not be reached, or turned everybody away.
+    /// Whether the host could not be reached, or refuses everybody.
     pub fn is_of_the_host(&self) -> bool {
         self.is_of_the_host
     }
 
-    /// The same error, where what it failed at was put right meanwhile, if that is so: a refused access token, in whose place
-    /// there is another one.
+    /// Marks whether the cause was corrected meanwhile, such as a refused access token that was replaced.
     #[must_use]
     pub fn put_right(self, goes_again: bool) -> Self {
         Self { goes_again, ..self }
     }
 
-    /// Whether the same is worth to be tried once more at once.
+    /// Whether the same attempt should be made again at once.
     pub fn goes_again(&self) -> bool {
         self.goes_again
     }
 
-    /// What sort of thing failed.
+    /// What failed.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -191,7 +191,7 @@ impl Error {
         self.permanence == Permanence::Transient
     }
 
-    /// The exit code of `sysexits.h` that tells cron, an MTA or a script what to do.
+    /// The exit code of `sysexits.h` for cron, an MTA or a script.
     pub fn exit_code(&self) -> u8 {
         match (self.permanence, self.kind) {
             (Permanence::Transient, _) => 75,
@@ -205,17 +205,19 @@ impl Error {
         }
     }
 
-    /// An operating-system error while working on mail files. Always transient: a full or broken disk is
-    /// repaired by somebody, and until then nothing must be given up (`reliability.md` 1.6).
+    /// An error of the operating system while working on mail files. It is always transient: somebody repairs a full or
+    /// broken disk, and until then nothing may be given up (`reliability.md` 1.6).
     pub fn disk(doing: impl Into<String>, source: std::io::Error) -> Self {
         Self::transient(Kind::Disk, doing).because(source)
     }
 
-    /// The same for a folder or an mbox file. Where the folder itself is the reason, nothing else is concerned: a name that is
-    /// too long, no directory, no permission. A full or broken disk concerns everybody.
+    /// The same for a folder or an mbox file. If the folder itself is the cause, such as a name that is too long, a
+    /// file in place of a directory, or a missing permission, the error concerns only this target. A full or broken
+    /// disk concerns everything.
     pub fn of_target(target: &Path, doing: impl Into<String>, source: std::io::Error) -> Self {
-        let is_its_own = source.raw_os_error().is_some_and(|code| OF_A_TARGET.iter().any(|e| e.raw_os_error() == code));
-        // Our own words: a name that cannot be one, a lock that another program keeps.
+        let is_its_own =
+            source.raw_os_error().is_some_and(|code| TARGET_ERRORS.iter().any(|e| e.raw_os_error() == code));
+        // Our own errors: an impossible name, or a lock that another program keeps.
         let is_its_own = is_its_own
             || source.raw_os_error().is_none()
                 && matches!(source.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::WouldBlock);
@@ -223,23 +225,24 @@ impl Error {
         Self { target, ..Self::disk(doing, source) }
     }
 
-    /// The same error where it cannot be kept apart: what is recorded is finished by recovery, and not decided anew.
+    /// The same error without its target, for what is already recorded: recovery finishes it, and it is not decided
+    /// again.
     #[must_use]
     pub fn of_everything(self) -> Self {
         Self { target: None, ..self }
     }
 
-    /// The folder or mbox file that it is about, if it is about one alone.
+    /// The folder or mbox file that it concerns, if it concerns only that one.
     pub fn target(&self) -> Option<&Path> {
         self.target.as_deref()
     }
 
-    /// A failure of the state database. Transient for the same reason as [`Error::disk`].
+    /// A failure of the state database. It is transient for the same reason as [`Error::disk`].
     pub fn state(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let source = source.into();
         let text = source.to_string();
         let doing = match DAMAGE.iter().any(|sign| text.contains(sign)) {
-            true => format!("{}: {}", doing.into(), REBUILD),
+            true => format!("{}: {}", doing.into(), REBUILD_ADVICE),
             false => doing.into(),
         };
         Self::transient(Kind::State, doing).because(source)

@@ -1,6 +1,6 @@
-//! mailsluice takes the seat of fetchmail or getmail, procmail or Sieve, vacation and msmtp around a person's mail: it
-//! **pulls** mail over IMAP and POP3, **decides** about each message by rules, and **acts**: files it into Maildirs, here
-//! and now, and tells others through the outbox, as soon as a relay takes it.
+//! mailsluice replaces fetchmail or getmail, procmail or Sieve, vacation and msmtp for one person's mail: it **pulls**
+//! mail over IMAP and POP3, **decides** about each message by rules, and **acts**: it files the message into Maildirs
+//! at once, and sends forwards, answers and notifications through the outbox as soon as a relay accepts them.
 //!
 //! # The picture
 //!
@@ -12,30 +12,35 @@
 //!                                         facts                                      imap program webhook
 //! ```
 //!
-//! Every arrow is a type that cannot be skipped:
+//! Every arrow is a type, so no step can be skipped:
 //!
 //! | step | type | made by | means |
 //! |---|---|---|---|
-//! | fetch | [`source::Fetched`] | [`source::Source`] | it came whole: ended, not empty, about as large as announced |
+//! | fetch | [`source::Fetched`] | [`source::Source`] | the message came whole: ended, not empty, about as large as announced |
 //! | decide | [`decision::Decision`] | [`filter::Engine`] | pure: nothing has happened yet |
 //! | stage | [`state::Staged`] | [`deliver::Stager`] | the files are complete and durable under `tmp/` |
-//! | record | [`state::Recorded`] | a [`state::Store`] | the decision, and what it writes and tells, is committed |
-//! | publish | [`state::Published`] | [`deliver::publish()`] | the mail stands in its folders, durably |
-//! | settle | [`state::Settlement`] | from a `Published` alone | the server may delete its copy |
+//! | record | [`state::Recorded`] | a [`state::Store`] | the decision, and what it writes and sends, is committed |
+//! | publish | [`state::Published`] | [`deliver::publish()`] | the mail is in its folders, durably |
+//! | settle | [`state::Settlement`] | only from a `Published` | the server may delete its copy |
 //! | tell | [`state::OutboxRow`] | with the decision, in one transaction | marked as being sent before anything goes out |
 //!
-//! [`pipeline`] is the program: read it first; [`outbox`] says what becomes of what is told. [`pass`] holds the steps it
-//! calls, one file each. A crash at any point is finished by the next run ([`deliver::recover()`]); what each point leaves
-//! behind is a table in [`state`] and in `docs/durability.md`.
+//! [`pipeline`] is the program: read it first. [`outbox`] says what becomes of outbox items. [`pass`] holds the steps,
+//! one file each. The next run finishes what a crash interrupted ([`deliver::recover()`]); a table in [`state`] and in
+//! `docs/durability.md` shows what a crash leaves behind at each point.
 //!
 //! # The order of the listing
 //!
-//! The modules below stand in the order of the flow, and import only downwards:
-//! `cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover > {net, program} >
-//! config > providers > {charsets, error, clean, refusal, safeguard, secrets}`. Those in braces do not know each other, but for the last two. [`filter`] reaches no file, socket, clock or database: what rules
-//! may ask is answered by [`pass`], with programs started by [`program`]. Everything that touches mail files goes
-//! through [`state::Disk`], everything remembered through [`state::Store`]: the crash tests run this same pipeline
-//! over a disk that forgets whatever was not synced.
+//! The modules below are listed in the order of the flow, and import only downwards:
+//!
+//! ```text
+//! cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover >
+//! {net, program} > config > providers > {charsets, error, clean, refusal, safeguard, secrets}
+//! ```
+//!
+//! The modules in braces do not import each other, except for the last two. [`filter`] uses no file, socket, clock or
+//! database: [`pass`] answers the questions of rules, and [`program`] starts programs for it. All access to mail files
+//! goes through [`state::Disk`], and everything remembered goes through [`state::Store`]: the crash tests run this same
+//! pipeline over a disk that forgets whatever was not synced.
 
 pub mod cli;
 pub mod daemon;

@@ -1,4 +1,4 @@
-//! The board: what each account is doing just now, for whoever asks.
+//! The board: what each account is doing now.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,42 +9,42 @@ use tokio::sync::Notify;
 use super::status::{AccountStatus, Doing, Status};
 use crate::clean;
 
-/// So much is said of the names of accounts that fail, in characters.
-const LONGEST: usize = 200;
+/// How many characters name the accounts that fail.
+const MAX_FAILING_CHARS: usize = 200;
 
-/// The last that is known of everything.
+/// The latest status of everything.
 #[derive(Debug)]
 pub(super) struct Board {
     since: Timestamp,
     accounts: Mutex<BTreeMap<String, AccountStatus>>,
     config: Mutex<Option<String>>,
-    /// Somebody noted something.
-    noted: Notify,
+    /// Notifies of each change.
+    change: Notify,
 }
 
 impl Board {
     pub(super) fn new(since: Timestamp) -> Self {
-        Self { since, accounts: Mutex::default(), config: Mutex::default(), noted: Notify::new() }
+        Self { since, accounts: Mutex::default(), config: Mutex::default(), change: Notify::new() }
     }
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<String, AccountStatus>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something about an account.
-    pub(super) fn note(&self, name: &str, change: impl FnOnce(&mut AccountStatus)) {
+    /// Changes the status of an account.
+    pub(super) fn update(&self, name: &str, change: impl FnOnce(&mut AccountStatus)) {
         let mut accounts = self.accounts();
         let new = || AccountStatus { name: name.to_owned(), ..AccountStatus::default() };
         change(accounts.entry(name.to_owned()).or_insert_with(new));
-        self.noted.notify_one();
+        self.change.notify_one();
     }
 
-    /// Waits until something was noted since the last time. For one who waits.
+    /// Waits until something has changed since the last call. Only one task may wait.
     pub(super) async fn changed(&self) {
-        self.noted.notified().await;
+        self.change.notified().await;
     }
 
-    /// How the accounts are, in one line: `3 accounts: 2 wait for news, 1 fails: work`.
+    /// The status of all accounts in one line: `3 accounts: 2 waiting, 1 failing (work)`.
     pub(super) fn in_words(&self) -> String {
         let accounts = self.accounts();
         let failing: Vec<&str> =
@@ -63,18 +63,18 @@ impl Board {
             words += &format!(": {}", parts.join(", "));
         }
         if !failing.is_empty() {
-            words += &format!(" ({})", clean::short(&failing.join(", "), LONGEST));
+            words += &format!(" ({})", clean::short(&failing.join(", "), MAX_FAILING_CHARS));
         }
         if self.config.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
-            words += "; the config as it is written now cannot be used";
+            words += "; the changed config cannot be used";
         }
         words
     }
 
-    /// The account is fetched from no more.
+    /// Removes an account that is no longer fetched.
     pub(super) fn forget(&self, name: &str) {
         self.accounts().remove(name);
-        self.noted.notify_one();
+        self.change.notify_one();
     }
 
     /// The accounts whose login was refused.
@@ -83,13 +83,13 @@ impl Board {
         self.accounts().values().filter(is_refused).map(|it| it.name.clone()).collect()
     }
 
-    /// Why the config as it is written is not in force; `None`: it is.
+    /// Sets the reason why the config that is written now is not in force, or `None` if it is.
     pub(super) fn set_config(&self, why_not: Option<String>) {
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = why_not;
-        self.noted.notify_one();
+        self.change.notify_one();
     }
 
-    /// Adds it to what the state remembers.
+    /// Merges this into what the state remembers.
     pub(super) fn add_to(&self, remembered: Status) -> Status {
         let accounts = self.accounts();
         let add = |account: AccountStatus| match accounts.get(&account.name) {

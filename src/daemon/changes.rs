@@ -1,29 +1,29 @@
-//! What a new config changed, for whoever asked for it, the log and programs.
+//! What a new config changed, for the command that asked, the log and other programs.
 
 use serde::{Deserialize, Serialize};
 
-/// What is other than it was.
+/// The differences between two configs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changes {
-    /// The names of accounts that came.
+    /// The names of accounts that were added.
     pub added: Vec<String>,
-    /// Of those that went.
+    /// The names of accounts that were removed.
     pub removed: Vec<String>,
-    /// Of those that are fetched from in another way.
+    /// The names of accounts whose settings for fetching changed.
     pub changed: Vec<String>,
-    /// Whether the rules are others.
+    /// Whether the rules changed.
     pub rules: bool,
-    /// Whether mail goes out in another way.
+    /// Whether the relays changed.
     pub relays: bool,
-    /// Whether something else is done again and again with mail that is here.
+    /// Whether the items of `maintenance` changed.
     pub maintenance: bool,
-    /// What the config is warned of, in words.
+    /// The warnings about the config.
     #[serde(default)]
     pub warnings: Vec<String>,
 }
 
 impl Changes {
-    /// In a line: `accounts added: home; the rules changed`.
+    /// In one line: `accounts added: home; the rules changed`.
     pub fn in_words(&self) -> String {
         let accounts = [(&self.added, "added"), (&self.removed, "removed"), (&self.changed, "changed")];
         let named = accounts.iter().filter(|(names, _)| !names.is_empty());

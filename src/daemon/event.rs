@@ -1,4 +1,4 @@
-//! What happens in the daemon, as everybody hears of it: the terminal or journal, whoever asks for events, and the board.
+//! What happens in the daemon, for the terminal or journal, for clients of the socket, and for the board.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use tokio::sync::{broadcast, mpsc};
 use super::changes::Changes;
 use crate::pass::{Maintained, Passed, Told};
 
-/// So many events wait for somebody who reads them slowly, before those in between are lost to that one.
-const WAITING: usize = 1024;
+/// How many events wait for a slow reader before it loses some.
+const EVENT_QUEUE: usize = 1024;
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -21,18 +21,18 @@ pub enum Event {
     Told(Arc<Told>),
     /// An item of `maintenance` ran.
     Maintained(Arc<Maintained>),
-    /// An account was paused or goes on; the empty name stands for all.
+    /// An account was paused or resumed; the empty name means all accounts.
     Paused(String, bool),
-    /// A new config is in force: what changed.
+    /// A new config is in force, with its changes.
     Reloaded(Changes),
-    /// A new config cannot be used, and the old one stays in force: why.
+    /// A new config cannot be used, so the old one stays in force, with the reason.
     NotReloaded(String),
     /// Something that the log of the daemon should hold.
     Noted(String),
 }
 
 impl Event {
-    /// As programs read it, an object a line, with the time when it happened.
+    /// The event as an object for other programs, with the time when it happened.
     pub fn to_json(&self, at: Timestamp) -> Value {
         let mut value = self.without_time();
         if let Some(object) = value.as_object_mut() {
@@ -63,31 +63,31 @@ impl Event {
 /// An event, and when it happened.
 type Happened = (Timestamp, Event);
 
-/// Where events are told.
+/// Where events are sent.
 #[derive(Clone, Debug)]
 pub(super) struct Events {
-    /// To the log, which misses none: whoever tells one waits for it.
+    /// The log, which misses none: the sender waits for it.
     log: mpsc::Sender<Event>,
-    /// To whoever asks.
+    /// The clients of the socket.
     others: broadcast::Sender<Happened>,
 }
 
 impl Events {
-    /// And what the log reads.
+    /// Also returns the receiver for the log.
     pub(super) fn new() -> (Self, mpsc::Receiver<Event>) {
-        let (log, read) = mpsc::channel(WAITING);
-        (Self { log, others: broadcast::Sender::new(WAITING) }, read)
+        let (log, read) = mpsc::channel(EVENT_QUEUE);
+        (Self { log, others: broadcast::Sender::new(EVENT_QUEUE) }, read)
     }
 
-    /// Tells one.
+    /// Sends an event.
     pub(super) async fn tell(&self, event: Event) {
-        // Nobody may ask for events just now.
+        // Perhaps no client listens now.
         self.others.send((Timestamp::now(), event.clone())).ok();
         self.log.send(event).await.ok();
     }
 
-    /// Every event from now on.
-    pub(super) fn hear(&self) -> broadcast::Receiver<Happened> {
+    /// All events from now on.
+    pub(super) fn subscribe(&self) -> broadcast::Receiver<Happened> {
         self.others.subscribe()
     }
 }

@@ -1,4 +1,4 @@
-//! The files of the config, and whether they change.
+//! The files of the config, watched for changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
@@ -9,41 +9,41 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Editors write a file in several steps: so long nothing has to change before it is read,
-const CALM: Duration = Duration::from_millis(300);
-/// and after this it is read although it goes on.
-const LONGEST_STORM: Duration = Duration::from_secs(5);
-/// Files on servers change without a word, so they are looked at this often.
-const LOOK: Duration = Duration::from_secs(60);
+/// Editors write a file in several steps. It is read when nothing has changed for this time,
+const QUIET_TIME: Duration = Duration::from_millis(300);
+/// and after this time even if it still changes.
+const LONGEST_WRITE: Duration = Duration::from_secs(5);
+/// How often the files are checked. Files on a server change without a notification.
+const FILES_POLL: Duration = Duration::from_secs(60);
 
-/// By what a change of a file is seen: which file it is, its size and its times.
+/// What shows that a file has changed: its identity, size and times.
 pub(super) type Stamp = (u64, u64, u64, i64, i64, i64, i64);
 
-/// The files, each with what it was when it was read.
+/// The files, each with its stamp when it was read.
 pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
 
-/// Those of the config.
+/// The files of the config.
 pub(super) struct Files {
     stamps: Stamps,
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched.
     folders: BTreeSet<PathBuf>,
     hints: mpsc::Receiver<()>,
-    /// Something may have changed, and they were not looked at since.
+    /// Whether something may have changed since the last check.
     is_hinted: bool,
-    look_at: Instant,
+    next_check: Instant,
 }
 
 impl Files {
     pub(super) async fn watch(files: BTreeSet<PathBuf>) -> Self {
         let (hint, hints) = mpsc::channel(1);
-        let told = move |event: notify::Result<notify::Event>| {
-            // One hint is enough, however many files changed; to be read is no change.
+        let on_event = move |event: notify::Result<notify::Event>| {
+            // One hint is enough, however many files changed. An access is no change.
             if event.is_ok_and(|event| !event.kind.is_access()) {
                 hint.try_send(()).ok();
             }
         };
-        let watcher = notify::recommended_watcher(told)
+        let watcher = notify::recommended_watcher(on_event)
             .inspect_err(|e| tracing::warn!("changes of the config are noticed within a minute: {e}"))
             .ok();
         let mut new = Self {
@@ -52,13 +52,13 @@ impl Files {
             folders: BTreeSet::new(),
             hints,
             is_hinted: false,
-            look_at: Instant::now() + LOOK,
+            next_check: Instant::now() + FILES_POLL,
         };
         new.watch_also(files, Stamps::new()).await;
         new
     }
 
-    /// What they are before the config is read: what changes while it is read is read again.
+    /// The stamps before the config is read. A file that changes while it is read is read again.
     pub(super) async fn seen(&self) -> Stamps {
         off_the_workers({
             let files: Vec<PathBuf> = self.stamps.keys().cloned().collect();
@@ -67,7 +67,7 @@ impl Files {
         .await
     }
 
-    /// Watches these in place of those before. A file that was named once and is not any more does not matter.
+    /// Watches these files instead of the previous ones. A file that the config no longer names does not matter.
     pub(super) async fn watch_also(&mut self, files: BTreeSet<PathBuf>, seen: Stamps) {
         let look = move || {
             let of = |path: PathBuf| {
@@ -91,23 +91,23 @@ impl Files {
         self.folders = folders;
     }
 
-    /// What they held then is known, although it cannot be used.
-    pub(super) async fn have_been_read(&mut self, seen: Stamps) {
+    /// Remembers that these versions were read, although they cannot be used.
+    pub(super) async fn remember_read(&mut self, seen: Stamps) {
         let files = self.stamps.keys().cloned().collect();
         self.watch_also(files, seen).await;
     }
 
-    /// Waits until one of them changed and nothing changes any more. A hint tells when to look, and the files decide. May be
-    /// dropped at any time, and called again.
+    /// Waits until a file has changed and nothing changes any more. A hint says when to check, and the stamps decide.
+    /// The future may be dropped at any time, and called again.
     pub(super) async fn changed(&mut self) {
         loop {
             if !self.is_hinted {
-                tokio::select! { _ = self.hints.recv() => {}, () = tokio::time::sleep_until(self.look_at) => {} }
-                (self.is_hinted, self.look_at) = (true, Instant::now() + LOOK);
+                tokio::select! { _ = self.hints.recv() => {}, () = tokio::time::sleep_until(self.next_check) => {} }
+                (self.is_hinted, self.next_check) = (true, Instant::now() + FILES_POLL);
             }
-            let until = Instant::now() + LONGEST_STORM;
+            let until = Instant::now() + LONGEST_WRITE;
             while Instant::now() < until {
-                match tokio::time::timeout(CALM, self.hints.recv()).await {
+                match tokio::time::timeout(QUIET_TIME, self.hints.recv()).await {
                     Ok(Some(())) => {}
                     Ok(None) | Err(_) => break,
                 }
@@ -121,19 +121,19 @@ impl Files {
     }
 }
 
-/// A file may be on a server that hangs.
+/// Runs `look` on another thread: a file may be on a server that hangs.
 async fn off_the_workers<T: Default + Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
-/// A file that is not there may come.
+/// The stamp of a file, or `None` if it does not exist (yet).
 fn stamp(path: &Path) -> Option<Stamp> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()))
 }
 
-/// The folder in which its name stands, and the one in which it is, where the name is a link: each of them may be replaced.
-/// Where the folder is missing, the nearest one above it.
+/// The folder of the name and, for a link, the folder of the file: either may be replaced. If a folder is missing, the
+/// nearest existing one above it.
 fn folders_of(path: &Path) -> Vec<PathBuf> {
     let nearest = |path: &Path| path.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_path_buf);
     let real = std::fs::canonicalize(path).ok();

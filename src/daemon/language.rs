@@ -1,4 +1,4 @@
-//! The language of the socket with an example of each order and answer, for `docs/reference.md`.
+//! The language of the socket, with an example of each order and answer, for `docs/reference.md`.
 
 use jiff::Timestamp;
 
@@ -30,18 +30,17 @@ pub fn orders() -> Vec<Example> {
         Order::Events,
     ];
     let meaning = |order: &Order| match order {
-        Order::Status => "What everybody is doing: `status`.",
+        Order::Status => "The status of everything, as in `status`.",
         Order::Poll { .. } => {
-            "Look at these accounts now, also where a login was refused; `done` when that is begun. Without `accounts`, at all."
+            "Start a pass over these accounts now, even if a login was refused; `done` when it has started. Without `accounts`, over all."
         }
         Order::Fetch { .. } => {
-            "The same, and a `passed` for each when it is through; `unknown` for one that is not fetched from here. With `typed` \
-             a login that was refused is tried, too."
+            "The same, with a `passed` for each account when its pass has ended; `unknown` for an account that this daemon does not fetch. With `typed`, a login that was refused is tried, too."
         }
-        Order::Pause { .. } => "Fetch nothing from them until `resume`, also after a restart.",
-        Order::Resume { .. } => "Go on; without `accounts`, with everything.",
+        Order::Pause { .. } => "Fetch nothing from these accounts until `resume`, even after a restart.",
+        Order::Resume { .. } => "Continue; without `accounts`, with everything.",
         Order::Reload => "Read the config again: `reloaded`, or an `error` with the code 78.",
-        Order::Events => "Everything that happens, an `event` each, until one side hangs up.",
+        Order::Events => "Send an `event` for everything that happens, until one side hangs up.",
     };
     let example = |order: Order| {
         let meaning = meaning(&order);
@@ -70,26 +69,25 @@ pub fn answers() -> Vec<Example> {
         Answer::Reloaded(Box::new(Changes { added: vec!["home".to_owned()], ..Changes::default() })),
         Answer::Event(Event::Paused("work".to_owned(), true).to_json(at)),
         Answer::Missed(3),
-        Answer::Error { text: "that is no order".to_owned(), code: 64 },
+        Answer::Error { text: "this is not an order".to_owned(), code: 64 },
         Answer::Done(true),
     ];
     let meaning = |answer: &Answer| match answer {
         Answer::Status(_) => {
-            "`doing` is one of `queued`, `fetching`, `waiting`, `resting`, `paused`; `config` says why the config as it is written \
-             now is not in force."
+            "`doing` is one of `queued`, `fetching`, `waiting`, `resting`, `paused`; `config` says why the changed config is not in force."
         }
-        Answer::Passed(_) => "What a look came to; `code` is the exit code that `fetch` would have.",
-        Answer::Unknown(_) => "Nobody of that name is fetched from here.",
+        Answer::Passed(_) => "The result of a pass; `code` is the exit code that `fetch` would have.",
+        Answer::Unknown(_) => "This daemon fetches no account of that name.",
         Answer::Reloaded(_) => {
-            "What changed: accounts by name, and whether rules, relays and maintenance did; `warnings` of the config."
+            "What changed: accounts by name, and whether rules, relays and maintenance did; the `warnings` about the config."
         }
         Answer::Event(_) => {
             "`event` is one of `passed`, `told`, `maintained`, `paused`, `resumed`, `reloaded`, `not_reloaded`, `noted`; `at` is when it \
              happened."
         }
-        Answer::Missed(_) => "So many events were not told, for they were read too slowly.",
-        Answer::Error { .. } => "It was not done: why, and the exit code that says so. The last line.",
-        Answer::Done(_) => "That was all. The last line.",
+        Answer::Missed(_) => "This many events were lost, because they were read too slowly.",
+        Answer::Error { .. } => "The order was not carried out: the reason and the exit code. The last line.",
+        Answer::Done(_) => "The answer is complete. The last line.",
     };
     let example = |answer: Answer| Example { line: line(&answer), meaning: meaning(&answer) };
     all.into_iter().map(example).collect()

@@ -1,8 +1,9 @@
-//! The program that stays: a worker for each account, one for the outbox, one for what is done with mail that is here, a socket
-//! for orders, and the supervisor that begins and ends them as the config changes.
+//! The daemon: a worker for each account, one for the outbox, one for `maintenance`, a socket for orders, and the
+//! supervisor that starts and stops them as the config changes.
 //!
-//! A worker keeps its session ([`worker`]); what happens is an [`Event`]; what is known is on the board and told by
-//! [`status`]; orders come by [`order`]. A config that changed is read whole and the difference is applied (`reload`).
+//! A worker keeps its session ([`worker`]). Whatever happens is an [`Event`]. The board holds the present status, which
+//! [`status`] describes. Orders come in as [`order`] says. A config that changed is read whole, and the difference is
+//! applied (`reload`).
 
 mod board;
 pub mod changes;
@@ -45,14 +46,14 @@ use crate::pass::World;
 use crate::pipeline::Job;
 use crate::state::Lock;
 
-/// So many accounts are at work at the same time; the others wait for their turn, and for their passwords.
-const AT_ONCE: usize = 64;
-/// Whoever waits for a look waits so long for a place among the orders.
-const TURN: Duration = Duration::from_secs(30);
-/// Whoever asks who works with a state keeps its lock for a moment.
-const LOOKED_AT: Duration = Duration::from_millis(500);
-/// So many orders wait for a worker that is at work.
-const ORDERS: usize = 64;
+/// How many accounts are fetched at the same time. The others wait, and so do their passwords.
+const MAX_ACCOUNTS_AT_WORK: usize = 64;
+/// How long a client that waits for a pass waits for a place in the queue of orders.
+const ORDER_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for the lock of the daemon: a command that asks which process holds it takes it for a moment.
+const RUN_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How many orders wait for a busy worker.
+const ORDER_QUEUE: usize = 64;
 
 /// What a worker works on.
 struct Task {
@@ -66,7 +67,7 @@ impl fmt::Debug for Task {
     }
 }
 
-/// A worker, as the others reach it.
+/// The handle by which others reach a worker.
 #[derive(Debug)]
 struct Hand {
     task: watch::Sender<Arc<Task>>,
@@ -80,14 +81,14 @@ struct Daemon {
     events: Events,
     board: Board,
     workers: Mutex<BTreeMap<String, Hand>>,
-    /// The names of what is paused; the empty one stands for all.
+    /// The names of paused accounts; the empty name means all.
     paused: watch::Sender<BTreeSet<String>>,
     /// Changes when the network does, or when the machine wakes up.
     network: watch::Sender<u64>,
-    /// There is something to send.
+    /// Notified when there is something to send.
     outbox: Notify,
     places: Semaphore,
-    /// For orders that stay: `fetch` and `events`.
+    /// Limits the orders that stay connected: `fetch` and `events`.
     listeners: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
     reloads: mpsc::Sender<oneshot::Sender<Reloaded>>,
@@ -102,7 +103,7 @@ impl fmt::Debug for Daemon {
 /// What changed, or why nothing did.
 type Reloaded = Result<Changes>;
 
-/// Runs until `stop` is cancelled; then every worker finishes its batch. `log` gets every event.
+/// Runs until `stop` is cancelled. Then every worker finishes its batch. `log` gets every event.
 pub async fn run(
     plan: Plan,
     load: Load,
@@ -111,13 +112,13 @@ pub async fn run(
     log: impl FnMut(Event) + Send + 'static,
 ) -> Result<()> {
     let world = plan.world.clone();
-    // One daemon for a state: whoever finds a socket there knows whose it is.
-    let lock = Arc::new(Lock::take(&order::locks(&world.state), order::LOCK, LOOKED_AT)?);
+    // There is one daemon for a state, so its socket belongs to this daemon.
+    let lock = Arc::new(Lock::take(&order::locks(&world.state), order::LOCK, RUN_LOCK_TIMEOUT)?);
     let socket = Socket::open(&world.state, Arc::clone(&lock))?;
     let (events, heard) = Events::new();
     let logging = std::thread::spawn(move || write_log(heard, log));
     let paused = world.off(|world| world.store.paused()).await?.into_iter().map(|(name, _)| name).collect();
-    let (reloads, asked) = mpsc::channel(ORDERS);
+    let (reloads, asked) = mpsc::channel(ORDER_QUEUE);
     let daemon = Arc::new(Daemon {
         plan: Mutex::new(Arc::new(plan)),
         events,
@@ -126,8 +127,8 @@ pub async fn run(
         paused: watch::Sender::new(paused),
         network: watch::Sender::new(0),
         outbox: Notify::new(),
-        places: Semaphore::new(AT_ONCE),
-        listeners: Semaphore::new(AT_ONCE),
+        places: Semaphore::new(MAX_ACCOUNTS_AT_WORK),
+        listeners: Semaphore::new(MAX_ACCOUNTS_AT_WORK),
         hosts: Mutex::default(),
         reloads,
     });
@@ -142,7 +143,7 @@ pub async fn run(
     supervisor.run(asked, hangups).await;
     while parts.join_next().await.is_some() {}
     drop(daemon);
-    // Everybody who tells events is gone, so the log comes to its end.
+    // All senders of events are gone, so the log ends.
     tokio::task::spawn_blocking(move || logging.join()).await.ok();
     Ok(())
 }
@@ -167,13 +168,13 @@ impl Daemon {
         paused.contains("") || paused.contains(account)
     }
 
-    /// The places at one host.
+    /// Limits the passes to one host.
     fn host(&self, host: &str) -> Arc<Semaphore> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(hosts.entry(host.to_ascii_lowercase()).or_insert_with(worker::host_places))
     }
 
-    /// Has accounts looked at, all where none is named. `waits`: whoever asked waits for what comes.
+    /// Orders passes over accounts, or over all if none is named. With `waits`, the caller waits for the results.
     async fn look(&self, accounts: &[String], typed: bool, waits: bool) -> Looking {
         let known: BTreeMap<String, mpsc::Sender<Look>> =
             self.workers().iter().map(|(name, hand)| (name.clone(), hand.orders.clone())).collect();
@@ -186,10 +187,10 @@ impl Daemon {
             };
             let (told, passed) = oneshot::channel();
             let look = Look { typed, told: waits.then_some(told) };
-            // A queue that is full holds looks enough for whoever does not wait. A worker that ended is told by its dropped
-            // channel.
+            // A full queue holds enough passes for a caller that does not wait. If the worker has ended, the caller
+            // notices the dropped channel.
             match waits {
-                true => _ = orders.send_timeout(look, TURN).await,
+                true => _ = orders.send_timeout(look, ORDER_QUEUE_TIMEOUT).await,
                 false => _ = orders.try_send(look),
             }
             looking.passes.push((name, passed));
@@ -197,7 +198,7 @@ impl Daemon {
         looking
     }
 
-    /// Pauses accounts or lets them go on; all where none is named.
+    /// Pauses or resumes accounts, or all if none is named.
     async fn pause(&self, accounts: Vec<String>, pauses: bool) -> Result<()> {
         if !pauses && !accounts.is_empty() && self.is_paused("") {
             let text = "everything is paused; `mailsluice resume` without a name lets all accounts go on";
@@ -210,9 +211,9 @@ impl Daemon {
         }
         let names = if accounts.is_empty() { vec![String::new()] } else { accounts };
         let world = self.plan().world.clone();
-        let noting = names.clone();
+        let to_record = names.clone();
         let paused = world.off(move |world| {
-            for name in &noting {
+            for name in &to_record {
                 if pauses { world.store.pause(name, world.now())? } else { world.store.resume(name)? }
             }
             world.store.paused()
@@ -231,7 +232,7 @@ impl Daemon {
     /// Has the config read again.
     async fn reload(&self) -> Reloaded {
         let (tell, told) = oneshot::channel();
-        let gone = || Error::transient(Kind::Stopped, "the running mailsluice stops");
+        let gone = || Error::transient(Kind::Stopped, "the running mailsluice is stopping");
         self.reloads.send(tell).await.map_err(|_| gone())?;
         told.await.map_err(|_| gone())?
     }

@@ -1,4 +1,4 @@
-//! Rules that are the newest ones for each message, also in a pass that began before the config changed and goes on for hours.
+//! Applies the newest rules to each message, even in a pass that began before the config changed and takes hours.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::filter::Facts;
 use crate::message::{Envelope, Message};
 use crate::pass::Decide;
 
-/// Asks for each message, once, what rules there are. All else that decides about an account's mail begins its pass anew.
+/// Looks up the rules once a message. All other settings of the account apply from the next pass on.
 #[derive(Debug)]
 pub(super) struct Newest {
     began: Arc<Task>,
@@ -18,14 +18,15 @@ pub(super) struct Newest {
 }
 
 impl Newest {
-    /// For a pass that begins with this task.
+    /// For a pass that starts with this task.
     pub(super) fn new(began: &Arc<Task>, task: &watch::Receiver<Arc<Task>>) -> Self {
         Self { began: Arc::clone(began), task: task.clone() }
     }
 
     fn now(&self) -> Arc<Task> {
         let newest = Arc::clone(&self.task.borrow());
-        // A message is read as the config says that the pass began with: rules of another one are for messages that are read otherwise.
+        // The pass reads messages under the config that it started with. Rules of a config that reads them differently
+        // do not apply.
         if newest.world.assumed == self.began.world.assumed { newest } else { Arc::clone(&self.began) }
     }
 }

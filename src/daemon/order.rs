@@ -1,5 +1,5 @@
-//! Orders to a daemon over its socket: JSON, an object a line. The first line is a [`Request`]; [`Answer`]s follow, and the last
-//! one is `done` or `error`. `docs/reference.md` describes it for programs.
+//! Orders to a daemon over its socket, as JSON with one object a line. The first line is a [`Request`]; [`Answer`]s
+//! follow, and the last one is `done` or `error`. `docs/reference.md` describes the language for other programs.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -18,17 +18,17 @@ use crate::state::Lock;
 /// The version of the language.
 pub const VERSION: u32 = 1;
 
-/// A daemon that does not take an order within this time is not there.
-const TAKES: Duration = Duration::from_secs(10);
-/// What takes no look at a server is answered within this time,
-const ANSWERS: Duration = Duration::from_secs(120);
-/// and a pass ends within this.
-const LONGEST_PASS: Duration = Duration::from_secs(3600);
+/// How long a daemon may take to accept an order.
+const ORDER_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may take to answer an order that needs no server,
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+/// and how long a pass may take.
+const PASS_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The longest path that a socket's address holds, in bytes (`unix(7)`).
-const LONGEST_ADDRESS: usize = 107;
+const MAX_ADDRESS_BYTES: usize = 107;
 
-/// What is asked for.
+/// A request to the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The version of the language.
@@ -38,42 +38,43 @@ pub struct Request {
     pub order: Order,
 }
 
-/// The orders. Without accounts they are about all.
+/// The orders. Without accounts, an order concerns all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case")]
 pub enum Order {
-    /// What everybody is doing.
+    /// Ask for the status of everything.
     Status,
-    /// Look now; done when it is begun.
+    /// Start a pass now. It is done when the pass has started.
     Poll {
-        /// Their names.
+        /// The names of the accounts.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Look now and tell what came: one `passed` for each account, `unknown` for one that is not fetched here.
+    /// Start a pass now and report the result: one `passed` for each account, `unknown` for one that is not fetched by
+    /// this daemon.
     Fetch {
-        /// Their names.
+        /// The names of the accounts.
         #[serde(default)]
         accounts: Vec<String>,
-        /// Whether a person typed it: then a password that was refused is tried, too.
+        /// Whether a person typed it. Then a login that was refused is tried again, too.
         #[serde(default)]
         typed: bool,
     },
-    /// Do nothing until `resume`, also when the daemon is started again.
+    /// Fetch nothing until `resume`, even after a restart of the daemon.
     Pause {
-        /// Their names.
+        /// The names of the accounts.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Go on.
+    /// Continue to fetch.
     Resume {
-        /// Their names.
+        /// The names of the accounts.
         #[serde(default)]
         accounts: Vec<String>,
     },
     /// Read the config again.
     Reload,
-    /// Everything that happens, until one of both hangs up.
+    /// Send every event, until one side hangs up.
     Events,
 }
 
@@ -85,33 +86,33 @@ pub enum Answer {
     Status(Box<Status>),
     /// To `fetch`.
     Passed(Box<Passed>),
-    /// To whatever names an account: nobody of that name is fetched from here.
+    /// To whatever names an account: this daemon fetches no account of that name.
     Unknown(String),
     /// To `reload`: what changed.
     Reloaded(Box<Changes>),
     /// To `events`.
     Event(Value),
-    /// So many events were not told, for they were read too slowly.
+    /// This many events were lost, because they were read too slowly.
     Missed(u64),
-    /// It cannot be done: why, and the exit code that says so.
+    /// The order cannot be carried out, for this reason and with this exit code.
     Error {
         /// In words.
         text: String,
         /// By `sysexits.h`.
         code: u8,
     },
-    /// That was all.
+    /// The answer is complete.
     Done(bool),
 }
 
-/// Where the socket of the daemon is that works with this state.
+/// The path of the socket of the daemon that uses this state.
 pub fn socket_path(state: &Path) -> PathBuf {
     state.join("socket")
 }
 
-/// A path by which a socket is reached however long its own is: through the open folder that it stands in.
+/// A path that reaches the socket even if its own is too long: through the open folder that holds it.
 pub(super) fn address(path: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
-    if path.as_os_str().len() <= LONGEST_ADDRESS {
+    if path.as_os_str().len() <= MAX_ADDRESS_BYTES {
         return Ok((path.to_owned(), None));
     }
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok((path.to_owned(), None)) };
@@ -120,61 +121,63 @@ pub(super) fn address(path: &Path) -> Result<(PathBuf, Option<std::fs::File>)> {
     Ok((Path::new("/proc/self/fd").join(number.to_string()).join(name), Some(folder)))
 }
 
-/// What a daemon answers.
+/// The answers of a daemon.
 #[derive(Debug)]
 pub struct Answers(BufReader<UnixStream>);
 
-/// The lock of whoever works with a state for good.
+/// The lock that a daemon holds on its state.
 pub(super) const LOCK: &str = "(run)";
 
-/// Where the locks of a state are.
+/// The folder of the locks of a state.
 pub(super) fn locks(state: &Path) -> PathBuf {
     state.join("locks")
 }
 
-/// Nobody listens. Perhaps somebody is there all the same.
-fn not_heard(state: &Path) -> Result<Option<Answers>> {
+/// Handles a socket that nobody listens to: perhaps a daemon is running all the same.
+fn without_listener(state: &Path) -> Result<Option<Answers>> {
     let Some(process) = Lock::holder(&locks(state), LOCK) else { return Ok(None) };
     let text = format!(
-        "mailsluice (process {process}) works with the state in {}, and its socket there is gone: it starts or stops just now, or \
-         somebody removed it",
+        "mailsluice (process {process}) is using the state in {}, but its socket is gone: it is starting or stopping, or \
+         somebody removed the socket",
         state.display()
     );
-    let helps = "it makes it anew within a few seconds; where it does not, start it again";
+    let helps = "it makes a new one within a few seconds; if it does not, restart it";
     Err(Error::transient(Kind::Busy, text).helped_by(helps))
 }
 
-/// Gives an order to the daemon that works with this state; `None`: there is none.
+/// Sends an order to the daemon that uses this state. Returns `None` if there is no daemon.
 ///
 /// # Errors
 ///
-/// One is there and does not listen, or the socket broke.
+/// If a daemon is running but does not listen, or the socket broke.
 pub fn give(state: &Path, order: Order) -> Result<Option<Answers>> {
     let path = socket_path(state);
     if !path.exists() {
-        return not_heard(state);
+        return without_listener(state);
     }
     let (address, _folder) = address(&path)?;
     let mut stream = match UnixStream::connect(&address) {
         Ok(stream) => stream,
-        // What a daemon left that was killed.
-        Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => return not_heard(state),
+        // A daemon that was killed left the socket.
+        Err(e) if matches!(e.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound) => {
+            return without_listener(state);
+        }
         Err(e) => return Err(broken(e)),
     };
     let waits = match &order {
         Order::Events => None,
-        Order::Fetch { .. } => Some(LONGEST_PASS),
-        _ => Some(ANSWERS),
+        Order::Fetch { .. } => Some(PASS_TIMEOUT),
+        _ => Some(ANSWER_TIMEOUT),
     };
     stream.set_read_timeout(waits).map_err(broken)?;
     let mut line = serde_json::to_vec(&Request { version: VERSION, order }).map_err(|e| broken(e.into()))?;
     line.push(b'\n');
-    stream.set_write_timeout(Some(TAKES)).and_then(|()| stream.write_all(&line)).map_err(broken)?;
+    stream.set_write_timeout(Some(ORDER_WRITE_TIMEOUT)).and_then(|()| stream.write_all(&line)).map_err(broken)?;
     Ok(Some(Answers(BufReader::new(stream))))
 }
 
 fn broken(e: std::io::Error) -> Error {
-    Error::transient(Kind::Busy, "speaking with the running mailsluice").because(e)
+    Error::transient(Kind::Busy, "talking to the running mailsluice").because(e)
 }
 
 impl Iterator for Answers {
@@ -193,7 +196,7 @@ impl Iterator for Answers {
                 Ok(Answer::Error { text, .. }) => Some(Err(Error::permanent(Kind::Usage, text))),
                 Ok(answer) => Some(Ok(answer)),
                 Err(e) => {
-                    let text = "the running mailsluice is of another version; start it again";
+                    let text = "the running mailsluice has another version; restart it";
                     Some(Err(Error::permanent(Kind::Usage, text).because(e)))
                 }
             },

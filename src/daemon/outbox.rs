@@ -1,4 +1,4 @@
-//! The outbox is emptied beside the accounts.
+//! Empties the outbox beside the accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use super::Daemon;
 use super::event::Event;
 use crate::pass::{self, on_own_thread};
 
-/// Other processes put mail into it, so it is looked at this often.
+/// How often the outbox is checked, because other processes put mail into it.
 const OUTBOX_POLL: Duration = Duration::from_secs(5);
-/// The longest that one pass over it takes.
+/// How long one pass over it may take.
 const LONGEST_PASS: Duration = Duration::from_secs(600);
 
-/// Sends what is due, again and again. What one pass says, the next ones do not say again.
+/// Sends what is due, again and again. A remark that one pass makes is not repeated by the next ones.
 pub(super) async fn empty(daemon: Arc<Daemon>, stop: CancellationToken) {
     let mut said = Vec::new();
     while !stop.is_cancelled() {
         let (plan, stopped) = (daemon.plan(), stop.clone());
-        // On a thread of its own: a bug that panics on one mail does not end the worker.
+        // On a thread of its own, so that a panic on one message does not end the worker.
         let task = on_own_thread(async move { pass::tell(&plan.world, &plan.relays, LONGEST_PASS, &stopped).await });
         match task.await {
             Ok(Ok(mut told)) => {

@@ -19,13 +19,13 @@ pub struct Plan {
     pub jobs: Vec<Job>,
     /// The items of `maintenance`.
     pub upkeeps: Vec<Upkeep>,
-    /// The ways out.
+    /// The relays.
     pub relays: Relays,
-    /// The files that it was read from.
+    /// The files that the config was read from.
     pub files: BTreeSet<PathBuf>,
-    /// What it was made of, to be compared with another one.
+    /// The config, for a comparison with the next one.
     pub config: Arc<Config>,
-    /// What the config is warned of, in words.
+    /// The warnings about the config.
     pub warnings: Vec<String>,
 }
 

@@ -1,5 +1,6 @@
-//! The supervisor: begins a worker for each account, and applies a config that changed. It is read whole; what differs is ended
-//! and begun, and nothing else is touched. One that cannot be used changes nothing.
+//! The supervisor: starts a worker for each account, and applies a config that changed. The config is read whole.
+//! Workers that differ are stopped and started, and nothing else is touched. A config that cannot be used changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -15,7 +16,7 @@ use super::event::Event;
 use super::files::Files;
 use super::service::Service;
 use super::worker::Worker;
-use super::{Daemon, Hand, Load, ORDERS, Plan, Reloaded, Task};
+use super::{Daemon, Hand, Load, ORDER_QUEUE, Plan, Reloaded, Task};
 use crate::error::{Error, Kind};
 use crate::pass::{self, World};
 use crate::pipeline::Job;
@@ -23,18 +24,18 @@ use crate::pipeline::Job;
 /// Why the supervisor wakes up.
 enum Wake {
     Stop,
-    /// Somebody wants the config to be read.
+    /// A client wants the config to be read.
     Asked(oneshot::Sender<Reloaded>),
-    /// It may have changed.
+    /// The config may have changed.
     Changed,
-    /// Time to see whether everybody is at work.
+    /// It is time to check the workers.
     Time,
 }
 
-/// The time between two looks at whether everybody is at work.
-const ROLL_CALL: Duration = Duration::from_secs(10);
+/// How often to check that all workers are alive.
+const WORKER_CHECK: Duration = Duration::from_secs(10);
 
-/// Who begins and ends workers.
+/// Starts and stops the workers.
 pub(super) struct Supervisor {
     daemon: Arc<Daemon>,
     load: Load,
@@ -48,7 +49,7 @@ impl Supervisor {
         Self { daemon, load, stop, service, handles: BTreeMap::new() }
     }
 
-    /// Until the daemon stops; then the workers end.
+    /// Runs until the daemon stops. Then the workers end.
     pub(super) async fn run(
         mut self,
         mut asked: mpsc::Receiver<oneshot::Sender<Reloaded>>,
@@ -59,7 +60,7 @@ impl Supervisor {
         let mut files = Files::watch(plan.files.clone()).await;
         drop(plan);
         self.service.ready();
-        let mut roll_call = Instant::now() + ROLL_CALL;
+        let mut next_check = Instant::now() + WORKER_CHECK;
         loop {
             let wake = async {
                 tokio::select! {
@@ -67,7 +68,7 @@ impl Supervisor {
                     Some(reply) = asked.recv() => Wake::Asked(reply),
                     Some(()) = hangups.recv() => Wake::Changed,
                     () = files.changed() => Wake::Changed,
-                    () = tokio::time::sleep_until(roll_call) => Wake::Time,
+                    () = tokio::time::sleep_until(next_check) => Wake::Time,
                 }
             };
             match self.service.alive_until(wake).await {
@@ -80,8 +81,8 @@ impl Supervisor {
                     self.reload(&mut files).await.ok();
                 }
                 Wake::Time => {
-                    self.begin_the_fallen_anew().await;
-                    roll_call = Instant::now() + ROLL_CALL;
+                    self.restart_ended_workers().await;
+                    next_check = Instant::now() + WORKER_CHECK;
                 }
             }
         }
@@ -96,7 +97,7 @@ impl Supervisor {
         let name = job.account.name.clone();
         let task = Arc::new(Task { world: plan.world.clone(), job: job.clone() });
         let (task, takes) = watch::channel(task);
-        let (orders, heard) = mpsc::channel(ORDERS);
+        let (orders, heard) = mpsc::channel(ORDER_QUEUE);
         let stop = self.stop.child_token();
         let worker = Worker {
             daemon: Arc::clone(&self.daemon),
@@ -114,20 +115,20 @@ impl Supervisor {
         self.daemon.workers().insert(name, Hand { task, orders, stop });
     }
 
-    /// A bug ends one worker, and it is begun again.
-    async fn begin_the_fallen_anew(&mut self) {
+    /// Restarts the workers that a bug ended.
+    async fn restart_ended_workers(&mut self) {
         let plan = self.daemon.plan();
         for job in &plan.jobs {
             let name = &job.account.name;
             if self.handles.get(name).is_some_and(JoinHandle::is_finished) && !self.stop.is_cancelled() {
-                let text = format!("{name}: its worker ended unexpectedly and is begun again");
+                let text = format!("{name}: its worker ended unexpectedly and was restarted");
                 self.daemon.events.tell(Event::Noted(text)).await;
                 self.begin(&plan, job);
             }
         }
     }
 
-    /// It finishes its batch.
+    /// Stops a worker, which finishes its batch first.
     async fn end(&mut self, name: &str) {
         if let Some(hand) = self.daemon.workers().remove(name) {
             hand.stop.cancel();
@@ -141,7 +142,7 @@ impl Supervisor {
     async fn reload(&mut self, files: &mut Files) -> Reloaded {
         let service = self.service.clone();
         service.reloading();
-        // Workers that end take their time.
+        // Workers take some time to end.
         let reloaded = service.alive_until(self.take_over(files)).await;
         service.ready();
         reloaded
@@ -155,7 +156,7 @@ impl Supervisor {
         let plan = match read.unwrap_or_else(broke_off) {
             Ok(plan) => plan,
             Err(error) => {
-                files.have_been_read(seen).await;
+                files.remember_read(seen).await;
                 self.daemon.board.set_config(Some(error.to_string()));
                 self.file_notice(&error).await;
                 self.daemon.events.tell(Event::NotReloaded(error.to_string())).await;
@@ -169,7 +170,7 @@ impl Supervisor {
         Ok(changes)
     }
 
-    /// For whoever does not look at `status`.
+    /// For a user who does not run `status`.
     async fn file_notice(&self, why: &Error) {
         let text = why.to_string();
         if let Err(e) = self.daemon.plan().world.off(move |world| pass::tell_of_config(world, &text)).await {
@@ -190,7 +191,7 @@ impl Supervisor {
         }
         for name in ended.iter().chain(&changed) {
             self.end(name).await;
-            // What failed was asked for in another way.
+            // Earlier failures came from the old settings.
             let (world, name) = (plan.world.clone(), name.clone());
             let account = plan.jobs.iter().map(|job| &job.account).find(|account| account.name == name).cloned();
             let begin_anew = move |world: &World| match account {
@@ -206,17 +207,17 @@ impl Supervisor {
             if begun.contains(name) || changed.contains(name) {
                 self.begin(&plan, job);
             } else if let Some(hand) = self.daemon.workers().get(name) {
-                // Its rules may be others from the next message on; its connection stays.
+                // The new rules apply from the next message on, and the connection stays.
                 hand.task.send_replace(Arc::new(Task { world: plan.world.clone(), job: job.clone() }));
             }
         }
-        // A password that was refused may be another one now.
+        // The password of a refused login may have changed.
         let refused = self.daemon.board.refused();
         self.daemon.look(&refused, false, false).await;
         let is_same = ended.is_empty() && begun.is_empty() && changed.is_empty();
         let (new, old) = (&plan.config, &before.config);
         Changes {
-            // An address of one's own may be that of an account or a relay.
+            // One of the user's addresses may come from an account or a relay.
             rules: !new.has_rules_of(old) || is_same && new.has_relays_of(old) && new.settings.me != old.settings.me,
             relays: !new.has_relays_of(old),
             maintenance: !new.has_maintenance_of(old),

@@ -1,7 +1,7 @@
-//! What the service manager is told (`sd_notify(3)`): that the daemon is ready, reads its config again, is alive, stops, and
-//! how it is.
+//! What the service manager hears (`sd_notify(3)`): that the daemon is ready, reloads, is alive or stops, and its
+//! status.
 //!
-//! A thread of its own tells it, so that a service manager that does not read holds up no mail.
+//! A thread of its own sends it, so that a service manager that does not read holds up no mail.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::Daemon;
 
-/// So much waits for a service manager that does not read; what comes then is not told.
-const WAITING: usize = 16;
-/// The status changes at most this often.
-const STATUS_EVERY: Duration = Duration::from_secs(1);
-/// No watchdog needs more.
-const FASTEST: Duration = Duration::from_millis(1);
+/// How many messages wait for a service manager that does not read. Further ones are dropped.
+const MESSAGE_QUEUE: usize = 16;
+/// How often the status may change.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest interval of the watchdog.
+const SHORTEST_PULSE: Duration = Duration::from_millis(1);
 
-/// What it is told.
+/// A message to the service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Said {
     Ready,
@@ -31,35 +31,35 @@ enum Said {
     Status(String),
 }
 
-/// The service manager, where there is one.
+/// The service manager, if there is one.
 #[derive(Clone, Debug)]
 pub(super) struct Service(Option<SyncSender<Said>>);
 
 impl Service {
-    /// The one that started this process.
+    /// The service manager that started this process.
     pub(super) fn of_this_process() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Self(None);
         }
-        let (tell, told) = sync_channel(WAITING);
+        let (tell, told) = sync_channel(MESSAGE_QUEUE);
         let teller = std::thread::Builder::new().name("service".to_owned()).spawn(move || tell_all(&told));
         if let Err(e) = &teller {
-            tracing::error!("the service manager is told nothing: {e}");
+            tracing::error!("the service manager gets no messages: {e}");
         }
         Self(teller.is_ok().then_some(tell))
     }
 
-    /// Everybody is at work.
+    /// Says that all workers are running.
     pub(super) fn ready(&self) {
         self.say(Said::Ready);
     }
 
-    /// The config is being read; `ready` follows.
+    /// Says that the config is being read; `ready` follows.
     pub(super) fn reloading(&self) {
         self.say(Said::Reloading);
     }
 
-    /// The workers are ended.
+    /// Says that the workers are being stopped.
     pub(super) fn stopping(&self) {
         self.say(Said::Stopping);
     }
@@ -70,11 +70,11 @@ impl Service {
         }
     }
 
-    /// Waits for something, and says meanwhile that whoever waits is alive: twice in the time after which he would be taken for dead.
+    /// Waits for a future, and meanwhile says that the daemon is alive, twice in each watchdog interval.
     pub(super) async fn alive_until<T>(&self, wait: impl Future<Output = T>) -> T {
         let watched = self.0.as_ref().and_then(|_| sd_notify::watchdog_enabled());
         let Some(within) = watched else { return wait.await };
-        let (mut wait, mut pulse) = (pin!(wait), interval((within / 2).max(FASTEST)));
+        let (mut wait, mut pulse) = (pin!(wait), interval((within / 2).max(SHORTEST_PULSE)));
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -84,7 +84,7 @@ impl Service {
         }
     }
 
-    /// Tells how the accounts are whenever that changes.
+    /// Sends the status of the accounts whenever it changes.
     pub(super) async fn follow(self, daemon: Arc<Daemon>, stop: CancellationToken) {
         if self.0.is_none() {
             return;
@@ -96,7 +96,7 @@ impl Service {
                 self.say(Said::Status(status.clone()));
                 before = status;
             }
-            tokio::select! { () = sleep(STATUS_EVERY) => {}, () = stop.cancelled() => return }
+            tokio::select! { () = sleep(STATUS_INTERVAL) => {}, () = stop.cancelled() => return }
             tokio::select! { () = daemon.board.changed() => {}, () = stop.cancelled() => return }
         }
     }

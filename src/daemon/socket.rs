@@ -1,4 +1,4 @@
-//! The socket: orders come in, answers go out. Only the user whose state it is, and root, are heard.
+//! The socket: orders come in, answers go out. Only the owner of the state, and root, may give orders.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -20,39 +20,39 @@ use crate::error::{Error, Kind, Result};
 use crate::pass::{Passed, World};
 use crate::state::Lock;
 
-/// So many are heard at once; the others wait.
-const CONNECTIONS: usize = 32;
+/// How many clients are heard at the same time. The others wait.
+const MAX_CONNECTIONS: usize = 32;
 /// The longest order, in bytes.
-const LONGEST_ORDER: u64 = 64 * 1024;
-/// An order has to come within this time, and an answer has to be taken.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// After a failed accept, as for want of descriptors.
-const BREATH: Duration = Duration::from_millis(200);
+const MAX_ORDER_BYTES: u64 = 64 * 1024;
+/// How long an order may take to arrive, and an answer to be read.
+const ORDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause after a failed accept, for example if no descriptors are left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(200);
 
-/// The time between two looks at whether its file is still there.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often to check that the socket's file is still there.
+const SOCKET_CHECK: Duration = Duration::from_secs(5);
 
-/// A socket that is listened to. Its file goes with it.
+/// A socket that is listened to. Its file is removed with it.
 #[derive(Debug)]
 pub(super) struct Socket {
     listener: UnixListener,
     state: PathBuf,
     path: PathBuf,
-    /// Who has it works with the state.
+    /// The holder of this lock uses the state.
     lock: Arc<Lock>,
-    /// Its device and inode: another file may stand under its name later.
+    /// The device and inode of the file: another file may get its name later.
     id: (u64, u64),
 }
 
 impl Socket {
-    /// Opens it. Whoever calls this holds the lock of the one daemon of this state, so a socket that stands there is of a dead one;
-    /// anything else is somebody's.
+    /// Opens the socket. The caller holds the lock of the only daemon of this state, so an existing socket belongs to a
+    /// dead daemon. Any other file belongs to somebody else.
     pub(super) fn open(state: &Path, lock: Arc<Lock>) -> Result<Self> {
         let path = socket_path(state);
         let doing = || format!("opening the socket {}", path.display());
         match std::fs::symlink_metadata(&path) {
             Ok(file) if !file.file_type().is_socket() => {
-                return Err(Error::permanent(Kind::Disk, format!("{}: something else stands there", doing())));
+                return Err(Error::permanent(Kind::Disk, format!("{}: another file is in its place", doing())));
             }
             Ok(_) => std::fs::remove_file(&path).map_err(|e| Error::disk(doing(), e))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -66,47 +66,49 @@ impl Socket {
         Ok(Self { listener, state: state.to_owned(), path, lock, id: (file.dev(), file.ino()) })
     }
 
-    fn stands(&self) -> bool {
+    fn is_there(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|file| (file.dev(), file.ino()) == self.id)
     }
 
-    /// Its file is gone, and what stands under its name, perhaps with the same inode, is another one.
+    /// Keeps the file when this is dropped: it is gone, and a file under its name, perhaps with the same inode, is
+    /// another one.
     fn leave(mut self) {
         self.id = (0, 0);
     }
 
-    /// Makes it anew where its file is gone, or is another one: somebody cleaned up, or put a backup back. `None`: it is as it was.
-    fn anew(&self) -> Result<Option<Self>> {
-        if self.stands() {
+    /// Makes the socket again if its file is gone or is another one: somebody cleaned up, or restored a backup. Returns
+    /// `None` if it is unchanged.
+    fn made_again(&self) -> Result<Option<Self>> {
+        if self.is_there() {
             return Ok(None);
         }
         if !self.lock.stands(&locks(&self.state), LOCK) {
-            let text = format!("{} is another folder than the one that this process works with", self.state.display());
+            let text = format!("{} is not the folder that this process works with", self.state.display());
             return Err(Error::permanent(Kind::State, text).helped_by("start mailsluice again"));
         }
         Self::open(&self.state, Arc::clone(&self.lock)).map(Some)
     }
 
-    /// Hears orders until it is told to stop.
+    /// Serves orders until the daemon stops.
     pub(super) async fn serve(mut self, daemon: Arc<Daemon>, stop: CancellationToken) {
-        let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let (mut look, mut said) = (interval(LOOK), String::new());
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let (mut look, mut said) = (interval(SOCKET_CHECK), String::new());
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
             let stream = tokio::select! {
                 accepted = self.listener.accept() => accepted,
                 () = stop.cancelled() => return,
                 _ = look.tick() => {
-                    let text = match self.anew() {
+                    let text = match self.made_again() {
                         Ok(None) => {
                             said.clear();
                             continue;
                         }
-                        Ok(Some(anew)) => {
-                            std::mem::replace(&mut self, anew).leave();
-                            "the socket for orders was gone and is made anew".to_owned()
+                        Ok(Some(made_again)) => {
+                            std::mem::replace(&mut self, made_again).leave();
+                            "the socket for orders was gone and was made again".to_owned()
                         }
-                        Err(e) => format!("the socket for orders is gone and cannot be made anew: {e}"),
+                        Err(e) => format!("the socket for orders is gone and cannot be made again: {e}"),
                     };
                     if std::mem::replace(&mut said, text.clone()) != text {
                         daemon.events.tell(Event::Noted(text)).await;
@@ -115,7 +117,7 @@ impl Socket {
                 }
             };
             let Ok((stream, _)) = stream else {
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_RETRY).await;
                 continue;
             };
             let (daemon, stop) = (Arc::clone(&daemon), stop.clone());
@@ -134,7 +136,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if self.stands() {
+        if self.is_there() {
             std::fs::remove_file(&self.path).ok();
         }
     }
@@ -146,7 +148,7 @@ fn may_order(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == ours || peer.uid() == 0)
 }
 
-/// The place is for whoever has not said yet what it wants.
+/// Reads an order and carries it out. `place` is released once the order is read.
 async fn hear(daemon: &Daemon, stream: UnixStream, place: OwnedSemaphorePermit) -> std::io::Result<()> {
     let is_allowed = may_order(&stream);
     let (read, write) = stream.into_split();
@@ -156,25 +158,27 @@ async fn hear(daemon: &Daemon, stream: UnixStream, place: OwnedSemaphorePermit) 
     }
     let mut from = BufReader::new(read);
     let mut line = String::new();
-    let mut bounded = (&mut from).take(LONGEST_ORDER);
-    timeout(PATIENCE, bounded.read_line(&mut line)).await??;
+    let mut bounded = (&mut from).take(MAX_ORDER_BYTES);
+    timeout(ORDER_TIMEOUT, bounded.read_line(&mut line)).await??;
     let request = match serde_json::from_str::<Request>(&line) {
         Ok(request) if request.version == VERSION => request,
         Ok(request) => {
-            let text = format!("version {} of the orders is not known here; this is {VERSION}", request.version);
+            let text = format!("version {} of the orders is unknown; this is {VERSION}", request.version);
             return to.refuse(&text, 64).await;
         }
-        Err(e) => return to.refuse(&format!("that is no order: {e}"), 64).await,
+        Err(e) => return to.refuse(&format!("this is not an order: {e}"), 64).await,
     };
     drop(place);
-    // These stay for long.
+    // These orders stay connected for long.
     let stays = matches!(request.order, Order::Fetch { .. } | Order::Events);
     let place = if stays { daemon.listeners.try_acquire().map(Some) } else { Ok(None) };
-    let Ok(_place) = place else { return to.refuse("too many wait for this mailsluice; try again later", 75).await };
-    obey(daemon, request.order, from, &mut to).await
+    let Ok(_place) = place else {
+        return to.refuse("too many clients are waiting for this mailsluice; try again later", 75).await;
+    };
+    carry_out(daemon, request.order, from, &mut to).await
 }
 
-async fn obey(
+async fn carry_out(
     daemon: &Daemon,
     order: Order,
     mut from: BufReader<OwnedReadHalf>,
@@ -182,19 +186,19 @@ async fn obey(
 ) -> std::io::Result<()> {
     match order {
         Order::Status => match daemon.status().await {
-            Ok(status) => to.say(&Answer::Status(Box::new(status))).await?,
+            Ok(status) => to.send(&Answer::Status(Box::new(status))).await?,
             Err(e) => return to.fail(&e).await,
         },
         Order::Poll { accounts } => {
             for unknown in daemon.look(&accounts, true, false).await.unknown {
-                to.say(&Answer::Unknown(unknown)).await?;
+                to.send(&Answer::Unknown(unknown)).await?;
             }
         }
         Order::Fetch { accounts, typed } => fetch(daemon, &accounts, typed, &mut from, to).await?,
         Order::Pause { accounts } => return pause(daemon, accounts, true, to).await,
         Order::Resume { accounts } => return pause(daemon, accounts, false, to).await,
         Order::Reload => match daemon.reload().await {
-            Ok(changes) => to.say(&Answer::Reloaded(Box::new(changes))).await?,
+            Ok(changes) => to.send(&Answer::Reloaded(Box::new(changes))).await?,
             Err(e) => return to.fail(&e).await,
         },
         Order::Events => return events(daemon, from, to).await,
@@ -211,24 +215,26 @@ async fn fetch(
 ) -> std::io::Result<()> {
     let looking = daemon.look(accounts, typed, true).await;
     for unknown in looking.unknown {
-        to.say(&Answer::Unknown(unknown)).await?;
+        to.send(&Answer::Unknown(unknown)).await?;
     }
     let mut byte = [0];
     for (name, passed) in looking.passes {
         let passed = tokio::select! {
             passed = passed => passed.unwrap_or_else(|_| ended(name)),
-            // Nobody is there any more to be told.
+            // The client is gone.
             _ = from.read(&mut byte) => return Ok(()),
         };
-        to.say(&Answer::Passed(Box::new(passed))).await?;
+        to.send(&Answer::Passed(Box::new(passed))).await?;
     }
     Ok(())
 }
 
-/// Its worker ended before it looked.
+/// The result for an account whose worker ended before its pass.
 fn ended(account: String) -> Passed {
-    let error =
-        Error::transient(Kind::Stopped, "the running mailsluice did not look: it stops, or too many orders wait");
+    let error = Error::transient(
+        Kind::Stopped,
+        "the running mailsluice did not check the account: it is stopping, or too many orders are waiting",
+    );
     let report = crate::pass::Report { errors: vec![error], ..crate::pass::Report::of(&account) };
     Passed { code: 75, ..Passed::from(&report) }
 }
@@ -240,9 +246,9 @@ async fn pause(daemon: &Daemon, accounts: Vec<String>, pauses: bool, to: &mut An
     }
 }
 
-/// Until the other side hangs up.
+/// Sends events until the other side hangs up.
 async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut Answering) -> std::io::Result<()> {
-    let mut events = daemon.events.hear();
+    let mut events = daemon.events.subscribe();
     let mut byte = [0];
     loop {
         let event = tokio::select! {
@@ -250,14 +256,14 @@ async fn events(daemon: &Daemon, mut from: BufReader<OwnedReadHalf>, to: &mut An
             _ = from.read(&mut byte) => return Ok(()),
         };
         match event {
-            Ok((at, event)) => to.say(&Answer::Event(event.to_json(at))).await?,
-            Err(RecvError::Lagged(missed)) => to.say(&Answer::Missed(missed)).await?,
+            Ok((at, event)) => to.send(&Answer::Event(event.to_json(at))).await?,
+            Err(RecvError::Lagged(missed)) => to.send(&Answer::Missed(missed)).await?,
             Err(RecvError::Closed) => return to.done().await,
         }
     }
 }
 
-/// What a look that was ordered comes to.
+/// The passes that an order started.
 #[derive(Debug, Default)]
 pub(super) struct Looking {
     pub(super) unknown: Vec<String>,
@@ -268,18 +274,18 @@ pub(super) struct Looking {
 struct Answering(OwnedWriteHalf);
 
 impl Answering {
-    async fn say(&mut self, answer: &Answer) -> std::io::Result<()> {
+    async fn send(&mut self, answer: &Answer) -> std::io::Result<()> {
         let mut line = serde_json::to_vec(answer)?;
         line.push(b'\n');
-        timeout(PATIENCE, self.0.write_all(&line)).await?
+        timeout(ORDER_TIMEOUT, self.0.write_all(&line)).await?
     }
 
     async fn done(&mut self) -> std::io::Result<()> {
-        self.say(&Answer::Done(true)).await
+        self.send(&Answer::Done(true)).await
     }
 
     async fn refuse(&mut self, text: &str, code: u8) -> std::io::Result<()> {
-        self.say(&Answer::Error { text: text.to_owned(), code }).await
+        self.send(&Answer::Error { text: text.to_owned(), code }).await
     }
 
     async fn fail(&mut self, error: &Error) -> std::io::Result<()> {
@@ -288,7 +294,7 @@ impl Answering {
 }
 
 impl Daemon {
-    /// What is known of everything.
+    /// The status of everything.
     async fn status(&self) -> Result<status::Status> {
         let plan = self.plan();
         let world = plan.world.clone();

@@ -1,4 +1,4 @@
-//! `status`: what each account does, why mail does not come, and what to do about it.
+//! `status`: what each account does, why no mail comes, and what to do about it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,25 +11,25 @@ use crate::error::Result;
 use crate::pass::{World, failing};
 use crate::state::OutboxState;
 
-/// All that there is to know.
+/// The whole status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The process that fetches, if one does.
+    /// The process of the daemon, if one runs.
     pub process: Option<u32>,
-    /// Since when it runs.
+    /// Since when the daemon runs.
     pub since: Option<Timestamp>,
     /// Since when everything is paused.
     pub paused: Option<Timestamp>,
-    /// Why the config as it is written now is not in force.
+    /// Why the config that is written now is not in force.
     pub config: Option<String>,
     /// The accounts, in the order of the config.
     pub accounts: Vec<AccountStatus>,
-    /// What goes out.
+    /// The outbox.
     pub outbox: OutboxStatus,
-    /// The state folder that all of this is from.
+    /// The state folder that all of this comes from.
     #[serde(default)]
     pub state: PathBuf,
-    /// Whether nothing was ever noted there.
+    /// Whether nothing was ever recorded there.
     #[serde(default)]
     pub unused: bool,
 }
@@ -39,21 +39,21 @@ pub struct Status {
 pub struct AccountStatus {
     /// Its name.
     pub name: String,
-    /// What it is doing.
+    /// What the account is doing.
     pub doing: Doing,
     /// Since when it is paused.
     pub paused: Option<Timestamp>,
-    /// When mail of it was filed last.
+    /// When mail from it was last filed.
     pub last_mail: Option<Timestamp>,
-    /// When a pass over it went through last.
+    /// When a pass over it last succeeded.
     pub last_success: Option<Timestamp>,
-    /// When it is looked at again, unless its server speaks first.
+    /// When the next pass starts, unless its server reports news first.
     pub next_look: Option<Timestamp>,
-    /// How its server tells of new mail, in words; `None`: it does not.
+    /// How its server reports new mail, in words, or `None` if it does not.
     pub push: Option<String>,
     /// How many messages are left for the next pass.
     pub left: u64,
-    /// What went wrong last and was not put right since.
+    /// The last problem, if it is not solved.
     pub trouble: Option<Trouble>,
 }
 
@@ -61,12 +61,12 @@ pub struct AccountStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Doing {
-    /// Nobody fetches from it: no daemon runs.
+    /// No daemon runs, so nobody fetches it.
     #[default]
     Nothing,
     /// It waits for its turn.
     Queued,
-    /// It is being fetched from.
+    /// It is being fetched.
     Fetching,
     /// It waits for news.
     Waiting,
@@ -76,25 +76,25 @@ pub enum Doing {
     Paused,
 }
 
-/// What went wrong.
+/// A problem of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// In words.
     pub text: String,
     /// When it began.
     pub since: Timestamp,
-    /// How often it happened in a row.
+    /// How many times in a row it happened.
     pub times: u32,
-    /// Whether the server refuses the login: only its user can help.
+    /// Whether the server refuses the login, so that only the user can help.
     pub is_refused: bool,
 }
 
-/// What goes out.
+/// The status of the outbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutboxStatus {
     /// How many wait.
     pub waiting: u64,
-    /// How many were put aside by their user.
+    /// How many are held.
     pub held: u64,
     /// Relays that rest after failures.
     pub resting: Vec<Resting>,
@@ -107,11 +107,11 @@ pub struct Resting {
     pub relay: String,
     /// Until when.
     pub until: Timestamp,
-    /// What it said.
+    /// The cause.
     pub cause: String,
 }
 
-/// What the state knows, of these accounts, whether a daemon runs or not.
+/// What the state knows about these accounts, whether a daemon runs or not.
 pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
     let registered = world.store.accounts()?;
     let last: BTreeMap<String, Timestamp> = world.store.last_mail()?.into_iter().collect();

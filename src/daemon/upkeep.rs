@@ -1,4 +1,4 @@
-//! What is done again and again with mail that is here, and with the state.
+//! Regular work on local mail and on the state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::event::Event;
 use crate::net::oauth;
 use crate::pass::{self, Upkeep, World};
 
-/// The time between two looks at which item of `maintenance` is due; one that failed is tried again then. The state is pruned
+/// How often to check which item of `maintenance` is due. An item that failed is tried again then. The state is pruned
 /// as often.
 const UPKEEP_POLL: Duration = Duration::from_secs(600);
 
-/// Runs the items of `maintenance` when their time comes, and forgets what is old.
+/// Runs the items of `maintenance` when they are due, and prunes the state.
 pub(super) async fn keep_up(daemon: Arc<Daemon>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let sign_ins: Vec<_> = daemon.plan().config.sign_ins().cloned().collect();

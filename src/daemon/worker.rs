@@ -1,5 +1,5 @@
-//! The worker of one account. It keeps its session, and waits for whichever comes first: its server speaks, its time has come,
-//! somebody orders it, the network changed, or it is told to stop.
+//! The worker of one account. It keeps its session and waits for whichever comes first: news from the server, the time
+//! of the next pass, an order, a change of the network, or the stop.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,40 +20,40 @@ use crate::pipeline::{self, Extent, Job, Session};
 use crate::source::Heard;
 use crate::state::Pace;
 
-/// Where a server tells of one folder, the others are looked at this often; and every other program may put mail into a folder
-/// without the server's knowledge.
-const SWEEP: Duration = Duration::from_secs(90);
-/// So many times in a row news may be none: another program removes mail, one by one.
-const BORNE: u32 = 5;
-const LONGEST_DEAFNESS: Duration = Duration::from_secs(10);
-/// Over this time the looks are spread that another network asks for.
-const NETWORK_SETTLES: Duration = Duration::from_secs(5);
-/// A server that ends the wait for news sooner than this, again and again, is looked at by the clock alone.
+/// How often the other folders are checked if the server reports on one folder only. Other programs may also put mail
+/// into a folder without the server noticing.
+const OTHER_FOLDERS_POLL: Duration = Duration::from_secs(90);
+/// How many reports of news in a row may turn out to be nothing, because another program removes messages one by one.
+const FALSE_NEWS_TOLERATED: u32 = 5;
+const LONGEST_NEWS_PAUSE: Duration = Duration::from_secs(10);
+/// Over how much time the passes are spread after the network has changed.
+const NETWORK_SPREAD: Duration = Duration::from_secs(5);
+/// If the wait for news ends sooner than this, again and again, the server is only polled.
 const SHORT_WAIT: Duration = Duration::from_secs(30);
-const SHORT_WAITS: u32 = 3;
+const SHORT_WAITS_TOLERATED: u32 = 3;
 
-/// Looking at an account because somebody asked.
+/// An order to look at the account now.
 #[derive(Debug)]
 pub(super) struct Look {
-    /// Whether a refused password is tried, too.
+    /// Whether a refused login is tried again, too.
     pub(super) typed: bool,
-    /// Who waits for what comes.
+    /// The channel to the client that waits for the result.
     pub(super) told: Option<oneshot::Sender<Passed>>,
 }
 
-/// One account at work.
+/// The worker of one account.
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) daemon: Arc<Daemon>,
     pub(super) task: watch::Receiver<Arc<Task>>,
     pub(super) orders: mpsc::Receiver<Look>,
     pub(super) stop: CancellationToken,
-    /// Whether its name space is its own in this process; where two accounts share one, none keeps it.
+    /// Whether the session is kept between passes. It is not if two accounts share a name space.
     pub(super) keeps: bool,
     pub(super) session: Option<Session>,
-    /// How often in a row the wait for news broke soon.
+    /// How many times in a row the wait for news ended soon.
     pub(super) short_waits: u32,
-    /// How many times in a row news was none.
+    /// How many times in a row news turned out to be nothing.
     pub(super) false_news: u32,
     pub(super) network: watch::Receiver<u64>,
     pub(super) pauses: watch::Receiver<BTreeSet<String>>,
@@ -66,11 +66,11 @@ enum Wake {
     Time,
     Order(Look),
     News(BTreeSet<String>),
-    /// News somewhere, or the connection broke.
+    /// There may be news anywhere, or the connection broke.
     Perhaps,
-    /// The network is another one, or the machine slept.
+    /// The network changed, or the machine slept.
     Network,
-    /// Something was paused or goes on.
+    /// An account was paused or resumed.
     Pauses,
 }
 
@@ -96,17 +96,17 @@ impl Worker {
                 Wake::Perhaps => Extent::All,
                 Wake::Network => {
                     self.forgive_the_network().await;
-                    // Everybody hears of it at once, and not everybody looks at once.
-                    next = next.min(Instant::now() + NETWORK_SETTLES.mul_f64(pass::random()));
+                    // All workers notice the change at once, but should not all connect at once.
+                    next = next.min(Instant::now() + NETWORK_SPREAD.mul_f64(pass::random()));
                     continue;
                 }
             };
-            // Whoever asked meanwhile is told, too.
+            // Orders that came meanwhile get the same result.
             while let Ok(look) = self.orders.try_recv() {
                 is_typed |= look.typed;
                 looks.push(look);
             }
-            let passed = match self.not_now(is_typed).await {
+            let passed = match self.reason_to_wait(is_typed).await {
                 Some((passed, wait)) => {
                     next = Instant::now() + wait;
                     passed
@@ -116,7 +116,7 @@ impl Worker {
                     let (passed, wait) = self.look(extent).await;
                     let is_nothing = passed.new + passed.settled + passed.discarded == 0;
                     self.false_news = if is_news && is_nothing { self.false_news.saturating_add(1) } else { 0 };
-                    // News of some folders puts off no look at the others.
+                    // A pass over some folders does not put off the next pass over all.
                     next = wait.map_or(next, |wait| Instant::now() + wait);
                     passed
                 }
@@ -138,12 +138,12 @@ impl Worker {
 
     async fn wake(&mut self, next: Instant) -> Wake {
         let waits_since = Instant::now();
-        let hears = self.short_waits < SHORT_WAITS;
-        let deafness = deafness(self.false_news);
+        let hears = self.short_waits < SHORT_WAITS_TOLERATED;
+        let news_pause = news_pause(self.false_news);
         let session = &mut self.session;
         let heard = async {
-            // A server that cries wolf is heard less and less often.
-            tokio::time::sleep(deafness).await;
+            // A server with much false news is heard less and less often.
+            tokio::time::sleep(news_pause).await;
             match session {
                 Some(session) if hears => session.wait().await,
                 _ => std::future::pending().await,
@@ -158,7 +158,7 @@ impl Worker {
             () = tokio::time::sleep_until(next) => Wake::Time,
             heard = heard => match heard {
                 Ok(heard) => {
-                    // However short the wait was, the server tells: among much news every wait is.
+                    // The server works, however short the wait was: when much mail comes, every wait is short.
                     self.short_waits = 0;
                     match heard {
                         Heard::News(folders) => Wake::News(folders),
@@ -175,17 +175,17 @@ impl Worker {
         }
     }
 
-    /// Whether the account is left alone for now, what is said to whoever asked, and for how long.
-    async fn not_now(&self, is_typed: bool) -> Option<(Passed, Duration)> {
+    /// Whether the account is left alone for now: the answer for clients, and for how long.
+    async fn reason_to_wait(&self, is_typed: bool) -> Option<(Passed, Duration)> {
         let task = Arc::clone(&self.task.borrow());
         let account = Arc::clone(&task.job.account);
         let (name, poll) = (account.name.clone(), account.poll);
         if self.daemon.is_paused(&name) {
-            self.daemon.board.note(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
+            self.daemon.board.update(&name, |it| (it.doing, it.next_look) = (Doing::Paused, None));
             return Some((Passed::paused(&name), poll));
         }
         let held_up = move |world: &World| match is_typed {
-            // Whoever asks knows more than we do.
+            // The user may know more than the state does.
             true => pass::try_host_now(world, &account).map(|()| None),
             false => pass::held_up(world, &account),
         };
@@ -194,14 +194,15 @@ impl Worker {
         let kind = if pace.is_refused { Kind::Auth } else { Kind::Network };
         let error =
             if pace.is_refused { Error::permanent(kind, pace.cause) } else { Error::transient(kind, pace.cause) };
-        Some((said(&name, &error), wait))
+        Some((failed_pass(&name, &error), wait))
     }
 
-    /// Notes that the account rests, and says for how long. A refused login is tried no sooner than `poll` says.
+    /// Puts the account to rest on the board, and returns for how long. A refused login is not tried sooner than `poll`
+    /// says.
     fn rest(&self, name: &str, pace: &Pace, now: Timestamp, poll: Duration) -> Duration {
         let rest = Duration::try_from(pace.until.duration_since(now)).unwrap_or_default();
         let wait = if pace.is_refused { rest.max(poll) } else { rest };
-        self.daemon.board.note(name, |it| {
+        self.daemon.board.update(name, |it| {
             it.doing = Doing::Resting;
             it.next_look = after(now, wait);
             it.trouble = Some(trouble(pace));
@@ -209,19 +210,21 @@ impl Worker {
         wait
     }
 
-    /// One pass, and the time to the next one; `None`: that stays as it was.
+    /// Runs one pass. Returns the time to the next one, or `None` if that stays as it was.
     async fn look(&mut self, extent: Extent) -> (Passed, Option<Duration>) {
         let task = Arc::clone(&self.task.borrow_and_update());
         let account = Arc::clone(&task.job.account);
         let name = account.name.clone();
-        self.daemon.board.note(&name, |it| it.doing = Doing::Queued);
+        self.daemon.board.update(&name, |it| it.doing = Doing::Queued);
         let daemon = Arc::clone(&self.daemon);
         let host = daemon.host(&account.server.host);
-        // That of the host first: whoever waits for a slow one takes no place from the others.
+        // The place at the host first, so that an account at a slow host takes no place from the others.
         let places = async { (host.acquire().await, daemon.places.acquire().await) };
         let stopped = || Error::transient(Kind::Stopped, "it was stopped before its turn came");
-        let Some(places) = self.stop.run_until_cancelled(places).await else { return (said(&name, &stopped()), None) };
-        self.daemon.board.note(&name, |it| it.doing = Doing::Fetching);
+        let Some(places) = self.stop.run_until_cancelled(places).await else {
+            return (failed_pass(&name, &stopped()), None);
+        };
+        self.daemon.board.update(&name, |it| it.doing = Doing::Fetching);
         let is_all = extent == Extent::All;
         let report = self.pass_alone(&task, extent).await;
         if let (Some(session), true) = (&mut self.session, is_all) {
@@ -253,7 +256,7 @@ impl Worker {
             Some(pace) => Some(self.rest(&name, pace, now, account.poll)),
             None if is_all => Some(self.waits(&name, account.poll, &report, now)),
             None => {
-                self.goes_on_waiting(&name, &report, now);
+                self.record_partial_pass(&name, &report, now);
                 None
             }
         };
@@ -262,32 +265,32 @@ impl Worker {
         (passed, wait)
     }
 
-    /// Notes what came of a pass after which the account waits for news, and says until when.
+    /// Puts the result of a pass on the board. Returns for how long the account waits for news.
     fn waits(&mut self, name: &str, poll: Duration, report: &Report, now: Timestamp) -> Duration {
-        let push = self.session.as_ref().filter(|_| self.short_waits < SHORT_WAITS).and_then(Session::push);
-        let wait = if push.is_some() { poll.min(SWEEP) } else { poll };
-        self.daemon.board.note(name, |it| {
+        let push = self.session.as_ref().filter(|_| self.short_waits < SHORT_WAITS_TOLERATED).and_then(Session::push);
+        let wait = if push.is_some() { poll.min(OTHER_FOLDERS_POLL) } else { poll };
+        self.daemon.board.update(name, |it| {
             (it.doing, it.next_look, it.push, it.left) = (Doing::Waiting, after(now, wait), push, report.left);
             it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
-            it.trouble = report.errors.first().map(|error| one_more(it.trouble.take(), error, now));
+            it.trouble = report.errors.first().map(|error| repeated_trouble(it.trouble.take(), error, now));
             it.last_success = if report.errors.is_empty() { Some(now) } else { it.last_success };
         });
         wait
     }
 
-    /// Notes what came of a look at some folders: it says nothing of the others.
-    fn goes_on_waiting(&self, name: &str, report: &Report, now: Timestamp) {
-        self.daemon.board.note(name, |it| {
+    /// Puts the result of a pass over some folders on the board. It says nothing about the others.
+    fn record_partial_pass(&self, name: &str, report: &Report, now: Timestamp) {
+        self.daemon.board.update(name, |it| {
             it.doing = Doing::Waiting;
             it.last_mail = if report.new > 0 { Some(now) } else { it.last_mail };
             if let Some(error) = report.errors.first() {
-                it.trouble = Some(one_more(it.trouble.take(), error, now));
+                it.trouble = Some(repeated_trouble(it.trouble.take(), error, now));
             }
         });
     }
 
-    /// A pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's reply does not end
-    /// the worker.
+    /// Runs a pass on a thread of its own: it may wait for disks and locks, and a parser that panics on a server's
+    /// reply does not end the worker.
     async fn pass_alone(&mut self, task: &Arc<Task>, extent: Extent) -> Report {
         let (name, stop) = (self.name(), self.stop.clone());
         let (task, mut session) = (Arc::clone(task), self.session.take());
@@ -314,7 +317,7 @@ impl Worker {
         }
     }
 
-    /// Failures that may pass are forgotten: they were another network's.
+    /// Forgets failures that may pass, because they belong to the old network.
     async fn forgive_the_network(&mut self) {
         self.short_waits = 0;
         let task = Arc::clone(&self.task.borrow());
@@ -328,16 +331,16 @@ impl Worker {
     }
 }
 
-fn said(account: &str, error: &Error) -> Passed {
+fn failed_pass(account: &str, error: &Error) -> Passed {
     let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
     Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
 }
 
-/// How long a server is not heard that told news so many times in a row where there was none.
-fn deafness(false_news: u32) -> Duration {
-    match false_news.checked_sub(BORNE) {
+/// How long to ignore a server after this much false news in a row.
+fn news_pause(false_news: u32) -> Duration {
+    match false_news.checked_sub(FALSE_NEWS_TOLERATED) {
         None => Duration::ZERO,
-        Some(more) => Duration::from_millis(500).saturating_mul(1 << more.min(8)).min(LONGEST_DEAFNESS),
+        Some(more) => Duration::from_millis(500).saturating_mul(1 << more.min(8)).min(LONGEST_NEWS_PAUSE),
     }
 }
 
@@ -345,8 +348,8 @@ fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
     SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok())
 }
 
-/// The trouble that goes on, or a new one.
-fn one_more(before: Option<Trouble>, error: &Error, now: Timestamp) -> Trouble {
+/// The problem that continues, or a new one.
+fn repeated_trouble(before: Option<Trouble>, error: &Error, now: Timestamp) -> Trouble {
     let since = before.as_ref().map_or(now, |trouble| trouble.since);
     let times = before.map_or(1, |trouble| trouble.times.saturating_add(1));
     Trouble { text: error.to_string(), since, times, is_refused: false }
@@ -356,9 +359,9 @@ fn trouble(pace: &Pace) -> Trouble {
     Trouble { text: pace.cause.clone(), since: pace.since, times: pace.failures, is_refused: pace.is_refused }
 }
 
-/// How many passes go to one host at a time.
+/// How many passes to one host may run at a time.
 pub(super) fn host_places() -> Arc<Semaphore> {
-    /// More logins at once are what servers refuse.
-    const AT_ONE_HOST: usize = 8;
-    Arc::new(Semaphore::new(AT_ONE_HOST))
+    /// Servers refuse more logins at once.
+    const MAX_PASSES_PER_HOST: usize = 8;
+    Arc::new(Semaphore::new(MAX_PASSES_PER_HOST))
 }

@@ -1,4 +1,4 @@
-//! How much is in a folder, read again when something in it changed.
+//! The number and size of the messages in a folder, read again when something in it has changed.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,9 +9,9 @@ use crate::decision::Contents;
 use crate::error::{Error, Result};
 use crate::state::Disk;
 
-/// A folder is read again after so many times as long as reading it took, at the earliest: a big one into which mail comes
-/// costs a fiftieth of the time.
-const REST: u32 = 50;
+/// A folder is not read again before this many times the duration of the last reading. So a big folder into which mail
+/// comes costs a fiftieth of the time.
+const REREAD_FACTOR: u32 = 50;
 
 /// When the names in a Maildir changed.
 type Changed = [Option<(u64, i128)>; 2];
@@ -24,12 +24,12 @@ struct Look {
     again: Instant,
 }
 
-/// What is in each Maildir that was asked for.
+/// The contents of each Maildir that was asked for.
 #[derive(Debug, Default)]
 pub(super) struct FolderContents(Mutex<HashMap<PathBuf, Look>>);
 
 impl FolderContents {
-    /// What is in a Maildir, which is there.
+    /// The contents of an existing Maildir.
     pub(super) fn of(&self, disk: &dyn Disk, maildir: &Path) -> Result<Contents> {
         let failed = |e| Error::disk(format!("reading the folder {}", maildir.display()), e);
         let changed = [disk.stamp(&maildir.join("new")), disk.stamp(&maildir.join("cur"))];
@@ -41,7 +41,7 @@ impl FolderContents {
         }
         let start = Instant::now();
         let held = read(disk, maildir).map_err(failed)?;
-        let rest: Duration = start.elapsed() * REST;
+        let rest: Duration = start.elapsed() * REREAD_FACTOR;
         looks.insert(maildir.to_owned(), Look { changed, held, again: Instant::now() + rest });
         Ok(held)
     }
@@ -52,7 +52,7 @@ fn read(disk: &dyn Disk, maildir: &Path) -> std::io::Result<Contents> {
     for sub in ["new", "cur"] {
         let dir = maildir.join(sub);
         for name in disk.names(&dir)?.iter().filter(|name| !name.starts_with('.')) {
-            // One that a reader moves away meanwhile is not there.
+            // A file that a mail reader moves away meanwhile does not count.
             let size = match size_in_name(name) {
                 Some(size) => Some(size),
                 None => disk.stamp(&dir.join(name))?.map(|(size, _)| size),

@@ -1,4 +1,4 @@
-//! Dot locks: `FILE.lock`, the lock that Dovecot and every other mail program understands.
+//! Dot locks: `FILE.lock`, the lock that Dovecot and all other mail programs understand.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, test_kill_process};
 
-use crate::state::{Disk, LOCK_PATIENCE};
+use crate::state::{Disk, LOCK_TIMEOUT};
 use crate::stop::is_stopping;
 
-/// A lock that nobody touched for so long belongs to a program that died. Dovecot says two minutes too, and touches
-/// its own more often.
-const STALE: Duration = Duration::from_secs(120);
-/// The time between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// So much of a lock file is read.
-const MOST: u64 = 1024;
+/// A lock that nobody touched for this long belongs to a program that died. Dovecot also waits two minutes, and touches
+/// its own locks more often.
+const STALE_AFTER: Duration = Duration::from_secs(120);
+/// How often to try again.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+/// How much of a lock file is read.
+const MAX_LOCK_FILE_BYTES: u64 = 1024;
 
-/// The locks that this process holds or is just taking: what bears its number and is not among them was left by a
+/// The locks that this process holds or is taking. A lock with its process id that is not among them was left by a
 /// process that died.
 static OURS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -30,9 +30,9 @@ pub(super) struct Dotlock<'a> {
 }
 
 impl<'a> Dotlock<'a> {
-    /// Takes the lock at that path, waiting up to [`LOCK_PATIENCE`] for its holder.
+    /// Takes the lock at that path, waiting up to [`LOCK_TIMEOUT`] for its holder.
     pub(super) fn take(disk: &'a dyn Disk, path: &Path) -> io::Result<Self> {
-        let until = Instant::now() + LOCK_PATIENCE;
+        let until = Instant::now() + LOCK_TIMEOUT;
         loop {
             if let Some(reserved) = Reserved::try_take(path) {
                 match create(disk, path) {
@@ -49,19 +49,19 @@ impl<'a> Dotlock<'a> {
                 let text = format!("another program keeps {} locked", path.display());
                 return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(LOCK_POLL);
         }
     }
 }
 
 impl Drop for Dotlock<'_> {
     fn drop(&mut self) {
-        // Should it stay, it bears our number and is taken for what it is.
+        // If the file stays, it has our process id, and we recognise it as stale.
         remove(self.disk, &self.reserved.0).ok();
     }
 }
 
-/// One process takes a lock for one thread at a time.
+/// Lets one thread of the process take a lock at a time.
 struct Reserved(PathBuf);
 
 impl Reserved {
@@ -77,8 +77,8 @@ impl Drop for Reserved {
     }
 }
 
-/// As Dovecot writes it: `PID:HOST`. One without a number, of a process that was killed before it wrote it, would hold
-/// everybody up until it is stale.
+/// Writes the lock as Dovecot does: `PID:HOST`. A lock without a number, from a process that was killed before it wrote
+/// one, would block everybody until it is stale.
 fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.create_whole(path, format!("{}:{}", std::process::id(), host()).as_bytes())
 }
@@ -90,20 +90,20 @@ fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Its holder is gone, or it is too old to be held.
+/// Whether the holder of the lock is gone, or the lock is too old.
 fn is_stale(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     let mut text = String::new();
-    match disk.open(path).map(|file| file.take(MOST).read_to_string(&mut text)) {
+    match disk.open(path).map(|file| file.take(MAX_LOCK_FILE_BYTES).read_to_string(&mut text)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(e) => return Err(e),
-        // What is no text has no number in it.
+        // A file that is no text holds no number.
         Ok(_) => {}
     }
     let is_dead = match text.trim().split_once(':') {
         Some((pid, on)) if on == host() => pid.parse().is_ok_and(is_gone),
         _ => false,
     };
-    Ok(is_dead || disk.age(path)?.is_none_or(|age| age > STALE))
+    Ok(is_dead || disk.age(path)?.is_none_or(|age| age > STALE_AFTER))
 }
 
 fn is_gone(pid: i32) -> bool {
@@ -136,13 +136,13 @@ mod tests {
         for held in [format!("1:{}", host()), "77:elsewhere".to_owned(), String::new()] {
             std::fs::write(&path, held).unwrap();
             assert!(!is_stale(&RealDisk, &path).unwrap());
-            let long_ago = std::time::SystemTime::now() - STALE * 2;
+            let long_ago = std::time::SystemTime::now() - STALE_AFTER * 2;
             std::fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
             assert!(is_stale(&RealDisk, &path).unwrap());
         }
     }
 
-    /// A process that is killed while it takes a lock would otherwise leave one that says nothing about its holder.
+    /// A process that is killed while it takes a lock would otherwise leave a lock that says nothing about its holder.
     #[test]
     fn a_lock_never_stands_there_without_its_number() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Where a folder is on disk, and making sure it is there to stay.
+//! Where a folder is on disk, and how it is made durable.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -19,15 +19,15 @@ use crate::state::{Disk, sync_parent};
 #[derive(Debug)]
 pub struct Folders {
     root: MailRoot,
-    /// Maildirs, mbox files and others that this process has made sure of.
+    /// Maildirs, mbox files and other folders that this process has made sure of.
     durable: Mutex<BTreeSet<PathBuf>>,
-    /// Directories that are durable in the ones above them, all the way up, as this process has seen to.
+    /// Directories whose entries in all directories above them this process has synced.
     entries: Mutex<BTreeSet<PathBuf>>,
     contents: FolderContents,
 }
 
 impl Folders {
-    /// Nothing is created yet.
+    /// Creates nothing yet.
     pub fn new(root: MailRoot) -> Self {
         Self { root, durable: Mutex::default(), entries: Mutex::default(), contents: FolderContents::default() }
     }
@@ -47,7 +47,7 @@ impl Folders {
         }
     }
 
-    /// What a folder is called here that is named by what it is for.
+    /// The local name of a folder that is named by its role.
     pub fn named<'f>(&self, folder: &'f FolderName) -> Cow<'f, FolderName> {
         let Some((role, usual)) = folder.role().and_then(template::role) else { return Cow::Borrowed(folder) };
         let usual = || FolderName::parse_safe(usual, None);
@@ -55,7 +55,7 @@ impl Folders {
         Cow::Owned(called.with_below(&folder.components()[1..]))
     }
 
-    /// The mode of files in a folder by its name, where others than their owner may read them.
+    /// The mode of the files in a folder, if users other than the owner may read them.
     pub fn mode_of(&self, name: &str) -> Option<u32> {
         let holds = |folder: &FolderName| {
             let folder = self.named(folder).to_string();
@@ -65,17 +65,17 @@ impl Folders {
         found.max_by_key(|(folder, _)| folder.components().len()).map(|(_, mode)| *mode)
     }
 
-    /// The mode of files in a Maildir, where others than their owner may read them.
+    /// The mode of the files in a Maildir, if users other than the owner may read them.
     pub fn mode_in(&self, maildir: &Path) -> Option<u32> {
         if self.root.modes.is_empty() { None } else { self.mode_of(&self.name_of(maildir)) }
     }
 
-    /// The path of a folder, a directory for each level.
+    /// The path of a folder, with a directory for each level.
     fn below(&self, folder: &FolderName) -> PathBuf {
         folder.components().iter().fold(self.root.path.clone(), |path, name| path.join(self.on_disk(name).as_ref()))
     }
 
-    /// A name as it stands on the disk.
+    /// A name as it is on the disk.
     fn on_disk<'n>(&self, name: &'n str) -> Cow<'n, str> {
         match self.root.encoding {
             Encoding::Utf8 => name.into(),
@@ -83,7 +83,7 @@ impl Folders {
         }
     }
 
-    /// The name of what lies below the root, for people.
+    /// The name of a path below the root, for people.
     fn shown(&self, path: &Path) -> String {
         let below = path.strip_prefix(&self.root.path).unwrap_or(path).to_string_lossy();
         match self.root.encoding {
@@ -102,14 +102,14 @@ impl Folders {
         }
     }
 
-    /// The names of all folders that are here, sorted.
+    /// The names of all local folders, sorted.
     pub fn all(&self, disk: &dyn Disk) -> Result<Vec<String>> {
         let mut maildirs = Vec::new();
         orphans::maildirs(disk, self.root(), &mut maildirs)?;
         let mut names: Vec<String> = maildirs
             .iter()
             .map(|maildir| (maildir, self.name_of(maildir)))
-            // What was made by others may have a name that none of ours can be.
+            // A folder made by another program may have a name that we cannot produce.
             .filter(|(maildir, name)| self.maildir(&FolderName::parse_safe(name, Some('/'))) == **maildir)
             .map(|(_, name)| name)
             .collect();
@@ -117,7 +117,7 @@ impl Folders {
         Ok(names)
     }
 
-    /// What is in a folder; `None`: it is not there.
+    /// The contents of a folder, or `None` if it does not exist.
     pub fn contents(&self, disk: &dyn Disk, folder: &FolderName) -> Result<Option<Contents>> {
         let maildir = self.maildir(folder);
         let is_there = disk.exists(&maildir.join("cur"));
@@ -132,18 +132,18 @@ impl Folders {
         self.shown(file)
     }
 
-    /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process every
-    /// directory above it is synced even if it was there: an earlier process may have died before doing so.
+    /// Makes sure that a Maildir exists and survives a power cut. On its first use in this process, every directory
+    /// above it is synced even if it exists: an earlier process may have died before it did so.
     pub fn ensure(&self, disk: &dyn Disk, maildir: &Path) -> Result<()> {
         let failed = |e| Error::of_target(maildir, format!("creating the folder {}", maildir.display()), e);
         if self.durable().contains(maildir) {
             match usable(disk, maildir) {
-                // Somebody removed it while we were running.
-                Err(e) if e.kind() == io::ErrorKind::NotFound => self.doubt(maildir),
+                // Somebody removed it while this process was running.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => self.forget(maildir),
                 usable => return usable.map_err(failed),
             }
         }
-        self.need_root(disk)?;
+        self.require_root(disk)?;
         self.create(disk, maildir).and_then(|()| usable(disk, maildir)).map_err(failed)?;
         self.durable().insert(maildir.to_path_buf());
         Ok(())
@@ -154,13 +154,13 @@ impl Folders {
         self.below(&self.named(folder))
     }
 
-    /// Makes sure that an mbox file exists, can be written to and survives a power cut. A directory of that name is an
-    /// error here, before anything is recorded.
+    /// Makes sure that an mbox file exists, can be written and survives a power cut. A directory of that name is
+    /// reported here, before anything is recorded.
     pub fn ensure_mbox(&self, disk: &dyn Disk, file: &Path) -> Result<()> {
         if self.durable().contains(file) {
             return Ok(());
         }
-        self.need_root(disk)?;
+        self.require_root(disk)?;
         let dir = file.parent().unwrap_or(file);
         let create = || {
             self.create_dir(disk, dir)?;
@@ -176,12 +176,12 @@ impl Folders {
         Ok(())
     }
 
-    /// The folders that lie elsewhere, each with its path.
+    /// The folders outside the mail root, each with its path.
     pub fn roots(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.root.roots.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
-    /// Where the link to a folder stands that lies elsewhere.
+    /// Where the link to a folder outside the mail root is.
     pub fn link_of(&self, name: &str) -> PathBuf {
         self.root.path.join(self.on_disk(name).as_ref())
     }
@@ -198,7 +198,8 @@ impl Folders {
         }
     }
 
-    /// Makes the mail root. Only whoever makes its marker does: a root that is missing may be a disk that is not mounted.
+    /// Makes the mail root. Only the code that makes its marker calls this: a missing root may be a disk that is not
+    /// mounted.
     pub fn ensure_root(&self, disk: &dyn Disk) -> Result<()> {
         self.ensure_dir(disk, self.root())
     }
@@ -214,7 +215,7 @@ impl Folders {
         Ok(())
     }
 
-    fn need_root(&self, disk: &dyn Disk) -> Result<()> {
+    fn require_root(&self, disk: &dyn Disk) -> Result<()> {
         let root = self.root();
         match disk.exists(root) {
             Ok(true) => Ok(()),
@@ -226,8 +227,8 @@ impl Folders {
         }
     }
 
-    /// Syncs a directory and those above it, so that the whole path to it survives a power cut, up to one of which that is
-    /// known.
+    /// Syncs a directory and those above it, up to one that was synced before, so that the whole path to it survives a
+    /// power cut.
     pub fn sync(&self, disk: &dyn Disk, dir: &Path) -> io::Result<()> {
         disk.sync_dir(dir)?;
         for entry in dir.ancestors() {
@@ -255,12 +256,12 @@ impl Folders {
             }
             missing.push(dir);
         }
-        // What somebody removed is new again.
+        // A directory that somebody removed is new again.
         self.entries().retain(|entry| !missing.contains(&entry.as_path()));
         missing.iter().rev().try_for_each(|dir| self.make_dir(disk, dir, dir))
     }
 
-    /// Makes a directory of a folder, for whoever may read what is filed there.
+    /// Makes a directory of a folder, with the mode for those who may read the folder.
     fn make_dir(&self, disk: &dyn Disk, dir: &Path, folder: &Path) -> io::Result<()> {
         let is_new = disk.make_dir(dir)?;
         match self.mode_in(folder).filter(|_| is_new && dir.starts_with(&self.root.path)) {
@@ -269,8 +270,8 @@ impl Folders {
         }
     }
 
-    /// Forgets that a Maildir was there: somebody removed it.
-    pub fn doubt(&self, maildir: &Path) {
+    /// Forgets that a Maildir exists, because somebody removed it.
+    pub fn forget(&self, maildir: &Path) {
         self.durable().remove(maildir);
     }
 
@@ -288,18 +289,18 @@ fn maildir_plus_plus(folder: &FolderName) -> String {
     folder.components().iter().map(|c| format!(".{}", c.replace('.', "%2E"))).collect()
 }
 
-/// The mode of a directory: whoever may read may enter.
+/// The mode of a directory: those who may read it may also enter it.
 fn entered_by_readers(mode: u32) -> u32 {
     mode | (mode & 0o444) >> 2
 }
 
-/// A folder that was taken away from us is noticed before anything is recorded for it.
+/// Checks that a folder can be written, before anything is recorded for it.
 fn usable(disk: &dyn Disk, maildir: &Path) -> io::Result<()> {
     ["cur", "new", "tmp"].iter().try_for_each(|sub| disk.writable(&maildir.join(sub)))
 }
 
-/// The last part of a Maildir file name: this machine, with the two characters that would confuse a Maildir
-/// escaped as its specification says.
+/// The last part of a Maildir file name: the name of this machine. The two characters that would break a Maildir name
+/// are escaped as its specification says.
 pub fn host_part() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = if name.is_empty() { "localhost".to_owned() } else { name };

@@ -1,7 +1,7 @@
-//! Keywords in a Maildir: the file `dovecot-keywords` gives each a letter `a` to `z` for file names.
+//! Keywords in a Maildir: the file `dovecot-keywords` assigns each a letter from `a` to `z` for file names.
 //!
 //! A line is `N name`: 0 is `a`, 25 is `z`. Numbers never change, lines of other programs survive, and the file is
-//! durable before a mail with one of its letters is published. Programs that change it hold `dovecot-uidlist.lock`.
+//! durable before a message with one of its letters is published. Programs that change it hold `dovecot-uidlist.lock`.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -12,25 +12,25 @@ use crate::error::{Error, Result};
 use crate::message::{Flag, Flags};
 use crate::state::Disk;
 
-/// So many keywords have letters.
-const MOST: usize = 26;
-/// A longer file is none that Dovecot wrote.
-const MOST_BYTES: u64 = 64 * 1024;
-const FILE: &str = "dovecot-keywords";
-const LOCK: &str = "dovecot-uidlist.lock";
-const NEW_FILE: &str = "dovecot-keywords.mailsluice";
+/// How many keywords can have letters.
+const MAX_KEYWORDS: usize = 26;
+/// How long the file may be. Dovecot writes no longer one.
+const MAX_FILE_BYTES: u64 = 64 * 1024;
+const KEYWORDS_FILE: &str = "dovecot-keywords";
+const LOCK_FILE: &str = "dovecot-uidlist.lock";
+const NEW_KEYWORDS_FILE: &str = "dovecot-keywords.mailsluice";
 
 /// The letters of one Maildir's keywords.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Letters {
-    names: [Option<String>; MOST],
-    /// Whether there may be more letters for new names.
+    names: [Option<String>; MAX_KEYWORDS],
+    /// Whether no further letters may be assigned.
     is_closed: bool,
 }
 
 impl Letters {
-    /// The letters of these keywords, which are written to the Maildir's file where they are new. There is none for a
-    /// keyword that found all 26 taken.
+    /// The letters of these keywords. New ones are written to the Maildir's file. A keyword gets no letter if all 26
+    /// are taken.
     pub fn assign(disk: &dyn Disk, maildir: &Path, keywords: &BTreeSet<&str>) -> Result<Self> {
         if keywords.is_empty() {
             return Ok(Self::default());
@@ -38,18 +38,18 @@ impl Letters {
         let failed = |e| Error::of_target(maildir, format!("giving keywords letters in {}", maildir.display()), e);
         let known = Self::parse(&read(disk, maildir).map_err(failed)?);
         let letters = if known.lacks(keywords) { add(disk, maildir, keywords).map_err(failed)? } else { known };
-        // A process before us may have died between writing the file and this.
+        // A process before this one may have died between writing the file and this sync.
         disk.sync_dir(maildir).map_err(failed)?;
         Ok(letters)
     }
 
-    /// The letters that a Maildir has given.
+    /// The letters that are assigned in a Maildir.
     pub fn read(disk: &dyn Disk, maildir: &Path) -> Result<Self> {
         let failed = |e| Error::disk(format!("reading the keywords of {}", maildir.display()), e);
         Ok(Self::parse(&read(disk, maildir).map_err(failed)?))
     }
 
-    /// The flags and keywords that a file name says: `…:2,FSa`.
+    /// The flags and keywords in a file name, such as `…:2,FSa`.
     pub fn flags(&self, file_name: &str) -> Flags {
         let mut flags = Flags::default();
         for letter in file_name.rsplit_once(":2,").map_or("", |(_, letters)| letters).chars() {
@@ -71,7 +71,7 @@ impl Letters {
     }
 
     fn parse(text: &[u8]) -> Self {
-        let mut letters = Self { is_closed: text.len() as u64 > MOST_BYTES, ..Self::default() };
+        let mut letters = Self { is_closed: text.len() as u64 > MAX_FILE_BYTES, ..Self::default() };
         for line in text.split(|byte| *byte == b'\n') {
             let parts = std::str::from_utf8(line).ok().and_then(|line| line.split_once(' '));
             let Some((number, name)) = parts else { continue };
@@ -83,7 +83,7 @@ impl Letters {
         letters
     }
 
-    /// Whether a keyword has no letter and could have one.
+    /// Whether a keyword has no letter and could get one.
     fn lacks(&self, keywords: &BTreeSet<&str>) -> bool {
         self.free().is_some() && keywords.iter().any(|keyword| self.letter(keyword).is_none())
     }
@@ -95,15 +95,15 @@ impl Letters {
 
 fn read(disk: &dyn Disk, maildir: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    match disk.open(&maildir.join(FILE)) {
+    match disk.open(&maildir.join(KEYWORDS_FILE)) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        file => drop(file?.take(MOST_BYTES + 1).read_to_end(&mut text)?),
+        file => drop(file?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?),
     }
     Ok(text)
 }
 
 fn add(disk: &dyn Disk, maildir: &Path, keywords: &BTreeSet<&str>) -> io::Result<Letters> {
-    let _lock = Dotlock::take(disk, &maildir.join(LOCK))?;
+    let _lock = Dotlock::take(disk, &maildir.join(LOCK_FILE))?;
     let mut text = read(disk, maildir)?;
     let mut letters = Letters::parse(&text);
     if !letters.lacks(keywords) {
@@ -124,9 +124,9 @@ fn add(disk: &dyn Disk, maildir: &Path, keywords: &BTreeSet<&str>) -> io::Result
     Ok(letters)
 }
 
-/// Complete and durable under another name, then in the old one's place.
+/// Writes the file, complete and durable, under another name, and then renames it.
 fn write(disk: &dyn Disk, maildir: &Path, text: &[u8]) -> io::Result<()> {
-    let new = maildir.join(NEW_FILE);
+    let new = maildir.join(NEW_KEYWORDS_FILE);
     let mut file = match disk.create(&new) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             disk.remove(&new)?;
@@ -136,7 +136,7 @@ fn write(disk: &dyn Disk, maildir: &Path, text: &[u8]) -> io::Result<()> {
     };
     file.write_all(text)?;
     file.finish(None)?;
-    disk.replace(&new, &maildir.join(FILE))
+    disk.replace(&new, &maildir.join(KEYWORDS_FILE))
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn text(maildir: &Path) -> String {
-        std::fs::read_to_string(maildir.join(FILE)).unwrap()
+        std::fs::read_to_string(maildir.join(KEYWORDS_FILE)).unwrap()
     }
 
     #[test]
@@ -157,9 +157,9 @@ mod tests {
         let maildir = tempfile::tempdir().unwrap();
         let maildir = maildir.path();
         assign(maildir, &[]);
-        assert!(!maildir.join(FILE).exists(), "a Maildir without keywords never gets the file");
+        assert!(!maildir.join(KEYWORDS_FILE).exists(), "a Maildir without keywords never gets the file");
         let foreign = "1 $Work\n30 beyond\nnonsense\n1 again\n0";
-        std::fs::write(maildir.join(FILE), foreign).unwrap();
+        std::fs::write(maildir.join(KEYWORDS_FILE), foreign).unwrap();
         let letters = assign(maildir, &["$finance", "$WORK", "Junk"]);
         assert_eq!(text(maildir), format!("{foreign}\n0 $finance\n2 Junk\n"));
         let found = ["$finance", "$work", "junk", "beyond"].map(|name| letters.letter(name));

@@ -1,7 +1,7 @@
-//! Appending to mbox files (RFC 4155, quoted as mboxrd does), which other programs read and write as well.
+//! Appending to mbox files (RFC 4155, quoted as in mboxrd), which other programs read and write as well.
 //!
-//! The bytes wait in the spool until they are in the file. The line before each message ends with the name they have
-//! there, so that after a crash the message is found again, whole or torn:
+//! The message waits in the spool until it is in the file. The `From ` line before each message ends with its name in
+//! the spool, so that after a crash the message is found again, whole or torn:
 //!
 //! | in the spool | in the mbox | then |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | yes | the beginning of it, at the very end | cut that off, append |
 //! | yes | not at all, or torn and followed by others' mail | append |
 //!
-//! What others wrote is never changed. The lock is the dot lock, then `fcntl`: what Dovecot and most others take.
+//! What others wrote is never changed. The lock is the dot lock and then `fcntl`, as in Dovecot and most others.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -20,10 +20,10 @@ use super::dotlock::Dotlock;
 use crate::error::{Error, Result};
 use crate::state::{Disk, MboxTarget, SharedFile};
 
-/// So much is read and written at a time.
-const PIECE: usize = 64 * 1024;
+/// How many bytes are read and written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Appends messages that were recorded just now, and removes them from the spool. Each file is locked and synced once.
+/// Appends messages that were just recorded, and removes them from the spool. Each file is locked and synced once.
 pub(super) fn publish<'a>(disk: &dyn Disk, targets: impl Iterator<Item = &'a MboxTarget>) -> Result<()> {
     let mut files: BTreeMap<&Path, Vec<&MboxTarget>> = BTreeMap::new();
     targets.for_each(|target| files.entry(&target.file).or_default().push(target));
@@ -34,11 +34,11 @@ pub(super) fn publish<'a>(disk: &dyn Disk, targets: impl Iterator<Item = &'a Mbo
     Ok(())
 }
 
-/// Finishes a message whose appending may have been interrupted. Whether it is known to stand in the mbox.
+/// Finishes a message whose appending may have been interrupted. Returns whether it is known to be in the mbox.
 pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
     let staged = target.staged_path();
     if !disk.exists(&staged).map_err(|e| Error::disk(format!("looking for {}", staged.display()), e))? {
-        return stands(disk, target);
+        return is_in_mbox(disk, target);
     }
     with_locked(disk, &target.file, |file| match find(disk, file, target)? {
         Found::Whole => Ok(()),
@@ -52,24 +52,24 @@ pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether the line that goes before the message is in the mbox.
-fn stands(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
+/// Whether the `From ` line of the message is in the mbox.
+fn is_in_mbox(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
     let path = &target.file;
     if !disk.exists(path).map_err(|e| Error::disk(format!("looking for {}", path.display()), e))? {
         return Ok(false);
     }
-    let mut stands = false;
+    let mut is_in_mbox = false;
     with_locked(disk, path, |file| {
         let length = file.length()?;
-        stands = find_line(file, target.line.as_bytes(), length)?.is_some();
+        is_in_mbox = find_line(file, target.line.as_bytes(), length)?.is_some();
         Ok(())
     })?;
-    Ok(stands)
+    Ok(is_in_mbox)
 }
 
-/// Creates the file if there is none, and fails where it could not be appended to.
+/// Creates the file if there is none, and fails if it cannot be appended to.
 pub(super) fn create(disk: &dyn Disk, path: &Path) -> io::Result<()> {
-    // Closing a file gives up every lock of this process on it (POSIX), so never while another thread appends.
+    // Closing a file releases all locks of this process on it (POSIX), so no other thread may be appending.
     let _lock = Dotlock::take(disk, &lock_of(path))?;
     disk.open_shared(path).map(drop)
 }
@@ -92,7 +92,7 @@ fn with_locked(disk: &dyn Disk, path: &Path, work: impl FnOnce(&mut dyn SharedFi
         work(&mut *file)?;
         file.sync()?;
         drop((file, lock));
-        // It may be new.
+        // The file may be new.
         path.parent().map_or(Ok(()), |dir| disk.sync_dir(dir))
     };
     run().map_err(|e| Error::of_target(path, format!("appending to {}", path.display()), e))
@@ -111,17 +111,17 @@ fn append(disk: &dyn Disk, file: &mut dyn SharedFile, target: &MboxTarget) -> io
     let mut piece = gap(file, start)?.to_vec();
     let written = render(disk, target, &mut |bytes| {
         piece.extend_from_slice(bytes);
-        if piece.len() >= PIECE {
+        if piece.len() >= BUFFER_BYTES {
             file.append(&piece)?;
             piece.clear();
         }
         Ok(())
     });
-    // A full disk leaves no half message, if it lets us.
+    // On a full disk, try to leave no half message.
     written.and_then(|()| file.append(&piece)).inspect_err(|_| _ = file.truncate(start))
 }
 
-/// What has to stand between the end of the file and the next message: an empty line.
+/// What has to be between the end of the file and the next message: an empty line.
 fn gap(file: &dyn SharedFile, length: u64) -> io::Result<&'static [u8]> {
     let mut end = [0; 2];
     let from = length.saturating_sub(2);
@@ -135,14 +135,14 @@ fn gap(file: &dyn SharedFile, length: u64) -> io::Result<&'static [u8]> {
 
 type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
 
-/// The message as it stands in an mbox, with the line before it and the empty line behind it.
+/// The message as it is in an mbox, with the `From ` line before it and the empty line after it.
 fn render(disk: &dyn Disk, target: &MboxTarget, sink: &mut Sink<'_>) -> io::Result<()> {
     sink(target.line.as_bytes())?;
     sink(b"\n")?;
     let mut message = disk.open(&target.staged_path())?;
     let mut quoter = Quoter::default();
-    let mut piece = vec![0; PIECE];
-    let mut quoted = Vec::with_capacity(PIECE + PIECE / 8);
+    let mut piece = vec![0; BUFFER_BYTES];
+    let mut quoted = Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 8);
     loop {
         let read = match message.read(&mut piece) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
@@ -160,13 +160,13 @@ fn render(disk: &dyn Disk, target: &MboxTarget, sink: &mut Sink<'_>) -> io::Resu
     sink(&quoted)
 }
 
-/// Puts one more `>` before each `From ` that begins a line, whether or not there are some already.
+/// Adds one `>` before each `From ` at the start of a line, even if there are some already.
 struct Quoter {
-    /// How many bytes of `From ` were seen, and held back, at the beginning of a line; `None` within a line.
+    /// How many bytes of `From ` were seen, and held back, at the start of a line; `None` within a line.
     seen: Option<usize>,
 }
 
-const FROM: &[u8] = b"From ";
+const FROM_PREFIX: &[u8] = b"From ";
 
 impl Default for Quoter {
     fn default() -> Self {
@@ -188,17 +188,17 @@ impl Quoter {
                     continue;
                 }
                 Some(0) if byte == b'>' => out.push(byte),
-                Some(seen) if byte == FROM[seen] => {
+                Some(seen) if byte == FROM_PREFIX[seen] => {
                     self.seen = Some(seen + 1);
-                    if seen + 1 == FROM.len() {
+                    if seen + 1 == FROM_PREFIX.len() {
                         out.push(b'>');
-                        out.extend_from_slice(FROM);
+                        out.extend_from_slice(FROM_PREFIX);
                         self.seen = None;
                     }
                 }
                 Some(seen) => {
-                    out.extend_from_slice(&FROM[..seen]);
-                    // Looked at once more, as a byte within the line.
+                    out.extend_from_slice(&FROM_PREFIX[..seen]);
+                    // The byte is looked at again, as one within the line.
                     self.seen = None;
                     continue;
                 }
@@ -207,10 +207,10 @@ impl Quoter {
         }
     }
 
-    /// The last line is ended, and the message is followed by an empty one.
+    /// Ends the last line, and adds an empty one after the message.
     fn end(self, out: &mut Vec<u8>) {
         let held = self.seen.unwrap_or(0);
-        out.extend_from_slice(&FROM[..held]);
+        out.extend_from_slice(&FROM_PREFIX[..held]);
         let is_at_beginning_of_line = self.seen == Some(0);
         out.extend_from_slice(if is_at_beginning_of_line { b"\n" } else { b"\n\n" });
     }
@@ -219,7 +219,7 @@ impl Quoter {
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     Whole,
-    /// From here to the end of the file.
+    /// From this offset to the end of the file.
     Torn(u64),
     Nothing,
 }
@@ -249,17 +249,17 @@ fn find(disk: &dyn Disk, file: &dyn SharedFile, target: &MboxTarget) -> io::Resu
     if at == length {
         return Ok(Found::Torn(start));
     }
-    // A mail reader changes the header fields; a torn message is followed by the next one.
+    // A mail reader changes header fields, while a torn message is followed by the next one.
     let mut next = [0; 16];
     let read = read_full(file, &mut next, at)?;
-    let is_torn = next[..read].trim_ascii_start().starts_with(FROM);
+    let is_torn = next[..read].trim_ascii_start().starts_with(FROM_PREFIX);
     Ok(if is_torn { Found::Nothing } else { Found::Whole })
 }
 
-/// Where a line begins.
+/// Where a line starts.
 fn find_line(file: &dyn SharedFile, line: &[u8], length: u64) -> io::Result<Option<u64>> {
     let finder = memchr::memmem::Finder::new(line);
-    let mut piece = vec![0; PIECE + line.len()];
+    let mut piece = vec![0; BUFFER_BYTES + line.len()];
     let mut offset = 0;
     while offset < length {
         let read = read_full(file, &mut piece, offset)?;
@@ -270,12 +270,12 @@ fn find_line(file: &dyn SharedFile, line: &[u8], length: u64) -> io::Result<Opti
             }
         }
         // The next piece overlaps by the length of the line.
-        offset += PIECE as u64;
+        offset += BUFFER_BYTES as u64;
     }
     Ok(None)
 }
 
-/// Where the line itself was torn, at the very end, behind the empty line that goes before each.
+/// Where a torn `From ` line starts: at the very end, after the empty line that precedes each message.
 fn torn_line(file: &dyn SharedFile, line: &[u8], length: u64) -> io::Result<Option<u64>> {
     let mut end = vec![0; line.len()];
     let from = length.saturating_sub(line.len() as u64);
@@ -363,7 +363,7 @@ mod tests {
         }
     }
 
-    /// However much of it is there, at the end or followed by others' mail: in the end it is there once.
+    /// However much of the message is there, at the end or followed by other mail: in the end it is there once.
     #[test]
     fn a_torn_message_is_finished_and_others_stay() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! From a decision to durable files: stage under `tmp/`, publish by rename, recover after a crash.
+//! From a decision to durable files: stage under `tmp/`, publish by a rename, recover after a crash.
 
 mod contents;
 mod dotlock;

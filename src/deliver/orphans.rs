@@ -1,5 +1,5 @@
-//! Files of ours below the mail root: orphans, that were staged and never recorded, and published mail whose
-//! record was lost.
+//! Our files below the mail root: orphans, which were staged and never recorded, and published mail whose record was
+//! lost.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::message::{DeliveryName, MOVED, REFILTERED, lasting_name, space_tag, w
 use crate::safeguard::Safeguard;
 use crate::state::{Disk, Stamp};
 
-/// How deep below the mail root folders are looked for.
-const DEEPEST: usize = 12;
-/// So often a tree is walked at most in which files move.
-const WALKS: usize = 5;
+/// How many levels below the mail root are searched.
+const MAX_FOLDER_DEPTH: usize = 12;
+/// How often a tree is walked again if files in it move.
+const MAX_WALKS: usize = 5;
 
 /// A staged file without a journal row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Orphan {
 }
 
 impl Orphan {
-    /// What a file is, if its name is one of ours.
+    /// The orphan at a path, if its name is one of ours.
     pub fn of(path: PathBuf) -> Option<Self> {
         let file = path.file_name()?.to_str()?;
         let (base, stamp) = Stamp::split(file);
@@ -45,8 +45,8 @@ impl Orphan {
         Some(Self { path, name, tag, base, stamp })
     }
 
-    /// Whether it was staged for that name space. Of files from before there were stamps, those of mail that was being
-    /// moved were staged by `refilter`, and the others by the account of their message.
+    /// Whether it was staged for that name space. Files of versions without stamps belong to `refilter` if their mail
+    /// was being moved, and otherwise to the account of their message.
     pub fn was_staged_for(&self, space: &str) -> bool {
         let by_stamp = self.stamp.is_of(space).filter(|_| Safeguard::StagedByOwner.is_on());
         by_stamp.unwrap_or_else(|| match self.base.contains(MOVED) && Safeguard::StagedByOwner.is_on() {
@@ -55,7 +55,7 @@ impl Orphan {
         })
     }
 
-    /// Whether it is a notice or rescued mail: never an only copy.
+    /// Whether it is a notice or rescued mail, which is never an only copy.
     pub fn was_written_for(&self, space: &str) -> bool {
         self.tag == space_tag(&written_for(space))
     }
@@ -66,23 +66,23 @@ impl Orphan {
     }
 }
 
-/// Everything staged below the mail root, in one walk. Some of it belongs to processes that are alive, and some was
-/// recorded: whoever owns a name space judges what is of it, after [`super::recover`].
+/// Everything staged below the mail root, in one walk. Some of it belongs to live processes, and some was recorded. The
+/// owner of a name space judges its own files, after [`super::recover`].
 pub fn find_staged(disk: &dyn Disk, root: &Path) -> Result<Vec<Orphan>> {
     let mut found = Vec::new();
-    search(disk, root, &["tmp"], DEEPEST, &mut |path, _| found.extend(Orphan::of(path)))?;
+    search(disk, root, &["tmp"], MAX_FOLDER_DEPTH, &mut |path, _| found.extend(Orphan::of(path)))?;
     Ok(found)
 }
 
 /// The names of our mail below the mail root, by the tags of their accounts.
 pub type Published = HashMap<String, Arc<HashSet<DeliveryName>>>;
 
-/// The names of our mail that stands below the mail root, whatever flags it has by now: for all accounts together.
+/// The names of our mail below the mail root, whatever flags it has, for all accounts.
 pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<Published> {
     let mut found: HashMap<String, HashSet<DeliveryName>> = HashMap::new();
     until_nothing_is_new(|| {
         let mut new = 0;
-        search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+        search(disk, root, &["new", "cur"], MAX_FOLDER_DEPTH, &mut |_, file| {
             let Some((name, tag)) = DeliveryName::of_anybody(file) else { return };
             let is_new = match found.get_mut(tag) {
                 Some(names) => names.insert(name),
@@ -95,10 +95,10 @@ pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<Published> {
     Ok(found.into_iter().map(|(tag, names)| (tag, Arc::new(names))).collect())
 }
 
-/// A mail reader may move a file out of a folder that was not read yet into one that was. So whoever concludes something
-/// from a name that is missing walks again, until a walk finds nothing that was not found before.
+/// Walks again until a walk finds nothing new. A mail reader may move a file from a folder that was not read yet to one
+/// that was, and a missing name must not be taken for a missing file.
 fn until_nothing_is_new(mut walk: impl FnMut() -> Result<usize>) -> Result<()> {
-    for _ in 0..WALKS {
+    for _ in 0..MAX_WALKS {
         if walk()? == 0 {
             break;
         }
@@ -106,10 +106,10 @@ fn until_nothing_is_new(mut walk: impl FnMut() -> Result<usize>) -> Result<()> {
     Ok(())
 }
 
-/// Where our messages stand as they came, whatever flags they have and wherever they were moved: one file each.
+/// Where the unedited files of our messages are, whatever their flags and wherever they were moved: one file each.
 pub fn find_originals(disk: &dyn Disk, root: &Path) -> Result<HashMap<DeliveryName, PathBuf>> {
     let mut found = HashMap::new();
-    search(disk, root, &["new", "cur"], DEEPEST, &mut |path, file| {
+    search(disk, root, &["new", "cur"], MAX_FOLDER_DEPTH, &mut |path, file| {
         if let Some((name, _)) = DeliveryName::of_anybody(file).filter(|_| !file.contains(",V=")) {
             found.insert(name, path);
         }
@@ -117,15 +117,15 @@ pub fn find_originals(disk: &dyn Disk, root: &Path) -> Result<HashMap<DeliveryNa
     Ok(found)
 }
 
-/// The names of all our mail that stands below the mail root, without flags and without the ending of a move.
+/// The names of all our mail below the mail root, without flags and without the suffix of a move.
 pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet<String>> {
     let mut found = HashSet::new();
     until_nothing_is_new(|| {
         let before = found.len();
-        search(disk, root, &["new", "cur"], DEEPEST, &mut |_, file| {
+        search(disk, root, &["new", "cur"], MAX_FOLDER_DEPTH, &mut |_, file| {
             if DeliveryName::of_anybody(file).is_some() || file.contains(MOVED) {
                 let name = file.split(":2,").next().unwrap_or(file);
-                // A moved file speaks for the name that it had before, too.
+                // A moved file also stands for its earlier name.
                 found.extend([name.to_owned(), lasting_name(file).to_owned()]);
             }
         })?;
@@ -135,10 +135,10 @@ pub(super) fn find_all_published(disk: &dyn Disk, root: &Path) -> Result<HashSet
 }
 
 /// The files with this name under any flags, in a Maildir and up to `depth` levels of folders below it. A file that was
-/// moved since has another ending, `,R=…`.
+/// moved since has another suffix, `,R=…`.
 pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    search(disk, maildir, &["new", "cur"], depth.min(DEEPEST), &mut |path, file| {
+    search(disk, maildir, &["new", "cur"], depth.min(MAX_FOLDER_DEPTH), &mut |path, file| {
         if lasting_name(file) == lasting_name(name) {
             found.push(path);
         }
@@ -148,7 +148,7 @@ pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) ->
 
 /// The Maildirs at and below a directory.
 pub(super) fn maildirs(disk: &dyn Disk, root: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    below(&mut Walk::new(disk), root, DEEPEST, found)
+    below(&mut Walk::new(disk), root, MAX_FOLDER_DEPTH, found)
 }
 
 fn below(walk: &mut Walk<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
@@ -166,7 +166,7 @@ fn below(walk: &mut Walk<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>
     Ok(())
 }
 
-/// Directories that were visited: one that symlinks lead to again is left out.
+/// The directories that were visited, so that none is visited again through a symlink.
 struct Walk<'a> {
     disk: &'a dyn Disk,
     visited: HashSet<(u64, u64)>,
@@ -180,14 +180,14 @@ impl<'a> Walk<'a> {
     fn is_new(&mut self, dir: &Path) -> Result<bool> {
         match self.disk.number(dir) {
             Ok(number) => Ok(number.is_none_or(|number| self.visited.insert(number))),
-            // A loop of symlinks, or what may not be read.
+            // A loop of symlinks, or a directory that may not be read.
             Err(e) if is_closed(&e) => Ok(false),
             Err(e) => Err(Error::disk(format!("reading {}", dir.display()), e)),
         }
     }
 }
 
-/// Walks the folders and gives each file in the wanted subdirectories to `each`.
+/// Walks the folders and passes each file in the wanted subdirectories to `each`.
 fn search(
     disk: &dyn Disk,
     dir: &Path,
@@ -222,7 +222,7 @@ fn search_in(
     Ok(())
 }
 
-/// What is no directory, or may not be read, holds no orphan of ours.
+/// The names in a directory. Nothing of ours is in a file, or in a directory that may not be read.
 fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
     match disk.names(dir) {
         Err(e) if is_closed(&e) => Ok(Vec::new()),

@@ -1,4 +1,4 @@
-//! Publish: the rename that makes a message appear, and the sync that makes it stay.
+//! Publish: the rename that makes a message visible, and the sync that makes it durable.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,7 +9,8 @@ use crate::safeguard::Safeguard;
 use crate::state::{Disk, Owned, Published, Recorded, Target, as_paths, sync_dirs, touched_dirs};
 
 /// Renames every staged file of a recorded batch into `new/` or `cur/`, appends to the mbox files, and syncs the
-/// directories of both. The owner staged these files itself: one that is gone was taken away, and is not published.
+/// directories of both. The owner has just staged these files. If one is gone, somebody removed it, and it counts as
+/// not published.
 pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Published> {
     for target in recorded.targets() {
         if publish_one(disk, target).map_err(Error::of_everything)? == Outcome::NotStaged
@@ -26,16 +27,16 @@ pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Pub
     Ok(recorded.published(proof))
 }
 
-/// What became of a staged file.
+/// The result for a staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It stands where it should.
+    /// It is where it should be.
     Published,
     /// It was not under `tmp/`.
     NotStaged,
 }
 
-/// Renames one file. A name that is already taken is our own, from before a crash: then the staged one goes.
+/// Renames one file. If the name is taken, the file there is ours from before a crash, and the staged one is removed.
 pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
     let (from, to) = (target.tmp_path(), target.published_path());
     let result = match disk.rename(&from, &to) {
@@ -47,14 +48,15 @@ pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
     result.map_err(|e| Error::of_target(&target.maildir, format!("publishing {}", to.display()), e))
 }
 
-/// The name is taken. By the same bytes: they are published, by this program before a crash. By others: both stand.
+/// Handles a name that is taken. If the bytes are the same, this program published them before a crash. Otherwise both
+/// files stay.
 fn publish_beside(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Outcome> {
     if is_same(&mut *disk.open(from)?, &mut *disk.open(to)?)? {
         return disk.remove(from).map(|()| Outcome::Published);
     }
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let (base, info) = name.split_at(name.find(":2,").unwrap_or(name.len()));
-    for n in 2..=MOST_BESIDE {
+    for n in 2..=MAX_SAME_NAMES {
         match disk.rename(from, &to.with_file_name(format!("{base},N={n}{info}"))) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             renamed => return renamed.map(|()| Outcome::Published),
@@ -63,11 +65,11 @@ fn publish_beside(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Outcome
     Err(io::ErrorKind::AlreadyExists.into())
 }
 
-/// So many files stand beside each other that would have one name.
-const MOST_BESIDE: u32 = 100;
+/// How many files with one name may be beside each other.
+const MAX_SAME_NAMES: u32 = 100;
 
 fn is_same(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
-    let (mut ours, mut theirs) = (vec![0; PIECE], vec![0; PIECE]);
+    let (mut ours, mut theirs) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
     loop {
         let read = fill(one, &mut ours)?;
         if fill(other, &mut theirs)? != read || ours[..read] != theirs[..read] {
@@ -79,7 +81,7 @@ fn is_same(one: &mut dyn Read, other: &mut dyn Read) -> io::Result<bool> {
     }
 }
 
-const PIECE: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 
 fn fill(from: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;

@@ -1,5 +1,5 @@
-//! Recover: finish what a crash interrupted between record and publish. Call it as the owner of the name space and with
-//! the mail root proven, so that nobody else is at it and what stands nowhere really stands nowhere.
+//! Recover: finishes what a crash interrupted between record and publish. The caller owns the name space and has proven
+//! the mail root. So nobody else is working on it, and a file that is nowhere is really gone.
 //!
 //! | the journal says | under `tmp/` | in its folder, or anywhere below the root | then |
 //! |---|---|---|---|
@@ -21,18 +21,18 @@ use crate::error::{Error, Result};
 use crate::safeguard::Safeguard;
 use crate::state::{Disk, EntryId, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
 
-/// A row that cannot be finished now because of one folder, with what the system says of it.
+/// A row that cannot be finished now because of one folder, with the system's error.
 pub type Held = (Unfinished, Error);
 
-/// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished, and so does
-/// what stands in a folder that cannot be read, which is an error.
+/// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished. What is
+/// in a folder that cannot be read also stays unfinished, and is an error.
 pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -> Result<Recovered> {
     let (recovered, held) = recover_what_can_be(disk, store, root, owned)?;
     held.into_iter().next().map_or(Ok(recovered), |(_, error)| Err(error))
 }
 
-/// The same where a row that one folder or mbox holds up does not keep other mail from coming. It stays unfinished, so that
-/// nothing is deleted on the server meanwhile.
+/// Does the same, but a row that one folder or mbox holds up does not keep other mail from coming. The row stays
+/// unfinished, so that nothing is deleted on the server meanwhile.
 pub fn recover_what_can_be(
     disk: &dyn Disk,
     store: &dyn Store,
@@ -43,8 +43,8 @@ pub fn recover_what_can_be(
     recover_with(disk, store, root, owned, &mut { all })
 }
 
-/// [`recover`], with something that must be done between publishing the rows and forgetting that they were unfinished.
-/// `settle` says for which of them it was. A folder that cannot be read holds up its own rows alone.
+/// [`recover`], with a step between publishing the rows and marking them finished. `settle` returns the rows for which
+/// that step succeeded. A folder that cannot be read holds up only its own rows.
 pub fn recover_with(
     disk: &dyn Disk,
     store: &dyn Store,
@@ -73,9 +73,9 @@ pub fn recover_with(
     Ok((Recovered::new(odd, lost, proof), held))
 }
 
-/// Publishes what is staged of a row. Whether any of its files is known to stand, in its folder or in an mbox.
+/// Publishes what is staged of a row. Returns whether any of its files is known to be in its folder or in an mbox.
 fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) -> Result<bool> {
-    // What is discarded or told only has nothing to be published; it leaves the place where it stood.
+    // A message that is only discarded or sent has nothing to publish; it only leaves its old place.
     let mut stands = row.targets.is_empty() && row.mboxes.is_empty();
     for target in &row.targets {
         if standing.holds(target)? {
@@ -83,7 +83,7 @@ fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) 
             stands = true;
         } else {
             stands |= match publish_one(disk, target) {
-                // A folder that was taken away since: what is staged there cannot be reached either.
+                // The folder has become unreadable. What is staged there cannot be reached either.
                 Err(error) if error.target().is_some() => false,
                 outcome => outcome? == Outcome::Published,
             };
@@ -95,8 +95,8 @@ fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) 
     Ok(stands || !Safeguard::AbsenceIsNoProof.is_on())
 }
 
-/// Of rows whose files are not where they should be, those that stand nowhere at all: a reader may have moved them. One walk
-/// for all.
+/// Returns the rows whose files are nowhere, among those whose files are not where they should be: a mail reader may
+/// have moved them. One walk serves all rows.
 fn still_absent(
     disk: &dyn Disk,
     root: &Path,
@@ -113,7 +113,7 @@ fn still_absent(
     Ok(lost)
 }
 
-/// Where a rename is not atomic, the file can stand in both places, and a reader may have moved the published one.
+/// If a rename is not atomic, the file can be in both places, and a mail reader may have moved the published one.
 fn remove_staged(disk: &dyn Disk, target: &Target) -> Result<()> {
     let path = target.tmp_path();
     match disk.remove(&path) {
@@ -122,7 +122,7 @@ fn remove_staged(disk: &dyn Disk, target: &Target) -> Result<()> {
     }
 }
 
-/// The names in the folders, each folder read once.
+/// The names in the folders. Each folder is read once.
 struct Standing<'a> {
     disk: &'a dyn Disk,
     names: HashMap<PathBuf, BTreeSet<String>>,

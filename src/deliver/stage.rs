@@ -1,4 +1,4 @@
-//! Stage: every file of a batch complete and durable under `tmp/`, before anybody may see it.
+//! Stage: writes every file of a batch under `tmp/`, complete and durable, before anybody may see it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
@@ -19,19 +19,19 @@ use crate::state::{Disk, Entry, MboxTarget, Original, Owned, Staged, Synced, Tar
 pub struct Plan {
     /// The message as it came, then the edited ones.
     pub versions: Vec<Arc<Message>>,
-    /// The file time: when the message arrived.
+    /// The time of the file: when the message arrived.
     pub arrived: Timestamp,
-    /// What becomes of it.
+    /// The journal entry.
     pub entry: Entry,
 }
 
 impl Plan {
-    /// The file in the spool that the message came in, if it is big.
+    /// The spool file in which the message arrived, if it is big.
     pub fn came_in(&self) -> Option<&Path> {
         self.versions.first().and_then(|message| spool_file(message))
     }
 
-    /// A number that no version has would be a mistake of whoever decided; the message as it came is never wrong.
+    /// The message of a version. A wrong number would be a bug in the decision; the message as it came is always right.
     fn version(&self, version: Version) -> io::Result<&Message> {
         let found = self.versions.get(version).or_else(|| self.versions.first());
         found.map(|message| &**message).ok_or_else(|| io::ErrorKind::InvalidInput.into())
@@ -55,18 +55,18 @@ impl Plan {
     }
 }
 
-/// Every file of a batch that was staged.
+/// All staged files of a batch.
 pub fn files_of(staged: &Staged) -> Vec<PathBuf> {
     staged.entries().iter().flat_map(staged_files).collect()
 }
 
-/// Every file that was staged for an entry.
+/// All files that were staged for an entry.
 fn staged_files(entry: &Entry) -> impl Iterator<Item = PathBuf> {
     let maildirs = entry.targets.iter().map(Target::tmp_path);
     maildirs.chain(entry.mboxes.iter().map(MboxTarget::staged_path)).chain(entry.in_spool().cloned())
 }
 
-/// The file of a message that is too big for memory. It was synced by whoever wrote it.
+/// The file of a message that is too big for memory. The code that wrote it has synced it.
 fn spool_file(message: &Message) -> Option<&Path> {
     match message.bytes() {
         Bytes::Spooled { path, .. } => Some(path),
@@ -81,15 +81,15 @@ pub struct Stager<'a> {
     pub disk: &'a dyn Disk,
     /// The mail root.
     pub folders: &'a Folders,
-    /// Whose names the files get.
+    /// The name space that names the files.
     pub owned: &'a Owned,
-    /// How many files are synced at the same time. Eight halve the time of one on the disks measured.
+    /// How many files are synced at the same time. On the disks measured, eight take half the time of one.
     pub threads: usize,
 }
 
 impl Stager<'_> {
-    /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains
-    /// under `tmp/` that this process could still remove.
+    /// Writes and syncs every file of the batch, then the directories. After an error nothing of it remains under
+    /// `tmp/` that this process could still remove.
     pub fn stage(self, plans: Vec<Plan>) -> Result<Staged> {
         self.owned.is_staging(true);
         self.ensure_folders(&plans)?;
@@ -97,7 +97,7 @@ impl Stager<'_> {
         match written {
             Ok(proof) => Ok(Staged::new(plans.into_iter().map(|plan| plan.entry).collect(), proof)),
             Err(e) => {
-                // Best effort: what remains is found and judged by the next run.
+                // Best effort: the next run finds and judges what remains.
                 for plan in &plans {
                     let files = staged_files(&plan.entry).filter(|path| plan.came_in() != Some(path));
                     files.for_each(|path| drop(self.disk.remove(&path)));
@@ -107,7 +107,7 @@ impl Stager<'_> {
         }
     }
 
-    /// Takes a batch back that was not recorded. What its messages came in stays.
+    /// Removes a batch that was not recorded. The files in which its messages arrived stay.
     pub fn unstage(self, staged: &[PathBuf], came_in: &[PathBuf]) -> Result<()> {
         for path in staged.iter().filter(|path| !came_in.contains(path)) {
             match self.disk.remove(path) {
@@ -117,12 +117,12 @@ impl Stager<'_> {
                 _ => {}
             }
         }
-        // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
+        // If a file came back after a power cut when the server had deleted its message, it would be rescued.
         let dirs = staged.iter().filter_map(|path| path.parent());
         sync_dirs(self.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
     }
 
-    /// Looks at each place once, however many messages go there.
+    /// Checks each folder once, however many messages go there.
     fn ensure_folders(self, plans: &[Plan]) -> Result<()> {
         let targets = plans.iter().flat_map(|plan| &plan.entry.targets);
         let maildirs: BTreeSet<&Path> = targets.map(|target| &*target.maildir).collect();
@@ -159,15 +159,16 @@ impl Stager<'_> {
         })
     }
 
-    /// Maildirs and spool have files of their own: a program that changed a mail in place would change what is told.
+    /// Maildirs and spool have separate files: otherwise a program that changes a message in place would change what is
+    /// sent.
     fn write_plan(self, plan: &Plan) -> Result<()> {
-        // The whole of a message that is split stands in the spool before any of its parts is staged.
+        // The whole of a message that is split is in the spool before any of its parts is staged.
         let is_there = |(version, message): (Version, &Arc<Message>)| Some((version, spool_file(message)?.to_owned()));
         self.write_files(plan, plan.in_spool(), plan.versions.iter().enumerate().filter_map(is_there).collect())?;
         self.write_files(plan, plan.in_maildirs(), HashMap::new())
     }
 
-    /// The first file of each version is written, the others are linked to it, or to one that is there already.
+    /// Writes the first file of each version, and links the others to it, or to one that exists already.
     fn write_files(
         self,
         plan: &Plan,
@@ -190,7 +191,7 @@ impl Stager<'_> {
         Ok(())
     }
 
-    /// The mode of a file in a Maildir whose mail others may read.
+    /// The mode of a file in a Maildir that other users may read.
     fn mode_of(self, path: &Path) -> Option<u32> {
         let maildir = path.parent().filter(|dir| dir.ends_with("tmp")).and_then(Path::parent)?;
         self.folders.mode_in(maildir)
@@ -213,19 +214,19 @@ impl Stager<'_> {
         if !plan.entry.in_spool().any(|spooled| spooled == path) {
             return self.write_at(path, plan, version);
         }
-        // What is cut off here must not look like a message to whoever finds it without its record.
-        let on_its_way = incoming(path);
-        let written = self.write_at(&on_its_way, plan, version).and_then(|()| has_come(self.disk, path));
-        written.inspect_err(|_| _ = self.disk.remove(&on_its_way))
+        // A file that is cut off here must not look like a message if it is found without its record.
+        let incomplete = incoming(path);
+        let written = self.write_at(&incomplete, plan, version).and_then(|()| has_come(self.disk, path));
+        written.inspect_err(|_| _ = self.disk.remove(&incomplete))
     }
 
     fn write_at(self, path: &Path, plan: &Plan, version: Version) -> io::Result<()> {
         let message = plan.version(version)?;
-        // Opened before anything in the way is removed, which may be this very file.
+        // The source is opened before a file in the way is removed, because they may be the same file.
         let source = message.bytes().reader(|path| self.disk.open(path))?;
         let mut file = match self.disk.create(path) {
-            // What an attempt that was never recorded left behind: the name is derived from the message's key,
-            // and the lock on that key's account is ours.
+            // An attempt that was never recorded left this file: its name is derived from the message's key, and we
+            // hold the lock of that key's account.
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 self.disk.remove(path)?;
                 self.disk.create(path)?
@@ -237,7 +238,7 @@ impl Stager<'_> {
             (Bytes::Memory(bytes), _) => file.write_all(bytes)?,
             (_, mut source) => copy_all(&mut source, &mut file, message.size())?,
         }
-        // In the spool the time is when it was written; a message's own time says nothing about its file.
+        // A spool file keeps the time when it was written. The message's own time says nothing about the file.
         let is_in_maildir = path.parent().is_some_and(|dir| dir.ends_with("tmp"));
         if let Some(mode) = self.mode_of(path) {
             file.set_mode(mode)?;
@@ -245,11 +246,11 @@ impl Stager<'_> {
         file.finish((is_in_maildir || !Safeguard::SpoolAgeIsWritten.is_on()).then_some(plan.arrived))
     }
 
-    /// Somebody removed the folder while we were running.
+    /// Creates a file in a folder that somebody removed while this process was running.
     fn create_after_ensuring(self, path: &Path) -> io::Result<Box<dyn crate::state::DiskFile>> {
         let tmp = path.parent().filter(|dir| dir.ends_with("tmp"));
         let Some(maildir) = tmp.and_then(Path::parent) else { return Err(io::ErrorKind::NotFound.into()) };
-        self.folders.doubt(maildir);
+        self.folders.forget(maildir);
         self.folders.ensure(self.disk, maildir).map_err(io::Error::other)?;
         self.disk.create(path)
     }
@@ -259,7 +260,7 @@ fn part_of(plans: &[Plan], write: impl Fn(&Plan) -> Result<()>) -> Result<()> {
     plans.iter().try_for_each(write)
 }
 
-/// A spool file that has become shorter is no message that may be filed.
+/// Copies a file. A spool file that has become shorter must not be filed.
 fn copy_all(from: &mut dyn Read, to: &mut dyn Write, length: u64) -> io::Result<()> {
     let copied = io::copy(from, to)?;
     if copied == length { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }

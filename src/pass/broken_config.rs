@@ -1,4 +1,4 @@
-//! A config that cannot be used is told by a notice of no account.
+//! When the changed config cannot be used, the user gets a notice that belongs to no account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::deliver::recover;
 use crate::error::Result;
 use crate::filter::Engine;
 
-/// Its name space, which no account can have.
+/// The name space of this notice. No account can have this name.
 const SPACE: &str = "(config)";
-/// What stands in the place of an account's name.
+/// The word that the notice shows instead of an account's name.
 const ABOUT: &str = "config";
-/// So long one daemon waits for another that just ends.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a daemon waits for another one that is about to end.
+const DAEMON_EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Files a notice that says why, once a day.
+/// Files a notice that says why the config cannot be used, at most once a day.
 pub fn tell_of_config(world: &World, why: &str) -> Result<()> {
-    let owned = world.own(SPACE, PATIENCE)?;
+    let owned = world.own(SPACE, DAEMON_EXIT_TIMEOUT)?;
     let lost = recover(&*world.disk, &*world.store, world.folders.root(), &owned)?.lost;
     lost.iter().try_for_each(|row| world.store.again(&owned, row))?;
     if Leftovers::find(world, &owned)?.remove_all(world)? {
@@ -27,8 +27,8 @@ pub fn tell_of_config(world: &World, why: &str) -> Result<()> {
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     let mut committer = Committer::new(world, &owned, ABOUT, engine, Template::inbox());
     let text = format!(
-        "The config was changed, and cannot be used as it is now:\n\n{}\n\nUntil it is put right, mailsluice goes on with \
-         the one before. It must not be started again before that.",
+        "The config was changed and cannot be used:\n\n{}\n\nUntil it is corrected, mailsluice keeps using \
+         the previous config. Do not restart it before then.",
         why.trim_end()
     );
     committer.notify(&Notice { cause: Cause::ConfigBroken, account: ABOUT.to_owned(), text })?;

@@ -18,27 +18,27 @@ use crate::safeguard::Safeguard;
 use crate::source::{Complete, Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
-/// A message that was set aside is tried again after this time: servers get repaired.
-const TRY_AGAIN: SignedDuration = SignedDuration::from_hours(24);
+/// A message that was set aside is tried again after this time, because servers get repaired.
+const SET_ASIDE_RETRY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to be fetched from a folder.
 #[derive(Debug)]
 pub struct Choice {
     /// The messages, oldest first.
     pub wanted: Vec<Listed>,
-    /// What is remembered of the folder; where not all of it was listed, of what was.
+    /// What is remembered of the folder, or of the listed messages alone where the listing is not complete.
     pub known: Known,
     /// Why nothing may be deleted in this pass.
     pub odd: Option<String>,
     /// How many wanted messages the `limit` leaves for the next run.
     pub left: u64,
-    /// What the user has to be told.
+    /// What the user has to know.
     pub notices: Vec<Notice>,
     /// Why messages that may be new are not fetched in this pass.
     pub withheld: Option<Error>,
 }
 
-/// Compares a listing with what is remembered and applies `first` and the selection. `room` is what is left of the
+/// Compares a listing with what is remembered and applies `first` and the selection. `room` is the rest of the
 /// account's `limit`.
 pub async fn choose(
     world: &World,
@@ -56,14 +56,14 @@ pub async fn choose(
         None => world.store.known_among(&listing.origin, &listing.ids),
     };
     let mut known = remembered(listing)?;
-    stood::note(world, owned, registered, &known, listing)?;
-    // Its numbers at least: the folder may have been looked at under others.
+    stood::mark_stood(world, owned, registered, &known, listing)?;
+    // At least its numbers are new: the folder may have been listed before under other numbers.
     let is_first_look = known.is_first_time() && !registered.is_new;
     let first_run = FirstRun { world, owned, account, registered, is_first_look };
     let recogniser = Recogniser { world, owned, account, registered };
     let (recognised, compared) = match listing.complete() {
         Some(complete) => recogniser.recognise(chooser.source, complete, &known).await?,
-        // There is nothing that it could be compared with.
+        // There is nothing to compare it with.
         None => (Recognised::Not, Compared::default()),
     };
     match recognised {
@@ -81,7 +81,7 @@ pub async fn choose(
     }
     chooser.went_back = went_back(&known, listing);
     if chooser.went_back {
-        note_free_numbers(world, owned, &known, listing)?;
+        mark_free_numbers(world, owned, &known, listing)?;
     }
     let changed = chooser.changed(&known, listing).await?;
     if chooser.reused_ids(&known, listing).await? {
@@ -99,7 +99,7 @@ pub async fn choose(
     let room = room.unwrap_or(u64::MAX).min(all);
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
     let Chooser { notices, odd, .. } = chooser;
-    // `known` as it was read: what changed since is not here yet.
+    // `known` is as it was read above; later changes are not in it.
     Ok(Choice { wanted, known, odd, left: all - room, notices, withheld: compared.error(&listing.origin.folder) })
 }
 
@@ -110,7 +110,7 @@ struct Chooser<'a> {
     source: &'a mut Source,
     notices: Vec<Notice>,
     odd: Option<String>,
-    /// Numbers that are known are given once more.
+    /// The server assigns numbers again that it had assigned before.
     went_back: bool,
 }
 
@@ -128,23 +128,24 @@ impl Chooser<'_> {
                 | Mark::Replaced
                 | Mark::NotLetGo => false,
                 Mark::Again | Mark::Stood => true,
-                // The arrival tells what was left out from what came since. POP3 has none.
+                // The arrival date distinguishes a skipped message from a new one. POP3 has no arrival dates.
                 Mark::Skipped | Mark::TooOld
                     if self.account.protocol == Protocol::Imap && self.is_given_again(known, id) =>
                 {
                     true
                 }
-                Mark::SetAside => now.duration_since(r.at) > TRY_AGAIN,
+                Mark::SetAside => now.duration_since(r.at) > SET_ASIDE_RETRY,
                 Mark::Skipped => false,
                 Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
         }
     }
 
-    /// Ids that may mean another message now: POP3 lists another size, the id was settled or gone and is listed again, or another
-    /// message was found under it before something was to be deleted. With another header it is new mail and gets an id of
-    /// its own (`reliability.md` F6).
-    /// The result says that more is known now.
+    /// Finds ids that may mean another message now: POP3 lists another size, the id was settled or gone and is listed
+    /// again, or a check before a deletion found another message under it. A message with another header is new mail
+    /// and gets an id of its own (`reliability.md` F6).
+    ///
+    /// Returns whether the store knows more now than `known` does.
     async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<bool> {
         let suspects: Vec<Vec<u8>> = listing.ids.iter().filter(|id| self.is_suspect(known, id)).cloned().collect();
         if suspects.is_empty() {
@@ -157,7 +158,7 @@ impl Chooser<'_> {
             let (Some(before), Some(head_hash)) = (known.get(&listed.id), listed.head_hash) else { continue };
             let key = known.key(&listed.id);
             match (before.mark, stands(self.world, &key, before, &listed)?) {
-                // What stood there in between was a placeholder, or came and went.
+                // In between, a placeholder was listed, or another message came and went.
                 (Mark::Replaced, Stands::Same) => marks.push((key, Remembered { mark: Mark::Here, ..*before })),
                 (Mark::Replaced, _) | (_, Stands::Another) => {
                     let before = listed.dress.and_then(|dress| again.get(&(listed.id.as_slice(), dress)));
@@ -174,7 +175,7 @@ impl Chooser<'_> {
                 _ => {}
             }
         }
-        // Where the state was rebuilt, the file tells that it is here.
+        // Where the state was rebuilt, the file shows that the message is here.
         for new_id in renamed.values().filter(|id| self.world.store.rebuilt().is_some() && known.get(id).is_none()) {
             let key = known.key(new_id);
             if self.world.walk.is_published(self.world, &key)? {
@@ -203,7 +204,7 @@ impl Chooser<'_> {
         }
     }
 
-    /// Whether the number of a message may have been given to another one since.
+    /// Whether the server may have assigned the number of a message to another one since.
     fn is_given_again(&self, known: &Known, id: &[u8]) -> bool {
         self.went_back || known.was_missing(id)
     }
@@ -222,7 +223,7 @@ impl Chooser<'_> {
         }
     }
 
-    /// Of the messages that came and were doubted, those of which the server now says something else.
+    /// Returns the doubtful messages that the server now describes differently.
     async fn changed(&mut self, known: &Known, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
         let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == Mark::Doubtful);
         let doubted: Vec<Vec<u8>> = listing.ids.iter().filter(is_doubted).cloned().collect();
@@ -238,7 +239,7 @@ impl Chooser<'_> {
             if before.announced != listed.size() || has_other_head {
                 changed.insert(listed.id);
             } else if before.head_hash.is_none() && listed.head_hash.is_some() {
-                // What came may have another header than the server tells; from now on it is known.
+                // The header that came may differ from the one that the server describes now; remember the latter.
                 let seen = Remembered { head_hash: listed.head_hash, ..*before };
                 marks.push((known.key(&listed.id), seen));
             }
@@ -260,7 +261,7 @@ impl Chooser<'_> {
         let Some(since) = select.since.map(|since| since.at(now)) else { return Ok(listed) };
         let (wanted, old): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.arrived.is_none_or(|at| at >= since));
         if self.account.protocol == Protocol::Pop3 {
-            // The date cost a TOP; it is not asked for again.
+            // Reading the date cost a TOP command; do not ask for it again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
                 let mark = Remembered::unread(Mark::TooOld, m.size(), at);
@@ -272,15 +273,16 @@ impl Chooser<'_> {
     }
 }
 
-/// Whether the server gives numbers once more that it gave before, as one does that was put back from a backup: the next one is
-/// not above all that are known. Those that are gone by now are looked at when they are listed again.
+/// Whether the server assigns numbers again, as a server that was restored from a backup does: UIDNEXT is not above all
+/// known numbers. Known messages that are missing by now are checked when they are listed again.
 fn went_back(known: &Known, listing: &Listing) -> bool {
     let Some(next) = listing.uid_next else { return false };
     known.iter().any(|(id, _)| uid_in_id(id).is_some_and(|uid| uid >= next) && !known.was_missing(id))
 }
 
-/// Marks the numbers that the server will give once more as gone, also in a pass that is odd: nothing else tells that later.
-fn note_free_numbers(world: &World, owned: &Owned, known: &Known, listing: &Listing) -> Result<()> {
+/// Marks the numbers that the server is going to assign again as gone, even in a pass that may delete nothing: no later
+/// pass could find them.
+fn mark_free_numbers(world: &World, owned: &Owned, known: &Known, listing: &Listing) -> Result<()> {
     let listed: HashSet<&[u8]> = listing.ids.iter().map(Vec::as_slice).collect();
     let is_free = |id: &[u8]| {
         let is_above = uid_in_id(id).is_some_and(|uid| listing.uid_next.is_some_and(|next| uid >= next));
@@ -290,16 +292,16 @@ fn note_free_numbers(world: &World, owned: &Owned, known: &Known, listing: &List
     world.store.listed(owned, &listing.origin, &gone.map(<[u8]>::to_vec).collect::<Vec<_>>(), world.now())
 }
 
-/// Between another message's id and what tells the message from that one.
+/// Separates another message's id from the hash that distinguishes the message from it.
 const REUSED: &[u8] = b"\0reused:";
 
-/// The id of a message that stands under another one's id.
+/// The id of a message that the server lists under another message's id.
 pub(super) fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
     [id, REUSED, HEXLOWER.encode(&head_hash).as_bytes()].concat()
 }
 
-/// The messages that were found under another one's id before, by that id and by what no server changes of them: one that
-/// came in another dress meanwhile is the same.
+/// The messages that were found under another message's id before, by that id and by the hash of the fields that no
+/// server changes. A message whose other fields changed meanwhile is the same message.
 fn reused_before(known: &Known) -> HashMap<(&[u8], [u8; 16]), &[u8]> {
     let split = |id| memchr::memmem::find(id, REUSED).map(|at| &id[..at]);
     known.iter().filter_map(|(id, r)| Some(((split(id)?, r.dress?), id))).collect()

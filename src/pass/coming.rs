@@ -1,11 +1,12 @@
-//! What a refilter run is going to write: nothing is recorded while it only looks, and the state cannot say it yet.
+//! What a refilter run is going to write. A run that only shows its moves records nothing, so the state cannot answer
+//! for it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::decision::{Counted, Fact, Write};
 
-/// What the messages of a run are going to write, so far: later ones know it, as in a batch.
+/// What the messages of a run are going to write so far. Later messages see it, as they do within a batch.
 #[derive(Debug, Default)]
 pub struct Coming(Mutex<Writes>);
 
@@ -13,7 +14,7 @@ pub struct Coming(Mutex<Writes>);
 struct Writes {
     /// Entries of lists, and messages that were answered.
     facts: HashMap<Fact, bool>,
-    /// Senders that were answered: few, for old mail is not.
+    /// Senders that were answered. There are few, because old mail is not answered.
     answers: Vec<Write>,
     numbers: HashMap<String, u64>,
     /// Messages that are counted, by handle and key.
@@ -25,42 +26,42 @@ impl Coming {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One message more was decided.
-    pub(super) fn note(&self, writes: &[Write]) {
-        let mut noted = self.writes();
+    /// Adds the writes of one more message.
+    pub(super) fn add(&self, writes: &[Write]) {
+        let mut coming = self.writes();
         for write in writes.iter().cloned() {
             match write {
-                Write::Number { counter, number } => _ = noted.numbers.insert(counter, number),
-                Write::List { list, entry, .. } => _ = noted.facts.insert(Fact::Listed { list, entry }, true),
-                Write::Unlist { list, entry } => _ = noted.facts.insert(Fact::Listed { list, entry }, false),
-                Write::Seen { handle, key, .. } => _ = noted.facts.insert(Fact::Seen { handle, key }, true),
-                Write::Answered { .. } => noted.answers.push(write),
+                Write::Number { counter, number } => _ = coming.numbers.insert(counter, number),
+                Write::List { list, entry, .. } => _ = coming.facts.insert(Fact::Listed { list, entry }, true),
+                Write::Unlist { list, entry } => _ = coming.facts.insert(Fact::Listed { list, entry }, false),
+                Write::Seen { handle, key, .. } => _ = coming.facts.insert(Fact::Seen { handle, key }, true),
+                Write::Answered { .. } => coming.answers.push(write),
                 Write::Counted { ref handle, ref key, .. } => {
-                    noted.counted.entry((handle.clone(), key.clone())).or_default().push(write);
+                    coming.counted.entry((handle.clone(), key.clone())).or_default().push(write);
                 }
             }
         }
     }
 
-    /// The state knows all of it.
+    /// Forgets the writes, because the state holds all of them now.
     pub(super) fn clear(&self) {
         *self.writes() = Writes::default();
     }
 
-    /// What these writes make the answer to a question; `None`: nothing, and the state has to say.
+    /// The answer to a question according to these writes, or `None` if only the state can answer it.
     pub(super) fn answer(&self, fact: &Fact) -> Option<bool> {
-        let noted = self.writes();
-        noted.facts.get(fact).copied().or_else(|| Write::latest(noted.answers.iter(), fact))
+        let coming = self.writes();
+        coming.facts.get(fact).copied().or_else(|| Write::latest(coming.answers.iter(), fact))
     }
 
-    /// The messages that they count, by their marks.
+    /// The messages that these writes count, by their marks.
     pub(super) fn counted(&self, of: &Counted) -> HashSet<i64> {
-        let noted = self.writes();
-        let writes = noted.counted.get(&(of.handle.clone(), of.key.clone()));
+        let coming = self.writes();
+        let writes = coming.counted.get(&(of.handle.clone(), of.key.clone()));
         Write::counted(writes.into_iter().flatten(), of)
     }
 
-    /// The last number that they give of a counter.
+    /// The last number that these writes take from a counter.
     pub(super) fn last_number(&self, counter: &str) -> Option<u64> {
         self.writes().numbers.get(counter).copied()
     }

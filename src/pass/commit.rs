@@ -21,14 +21,15 @@ use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, O
 use crate::source::{Item, Listed};
 use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
 
-/// After so many failed attempts a message is set aside.
-pub(super) const ATTEMPTS: u32 = 5;
-/// So often a batch is decided when others change what its decisions read; then the next pass tries again.
-const DECISIONS: u32 = 5;
-/// Whoever records what was decided by what the state says waits so long for others that do.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A message is set aside after this many failed attempts.
+pub(super) const MAX_FETCH_ATTEMPTS: u32 = 5;
+/// How often a batch is decided again when other processes change what its decisions read. Then the next pass tries
+/// again.
+const MAX_DECISIONS: u32 = 5;
+/// How long a process that has read the state waits for the others that record by what they read.
+const READS_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A message that is not tried again for now: what the user hears of it, and what is remembered then.
+/// A message that is not tried again for now: the notice for the user, and the mark that is remembered with it.
 pub(super) struct GivenUp {
     pub(super) notice: Notice,
     pub(super) key: Key,
@@ -38,29 +39,29 @@ pub(super) struct GivenUp {
 /// Makes batches durable, one after the other.
 pub struct Committer {
     pub(super) world: World,
-    /// The name space that it writes for.
+    /// The name space that it writes to.
     pub(super) owned: Arc<Owned>,
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
-    /// When the open folder was looked at for the first time.
+    /// When the open folder was first listed.
     pub(super) first_look: Option<Timestamp>,
-    /// The first run of the account; `None`: its messages come from no server.
+    /// The first run of the account, or `None` if its messages come from no server.
     pub(super) first_run: Option<Timestamp>,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
-    /// Rows that are published and not marked done yet: they go with the next transaction.
+    /// Rows that are published and not marked done yet. The next transaction marks them.
     done: Vec<EntryId>,
-    /// Nothing goes to the inbox in place of a target that cannot take it.
+    /// Whether nothing may go to the inbox instead of a target that cannot take it.
     only_as_decided: bool,
     /// Targets that could not take messages of the batch at hand.
     refused: Refused,
-    /// What it did.
+    /// What was done.
     pub report: Report,
 }
 
 impl Committer {
-    /// For one account, whose name is for people.
+    /// Starts for one account; its name is only for people.
     pub fn new(world: &World, owned: &Arc<Owned>, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
         Self {
             world: world.clone(),
@@ -78,34 +79,34 @@ impl Committer {
         }
     }
 
-    /// Files nothing in the inbox in place of a target that cannot take it: that is an error.
+    /// Reports an error where a target cannot take a message, instead of filing the message in the inbox.
     #[must_use]
     pub(super) fn only_as_decided(self) -> Self {
         Self { only_as_decided: true, ..self }
     }
 
-    /// Messages come from an account that began then.
+    /// The messages come from an account whose first run was then.
     #[must_use]
     pub fn since(self, first_run: Timestamp) -> Self {
         Self { first_run: Some(first_run), ..self }
     }
 
-    /// Hands everything over to the thread that commits; what stays is empty.
+    /// Hands everything over to the thread that commits, and leaves an empty committer behind.
     #[must_use]
     pub fn take(&mut self) -> Self {
         let empty = Self::new(&self.world, &self.owned, &self.account, Arc::clone(&self.engine), self.into.clone());
         std::mem::replace(self, empty)
     }
 
-    /// Reads what is known of a folder: when it was first looked at, and the failed attempts at its messages.
+    /// Reads what is known of a folder: when it was first listed, and the failed attempts at its messages.
     pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
         self.first_look = Some(self.world.store.first_look(&self.owned, origin, self.world.now())?);
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
     }
 
-    /// Parts the messages of a folder: second come those that could not be fetched before, for the connection may have broken
-    /// because of them; the more often, the later.
+    /// Splits the messages of a folder. The second part holds those that could not be fetched before, because the
+    /// connection may have broken because of them. Those that failed most often come last.
     pub fn suspects_last(&self, wanted: Vec<Listed>) -> [Vec<Listed>; 2] {
         let failures = |listed: &Listed| match self.attempts.get(&listed.id) {
             Some(attempt) if attempt.trouble == Trouble::Fetch => attempt.count,
@@ -116,15 +117,16 @@ impl Committer {
         [calm, suspects]
     }
 
-    /// The same for messages that were never looked at on a server: those on standard input.
+    /// Does the same for messages from standard input, which were never listed on a server.
     pub fn begin_stdin(&mut self, origin: &Origin) -> Result<()> {
         self.attempts = self.world.store.attempts(origin)?;
         Ok(())
     }
 
-    /// The account that the keys of notices name. The slots of `deliver` share one, and so do the outbox and whoever moves
-    /// mail: either finishes what is left half done, and says what cannot be.
-    fn keys_of(&self) -> &str {
+    /// The account that the keys of notices name. The slots of `deliver` share one. The outbox and the commands that
+    /// move mail share another, because each finishes what the other left unfinished and reports what cannot be
+    /// finished.
+    fn notice_account(&self) -> &str {
         match self.owned.space() {
             _ if self.account == DELIVERED => DELIVERED,
             REFILTERED => OUTBOX,
@@ -136,14 +138,14 @@ impl Committer {
         Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into }
     }
 
-    /// Makes everything in the batch safe but what is deferred. What is in the result may be settled.
+    /// Makes everything in the batch safe, except for what is deferred. Whatever is in the result may be settled.
     pub fn commit(&mut self, items: Vec<Item>) -> Result<Published> {
         let mut arrived = Vec::with_capacity(items.len());
         let mut given_up = Vec::new();
         for item in items {
             match item {
                 Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
-                Item::Failed(key, error) => given_up.extend(self.failed(key, &error)?),
+                Item::Failed(key, error) => given_up.extend(self.count_failure(key, &error)?),
                 Item::Doubtful { envelope, bytes, error } => given_up.extend(self.doubtful(envelope, bytes, &error)?),
                 Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
@@ -152,7 +154,7 @@ impl Committer {
         self.decide_and_commit(arrived)
     }
 
-    /// The notices before the marks: killed in between, the program would not say it any more.
+    /// Files the notices before it records the marks: after a crash in between, the program would not say it again.
     fn give_up(&mut self, given_up: Vec<GivenUp>) -> Result<()> {
         if given_up.is_empty() {
             return Ok(());
@@ -166,26 +168,28 @@ impl Committer {
         Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))
     }
 
-    /// Another process may change what was read while deciding: then the whole batch is decided anew. Whoever has read
-    /// anything records under a lock and keeps it while deciding anew, so that many who take numbers of one counter are
-    /// disturbed once each and do not wear each other out.
+    /// Decides the whole batch again when another process has changed what was read while deciding. A process that has
+    /// read anything records under a lock and keeps the lock while it decides again. Many processes that take numbers
+    /// from one counter thus disturb each other once and no more.
     fn decide_and_commit(&mut self, mut arrived: Vec<Arrived>) -> Result<Published> {
-        let mut turn = None;
-        for _ in 0..DECISIONS {
+        let mut reads_lock = None;
+        for _ in 0..MAX_DECISIONS {
             let mut notices = Vec::new();
             let decided = self.decide_all(&mut arrived, &mut notices)?;
-            // Before the messages that they are about: killed in between, the program would not say it any more.
+            // The notices before the messages that they are about: after a crash in between, the program would not say
+            // it again.
             self.notify_all(notices)?;
-            if turn.is_none() && decided.iter().any(|one| !one.decision.reads.is_empty()) {
-                // Without the lock it is only less likely to end well.
-                turn = Lock::take(&self.world.locks(), "(what rules read)", PATIENCE).ok();
+            if reads_lock.is_none() && decided.iter().any(|one| !one.decision.reads.is_empty()) {
+                // Without the lock, it is only less likely to succeed.
+                reads_lock = Lock::take(&self.world.locks(), "(what rules read)", READS_LOCK_TIMEOUT).ok();
             }
             if let Some(published) = self.make_durable(decided)? {
                 return Ok(published);
             }
-            tracing::info!("{}: what the rules had read changed meanwhile; they are asked again", self.account);
+            tracing::info!("{}: what the rules had read has changed; asking them again", self.account);
         }
-        let text = format!("deciding about {} messages: what the rules read changed {DECISIONS} times", arrived.len());
+        let text =
+            format!("deciding about {} messages: what the rules read changed {MAX_DECISIONS} times", arrived.len());
         Err(Error::transient(Kind::Busy, text))
     }
 
@@ -194,16 +198,16 @@ impl Committer {
         self.world.store.finish(&self.owned, &std::mem::take(&mut self.done))
     }
 
-    /// The same, but for what waits for a folder.
+    /// Does the same, except for what waits for a folder.
     pub(super) fn finish_but(&mut self, stuck: &Stuck) -> Result<()> {
         self.done.retain(|id| !stuck.has(*id));
         self.finish()
     }
 
-    /// Files a message of our own, once for each key.
+    /// Files a message of mailsluice itself, once for each key.
     pub fn notify(&mut self, notice: &Notice) -> Result<()> {
         let now = self.world.now();
-        let key = notice.key(self.keys_of(), now);
+        let key = notice.key(self.notice_account(), now);
         if self.world.store.remembered(&key)?.is_some() {
             return Ok(());
         }
@@ -211,24 +215,24 @@ impl Committer {
         self.keep(key, message, "a notice of mailsluice").map(drop)
     }
 
-    /// Files bytes that no server has any more, without rules.
+    /// Files bytes that no server has any more, without asking the rules.
     pub fn rescue(&mut self, key: Key, bytes: Vec<u8>) -> Result<Published> {
         let why = "found staged after a crash; the server does not list it any more";
         self.keep(key, Message::new(Bytes::Memory(bytes)), why)
     }
 
-    /// Nothing is read from the state for this, so nothing can have changed.
+    /// Files a message in the inbox. Nothing is read from the state for this, so nothing can have changed.
     pub(super) fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
         self.carry_out(key, message, Decision::keep(why))
     }
 
-    /// Files a message that stood in the spool alone. The file's name is its own, by which a lost state recognises it.
+    /// Files a message whose only copy was in the spool. The file keeps the name by which a lost state recognises it.
     pub(super) fn keep_spooled(&mut self, key: Key, message: Message, spooled: &Path, why: &str) -> Result<Published> {
         let base = relocate::out_of_spool(&self.world, spooled, &key, self.world.now());
         self.carry_out_at(key, message, Decision::keep(why), base)
     }
 
-    /// The same for what was decided without rules.
+    /// Carries out a decision that was made without rules.
     pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
         self.carry_out_at(key, message, decision, None)
     }
@@ -245,7 +249,7 @@ impl Committer {
         Ok(self.make_durable(vec![decided])?.unwrap_or_default())
     }
 
-    /// `None`: what a decision read from the state is no longer so, and nothing was done.
+    /// Returns `None` and does nothing if what a decision read from the state has changed.
     pub(super) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
@@ -261,7 +265,7 @@ impl Committer {
                 return Ok(None);
             }
             Err(error) => {
-                // Nothing was settled, so whatever the state says now, the message comes again.
+                // Nothing was settled. Whatever the state says now, the message is fetched again.
                 stager.unstage(&files, &came_in).ok();
                 return Err(error);
             }
@@ -274,7 +278,7 @@ impl Committer {
         self.report.remarks.extend(remarks);
         self.count(&published);
         for notice in std::mem::take(&mut self.refused).notices(&self.account) {
-            // The messages are here, and whoever heard of an error would give them again.
+            // The messages are filed. An error would make the caller deliver them again.
             if let Err(e) = self.notify(&notice) {
                 self.report
                     .remarks
@@ -298,25 +302,26 @@ impl Committer {
             });
             match staged {
                 Ok(staged) => return Ok(staged),
-                // Mail that is here already stays where it is.
+                // Mail that is already in a folder stays where it is.
                 Err(error) if self.only_as_decided || self.owned.space() == REFILTERED => return Err(error),
-                // Each target is noted once, so this ends.
-                Err(error) => self.refused.note(error, &planner)?,
+                // Each target is recorded once, so the loop ends.
+                Err(error) => self.refused.record(error, &planner)?,
             }
         }
     }
 
-    /// Big messages were copied out of the spool into their folders; what is discarded or told stays there.
+    /// Big messages were copied from the spool into their folders. The spool keeps what is discarded or sent.
     fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
         let stays: BTreeSet<&PathBuf> = published.entries().flat_map(Entry::in_spool).collect();
         let goes = came_in.iter().filter(|path| !stays.contains(path));
         goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }
 
-    /// A message the server could not give. After [`ATTEMPTS`] it is set aside and the user is told.
-    fn failed(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
+    /// Counts a message that the server could not give. After [`MAX_FETCH_ATTEMPTS`] it is set aside and the user gets
+    /// a notice.
+    fn count_failure(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
-        if self.count_attempt(&key, &cause)? < ATTEMPTS {
+        if self.count_attempt(&key, &cause)? < MAX_FETCH_ATTEMPTS {
             return Ok(None);
         }
         let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
@@ -329,13 +334,15 @@ impl Committer {
         let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, cause, now)?;
         tracing::warn!("{key}: {cause} (attempt {count})");
         self.report.failed += 1;
-        self.report.remarks.push(format!("{key} could not be fetched (attempt {count} of {ATTEMPTS}): {cause}"));
+        self.report
+            .remarks
+            .push(format!("{key} could not be fetched (attempt {count} of {MAX_FETCH_ATTEMPTS}): {cause}"));
         Ok(count)
     }
 
     fn set_aside(&self, key: &Key, why: &str) -> Notice {
         let text = format!(
-            "The message {key} could not be fetched in {ATTEMPTS} attempts: {why}.\n\nIt stays on the server and is \
+            "The message {key} could not be fetched in {MAX_FETCH_ATTEMPTS} attempts: {why}.\n\nIt stays on the server and is \
              tried again in 24 hours. Other mail is not held up by it."
         );
         Notice { cause: Cause::SetAside, account: self.account.clone(), text }

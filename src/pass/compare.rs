@@ -1,12 +1,12 @@
-//! Compare: which of the messages that a server lists under new numbers are remembered under old ones.
+//! Compare: finds which of the messages that a server lists under new numbers are remembered under old ones.
 //!
-//! Messages are matched by header and size, then by the fields that no server changes, as everywhere else: a server may have
-//! told a false size before. Each old one is matched at most once. What matches is remembered under its new number, what
-//! does not is new mail.
+//! Messages are matched by header and size, then by the fields that no server changes, because a server may have
+//! announced a wrong size before. Each old message is matched at most once. A message that matches is remembered under
+//! its new number; one that does not is new mail.
 //!
-//! A server that has just changed its numbers may list too little, or not tell a header. Until all was compared, the old
-//! numbers that no message matched stay remembered, in a generation of their own, and a message that cannot be compared is
-//! not fetched.
+//! A server that has just changed its numbers may list too few messages, or withhold a header. Until everything was
+//! compared, the old numbers that no message matched stay remembered, in a generation of their own, and a message that
+//! cannot be compared is not fetched.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,30 +20,30 @@ use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
 use crate::state::{Known, Mark, Owned, Remembered};
 
-/// What is compared: size, header hash, and for what was never read its arrival.
+/// What is compared: size, header hash, and the arrival date if the message was never read.
 type Print = (u64, Option<[u8; 16]>, Option<Timestamp>);
 
 /// A message that is remembered under an old number.
 type Old = (Key, Remembered);
 
-/// What came of comparing.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     /// How many messages are here already.
     pub(super) found: usize,
-    /// Those that may be, and of which the server does not tell enough to know.
+    /// The messages that may be here, but that the server does not describe well enough to tell.
     pub(super) withheld: Vec<Vec<u8>>,
-    /// Whether there is something left to be compared in a later pass.
+    /// Whether a later pass has to compare the rest.
     pub(super) is_partial: bool,
 }
 
 impl Compared {
-    /// What the user has to know of messages that are not fetched for now.
+    /// The error that tells the user about messages that are not fetched for now.
     pub(super) fn error(&self, folder: &str) -> Option<Error> {
         let count = self.withheld.len();
         (count > 0).then(|| {
             let said = format!(
-                "{folder}: {count} of the server's messages cannot be compared with what is here, for it does not tell their \
+                "{folder}: {count} of the server's messages cannot be compared with local mail, because it does not send their \
                  headers; they are fetched when it does"
             );
             Error::transient(Kind::Protocol, said)
@@ -59,7 +59,7 @@ pub(super) struct Comparison<'a> {
     pub(super) known: &'a Known,
     /// Generations of the folder that still hold old numbers.
     pub(super) earlier: &'a [Arc<Origin>],
-    /// Whether what is known of this generation has old numbers too.
+    /// Whether this generation itself holds old numbers too.
     pub(super) is_own_old: bool,
 }
 
@@ -76,7 +76,7 @@ impl Comparison<'_> {
         let may_come = self.listing.is_short || !withheld.is_empty();
         let is_partial = !left.is_empty() && may_come && Safeguard::ComparedInFull.is_on();
         let compared = Compared { found: same.len(), withheld, is_partial };
-        // Nothing is here still: the mailbox was emptied by somebody, and this is new mail.
+        // None of the old messages is on the server any more: somebody emptied the mailbox, and this is new mail.
         if same.is_empty() && self.earlier.is_empty() && !is_partial {
             return Ok(compared);
         }
@@ -102,7 +102,7 @@ impl Comparison<'_> {
         Ok(old)
     }
 
-    /// Of what was recognised by the name of its file alone, the file tells the header.
+    /// Reads the header from the file of a message that was recognised by its file name alone.
     fn look_at_file(&self, key: &Key, remembered: &mut Remembered) -> Result<()> {
         let Some(path) = self.world.walk.file_of(self.world, &DeliveryName::of(key))? else { return Ok(()) };
         let read = self.world.read(&path);
@@ -133,7 +133,7 @@ impl Comparison<'_> {
         }
         let (store, now) = (&self.world.store, self.world.now());
         store.renumber(self.owned, &forgotten, &marks)?;
-        // They are let go as what is missing from complete listings is.
+        // They are forgotten in time, like everything that is missing from complete listings.
         if is_partial {
             store.listed(self.owned, &kept, &kept_ids, now)?;
         }
@@ -141,12 +141,12 @@ impl Comparison<'_> {
     }
 }
 
-/// The generation under which old numbers are kept that belong to this one.
+/// The generation that keeps the old numbers of this one.
 fn before(generation: u32) -> u32 {
     !generation
 }
 
-/// Old and new numbers of the same messages, and what has no partner.
+/// Old and new numbers of the same messages, and whatever has no partner.
 struct Pairs {
     same: Vec<(Vec<u8>, Old)>,
     rest: Vec<Listed>,
@@ -154,35 +154,36 @@ struct Pairs {
 }
 
 fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
-    let mut by_print: HashMap<Print, Vec<Old>> = HashMap::new();
+    let mut by_fingerprint: HashMap<Print, Vec<Old>> = HashMap::new();
     for one in old {
         let remembered = &one.1;
-        // What was skipped was never read; it is known by size and arrival.
+        // What was skipped was never read. It is known by size and arrival date.
         let arrival = remembered.head_hash.is_none().then_some(remembered.at);
-        by_print.entry((remembered.announced, remembered.head_hash, arrival)).or_default().push(one);
+        by_fingerprint.entry((remembered.announced, remembered.head_hash, arrival)).or_default().push(one);
     }
     let mut same = Vec::new();
-    let mut undressed = Vec::new();
+    let mut unmatched = Vec::new();
     for listed in listed {
-        // What has neither a header nor an arrival is like nothing: of what is remembered, each has one of them.
+        // A listed message with neither a header nor an arrival date matches nothing: every remembered one has at least
+        // one of them.
         let by_head = (listed.size(), listed.head_hash, None);
         let by_file = (0, listed.head_hash, None);
         let by_arrival = (listed.size(), None, listed.arrived);
-        match [by_head, by_file, by_arrival].iter().find_map(|print| by_print.get_mut(print)?.pop()) {
+        match [by_head, by_file, by_arrival].iter().find_map(|fingerprint| by_fingerprint.get_mut(fingerprint)?.pop()) {
             Some((key, old)) => same.push((listed.id.clone(), (key, Remembered { announced: listed.size(), ..old }))),
-            None => undressed.push(listed),
+            None => unmatched.push(listed),
         }
     }
     let mut by_dress: HashMap<[u8; 16], Vec<Old>> = HashMap::new();
     let mut left = Vec::new();
-    for old in by_print.into_values().flatten() {
+    for old in by_fingerprint.into_values().flatten() {
         match old.1.dress {
             Some(dress) => by_dress.entry(dress).or_default().push(old),
             None => left.push(old),
         }
     }
     let mut rest = Vec::new();
-    for listed in undressed {
+    for listed in unmatched {
         match listed.dress.and_then(|dress| by_dress.get_mut(&dress)?.pop()) {
             Some((key, old)) => {
                 let (announced, head_hash) = (listed.size(), listed.head_hash);
@@ -196,7 +197,7 @@ fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
     Pairs { same, rest, left }
 }
 
-/// Of the messages that were asked about, those of which too little was told.
+/// The messages that were asked about and that the server did not describe well enough.
 fn uncompared(asked: &[Vec<u8>], same: &[(Vec<u8>, Old)], rest: &[Listed]) -> Vec<Vec<u8>> {
     let matched = same.iter().map(|(id, _)| id.as_slice());
     let told = rest.iter().filter(|listed| listed.head_hash.is_some()).map(|listed| listed.id.as_slice());
@@ -204,7 +205,7 @@ fn uncompared(asked: &[Vec<u8>], same: &[(Vec<u8>, Old)], rest: &[Listed]) -> Ve
     asked.iter().filter(|id| !compared.contains(id.as_slice())).cloned().collect()
 }
 
-/// Mail with another header or size than the one that was fetched is never deleted on the server.
+/// Mail whose header or size differs from what was fetched is never deleted on the server.
 fn in_another_dress(mark: Mark) -> Mark {
     match mark {
         Mark::Here | Mark::Copied => Mark::Redressed,

@@ -1,4 +1,4 @@
-//! Decide: ask the rules about each message of a batch, in order, and live with what they cannot answer.
+//! Decide: asks the rules about each message of a batch, in order, and handles what they cannot answer.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,18 +20,18 @@ use crate::message::{Bytes, Envelope, Key, Message, Origin};
 use crate::source::Fetched;
 use crate::state::Trouble;
 
-/// After so many deaths of the program while deciding, a message is filed without its rules.
-const CRASHES: u32 = 2;
-/// The cause noted for such a death.
+/// After the program has died this many times while deciding about a message, the message is filed without its rules.
+const MAX_CRASHES: u32 = 2;
+/// The recorded cause of such a death.
 pub const DIED: &str = "the program died while deciding about it";
-/// So often a message may be deferred,
-const DEFERRALS: u32 = 10;
-/// and for so long; then it is kept.
-const DEFERRED: SignedDuration = SignedDuration::from_hours(24);
+/// How often a message may be deferred,
+const MAX_DEFERRALS: u32 = 10;
+/// and for how long. Then it is kept.
+const LONGEST_DEFERRAL: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whoever decides about messages: compiled rules. Tests put decisions of their own in their place.
+/// What decides about messages: compiled rules, or a substitute in tests.
 pub trait Decide: std::fmt::Debug + Send + Sync {
-    /// Decides about a message; `Err`: not now.
+    /// Decides about a message, or asks to be asked later.
     fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral>;
 }
 
@@ -46,7 +46,7 @@ impl Decide for Engine {
 pub(super) struct Arrived {
     envelope: Envelope,
     message: Arc<Message>,
-    /// It was deferred for too long: rules are not asked again.
+    /// Why the rules are not asked again: the message was deferred for too long.
     given_up: Option<String>,
 }
 
@@ -56,19 +56,19 @@ impl Arrived {
     }
 }
 
-/// What was asked about a message.
+/// What the rules said about a message.
 enum Verdict {
     Decided(Decision),
     Later(Deferral),
 }
 
 impl Committer {
-    /// Decides about a batch. Messages to be asked about later are taken out of it.
+    /// Decides about a batch. It removes the messages that are deferred from `arrived`.
     pub(super) fn decide_all(&mut self, arrived: &mut Vec<Arrived>, notices: &mut Vec<Notice>) -> Result<Vec<Decided>> {
         let mut decided: Vec<Decided> = Vec::with_capacity(arrived.len());
         let mut earlier = Vec::new();
         for mut one in std::mem::take(arrived) {
-            let decision = match self.ask(&one, &earlier, notices)? {
+            let decision = match self.ask_rules(&one, &earlier, notices)? {
                 Verdict::Decided(decision) => decision,
                 Verdict::Later(deferral) => match self.defer(&one, &deferral)? {
                     Some(given_up) => {
@@ -88,14 +88,14 @@ impl Committer {
         Ok(decided)
     }
 
-    fn ask(&self, one: &Arrived, earlier: &[Write], notices: &mut Vec<Notice>) -> Result<Verdict> {
+    fn ask_rules(&self, one: &Arrived, earlier: &[Write], notices: &mut Vec<Notice>) -> Result<Verdict> {
         let Arrived { envelope, message, given_up } = one;
         if given_up.is_some() {
             return Ok(Verdict::Decided(self.kept_after_deferrals(one, notices)));
         }
         let died = self.attempts.get(&envelope.key.id).filter(|attempt| attempt.trouble == Trouble::Died);
-        if died.is_some_and(|attempt| attempt.count >= CRASHES) {
-            notices.push(self.unfiltered(Cause::Crashed, one, DIED));
+        if died.is_some_and(|attempt| attempt.count >= MAX_CRASHES) {
+            notices.push(self.unfiltered_notice(Cause::Crashed, one, DIED));
             let decision = Decision::keep("filed without rules: the program died twice while deciding about it");
             return Ok(Verdict::Decided(decision));
         }
@@ -104,11 +104,11 @@ impl Committer {
         let came = self.first_run.map(|first_run| Came { key, arrived, first_run });
         let first_look = self.first_look;
         let facts = WorldFacts { earlier, first_look, came, programs: true, ..WorldFacts::new(&self.world) };
-        // A rule cannot panic by itself; a library under it might.
+        // A rule cannot panic itself, but a library below it might.
         let seen = self.as_seen(envelope);
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));
         if facts.is_broken_off.into_inner() {
-            let text = format!("{key}: a program that was asked about it was ended, for mailsluice is to stop");
+            let text = format!("{key}: a program that a rule asked was ended, because mailsluice is stopping");
             return Err(Error::transient(Kind::Busy, text));
         }
         Ok(match asked {
@@ -116,13 +116,13 @@ impl Committer {
             Ok(Ok(decision)) => Verdict::Decided(self.kept_after_failures(one, decision, notices)),
             Ok(Err(deferral)) => Verdict::Later(deferral),
             Err(_) => {
-                notices.push(self.unfiltered(Cause::RulesFailed, one, "the rules failed on it"));
+                notices.push(self.unfiltered_notice(Cause::RulesFailed, one, "the rules failed on it"));
                 Verdict::Decided(Decision::keep("kept: the rules failed on it"))
             }
         })
     }
 
-    /// Rules know an account by what it is called now.
+    /// Rules know an account by its current name.
     fn as_seen<'e>(&self, envelope: &'e Envelope) -> Cow<'e, Envelope> {
         let origin = &envelope.key.origin;
         if origin.account == self.account || origin.account != self.owned.space() {
@@ -132,7 +132,7 @@ impl Committer {
         Cow::Owned(Envelope { key: Key::new(&called, envelope.key.id.clone()), ..envelope.clone() })
     }
 
-    /// Nothing of what the rules wanted is done, but for what they noted.
+    /// Does nothing of what the rules wanted, and keeps what they noted.
     fn kept_after_failures(&self, one: &Arrived, failed: Decision, notices: &mut Vec<Notice>) -> Decision {
         let Decision { rules, mut why, mut notes, failures, .. } = failed;
         let causes = failures.iter().map(|failure| {
@@ -140,7 +140,7 @@ impl Committer {
             format!("the rule `{rule}` failed: {cause}")
         });
         let causes: Vec<String> = causes.collect();
-        notices.push(self.unfiltered(Cause::RulesFailed, one, &causes.join("; ")));
+        notices.push(self.unfiltered_notice(Cause::RulesFailed, one, &causes.join("; ")));
         notes.extend(causes);
         why.push("kept: a rule failed on it".to_owned());
         let Decision { actions, .. } = Decision::keep("");
@@ -149,23 +149,23 @@ impl Committer {
 
     fn kept_after_deferrals(&self, one: &Arrived, notices: &mut Vec<Notice>) -> Decision {
         let why = one.given_up.as_deref().unwrap_or_default();
-        notices.push(self.unfiltered(Cause::Deferred, one, why));
+        notices.push(self.unfiltered_notice(Cause::Deferred, one, why));
         Decision::keep(format!("kept: {why}"))
     }
 
-    /// Counts a deferral. The result says that there were enough of them.
+    /// Counts a deferral. Returns the cause when the message was deferred for too long.
     fn defer(&mut self, one: &Arrived, deferral: &Deferral) -> Result<Option<String>> {
         let key = &one.envelope.key;
         let now = self.world.now();
         let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
-        let cause = format!("the rule `{rule}` asked for it to be decided later: {cause}");
+        let cause = format!("the rule `{rule}` deferred it: {cause}");
         let attempt = self.world.store.attempt(&self.owned, key, Trouble::Deferred, &cause, now)?;
-        let is_too_old = now.duration_since(attempt.first) >= DEFERRED && self.world.is_time_plausible()?;
-        if attempt.count >= DEFERRALS || is_too_old {
+        let is_too_old = now.duration_since(attempt.first) >= LONGEST_DEFERRAL && self.world.is_time_plausible()?;
+        if attempt.count >= MAX_DEFERRALS || is_too_old {
             return Ok(Some(format!("{cause} ({} times since {})", attempt.count, attempt.first)));
         }
         self.report.deferred += 1;
-        self.report.remarks.push(format!("{key}: {cause} (attempt {} of {DEFERRALS})", attempt.count));
+        self.report.remarks.push(format!("{key}: {cause} (attempt {} of {MAX_DEFERRALS})", attempt.count));
         if let Bytes::Spooled { path, .. } = one.message.bytes() {
             super::leftovers::remove(&self.world, path)?;
         }
@@ -173,7 +173,7 @@ impl Committer {
     }
 
     /// The notice about a message that is in the inbox although no rule put it there.
-    fn unfiltered(&self, cause: Cause, one: &Arrived, why: &str) -> Notice {
+    fn unfiltered_notice(&self, cause: Cause, one: &Arrived, why: &str) -> Notice {
         let subject = clean::short(one.message.first("Subject").unwrap_or_default(), 200);
         let text = unfiltered_text(&one.envelope.key, &subject, why);
         Notice { cause, account: self.account.clone(), text }

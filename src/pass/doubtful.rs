@@ -1,8 +1,8 @@
-//! A message that comes with an end and is not the message: empty, or far smaller than announced.
+//! A download that ended properly and cannot be the message: it is empty, or far smaller than announced.
 
 use std::sync::Arc;
 
-use super::commit::{ATTEMPTS, Committer, GivenUp};
+use super::commit::{Committer, GivenUp, MAX_FETCH_ATTEMPTS};
 use super::plan::Decided;
 use super::{Cause, Notice};
 use crate::clean;
@@ -12,10 +12,11 @@ use crate::message::{Bytes, Envelope, Key};
 use crate::state::{Mark, Remembered};
 
 impl Committer {
-    /// A failed attempt like any other. After [`ATTEMPTS`] the user gets what comes, and the server keeps its copy for good.
+    /// Counts a failed attempt like any other. After [`MAX_FETCH_ATTEMPTS`] the user gets what came, and the server
+    /// keeps its copy for good.
     pub(super) fn doubtful(&mut self, envelope: Envelope, bytes: Bytes, error: &Error) -> Result<Option<GivenUp>> {
         let cause = clean::line(error.to_string().as_bytes());
-        if self.count_attempt(&envelope.key, &cause)? < ATTEMPTS {
+        if self.count_attempt(&envelope.key, &cause)? < MAX_FETCH_ATTEMPTS {
             self.drop_spooled(&bytes)?;
             return Ok(None);
         }
@@ -27,7 +28,7 @@ impl Committer {
             let envelope = Envelope { key: part, ..envelope };
             self.make_durable(vec![Decided { envelope, message, decision, base: None }])?;
         } else {
-            // The run that filed it died before it could note that.
+            // The run that filed it died before it could remember the mark.
             self.drop_spooled(&bytes)?;
         }
         let mark = Remembered::unread(Mark::Doubtful, announced, self.world.now());
@@ -37,9 +38,9 @@ impl Committer {
 
     fn not_whole(&self, key: &Key, why: &str) -> Notice {
         let text = format!(
-            "The message {key} did not come whole in {ATTEMPTS} attempts: {why}.\n\nWhat came is in the inbox. The \
-             message stays on the server whatever the account's `retention` says, and is fetched once more when the \
-             server says something else about it."
+            "The message {key} came incomplete in {MAX_FETCH_ATTEMPTS} attempts: {why}.\n\nWhat came is in the inbox. The \
+             message stays on the server whatever the account's `retention` says, and is fetched again when the \
+             server describes it differently."
         );
         Notice { cause: Cause::Doubtful, account: self.account.clone(), text }
     }
@@ -52,7 +53,7 @@ impl Committer {
     }
 }
 
-/// What is filed has a key of its own: nothing that stands for the message itself says that it is here.
+/// What is filed gets a key of its own, so that nothing says that the message itself is here.
 fn part_of(key: &Key, length: u64) -> Key {
     let id = [&key.id[..], b"\0part:", length.to_string().as_bytes()].concat();
     Key::new(&key.origin, id)

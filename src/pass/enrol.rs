@@ -1,5 +1,5 @@
-//! Enrol: the accounts of the config are noted in the state and in the mail root, all in one step, before any of them is
-//! fetched from.
+//! Enrol: registers the accounts of the config in the state and in the mail root, in one step, before the program
+//! fetches from any of them.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::state::Registered;
 
-/// The name spaces of accounts that were enrolled for the first time and not taken up yet.
+/// The name spaces of accounts that were registered for the first time and that no pass has looked at yet.
 #[derive(Clone, Debug, Default)]
 pub struct Newcomers(Arc<Mutex<HashSet<String>>>);
 
@@ -25,19 +25,19 @@ impl Newcomers {
     }
 }
 
-/// Notes all accounts. Where that fails, each of them says so when it is taken up.
+/// Registers all accounts. If that fails, each account reports it in its own pass.
 pub fn enrol<'a>(world: &World, accounts: impl Iterator<Item = &'a Account>) -> Result<()> {
-    // The root first: what it knows of the accounts counts, where the state was lost.
+    // The root first: where the state was lost, the root's list of accounts counts.
     let root = mounted(world)?;
     let accounts: Vec<(String, String)> = accounts.map(|account| (account.name.clone(), account.mailbox())).collect();
     world.newcomers.add(&world.store.register(&accounts, &world.mailboxes, world.now())?);
     note_accounts(world, &root)
 }
 
-/// One account, as it is from now on.
+/// One account, under its current name and mailbox.
 pub fn enrolled(world: &World, _root: &Mounted, label: String, mailbox: String) -> Result<Registered> {
     let registered = world.store.register(&[(label, mailbox)], &world.mailboxes, world.now())?.pop();
-    let account = registered.ok_or_else(|| Error::permanent(Kind::State, "the account was not noted"))?;
+    let account = registered.ok_or_else(|| Error::permanent(Kind::State, "the account was not registered"))?;
     let is_new = world.newcomers.take(&account.space) || account.is_new;
     Ok(Registered { is_new, ..account })
 }

@@ -1,4 +1,4 @@
-//! Explain: the decision that would be made about a message now, step by step. Nothing is done.
+//! Explain: shows the decision that the rules would make about a message now, step by step. Nothing is done.
 
 use std::sync::Arc;
 
@@ -18,14 +18,15 @@ pub struct Explanation {
     pub decision: Result<Decision, Deferral>,
     /// Every step.
     pub trace: Trace,
-    /// The address that a `vacation` would answer, or why it would not: it answers only what is addressed to an own address.
+    /// The address that a `vacation` would answer, or why it would not. It answers only mail that is addressed to the
+    /// user.
     pub vacation: Result<String, Refusal>,
-    /// The same of a `reply`, which answers whatever its rule matched.
+    /// The same for a `reply`, which answers whatever its rule matched.
     pub reply: Result<String, Refusal>,
 }
 
-/// Asks the rules, at another time than now if one is given. Programs are started only with `run_programs`; else the
-/// trace says what would be run.
+/// Asks the rules, at another time than now if one is given. Programs are started only with `run_programs`; otherwise
+/// the trace says what would be run.
 pub fn explain(
     world: &World,
     engine: &Engine,
@@ -35,7 +36,7 @@ pub fn explain(
     at: Option<Zoned>,
 ) -> Explanation {
     let (key, arrived) = (&envelope.key, envelope.arrived);
-    // Where the state cannot be read now, the rules are shown all the same.
+    // The rules are explained even if the state cannot be read now.
     let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
     let came = first_run.map(|first_run| Came { key, arrived, first_run });
     let facts = WorldFacts { came, programs: run_programs, at, ..WorldFacts::new(world) };

@@ -1,4 +1,4 @@
-//! The world as the rules of a real run see it.
+//! The facts that the rules of a real run ask for.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,30 +19,30 @@ use crate::message::Message;
 use crate::program::{Output, Program};
 use crate::turn::{NoTurn, Turn};
 
-/// How long a program may take that tells a list.
+/// How long a program that prints a list may take.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that it may say, in bytes.
-const MOST_OF_LIST: usize = MAX_FILE as usize;
+/// How much it may print, in bytes.
+const MAX_LIST_BYTES: usize = MAX_FILE as usize;
 
 /// Answers from clock, state and programs.
 pub(super) struct WorldFacts<'a> {
     pub(super) world: &'a World,
     /// What the messages before this one in the batch will write, in their order.
     pub(super) earlier: &'a [Write],
-    /// When the folder was looked at for the first time.
+    /// When the folder was first listed.
     pub(super) first_look: Option<Timestamp>,
-    /// The message, where it comes from an account.
+    /// The message, if it comes from an account.
     pub(super) came: Option<Came<'a>>,
     /// Whether programs are started.
     pub(super) programs: bool,
     /// Another time than the present.
     pub(super) at: Option<Zoned>,
-    /// A program that was asked was ended because mailsluice is to stop: what is decided is worth nothing.
+    /// A program was stopped because mailsluice is to stop, so the decision is worth nothing.
     pub(super) is_broken_off: AtomicBool,
 }
 
 impl<'a> WorldFacts<'a> {
-    /// Without programs and without anything that is known of one message.
+    /// Without programs and without what is known about a single message.
     pub(super) fn new(world: &'a World) -> Self {
         let is_broken_off = AtomicBool::default();
         Self { world, earlier: &[], first_look: None, came: None, programs: false, at: None, is_broken_off }
@@ -50,7 +50,8 @@ impl<'a> WorldFacts<'a> {
 }
 
 impl WorldFacts<'_> {
-    /// What a program said of a list, asked again when its time is over. When it fails then, what it said last counts.
+    /// The list that a program prints. The program is run again when the list is too old. If it then fails, the
+    /// previous list is used.
     fn of_command(&self, run: &[String], every: Duration, origin: &Origin) -> Known {
         let known = self.world.lists.told(run);
         if let Some((at, entries)) = &known
@@ -59,7 +60,7 @@ impl WorldFacts<'_> {
             return Known::Entries(Arc::clone(entries));
         }
         let question =
-            Ask { run, input: None, timeout: LIST_TIMEOUT, most: MOST_OF_LIST, lock: None, environment: &[] };
+            Ask { run, input: None, timeout: LIST_TIMEOUT, most: MAX_LIST_BYTES, lock: None, environment: &[] };
         let cause = match self.ask(&question) {
             Answer::NotAsked => return Known::NotAsked,
             Answer::Ended { code: 0, out } => {
@@ -99,7 +100,7 @@ impl Facts for WorldFacts<'_> {
     }
 
     fn first_look(&self) -> Option<Timestamp> {
-        // A clock that was ahead then must not make all mail old now.
+        // A clock that was ahead at that time must not make all mail old now.
         self.first_look.filter(|at| is_believed(self.world, *at).unwrap_or(true))
     }
 
@@ -144,8 +145,8 @@ impl Facts for WorldFacts<'_> {
             return Answer::NotAsked;
         }
         let Ask { run, input, timeout, most, lock, environment } = *question;
-        let _turn = match lock.map(|name| Turn::take(&self.world.locks(), name, timeout)).transpose() {
-            Ok(turn) => turn,
+        let _lock = match lock.map(|name| Turn::take(&self.world.locks(), name, timeout)).transpose() {
+            Ok(lock) => lock,
             Err(cause) => {
                 self.is_broken_off.fetch_or(matches!(cause, NoTurn::Stopped(_)), Ordering::SeqCst);
                 return Answer::Failed(cause.to_string());
@@ -173,7 +174,7 @@ impl Facts for WorldFacts<'_> {
     }
 }
 
-/// The world for a person who asks, programs included.
+/// The facts for a person who asks, with programs.
 pub fn facts_of(world: &World) -> impl Facts {
     WorldFacts { programs: true, ..WorldFacts::new(world) }
 }

@@ -1,4 +1,5 @@
-//! The first run of an account: what had arrived before it may be left out, in whatever folder it shows up, then or later.
+//! The first run of an account: mail that had arrived before it may be left out, in whatever folder it turns up, then
+//! or later.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,28 +14,28 @@ use crate::message::{Key, Origin};
 use crate::source::{Details, Listed, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
-/// Leaves out what is older than the account's `first` says.
+/// Leaves out mail that is older than the account's `first` allows.
 pub(super) struct FirstRun<'a> {
     pub(super) world: &'a World,
     pub(super) owned: &'a Owned,
     pub(super) account: &'a Account,
     pub(super) registered: &'a Registered,
-    /// The folder, or its numbers, are looked at for the first time, after the account's first run.
+    /// Whether the folder, or its current numbering, is listed for the first time and after the account's first run.
     pub(super) is_first_look: bool,
 }
 
-/// What is asked of a message before it is wanted.
+/// What has to be checked before a message is wanted.
 enum Asked {
-    /// Nothing: it is wanted.
+    /// Nothing: the message is wanted.
     Nothing,
-    /// Nothing: it was there at the first run.
+    /// Nothing: the message was there at the first run.
     WasThere,
     /// Whether it arrived after this time.
     Arrived(Timestamp),
 }
 
 impl FirstRun<'_> {
-    /// Of the new messages of a folder, those that are wanted. The others are marked, so that they are not asked about again.
+    /// Returns the new messages that are wanted. The others are marked, so that they are not checked again.
     pub(super) async fn wanted(
         &self,
         source: &mut Source,
@@ -42,23 +43,23 @@ impl FirstRun<'_> {
         known: &Known,
         new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
-        let wanted = match self.asked(known) {
+        let wanted = match self.check(known) {
             Asked::Nothing => new,
             _ if new.is_empty() => new,
             Asked::WasThere => self.was_there(source, origin, new).await?,
             Asked::Arrived(since) => self.arrived(source, origin, since, new).await?,
         };
         if known.is_first_time() {
-            // From here on the folder is known, even if it is empty: what arrives later is new.
+            // From now on the folder is known, even if it is empty: whatever arrives later is new.
             self.world.store.listed(self.owned, origin, &[], self.world.now())?;
         }
         Ok(wanted)
     }
 
-    fn asked(&self, known: &Known) -> Asked {
+    fn check(&self, known: &Known) -> Asked {
         let first_run = self.registered.first_run;
         let is_first_run = self.registered.is_new && known.is_first_time();
-        // POP3 has no arrival dates: later mail is new by its id, unless the ids say nothing.
+        // POP3 has no arrival dates. Later mail is new by its id, unless the state was rebuilt and knows no ids.
         let is_unknown = known.is_empty() && self.world.store.rebuilt().is_some();
         let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || is_unknown;
         match self.account.first {
@@ -70,12 +71,13 @@ impl FirstRun<'_> {
         }
     }
 
-    /// What is listed at the first run was there before, but for what has a date since: it came before this folder's turn.
+    /// Messages listed at the first run were there before it, unless they have a later date: those arrived before this
+    /// folder was listed.
     async fn was_there(&self, source: &mut Source, origin: &Arc<Origin>, new: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let details = Details { date: self.account.protocol == Protocol::Imap, head: false };
         let described = source.describe(&new, details).await?;
         let first_run = self.registered.first_run;
-        // By a clock that was never right everything there came since.
+        // If the clock was wrong at the first run, every message seems to have come since.
         let is_believed = stood::is_believed(self.world, first_run)?;
         let came_since = |at: Timestamp| is_believed && at.as_second() >= first_run.as_second();
         let (since, old): (Vec<_>, Vec<_>) =
@@ -85,7 +87,7 @@ impl FirstRun<'_> {
         Ok(since.into_iter().map(|listed| listed.id).collect())
     }
 
-    /// Marks messages, so that they are not asked about again.
+    /// Marks messages, so that they are not checked again.
     fn leave_out(
         &self,
         origin: &Arc<Origin>,
@@ -102,8 +104,9 @@ impl FirstRun<'_> {
         Ok(skipped.into_iter().map(|(key, _)| key.id).collect())
     }
 
-    /// What arrived since then. What has no date is wanted. A server that was moved dates all its mail anew: where a folder, or
-    /// its numbers, are looked at for the first time, the header is asked as well.
+    /// Returns the messages that arrived since then. A message without a date is wanted. A server that was moved gives
+    /// all its mail new dates, so when a folder or its numbering is listed for the first time, the header's date counts
+    /// as well.
     async fn arrived(
         &self,
         source: &mut Source,

@@ -1,11 +1,12 @@
-//! Who stands under an id now: asked before anything is deleted that an earlier session fetched, and of ids that come back.
+//! Identity: which message an id means now. This is checked before anything is deleted that an earlier session fetched,
+//! and when an id comes back.
 //!
 //! | header and size | Message-ID, Date, From, Subject, lowest Received | then |
 //! |---|---|---|
 //! | equal | | the message that was fetched |
-//! | another | equal | the same mail in another dress: servers add Status, X-Keywords, spam fields |
+//! | another | equal | the same message with a changed header: servers add Status, X-Keywords, spam fields |
 //! | another | another | another message under the old id: new mail |
-//! | not known, for the state was rebuilt | | the file that stands here is compared; where none stands, nothing is known |
+//! | not known, because the state was rebuilt | | the local file is compared; without a file, nothing is known |
 
 use super::World;
 use crate::error::{Error, Result};
@@ -16,13 +17,13 @@ use crate::state::Remembered;
 /// What was found under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stands {
-    /// The message that is here.
+    /// The message that was fetched.
     Same,
     /// The same mail, with a header that the server changed.
     Redressed,
     /// Another message.
     Another,
-    /// It cannot be told: nothing is known of the one that was fetched, or of the one that stands there.
+    /// Not known: nothing is known about the message that was fetched, or about the one that is listed.
     Unknown,
 }
 
@@ -37,7 +38,7 @@ pub(super) fn stands(world: &World, key: &Key, known: &Remembered, listed: &List
     match known.dress {
         Some(known_dress) if known_dress == dress => Ok(Stands::Redressed),
         Some(_) => Ok(Stands::Another),
-        // Fetched before the fields were noted.
+        // It was fetched before those fields were remembered.
         None => match by_file(world, key, listed, head, dress)? {
             Stands::Unknown if known_head == head => Ok(Stands::Redressed),
             Stands::Unknown => Ok(Stands::Another),
@@ -46,7 +47,8 @@ pub(super) fn stands(world: &World, key: &Key, known: &Remembered, listed: &List
     }
 }
 
-/// By the file that stands here. One that rules edited has another header, and is no proof; nor is one that is not whole.
+/// Compares with the local file. A file that rules edited has another header and proves nothing, nor does an incomplete
+/// file.
 fn by_file(world: &World, key: &Key, listed: &Listed, head: [u8; 16], dress: [u8; 16]) -> Result<Stands> {
     let name = DeliveryName::of(key);
     if let Some(path) = world.walk.file_of(world, &name)? {

@@ -11,12 +11,12 @@ use crate::error::{Error, Result};
 use crate::message::{DeliveryName, INCOMING, Key, space_tag};
 use crate::state::{Owned, sync_dirs};
 
-/// One walk serves every name space that is taken over, or seen for the first time, within this time: after a power cut all of
-/// them are.
-const FRESH: Duration = Duration::from_secs(60);
+/// One walk serves all name spaces that are taken over, or seen for the first time, within this time. After a power cut
+/// that is all of them.
+const WALK_VALID_FOR: Duration = Duration::from_secs(60);
 
-/// The last walks over everything that is staged, over what stands, and over what stands as it came, for all accounts of the
-/// process.
+/// The last walks over the staged files, over the published files, and over the published files that rules did not
+/// edit, for all accounts of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Walk(Arc<Mutex<Option<Walked>>>, Last<Published>, Last<HashMap<DeliveryName, PathBuf>>);
 
@@ -26,14 +26,14 @@ type Last<T> = Arc<Mutex<Option<(Instant, T)>>>;
 struct Walked {
     at: Instant,
     staged: Arc<Vec<Orphan>>,
-    /// The name spaces that have seen it: whoever asks again asks because of another crash.
+    /// The name spaces that have used this walk. One that asks again does so because of another crash.
     seen_by: BTreeSet<String>,
 }
 
 impl Walk {
     fn staged(&self, world: &World, space: &str) -> Result<Arc<Vec<Orphan>>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(walked) = last.as_mut().filter(|walked| walked.at.elapsed() < FRESH)
+        if let Some(walked) = last.as_mut().filter(|walked| walked.at.elapsed() < WALK_VALID_FOR)
             && walked.seen_by.insert(space.to_owned())
         {
             return Ok(Arc::clone(&walked.staged));
@@ -50,42 +50,42 @@ impl Walk {
 }
 
 impl Walk {
-    /// The names of an account's mail that stands below the mail root. What anybody published there since the last walk has
-    /// rows that tell it, so that one walk serves all accounts.
+    /// The file names of an account's mail below the mail root. Whatever was published since the last walk has rows in
+    /// the journal, so one walk serves all accounts.
     pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {
         self.published_by_tag(world, &space_tag(space))
     }
 
     fn published_by_tag(&self, world: &World, tag: &str) -> Result<Arc<HashSet<DeliveryName>>> {
         let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= WALK_VALID_FOR) {
             *last = Some((Instant::now(), find_published(&*world.disk, world.folders.root())?));
         }
         let names = last.as_ref().and_then(|(_, published)| published.get(tag));
         Ok(names.cloned().unwrap_or_default())
     }
 
-    /// Lets go of names that are too old to be used.
+    /// Drops the names if they are too old to be used.
     pub fn let_go(&self) {
         let mut last = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        last.take_if(|(at, _)| at.elapsed() >= FRESH);
+        last.take_if(|(at, _)| at.elapsed() >= WALK_VALID_FOR);
     }
 
-    /// Whether a file of the message that the spool has under this path stands below the mail root.
+    /// Whether a file of the message that has this path in the spool is below the mail root.
     pub(super) fn is_spooled_published(&self, world: &World, spooled: &Path) -> Result<bool> {
         let Some((name, tag)) = DeliveryName::of_spooled(spooled) else { return Ok(false) };
         Ok(self.published_by_tag(world, &tag)?.contains(&name))
     }
 
-    /// Whether a file of that message stands below the mail root.
+    /// Whether a file of this message is below the mail root.
     pub fn is_published(&self, world: &World, key: &Key) -> Result<bool> {
         Ok(self.published(world, &key.origin.account)?.contains(&DeliveryName::of(key)))
     }
 
-    /// The file of a message as it came, wherever it stands below the mail root.
+    /// The unedited file of a message, wherever it is below the mail root.
     pub(super) fn file_of(&self, world: &World, name: &DeliveryName) -> Result<Option<PathBuf>> {
         let mut last = self.2.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= FRESH) {
+        if last.as_ref().is_none_or(|(at, _)| at.elapsed() >= WALK_VALID_FOR) {
             *last = Some((Instant::now(), find_originals(&*world.disk, world.folders.root())?));
         }
         let found = last.as_ref().and_then(|(_, files)| files.get(name));
@@ -100,7 +100,7 @@ pub struct Leftovers {
 }
 
 impl Leftovers {
-    /// Looks for them, where the owner before may have left some. Call it after recovery.
+    /// Finds them, if the previous owner may have left some. Call it after recovery.
     pub fn find(world: &World, owned: &Owned) -> Result<Self> {
         let mut orphans: HashMap<DeliveryName, Vec<PathBuf>> = HashMap::new();
         if !owned.may_have_left() {
@@ -110,18 +110,19 @@ impl Leftovers {
         let (mut ours, mut edited) = (Vec::new(), Vec::new());
         for orphan in staged.iter().filter(|orphan| orphan.was_staged_for(owned.space())) {
             match orphan {
-                // Written again if its cause is still there; what was being rescued still stands where it was found.
+                // A notice is written again if its cause remains. A message that was being rescued is still where it
+                // was found.
                 notice if notice.was_written_for(owned.space()) => remove(world, &notice.path)?,
                 version if version.is_edited() => edited.push(version),
                 original => ours.push(original),
             }
         }
-        // The message as it came stands before its edited versions, wherever it was staged: of one that was split each of
-        // those is another message, and only the whole is known again under another number.
+        // The message as it came goes before its edited versions, wherever it was staged. Each part of a message that
+        // was split is another message, and only the whole one is recognised under another number.
         let mut add = |name: DeliveryName, path: PathBuf| orphans.entry(name).or_default().push(path);
         ours.into_iter().for_each(|orphan| add(orphan.name.clone(), orphan.path.clone()));
         let (torn, whole): (Vec<_>, Vec<_>) =
-            spooled(world, owned.space())?.into_iter().partition(|path| is_on_its_way(path));
+            spooled(world, owned.space())?.into_iter().partition(|path| is_incomplete(path));
         let named = |path: PathBuf| DeliveryName::of_spooled(&path).map(|(name, _)| (name, path));
         whole.into_iter().filter_map(named).for_each(|(name, path)| add(name, path));
         edited.into_iter().for_each(|orphan| add(orphan.name.clone(), orphan.path.clone()));
@@ -129,14 +130,14 @@ impl Leftovers {
         Ok(Self { orphans })
     }
 
-    /// Leaves out the files of messages that are recorded and cannot be published yet.
+    /// Leaves out the files of messages that are recorded but cannot be published yet.
     #[must_use]
     pub fn without<'k>(mut self, recorded: impl Iterator<Item = &'k Key>) -> Self {
         recorded.for_each(|key| _ = self.orphans.remove(&DeliveryName::of(key)));
         self
     }
 
-    /// Removes what a dead process left of one message that will come again, staged for this name space.
+    /// Removes what a dead process staged for this name space of one message that will be fetched again.
     pub fn remove_of(world: &World, owned: &Owned, key: &Key) -> Result<()> {
         Self::remove_spooled_of(world, key)?;
         let ours = DeliveryName::of(key);
@@ -145,7 +146,7 @@ impl Leftovers {
         of_it.filter(|orphan| !orphan.was_written_for(owned.space())).try_for_each(|orphan| remove(world, &orphan.path))
     }
 
-    /// The same for the spool alone.
+    /// Does the same in the spool alone.
     pub fn remove_spooled_of(world: &World, key: &Key) -> Result<()> {
         let ours = DeliveryName::of(key);
         let spooled = spooled(world, &key.origin.account)?;
@@ -153,8 +154,8 @@ impl Leftovers {
         of_it.map(PathBuf::as_path).try_for_each(|path| remove(world, path))
     }
 
-    /// Removes them: everything that they are of is written again from what is recorded. What stands in a folder that
-    /// cannot be written harms nobody and is left for the next run. Whether all of them are gone.
+    /// Removes all of them, because everything in them is written again from what is recorded. A file in a folder that
+    /// cannot be written does no harm and is left to the next run. Returns whether all of them are gone.
     pub(super) fn remove_all(self, world: &World) -> Result<bool> {
         let (mut removed, mut all) = (Vec::new(), true);
         for path in self.orphans.into_values().flatten() {
@@ -168,7 +169,7 @@ impl Leftovers {
         Ok(all)
     }
 
-    /// Removes the files of a message that was filed from one of them, or that is here already.
+    /// Removes the files of a message that was filed from one of them, or that is already filed.
     pub fn remove(world: &World, paths: &[PathBuf]) -> Result<()> {
         paths.iter().try_for_each(|path| remove(world, path))
     }
@@ -178,8 +179,8 @@ impl Leftovers {
         self.orphans.is_empty()
     }
 
-    /// The server still lists these messages, so what was staged of them is worthless: they are here already or
-    /// will be fetched again.
+    /// Removes the files of messages that the server still lists: the messages are already filed, or will be fetched
+    /// again.
     pub fn remove_listed(&mut self, world: &World, keys: impl Iterator<Item = Key>) -> Result<()> {
         if self.is_empty() {
             return Ok(());
@@ -191,18 +192,19 @@ impl Leftovers {
                 removed.push(path);
             }
         }
-        // One that came back after a power cut, with its message deleted on the server by then, would be rescued.
+        // If a file came back after a power cut when the server had deleted its message, it would be rescued.
         sync_dirs_of(world, &removed)
     }
 
-    /// What no folder of the server lists any more: the only copy may be here. Files that belong to a recorded
-    /// message are removed; of the others one each is returned to be filed, with the rest of its paths.
+    /// Returns the messages that no folder of the server lists any more: the only copy may be one of these files. Files
+    /// of a recorded message are removed. Each other message is returned with all its paths, to be filed from one of
+    /// them.
     pub fn unlisted(self, world: &World) -> Result<Vec<(DeliveryName, Vec<PathBuf>)>> {
         let mut unlisted = Vec::new();
         for (name, paths) in self.orphans {
             let base = paths.iter().find_map(|path| Orphan::of(path.clone())).map(|orphan| orphan.base);
-            // What is on its way into the spool is no message before its last byte.
-            let is_torn = paths.iter().all(|path| is_on_its_way(path));
+            // A file that is still being written to the spool is no message before its last byte.
+            let is_torn = paths.iter().all(|path| is_incomplete(path));
             if is_torn || world.store.is_recorded(&base.unwrap_or_default())? {
                 paths.iter().try_for_each(|path| remove(world, path))?;
             } else {
@@ -213,7 +215,7 @@ impl Leftovers {
     }
 }
 
-fn is_on_its_way(path: &Path) -> bool {
+fn is_incomplete(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(INCOMING.as_bytes()))
 }
 
@@ -237,8 +239,8 @@ fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {
     sync_dirs(&*world.disk, dirs).map(drop).map_err(|e| Error::disk("syncing the folders", e))
 }
 
-/// Removes what a crash left, unless a row names it by now: a message that was fetched since may have the same name in the
-/// spool.
+/// Removes what a crash left, unless a row names it by now: a message that was fetched since may have the same name in
+/// the spool.
 pub(super) fn remove(world: &World, path: &Path) -> Result<()> {
     if path.starts_with(world.spool_folder()) && world.store.is_spooled(path)? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The files of lists, read again when they changed.
+//! The files of lists. A file is read again when it has changed.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,15 +11,15 @@ use crate::config::address_books::Format;
 use crate::config::entries::Entries;
 use crate::config::lists;
 
-/// By what a change is seen: time and size of the content, and which file it is.
+/// What shows that a file has changed: times and size of the content, and the file's identity.
 type Stamp = (i64, i64, u64, u64, u64);
 
-/// What was read of a file.
+/// The entries read from a file.
 type InFile = (Stamp, Arc<Entries>);
-/// What a program said, and when.
+/// The entries that a program printed, and when.
 type Told = (Instant, Arc<Entries>);
 
-/// Every list file and every program of a list that was asked for.
+/// The lists that were asked for, from files and from programs.
 #[derive(Debug, Default)]
 pub struct ListFiles {
     read: Mutex<HashMap<(PathBuf, Format), InFile>>,
@@ -31,18 +31,18 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl ListFiles {
-    /// The entries as they stand in the file now. Errors: it cannot be read.
+    /// The entries of the file as it is now, or an error if it cannot be read.
     pub fn entries(&self, path: &Path, format: &Format) -> io::Result<Arc<Entries>> {
         let looked = self.look(path, format);
         looked.inspect_err(|e| tracing::warn!("reading the list {}: {e}", path.display()))
     }
 
-    /// What a program said last, and when.
+    /// What a program printed last, and when.
     pub fn told(&self, run: &[String]) -> Option<Told> {
         locked(&self.told).get(run).cloned()
     }
 
-    /// What a program says now.
+    /// Keeps what a program has just printed.
     pub fn keep(&self, run: &[String], entries: Entries) -> Arc<Entries> {
         let entries = Arc::new(entries);
         locked(&self.told).insert(run.to_vec(), (Instant::now(), Arc::clone(&entries)));

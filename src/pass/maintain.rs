@@ -1,5 +1,5 @@
-//! Maintain: the items of `maintenance` over the folders that are here, each when its time has come. The same machinery
-//! as `refilter`, and as durable.
+//! Maintain: runs the items of `maintenance` over the local folders, each when it is due. It uses the same code as
+//! `refilter` and is as durable.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,12 +21,12 @@ use crate::filter::Engine;
 use crate::message::REFILTERED;
 use crate::state::Lock;
 
-/// One process at a time; also the folder of the marks that say when an item last ran.
-const NAME: &str = "maintenance";
-/// So many remarks of an item are shown; a rule that fails says the same of every message.
-const REMARKS: usize = 5;
-/// A timer is never quite punctual: this part of `every` too early is in time.
-const SLACK: u32 = 20;
+/// The lock that lets one process run at a time, and the folder of the marks that say when an item last ran.
+const MAINTENANCE: &str = "maintenance";
+/// How many remarks of an item are shown. A rule that fails says the same about every message.
+const REMARKS_SHOWN: usize = 5;
+/// A timer is never quite punctual: a run that is early by this fraction of `every` is on time.
+const EARLY_DIVISOR: u32 = 20;
 
 /// An item of `maintenance` with its rule compiled.
 #[derive(Clone, Debug)]
@@ -37,16 +37,16 @@ pub struct Upkeep {
     pub engine: Arc<Engine>,
 }
 
-/// What one run of an item came to.
+/// The result of one run of an item.
 #[derive(Debug, Default)]
 pub struct Maintained {
     /// The item.
     pub name: String,
-    /// How many messages moved or changed; when nothing is done, how many would.
+    /// How many messages moved or changed, or would have if the run only shows its moves.
     pub moved: u64,
     /// How many stay as they are.
     pub stay: u64,
-    /// Names and patterns of the config that fit no folder here; folders may come with their first mail.
+    /// Names and patterns in the config that match no local folder. The folder may come with its first mail.
     pub missing: Vec<String>,
     /// What the user should know.
     pub remarks: Vec<String>,
@@ -61,27 +61,27 @@ impl Maintained {
     }
 }
 
-/// Runs every item whose time has come and gives `tell` what came of each. `stop` is asked between folders. When
-/// another process is at it, nothing is done.
+/// Runs every item that is due and passes each result to `tell`. `stop` is asked between folders. If another process is
+/// running the items, nothing is done.
 pub fn maintain_due(world: &World, upkeeps: &[Upkeep], stop: &dyn Fn() -> bool, tell: &mut dyn FnMut(Maintained)) {
     let due: Vec<&Upkeep> = upkeeps.iter().filter(|upkeep| is_due(world, &upkeep.item)).collect();
     if due.is_empty() || stop() {
         return;
     }
-    let _lock = match Lock::try_take(&world.locks(), NAME) {
+    let _lock = match Lock::try_take(&world.locks(), MAINTENANCE) {
         Ok(lock) => lock,
         Err(e) if e.kind() == Kind::Busy => return,
-        Err(e) => return tell(Maintained { name: NAME.to_owned(), errors: vec![e], ..Maintained::default() }),
+        Err(e) => return tell(Maintained { name: MAINTENANCE.to_owned(), errors: vec![e], ..Maintained::default() }),
     };
-    // Another process may have done some of it until just now.
+    // Another process may have run some of them just now.
     for upkeep in due.into_iter().filter(|upkeep| is_due(world, &upkeep.item)) {
         tell(run(world, upkeep, true, stop, &mut |_| {}));
     }
 }
 
-/// Runs an item now. `shown` gets what is said about each message; without `act` nothing moves.
+/// Runs an item now. `shown` gets what is said about each message. Without `act` nothing moves.
 pub fn maintain(world: &World, upkeep: &Upkeep, act: bool, shown: &mut dyn FnMut(&Shown<'_>)) -> Result<Maintained> {
-    let _lock = act.then(|| Lock::try_take(&world.locks(), NAME)).transpose()?;
+    let _lock = act.then(|| Lock::try_take(&world.locks(), MAINTENANCE)).transpose()?;
     Ok(run(world, upkeep, act, &|| false, shown))
 }
 
@@ -109,11 +109,11 @@ fn run(
         if stop() {
             return maintained;
         }
-        let mut each = |one: Shown<'_>| {
+        let mut show = |one: Shown<'_>| {
             shown(&one);
-            remarks.note(one);
+            remarks.add(one);
         };
-        match one_folder(world, upkeep, &folder, &mut mover, &mut each) {
+        match one_folder(world, upkeep, &folder, &mut mover, &mut show) {
             Ok(looked) => {
                 maintained.moved += if act { looked.moved } else { looked.moves };
                 maintained.stay += looked.stay;
@@ -128,7 +128,7 @@ fn run(
         maintained.errors.extend(mark(world, item, began).err());
     }
     if failed > 0 {
-        let text = format!("{failed} stay because a rule failed or asked for later");
+        let text = format!("{failed} stay because a rule failed or deferred them");
         maintained.errors.push(Error::transient(Kind::Refused, text));
     }
     maintained
@@ -139,8 +139,8 @@ fn unfinished(looked: &Looked) -> Option<Error> {
     let text = match (looked.held, looked.left) {
         (0, 0) => return None,
         (held, 0) => format!("{held} stay because of a folder"),
-        (0, left) => format!("{left} moved and cannot leave it yet"),
-        (held, left) => format!("{held} stay because of a folder, and {left} moved and cannot leave it yet"),
+        (0, left) => format!("{left} moved and cannot be removed from it yet"),
+        (held, left) => format!("{held} stay because of a folder, and {left} moved and cannot be removed from it yet"),
     };
     Some(Error::transient(Kind::Disk, text))
 }
@@ -159,7 +159,7 @@ fn one_folder(
     rules.run_with(mover, &[folder.to_owned()], shown)
 }
 
-/// The folders that are here, each once.
+/// The local folders that the item names, each once.
 fn folders(world: &World, item: &Maintenance, missing: &mut Vec<String>) -> Result<BTreeSet<String>> {
     let here = world.folders.all(&*world.disk)?;
     let mut found = BTreeSet::new();
@@ -186,42 +186,42 @@ struct Remarks {
 }
 
 impl Remarks {
-    fn note(&mut self, one: Shown<'_>) {
+    fn add(&mut self, one: Shown<'_>) {
         let Shown::Remark(remark) = one else { return };
         self.count += 1;
-        if self.first.len() <= REMARKS {
+        if self.first.len() <= REMARKS_SHOWN {
             self.first.push(remark);
         }
     }
 
     fn into_lines(mut self) -> Vec<String> {
-        if self.count > REMARKS + 1 {
-            self.first.truncate(REMARKS);
-            self.first.push(format!("and {} more like this", self.count - REMARKS));
+        if self.count > REMARKS_SHOWN + 1 {
+            self.first.truncate(REMARKS_SHOWN);
+            self.first.push(format!("and {} more like this", self.count - REMARKS_SHOWN));
         }
         self.first
     }
 }
 
-/// Whether an item's time has come. One that was run in the future ran by a wrong clock.
+/// Whether an item is due. If it was last run in the future, the clock was wrong then.
 fn is_due(world: &World, item: &Maintenance) -> bool {
     let Some(last) = when::last(world, &mark_of(world, item)) else { return true };
-    let every = SignedDuration::try_from(least(item.every)).unwrap_or(SignedDuration::MAX);
+    let every = SignedDuration::try_from(shortest_interval(item.every)).unwrap_or(SignedDuration::MAX);
     let since = world.now().duration_since(last);
     since >= every || since.is_negative()
 }
 
-fn least(every: Duration) -> Duration {
-    every.saturating_sub((every / SLACK).min(Duration::from_secs(15 * 60)))
+fn shortest_interval(every: Duration) -> Duration {
+    every.saturating_sub((every / EARLY_DIVISOR).min(Duration::from_secs(15 * 60)))
 }
 
-/// The file that says when an item last ran. Its name says nothing, since the item's may hold anything.
+/// The file that says when an item last ran. Its name is a hash, because the item's name may hold any character.
 fn mark_of(world: &World, item: &Maintenance) -> PathBuf {
     let digest = Sha256::digest(item.name.as_bytes());
-    world.state.join(NAME).join(data_encoding::HEXLOWER.encode(&digest[..8]))
+    world.state.join(MAINTENANCE).join(data_encoding::HEXLOWER.encode(&digest[..8]))
 }
 
-/// Remembers that an item ran. One that is forgotten runs once more, which finds what is left to do.
+/// Remembers that an item ran. If the mark is lost, the item runs once more and finds only what is left to do.
 fn mark(world: &World, item: &Maintenance, at: Timestamp) -> Result<()> {
-    when::note(world, &mark_of(world, item), at, &format!("{}\n", crate::clean::line(item.name.as_bytes())))
+    when::write_time(world, &mark_of(world, item), at, &format!("{}\n", crate::clean::line(item.name.as_bytes())))
 }

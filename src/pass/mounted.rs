@@ -1,5 +1,5 @@
-//! The mail root is the one that the state knows, or nothing is written there: what is missing below another one, such as
-//! the empty mount point of a disk, says nothing about what was published.
+//! Checks that the mail root is the one that the state knows before anything is written there. Below another root, such
+//! as the empty mount point of a disk, a missing file does not mean that it was never published.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -10,16 +10,16 @@ use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::state::{Lock, Marker, ROOT, Registered};
 
-/// So long one process waits while another one makes the marker.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// So many rows of the journal are asked for their folders.
-const ROWS: u32 = 200;
+/// How long a process waits for another one that is making the marker.
+const MARKER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many rows of the journal are asked for their folders.
+const JOURNAL_ROWS_CHECKED: u32 = 200;
 
 /// The proof that the mail root is the one that the state knows.
 #[derive(Clone, Debug)]
 pub struct Mounted(());
 
-/// Looks at the marker of the mail root, and makes it where the state knows of none yet.
+/// Checks the marker of the mail root, and makes it if the state does not know one yet.
 pub fn mounted(world: &World) -> Result<Mounted> {
     let mounted = main_root(world)?;
     roots::are_mounted(world)?;
@@ -40,13 +40,14 @@ fn main_root(world: &World) -> Result<Mounted> {
             Ok(Mounted(()))
         }
         (Some(_), _) if !Safeguard::RootIsMounted.is_on() => Ok(Mounted(())),
-        (Some(_), Some(_)) => Err(not_the_root(world, "another mail root stands there.")),
+        (Some(_), Some(_)) => Err(not_the_root(world, "another mail root is mounted there.")),
         (Some(_), None) => Err(not_the_root(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
         (None, _) => begin(world),
     }
 }
 
-/// A state that was put back while the root was away learns of its accounts when it returns.
+/// Takes over the accounts from the marker: a state that was restored while the root was not mounted does not know
+/// them.
 fn adopt_forgotten(world: &World, marker: &Marker) -> Result<()> {
     if world.store.rebuilt().is_none() {
         return Ok(());
@@ -68,14 +69,14 @@ fn not_the_root(world: &World, why: &str) -> Error {
     let root = world.folders.root().display();
     let text = format!(
         "the mail root {root} is not the one that mail was filed in: {why} Nothing is fetched or filed; \
-         `mailsluice rebuild` takes {root} as it is now"
+         `mailsluice rebuild` accepts {root} as it is now"
     );
     Error::transient(Kind::Disk, text)
 }
 
-/// The state knows no root: it is new, or of a version that made no markers.
+/// Handles a state that knows no root: it is new, or was written by a version that made no markers.
 fn begin(world: &World) -> Result<Mounted> {
-    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    let _lock = Lock::take(&world.locks(), "(marker)", MARKER_LOCK_TIMEOUT)?;
     if world.store.fact(ROOT)?.is_some() {
         return main_root(world);
     }
@@ -92,18 +93,18 @@ fn begin(world: &World) -> Result<Mounted> {
     accept(world)
 }
 
-/// Takes all roots as they are.
+/// Accepts all roots as they are.
 pub(super) fn accept_all(world: &World) -> Result<Mounted> {
     let mounted = accept(world)?;
     roots::accept(world)?;
     Ok(mounted)
 }
 
-/// Takes the root as it is: makes its marker where there is none, and notes it in the state.
+/// Accepts the root as it is: makes a marker if there is none, and records it in the state.
 fn accept(world: &World) -> Result<Mounted> {
     let found = match marker(world)? {
         Some(found) => {
-            // Whoever made it may have died before it was durable.
+            // The process that made the marker may have died before it was durable.
             let synced = world.folders.sync(&*world.disk, world.folders.root());
             synced.map_err(|e| Error::disk("syncing the mail root", e))?;
             found
@@ -126,7 +127,7 @@ fn write(world: &World, marker: &Marker) -> Result<()> {
     written.map_err(|e| Error::disk(format!("writing the marker of {}", root.display()), e))
 }
 
-/// Puts the accounts of the state into the marker, where they outlive the state.
+/// Writes the accounts of the state to the marker, where they outlive the state.
 pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
     let as_marked = |account: Registered| Registered { moved: None, is_new: false, was_looked_at: false, ..account };
     let are_noted = || -> Result<bool> {
@@ -136,18 +137,18 @@ pub fn note_accounts(world: &World, _mounted: &Mounted) -> Result<()> {
     if are_noted()? {
         return Ok(());
     }
-    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    let _lock = Lock::take(&world.locks(), "(marker)", MARKER_LOCK_TIMEOUT)?;
     match marker(world)? {
-        // Whoever held the lock before wrote every account that was there, this one too.
+        // The previous holder of the lock wrote all accounts that were registered, and this one too.
         Some(_) if are_noted()? => Ok(()),
         Some(marker) => write(world, &Marker { accounts: world.store.accounts()?, ..marker }),
         None => Err(not_the_root(world, "its marker `.mailsluice` is missing: is the disk mounted?")),
     }
 }
 
-/// Whether journal and files agree: of the folders that mail was filed in lately one at least is there.
+/// Whether the journal and the files agree: at least one folder that mail was filed in lately must exist.
 fn agrees(world: &World) -> Result<bool> {
-    let rows = world.store.journal(None, ROWS)?;
+    let rows = world.store.journal(None, JOURNAL_ROWS_CHECKED)?;
     let dir_of = |file: PathBuf| file.parent().map(PathBuf::from);
     let dirs: BTreeSet<PathBuf> = rows.into_iter().flat_map(|row| row.files).filter_map(dir_of).collect();
     let below: Vec<&PathBuf> = dirs.iter().filter(|dir| dir.starts_with(world.folders.root())).collect();

@@ -1,4 +1,4 @@
-//! Moving: what a refilter run has decided is done in batches, so that no more of it is in memory than one of them.
+//! Moving: carries out the decisions of a refilter run in batches, so that no more than one batch is in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -15,16 +15,16 @@ use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
 use crate::state::Leaving;
 
-/// So many messages are moved in one transaction.
-const BATCH: usize = 100;
-/// So many bytes of messages are in memory meanwhile, unless one alone has more.
+/// How many messages one transaction moves.
+const BATCH_MESSAGES: usize = 100;
+/// How many bytes of messages a batch keeps in memory, unless a single message is bigger.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
-/// The time of a file is known as exactly as this, in seconds.
-const EXACT: i64 = 1;
+/// How exactly the time of a file is known, in seconds.
+const FILE_TIME_SECONDS: i64 = 1;
 
-const CHANGED: &str = "another process changed what the rules had read; run it again for the rest";
+const CHANGED: &str = "another process changed what the rules had read; run the command again for the rest";
 
-/// By what a file is known as the one that was read: the decision is about it and about no other.
+/// Identifies the file that was read: the decision is about this file and no other.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Identity {
     number: Option<(u64, u64)>,
@@ -32,7 +32,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of the file at that path; `None` when there is none.
+    /// The identity of the file at a path, or `None` if there is no file.
     pub(super) fn of(world: &World, path: &Path) -> Result<Option<Self>> {
         let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
         let Some(age) = world.disk.age(path).map_err(failed)? else { return Ok(None) };
@@ -50,13 +50,13 @@ impl Identity {
         self.changed
     }
 
-    /// Whether it is the same file still, with the same content.
+    /// Whether it is still the same file with the same content.
     fn is_still(self, later: Self) -> bool {
-        self.number == later.number && later.changed.as_second() <= self.changed.as_second() + EXACT
+        self.number == later.number && later.changed.as_second() <= self.changed.as_second() + FILE_TIME_SECONDS
     }
 }
 
-/// What a run moves. The name space is taken with the first batch: a run that finds nothing to do needs none.
+/// What a run moves. The name space is taken with the first batch, because a run that finds nothing to do needs none.
 pub(super) struct Mover<'w> {
     world: &'w World,
     committer: Option<Committer>,
@@ -66,15 +66,15 @@ pub(super) struct Mover<'w> {
     pub(super) run: Option<u64>,
     /// How many messages moved or changed.
     pub(super) moved: u64,
-    /// The files that were gone or changed when their turn came.
+    /// The files that were gone or changed when they were about to move.
     pub(super) gone: Vec<String>,
-    /// What moved and cannot leave its old folder yet.
+    /// Messages that moved and cannot leave their old folders yet.
     stuck: Stuck,
     /// How many of these this run moved.
     pub(super) left: u64,
     /// The files that stay because of a folder, with the cause.
     pub(super) held: Vec<(String, String)>,
-    /// What else is to be said.
+    /// What else the user should know.
     pub(super) remarks: Vec<String>,
 }
 
@@ -85,20 +85,21 @@ impl<'w> Mover<'w> {
         Self { world, committer: None, waiting, bytes: 0, run: None, moved: 0, gone, stuck, left: 0, held, remarks }
     }
 
-    /// Takes the name space at once, and finishes what an interrupted run left half done.
+    /// Takes the name space at once, and finishes what an interrupted run left unfinished.
     pub(super) fn begin(world: &'w World) -> Result<Self> {
         let mut mover = Self::new(world);
         mover.committer = Some(mover.take_space()?);
         Ok(mover)
     }
 
-    /// The name space, and what is stuck there. After an error it is taken anew, and what that left is finished first.
+    /// Returns the committer of the name space. After an error, the name space is taken again and the unfinished work
+    /// is done first.
     fn take_space(&mut self) -> Result<Committer> {
         if let Some(committer) = self.committer.take() {
             return Ok(committer);
         }
         let (committer, stuck) = relocate::begin(self.world, REFILTERED)?;
-        // It knows of all that is stuck by now.
+        // The result includes everything that is stuck by now.
         self.stuck = stuck;
         for remark in self.stuck.remarks() {
             if !self.remarks.contains(&remark) {
@@ -108,7 +109,7 @@ impl<'w> Mover<'w> {
         Ok(committer)
     }
 
-    /// Why this message stays, if a folder is the reason: it is as if no rule had been asked about it.
+    /// Why this message stays, if a folder is the reason. Then it counts as if no rule had been asked about it.
     pub(super) fn hindrance(&mut self, decided: &Decided) -> Result<Option<String>> {
         let committer = self.take_space()?;
         let why = match self.stuck.holds(decided.leaves()) {
@@ -119,12 +120,12 @@ impl<'w> Mover<'w> {
         Ok(why)
     }
 
-    /// Whether all that it took is done.
+    /// Whether nothing waits to be moved.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Takes one more, and moves all that wait when they are enough. Whether it did.
+    /// Adds one message, and moves all that wait when they are enough. Returns whether it moved them.
     pub(super) fn push(&mut self, decided: Decided, identity: Identity) -> Result<bool> {
         let bytes = decided.in_memory();
         let mut flushed = false;
@@ -134,15 +135,15 @@ impl<'w> Mover<'w> {
         }
         self.bytes += bytes;
         self.waiting.push((decided, identity));
-        if self.waiting.len() >= BATCH || self.bytes >= BATCH_BYTES {
+        if self.waiting.len() >= BATCH_MESSAGES || self.bytes >= BATCH_BYTES {
             self.flush()?;
             flushed = true;
         }
         Ok(flushed)
     }
 
-    /// Moves all that wait. `Err` when another process changed what the rules had read: then the rest is to be looked at
-    /// again.
+    /// Moves all that wait. Returns an error if another process has changed what the rules had read: the rest has to be
+    /// decided again.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.bytes = 0;
         let mut batch = Vec::with_capacity(self.waiting.len());
@@ -158,19 +159,19 @@ impl<'w> Mover<'w> {
         match self.relocate(batch.clone()) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::transient(Kind::Busy, CHANGED)),
-            // What no look at the folder had shown, such as a file name that becomes too long.
-            Err(error) if error.target().is_some() => self.one_by_one(batch),
+            // A cause that no check of the folder could find, such as a file name that becomes too long.
+            Err(error) if error.target().is_some() => self.relocate_singly(batch),
             Err(error) => Err(error),
         }
     }
 
-    /// Moves a batch of which a folder does not take something: whatever it takes.
-    fn one_by_one(&mut self, batch: Vec<Decided>) -> Result<()> {
-        for one in batch {
-            let files: Vec<String> = one.leaves().iter().map(|leaving| name_of(&leaving.path)).collect();
-            let why = match self.relocate(vec![one]) {
+    /// Moves the messages of a batch singly, because a folder does not take some of them.
+    fn relocate_singly(&mut self, batch: Vec<Decided>) -> Result<()> {
+        for decided in batch {
+            let files: Vec<String> = decided.leaves().iter().map(|leaving| name_of(&leaving.path)).collect();
+            let why = match self.relocate(vec![decided]) {
                 Ok(true) => continue,
-                // It had been decided about in the light of one that stays.
+                // Its decision took a message into account that stays.
                 Ok(false) => CHANGED.to_owned(),
                 Err(error) if error.target().is_some() => clean::line(error.to_string().as_bytes()),
                 Err(error) => return Err(error),
@@ -180,7 +181,7 @@ impl<'w> Mover<'w> {
         Ok(())
     }
 
-    /// Whether it was done: not where another process changed what the rules had read.
+    /// Returns whether the batch was moved. It is not if another process has changed what the rules had read.
     fn relocate(&mut self, batch: Vec<Decided>) -> Result<bool> {
         let mut committer = self.take_space()?;
         let Some((published, stuck)) = committer.relocate(batch)? else { return Ok(false) };
@@ -194,7 +195,8 @@ impl<'w> Mover<'w> {
     }
 }
 
-/// Whether the files are still where they were looked at: a reader may have moved, read or replaced them since.
+/// Whether the files are still as they were when they were read: a mail reader may have moved, read or replaced them
+/// since.
 fn is_unchanged(world: &World, decided: &Decided, identity: Identity) -> Result<bool> {
     for leaving in decided.leaves() {
         match Identity::of(world, &leaving.path)? {

@@ -1,4 +1,4 @@
-//! Notices: what the user must know, as mail in the inbox, once for each cause and day.
+//! Notices: what the user must know, filed as mail in the inbox, once for each cause and day.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,31 +10,31 @@ use sha2::{Digest, Sha256};
 use crate::clean;
 use crate::message::{Bytes, Key, Message, NOTICES, Origin};
 
-/// So many messages are named in one notice; the others are in the log.
-const MOST_NAMED: usize = 50;
+/// How many messages one notice names. The others are in the log.
+const MAX_MESSAGES_NAMED: usize = 50;
 
-/// Why a notice is sent. Cause and day are its identity, so it comes once a day; where it is about messages, they belong
-/// to it.
+/// Why a notice is sent. The cause and the day identify a notice, so it comes once a day. A notice about messages is
+/// identified by those as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// A message could not be fetched, several times.
     SetAside,
-    /// What came of a message may not be all of it.
+    /// What came of a message may be incomplete.
     Doubtful,
     /// The program died twice while deciding about a message.
     Crashed,
     /// The rules failed on a message.
     RulesFailed,
-    /// The rules put a message off for too long.
+    /// The rules deferred a message for too long.
     Deferred,
-    /// Something could not be told: the number of its row in the outbox, and how many recipients it still had. Others may
+    /// A message could not be sent: the number of its outbox item, and how many recipients it still had. Others may
     /// refuse it later on the same day.
     Undelivered(i64, usize),
-    /// The copy of what was sent could not be filed: the number of its row in the outbox.
+    /// The copy of a sent message could not be filed: the number of its outbox item.
     NoCopy(i64),
     /// The relay of this name does not take mail.
     RelayRefuses(String),
-    /// What is to go by this relay, program or account has waited for a day.
+    /// Items for this relay, program or account have waited for a day.
     Waits(String),
     /// A notification could not be shown on the desktop.
     NoDesktop,
@@ -42,15 +42,15 @@ pub enum Cause {
     ClockDoubted,
     /// A folder or mbox file cannot take messages.
     TargetRefuses(String),
-    /// Mail that moved cannot be finished because of this folder.
+    /// Mail that moved cannot be removed from this folder.
     CannotLeave(String),
-    /// What the account asks for is not done on the server.
+    /// The server cannot do what the account's config asks for.
     NotDone,
-    /// A message of the user's own names recipients that cannot be read.
+    /// The recipients of a message that the user submitted cannot be read.
     NotSent,
-    /// More goes out than the limits allow.
+    /// More is to be sent than the limits allow.
     LimitReached,
-    /// The config as it is written now cannot be used.
+    /// The config that is written now cannot be used.
     ConfigBroken,
     /// The server refused the credentials.
     LoginRefused,
@@ -58,11 +58,11 @@ pub enum Cause {
     Recovered,
     /// UIDVALIDITY changed, or ids were reused.
     Renumbered,
-    /// The database was gone or older, and with it what waited in the outbox.
+    /// The database was gone or older, and the outbox items with it.
     StateLost,
-    /// Files stood in the spool that the state knows nothing of.
+    /// The spool held files that the state does not know.
     Nobodys,
-    /// The state is an older copy, and what it had waiting is put aside.
+    /// The state is an older copy, and its waiting outbox items are held.
     StateOlder,
     /// A message was recorded, and neither its file nor the message on the server is there.
     NeverPublished,
@@ -99,7 +99,7 @@ impl Cause {
         word.to_owned()
     }
 
-    /// Whether the text is about single messages: then it is another notice for others.
+    /// Whether the text is about single messages: a notice about other messages is then another notice.
     fn is_about_messages(&self) -> bool {
         matches!(
             self,
@@ -114,25 +114,25 @@ impl Cause {
             Self::RelayRefuses(_) => "a relay does not take mail",
             Self::Waits(_) => "something has waited for a day to be sent",
             Self::TargetRefuses(_) => "a folder cannot take mail",
-            Self::CannotLeave(_) => "mail that moved stands in two folders",
+            Self::CannotLeave(_) => "mail that moved is in two folders",
             Self::NotSent => "a message was not sent",
             Self::NotDone => "something is not done on the server",
             Self::NoDesktop => "a notification could not be shown",
             Self::ClockDoubted => "the clock may be wrong",
             Self::SetAside => "a message could not be fetched",
-            Self::Doubtful => "a message did not come whole",
+            Self::Doubtful => "a message came incomplete",
             Self::Crashed => "a message was filed without its rules",
             Self::RulesFailed => "the rules failed on a message",
-            Self::Deferred => "a message was put off for too long",
+            Self::Deferred => "a message was deferred for too long",
             Self::LimitReached => "more is to be sent than the limits allow",
-            Self::ConfigBroken => "it cannot be used as it is written now",
+            Self::ConfigBroken => "it cannot be used",
             Self::LoginRefused => "the server refuses the password",
             Self::Recovered => "a message was saved after a crash",
             Self::Renumbered => "the server renumbered its messages",
             Self::StateLost => "the state was lost",
-            Self::Nobodys => "files stood in the spool that nothing names",
+            Self::Nobodys => "unknown files were in the spool",
             Self::StateOlder => "the state is an older copy",
-            Self::NeverPublished => "a message is nowhere",
+            Self::NeverPublished => "a message cannot be found",
         }
     }
 }
@@ -148,26 +148,26 @@ pub struct Notice {
     pub cause: Cause,
     /// The account.
     pub account: String,
-    /// What happened, in sentences; lines of the server are cleaned by whoever put them in.
+    /// What happened, in sentences. The caller has cleaned the server's lines in it.
     pub text: String,
 }
 
 impl Notice {
-    /// The key in a name space: the same cause on the same day is the same notice.
+    /// The key in a name space. The same cause on the same day is the same notice.
     pub fn key(&self, space: &str, now: Timestamp) -> Key {
         let origin = Origin { account: space.to_owned(), folder: NOTICES.to_owned(), generation: 0 };
         let day = now.to_zoned(TimeZone::system()).date();
         let mut id = format!("{} {day}", self.cause.word());
         if self.cause.is_about_messages() {
-            // The text names them.
+            // The text names the messages.
             let digest = Sha256::digest(&self.text);
             id = format!("{id} {}", data_encoding::HEXLOWER.encode(&digest[..8]));
         }
         Key::new(&Arc::new(origin), id)
     }
 
-    /// Those about messages that have the same cause become one, so that a rule which fails on all mail does not fill the
-    /// inbox.
+    /// Combines the notices about messages that have the same cause, so that a rule that fails on all mail does not
+    /// fill the inbox.
     pub fn gather(notices: Vec<Self>) -> Vec<Self> {
         let mut gathered: Vec<(Self, usize)> = Vec::new();
         for notice in notices {
@@ -175,7 +175,7 @@ impl Notice {
             match gathered.iter_mut().find(is_alike) {
                 Some((one, count)) if notice.cause.is_about_messages() => {
                     *count += 1;
-                    if *count <= MOST_NAMED {
+                    if *count <= MAX_MESSAGES_NAMED {
                         one.text = format!("{}\n\n{}", one.text.trim_end(), notice.text);
                     }
                 }
@@ -183,15 +183,16 @@ impl Notice {
             }
         }
         let closed = |(mut notice, count): (Self, usize)| {
-            if count > MOST_NAMED {
-                notice.text = format!("{}\n\nThe same of {} others.", notice.text.trim_end(), count - MOST_NAMED);
+            if count > MAX_MESSAGES_NAMED {
+                notice.text =
+                    format!("{}\n\nThe same applies to {} others.", notice.text.trim_end(), count - MAX_MESSAGES_NAMED);
             }
             notice
         };
         gathered.into_iter().map(closed).collect()
     }
 
-    /// The mail. Nothing that answers mail may answer this: it says so in RFC 3834's words.
+    /// The notice as a message. Its Auto-Submitted field (RFC 3834) keeps responders from answering it.
     pub fn message(&self, now: Timestamp, host: &str) -> Message {
         let mut mail = Vec::new();
         let text = Mail { notice: self, now, host };
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(texts, ["UID 7\n\nUID 8", "no", "no"]);
         let many = Notice::gather((0..60).map(|n| about(&format!("UID {n}."))).collect());
         assert_eq!(many.len(), 1);
-        assert!(many[0].text.ends_with("UID 49.\n\nThe same of 10 others."), "{}", many[0].text);
+        assert!(many[0].text.ends_with("UID 49.\n\nThe same applies to 10 others."), "{}", many[0].text);
     }
 
     #[test]

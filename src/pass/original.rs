@@ -1,4 +1,4 @@
-//! Originals: what is kept of a message that rules edit, and the message as it was before.
+//! Originals: what is kept of a message that rules edit, and how to find the message as it was before.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use crate::message::{Message, is_edited_name, lasting_name};
 use crate::safeguard::Safeguard;
 use crate::state::{JournalEntry, Later, MboxTarget, Original, Target};
 
-/// What has to be kept of a message so that `undo` can give it back; `whole` is its place in the spool. Where it is filed
-/// as it came, or stands in the spool anyway, that is enough.
+/// What has to be kept of a message so that `undo` can give it back. `whole` is its place in the spool. Nothing more is
+/// needed if the message is filed as it came or is in the spool anyway.
 pub(super) fn to_keep(
     message: &Arc<Message>,
     decision: &Decision,
@@ -38,13 +38,13 @@ pub(super) fn to_keep(
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) message: Message,
-    /// Whether it is the original of what was edited, and not what is in a folder.
+    /// Whether this is the kept original, and not the file in a folder.
     pub(super) is_original: bool,
-    /// What is not as it was.
+    /// What differs from the message as it was.
     pub(super) remark: Option<&'static str>,
 }
 
-/// The message of a journal row before its rules: from its original, else from its files, else from the spool.
+/// The message of a journal entry before its rules: from its original, else from its files, else from the spool.
 pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
     match &entry.before.original {
         Original::Whole(path) if is_there(world, path)? => return from_spool(world, path, true).map(Some),
@@ -57,7 +57,7 @@ pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later
     }
     let as_it_came = files.iter().find(|file| is_as_it_came(entry, &name_of(file)));
     if as_it_came.is_none() && versions(entry) > 1 {
-        // One of several messages that it was split into, or one of several edits, is not the message.
+        // One part of a split message, or one of several edits, is not the message.
         return Ok(None);
     }
     if let Some(path) = as_it_came.or(files.first()) {
@@ -78,14 +78,14 @@ fn versions(entry: &JournalEntry) -> usize {
     versions.len()
 }
 
-/// Whether a file of the row is the message without edits, as far as names can say.
+/// Whether a file of the entry is the message without edits, as far as its name shows.
 fn is_as_it_came(entry: &JournalEntry, name: &str) -> bool {
     let (edited, plain): (Vec<_>, Vec<_>) = entry.targets.iter().partition(|target| is_edited_name(&target.staged));
     let lasts = |target: &&Target| lasting_name(&target.staged) == lasting_name(name);
     plain.iter().any(|target| target.staged == name) || plain.iter().any(lasts) && !edited.iter().any(lasts)
 }
 
-/// The original header block before the body, which nobody has changed since, or which was kept when it was changed.
+/// The original header with the body, which nobody has changed since, or which was kept when it was changed.
 fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
     let mut source = files.first();
     if let Some(kept) = later.iter().find_map(|later| later.kept.as_ref())
@@ -99,7 +99,7 @@ fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[
     Ok(Some(Found { message, is_original: true, remark }))
 }
 
-/// What stands in the spool stays there until its time is over.
+/// Reads the message from the spool. The file stays there until it expires.
 fn from_spool(world: &World, path: &Path, is_original: bool) -> Result<Found> {
     let message = read(world, path)?;
     let message = message.behind(message.before_body());

@@ -1,5 +1,5 @@
-//! How soon a server is tried again after a failure: an account that is refused is not hammered until it is locked, and a server
-//! that is down is not met by all its users at once.
+//! Pace: how soon a server is tried again after a failure. A refused account is not tried until the server locks it,
+//! and the users of a server that was down do not all come back at once.
 
 use std::time::Duration;
 
@@ -13,47 +13,48 @@ use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::state::{Pace, PartialFailure};
 
-/// A refused login may be a passing fault of the server so many times.
-const TRIES: u32 = 3;
-/// Then it is tried once in this time,
-const REFUSED: SignedDuration = SignedDuration::from_hours(1);
+/// How many refused logins may be a passing fault of the server.
+const REFUSALS_TOLERATED: u32 = 3;
+/// After those, the login is tried once in this time,
+const REFUSED_RETRY: SignedDuration = SignedDuration::from_hours(1);
 /// and after a day once in this.
-const REFUSED_FOR_A_DAY: SignedDuration = SignedDuration::from_hours(6);
-/// Its user is told again after this time.
-const TOLD_AGAIN: SignedDuration = SignedDuration::from_hours(7 * 24);
+const REFUSED_RETRY_AFTER_A_DAY: SignedDuration = SignedDuration::from_hours(6);
+/// When the user gets another notice about a refused login.
+const NOTICE_REPEAT: SignedDuration = SignedDuration::from_hours(7 * 24);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// The bound of the first wait after a failure that may pass; it doubles with each one.
+/// The bound of the first wait after a failure that may pass. It doubles with each failure.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-/// It grows up to this, or to the account's `poll`, whichever is longer.
+/// The bound grows up to this, or to the account's `poll`, whichever is longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// What a server asks for is honoured up to this.
+/// The longest wait that a server may ask for.
 const LONGEST_HINT: Duration = Duration::from_secs(24 * 3600);
-/// A mailbox that another session has open (`[IN-USE]`, RFC 2449), and a server that wants fewer logins (`[LOGIN-DELAY]`): so
-/// long it is left alone.
-const IN_USE: Duration = Duration::from_secs(60);
-const LOGIN_DELAY: Duration = Duration::from_secs(10 * 60);
-/// A server that counts bytes or commands (`[OVERQUOTA]`, `[LIMIT]`) counts them by the hour or the day.
-const OVER_QUOTA: Duration = Duration::from_secs(3600);
-/// So much of a cause is kept, in characters.
-const LONGEST_CAUSE: usize = 300;
+/// How long a mailbox that another session has open (`[IN-USE]`, RFC 2449) is left alone, and a server that wants fewer
+/// logins (`[LOGIN-DELAY]`).
+const IN_USE_WAIT: Duration = Duration::from_secs(60);
+const LOGIN_DELAY_WAIT: Duration = Duration::from_secs(10 * 60);
+/// The wait for a server that counts bytes or commands (`[OVERQUOTA]`, `[LIMIT]`): it counts them by the hour or the
+/// day.
+const OVER_QUOTA_WAIT: Duration = Duration::from_secs(3600);
+/// How much of a cause is kept, in characters.
+const MAX_CAUSE_CHARS: usize = 300;
 
-/// Why a pass over an account failed as a whole, as far as the next try hangs on it.
+/// Why a pass over an account failed as a whole, as far as it affects the next try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The server refuses the login: only its user can help.
+    /// The server refuses the login, and only the user can help.
     Refused(String),
-    /// It may pass, and where the server said so, in this time.
+    /// The failure may pass; the server may have said in what time.
     Passing(String, Option<Duration>),
 }
 
 impl Failure {
-    /// One that may pass.
+    /// A failure that may pass.
     pub(super) fn passing(error: &Error) -> Self {
         Self::Passing(text_of(error), hinted(&error.to_string()))
     }
 }
 
-/// Whether an account may be tried now, or what holds it up: its own failures, or those of its host.
+/// Whether an account has to wait: because of its own failures, or those of its host.
 pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     let now = world.now();
     let holds = |pace: &Pace| {
@@ -65,10 +66,11 @@ pub fn held_up(world: &World, account: &Account) -> Result<Option<Pace>> {
     }
 }
 
-/// A clock that was wrong when it failed, as one in another time zone is, keeps an account waiting no longer than one that is right.
+/// Whether the wait is not over. If the clock was wrong at the failure, for instance by a time zone, the account waits
+/// no longer than it would have otherwise.
 pub(super) fn is_resting(pace: &Pace, now: Timestamp, poll: Duration) -> bool {
     let longest = match pace.is_refused {
-        true => REFUSED_FOR_A_DAY,
+        true => REFUSED_RETRY_AFTER_A_DAY,
         false => {
             let longest = longest_wait(pace.failures, poll).max(hinted(&pace.cause).unwrap_or_default());
             SignedDuration::try_from(longest).unwrap_or(DAY)
@@ -77,27 +79,28 @@ pub(super) fn is_resting(pace: &Pace, now: Timestamp, poll: Duration) -> bool {
     (pace.since..pace.until).contains(&now) && pace.until.duration_since(now) <= longest
 }
 
-/// After so many failures that may pass.
+/// The bound of the wait after so many failures that may pass.
 fn longest_wait(failures: u32, poll: Duration) -> Duration {
     FIRST_WAIT.saturating_mul(1 << failures.min(16).saturating_sub(1)).min(LONGEST_WAIT.max(poll))
 }
 
-/// Whether a notice is to tell of a refused login: at the first refusal, and again each week that it lasts.
+/// Whether a refused login needs a notice: at the first refusal, and once a week while it lasts.
 pub fn is_news(world: &World, account: &Account) -> Result<bool> {
     let before = world.store.pace(&account.name)?.filter(|pace| pace.credential == credential(account));
     Ok(is_to_be_told(before.as_ref(), world.now()))
 }
 
 fn is_to_be_told(before: Option<&Pace>, now: Timestamp) -> bool {
-    let is_recent = |pace: &&Pace| pace.is_refused && now.duration_since(pace.told).abs() < TOLD_AGAIN;
+    let is_recent = |pace: &&Pace| pace.is_refused && now.duration_since(pace.told).abs() < NOTICE_REPEAT;
     before.filter(is_recent).is_none()
 }
 
-/// Notes what came of a pass. Returns the pace from now on, where it failed.
+/// Records the result of a pass. Returns the new pace if the pass failed.
 pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Option<Pace>> {
     keep_partial_failure(world, account, report)?;
     if ended_by(report).is_some_and(Error::is_of_the_host) {
-        // That was noted where it was tried, for all who wait for that host. It says nothing of the account.
+        // It was recorded when it was tried, for all accounts that wait for that host. It says nothing about this
+        // account.
         return of_the_host(world, account);
     }
     let before = world.store.pace(&account.name)?;
@@ -109,7 +112,7 @@ pub fn keep_pace(world: &World, account: &Account, report: &Report) -> Result<Op
             Some(Pace { told: if report.is_refusal_told { world.now() } else { after.told }, ..after })
         }
         None if report.is_answered => None,
-        // Nobody asked the server, so nothing is known of it.
+        // The server was not asked, so nothing is known about it.
         None => return Ok(None),
     };
     if pace != before {
@@ -136,7 +139,7 @@ fn keep_partial_failure(world: &World, account: &Account, report: &Report) -> Re
     }
 }
 
-/// The network is another one: what failed in the old one is tried at once, but for what the server itself asked for.
+/// The network has changed: what failed in the old one is tried at once, unless the server itself asked for a wait.
 pub fn forgive_network(world: &World, account: &Account) -> Result<()> {
     forgive_host(world, account)?;
     match world.store.pace(&account.name)? {
@@ -145,13 +148,13 @@ pub fn forgive_network(world: &World, account: &Account) -> Result<()> {
     }
 }
 
-/// The account is asked for in another way: whatever failed is tried at once.
+/// The account's settings have changed: whatever failed is tried at once.
 pub fn begin_anew(world: &World, account: &Account) -> Result<()> {
     forgive_host(world, account)?;
     world.store.set_pace(&account.name, None)
 }
 
-/// What ended a pass. What went wrong in one folder, or here, is no reason to leave the server alone.
+/// What ended a pass. A failure in one folder, or on this machine, is no reason to leave the server alone.
 fn failure(report: &Report) -> Option<Failure> {
     let error = ended_by(report)?;
     match error.kind() {
@@ -166,24 +169,28 @@ fn ended_by(report: &Report) -> Option<&Error> {
 }
 
 fn text_of(error: &Error) -> String {
-    error.to_string().chars().take(LONGEST_CAUSE).collect()
+    error.to_string().chars().take(MAX_CAUSE_CHARS).collect()
 }
 
-/// How long a server asks to be left alone: Microsoft's "Suggested Backoff Time: 299961 milliseconds", and the codes of RFC 2449
-/// and RFC 5530.
+/// How long a server asks to be left alone: in Microsoft's "Suggested Backoff Time: 299961 milliseconds", and in the
+/// response codes of RFC 2449 and RFC 5530.
 pub(super) fn hinted(reply: &str) -> Option<Duration> {
     let upper = reply.to_ascii_uppercase();
     if let Some((_, after)) = upper.split_once("BACKOFF TIME:") {
         let digits: String = after.trim_start().chars().take_while(char::is_ascii_digit).collect();
         return digits.parse().ok().map(|milliseconds| Duration::from_millis(milliseconds).min(LONGEST_HINT));
     }
-    let codes =
-        [("[IN-USE]", IN_USE), ("[LOGIN-DELAY]", LOGIN_DELAY), ("[OVERQUOTA]", OVER_QUOTA), ("[LIMIT]", OVER_QUOTA)];
+    let codes = [
+        ("[IN-USE]", IN_USE_WAIT),
+        ("[LOGIN-DELAY]", LOGIN_DELAY_WAIT),
+        ("[OVERQUOTA]", OVER_QUOTA_WAIT),
+        ("[LIMIT]", OVER_QUOTA_WAIT),
+    ];
     codes.into_iter().find(|(code, _)| upper.contains(code)).map(|(_, wait)| wait)
 }
 
-/// The pace after one more failure. `random` is from 0 to 1: full jitter, so that those who failed together do not come back
-/// together.
+/// The pace after one more failure. `random` is from 0 to 1 (full jitter), so that accounts that failed together do not
+/// come back together.
 pub(super) fn after(
     before: Option<Pace>,
     failure: Failure,
@@ -201,21 +208,21 @@ pub(super) fn after(
     }
     let before = before.filter(|pace| pace.is_refused == is_refused);
     let since = before.as_ref().map_or(now, |pace| pace.since);
-    // Until a notice could be filed, none has told.
+    // No notice has been filed yet.
     let told = before.as_ref().map_or(Timestamp::UNIX_EPOCH, |before| before.told);
     let failures = before.map_or(0, |pace| pace.failures).saturating_add(1);
     let (cause, wait) = match failure {
         Failure::Refused(cause) => {
             let wait = match failures {
-                0..TRIES => SignedDuration::ZERO,
-                _ if now.duration_since(since) >= DAY => REFUSED_FOR_A_DAY,
-                _ => REFUSED,
+                0..REFUSALS_TOLERATED => SignedDuration::ZERO,
+                _ if now.duration_since(since) >= DAY => REFUSED_RETRY_AFTER_A_DAY,
+                _ => REFUSED_RETRY,
             };
             (cause, wait)
         }
         Failure::Passing(cause, hint) => {
             let wait = longest_wait(failures, poll).mul_f64(random).max(hint.unwrap_or_default());
-            (cause, SignedDuration::try_from(wait).unwrap_or(REFUSED))
+            (cause, SignedDuration::try_from(wait).unwrap_or(REFUSED_RETRY))
         }
     };
     let until = now.checked_add(wait).unwrap_or(now);
@@ -223,7 +230,7 @@ pub(super) fn after(
     Pace { failures, since, until, is_refused, told, cause, credential }
 }
 
-/// From 0 to 1.
+/// A random number from 0 to 1.
 pub fn random() -> f64 {
     let mut bytes = [0; 4];
     match ring::rand::SystemRandom::new().fill(&mut bytes) {
@@ -232,8 +239,8 @@ pub fn random() -> f64 {
     }
 }
 
-/// A mark of what an account logs in with. It changes when the config does, or the file of the password; what a program prints is
-/// not asked for. It is as secret as the state that it stands in.
+/// A hash of the account's credentials. It changes when the config or the password file does; a program that prints a
+/// password is not run for it. It is as secret as the state that holds it.
 fn credential(account: &Account) -> String {
     let mut hash = Sha256::new();
     let Account { server, user, token, password, auth, apop, .. } = account;
@@ -299,7 +306,7 @@ mod tests {
         }
         assert_eq!(waits[..5], [10, 20, 40, 80, 160]);
         assert_eq!(waits[40], 900);
-        // A refusal begins to count anew, and a server that is down takes none back.
+        // A refusal starts a new count, and a server that is down does not undo it.
         let refused = refused(Some(pace), 0);
         let down = passing(Some(refused.clone()), None);
         assert_eq!((refused.failures, down.failures, down.is_refused), (1, 1, true));
@@ -310,11 +317,11 @@ mod tests {
         let exchange = "BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds";
         assert_eq!(hinted(exchange), Some(Duration::from_millis(299_961)));
         assert_eq!(hinted("Backoff Time: 99999999999999 ms"), Some(LONGEST_HINT));
-        assert_eq!(hinted("-ERR [IN-USE] locked"), Some(IN_USE));
-        assert_eq!(hinted("-ERR [LOGIN-DELAY] slow down"), Some(LOGIN_DELAY));
-        assert_eq!(hinted("NO [OVERQUOTA] Account exceeded bandwidth limits"), Some(OVER_QUOTA));
+        assert_eq!(hinted("-ERR [IN-USE] locked"), Some(IN_USE_WAIT));
+        assert_eq!(hinted("-ERR [LOGIN-DELAY] slow down"), Some(LOGIN_DELAY_WAIT));
+        assert_eq!(hinted("NO [OVERQUOTA] Account exceeded bandwidth limits"), Some(OVER_QUOTA_WAIT));
         assert_eq!(hinted("NO go away"), None);
-        assert_eq!(wait(&passing(None, Some(IN_USE)), at(0)), 60);
+        assert_eq!(wait(&passing(None, Some(IN_USE_WAIT)), at(0)), 60);
     }
 
     #[test]
@@ -330,8 +337,8 @@ mod tests {
         let second = after(Some(first.clone()), ahead, at(5), POLL, 1.0, "a".into());
         assert!(is_resting(&first, at(0), POLL) && is_resting(&second, at(5), POLL));
         assert!(!is_resting(&second, at(0), POLL));
-        // What a server asks for may be long, and a refusal is.
-        let hint = Failure::Passing("[OVERQUOTA] tomorrow".into(), Some(OVER_QUOTA));
+        // A server may ask for a long wait, and a refusal makes one.
+        let hint = Failure::Passing("[OVERQUOTA] tomorrow".into(), Some(OVER_QUOTA_WAIT));
         assert!(is_resting(&after(None, hint, at(0), POLL, 1.0, "a".into()), at(0), POLL));
         let third = refused(Some(refused(Some(refused(None, 0)), 0)), 0);
         assert!(is_resting(&third, at(0), POLL));

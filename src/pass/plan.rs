@@ -1,4 +1,4 @@
-//! Plan: what files and rows a decision becomes.
+//! Plan: turns decisions into files and rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED,
 use crate::state::{About, Before, Entry, Leaving, Mark, MboxTarget, Original, Owned, Target};
 
 /// Why a keyword has no letter.
-const TAKEN: &str = "all 26 keywords of that folder are taken";
+const NO_LETTER_LEFT: &str = "all 26 keywords of that folder are taken";
 
 /// A message with what was decided about it.
 #[derive(Clone, Debug)]
@@ -25,26 +25,26 @@ pub(super) struct Decided {
     pub(super) envelope: Envelope,
     pub(super) message: Arc<Message>,
     pub(super) decision: Decision,
-    /// Where it is, for a message that is here already.
+    /// Where the message is, if it is already filed.
     pub(super) base: Option<Here>,
 }
 
-/// The place of a message that is moved.
+/// The place of a message that moves.
 #[derive(Clone, Debug)]
 pub(super) struct Here {
-    /// The file name that it gets.
+    /// The file name that the message gets.
     pub(super) name: String,
-    /// The files that it leaves.
+    /// The files that the message leaves.
     pub(super) leaves: Vec<Leaving>,
 }
 
 impl Decided {
-    /// The files that it leaves.
+    /// The files that the message leaves.
     pub(super) fn leaves(&self) -> &[Leaving] {
         self.base.as_ref().map_or(&[], |here| &here.leaves)
     }
 
-    /// How many bytes of it are in memory.
+    /// How many of its bytes are in memory.
     pub(super) fn in_memory(&self) -> usize {
         let versions = self.decision.edited.iter().chain([&self.message]);
         versions.map(|message| message.bytes().beginning().len()).sum()
@@ -64,7 +64,8 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The plans of a batch, and what the user should know about them. The keywords have letters then, durably.
+    /// The plans of a batch, and what the user should know about them. Afterwards every keyword has its letter,
+    /// durably.
     pub(super) fn plan_all(self, mut decided: Vec<Decided>) -> Result<(Vec<Plan>, Vec<String>)> {
         for Decided { envelope, decision, .. } in decided.iter_mut().filter(|it| it.decision.goes_nowhere()) {
             decision.actions.push(keep(envelope));
@@ -94,7 +95,7 @@ impl Planner<'_> {
         Ok(letters)
     }
 
-    /// Makes sure that every place where a message goes can take it.
+    /// Makes sure that every target of a message can take it.
     pub(super) fn ensure(self, decided: &Decided) -> Result<()> {
         let World { disk, folders, .. } = self.world;
         for filing in decided.decision.filings() {
@@ -107,7 +108,7 @@ impl Planner<'_> {
         self.letters(std::slice::from_ref(decided)).map(drop)
     }
 
-    /// Where a filing goes, unless that is an mbox.
+    /// The Maildir of a filing, unless the filing goes to an mbox.
     fn maildir(self, filing: &Filing, envelope: &Envelope) -> Option<PathBuf> {
         let folder = match &filing.place {
             Place::Keep => {
@@ -130,7 +131,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether that is where mail goes that no folder takes.
+    /// Whether this is the inbox, which takes the mail that no other folder takes.
     pub(super) fn is_inbox(self, target: &std::path::Path) -> bool {
         self.world.folders.maildir(&FolderName::inbox()) == *target
     }
@@ -150,12 +151,12 @@ impl Planner<'_> {
         }
         let Files { targets, mboxes, words, dropped, .. } = files;
         remarks.extend(dropped.into_iter().map(|dropped| format!("{}: {dropped}", envelope.key)));
-        // What is told has its bytes there: the message as it came, or an edited one.
+        // What is sent has its bytes in the spool: the message as it came, or an edited version.
         let spool = |version| self.world.spool(self.owned.stamp()).path(&name, version);
         let tellings = decision.tellings().map(|telling| (telling.clone(), spool(telling.version))).collect();
         let spooled = (targets.is_empty() && mboxes.is_empty()).then(|| spool(0));
         let original = match self.world.originals {
-            // Of one that was split the whole is staged all the same: it is what a crash is mended from.
+            // A message that was split is staged as a whole all the same, because recovery after a crash needs it.
             0 if targets.iter().all(|target| target.version == targets[0].version) => Original::Filed,
             _ => to_keep(&message, &decision, &targets, &mboxes, || spool(0)),
         };
@@ -193,17 +194,17 @@ fn keep(envelope: &Envelope) -> Action {
     Action::File(Filing { place: Place::Keep, flags: envelope.flags.clone().carried_over(), version: 0 })
 }
 
-/// The files of one message, as they are planned.
+/// The planned files of one message.
 struct Files<'a> {
     planner: Planner<'a>,
-    /// The file name, before anything that tells several files of one message apart.
+    /// The file name before the part that distinguishes several files of one message.
     base: String,
     letters: &'a AllLetters,
     targets: Vec<Target>,
     mboxes: Vec<MboxTarget>,
-    /// The outcome: `fileinto lists/rust [S]`.
+    /// The outcome, such as `fileinto lists/rust [S]`.
     words: Vec<String>,
-    /// The keywords that found no letter, in words.
+    /// The keywords that got no letter, in words.
     dropped: Vec<String>,
 }
 
@@ -243,11 +244,11 @@ impl<'a> Files<'a> {
         let info = if info.is_empty() { info } else { format!(":2,{info}") };
         let folder = self.planner.world.folders.name_of(&maildir);
         let verb = if matches!(filing.place, Place::Keep | Place::Inbox) { "keep" } else { "fileinto" };
-        let mut words = in_words(verb, &folder, filing.version, &flags);
+        let mut words = outcome_of(verb, &folder, filing.version, &flags);
         if !dropped.is_empty() {
             let dropped = dropped.join(" ");
-            words += &format!(" (without {dropped}: {TAKEN})");
-            self.dropped.push(format!("{dropped} was dropped in {folder}: {TAKEN}"));
+            words += &format!(" (without {dropped}: {NO_LETTER_LEFT})");
+            self.dropped.push(format!("{dropped} was dropped in {folder}: {NO_LETTER_LEFT}"));
         }
         self.words.push(words);
         let stamp = self.planner.owned.stamp();
@@ -264,7 +265,7 @@ impl<'a> Files<'a> {
         let staged = format!("{},M={}", self.staged(filing.version), self.mboxes.len());
         let date = envelope.arrived.to_zoned(TimeZone::UTC).strftime("%a %b %e %H:%M:%S %Y");
         let line = format!("From {} {date} {staged}", sender(message));
-        self.words.push(in_words("fileinto mbox", &folder.to_string(), filing.version, &Flags::default()));
+        self.words.push(outcome_of("fileinto mbox", &folder.to_string(), filing.version, &Flags::default()));
         let spool = self.planner.world.mbox_spool();
         let stamp = self.planner.owned.stamp();
         self.mboxes.push(MboxTarget { file, spool, staged, stamp, line, version: filing.version });
@@ -275,13 +276,13 @@ impl<'a> Files<'a> {
     }
 }
 
-fn in_words(verb: &str, folder: &str, version: Version, flags: &Flags) -> String {
+fn outcome_of(verb: &str, folder: &str, version: Version, flags: &Flags) -> String {
     let edited = if version > 0 { " edited" } else { "" };
     let flags = if flags.is_empty() { String::new() } else { format!(" [{flags}]") };
     format!("{verb} {folder}{edited}{flags}")
 }
 
-/// The envelope sender as far as it is known, in a form that cannot break the line of an mbox.
+/// The envelope sender as far as it is known, in a form that cannot break the `From ` line of an mbox.
 fn sender(message: &Message) -> String {
     let is_plain = |address: &String| address.len() <= 200 && address.bytes().all(|byte| byte.is_ascii_graphic());
     let address_in = |field: &str| {
@@ -296,7 +297,7 @@ pub(super) fn about(message: &Message) -> About {
     About { from: field("From"), subject: field("Subject"), message_id: field("Message-ID") }
 }
 
-/// What a batch writes, in its order.
+/// What a batch writes, in order.
 pub(super) fn writes(decided: &[Decided]) -> Vec<Write> {
     decided.iter().flat_map(|decided| decided.decision.writes.iter().cloned()).collect()
 }

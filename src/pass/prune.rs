@@ -1,4 +1,4 @@
-//! Prune: what is remembered longer than the documented time is let go, once a day.
+//! Prune: removes what is older than the documented times, once a day.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,26 +6,29 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::leftovers::remove;
-use super::tell::nobodys;
+use super::tell::unknown_spool_name;
 use super::{World, when};
 use crate::error::{Error, Kind, Result};
 use crate::message::INCOMING;
 use crate::safeguard::Safeguard;
 use crate::state::sync_dirs;
 
-/// Its name space: one process prunes.
+/// The name space that lets one process prune at a time.
 const SPACE: &str = "(prune)";
-/// Once a day is often enough.
-const EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// Spool files that nothing names are looked at when they were written so long ago: nobody takes so long from the first
-/// byte to the record.
-const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How often to prune.
+const PRUNE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+/// How old a spool file that no row names must be before it is judged. No process takes this long between the first
+/// byte and the record.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// Removes old keys, journal rows and discarded mail, if that was not done today. By a clock that may be wrong nothing is.
+/// Removes old keys, journal entries and discarded mail, unless that was done today. It removes nothing while the clock
+/// may be wrong.
 pub fn prune(world: &World) -> Result<()> {
     let mark = world.state.join("pruned");
     let now = world.now();
-    if when::last(world, &mark).is_some_and(|last| (SignedDuration::ZERO..EVERY).contains(&now.duration_since(last))) {
+    if when::last(world, &mark)
+        .is_some_and(|last| (SignedDuration::ZERO..PRUNE_INTERVAL).contains(&now.duration_since(last)))
+    {
         return Ok(());
     }
     if !world.is_time_plausible()? {
@@ -40,18 +43,18 @@ pub fn prune(world: &World) -> Result<()> {
         remove(world, &path)?;
     }
     judge_abandoned(world)?;
-    when::note(world, &mark, now, "")
+    when::write_time(world, &mark, now, "")
 }
 
-/// Files in the spool that no row needs. What was told, or never came whole from its caller, goes; what no row ever named
-/// may be the only copy of something and is filed.
+/// Handles the files in the spool that no row needs. It removes what was sent, or never came whole from its caller. A
+/// file that no row ever named may be the only copy of a message, so it is kept to be filed.
 fn judge_abandoned(world: &World) -> Result<()> {
     let folder = world.spool_folder();
     for name in world.disk.names(&folder).map_err(|e| Error::disk("reading the spool", e))? {
         let path = folder.join(&name);
         let age = world.disk.age(&path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
         let is_folder = path == world.mbox_spool();
-        if is_folder || age.is_none_or(|age| age <= ABANDONED) || world.store.is_spooled(&path)? {
+        if is_folder || age.is_none_or(|age| age <= ABANDONED_AFTER) || world.store.is_spooled(&path)? {
             continue;
         }
         let is_worthless = name.starts_with(INCOMING) || world.store.was_told(&path)?;
@@ -63,13 +66,13 @@ fn judge_abandoned(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Whoever empties the outbox files what stands there.
+/// Moves a file to a folder whose files the next outbox run files as mail.
 fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {
         world.disk.make_dir(&folder)?;
-        world.disk.rename(path, &folder.join(nobodys(name)))?;
+        world.disk.rename(path, &folder.join(unknown_spool_name(name)))?;
         sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
     };
-    moved().map(drop).map_err(|e| Error::disk(format!("setting {} aside", path.display()), e))
+    moved().map(drop).map_err(|e| Error::disk(format!("moving {} out of the spool", path.display()), e))
 }

@@ -1,4 +1,4 @@
-//! Reach: hosts that cannot be reached. Their accounts wait together: one of them tries, and what came of it counts for all.
+//! Reach: hosts that cannot be reached. Their accounts wait together: one of them tries, and its result counts for all.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::config::{Account, Server};
 use crate::error::{Error, Kind, Result};
 use crate::state::Pace;
 
-/// The bound of the wait for a host that is dead. It is drawn from 0 up to this, so that the host sees less than forty
-/// connections a day.
-const LONGEST_WAIT: Duration = Duration::from_secs(80 * 60);
+/// The bound of the wait for a host that is down. The wait is drawn from 0 up to this, so that the host sees fewer than
+/// forty connections a day.
+const LONGEST_HOST_WAIT: Duration = Duration::from_secs(80 * 60);
 
-/// Connects, unless the host could not be reached just now. As long as it is doubted, one account at a time tries, and the others
-/// hear what came of it.
+/// Connects, unless the host could not be reached just now. While the host is in doubt, one account at a time tries,
+/// and the others use its result.
 ///
 /// # Errors
 ///
-/// That of the connection, or the last one of the host while it rests.
+/// The error of the connection, or the last error of the host while it rests.
 pub async fn reach<T>(world: &World, account: &Account, connect: impl Future<Output = Result<T>>) -> Result<T> {
     let host = name_of(&account.server);
     let _turn = match world.store.pace(&host)? {
@@ -32,26 +32,31 @@ pub async fn reach<T>(world: &World, account: &Account, connect: impl Future<Out
         return Err(error.because(pace.cause).of_the_host());
     }
     let connected = connect.await;
-    note(world, &host, connected.as_ref().err().filter(|error| error.is_of_the_host()))?;
+    record(world, &host, connected.as_ref().err().filter(|error| error.is_of_the_host()))?;
     connected
 }
 
-/// What was seen of a host; `None`: it was reached.
-fn note(world: &World, host: &str, failed: Option<&Error>) -> Result<()> {
+/// Records the result of a try; `None` means that the host was reached.
+fn record(world: &World, host: &str, failed: Option<&Error>) -> Result<()> {
     let before = world.store.pace(host)?;
     let pace = match failed {
-        // Somebody else noted it, who tried at the same time.
+        // Another account that tried at the same time has recorded it.
         Some(_) if resting(world, host)?.is_some() => return Ok(()),
-        Some(error) => {
-            Some(after(before.clone(), Failure::passing(error), world.now(), LONGEST_WAIT, random(), String::new()))
-        }
+        Some(error) => Some(after(
+            before.clone(),
+            Failure::passing(error),
+            world.now(),
+            LONGEST_HOST_WAIT,
+            random(),
+            String::new(),
+        )),
         None => None,
     };
     if pace == before { Ok(()) } else { world.store.set_pace(host, pace.as_ref()) }
 }
 
-/// What keeps mail of an account from coming: its host that cannot be reached, which is what happened last, else its own
-/// failures.
+/// What keeps an account's mail from coming: its host that cannot be reached, since that is what happened last, else
+/// its own failures.
 pub fn failing(world: &World, account: &Account) -> Result<Option<Pace>> {
     match of_the_host(world, account)? {
         Some(pace) => Ok(Some(pace)),
@@ -59,22 +64,22 @@ pub fn failing(world: &World, account: &Account) -> Result<Option<Pace>> {
     }
 }
 
-/// The pace of an account's host, where it cannot be reached.
+/// The pace of an account's host, if the host cannot be reached.
 pub(super) fn of_the_host(world: &World, account: &Account) -> Result<Option<Pace>> {
     world.store.pace(&name_of(&account.server))
 }
 
-/// The same, as long as nobody tries.
+/// The same, but only while the host is left alone.
 pub(super) fn resting_host(world: &World, account: &Account) -> Result<Option<Pace>> {
     resting(world, &name_of(&account.server))
 }
 
 fn resting(world: &World, host: &str) -> Result<Option<Pace>> {
     let now = world.now();
-    Ok(world.store.pace(host)?.filter(|pace| is_resting(pace, now, LONGEST_WAIT)))
+    Ok(world.store.pace(host)?.filter(|pace| is_resting(pace, now, LONGEST_HOST_WAIT)))
 }
 
-/// Somebody asked: the host of this account is tried now. How often it failed is not forgotten.
+/// Makes the account's host due now, because the user asked. The count of its failures stays.
 pub fn try_host_now(world: &World, account: &Account) -> Result<()> {
     match resting_host(world, account)? {
         Some(pace) => {
@@ -85,7 +90,7 @@ pub fn try_host_now(world: &World, account: &Account) -> Result<()> {
     }
 }
 
-/// What failed was in another network, or was asked for in another way; but what the host itself asked for holds.
+/// Forgets failures in another network or under other settings, but not a wait that the host itself asked for.
 pub(super) fn forgive_host(world: &World, account: &Account) -> Result<()> {
     let host = name_of(&account.server);
     match world.store.pace(&host)? {
@@ -94,7 +99,8 @@ pub(super) fn forgive_host(world: &World, account: &Account) -> Result<()> {
     }
 }
 
-/// What the state knows it by, which is no name of an account. Who trusts it otherwise reaches it otherwise.
+/// The key of a host in the state, which can be no account's name. Accounts with other TLS settings for the same host
+/// have another key.
 fn name_of(server: &Server) -> String {
     let Server { host, port, tls, trust } = server;
     let trust = HEXLOWER.encode(&Sha256::digest(format!("{tls:?} {trust:?}"))[..4]);
@@ -107,14 +113,14 @@ mod tests {
 
     use super::*;
 
-    /// What a host sees that is dead for a week.
+    /// What a host sees when it is down for a week.
     #[test]
     fn a_dead_host_sees_few_connections() {
         let (mut now, mut pace, mut tried) = (Timestamp::from_second(1_800_000_000).unwrap(), None, 0);
         let end = now + Duration::from_secs(7 * 24 * 3600);
         while now < end {
             let failure = Failure::Passing("down".into(), None);
-            let next = after(pace, failure, now, LONGEST_WAIT, random(), String::new());
+            let next = after(pace, failure, now, LONGEST_HOST_WAIT, random(), String::new());
             (now, pace, tried) = (next.until.max(now + Duration::from_secs(1)), Some(next), tried + 1);
         }
         assert!((150..7 * 45).contains(&tried), "{tried}");

@@ -1,14 +1,14 @@
-//! Rebuild: what cannot be proven is taken as it is, because the user says so: a mail root that moved or was emptied on
-//! purpose, a database that is damaged.
+//! Rebuild: accepts what cannot be proven, because the user says so: a mail root that moved or was emptied on purpose,
+//! or a database that is damaged.
 
 use super::mounted::{accept_all, mounted};
 use super::{Mounted, World};
 use crate::error::{Kind, Result};
 
-/// What has to be taken as it is.
+/// What the user has to accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// The mail root is not the one that the state knows; why.
+    /// The mail root is not the one that the state knows, and why.
     Root(String),
 }
 
@@ -21,7 +21,7 @@ pub fn doubts(world: &World) -> Result<Vec<Doubt>> {
     }
 }
 
-/// Takes the mail root as it is now. Nobody may be at work meanwhile.
+/// Accepts the mail root as it is now. No other process may be working meanwhile.
 pub fn rebuild(world: &World) -> Result<Mounted> {
     accept_all(world)
 }

@@ -1,6 +1,7 @@
-//! Recheck: whether a folder has to be listed, and how much of it. As long as its server says the same of it as when it was listed
-//! last, and nothing was left to do then, nothing in it is new; where mail only came, what came is listed. Only a complete listing
-//! tells what is missing, and settles: each folder is listed so once a day whatever its server says.
+//! Recheck: whether a folder has to be listed, and how much of it. While the server describes the folder as it did at
+//! the last listing, and nothing was left to do then, the folder holds nothing new. Where mail only came, only that is
+//! listed. Only a complete listing shows what is missing, and settles messages, so each folder is listed completely
+//! once a day.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,29 +17,29 @@ use crate::source::{Glance, Listing, Reach, Source, Stat, Stood};
 use crate::state::{FolderMark, Known, Mark, Owned};
 
 /// A folder is listed at least this often.
-const LISTED_AGAIN: SignedDuration = SignedDuration::from_hours(24);
-/// Over POP3, where the order of messages is no promise.
-const LISTED_AGAIN_OVER_POP3: SignedDuration = SignedDuration::from_hours(1);
+const RELIST_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// The same over POP3, where the order of messages is not guaranteed.
+const RELIST_AFTER_OVER_POP3: SignedDuration = SignedDuration::from_hours(1);
 
-/// How folders stood, as far as that still holds by itself: what is left is to ask the server.
+/// The marks of folders that still hold as far as the state shows. What remains is to ask the server.
 pub fn marks(
     world: &World,
     owned: &Owned,
     account: &Account,
     folders: &[String],
 ) -> Result<HashMap<String, FolderMark>> {
-    // What the state was put back from may know less than it says. And what is searched for may hang on flags.
+    // A restored state may know less than its mark says. A `search` may depend on flags, which no mark shows.
     if world.store.rebuilt().is_some() || account.select.search.is_some() {
         return Ok(HashMap::new());
     }
-    let (asked, now) = (asked(account), world.now());
+    let (request_hash, now) = (request_hash(account), world.now());
     let mut marks = HashMap::new();
     for folder in folders {
         let mark = world.store.folder_mark(owned.space(), folder)?;
         let holds = |mark: &FolderMark| {
             let age = now.duration_since(mark.listed);
-            let listed_again = if account.protocol == Protocol::Imap { LISTED_AGAIN } else { LISTED_AGAIN_OVER_POP3 };
-            mark.asked == asked
+            let listed_again = if account.protocol == Protocol::Imap { RELIST_AFTER } else { RELIST_AFTER_OVER_POP3 };
+            mark.asked == request_hash
                 && (SignedDuration::ZERO..listed_again).contains(&age)
                 && mark.due.is_none_or(|due| now < due)
         };
@@ -47,8 +48,8 @@ pub fn marks(
     Ok(marks)
 }
 
-/// How a folder stood, where what came since is all that a pass has to look at: everything else in it is known, is kept on the
-/// server, and is compared with nothing that is remembered from before.
+/// The state of a folder of which a pass has to look only at what came since: everything else in it is known, stays on
+/// the server, and needs no comparison with older numbers.
 pub fn stood(
     world: &World,
     owned: &Owned,
@@ -56,7 +57,7 @@ pub fn stood(
     folder: &str,
     mark: &FolderMark,
 ) -> Result<Option<Stood>> {
-    // What is deleted, moved or marked, now or later, is looked for in a complete listing.
+    // To delete, move or mark messages, now or later, a complete listing is needed.
     if account.protocol != Protocol::Imap || account.retention != Retention::Keep {
         return Ok(None);
     }
@@ -69,7 +70,7 @@ pub fn stood(
     Ok(is_known.then_some(stood))
 }
 
-/// The folders that stand as they stood when they were listed last, as far as the server tells without a listing.
+/// The folders that have not changed since they were last listed, as far as the server tells without a listing.
 pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>) -> Result<HashSet<String>> {
     let mut unchanged = HashSet::new();
     if let Source::Pop3(_) = source {
@@ -93,8 +94,8 @@ pub async fn unchanged(source: &mut Source, marks: &HashMap<String, FolderMark>)
     Ok(unchanged)
 }
 
-/// A message that comes raises UIDNEXT, and one that goes lowers the count (RFC 3501 2.3.1.1): where both are the same, so are
-/// the messages.
+/// A message that comes raises UIDNEXT, and one that goes lowers the count (RFC 3501 2.3.1.1). If both are unchanged,
+/// so are the messages.
 fn of_imap(stood: Stood) -> String {
     format!("{} {} {}", stood.generation, stood.uid_next, stood.exists)
 }
@@ -109,7 +110,8 @@ fn of_glance(glance: &Glance) -> Option<String> {
     Some(of_imap(Stood { generation: glance.generation?, uid_next: glance.uid_next?, exists: glance.exists? }))
 }
 
-/// How many messages there are, their octets together, and the ids of the first and the last: some servers list the newest first.
+/// The number of messages, their total octets, and the ids of the first and the last, because some servers list the
+/// newest first.
 fn of_pop3(stat: &Stat) -> String {
     format!("{} {} {} {}", stat.count, stat.octets, HEXLOWER.encode(&stat.first_uidl), HEXLOWER.encode(&stat.last_uidl))
 }
@@ -121,30 +123,32 @@ fn stat_in(stands: &str) -> Option<Stat> {
     Some(Stat { count, octets, first_uidl: uidl()?, last_uidl: uidl()? })
 }
 
-/// What a pass over a folder found, as far as the next one hangs on it.
+/// What a pass over a folder found, as far as it affects the next one.
 #[derive(Debug)]
 pub struct Looked<'a> {
-    /// The list.
+    /// The listing.
     pub listing: &'a Listing,
-    /// What was remembered of what it lists when the pass began; of a complete one, of the whole folder.
+    /// What was remembered of the listed messages when the pass began, or of the whole folder if the listing is
+    /// complete.
     pub known: &'a Known,
-    /// Whether all that was wanted came, and all that was to be settled was.
+    /// Whether every wanted message was fetched, and every message to be settled was settled.
     pub is_done: bool,
 }
 
 impl Looked<'_> {
-    /// Notes how the folder stands, where nothing is left to do in it.
-    pub fn note(&self, world: &World, owned: &Owned, account: &Account, source: &Source) -> Result<()> {
+    /// Remembers how the folder is, if nothing is left to do in it.
+    pub fn record(&self, world: &World, owned: &Owned, account: &Account, source: &Source) -> Result<()> {
         let folder = &self.listing.origin.folder;
         let before = world.store.folder_mark(owned.space(), folder)?;
         let stands = if self.is_at_rest(account) { self.stands(source) } else { None };
         let now = world.now();
-        // It was listed completely when it was: what came since says nothing of all the rest.
+        // The time of the last complete listing stays: a partial listing says nothing about the rest.
         let listed = match self.listing.reach {
             Reach::Complete => Some(now),
             Reach::Since { .. } => before.as_ref().map(|before| before.listed),
         };
-        let mark = |(stands, listed)| FolderMark { stands, asked: asked(account), listed, due: self.due(account, now) };
+        let mark =
+            |(stands, listed)| FolderMark { stands, asked: request_hash(account), listed, due: self.due(account, now) };
         let mark = stands.zip(listed).map(mark);
         if mark == before { Ok(()) } else { world.store.set_folder_mark(owned, folder, mark.as_ref()) }
     }
@@ -153,7 +157,7 @@ impl Looked<'_> {
         let Listing { ids, doubled, odd, is_short, .. } = self.listing;
         let is_left_alone = match (&account.retention, account.protocol) {
             (Retention::Keep, _) | (Retention::DeleteAfter(_), Protocol::Imap) => true,
-            // Each pass looks at what could not be settled.
+            // Each pass looks again at what could not be settled.
             _ => ids.is_empty(),
         };
         let is_plain = odd.is_none() && !is_short && doubled.is_empty();
@@ -170,14 +174,14 @@ impl Looked<'_> {
             Reach::Since { older } => older,
         };
         let (uid_next, exists) = ((*uid_next)?, u32::try_from(ids.len()).ok()?.checked_add(older)?);
-        // Some servers always say the same high number. The one behind the last message is no such number.
+        // Some servers always announce the same high UIDNEXT. It is reliable if it directly follows the last message.
         let highest =
             self.known.iter().map(|(id, _)| id).chain(ids.iter().map(Vec::as_slice)).filter_map(uid_in_id).max();
         let is_promise = highest.map_or(uid_next == 1, |highest| highest.checked_add(1) == Some(uid_next));
         is_promise.then(|| of_imap(Stood { generation: origin.generation, uid_next, exists }))
     }
 
-    /// When the first message becomes old enough to be deleted. One that came in this pass does so after all others.
+    /// When the first message becomes old enough to be deleted. A message that came in this pass is the last to do so.
     fn due(&self, account: &Account, now: Timestamp) -> Option<Timestamp> {
         let Retention::DeleteAfter(age) = account.retention else { return None };
         let oldest = self.known.here().map(|(_, r)| r.at).min().unwrap_or(now);
@@ -199,8 +203,8 @@ fn waits(mark: Mark) -> bool {
     }
 }
 
-/// A mark of what the account asks for: where that changes, what was left out may be wanted.
-fn asked(account: &Account) -> String {
-    let asked = format!("{} {:?} {:?} {:?}", account.mailbox(), account.select, account.first, account.retention);
-    HEXLOWER.encode(&Sha256::digest(asked)[..8])
+/// A hash of what the account asks for. When it changes, a message that was left out may be wanted.
+fn request_hash(account: &Account) -> String {
+    let request = format!("{} {:?} {:?} {:?}", account.mailbox(), account.select, account.first, account.retention);
+    HEXLOWER.encode(&Sha256::digest(request)[..8])
 }

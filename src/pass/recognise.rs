@@ -1,5 +1,5 @@
-//! Recognise: which of the messages that seem to be new are here all the same, because the server changed its numbers, the
-//! account moved, or our state was lost. Nothing is delivered twice, nothing is taken for delivered that is not.
+//! Recognise: finds which of the messages that seem to be new are already here, because the server changed its numbers,
+//! the account moved, or the state was lost. No message is delivered twice, and none counts as delivered that is not.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::safeguard::Safeguard;
 use crate::source::{Complete, Details, Listing, Source};
 use crate::state::{Known, Mark, Owned, Registered, Remembered};
 
-/// So long after the state was rebuilt files are looked for by the names of messages that show up.
-const SHOWN_LATER: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long after a rebuild of the state a newly listed message is looked up by the name of its file.
+const NAMES_LOOKED_UP_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// What came of looking. What is known is to be read again after anything but [`Recognised::Not`].
+/// The result. After anything but [`Recognised::Not`], the caller has to read again what is known.
 pub(super) enum Recognised {
-    /// Nothing that seemed new is here.
+    /// No message that seemed new is here.
     Not,
-    /// The server's numbers changed: nothing is deleted in this pass, and the user is told once.
+    /// The server changed its numbers: this pass deletes nothing, and the user gets one notice.
     Renumbered(Option<Notice>),
-    /// The state was rebuilt or put back.
+    /// The state was rebuilt or restored.
     Rebuilt,
 }
 
-/// Compares what a folder lists with what is remembered and with what stands here.
+/// Compares the listing of a folder with what is remembered and with the local files.
 pub(super) struct Recogniser<'a> {
     pub(super) world: &'a World,
     pub(super) owned: &'a Owned,
@@ -38,7 +38,7 @@ pub(super) struct Recogniser<'a> {
 }
 
 impl Recogniser<'_> {
-    /// Marks what is recognised. Besides: what could not be compared.
+    /// Marks the messages that are recognised. Also returns what could not be compared.
     pub(super) async fn recognise(
         &self,
         source: &mut Source,
@@ -63,7 +63,7 @@ impl Recogniser<'_> {
         };
         let is_renumbered = compared.found > 0 || is_moved || known.is_empty() && !earlier.is_empty();
 
-        // The names of files say nothing of numbers that another server gave, or gives since it changed them.
+        // File names say nothing about numbers that another server assigned, or that the server has changed since.
         let is_named = !is_moved && (earlier.is_empty() || store.rebuilt().is_some());
         let found = match is_due {
             true => is_named && self.by_name(source, listing).await?,
@@ -80,7 +80,7 @@ impl Recogniser<'_> {
         Ok((recognised, compared))
     }
 
-    /// POP3 servers that were moved give every message another UIDL.
+    /// A POP3 server that was moved gives every message another UIDL.
     fn all_ids_changed(&self, listing: &Listing, known: &Known) -> bool {
         self.account.protocol == Protocol::Pop3
             && known.iter().any(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied | Mark::Redressed | Mark::Doubtful))
@@ -90,12 +90,11 @@ impl Recogniser<'_> {
 
     fn notice(&self, listing: &Listing, compared: &Compared) -> Notice {
         let later = match compared.is_partial {
-            true => " The server did not show everything; what it shows later is compared then.",
+            true => " The server did not list everything; what it lists later is compared then.",
             false => "",
         };
         let text = format!(
-            "The server changed the numbers of the messages in the folder {}. {} of its {} messages were recognised as being \
-             here already; the others are fetched as new.{later} Nothing was deleted on the server in this pass.",
+            "The server changed the numbers of the messages in the folder {}. {} of its {} messages were recognised as already filed; the others are fetched as new.{later} Nothing was deleted on the server in this pass.",
             listing.origin.folder,
             compared.found,
             listing.ids.len()
@@ -103,8 +102,8 @@ impl Recogniser<'_> {
         Notice { cause: Cause::Renumbered, account: self.account.name.clone(), text }
     }
 
-    /// What a server did not show when the state was rebuilt shows up later, and its file stands here. Over POP3 nothing tells
-    /// that a listing is too short. A file that rules edited is no proof against it.
+    /// A message that the server did not list when the state was rebuilt may be listed later, and its file may be here.
+    /// Over POP3 nothing shows that a listing is incomplete. A file that rules edited does not disprove it.
     async fn by_name_later(
         &self,
         source: &mut Source,
@@ -113,7 +112,7 @@ impl Recogniser<'_> {
         compared: &mut Compared,
     ) -> Result<bool> {
         let now = self.world.now();
-        let is_recent = |rebuilt: Timestamp| now.duration_since(rebuilt) <= SHOWN_LATER;
+        let is_recent = |rebuilt: Timestamp| now.duration_since(rebuilt) <= NAMES_LOOKED_UP_FOR;
         if !self.world.store.rebuilt().is_some_and(is_recent) {
             return Ok(false);
         }
@@ -133,7 +132,7 @@ impl Recogniser<'_> {
         Ok(!marks.is_empty())
     }
 
-    /// The ids that seem new, and by whose name a file stands here.
+    /// The ids that seem new, and for which there is a file of that name.
     fn named_here(&self, listing: &Listing, known: &Known) -> Result<Vec<Vec<u8>>> {
         let mut unknown = listing.ids.iter().filter(|id| known.get(id).is_none()).peekable();
         if unknown.peek().is_none() {
@@ -147,13 +146,13 @@ impl Recogniser<'_> {
         Ok(unknown.filter(is_named).cloned().collect())
     }
 
-    /// By the names of files. With a listing that is too short it is done again.
+    /// Recognises messages by their file names. After an incomplete listing, the next pass does it again.
     async fn by_name(&self, source: &mut Source, listing: &Listing) -> Result<bool> {
         let known = self.world.store.known(&listing.origin)?;
         Ok(self.by_file_name(listing, &known)? | self.by_reused_id(source, listing).await?)
     }
 
-    /// The Maildirs may hold files with names derived from keys that our database does not know: those messages are here.
+    /// Files whose names are derived from keys that the database does not know are messages that are here.
     fn by_file_name(&self, listing: &Listing, known: &Known) -> Result<bool> {
         let now = self.world.now();
         let here = |id| (Key::new(&listing.origin, id), Remembered::unread(Mark::Here, 0, now));
@@ -171,7 +170,8 @@ impl Recogniser<'_> {
 }
 
 impl Recogniser<'_> {
-    /// A message that stood under another one's id has its file under an id of its own, which its header is part of.
+    /// A message that was listed under another one's id has its file under an id of its own, which includes the hash of
+    /// its header.
     async fn by_reused_id(&self, source: &mut Source, listing: &Listing) -> Result<bool> {
         let known = self.world.store.known(&listing.origin)?;
         let unknown: Vec<Vec<u8>> = listing.ids.iter().filter(|id| known.get(id).is_none()).cloned().collect();
@@ -196,7 +196,7 @@ impl Recogniser<'_> {
     }
 }
 
-/// The names that the file of a message can have: INBOX was spelled as the config spells it once.
+/// The names that the file of a message can have: earlier versions used the config's spelling of INBOX.
 fn names_of(key: &Key) -> Vec<DeliveryName> {
     let mut names = vec![DeliveryName::of(key)];
     if key.origin.folder == "INBOX" {

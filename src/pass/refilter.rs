@@ -1,4 +1,4 @@
-//! Refilter: the rules over mail that is here already. Looking and moving are two steps: what would move is shown first.
+//! Refilter: applies the rules to mail that is already filed. What would move is shown first; moving is a second step.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -22,31 +22,31 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::{Answer, Ask, Engine, Facts, Known, Unanswered};
 use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
 
-/// What a run over one or more folders came to.
+/// The result of a run over one or more folders.
 #[derive(Debug, Default)]
 pub struct Looked {
     /// How many messages would move or change.
     pub moves: u64,
-    /// How many did.
+    /// How many messages moved or changed.
     pub moved: u64,
-    /// The number by which `undo --run` takes it all back, if anything moved.
+    /// The number for `undo --run`, which takes all of it back, if anything moved.
     pub run: Option<u64>,
     /// How many stay as they are.
     pub stay: u64,
-    /// How many of these do so because a rule failed or asked for later.
+    /// How many of these stay because a rule failed or deferred them.
     pub failed: u64,
-    /// How many of these do so because their folder, or the one where they should go, cannot be used.
+    /// How many of these stay because their folder, or their target, cannot be used.
     pub held: u64,
-    /// How many moved and could not leave their old folder.
+    /// How many moved and could not be removed from their old folder.
     pub left: u64,
 }
 
 /// What is said about a message as soon as the rules were asked about it.
 #[derive(Debug)]
 pub enum Shown<'a> {
-    /// It would move or change.
+    /// The message would move or change.
     Move(&'a Move),
-    /// What the user should know: rules that failed, tellings that are not sent, files that were gone.
+    /// What the user should know: rules that failed, actions that are not sent, files that were gone.
     Remark(String),
 }
 
@@ -57,7 +57,7 @@ pub struct Move {
     pub from: String,
     /// The From and Subject fields, shortened.
     pub about: (String, String),
-    /// The rules.
+    /// The rules that decided.
     pub rule: String,
     /// What would be done, in the words of a rule file.
     pub outcome: String,
@@ -65,27 +65,27 @@ pub struct Move {
     identity: Identity,
 }
 
-/// The rules over folders that are here.
+/// Applies the rules to local folders.
 pub struct Refilter<'a> {
-    /// The world.
+    /// The state, the disk and the clock.
     pub world: &'a World,
     /// The rules.
     pub engine: &'a Engine,
     /// The account that rules see.
     pub account: &'a str,
-    /// Whether what rules tell goes to the outbox.
+    /// Whether what the rules send goes to the outbox.
     pub send: bool,
-    /// Whether programs that rules ask are started.
+    /// Whether the programs that rules ask are started.
     pub run_programs: bool,
-    /// So many messages of each folder, the newest, are left alone.
+    /// How many messages of each folder, the newest, are left alone.
     pub keep_newest: u64,
-    /// What the messages that were looked at and not moved yet are going to write.
+    /// What the messages that were decided and have not moved yet are going to write.
     pub coming: Coming,
 }
 
 impl Refilter<'_> {
-    /// Asks the rules about every message of these folders, and with `act` does what they say, batch for batch. What is
-    /// there is listed before anything moves, so that nothing is looked at twice.
+    /// Asks the rules about every message of these folders and, with `act`, does what they say, batch by batch. All
+    /// folders are listed before anything moves, so that no message is looked at twice.
     pub fn run(&self, folders: &[String], act: bool, shown: &mut dyn FnMut(Shown<'_>)) -> Result<Looked> {
         self.run_with(&mut act.then(|| Mover::begin(self.world)).transpose()?, folders, shown)
     }
@@ -147,40 +147,46 @@ impl Refilter<'_> {
             if let Some(mover) = &mut mover
                 && let Some(why) = mover.hindrance(&one.decided)?
             {
-                stays(file, &why, shown, looked);
+                report_stay(file, &why, shown, looked);
                 continue;
             }
-            self.coming.note(&one.decided.decision.writes);
+            self.coming.add(&one.decided.decision.writes);
             looked.moves += 1;
             shown(Shown::Move(&one));
             if let Some(mover) = &mut mover {
-                self.settled(mover.push(one.decided, one.identity)?, mover, shown, looked);
+                self.report_batch(mover.push(one.decided, one.identity)?, mover, shown, looked);
             }
         }
         if let Some(mover) = &mut mover {
             mover.flush()?;
-            self.settled(true, mover, shown, looked);
+            self.report_batch(true, mover, shown, looked);
         }
         Ok(())
     }
 
-    /// After a batch the state knows what its messages wrote.
-    fn settled(&self, is_flushed: bool, mover: &mut Mover<'_>, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+    /// After a batch, the state knows what its messages wrote.
+    fn report_batch(
+        &self,
+        is_flushed: bool,
+        mover: &mut Mover<'_>,
+        shown: &mut dyn FnMut(Shown<'_>),
+        looked: &mut Looked,
+    ) {
         std::mem::take(&mut mover.remarks).into_iter().for_each(|remark| shown(Shown::Remark(remark)));
         for (file, why) in std::mem::take(&mut mover.held) {
             looked.moves -= 1;
-            stays(&file, &why, shown, looked);
+            report_stay(&file, &why, shown, looked);
         }
         if is_flushed && mover.is_empty() {
             self.coming.clear();
         }
         for file in std::mem::take(&mut mover.gone) {
             let file = clean::short(&file, 200);
-            shown(Shown::Remark(format!("{file}: stays, its reader moved or changed it meanwhile")));
+            shown(Shown::Remark(format!("{file}: stays: a mail reader moved or changed it meanwhile")));
         }
     }
 
-    /// Whether there is such a Maildir.
+    /// Whether this Maildir exists.
     pub(super) fn is_here(&self, maildir: &Path) -> Result<bool> {
         self.world
             .disk
@@ -200,8 +206,8 @@ impl Refilter<'_> {
         Ok(all)
     }
 
-    /// The messages that are left alone because they arrived last. Those that their reader is about to delete do not
-    /// count.
+    /// The messages that are left alone because they arrived last. Messages that the mail reader is about to delete do
+    /// not count.
     fn newest(&self, maildir: &Path, files: &[String], letters: &Letters) -> Result<HashSet<String>> {
         let most = usize::try_from(self.keep_newest).unwrap_or(usize::MAX);
         let mut ages = Vec::new();
@@ -222,7 +228,7 @@ impl Refilter<'_> {
     fn look_at(&self, listed: &Listed, file: &str, facts: &Memory<'_>) -> Result<Found> {
         let flags = listed.letters.flags(file);
         if flags.has(Flag::Trashed) {
-            // Its reader is about to delete it.
+            // The mail reader is about to delete it.
             return Ok(Found::default());
         }
         let path = listed.maildir.join(file);
@@ -237,13 +243,13 @@ impl Refilter<'_> {
             Ok(decision) => decision,
             Err(deferral) => {
                 let (rule, cause) = (clean::short(&deferral.rule, 60), clean::line(deferral.cause.as_bytes()));
-                let remark = format!("{file}: stays, the rule `{rule}` asked for later: {cause}");
+                let remark = format!("{file}: stays: the rule `{rule}` deferred it: {cause}");
                 return Ok(Found { failed: true, remarks: vec![remark], ..Found::default() });
             }
         };
         let mut found = Found { failed: !decision.failures.is_empty(), ..Found::default() };
-        let decision = self.fit(decision, folder, file, &mut found.remarks);
-        if !is_as_it_is(&decision, folder, &envelope.flags) {
+        let decision = self.fit_to_filed(decision, folder, file, &mut found.remarks);
+        if !changes_nothing(&decision, folder, &envelope.flags) {
             found.moves =
                 Some(self.would_move(listed, path, Decided { envelope, message, decision, base: None }, identity));
         }
@@ -264,25 +270,31 @@ impl Refilter<'_> {
         }
     }
 
-    /// A decision about mail that is here: `keep` means where it is, nothing is told without `send`, and a rule that
-    /// failed leaves the message alone.
-    fn fit(&self, mut decision: Decision, folder: &FolderName, file: &str, remarks: &mut Vec<String>) -> Decision {
+    /// Fits a decision to mail that is already filed: `keep` means the present folder, nothing is sent without `send`,
+    /// and a message stays where it is if a rule failed.
+    fn fit_to_filed(
+        &self,
+        mut decision: Decision,
+        folder: &FolderName,
+        file: &str,
+        remarks: &mut Vec<String>,
+    ) -> Decision {
         for failure in &decision.failures {
             let (rule, cause) = (clean::short(&failure.rule, 60), clean::line(failure.cause.as_bytes()));
-            remarks.push(format!("{file}: stays, the rule `{rule}` failed: {cause}"));
+            remarks.push(format!("{file}: stays: the rule `{rule}` failed: {cause}"));
         }
         decision.failures.clear();
         if !self.send {
             let told: Vec<String> =
                 decision.tellings().map(|telling| clean::line(telling.to_string().as_bytes())).collect();
             if !told.is_empty() {
-                remarks.push(format!("{file}: nobody is told (only `refilter --send` does): {}", told.join(", ")));
+                remarks.push(format!("{file}: not sent, because only `refilter --send` sends: {}", told.join(", ")));
             }
             decision.tell_nobody();
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
         }
-        // What was noted when the message came is noted; see `Memory`. Whether it was answered, or appended elsewhere, counts
-        // where it may be now.
+        // What was recorded when the message came is not recorded again; see `Memory`. Whether it was answered, or
+        // appended elsewhere, is recorded if that may happen now.
         let counts = |of: &str| self.send && (of == ANSWERED || of == APPENDED);
         decision.writes.retain(|write| !matches!(write, Write::Seen { handle, .. } if !counts(handle)));
         decision.reads.retain(|read| !matches!(&read.fact, Fact::Seen { handle, .. } if !counts(handle)));
@@ -310,7 +322,7 @@ impl Refilter<'_> {
         decision
     }
 
-    /// A message and its file; `None` when its reader moved it meanwhile.
+    /// A message and its file, or `None` if the mail reader has moved it meanwhile.
     fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Identity)>> {
         let Some(identity) = Identity::of(self.world, path)? else { return Ok(None) };
         match self.world.read(path) {
@@ -321,11 +333,11 @@ impl Refilter<'_> {
     }
 }
 
-/// A message stays where it is because of a folder.
-fn stays(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+/// Reports that a message stays because of a folder.
+fn report_stay(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
     looked.stay += 1;
     looked.held += 1;
-    shown(Shown::Remark(format!("{}: stays, {why}", clean::short(file, 200))));
+    shown(Shown::Remark(format!("{}: stays: {why}", clean::short(file, 200))));
 }
 
 /// A folder before anything moves.
@@ -340,23 +352,23 @@ struct Listed {
 /// What the rules say about one message.
 #[derive(Default)]
 struct Found {
-    /// `None`: it stays as it is.
+    /// The move, or `None` if the message stays as it is.
     moves: Option<Move>,
     failed: bool,
-    /// Its reader moved it before it was read.
+    /// The mail reader moved it before it was read.
     gone: bool,
     remarks: Vec<String>,
 }
 
-/// Whether nothing is to be done. A number that nothing is done with is not taken, and what is looked at again is not counted.
-fn is_as_it_is(decision: &Decision, folder: &FolderName, flags: &Flags) -> bool {
+/// Whether nothing is to be done. A message that stays takes no number, and is not counted again.
+fn changes_nothing(decision: &Decision, folder: &FolderName, flags: &Flags) -> bool {
     let here = Action::File(Filing { place: Place::Folder(folder.clone()), flags: flags.clone(), version: 0 });
     let is_count = |write: &Write| matches!(write, Write::Number { .. } | Write::Counted { .. });
     decision.actions == [here] && decision.writes.iter().all(is_count)
 }
 
-/// The world of a refilter run. The state noted every message when it came, so for `duplicate` only the messages of this
-/// run count.
+/// The facts of a refilter run. The state recorded every message when it came, so for `duplicate` only the messages of
+/// this run count.
 struct Memory<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
@@ -371,7 +383,7 @@ impl Facts for Memory<'_> {
     fn holds(&self, fact: &Fact) -> std::result::Result<bool, Unanswered> {
         match fact {
             Fact::Seen { handle, .. } if handle != ANSWERED => {
-                // Asked once for each message and fact: the first to ask is the original.
+                // Each fact is asked once a message, so the first message to ask is the original.
                 let mut earlier = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(!earlier.insert(fact.clone()))
             }

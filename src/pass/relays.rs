@@ -1,10 +1,10 @@
-//! Which relay carries what, and from which address.
+//! Which relay carries an outbox item, and from which address it is sent.
 
 use crate::config::{Account, Config, Limits, Relay, RelayKind};
 use crate::decision::{EnvelopeFrom, Telling, Way};
 use crate::message::Address;
 
-/// The relays of a config, and who writes through them.
+/// The relays of a config, and the accounts and addresses that use them.
 #[derive(Clone, Debug, Default)]
 pub struct Relays {
     relays: Vec<Relay>,
@@ -22,11 +22,11 @@ pub struct Relays {
     limits: Limits,
 }
 
-/// The name of the relay that is taken when nobody names one.
-const DEFAULT: &str = "default";
+/// The name of the relay that is used when nothing names one.
+const DEFAULT_RELAY: &str = "default";
 
 impl Relays {
-    /// Those of a config.
+    /// The relays of a config.
     pub fn of(config: &Config) -> Self {
         let address_of = |account: &Account| Some((account.name.clone(), account.own_address()?.to_owned()));
         let relay_of = |account: &Account| Some((account.name.clone(), account.relay.clone()?));
@@ -48,7 +48,7 @@ impl Relays {
         self.imap.iter().find(|account| account.name == name)
     }
 
-    /// How much goes out at most.
+    /// How much may go out.
     pub(super) fn limits(&self) -> Limits {
         self.limits
     }
@@ -58,18 +58,18 @@ impl Relays {
         &self.own
     }
 
-    /// The domain of names without one, where the config says it.
+    /// The domain for names without one, if the config says it.
     pub(super) fn domain(&self) -> Option<&str> {
         self.domain.as_deref()
     }
 
-    /// The characters between user and detail in them.
+    /// The characters that separate user and detail in the user's addresses.
     pub(super) fn delimiters(&self) -> &str {
         &self.delimiters
     }
 
-    /// The relay of that name; without a name the one called `default`, or the only one. A relay that an account brings along is its
-    /// own, and for others only where there are none.
+    /// The relay of that name; without a name, the one called `default` or the only one. A relay that an account brings
+    /// along belongs to that account. Others use it only if there is just one account and no other relay.
     pub fn relay(&self, name: Option<&str>) -> Option<&Relay> {
         match name {
             Some(name) => self.relays.iter().find(|relay| relay.name == name),
@@ -77,27 +77,27 @@ impl Relays {
                 let mut written = self.relays.iter().filter(|relay| !relay.is_brought);
                 match (written.next(), written.next()) {
                     (Some(only), None) => Some(only),
-                    (Some(_), Some(_)) => self.relays.iter().find(|relay| relay.name == DEFAULT),
+                    (Some(_), Some(_)) => self.relays.iter().find(|relay| relay.name == DEFAULT_RELAY),
                     (None, _) => self.relays.first().filter(|_| self.names.len() == 1),
                 }
             }
         }
     }
 
-    /// The name of the relay that carries a telling about mail of an account; `None` for the default one.
+    /// The name of the relay for what is sent about an account's mail, or `None` for the default one.
     pub(super) fn relay_named<'n>(&'n self, telling: &'n Telling, account: &str) -> Option<&'n str> {
         let of_account = self.relays_of.iter().find(|(name, _)| name == account).map(|(_, relay)| relay.as_str());
         telling.relay.as_deref().or(of_account)
     }
 
-    /// The relay of that name, or that of the account of that name.
+    /// The relay of that name, or the relay of the account of that name.
     pub(super) fn relay_or_that_of_account(&self, name: &str) -> Option<&Relay> {
         let of_account = || self.relays_of.iter().find(|(account, _)| account == name).map(|(_, relay)| relay.as_str());
         let is_account = || self.names.iter().any(|account| account == name);
         self.relay(Some(name)).or_else(|| is_account().then(|| self.relay(of_account()))?)
     }
 
-    /// Whether nothing can leave.
+    /// Whether there is no relay at all.
     pub(super) fn has_none(&self) -> bool {
         self.relays.is_empty()
     }
@@ -108,13 +108,13 @@ impl Relays {
         self.own.iter().any(|own| forms.iter().any(|form| form.eq_ignore_ascii_case(own)))
     }
 
-    /// An address as it is compared, and without what stands behind the delimiter.
+    /// An address in the form in which it is compared, and without what follows the delimiter.
     fn forms(&self, address: &str) -> [String; 2] {
         let address = Address { name: None, address: address.to_owned() };
         [address.canonical(), format!("{}@{}", address.user(&self.delimiters), address.domain())]
     }
 
-    /// The relay by which a sender of one's own is sent: the one whose address it is, else the default.
+    /// The relay for a sender among the user's addresses: the relay that has this address, else the default.
     pub fn relay_of_sender(&self, sender: &str) -> Option<&Relay> {
         let of = |form: &String| {
             let is_its = |relay: &&Relay| relay.from.as_deref().is_some_and(|from| from.eq_ignore_ascii_case(form));
@@ -124,15 +124,15 @@ impl Relays {
         of_sender.or_else(|| self.relay(None)).or_else(|| self.relays.iter().find(|relay| relay.is_brought))
     }
 
-    /// The address to write from: the relay's, the account's, or the first of one's own.
+    /// The address to write from: the relay's, the account's, or the user's first one.
     pub(super) fn from<'s>(&'s self, relay: Option<&'s Relay>, account: &str) -> Option<&'s str> {
         let of_account = self.accounts.iter().find(|(name, _)| name == account).map(|(_, address)| address.as_str());
         let of_relay = relay.and_then(|relay| relay.from.as_deref());
         of_relay.or(of_account).or_else(|| self.own.first().map(String::as_str))
     }
 
-    /// The reverse-path. What came with the null one goes out with it (RFC 5228 4.2); answers have it too, except where
-    /// the relay refuses it.
+    /// The reverse-path. A message that came with the null reverse-path is sent on with it (RFC 5228 4.2). Answers use
+    /// it too, unless the relay refuses it.
     pub(super) fn reverse_path<'p>(
         &self,
         telling: &'p Telling,
@@ -153,7 +153,7 @@ impl Relays {
             Way::Vacation(answer) => answered(&answer.envelope_from, own, null),
             Way::Reply(answer) => answered(&answer.envelope_from, own, null),
             Way::Reject(_) => null,
-            // RFC 5436 2.7: a notification about a message without a sender has none either.
+            // RFC 5436 2.7: a notification about a message without a sender has no sender either.
             Way::Notify(_) if original == Some("") => null,
             Way::Lmtp(_) => original.unwrap_or(own),
             _ => own,

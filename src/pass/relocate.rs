@@ -1,8 +1,8 @@
-//! Mail that is here already goes to another place: `refilter` and `undo`.
+//! Relocate: mail that is already filed goes to another place, for `refilter` and `undo`.
 //!
-//! The same order as for fetched mail, with the file in its old folder in the server's part: staged, recorded,
-//! published, and only then is the old file removed. The row is marked done last, so that after a crash the next run
-//! knows which old files to remove.
+//! The order is the same as for fetched mail, with the file in its old folder in the role of the server: the message is
+//! staged, recorded and published, and only then is the old file removed. The row is marked done last, so that after a
+//! crash the next run knows which old files to remove.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -25,19 +25,19 @@ use crate::filter::Engine;
 use crate::message::{DeliveryName, Key, MOVED, REFILTERED, lasting_name};
 use crate::state::{EntryId, Leaving, Owned, Published, Unfinished};
 
-/// Only one process moves mail, in a name space of its own: fetching goes on beside it. Finishes what an interrupted one
-/// left half done; what cannot be finished yet waits, and its owner is told.
+/// Takes the name space in which one process at a time moves mail, while fetching goes on. It finishes what an
+/// interrupted process left unfinished; what cannot be finished yet waits, and the user gets a notice.
 pub(super) fn begin(world: &World, account: &str) -> Result<(Committer, Stuck)> {
     let owned = world.own(REFILTERED, Duration::ZERO)?;
     let stuck = resume(world, &owned)?;
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     let mut committer = Committer::new(world, &owned, account, engine, Template::whole_folder());
-    stuck.tell(&mut committer)?;
+    stuck.notify(&mut committer)?;
     Ok((committer, stuck))
 }
 
-/// What was recorded and published leaves its old place; what was not published stays there, and what was only staged
-/// is removed.
+/// Removes the old files of what was recorded and published. What was not published stays where it was, and what was
+/// only staged is removed.
 pub(super) fn resume(world: &World, owned: &Owned) -> Result<Stuck> {
     let mut stuck = Stuck::default();
     let mut settle = |rows: &[Unfinished]| {
@@ -47,7 +47,7 @@ pub(super) fn resume(world: &World, owned: &Owned) -> Result<Stuck> {
     };
     let (recovered, held) = recover_with(&*world.disk, &*world.store, world.folders.root(), owned, &mut settle)?;
     for (row, error) in held {
-        stuck.note(Some(row.id), &left_by(world, &row)?, error)?;
+        stuck.add_error(Some(row.id), &left_by(world, &row)?, error)?;
     }
     recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
     if Leftovers::find(world, owned)?.remove_all(world)? {
@@ -56,21 +56,21 @@ pub(super) fn resume(world: &World, owned: &Owned) -> Result<Stuck> {
     Ok(stuck)
 }
 
-/// How versions before this one noted a file that a message leaves.
-const FROM: &str = "moved from ";
+/// How earlier versions recorded a file that a message leaves.
+const MOVED_FROM: &str = "moved from ";
 
-/// The files that the message of an unfinished row was to leave.
+/// The files that the message of an unfinished row was about to leave.
 fn left_by(world: &World, row: &Unfinished) -> Result<Vec<Leaving>> {
     if !row.leaves.is_empty() {
         return Ok(row.leaves.clone());
     }
     let entry = world.store.entry(row.id)?.filter(|entry| entry.row.run == 0);
     let notes = entry.map(|entry| entry.row.notes).unwrap_or_default();
-    let paths = notes.iter().filter_map(|note| note.strip_prefix(FROM)).map(PathBuf::from);
+    let paths = notes.iter().filter_map(|note| note.strip_prefix(MOVED_FROM)).map(PathBuf::from);
     Ok(paths.map(|path| Leaving { path, number: None }).collect())
 }
 
-/// Where the files of a row are now: in their folders under whatever flags, or wherever a reader or `refilter` moved
+/// Where the files of a row are now: in their folders, with any flags, or wherever a mail reader or `refilter` moved
 /// them.
 pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Result<Vec<PathBuf>> {
     let mut found = BTreeSet::new();
@@ -86,8 +86,8 @@ pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Resul
 }
 
 impl Committer {
-    /// Why a message cannot be moved now, if it cannot: a folder that does not take it, or one that it cannot leave. Seen
-    /// before anything is done, so that it is never in both.
+    /// Why a message cannot be moved now, if it cannot: its target does not take it, or its old folder cannot be
+    /// written. This is checked before anything is done, so that the message is never in both.
     pub(super) fn hindrance(&self, decided: &Decided) -> Result<Option<Error>> {
         let leaving = decided.leaves().iter().try_for_each(|leaving| may_leave(&self.world, &leaving.path));
         match leaving.and_then(|()| self.planner().ensure(decided)) {
@@ -96,8 +96,8 @@ impl Committer {
         }
     }
 
-    /// Moves a batch, and notes what cannot leave its old place. `None`: what the rules read from the state changed
-    /// meanwhile, and nothing was done.
+    /// Moves a batch, and collects what cannot be removed from its old place. Returns `None` and does nothing if what
+    /// the rules read from the state has changed.
     pub(super) fn relocate(&mut self, decided: Vec<Decided>) -> Result<Option<(Published, Stuck)>> {
         let Some(published) = self.make_durable(decided)? else { return Ok(None) };
         let leaves = published.entries().map(|entry| entry.before.leaves.clone());
@@ -105,7 +105,7 @@ impl Committer {
         let mut stuck = Stuck::default();
         remove(&self.world, &rows, &mut stuck)?;
         self.finish_but(&stuck)?;
-        stuck.tell(self)?;
+        stuck.notify(self)?;
         Ok(Some((published, stuck)))
     }
 }
@@ -116,7 +116,7 @@ fn may_leave(world: &World, path: &Path) -> Result<()> {
     writable.map_err(|e| Error::of_target(dir, format!("removing mail from {}", dir.display()), e))
 }
 
-/// Files that a message leaves, known by what they are.
+/// Files that a message leaves, with their inode numbers.
 pub(super) fn leaving(world: &World, files: &[PathBuf]) -> Result<Vec<Leaving>> {
     let leaving = |path: &PathBuf| {
         let number = world.disk.number(path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
@@ -125,21 +125,21 @@ pub(super) fn leaving(world: &World, files: &[PathBuf]) -> Result<Vec<Leaving>> 
     files.iter().map(leaving).collect()
 }
 
-/// Where a file is now. A mail reader that marks or moves a message changes the folder and the flags, and keeps the rest of
-/// its name; the file that the message goes to has another ending.
+/// Where a file is now. A mail reader that marks or moves a message changes the folder and the flags, and keeps the
+/// rest of the name. The message's new file has another ending.
 fn whereabouts(world: &World, leaving: &Leaving) -> Result<Vec<PathBuf>> {
     let Leaving { path, number: Some(number) } = leaving else { return Ok(vec![leaving.path.clone()]) };
     let is_it = |path: &Path| matches!(world.disk.number(path), Ok(Some((_, inode))) if inode == *number);
     match world.disk.number(path) {
         Ok(Some((_, inode))) if inode == *number => return Ok(vec![path.clone()]),
-        // Nothing is known of what stands in a folder that may not be looked into.
+        // Nothing is known about a folder that may not be read.
         Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(cannot_leave(path, e)),
         _ => {}
     }
     let name = name_of(path);
     let folder = path.parent().and_then(Path::parent).unwrap_or(path);
     let root = world.folders.root();
-    // Again, because it may move while it is looked for.
+    // The root is searched twice, because the file may move during the search.
     for (maildir, depth) in [(folder, 0), (root, usize::MAX), (root, usize::MAX)] {
         let mut found = files_named(&*world.disk, maildir, &name, depth)?;
         found.retain(|path| is_it(path) && name_of(path) == name);
@@ -154,13 +154,14 @@ fn cannot_leave(path: &Path, error: std::io::Error) -> Error {
     Error::of_target(path.parent().unwrap_or(path), format!("removing {}", path.display()), error)
 }
 
-/// Removes the files that rows leave, durably. A row whose file cannot be removed is noted, and the others go on.
+/// Removes the files that rows leave, durably. A row whose file cannot be removed is added to `stuck`, and the others
+/// go on.
 fn remove(world: &World, rows: &[(EntryId, Vec<Leaving>)], stuck: &mut Stuck) -> Result<()> {
     let mut dirs: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new();
     for (n, (id, leaves)) in rows.iter().enumerate() {
         match remove_one(world, leaves) {
             Ok(touched) => touched.into_iter().for_each(|dir| dirs.entry(dir).or_default().push(n)),
-            Err(error) => stuck.note(Some(*id), leaves, error)?,
+            Err(error) => stuck.add_error(Some(*id), leaves, error)?,
         }
     }
     for (dir, touched_by) in dirs.iter().filter(|(dir, _)| world.disk.exists(dir).unwrap_or(true)) {
@@ -175,8 +176,8 @@ fn remove(world: &World, rows: &[(EntryId, Vec<Leaving>)], stuck: &mut Stuck) ->
     Ok(())
 }
 
-/// Removes the files that one message leaves. Returns the directories that are to be synced: also where a file is gone
-/// already, since whoever removed it may have died before that.
+/// Removes the files that one message leaves. Returns the directories to sync, even where a file is gone already: the
+/// process that removed it may have died before the sync.
 fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
     let mut dirs = BTreeSet::new();
     for leaving in leaves {
@@ -192,15 +193,15 @@ fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
     Ok(dirs)
 }
 
-/// The name that a moved file gets: the unique part stays, by which a lost state recognises it, and a new ending keeps
-/// it apart from the file it comes from.
+/// The name that a moved file gets. The unique part stays, because a lost state recognises the file by it. The new
+/// ending distinguishes the file from the one that it comes from.
 pub(super) fn moved_name(file_name: &str, key: &Key, now: Timestamp) -> String {
     let plain = lasting_name(file_name);
     let digest = Sha256::digest(format!("{key} {}", now.as_nanosecond()));
     format!("{plain}{MOVED}{}", data_encoding::HEXLOWER.encode(&digest[..4]))
 }
 
-/// The place of a message that stood in the spool alone: it leaves no file, and its name is still the one by which a lost state
+/// The place of a message whose only copy was in the spool. It leaves no file, and keeps the name by which a lost state
 /// recognises it.
 pub(super) fn out_of_spool(world: &World, spooled: &Path, key: &Key, arrived: Timestamp) -> Option<Here> {
     let (name, _) = DeliveryName::of_spooled(spooled)?;
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
     use crate::message::{DeliveryName, Origin};
 
-    /// A reader had the folder open while it was refiltered.
+    /// A mail reader had the folder open while it was refiltered.
     #[test]
     fn a_file_that_its_reader_marks_or_moves_is_known_by_what_it_is() {
         let home = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What came of a pass.
+//! The result of a pass.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
 
-/// What came of a pass over one account.
+/// The result of a pass over one account.
 #[derive(Debug, Default)]
 pub struct Report {
     /// The account.
     pub account: String,
-    /// Messages that arrived here.
+    /// Messages that were filed here.
     pub new: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -22,11 +22,11 @@ pub struct Report {
     pub discarded: u64,
     /// How many were deleted or moved on the server.
     pub settled: u64,
-    /// How many went into the outbox.
+    /// How many have outbox items.
     pub told: u64,
     /// How many could not be fetched this time.
     pub failed: u64,
-    /// How many a rule put off: they stay on the server and are decided about later.
+    /// How many a rule deferred: they stay on the server and are decided later.
     pub deferred: u64,
     /// How many were not fetched because of `limit` or an interruption.
     pub left: u64,
@@ -36,21 +36,21 @@ pub struct Report {
     pub errors: Vec<Error>,
     /// Which of the errors ended the whole pass early.
     pub broke_off: Option<usize>,
-    /// Whether the server took the login and said what folders there are.
+    /// Whether the server accepted the login and listed the folders.
     pub is_answered: bool,
-    /// Whether a notice told of a refused login.
+    /// Whether a notice about a refused login was filed.
     pub is_refusal_told: bool,
-    /// How long it took.
+    /// How long the pass took.
     pub took: Duration,
 }
 
 impl Report {
-    /// An empty one.
+    /// An empty report.
     pub fn of(account: &str) -> Self {
         Self { account: account.to_owned(), ..Self::default() }
     }
 
-    /// The exit code that this pass asks for: the worst of its errors, 75 when a message should be tried again.
+    /// The exit code of this pass: that of its worst error, or 75 if a message should be tried again.
     pub fn exit_code(&self) -> u8 {
         match exit_code(&self.errors) {
             0 if self.failed + self.deferred > 0 => 75,
@@ -59,12 +59,12 @@ impl Report {
     }
 }
 
-/// A report as programs read it, and as it goes from the daemon to who asked for it.
+/// A report as programs read it, and as the daemon sends it to the command that asked for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Passed {
     /// The account.
     pub account: String,
-    /// Messages that arrived here.
+    /// Messages that were filed here.
     pub new: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -76,24 +76,24 @@ pub struct Passed {
     pub settled: u64,
     /// How many could not be fetched this time.
     pub failed: u64,
-    /// How many a rule put off.
+    /// How many a rule deferred.
     pub deferred: u64,
     /// How many are left for the next run.
     pub left: u64,
-    /// How long it took.
+    /// How long the pass took.
     pub seconds: f64,
     /// What the user should know although the pass went on.
     pub remarks: Vec<String>,
     /// What broke a folder or the whole pass.
     pub errors: Vec<Said>,
-    /// The exit code that it asks for.
+    /// The exit code of the pass.
     pub code: u8,
-    /// Whether its user paused the account, so that nothing was looked at.
+    /// Whether the account is paused, so that nothing was fetched.
     #[serde(default)]
     pub paused: bool,
 }
 
-/// An error as it is said.
+/// An error in the form in which it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Said {
     /// The text.
@@ -103,7 +103,7 @@ pub struct Said {
 }
 
 impl Passed {
-    /// Of an account that is paused, which is no failure.
+    /// The report of an account that is paused, which is no failure.
     pub fn paused(account: &str) -> Self {
         Self { account: account.to_owned(), paused: true, ..Self::default() }
     }
@@ -131,7 +131,7 @@ impl From<&Report> for Passed {
     }
 }
 
-/// The exit code for several errors: one that somebody has to look at counts more than one that may go away.
+/// The exit code for several errors: a permanent error counts more than a transient one.
 pub(super) fn exit_code(errors: &[Error]) -> u8 {
     let permanent = errors.iter().find(|e| !e.is_transient() && e.kind() != Kind::Stopped);
     match permanent {

@@ -1,5 +1,5 @@
-//! What a crash made doubtful: messages that were recorded and stand nowhere, and staged files whose messages the server
-//! lists no more.
+//! Handles what a crash left in doubt: messages that were recorded and have no file, and staged files whose messages
+//! the server does not list any more.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,8 +14,9 @@ use crate::message::{self, Bytes, Key, Message, Origin, head_hash, head_of};
 use crate::source::Listing;
 use crate::state::{Mark, Owned, Remembered, Unfinished};
 
-/// Messages that were recorded and stand nowhere count as new again, where the server lists them still. So do those of a
-/// folder whose numbers may have changed since: recognised under a new number, they would count as being here.
+/// Makes messages that were recorded and have no file count as new again, if the server still lists them. The same
+/// applies to messages of a folder whose numbers may have changed since, because under a new number they would be
+/// recognised as filed.
 pub fn fetch_again(
     world: &World,
     owned: &Owned,
@@ -27,7 +28,8 @@ pub fn fetch_again(
     let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
     for row in lost.extract_if(.., is_listed) {
         world.store.again(owned, &row)?;
-        // Nobody was told, so nobody will be: perhaps it stood there before the first run, which nothing says any more.
+        // Nothing was sent about the message, and nothing will be: it may have been on the server before the first run,
+        // which nothing can prove any more.
         if world.store.remembered(&row.key)?.is_none() {
             world.store.mark(owned, &[(row.key, Remembered::unread(Mark::Stood, 0, world.now()))])?;
         }
@@ -37,18 +39,19 @@ pub fn fetch_again(
         let is_of_folder = origin.account == listed.account && origin.folder == listed.folder;
         is_of_folder && (origin != listed || protocol == Protocol::Pop3)
     };
-    // Perhaps the server has them no more, so it is said first that they are nowhere.
+    // The server may not have these messages any more, so the user gets the notice first.
     tell_of_lost(world, owned, lost.extract_if(.., may_be_renumbered).collect(), committer)
 }
 
-/// What was recorded, stands nowhere and is listed nowhere: it is said, and not more can be done.
+/// Files a notice for each message that was recorded, has no file, and is not listed. Nothing more can be done for it.
 pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
     for row in lost {
         let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
         let text = format!(
-            "The message \"{subject}\" from {from} ({}) was recorded as entry {} and its file is nowhere, nor does the \
-             server list it under that number any more. If it lists the message under another one, that is fetched. If you \
-             deleted it just after it came, all is well; else somebody removed its file from `tmp/` after a crash.",
+            "The message \"{subject}\" from {from} ({}) was recorded as entry {} of the log, but its file cannot be found, \
+             and the server does not list it under that number any more. If the server lists it under another number, it is \
+             fetched again. If you deleted it just after it came, all is well; otherwise somebody removed its file from \
+             `tmp/` after a crash.",
             row.key, row.id
         );
         committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
@@ -57,13 +60,13 @@ pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committ
     Ok(())
 }
 
-/// Staged files whose messages no folder lists any more: they may be the only copies.
+/// Files staged messages that no folder lists any more: the staged files may be the only copies.
 pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
     let origin = Arc::new(Origin { account: space.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
         let key = Key::new(&origin, name.as_str());
-        // Known already: the run that filed it died before it could remove what it had found.
+        // If the key is known already, the run that filed the message died before it could remove the staged file.
         if world.store.remembered(&key)?.is_none() {
             let bytes = read(world, path)?;
             if came_again(world, space, &bytes)? {
@@ -73,8 +76,8 @@ pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committ
             committer.rescue(key, bytes)?;
         }
         let text = format!(
-            "After a crash a file of the message {} was found, complete or not, that the server does not list any more. It \
-             is in the inbox now.",
+            "After a crash, a file of the message {} was found, complete or not. The server does not list the message any \
+             more. It is in the inbox now.",
             name.as_str()
         );
         let account = committer.report.account.clone();
@@ -84,8 +87,8 @@ pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committ
     Ok(())
 }
 
-/// Whether the message was fetched again meanwhile, under another number: the server renumbered its messages. Its header as
-/// it came tells that, or, where rules edited it, a file that begins with the same bytes.
+/// Whether the message was fetched again under another number, because the server renumbered its messages. The header
+/// as it came shows that, or, if rules edited it, a file that begins with the same bytes.
 fn came_again(world: &World, space: &str, bytes: &[u8]) -> Result<bool> {
     if world.store.is_here(space, &head_hash(head_of(bytes)))? {
         return Ok(true);
@@ -97,7 +100,7 @@ fn came_again(world: &World, space: &str, bytes: &[u8]) -> Result<bool> {
     for id in world.store.filed_as(space, &message_id)? {
         let targets = world.store.entry(id)?.map(|entry| entry.targets).unwrap_or_default();
         for path in files_of(world, &targets)? {
-            // What was half written when its process was killed is the beginning of it.
+            // A file that was half written when its process was killed is the beginning of the message.
             if read(world, &path)?.starts_with(bytes) {
                 return Ok(true);
             }

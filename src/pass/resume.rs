@@ -1,5 +1,5 @@
-//! What processes that died left recorded and not published, in name spaces that have no pass of their own: whoever empties
-//! the outbox finishes it.
+//! Finishes what dead processes recorded and did not publish, in name spaces that have no pass of their own. The
+//! process that empties the outbox does it.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::error::{Kind, Result};
 use crate::message::{DELIVERED, OUTBOX, REFILTERED};
 use crate::state::Owned;
 
-/// Publishes what was recorded for name spaces that nobody owns now. What is alive stays as it is. Returns what cannot be
-/// finished yet: one folder holds up neither the other name spaces nor the outbox.
+/// Publishes what was recorded for name spaces that have no owner now, and leaves live owners alone. Returns what
+/// cannot be finished yet: one folder holds up neither the other name spaces nor the outbox.
 pub(super) fn resume_others(world: &World) -> Result<Stuck> {
     let mut stuck = Stuck::default();
     for space in world.store.unfinished_spaces()? {
@@ -24,7 +24,7 @@ pub(super) fn resume_others(world: &World) -> Result<Stuck> {
         };
         match resume_one(world, &owned) {
             Ok(more) => stuck.extend(more),
-            Err(error) => stuck.note(None, &[], error)?,
+            Err(error) => stuck.add_error(None, &[], error)?,
         }
     }
     Ok(stuck)
@@ -36,7 +36,7 @@ fn resume_one(world: &World, owned: &Owned) -> Result<Stuck> {
     }
     let recovered = recover(&*world.disk, &*world.store, world.folders.root(), owned)?;
     if owned.space().starts_with(DELIVERED) {
-        // Its caller was told nothing, and gives it again.
+        // The caller got no answer, and delivers the message again.
         recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
     }
     Ok(Stuck::default())

@@ -1,5 +1,6 @@
-//! Folders that lie elsewhere (`maildir: {roots: …}`): a link in the mail root leads to each, so that for whoever files, finds
-//! or recovers mail there is one tree. Each has a marker of its own: one that is away is not taken for an empty one.
+//! Folders outside the mail root (`maildir: {roots: …}`). A link in the mail root leads to each, so that filing,
+//! searching and recovery see one tree. Each root has its own marker, so that a missing disk is not taken for an empty
+//! folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,16 +12,16 @@ use super::World;
 use crate::error::{Error, Kind, Result};
 use crate::state::{IDENTITY, Lock, Marker, ROOT};
 
-/// So long one process waits while another one makes the marker.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a process waits for another one that is making the marker.
+const MARKER_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes sure that each is there and the one that the state knows, and that its link leads there.
+/// Makes sure that each root exists and is the one that the state knows, and that its link leads to it.
 pub(super) fn are_mounted(world: &World) -> Result<()> {
     world.folders.roots().try_for_each(|(name, path)| {
         if world.disk.is_writable_by_others(path).unwrap_or(false) {
             let path = path.display();
             let text = format!(
-                "others may write to {path}, where the folder `{name}` lies; `chmod o-w {path}` lets a group alone"
+                "others may write to {path}, which holds the folder `{name}`; `chmod o-w {path}` still lets a group write"
             );
             return Err(Error::permanent(Kind::Disk, text));
         }
@@ -28,13 +29,13 @@ pub(super) fn are_mounted(world: &World) -> Result<()> {
         let found = marker(world, path)?;
         match (known, found) {
             (Some(known), Some(found)) if known == found.identity => link(world, name, path),
-            (Some(_), Some(_)) => Err(not_the_root(name, path, "another one stands there.")),
+            (Some(_), Some(_)) => Err(not_the_root(name, path, "another one is mounted there.")),
             (Some(_), None) => {
                 Err(not_the_root(name, path, "its marker `.mailsluice` is missing: is the disk mounted?"))
             }
             (None, Some(found)) if found.identity == identity(world, name)? => begin(world, name, path),
             (None, Some(_)) => {
-                let why = "another mailsluice files there already, and two that do not know of each other take each other's mail for their own.";
+                let why = "another mailsluice already files mail there, and two that do not know each other would take each other's mail for their own.";
                 Err(not_the_root(name, path, why))
             }
             (None, None) if world.store.rebuilt().is_some() => {
@@ -46,30 +47,30 @@ pub(super) fn are_mounted(world: &World) -> Result<()> {
     })
 }
 
-/// The state knows none yet. One process makes its marker, and the others wait.
+/// Takes a root that the state does not know yet. One process makes its marker, and the others wait.
 fn begin(world: &World, name: &str, path: &Path) -> Result<()> {
-    let _lock = Lock::take(&world.locks(), "(marker)", PATIENCE)?;
+    let _lock = Lock::take(&world.locks(), "(marker)", MARKER_LOCK_TIMEOUT)?;
     match world.store.fact(&fact(name))? {
         Some(_) => Ok(()),
         None => accept_one(world, name, path),
     }
 }
 
-/// Takes each as it is.
+/// Accepts each root as it is.
 pub(super) fn accept(world: &World) -> Result<()> {
     let failed = |e| Error::disk("removing a link in the mail root", e);
     world.folders.roots().try_for_each(|(name, path)| {
         let link = world.folders.link_of(name);
         let leads_elsewhere = world.disk.number(&link).map_err(failed)? != world.disk.number(path).map_err(failed)?;
         if leads_elsewhere && world.disk.is_link(&link).map_err(failed)? {
-            // A link holds no mail, and the user has said where the folder lies now.
+            // A link holds no mail, and the config now says that the folder is elsewhere.
             world.disk.remove(&link).map_err(failed)?;
         }
         accept_one(world, name, path)
     })
 }
 
-/// Whoever made its marker may have died before the state knew of it.
+/// Accepts one root. If it has a marker, the process that made it may have died before the state knew it.
 fn accept_one(world: &World, name: &str, path: &Path) -> Result<()> {
     let failed = |e| Error::disk(format!("writing the marker of {}", path.display()), e);
     let (disk, folders) = (&*world.disk, &world.folders);
@@ -79,7 +80,7 @@ fn accept_one(world: &World, name: &str, path: &Path) -> Result<()> {
             let parent = path.parent().unwrap_or(path);
             if !disk.exists(parent).map_err(failed)? {
                 let text = format!(
-                    "{} is not there, where the folder `{name}` is to lie: is the disk mounted?",
+                    "{}, which should hold the folder `{name}`, does not exist: is the disk mounted?",
                     parent.display()
                 );
                 return Err(Error::transient(Kind::Disk, text));
@@ -95,7 +96,7 @@ fn accept_one(world: &World, name: &str, path: &Path) -> Result<()> {
     world.store.set_fact(&fact(name), &found.identity)
 }
 
-/// The identity that this state gives to a root: whoever died before it was noted finds the marker to be his own.
+/// The identity that this state gives to a root. After a crash, the next process recognises the marker as its own.
 fn identity(world: &World, name: &str) -> Result<String> {
     let state = world.store.fact(IDENTITY)?.unwrap_or_default();
     let hash = Sha256::digest(format!("{state} {name}"));
@@ -114,13 +115,13 @@ fn marker(world: &World, path: &Path) -> Result<Option<Marker>> {
 fn not_the_root(name: &str, path: &Path, why: &str) -> Error {
     let path = path.display();
     let text = format!(
-        "{path}, where the folder `{name}` lies, is not what mail was filed in: {why} Nothing is fetched or filed; \
-         `mailsluice rebuild` takes {path} as it is now"
+        "{path}, which holds the folder `{name}`, is not where mail was filed before: {why} Nothing is fetched or filed; \
+         `mailsluice rebuild` accepts {path} as it is now"
     );
     Error::transient(Kind::Disk, text)
 }
 
-/// Makes the link where nothing stands in its place.
+/// Makes the link if nothing is in its place.
 fn link(world: &World, name: &str, path: &Path) -> Result<()> {
     let link = world.folders.link_of(name);
     let failed = |e| Error::disk(format!("linking {} to {}", link.display(), path.display()), e);
@@ -133,7 +134,7 @@ fn link(world: &World, name: &str, path: &Path) -> Result<()> {
         }
         _ => {
             let text = format!(
-                "{} is in the way: the config says that the folder `{name}` lies in {}; move it away, or name another root",
+                "{} is in the way: the config says that the folder `{name}` is in {}; move it away, or name another root",
                 link.display(),
                 path.display()
             );

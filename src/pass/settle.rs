@@ -1,4 +1,4 @@
-//! Settle: what happens on the server to the messages that are safe here.
+//! Settle: what happens on the server to the messages that are safely filed.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,9 @@ use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_pos
 /// A folder whose messages are to be settled.
 #[derive(Debug)]
 pub struct Settling<'a> {
-    /// What the user wants.
+    /// What the account's config asks for.
     pub retention: &'a Retention,
-    /// What the server lists, all of it.
+    /// Everything that the server lists.
     pub listing: Complete<'a>,
     /// What was remembered when the pass began.
     pub known: &'a Known,
@@ -27,8 +27,8 @@ pub struct Settling<'a> {
 }
 
 impl Settling<'_> {
-    /// Applies the retention to what was published just now and to earlier messages that the server still lists. Returns what
-    /// the server did not do.
+    /// Applies the retention to what was just published and to earlier messages that the server still lists. Returns
+    /// what the server did not do.
     pub async fn settle(
         &self,
         world: &World,
@@ -58,7 +58,8 @@ impl Settling<'_> {
         }
         let Settled { gone, copied, mut errors } = source.settle(&messages, self.retention).await;
         remember_settled(world, self.owned, &gone, report)?;
-        // Before they are taken away: what dies in between must not copy them again.
+        // This is remembered before the originals are removed: after a crash in between, the messages must not be
+        // copied again.
         let fresh: Vec<Key> = copied.iter().filter(|s| !s.is_copied()).map(|s| s.key().clone()).collect();
         remember(world, self.owned, &fresh, Mark::Copied)?;
         if !copied.is_empty() && !errors.iter().any(ends_the_pass) {
@@ -74,18 +75,19 @@ impl Settling<'_> {
     }
 }
 
-/// A refusal is about this folder; after anything else nothing more can be asked.
+/// Whether an error ends the pass. A refusal concerns this folder alone; after any other error nothing more can be
+/// asked.
 fn ends_the_pass(error: &Error) -> bool {
     error.kind() != Kind::Refused
 }
 
-/// So many are asked about at once.
-const BATCH: usize = 1_000;
-/// So long the server has to let a message go that it lists although it was deleted.
-const AGAIN: SignedDuration = SignedDuration::from_hours(24);
+/// How many messages one request asks about.
+const DESCRIBE_BATCH: usize = 1_000;
+/// How long a server may keep listing a message that was deleted, before the deletion is tried again.
+const DELETE_RETRY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Settling<'_> {
-    /// What was fetched by a clock that cannot have been right is as old as now.
+    /// Gives a message that was fetched while the clock was certainly wrong the present time as its age.
     fn begin_anew(&self, world: &World, now: Timestamp) -> Result<()> {
         let impossible = self.known.here().filter(|(_, r)| !is_possible(r.at) && Safeguard::PlausibleTime.is_on());
         let marks: Vec<(Key, Remembered)> =
@@ -93,7 +95,8 @@ impl Settling<'_> {
         if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
     }
 
-    /// What was to be gone long ago, where it is not. Whether another attempt helps is seen in the next pass.
+    /// The error about messages that were deleted and are still listed. The next pass shows whether another attempt
+    /// helped.
     fn not_let_go(&self) -> Vec<Error> {
         let listed =
             self.listing.listing().ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
@@ -119,15 +122,19 @@ impl Settling<'_> {
             earlier.retain(is_dated);
         }
         if *self.retention != Retention::MarkSeen {
-            earlier.extend(Settlement::not_let_go(self.known, recovered, now.saturating_sub(AGAIN).unwrap_or(now)));
+            earlier.extend(Settlement::not_let_go(
+                self.known,
+                recovered,
+                now.saturating_sub(DELETE_RETRY).unwrap_or(now),
+            ));
         }
         earlier.retain(|settlement| listed.contains(&*settlement.key().id));
         sort(&mut earlier);
         earlier
     }
 
-    /// Of these, the ones that the server still has under their ids, by header and size. Only what is deleted or moved has
-    /// to be proven.
+    /// Returns those that the server still has under their ids, judged by header and size. Only a message that will be
+    /// deleted or moved has to be proven.
     async fn proven(
         &self,
         world: &World,
@@ -142,7 +149,7 @@ impl Settling<'_> {
         let mut proven = Vec::with_capacity(earlier.len());
         let (mut marks, mut unknown) = (Vec::new(), 0);
         let mut dressed = 0;
-        for batch in earlier.chunks(BATCH) {
+        for batch in earlier.chunks(DESCRIBE_BATCH) {
             let mut by_id: HashMap<&[u8], &Settlement> = batch.iter().map(|s| (&*s.key().id, s)).collect();
             let ids: Vec<Vec<u8>> = batch.iter().map(|s| s.key().id.clone()).collect();
             for listed in source.describe(&ids, Details { date: false, head: true }).await? {
@@ -172,22 +179,20 @@ impl Settling<'_> {
         if !marks.is_empty() {
             world.store.mark(self.owned, &marks)?;
         }
-        self.say(dressed, replaced, unknown, report);
+        self.report_kept(dressed, replaced, unknown, report);
         Ok(Proven { proven, undescribed })
     }
 
-    /// A server that does not tell a header now may tell it in the next pass.
+    /// A server that does not send a header now may send it in the next pass.
     fn not_described(&self, count: usize) -> Option<Error> {
         let folder = &self.listing.listing().origin.folder;
         let text = || {
-            format!(
-                "{folder}: {count} messages stay on the server, which does not tell their headers; nothing is deleted unseen"
-            )
+            format!("{folder}: {count} messages stay on the server, because it does not send their headers to check")
         };
         (count > 0).then(|| Error::transient(Kind::Protocol, text()))
     }
 
-    fn say(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
+    fn report_kept(&self, dressed: usize, replaced: usize, unknown: usize, report: &mut Report) {
         let folder = &self.listing.listing().origin.folder;
         if dressed > 0 {
             let text =
@@ -195,14 +200,15 @@ impl Settling<'_> {
             report.remarks.push(text);
         }
         if replaced > 0 {
-            let text =
-                format!("{folder}: another message stands under {replaced} old ids; they are fetched in the next pass");
+            let text = format!(
+                "{folder}: the server lists other messages under {replaced} old ids; they are fetched in the next pass"
+            );
             report.remarks.push(text);
             report.failed += replaced as u64;
         }
         if unknown > 0 {
             let text = format!(
-                "{folder}: {unknown} messages stay on the server: it cannot be proven that they are here, for neither their \
+                "{folder}: {unknown} messages stay on the server: nothing proves that they are filed here, because neither their \
                  headers are known nor their files found"
             );
             report.remarks.push(text);
@@ -210,18 +216,18 @@ impl Settling<'_> {
     }
 }
 
-/// What may be taken away, and how much could not be looked at.
+/// The messages that may be deleted or moved, and how many could not be checked.
 struct Proven {
     proven: Vec<Settlement>,
     undescribed: usize,
 }
 
-/// In the order of the server.
+/// Sorts messages in the order of the server.
 fn sort(messages: &mut [Settlement]) {
     messages.sort_by(|a, b| (a.key().as_uid(), a.key()).cmp(&(b.key().as_uid(), b.key())));
 }
 
-/// Notes messages as gone from the server.
+/// Remembers messages as gone from the server.
 pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut Report) -> Result<()> {
     remember(world, owned, gone, Mark::Settled)?;
     report.settled += gone.len() as u64;

@@ -1,8 +1,8 @@
-//! What stood on a server before the account's first run. It is filed like any other mail, and nobody is told of it: whoever
-//! begins to use the program has answered his old mail, and does not want years of it on his phone.
+//! Mail that was on a server before the account's first run. It is filed like any other mail, but nothing is sent about
+//! it: a new user has answered the old mail already, and does not want years of it forwarded to a phone.
 //!
-//! What the first run lists is noted by its number, whatever clocks and servers say of its date. What shows up later, in a
-//! folder that was not there then, is told by its date.
+//! What the first run lists is marked by its number, whatever clocks and servers say about its date. A message in a
+//! folder that turns up later is judged by its date.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,15 +13,15 @@ use crate::safeguard::Safeguard;
 use crate::source::Listing;
 use crate::state::{Known, Mark, Owned, Registered, Registry, Remembered, is_possible};
 
-/// The clocks of servers are not ours: mail of the last hour before the first run is not old.
+/// The clocks of servers differ from ours: mail of the last hour before the first run is not old.
 pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
-/// So far a clock may be set back in the ordinary course of things.
-const SET_BACK: SignedDuration = SignedDuration::from_mins(10);
+/// How far a clock may be set back without suspicion.
+const CLOCK_CORRECTION: SignedDuration = SignedDuration::from_mins(10);
 
-/// Notes what a folder lists at the account's first run, before anything else is noted of it: a crash must not make it look as
-/// if it had been looked at. A state that was made anew tells nobody of what is older than itself
-/// anyway, and what came since is new.
-pub(super) fn note(
+/// Marks what a folder lists at the account's first run, before anything else is remembered of the folder: after a
+/// crash it must not look as if it had been listed. A rebuilt state needs no marks: nothing is sent about mail older
+/// than the state, and later mail is new.
+pub(super) fn mark_stood(
     world: &World,
     owned: &Owned,
     registered: &Registered,
@@ -46,7 +46,7 @@ pub(super) struct Came<'a> {
 }
 
 impl Came<'_> {
-    /// Whether it stood on the server before.
+    /// Whether the message was on the server before the first run.
     pub(super) fn stood(&self, world: &World) -> Result<bool> {
         if !Safeguard::OldIsNotTold.is_on() {
             return Ok(false);
@@ -59,17 +59,17 @@ impl Came<'_> {
     }
 }
 
-/// Whether a time that was noted as the present once can have been that. A machine without a clock begins in 1970, and one
-/// whose clock was ahead would find all mail old for years.
+/// Whether a time that was once recorded as the present can have been the present. A machine without a clock starts in
+/// 1970, and after a clock that was ahead all mail would seem old for years.
 pub(super) fn is_believed(world: &World, noted: Timestamp) -> Result<bool> {
     if !is_possible(noted) {
         return Ok(false);
     }
-    let has_come = noted.duration_since(world.now()) <= SET_BACK;
+    let has_come = noted.duration_since(world.now()) <= CLOCK_CORRECTION;
     Ok(has_come || !world.is_time_plausible()?)
 }
 
-/// The first run of the account of that label, where the state knows it.
+/// The first run of the account of that label, if the state knows it.
 pub(super) fn first_run_of(store: &dyn Registry, label: &str) -> Result<Option<Timestamp>> {
     Ok(store.accounts()?.into_iter().find(|account| account.label == label).map(|account| account.first_run))
 }

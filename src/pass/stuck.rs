@@ -1,5 +1,5 @@
-//! Mail that moved and cannot leave its old folder, or cannot be looked at in its new one: it waits alone, its owner is told
-//! once a folder and day, and everything else goes on.
+//! Mail that moved and cannot be removed from its old folder, or cannot be seen in its new one. It alone waits, the
+//! user gets one notice a folder and day, and everything else goes on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ struct Waiting {
     cause: String,
 }
 
-/// What waits.
+/// The messages that wait.
 #[derive(Debug, Default)]
 pub(super) struct Stuck(Vec<Waiting>);
 
 impl Stuck {
-    /// Notes a row that an error of one folder holds up. Any other error stays one.
-    pub(super) fn note(&mut self, row: Option<EntryId>, leaves: &[Leaving], error: Error) -> Result<()> {
+    /// Adds a row that an error of one folder holds up. Any other error is returned.
+    pub(super) fn add_error(&mut self, row: Option<EntryId>, leaves: &[Leaving], error: Error) -> Result<()> {
         match error.target() {
             Some(folder) => self.add(row, leaves, folder, &error),
             None => return Err(error),
@@ -34,7 +34,7 @@ impl Stuck {
         Ok(())
     }
 
-    /// Notes a row that something with this folder holds up.
+    /// Adds a row that this folder holds up.
     pub(super) fn add(&mut self, row: Option<EntryId>, leaves: &[Leaving], folder: &Path, error: &Error) {
         let cause = clean::line(error.to_string().as_bytes());
         self.0.push(Waiting { row, leaves: leaves.to_vec(), folder: folder.to_owned(), cause });
@@ -53,7 +53,8 @@ impl Stuck {
         self.0.iter().any(|waiting| waiting.row == Some(id))
     }
 
-    /// Why one of these files is still there, although its message moved already: moved again, it would be there twice.
+    /// Why one of these files is still there although its message has moved. If it moved again, it would be filed
+    /// twice.
     pub(super) fn holds(&self, leaves: &[Leaving]) -> Option<String> {
         let is_same = |one: &Leaving, other: &Leaving| match (one.number, other.number) {
             (Some(one), Some(other)) => one == other,
@@ -74,7 +75,7 @@ impl Stuck {
         folders
     }
 
-    /// What is said where somebody looks on.
+    /// What is shown to a person who runs the command.
     pub(super) fn remarks(&self) -> Vec<String> {
         let remark = |(folder, (cause, count)): (&Path, (&str, usize))| {
             let (messages, they, folder) = (messages(count), they(count), shown(folder));
@@ -85,8 +86,8 @@ impl Stuck {
         self.by_folder().into_iter().map(remark).collect()
     }
 
-    /// Tells the user, as far as the inbox takes mail.
-    pub(super) fn tell(&self, committer: &mut Committer) -> Result<()> {
+    /// Files a notice for each folder, if the inbox takes mail.
+    pub(super) fn notify(&self, committer: &mut Committer) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -119,7 +120,7 @@ fn messages(count: usize) -> String {
 }
 
 fn they(count: usize) -> &'static str {
-    if count == 1 { "it may stand" } else { "they may stand" }
+    if count == 1 { "it may be" } else { "they may be" }
 }
 
 fn shown(folder: &Path) -> String {

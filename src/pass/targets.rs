@@ -14,9 +14,9 @@ use crate::error::Error;
 pub(super) struct Refused(BTreeMap<PathBuf, (String, usize)>);
 
 impl Refused {
-    /// Notes what an error says, if it is about one target other than the inbox and not noted yet. Otherwise it stays an
-    /// error: of the disk, or of the inbox, without which nothing can go on.
-    pub(super) fn note(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
+    /// Records an error of one target that is not the inbox and is not recorded yet. Any other error is returned: it
+    /// concerns the disk, or the inbox, without which nothing can go on.
+    pub(super) fn record(&mut self, error: Error, planner: &Planner<'_>) -> Result<(), Error> {
         let Some(target) = error.target().map(Path::to_path_buf) else { return Err(error) };
         if planner.is_inbox(&target) || self.0.contains_key(&target) {
             return Err(error);
@@ -25,7 +25,7 @@ impl Refused {
         Ok(())
     }
 
-    /// Puts the inbox in the place of every target that refused.
+    /// Replaces every target that refused by the inbox.
     pub(super) fn redirect(&mut self, decided: &mut [Decided], planner: &Planner<'_>) {
         if self.0.is_empty() {
             return;
@@ -44,7 +44,8 @@ impl Refused {
                 kept = true;
             }
             if kept {
-                // One copy of each version in the inbox is enough; of a message that was split the versions are several messages.
+                // The inbox needs one copy of each version. The versions of a message that was split are several
+                // messages.
                 let mut seen = BTreeSet::new();
                 decision.actions.retain(|action| match action {
                     Action::File(filing) if filing.place == Place::Inbox => seen.insert(filing.version),
@@ -54,7 +55,7 @@ impl Refused {
         }
     }
 
-    /// What the user has to be told: once a target and day.
+    /// What the user has to know: one notice a target and day.
     pub(super) fn notices(self, account: &str) -> Vec<Notice> {
         let notice = |(target, (cause, count)): (PathBuf, (String, usize))| {
             let messages = if count == 1 { "A message" } else { "Messages" };

@@ -1,4 +1,4 @@
-//! Turns within one process: two accounts of the config may be the same mailbox, and one name space has one owner.
+//! Turns within one process: two accounts of the config may be the same mailbox, and a name space has one owner.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};

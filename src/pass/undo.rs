@@ -1,5 +1,5 @@
-//! Undo: a message that a rule filed, changed or discarded comes back as it was to where it would have been without
-//! rules.
+//! Undo: brings back a message that a rule filed, changed or discarded, as it was, to the folder where it would be
+//! without rules.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{Envelope, Flags, Key, MOVED, Origin, UNDONE, lasting_name, without_version};
 use crate::state::{EntryId, JournalEntry, Later, OutboxState, Target};
 
-/// What came back.
+/// A message that was brought back.
 #[derive(Debug)]
 pub struct Undone {
     /// The Subject, shortened.
@@ -27,14 +27,15 @@ pub struct Undone {
     pub folder: String,
     /// What cannot be taken back.
     pub remarks: Vec<String>,
-    /// Whether its old file could not be removed: it waits until its folder can be written.
+    /// Whether its old file could not be removed. It waits until its folder can be written.
     pub is_left: bool,
 }
 
-/// Where the message of a journal row belongs, from the row's account and folder at its source.
+/// Returns the folder where the message of a journal entry belongs, judged by the entry's account and folder on the
+/// server.
 pub type Home<'h> = &'h dyn Fn(&JournalEntry) -> FolderName;
 
-/// Brings the message of a journal row back.
+/// Brings the message of a journal entry back.
 pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
     Undoing::begin(world, home)?.undo(id)
 }
@@ -44,23 +45,23 @@ pub struct Undoing<'w> {
     world: &'w World,
     home: Home<'w>,
     committer: Option<Committer>,
-    /// What the user should know besides.
+    /// What else the user should know.
     remarks: Vec<String>,
 }
 
 impl<'w> Undoing<'w> {
-    /// Finishes first what an interrupted run left half done.
+    /// Finishes first what an interrupted run left unfinished.
     pub fn begin(world: &'w World, home: Home<'w>) -> Result<Self> {
         let (committer, stuck) = relocate::begin(world, UNDONE)?;
         Ok(Self { world, home, committer: Some(committer), remarks: stuck.remarks() })
     }
 
-    /// What is to be said about mail that moved earlier and cannot be finished yet.
+    /// What to say about mail that moved earlier and cannot be finished yet.
     pub fn remarks(&mut self) -> Vec<String> {
         std::mem::take(&mut self.remarks)
     }
 
-    /// The rows of a run of `refilter` or `maintain` that were not brought back yet, the newest first.
+    /// The entries of a run of `refilter` or `maintain` that were not brought back yet, the newest first.
     pub fn of_run(&self, run: u64) -> Result<Vec<EntryId>> {
         let all = self.world.store.run(run)?;
         if all.is_empty() {
@@ -76,7 +77,7 @@ impl<'w> Undoing<'w> {
         Ok(left)
     }
 
-    /// Brings the message of a journal row back.
+    /// Brings the message of a journal entry back.
     pub fn undo(&mut self, id: EntryId) -> Result<Undone> {
         let Some(entry) = self.world.store.entry(id)? else {
             return refuse(format!("there is no entry {id} in the journal; `mailsluice log` shows their numbers"));
@@ -85,7 +86,7 @@ impl<'w> Undoing<'w> {
         if !entry.mboxes.is_empty() {
             remarks.push("what was filed into an mbox stays there".to_owned());
         }
-        // After an error the next one begins anew, and finishes first what this one left.
+        // After an error, the next call starts again, and finishes first what this one left.
         let mut committer = match self.committer.take() {
             Some(committer) => committer,
             None => relocate::begin(self.world, UNDONE)?.0,
@@ -98,7 +99,7 @@ impl<'w> Undoing<'w> {
         self.committer = Some(committer);
         let is_left = stuck.count() > 0;
         remarks.extend(stuck.remarks());
-        remarks.extend(self.told(id)?);
+        remarks.extend(self.report_sent(id)?);
         Ok(Undone { subject: entry.row.about.subject, folder: folder.to_string(), remarks, is_left })
     }
 
@@ -117,16 +118,18 @@ impl<'w> Undoing<'w> {
             return refuse(format!("entry {id} was brought back already"));
         }
         if self.was_filed_when_given_up(id, entry)? {
-            return refuse(format!("the message of entry {id} could not be told and was filed in the inbox for that"));
+            return refuse(format!("the message of entry {id} could not be sent, so it is in the inbox"));
         }
         let later = self.later(id, entry)?;
         if let Some(undid) = later.iter().filter_map(|later| later.undid).find(|undid| *undid < id) {
             return refuse(format!("entry {id} was undone already, with entry {undid} before it"));
         }
         let files = relocate::files_of(self.world, &entry.targets)?;
-        let Some(found) = original::find(self.world, entry, &files, &later)? else { return refuse(nowhere(id, entry)) };
+        let Some(found) = original::find(self.world, entry, &files, &later)? else {
+            return refuse(not_found_text(id, entry));
+        };
         let flags = self.flags(entry, &files)?;
-        self.is_something_to_do(id, &folder, &files, &found, &flags)?;
+        self.refuse_if_unchanged(id, &folder, &files, &found, &flags)?;
         let Found { message, is_original, remark } = found;
         let arrived = entry.before.arrived.unwrap_or(entry.row.at);
         let envelope = Envelope { key, arrived, flags: flags.before.clone(), announced: 0 };
@@ -147,9 +150,9 @@ impl<'w> Undoing<'w> {
         Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))
     }
 
-    /// What is said of what the message led to outside: it cannot be called back.
-    fn told(&self, id: EntryId) -> Result<Vec<String>> {
-        let rows = self.world.store.outbox(Some(id), MOST_TOLD)?;
+    /// What was sent about the message, which cannot be taken back.
+    fn report_sent(&self, id: EntryId) -> Result<Vec<String>> {
+        let rows = self.world.store.outbox(Some(id), MAX_ITEMS_REPORTED)?;
         let said = rows.into_iter().filter_map(|row| {
             let telling = clean::short(&row.telling.to_string(), 100);
             match row.state {
@@ -163,7 +166,7 @@ impl<'w> Undoing<'w> {
         Ok(said.collect())
     }
 
-    /// Whether the message could not be told, and still stands where it was filed for that.
+    /// Whether the message could not be sent, and is still where it was filed for that reason.
     fn was_filed_when_given_up(&self, id: EntryId, entry: &JournalEntry) -> Result<bool> {
         let key = given_up_key(id);
         let Some(spooled) = &entry.spooled else { return Ok(false) };
@@ -171,11 +174,11 @@ impl<'w> Undoing<'w> {
             return Ok(false);
         }
         let walk = &self.world.walk;
-        // Versions before this one named the file by the key.
+        // Earlier versions named the file by the key.
         Ok(walk.is_spooled_published(self.world, spooled)? || walk.is_published(self.world, &key)?)
     }
 
-    /// What happened to the files of a row since.
+    /// What has happened to the files of an entry since.
     fn later(&self, id: EntryId, entry: &JournalEntry) -> Result<Vec<Later>> {
         let mut names: Vec<&str> = entry.targets.iter().map(|target| lasting_name(&target.staged)).collect();
         names.sort_unstable();
@@ -188,7 +191,7 @@ impl<'w> Undoing<'w> {
         Ok(all)
     }
 
-    /// The flags by now, without what the rules changed.
+    /// The present flags, without what the rules changed.
     fn flags(&self, entry: &JournalEntry, files: &[PathBuf]) -> Result<Change> {
         let Some(file) = files.first() else {
             let before = entry.before.flags.clone().unwrap_or_default();
@@ -209,8 +212,8 @@ impl<'w> Undoing<'w> {
         Letters::read(&*self.world.disk, &maildir)
     }
 
-    /// A message that is at home as it came has nothing that could be undone.
-    fn is_something_to_do(
+    /// Refuses to undo a message that is in its folder as it came: there is nothing to do.
+    fn refuse_if_unchanged(
         &self,
         id: EntryId,
         folder: &FolderName,
@@ -227,10 +230,10 @@ impl<'w> Undoing<'w> {
     }
 }
 
-/// Of so many tellings of a message it is said.
-const MOST_TOLD: u32 = 20;
+/// How many outbox items of a message are reported.
+const MAX_ITEMS_REPORTED: u32 = 20;
 
-/// The flags of a message by now, and what they are without its rules.
+/// The present flags of a message, and those that it would have without its rules.
 struct Change {
     now: Flags,
     before: Flags,
@@ -240,14 +243,16 @@ fn refuse<T>(text: String) -> Result<T> {
     Err(Error::permanent(Kind::Usage, text))
 }
 
-fn nowhere(id: EntryId, entry: &JournalEntry) -> String {
+fn not_found_text(id: EntryId, entry: &JournalEntry) -> String {
     match entry.mboxes.first() {
         Some(mbox) => {
             let file = mbox.file.display();
             format!("the message of entry {id} is only in the mbox {file}; take it out of there with your mail reader")
         }
         None => {
-            format!("the message of entry {id} is nowhere any more: it was deleted, or discarded more than 30 days ago")
+            format!(
+                "the message of entry {id} cannot be found any more: it was deleted, or discarded more than 30 days ago"
+            )
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What must not be told again: mail that arrived before the state was rebuilt or put back, and mail that was recorded
-//! once, told, and then not found. Nobody knows what of it went out; it is filed, and said so.
+//! What must not be sent again: actions for mail that arrived before the state was rebuilt or restored, and for mail
+//! that was recorded once, acted upon, and then not found. Nobody knows what was sent, so the message is filed and the
+//! log says why.
 
 use jiff::Timestamp;
 
@@ -11,17 +12,17 @@ use crate::safeguard::Safeguard;
 use crate::source::arrival_of;
 use crate::state::Mark;
 
-/// Why nothing is told about a message; `None`: it may be.
+/// Why nothing may be sent about a message, or `None` if it may.
 fn why(world: &World, envelope: &Envelope, message: &Message) -> Result<Option<String>> {
     if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == Mark::Again) {
-        return Ok(Some("it was told when it was recorded for the first time".to_owned()));
+        return Ok(Some("it was sent when the message was first recorded".to_owned()));
     }
     let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };
     Ok((arrived(envelope, message) <= rebuilt)
-        .then(|| format!("it arrived before {}, when the state was rebuilt or put back", seconds(rebuilt))))
+        .then(|| format!("it arrived before {}, when the state was rebuilt or restored", seconds(rebuilt))))
 }
 
-/// What is delivered may be given again long after it came, and then its own fields tell when that was.
+/// A message that is delivered may be old. Then its own fields show when it arrived.
 fn arrived(envelope: &Envelope, message: &Message) -> Timestamp {
     match envelope.key.origin.account == DELIVERED && Safeguard::GivenAgainIsNotNew.is_on() {
         true => arrival_of(message, envelope.arrived).unwrap_or(envelope.arrived),
@@ -33,7 +34,7 @@ fn seconds(at: Timestamp) -> String {
     at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// The decision without what it must not tell. A message that stands nowhere else then is kept.
+/// The decision without what it must not send. A message that would then be nowhere is kept.
 pub(super) fn untold(
     world: &World,
     mut decision: Decision,
@@ -45,7 +46,7 @@ pub(super) fn untold(
         return Ok(decision);
     }
     let Some(why) = why(world, envelope, message)? else { return Ok(decision) };
-    decision.notes.push(format!("nobody is told ({}): {why}", told.join(", ")));
+    decision.notes.push(format!("not sent ({}): {why}", told.join(", ")));
     decision.tell_nobody();
     decision.writes.retain(|write| match write {
         Write::Answered { .. } => false,

@@ -1,5 +1,5 @@
-//! When something was done last, in a small file of its own: replaced and synced like everything of the state. One that is
-//! lost all the same lets it be done once more.
+//! The time when something was last done, in a small file that is replaced and synced like everything in the state. If
+//! the file is lost, the work is done once more.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,18 +10,18 @@ use super::World;
 use super::leftovers::remove;
 use crate::error::{Error, Result};
 
-/// So much of the file is read.
-const MOST: u64 = 1024;
+/// How much of the file is read.
+const MAX_FILE_BYTES: u64 = 1024;
 
-/// The time that its first line holds.
+/// The time in the first line of the file.
 pub(super) fn last(world: &World, file: &Path) -> Option<Timestamp> {
     let mut text = String::new();
-    world.disk.open(file).and_then(|file| file.take(MOST).read_to_string(&mut text)).ok()?;
+    world.disk.open(file).and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text)).ok()?;
     text.lines().next()?.trim().parse().ok()
 }
 
-/// Notes a time, and a line for whoever reads the file.
-pub(super) fn note(world: &World, file: &Path, at: Timestamp, about: &str) -> Result<()> {
+/// Writes a time, and a line for a person who reads the file.
+pub(super) fn write_time(world: &World, file: &Path, at: Timestamp, about: &str) -> Result<()> {
     let new = file.with_extension("new");
     remove(world, &new)?;
     let write = || {

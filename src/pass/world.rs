@@ -1,4 +1,4 @@
-//! What a pass works with: the memory, the disk, the clock.
+//! What a pass works with: the state, the disk, the clock.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -16,17 +16,17 @@ use crate::message::{Bytes, MAX_HEADER, Message};
 use crate::source::{Memory, Spool};
 use crate::state::{Clock, Disk, MBOX_SPOOL, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Stamp, Store};
 
-/// A message over this size is read from its file when it is needed, in bytes.
-const WINDOW: u64 = 8 * 1024 * 1024;
+/// A message bigger than this stays in its file and is read when needed.
+const MAX_IN_MEMORY_BYTES: u64 = 8 * 1024 * 1024;
 
-/// So much room a message that is read gets at first, in bytes: most are smaller, and need no more.
-const FIRST_READ: usize = 16 * 1024;
+/// How many bytes are reserved for a message at first. Most messages are smaller.
+const FIRST_READ_BYTES: usize = 16 * 1024;
 
-/// Everything outside the program that it touches, except the servers. Tests put a forgetful disk, a failing
-/// store or a stopped clock here.
+/// Everything outside the program that it uses, except the servers. Tests put in a disk that forgets, a store that
+/// fails, or a stopped clock.
 #[derive(Clone)]
 pub struct World {
-    /// The memory.
+    /// The state.
     pub store: Arc<dyn Store>,
     /// The mail files.
     pub disk: Arc<dyn Disk>,
@@ -34,9 +34,9 @@ pub struct World {
     pub folders: Arc<Folders>,
     /// The state folder.
     pub state: PathBuf,
-    /// The time.
+    /// The clock.
     pub now: fn() -> Timestamp,
-    /// The bound on messages in memory.
+    /// The bound on the messages in memory.
     pub memory: Memory,
     /// How many files are synced at the same time.
     pub threads: usize,
@@ -44,32 +44,32 @@ pub struct World {
     pub host: String,
     /// The files of lists.
     pub lists: Arc<ListFiles>,
-    /// What was found staged.
+    /// The results of walks over the mail root.
     pub walk: Walk,
     /// Accounts that this process fetches from for the first time.
     pub newcomers: Newcomers,
-    /// Whose turn it is among accounts that are one mailbox.
+    /// The turns of accounts that share a mailbox.
     pub turns: Turns,
     /// Whether programs are started as root.
     pub allow_root: bool,
-    /// So many bytes of what mail was before rules changed it are kept.
+    /// How many bytes of originals are kept of mail that rules changed.
     pub originals: u64,
-    /// The charsets that 8-bit text without a label is in.
+    /// The charsets assumed for 8-bit text without a label.
     pub assumed: Arc<[Charset]>,
     /// The mailboxes of all accounts of the config.
     pub mailboxes: Arc<[String]>,
 }
 
 impl World {
-    /// The real one. Opens the database and creates the state folder.
+    /// The real world. It opens the database and creates the state folder.
     pub fn open(config: &Config) -> Result<Self> {
         let world = Self::with_store(config, SqliteStore::open(places(config))?);
-        // Whatever comes after it is compared with this time.
+        // Later times are compared with this one.
         world.store.observe(world.now(), false)?;
         Ok(world)
     }
 
-    /// For commands that only look: without a state there is nothing to see, and none is made.
+    /// For commands that only show something. If there is no state, none is made.
     pub fn look(config: &Config) -> Result<Self> {
         match SqliteStore::exists(&config.state) {
             true => Self::open(config),
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    /// The same one, for a config that says other things about messages.
+    /// The same world under a config with other settings about messages.
     pub fn with(&self, config: &Config) -> Self {
         let mailboxes = config.accounts.iter().map(crate::config::Account::mailbox).collect();
         let assumed = config.settings.assumed.clone().into();
@@ -89,7 +89,7 @@ impl World {
         world.with(config)
     }
 
-    /// One with this memory and this disk.
+    /// A world with this store and this disk.
     pub fn new(store: Arc<dyn Store>, disk: Arc<dyn Disk>, root: MailRoot, state: PathBuf) -> Self {
         Self {
             store,
@@ -111,19 +111,19 @@ impl World {
         }
     }
 
-    /// Takes a name space in which files are written, waiting up to `patience` for its owner. The mail root is proven to be
-    /// the right one first.
+    /// Takes a name space in which files are written, and waits up to `patience` for its owner. It first proves that
+    /// the mail root is the right one.
     pub fn own(&self, space: &str, patience: Duration) -> Result<Arc<Owned>> {
         mounted(self)?;
         self.own_without_root(space, patience)
     }
 
-    /// The same for what writes into no Maildir.
+    /// Does the same for work that writes to no Maildir.
     pub fn own_without_root(&self, space: &str, patience: Duration) -> Result<Arc<Owned>> {
         Owned::take(&*self.store, &self.locks(), space, patience).map(Arc::new)
     }
 
-    /// Does work that may block, for a disk, a lock or the database, off the workers of the runtime.
+    /// Does work that may block on a disk, a lock or the database outside the workers of the runtime.
     pub async fn off<T: Send + 'static>(&self, work: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Result<T> {
         let world = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&world)).await;
@@ -135,7 +135,7 @@ impl World {
         self.state.join("locks")
     }
 
-    /// The folder of messages that stand in no Maildir.
+    /// The folder of messages that are in no Maildir.
     pub fn spool_folder(&self) -> PathBuf {
         self.state.join("spool")
     }
@@ -145,33 +145,33 @@ impl World {
         self.spool_folder().join(MBOX_SPOOL)
     }
 
-    /// The folder of what stood in the spool when the database was made anew.
+    /// The folder of the files that were in the spool when the database was rebuilt.
     pub fn set_aside(&self) -> PathBuf {
         self.state.join(SET_ASIDE)
     }
 
-    /// Whether anything stands there.
+    /// Whether that folder holds any file.
     pub fn has_set_aside(&self) -> bool {
         self.disk.names(&self.set_aside()).is_ok_and(|names| !names.is_empty())
     }
 
-    /// The spool, for one who writes with that stamp.
+    /// The spool, for a writer with that stamp.
     pub fn spool(&self, stamp: Stamp) -> Spool {
         Spool::new(Arc::clone(&self.disk), self.spool_folder(), stamp)
     }
 
-    /// A message whose body can be read even where it is a file in the spool.
+    /// A message whose body can be read even if it is a file in the spool.
     pub fn message(&self, bytes: Bytes) -> Message {
         let disk = Arc::clone(&self.disk);
         Message::with_opener(bytes, Arc::new(move |path| disk.open(path))).assuming(&self.assumed)
     }
 
-    /// A message in a file: read when it is small, left where it is when it is big.
+    /// A message in a file. A small one is read, and a big one stays where it is.
     pub fn read(&self, path: &Path) -> io::Result<Message> {
-        let mut bytes = Vec::with_capacity(FIRST_READ);
+        let mut bytes = Vec::with_capacity(FIRST_READ_BYTES);
         let mut file = self.disk.open(path)?;
-        (&mut file).take(WINDOW + 1).read_to_end(&mut bytes)?;
-        if (bytes.len() as u64) <= WINDOW {
+        (&mut file).take(MAX_IN_MEMORY_BYTES + 1).read_to_end(&mut bytes)?;
+        if (bytes.len() as u64) <= MAX_IN_MEMORY_BYTES {
             return Ok(self.message(Bytes::Memory(bytes)));
         }
         let rest = io::copy(&mut file, &mut io::sink())?;
@@ -180,12 +180,12 @@ impl World {
         Ok(self.message(Bytes::Spooled { head: bytes, path: path.to_owned(), length }))
     }
 
-    /// The time.
+    /// The present time.
     pub fn now(&self) -> Timestamp {
         (self.now)()
     }
 
-    /// Whether the time is plausible. Where it is not, nothing is pruned, given up, forgotten or deleted by its age.
+    /// Whether the time is plausible. If not, nothing is pruned, given up, forgotten or deleted because of its age.
     pub fn is_time_plausible(&self) -> Result<bool> {
         Ok(self.store.observe(self.now(), false)? == Clock::Plausible)
     }
@@ -200,15 +200,15 @@ fn places(config: &Config) -> Places {
     Places::new(&config.state, &config.maildir.path)
 }
 
-/// Somebody who watches a pass: a progress bar.
+/// Somebody who watches a pass, such as a progress bar.
 pub trait Watch: Send + Sync {
-    /// So much will be fetched from a folder.
+    /// This much will be fetched from a folder.
     fn expect(&self, folder: &str, messages: u64, bytes: u64);
-    /// So much is safe here.
+    /// This much is filed safely.
     fn safe(&self, messages: u64, bytes: u64);
 }
 
-/// Nobody.
+/// Nobody watches.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 

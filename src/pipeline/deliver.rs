@@ -1,11 +1,11 @@
-//! One message from standard input, in procmail's seat.
+//! Delivers one message from standard input, as procmail does.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::note_death;
+use super::count_death;
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
@@ -15,32 +15,32 @@ use crate::safeguard::Safeguard;
 use crate::source::{Fetched, Item, Whole};
 use crate::state::{Lock, Mark, Owned, Recovered, Remembered};
 
-/// The account name of what comes on standard input.
+/// The account name of messages from standard input.
 pub const DELIVER: &str = message::DELIVERED;
 
-/// How long a delivery waits for another one of the same bytes; then the MTA is asked to try again.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// So long whoever delivers a message goes on to give it (RFC 5321 4.5.4.1 says 4 to 5 days), and some more.
-const GIVEN_AGAIN: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// How long a delivery waits for another one of the same bytes. Then the MTA is asked to try again.
+const DELIVERY_LOCK_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a caller may deliver a message again: RFC 5321 4.5.4.1 says 4 to 5 days, and this leaves a margin.
+const REDELIVERY_WINDOW: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// A message that is safe. Until this is dropped the same bytes given again are the same message; after it they are new mail,
-/// so nothing may come between that and telling the caller.
+/// A message that is safely filed. Until this is dropped, the same bytes count as the same message; after that they are
+/// new mail. So nothing may come between dropping this and answering the caller.
 #[derive(Debug)]
 pub struct Delivered {
     /// What was done with it.
     pub report: Report,
-    /// Its lock.
+    /// The lock of its name space.
     _owned: Arc<Owned>,
 }
 
-/// Delivers one message from standard input, in procmail's seat.
+/// Delivers one message from standard input, as procmail does.
 pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str) -> Result<Delivered> {
     let started = Instant::now();
-    // One name space for each possible beginning of the hash: deliveries of different messages run side by side.
-    let owned = world.own(&format!("{DELIVER}-{}", &digest[..2]), PATIENCE)?;
+    // One name space for each possible start of the hash, so that different messages are delivered in parallel.
+    let owned = world.own(&format!("{DELIVER}-{}", &digest[..2]), DELIVERY_LOCK_TIMEOUT)?;
     let mut committer = Committer::new(&world, &owned, DELIVER, engine, Template::inbox());
     for row in resume(&world, &owned)?.lost {
-        // Its caller was told nothing.
+        // The caller got no answer.
         world.store.again(&owned, &row)?;
     }
     if let Some(id) = owned.lock().and_then(Lock::interrupted) {
@@ -67,7 +67,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     acknowledge(&world, &owned, &key)?;
     let mut report = std::mem::take(&mut committer.report);
     report.took = started.elapsed();
-    // Closing the database takes its time; once the name space is given back there is none to lose.
+    // Closing the database takes time, and the caller should get its answer right after the name space is released.
     drop((committer, world));
     Ok(Delivered { report, _owned: owned })
 }
@@ -77,8 +77,8 @@ fn stdin_key(id: &str) -> Key {
     Key::new(&Arc::new(origin), id)
 }
 
-/// The process before us died before its caller could hear that the message is safe, so the caller will try again.
-/// What that process acknowledged it has told nobody.
+/// The previous process died before its caller could hear that the message is safe, so the caller will try again. If
+/// that process acknowledged the message, nobody heard of it.
 fn expect_again(world: &World, owned: &Owned, key: &Key) -> Result<()> {
     Leftovers::remove_of(world, owned, key)?;
     match world.store.remembered(key)? {
@@ -89,26 +89,26 @@ fn expect_again(world: &World, owned: &Owned, key: &Key) -> Result<()> {
     }
 }
 
-/// The id for these bytes: the hash, with a number when the same bytes were delivered and acknowledged before. And
-/// whether an earlier attempt got as far as recording it.
+/// The id for these bytes: the hash, with a number that is higher if the same bytes were delivered and acknowledged
+/// before. Also returns whether an earlier attempt recorded the message.
 fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String, bool)> {
     let mut ordinal = 0;
     loop {
         let id = format!("{digest}.{ordinal}");
         match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
             Some(Mark::Settled) => ordinal += 1,
-            // Recorded, and its files are nowhere.
+            // It was recorded, and its files are gone.
             Some(Mark::Again) => return Ok((id, false)),
             Some(_) => return Ok((id, true)),
-            None => return Ok((id.clone(), stands_here(world, owned, &stdin_key(&id))?)),
+            None => return Ok((id.clone(), is_filed_here(world, owned, &stdin_key(&id))?)),
         }
     }
 }
 
-/// Where the state was rebuilt or put back, its memory of a delivery may be gone and the file stand here. Nobody gives a
-/// message again after so many days as that is looked into.
-fn stands_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
-    let is_recent = |rebuilt: Timestamp| world.now().duration_since(rebuilt) <= GIVEN_AGAIN;
+/// Where the state was rebuilt or restored, it may have forgotten a delivery whose file is here. This is checked for as
+/// long as a caller may deliver a message again.
+fn is_filed_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
+    let is_recent = |rebuilt: Timestamp| world.now().duration_since(rebuilt) <= REDELIVERY_WINDOW;
     if !world.store.rebuilt().is_some_and(is_recent) || !world.walk.is_published(world, key)? {
         return Ok(false);
     }
@@ -116,15 +116,15 @@ fn stands_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
     Ok(true)
 }
 
-/// The caller is about to be told that the message is safe. The key is kept for a while, so that the same bytes
-/// get another one.
+/// Remembers that the caller is about to hear that the message is safe. The key is kept for a while, so that the same
+/// bytes get another one next time.
 fn acknowledge(world: &World, owned: &Owned, key: &Key) -> Result<()> {
     let settled = Remembered::unread(Mark::Settled, 0, world.now());
     world.store.mark(owned, &[(key.clone(), settled)])
 }
 
-/// What an interrupted run left half done is finished before anything new begins.
+/// Finishes what an interrupted run left unfinished, before anything new starts.
 fn resume(world: &World, owned: &Owned) -> Result<Recovered> {
-    note_death(world, owned)?;
+    count_death(world, owned)?;
     recover(&*world.disk, &*world.store, world.folders.root(), owned)
 }

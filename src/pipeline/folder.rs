@@ -1,4 +1,4 @@
-//! One folder of one account: what is listed, chosen, fetched, committed and settled.
+//! One pass over one folder of an account: list, choose, fetch, commit, settle.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ pub(super) struct FolderPass<'a> {
     pub(super) account: &'a Account,
     pub(super) registered: &'a Registered,
     pub(super) recovered: &'a Recovered,
-    /// How it stood, where only what came since has to be looked at.
+    /// The state of the folder at its last listing, if only later mail has to be looked at.
     pub(super) stood: Option<Stood>,
     pub(super) watch: &'a Arc<dyn Watch>,
     pub(super) stop: &'a CancellationToken,
 }
 
 impl FolderPass<'_> {
-    /// Whether all was listed that there is.
+    /// Runs the pass. Returns whether everything in the folder was listed.
     pub(super) async fn run(
         &mut self,
         source: &mut Source,
@@ -61,18 +61,18 @@ impl FolderPass<'_> {
 
         let mut is_done = odd.is_none();
         match (odd.filter(|_| Safeguard::ShortListing.is_on()), listing.complete()) {
-            (Some(odd), _) => self.say_odd(&odd, &listing, &mut committer.report),
+            (Some(odd), _) => self.report_odd(&odd, &listing, &mut committer.report),
             (None, Some(complete)) => is_done &= self.settle(source, complete, &known, settlements, committer).await?,
-            // What is not listed may stand there or not.
+            // A message that is not listed may be there or not.
             (None, None) => {}
         }
         is_done &= undone(&committer.report) == before && !self.stop.is_cancelled();
         let looked = FolderLooked { listing: &listing, known: &known, is_done };
-        looked.note(self.world, self.owned, self.account, source)?;
+        looked.record(self.world, self.owned, self.account, source)?;
         Ok(listing.complete().is_some() && !listing.is_short)
     }
 
-    fn say_odd(&self, odd: &str, listing: &Listing, report: &mut Report) {
+    fn report_odd(&self, odd: &str, listing: &Listing, report: &mut Report) {
         let deletes = self.account.retention != Retention::Keep;
         let spared = if deletes { "; nothing was deleted on the server in this pass" } else { "" };
         let said = format!("{odd}{spared}");
@@ -82,7 +82,7 @@ impl FolderPass<'_> {
         }
     }
 
-    /// Notes what is gone, and does on the server what the retention asks for. Whether nothing had to be left undone.
+    /// Remembers what is gone, and does on the server what the retention asks for. Returns whether everything was done.
     async fn settle(
         &self,
         source: &mut Source,
@@ -100,7 +100,8 @@ impl FolderPass<'_> {
         let (retention, owned) = (&self.account.retention, self.owned);
         let folder = pass::Settling { retention, listing: complete, known, owned };
         let settling = folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
-        // What was copied has to be noted before anybody copies it again: each command has its own deadline.
+        // A copy must be remembered before anybody copies the message again. So a stop does not interrupt this; each
+        // command has its own deadline.
         let not_done = match retention {
             Retention::MoveTo(_) => settling.await?,
             _ => done(self.stop, settling).await?,
@@ -110,8 +111,9 @@ impl FolderPass<'_> {
         Ok(true)
     }
 
-    /// Mail that came just now tells the server's time. Ours is doubted until then, or until it has gone on for a day. POP3
-    /// has no arrival dates: those in the mail itself may be any sender's, and none is ever ahead of our own time.
+    /// Compares the local clock with the server's, as shown by mail that has just come. The local clock is in doubt
+    /// until they agree, or until it has gone on for a day. POP3 has no arrival dates: the dates in the mail itself
+    /// come from any sender, and never prove that the local clock is behind.
     fn compare_clocks(&self, wanted: &[Listed], committer: &mut Committer) -> Result<()> {
         let (store, now) = (&self.world.store, self.world.now());
         let thought = store.observe(now, false)?;
@@ -131,7 +133,7 @@ impl FolderPass<'_> {
         committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
     }
 
-    /// The source sends batches, a thread commits them.
+    /// The source sends batches, and a thread commits them.
     async fn fetch_and_commit(
         &self,
         source: &mut Source,
@@ -153,7 +155,8 @@ impl FolderPass<'_> {
         });
         let [calm, suspects] = wanted;
         let mut fetched = done(self.stop, source.fetch(calm, &outlet)).await;
-        // Each by itself: a server answers in its own order, and what breaks the connection would be blamed on another one.
+        // Suspects are fetched one by one: a server answers in its own order, and otherwise another message might be
+        // blamed for a broken connection.
         for suspect in suspects {
             if fetched.is_ok() && !self.stop.is_cancelled() {
                 fetched = done(self.stop, source.fetch(std::slice::from_ref(suspect), &outlet)).await;
@@ -163,7 +166,7 @@ impl FolderPass<'_> {
         let (working, committed) =
             commits.await.map_err(|e| Error::transient(Kind::Disk, "the committing thread ended").because(e))?;
         *committer = working;
-        // A disk that is full says more than the connection that was dropped because of it.
+        // A full disk explains more than the connection that was dropped because of it.
         let settlements = committed?;
         fetched?;
         if self.stop.is_cancelled() {
@@ -173,7 +176,7 @@ impl FolderPass<'_> {
     }
 }
 
-/// How much of a report says that a later pass has to look again.
+/// The counts in a report that make a later pass look again.
 fn undone(report: &Report) -> (u64, u64, u64, usize) {
     (report.failed, report.deferred, report.left, report.errors.len())
 }

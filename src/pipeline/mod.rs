@@ -4,8 +4,8 @@
 //! source ──────> message ──> filter ──────> stage ──> record ──> publish ──> settle
 //! ```
 //!
-//! The source fetches a batch while the one before it is being committed: network and disk work at the same
-//! time, and a bounded channel between them keeps the memory small.
+//! The source fetches a batch while the previous one is being committed. So network and disk work at the same time, and
+//! a bounded channel between them limits the memory.
 
 mod deliver;
 mod folder;
@@ -35,17 +35,17 @@ pub struct Job {
     pub engine: Arc<dyn Decide>,
 }
 
-/// Notes the accounts before any of them is fetched from: one step is less work than one for each.
+/// Registers all accounts before any of them is fetched: one transaction is less work than one for each.
 pub fn enrol(world: &World, jobs: &[Job]) {
     if let Err(error) = pass::enrol(world, jobs.iter().map(|job| &*job.account)) {
-        tracing::debug!("each account is noted when it is taken up: {error}");
+        tracing::debug!("each account is registered in its own pass: {error}");
     }
 }
 
-/// Fetches everything new in an account and settles it on the server. Never fails as a whole: what went wrong is
-/// in the report, and what arrived before it is safe.
+/// Fetches everything new in an account and settles it on the server. It never fails as a whole: errors are in the
+/// report, and mail that arrived before an error is safe.
 ///
-/// Whoever calls this wants the server to be asked, also where its host could not be reached just now.
+/// It asks the server even if the host could not be reached just now.
 pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
     match pass::try_host_now(world, &job.account) {
         Ok(()) => fetch_among_others(world, job, watch, stop).await,
@@ -53,7 +53,8 @@ pub async fn fetch(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &Canc
     }
 }
 
-/// The same for one of several accounts. The first of those at a host that cannot be reached has said it for all.
+/// Does the same for one of several accounts. If the host cannot be reached, the first of its accounts reports that for
+/// all.
 pub async fn fetch_among_others(world: &World, job: &Job, watch: &Arc<dyn Watch>, stop: &CancellationToken) -> Report {
     let mut session = None;
     let report = pass(world, job, &mut session, &Extent::All, watch, stop).await;
@@ -68,12 +69,13 @@ pub async fn fetch_among_others(world: &World, job: &Job, watch: &Arc<dyn Watch>
 pub enum Extent {
     /// Every folder, as the config names them.
     All,
-    /// Those where the server says that something happened.
+    /// The folders in which the server says that something happened.
     Folders(BTreeSet<String>),
 }
 
-/// One pass in a session, which is begun where there is none. It is kept for the next pass where everything is as it should be;
-/// where a disk, the state or a crash before it leaves anything to recover, the next pass begins another one, which does.
+/// Runs one pass in a session, and starts a session if there is none. The session is kept for the next pass if nothing
+/// has to be recovered. After a failure of the disk or the state, or a crash before it, the next pass starts another
+/// session, which recovers first.
 pub async fn pass(
     world: &World,
     job: &Job,
@@ -89,17 +91,17 @@ pub async fn pass(
     let before = session.take();
     let beginning = async {
         match before {
-            Some(session) => session.goes_on(world, extent).await,
+            Some(session) => session.continue_in(world, extent).await,
             None => Session::begin(world, &job.account).await,
         }
     };
-    let begun = asked(stop, beginning).await;
-    let mut report = match begun {
-        Ok(mut begun) => {
-            let report = begun.pass(world, job, extent, watch, stop).await;
-            match begun.is_settled(&report) {
-                true => *session = Some(begun),
-                false => begun.close().await,
+    let session_for_pass = asked(stop, beginning).await;
+    let mut report = match session_for_pass {
+        Ok(mut session_for_pass) => {
+            let report = session_for_pass.pass(world, job, extent, watch, stop).await;
+            match session_for_pass.is_settled(&report) {
+                true => *session = Some(session_for_pass),
+                false => session_for_pass.close().await,
             }
             report
         }
@@ -109,10 +111,10 @@ pub async fn pass(
     report
 }
 
-/// The owner before died while it decided about a message: that is counted.
-fn note_death(world: &World, owned: &Owned) -> Result<()> {
+/// Counts the death of the previous owner while it decided about a message.
+fn count_death(world: &World, owned: &Owned) -> Result<()> {
     if let Some(key) = world.store.died_deciding(owned)? {
-        // The note goes first: a death between the two is not counted, better than counting one death twice.
+        // The mark is removed first: a death in between is not counted, which is better than counting one death twice.
         world.store.deciding(owned, None)?;
         world.store.attempt(owned, &key, Trouble::Died, pass::DIED, world.now())?;
     }

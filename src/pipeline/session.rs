@@ -1,4 +1,4 @@
-//! A session: an account that is ours for one pass or for many, and the connection to its server.
+//! A session: an account that this process owns for one pass or for many, and the connection to its server.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::folder::FolderPass;
 use super::watchers::Watchers;
-use super::{Extent, Job, note_death};
+use super::{Extent, Job, count_death};
 use crate::config::Account;
 use crate::deliver::recover_what_can_be;
 use crate::error::{Error, Kind, Result};
@@ -19,8 +19,8 @@ use crate::source::{Chosen, Heard, Push, Source};
 use crate::state::{Owned, Recovered, Registered};
 use crate::stop::{asked, done};
 
-/// An account whose name space is ours, with what an interrupted run left half done finished or found, and with the connection
-/// to its server.
+/// An account whose name space this process owns, the result of the recovery after an interrupted run, and the
+/// connection to the server.
 #[derive(Debug)]
 pub struct Session {
     owned: Arc<Owned>,
@@ -30,17 +30,18 @@ pub struct Session {
     held: Vec<Error>,
     leftovers: Leftovers,
     source: Option<Source>,
-    /// The folders of which news is waited for, the most important first.
+    /// The folders whose news the session waits for, the most important first.
     pushed: Vec<String>,
     watchers: Watchers,
     _turn: OwnedMutexGuard<()>,
 }
 
 impl Session {
-    /// Before anything new begins. It may wait for locks of mbox files, so no worker of the runtime does it.
+    /// Takes the account before anything new starts. It may wait for locks of mbox files, so it does not run on a
+    /// worker of the runtime.
     pub(super) async fn begin(world: &World, account: &Account) -> Result<Self> {
         let (name, mailbox) = (account.name.clone(), account.mailbox());
-        // The root first: what it knows of the account counts, where the state was lost.
+        // The root first: where the state was lost, the root's list of accounts counts.
         let enrolled = move |world: &World| pass::enrolled(world, &pass::mounted(world)?, name, mailbox);
         let registered = world.off(enrolled).await?;
         // Two accounts of the config may be one mailbox.
@@ -50,11 +51,11 @@ impl Session {
                 let mounted = pass::mounted(world)?;
                 let owned = world.own(&registered.space, Duration::ZERO)?;
                 pass::note_accounts(world, &mounted)?;
-                note_death(world, &owned)?;
+                count_death(world, &owned)?;
                 let (recovered, held) = recover_what_can_be(&*world.disk, &*world.store, world.folders.root(), &owned)?;
                 let leftovers = Leftovers::find(world, &owned)?.without(held.iter().map(|(row, _)| &row.key));
                 let held: Vec<Error> = held.into_iter().map(|(_, error)| error).collect();
-                // Where there is nothing to look for, no listing has to find it.
+                // If there is nothing to look for, no listing has to find it.
                 if leftovers.is_empty() && recovered.lost.is_empty() && held.is_empty() {
                     owned.is_cleared();
                 }
@@ -73,12 +74,12 @@ impl Session {
             .await
     }
 
-    /// For another pass: the mail root may have gone since, and so may the connection.
-    pub(super) async fn goes_on(mut self, world: &World, extent: &Extent) -> Result<Self> {
+    /// Prepares the session for another pass: the mail root may be gone by now, and so may the connection.
+    pub(super) async fn continue_in(mut self, world: &World, extent: &Extent) -> Result<Self> {
         world.off(|world| pass::mounted(world).map(drop)).await?;
-        // Whoever has just spoken is there.
+        // A server that has just sent news is there.
         if let (Some(source), Extent::All) = (&mut self.source, extent)
-            && !source.is_alive(ANSWER).await
+            && !source.is_alive(ALIVE_TIMEOUT).await
         {
             self.source = None;
         }
@@ -95,7 +96,7 @@ impl Session {
         self.held.is_empty() && !self.recovered.is_odd() && !self.owned.may_have_left() && !self.owned.has_staged()
     }
 
-    /// As the owner of the account's name space, which it is until the last notice is filed.
+    /// Runs a pass as the owner of the account's name space, until the last notice is filed.
     pub(super) async fn pass(
         &mut self,
         world: &World,
@@ -108,16 +109,16 @@ impl Session {
         let engine = Arc::clone(&job.engine);
         let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
         let mut outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
-        // Where something is to be recovered, the next pass begins with that.
+        // If something has to be recovered, the next pass starts with that.
         if let Err(error) = &outcome
             && self.has_nothing_to_recover()
             && oauth::has_died(&job.account.password, error).await
         {
-            tracing::info!("{}: {error}; a new session begins", job.account.name);
+            tracing::info!("{}: {error}; starting a new session", job.account.name);
             outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
         }
         if let Err(error) = outcome {
-            tell_if_only_the_user_can_help(world, &job.account, &mut committer, &error);
+            notify_refused_login(world, &job.account, &mut committer, &error);
             committer.report.broke_off = Some(committer.report.errors.len());
             committer.report.errors.push(error);
         }
@@ -125,14 +126,14 @@ impl Session {
             committer.report.errors.push(error);
         }
         self.registered.is_new = false;
-        if let Err(error) = self.note_that_it_was_looked_at(world) {
+        if let Err(error) = self.read_whether_listed(world) {
             committer.report.errors.push(error);
         }
         committer.report
     }
 
-    /// What stands in a folder that appears from now on came after the first run.
-    fn note_that_it_was_looked_at(&mut self, world: &World) -> Result<()> {
+    /// Notes that the account was listed. Mail in a folder that appears from now on came after the first run.
+    fn read_whether_listed(&mut self, world: &World) -> Result<()> {
         if !self.registered.was_looked_at {
             let accounts = world.store.accounts()?;
             let ours = accounts.iter().find(|account| account.space == self.registered.space);
@@ -153,12 +154,13 @@ impl Session {
         let account = &*job.account;
         committer.report.errors.append(&mut self.held);
         let mut lost = std::mem::take(&mut self.recovered.lost);
-        // It is put back when the pass is through: after an error nobody knows what it would answer to.
+        // The connection is put back after the pass: after an error, nobody knows which command its next answer belongs
+        // to.
         let mut source = match self.source.take() {
             Some(source) => source,
             None => {
                 let spool = world.spool(self.owned.stamp());
-                // Handshakes and logins are large, and a pass is not to carry them about.
+                // Handshakes and logins are large, and the future of the pass should stay small.
                 let connect = Box::pin(Source::connect(account, self.owned.space(), spool));
                 asked(stop, Box::pin(pass::reach(world, account, connect))).await?
             }
@@ -167,12 +169,12 @@ impl Session {
         committer.report.is_answered = true;
         let mut pushed = account.push.of(&folders);
         let mut leftovers = std::mem::take(&mut self.leftovers);
-        // What is looked for is found in a complete listing or not at all.
+        // Only a complete listing finds what is looked for.
         let marks = match lost.is_empty() && leftovers.is_empty() && self.has_nothing_to_recover() {
             true => pass::folder_marks(world, &self.owned, account, &folders)?,
             false => HashMap::new(),
         };
-        // Where the server says that something happened, it is listed.
+        // Folders in which the server says that something happened are listed.
         let unchanged = match extent {
             Extent::All => asked(stop, pass::unchanged(&mut source, &marks)).await?,
             Extent::Folders(_) => HashSet::new(),
@@ -192,12 +194,12 @@ impl Session {
             };
             let mut pass = FolderPass { world, owned, account, registered, recovered, stood, watch, stop };
             match pass.run(&mut source, &folder, committer, &mut leftovers, &mut lost).await {
-                // What a listing lacks may stand there all the same.
+                // A message that a partial listing lacks may be there all the same.
                 Ok(is_all) => all_listed &= is_all,
                 // A folder that cannot be opened does not keep the others from being fetched.
                 Err(error) if error.kind() == Kind::Refused => {
                     all_listed = false;
-                    // Nobody is told of news in a folder that cannot be opened.
+                    // The server sends no news of a folder that cannot be opened.
                     pushed.retain(|pushed| *pushed != folder);
                     pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), committer)?;
                     committer.report.errors.push(error);
@@ -223,8 +225,8 @@ impl Session {
         committer.finish()
     }
 
-    /// The folders to look at, and whether these are all that were asked for: mail that is looked for may be in a folder that
-    /// was meant and has another name.
+    /// The folders to look at, and whether they are all that the config asks for. A message that is looked for may be
+    /// in a folder that the config meant and that has another name.
     async fn folders(
         &self,
         world: &World,
@@ -244,11 +246,12 @@ impl Session {
         Ok((folders, is_all))
     }
 
-    /// Makes ready to wait for news: where the server tells of one folder for each connection, those of the others are opened.
+    /// Prepares the wait for news: if the server reports on one folder for each connection, this opens the connections
+    /// for the others.
     pub async fn watch(&mut self, world: &World, account: &Account) {
         if self.source.as_ref().is_some_and(|source| source.pushed() == Push::Idle) {
             let (space, spool) = (self.owned.space(), world.spool(self.owned.stamp()));
-            // What cannot be remembered is found out again.
+            // If the number cannot be remembered, the next session finds it out again.
             let allowed = pass::most_connections(world, space).unwrap_or_default();
             if let Some(most) = self.watchers.open(account, space, &spool, &self.pushed, allowed).await
                 && let Err(error) = pass::remember_most_connections(world, space, most)
@@ -258,7 +261,7 @@ impl Session {
         }
     }
 
-    /// Waits until the server says that something happened; for ever where it cannot say so.
+    /// Waits until the server says that something happened, or for ever if it cannot say so.
     pub async fn wait(&mut self) -> Result<Heard> {
         let Self { source, pushed, watchers, .. } = self;
         let news = async {
@@ -273,7 +276,7 @@ impl Session {
         }
     }
 
-    /// How the server tells of new mail, in words; `None`: it does not.
+    /// How the server reports new mail, in words, or `None` if it does not.
     pub fn push(&self) -> Option<String> {
         let first = self.pushed.first()?;
         match self.source.as_ref()?.pushed() {
@@ -290,12 +293,12 @@ impl Session {
         }
     }
 
-    /// The connection is of no use any more.
+    /// Drops a connection that is of no use any more.
     pub fn hang_up(&mut self) {
         self.source = None;
     }
 
-    /// Says goodbye and gives the account back.
+    /// Says goodbye to the server and releases the account.
     pub async fn close(self) {
         let Self { source, watchers, .. } = self;
         let goodbyes = async {
@@ -306,7 +309,7 @@ impl Session {
                 tracing::debug!("saying goodbye: {error}");
             }
         };
-        if tokio::time::timeout(FAREWELL, goodbyes).await.is_err() {
+        if tokio::time::timeout(GOODBYE_TIMEOUT, goodbyes).await.is_err() {
             tracing::debug!("saying goodbye: no answer");
         }
     }
@@ -316,23 +319,23 @@ fn folders(count: usize) -> String {
     format!("{count} folder{}", if count == 1 { "" } else { "s" })
 }
 
-/// So long a connection that was kept may take to say that it is there.
-const ANSWER: Duration = Duration::from_secs(10);
-/// So long a server may take to answer goodbyes, on which nothing hangs.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a kept connection may take to show that it is alive.
+const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may take to answer a goodbye. Nothing depends on the answer.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A refused login is something that a daemon's user would never see otherwise.
-fn tell_if_only_the_user_can_help(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
+/// Files a notice about a refused login, which the user of a daemon would not see otherwise.
+fn notify_refused_login(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
     let until = match error.kind() {
-        Kind::Auth if of.password.sign_in().is_some() => "that is put right",
+        Kind::Auth if of.password.sign_in().is_some() => "that is corrected",
         Kind::Auth => "its password is right",
-        Kind::Login => "its server takes the login",
+        Kind::Login => "its server accepts the login",
         _ => return,
     };
     let error = error.to_string();
     let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
     let account = committer.report.account.clone();
-    // Where the state cannot say whether it is news, it is told: the same notice comes once a day at most.
+    // If the state cannot tell whether this is news, the notice is filed: the same notice comes once a day at most.
     if !pass::is_news(world, of).unwrap_or(true) {
         return;
     }

@@ -1,6 +1,6 @@
-//! More connections that wait for news, where the server tells of one folder for each (IDLE) and the config names several.
-//! Servers count connections, over all of a user's devices, and Gmail counts dead ones, too: they are few, and a server that
-//! refuses one more is not asked again.
+//! Additional connections that wait for news, if the server reports on one folder for each connection (IDLE) and the
+//! config names several. Servers limit the connections of all the user's devices, and Gmail counts dead ones too. So
+//! there are few, and after a refusal no further one is tried.
 
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
@@ -11,8 +11,9 @@ use crate::config::{Account, Push};
 use crate::error::Kind;
 use crate::source::{Heard, Source, Spool};
 
-/// Beside the connection that fetches. Gmail allows 15 over all devices, Dovecot 10 of a user from one address.
-const MOST: usize = 2;
+/// How many there are beside the connection that fetches. Gmail allows 15 for all devices, Dovecot 10 for a user from
+/// one address.
+const MAX_WATCHERS: usize = 2;
 
 /// A connection that waits for news of one folder.
 #[derive(Debug)]
@@ -21,15 +22,15 @@ struct Watcher {
     source: Source,
 }
 
-/// Those of an account.
+/// The watchers of an account.
 #[derive(Debug, Default)]
 pub(super) struct Watchers {
     open: Vec<Watcher>,
 }
 
 impl Watchers {
-    /// Opens those that are missing: for the folders that the config names behind the first one, as far as the server allowed so
-    /// many before. How many it allows is said where it refuses one more.
+    /// Opens those that are missing, for the folders that the config names after the first one, and as many as the
+    /// server allows. If the server refuses one more, returns how many it allows.
     pub(super) async fn open(
         &mut self,
         account: &Account,
@@ -39,7 +40,7 @@ impl Watchers {
         allowed: Option<usize>,
     ) -> Option<usize> {
         let Push::Patterns(_) = account.push else { return None };
-        let most = allowed.unwrap_or(MOST).min(MOST);
+        let most = allowed.unwrap_or(MAX_WATCHERS).min(MAX_WATCHERS);
         let wanted: Vec<&String> = pushed.iter().skip(1).take(most).collect();
         self.open.retain(|watcher| wanted.contains(&&watcher.folder));
         for folder in wanted {
@@ -50,7 +51,7 @@ impl Watchers {
                 Ok(source) => self.open.push(Watcher { folder: folder.clone(), source }),
                 Err(error) => {
                     tracing::info!("{}: no more connections that wait for news: {error}", account.name);
-                    // A server that is not reached has refused nothing.
+                    // A server that cannot be reached has refused nothing.
                     return matches!(error.kind(), Kind::Refused | Kind::Auth | Kind::Login).then_some(self.open.len());
                 }
             }
@@ -58,13 +59,13 @@ impl Watchers {
         None
     }
 
-    /// The folders that they wait for.
+    /// The folders that the watchers wait for.
     pub(super) fn folders(&self) -> impl Iterator<Item = &str> {
         self.open.iter().map(|watcher| watcher.folder.as_str())
     }
 
-    /// Waits until the server says something to one of them; for ever where there are none. One whose connection breaks is let go:
-    /// the clock looks at its folder until it is opened again.
+    /// Waits until the server reports something to one of them, or for ever if there are none. If a connection breaks,
+    /// its watcher is dropped, and its folder is polled until it is opened again.
     pub(super) async fn wait(&mut self) -> BTreeSet<String> {
         loop {
             let mut waits: Vec<_> = self.open.iter_mut().map(wait_for).collect();
@@ -95,7 +96,7 @@ impl Watchers {
 
 type Waits<'w> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'w>>;
 
-/// The folder when there is news of it; `None`: the connection broke.
+/// Returns the folder when there is news of it, or `None` if the connection broke.
 fn wait_for(watcher: &mut Watcher) -> Waits<'_> {
     let Watcher { folder, source } = watcher;
     Box::pin(async move {

@@ -1,4 +1,4 @@
-//! The accounts as the state knows them: an account is its protocol, user and host, and its label is for people.
+//! The accounts that the state knows. An account is its protocol, user and host; its label is for people.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -9,7 +9,7 @@ use super::sqlite::Sql;
 use crate::safeguard::Safeguard;
 
 const COLUMNS: &str = "space, label, identity, first_run, moved";
-/// The last column is asked of the folders.
+/// The last column comes from the table of folders.
 const WITH_FOLDERS: &str = "space, label, identity, first_run, moved,
     EXISTS (SELECT 1 FROM first_look WHERE first_look.account = account.space)";
 
@@ -33,13 +33,13 @@ pub(super) fn unchanged(db: &Connection, label: &str, identity: &str) -> Sql<Opt
         .optional()
 }
 
-/// All of them.
+/// All accounts.
 pub(super) fn all(db: &Connection) -> Sql<Vec<Registered>> {
     let mut query = db.prepare_cached(&format!("SELECT {WITH_FOLDERS} FROM account ORDER BY space"))?;
     query.query_map([], registered)?.collect()
 }
 
-/// The account by its identity, else by its label, else a new one; noted as it is now.
+/// Finds the account by its identity, else by its label, or creates it, and stores its present label and identity.
 pub(super) fn register(
     tx: &Transaction<'_>,
     label: &str,
@@ -57,36 +57,36 @@ pub(super) fn register(
     let known = match by_identity {
         Some(renamed) => renamed,
         None => match by(tx, "label", label)? {
-            // Its name went to another mailbox, and it has another name now.
+            // The label now belongs to another mailbox, and the account that had it has a new label.
             Some(known) if known.identity != identity && claimed.contains(&known.identity) => {
-                nobodys(tx, label, identity, claimed, now)?
+                unclaimed(tx, label, identity, claimed, now)?
             }
             Some(known) if is_same_but_for_the_port(&known.identity, identity) => known,
             Some(elsewhere) => moved(tx, elsewhere, now)?,
-            None => nobodys(tx, label, identity, claimed, now)?,
+            None => unclaimed(tx, label, identity, claimed, now)?,
         },
     };
     let account = Registered { label: label.to_owned(), identity: identity.to_owned(), ..known };
-    note(tx, &account)?;
+    store(tx, &account)?;
     Ok(account)
 }
 
-/// An account of which neither the name nor the identity is known: the one that had another port in its identity as long as
-/// another account needed it there, else a new one.
-fn nobodys(tx: &Transaction<'_>, label: &str, identity: &str, claimed: &[String], now: Timestamp) -> Sql<Registered> {
+/// An account whose label and identity are both unknown: the one that had a port in its identity while another account
+/// made that necessary, else a new one.
+fn unclaimed(tx: &Transaction<'_>, label: &str, identity: &str, claimed: &[String], now: Timestamp) -> Sql<Registered> {
     let is_it = |known: &Registered| {
         !known.identity.is_empty()
             && is_same_but_for_the_port(&known.identity, identity)
             && !claimed.contains(&known.identity)
     };
     match all(tx)?.into_iter().find(is_it) {
-        // Behind another port may be another mailbox: its messages are told by their content.
+        // Another port may lead to another mailbox, so the messages are compared by their content.
         Some(known) => moved(tx, known, now),
         None => begin(tx, label, identity, now),
     }
 }
 
-/// An account whose mailbox may be another one: what is known of it is compared by content before it is believed.
+/// An account whose mailbox may be another one: what is known of it is compared by content before it is trusted.
 fn moved(tx: &Transaction<'_>, known: Registered, now: Timestamp) -> Sql<Registered> {
     tx.execute("UPDATE first_look SET recognised = 0 WHERE account = ?1", [&known.space])?;
     Ok(Registered { moved: Some(now), ..known })
@@ -96,13 +96,13 @@ fn by(tx: &Transaction<'_>, column: &str, value: &str) -> Sql<Option<Registered>
     tx.query_row(&format!("SELECT {WITH_FOLDERS} FROM account WHERE {column} = ?1"), [value], registered).optional()
 }
 
-/// The port is part of an identity only where another account needs it.
+/// The port is part of an identity only if another account makes it necessary.
 fn is_same_but_for_the_port(before: &str, now: &str) -> bool {
     before.is_empty() || before.starts_with(&format!("{now}:")) || now.starts_with(&format!("{before}:"))
 }
 
-/// Whether mail of an account of this name is known since before accounts were noted: then that is its name space, also
-/// where another account turns out to be the same mailbox.
+/// Whether mail of an account of this name is older than the table of accounts. Then the name is its name space, even
+/// if another account turns out to be the same mailbox.
 fn is_from_before(tx: &Transaction<'_>, label: &str) -> Sql<bool> {
     tx.prepare_cached(
         "SELECT 1 FROM origin WHERE account = ?1 AND NOT EXISTS (SELECT 1 FROM account WHERE space = ?1)",
@@ -110,7 +110,7 @@ fn is_from_before(tx: &Transaction<'_>, label: &str) -> Sql<bool> {
     .exists([label])
 }
 
-/// A new account, or one of a state that did not know accounts: there its name was all that it had.
+/// A new account, or one from a state that knew accounts only by name.
 fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> Sql<Registered> {
     let earliest = "SELECT min(at) FROM (
         SELECT min(at) AS at FROM first_look WHERE account = ?1
@@ -134,16 +134,16 @@ fn begin(tx: &Transaction<'_>, label: &str, identity: &str, now: Timestamp) -> S
     })
 }
 
-/// What a mail root knows of an account, for a state that lost it.
-pub(super) fn note_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
+/// Stores what a mail root knows of an account, for a state that lost it.
+pub(super) fn store_if_unknown(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
     match by(tx, "space", &account.space)? {
         Some(_) => Ok(()),
-        None => note(tx, account),
+        None => store(tx, account),
     }
 }
 
-/// Notes an account as it is.
-fn note(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
+/// Stores an account.
+fn store(tx: &Transaction<'_>, account: &Registered) -> Sql<()> {
     let Registered { space, label, identity, first_run, moved, .. } = account;
     tx.execute(
         &format!("INSERT OR REPLACE INTO account ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5)"),

@@ -1,5 +1,5 @@
-//! What a message was before something was done with it, as far as a journal row keeps it: for `undo`, and for whoever
-//! finishes what a crash interrupted.
+//! What a message was before something was done with it, as far as the journal keeps it: for `undo`, and for recovery
+//! after a crash.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::sqlite::Sql;
 use super::{Entry, EntryId, Owned, Places};
 use crate::message::{Flags, NOTICES, REFILTERED, UNDONE, lasting_name};
 
-/// Originals are kept for so long.
+/// How long originals are kept.
 const FORGET_ORIGINALS: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// A message before it was decided about.
@@ -18,11 +18,11 @@ const FORGET_ORIGINALS: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub struct Before {
     /// When it arrived.
     pub arrived: Option<Timestamp>,
-    /// The flags it would have had without rules.
+    /// The flags that it would have had without rules.
     pub flags: Option<Flags>,
-    /// Its bytes, as far as no folder has them.
+    /// Its bytes, as far as they are in no folder.
     pub original: Original,
-    /// The files that it leaves, below the mail root.
+    /// The files below the mail root that it leaves.
     pub leaves: Vec<Leaving>,
 }
 
@@ -31,30 +31,30 @@ pub struct Before {
 pub struct Leaving {
     /// Where it was.
     pub path: PathBuf,
-    /// Its inode, by which it is known when its reader marks or moves it; `None` where that is not known.
+    /// The inode by which the file is recognised when a mail reader marks or moves it, if it is known.
     pub number: Option<u64>,
 }
 
 /// The bytes of a message before rules edited it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Original {
-    /// It was filed as it was, or nothing is kept any more.
+    /// The message was filed unchanged, or nothing is kept any more.
     #[default]
     Filed,
-    /// What stood before the body: only that was edited.
+    /// The bytes before the body, because only those were edited.
     Head(Vec<u8>),
-    /// The file in the spool with all of it.
+    /// The file in the spool with the whole message.
     Whole(PathBuf),
 }
 
-/// What was done later with the files of a row.
+/// A later change to the files of a journal entry.
 #[derive(Clone, Debug)]
 pub struct Later {
-    /// The row.
+    /// The later entry.
     pub id: EntryId,
-    /// The file in the spool with the message before that, where its body was changed.
+    /// The file in the spool with the message before that change, if its body changed.
     pub kept: Option<PathBuf>,
-    /// The row that it undid.
+    /// The entry that it undid.
     pub undid: Option<EntryId>,
 }
 
@@ -65,7 +65,7 @@ pub(super) fn insert(tx: &Transaction<'_>, owned: &Owned, places: &Places, id: E
         Original::Head(head) => (Some(head), None),
         Original::Whole(path) => (None, Some(Places::in_spool(path))),
     };
-    // A notice that is filed meanwhile is nothing that the run did.
+    // The run did not do anything to a notice that it filed.
     let is_moved = owned.space() == REFILTERED && entry.key.origin.folder != NOTICES;
     let run = if is_moved { owned.generation() } else { 0 };
     tx.prepare_cached(
@@ -113,7 +113,7 @@ pub(super) fn leaves(db: &Connection, places: &Places, id: EntryId) -> Sql<Vec<L
     query.query_map([id], leaving)?.collect()
 }
 
-/// The rows that had to do with the files of that name after this one, the oldest first.
+/// The later entries that concern files of that name, the oldest first.
 pub(super) fn later(db: &Connection, places: &Places, id: EntryId, name: &str) -> Sql<Vec<Later>> {
     let mut query = db.prepare_cached(
         "SELECT DISTINCT entry, kept, account, journal.id FROM leaving JOIN journal USING (entry) JOIN origin USING (origin)
@@ -129,19 +129,20 @@ pub(super) fn later(db: &Connection, places: &Places, id: EntryId, name: &str) -
     rows.collect()
 }
 
-/// The rows of one run of `refilter`, `maintain` or `undo`, the newest first.
+/// The entries of one run of `refilter`, `maintain` or `undo`, the newest first.
 pub(super) fn run(db: &Connection, run: u64) -> Sql<Vec<EntryId>> {
     let mut query = db.prepare_cached("SELECT entry FROM journal WHERE run = ?1 AND run > 0 ORDER BY entry DESC")?;
     query.query_map([run], |row| row.get(0))?.collect()
 }
 
-/// Whether `undo` brought the message of a row back, to whatever folder.
+/// Whether `undo` brought the message of an entry back, to any folder.
 pub(super) fn was_brought_back(db: &Connection, id: EntryId) -> Sql<bool> {
     db.prepare_cached("SELECT 1 FROM seen JOIN origin USING (origin) WHERE account = ?1 AND id = ?2")?
         .exists(params![UNDONE, id.to_string().into_bytes()])
 }
 
-/// Lets go what is too old or too much, the oldest first. The result: files of the spool that these rows named.
+/// Forgets the originals that are too old or too many, the oldest first. Returns the spool files that these entries
+/// named.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: u64) -> Sql<Vec<String>> {
     let oldest = now.checked_sub(FORGET_ORIGINALS).unwrap_or(Timestamp::MIN).as_second();
     let mut query = tx.prepare(

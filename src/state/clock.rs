@@ -1,60 +1,62 @@
-//! Whether the time is plausible: nothing irreversible happens by a clock that may be wrong.
+//! Whether the time is plausible. Nothing irreversible is done by a clock that may be wrong.
 //!
-//! The state knows the last time it saw. A time behind it, or far ahead, is doubted until it has gone on evenly for a day,
-//! or a server's clock agrees. One that is ahead by days may be a machine that was off or a clock that jumped: it waits as
-//! long, and nobody is told. A state that is new, or was made anew, knows none, and believes its first time no sooner: the
-//! dates of files were made by the same clock, and prove nothing. No program of this version ran before [`EARLIEST`].
+//! The state remembers the last time that it saw. A time before that, or far after it, is doubted until it has gone on
+//! evenly for a day, or a server's clock agrees. If the time is days ahead, the machine may have been off or the clock
+//! may have jumped. It waits as long, and the user gets no notice. A new or rebuilt state remembers no time, and trusts
+//! its first time no sooner: the dates of files come from the same clock, and prove nothing. No program of this version
+//! ran before [`EARLIEST`].
 
 use jiff::{SignedDuration, Timestamp};
 
-/// So far clocks are set back in the ordinary course of things.
-const SET_BACK: SignedDuration = SignedDuration::from_mins(10);
-/// So long nobody may have looked for what he sees to follow: a daily run is never quite punctual.
-const FOLLOWS: SignedDuration = SignedDuration::from_hours(36);
-/// So long a machine may have been off.
-const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// A doubted time that goes on for so long is believed, and so far it may go on at a time.
+/// How far a clock may be set back without suspicion.
+const CLOCK_CORRECTION: SignedDuration = SignedDuration::from_mins(10);
+/// How long a pause may last before the time no longer follows the last one. A daily run is never quite punctual.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(36);
+/// How long a machine may have been off.
+const LONGEST_OFF: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// A doubted time is believed after it has gone on for this long.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// The last time is noted anew after this.
-const NOTE: SignedDuration = SignedDuration::from_hours(1);
+/// How often the last time is stored.
+const STORE_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 /// 2026-01-01T00:00:00Z.
 pub(super) const EARLIEST: i64 = 1_767_225_600;
-/// Stands for no time.
-const NONE: &str = "-";
+/// The text for a missing time.
+const NO_TIME: &str = "-";
 
-/// What is to be thought of the time.
+/// How far the present time can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clock {
     /// It follows the last time that was believed.
     Plausible,
-    /// No time was believed yet, and this is the first, or follows it; or nobody has looked for days.
+    /// No time was believed yet, and this is the first or follows it; or the machine may have been off for days.
     Unproven,
     /// It does not follow what was seen before.
     Doubted,
 }
 
-/// What the state knows of the time.
+/// The times that the state has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     /// The last time that was believed.
     last: Option<Timestamp>,
-    /// When a time that is not believed was seen first, and last.
+    /// The first and the last time that a doubted clock showed.
     waiting: Option<(Timestamp, Timestamp)>,
 }
 
 impl Seen {
-    /// What is known now, and what is to be thought of the time. `agrees`: a server's clock says the same within a day.
+    /// Returns the new record, and how far the time can be trusted. `agrees` says that a server's clock shows the same
+    /// time within a day.
     pub(super) fn observe(before: Option<Self>, now: Timestamp, agrees: bool) -> (Self, Clock) {
         let Self { last, waiting } = before.unwrap_or(Self { last: None, waiting: None });
-        let follows = last.is_some_and(|last| is_from_to(now, last, FOLLOWS));
+        let follows = last.is_some_and(|last| is_from_to(now, last, LONGEST_PAUSE));
         if follows && waiting.is_none() && !agrees {
-            let is_due = last.is_none_or(|last| now.duration_since(last) > NOTE);
+            let is_due = last.is_none_or(|last| now.duration_since(last) > STORE_INTERVAL);
             return (Self { last: if is_due { Some(now) } else { last }, waiting }, Clock::Plausible);
         }
-        // What is no jump but a pause may be followed by another one.
+        // A gap that is a pause and no jump may be followed by another one.
         let began = waiting.map_or(now, |(first, _)| first);
-        let is_jump = last.is_some_and(|last| !is_from_to(began, last, AHEAD));
-        let pause = if is_jump { FOLLOWS } else { AHEAD };
+        let is_jump = last.is_some_and(|last| !is_from_to(began, last, LONGEST_OFF));
+        let pause = if is_jump { LONGEST_PAUSE } else { LONGEST_OFF };
         let going_on = waiting.filter(|(_, latest)| is_from_to(now, *latest, pause));
         let is_old = going_on.is_some_and(|(first, _)| now.duration_since(first) >= DAY);
         let is_right_again = follows && going_on.is_none();
@@ -62,18 +64,18 @@ impl Seen {
             return (Self { last: Some(now), waiting: None }, Clock::Plausible);
         }
         let (first, latest) = going_on.unwrap_or((now, now));
-        let latest = if now.duration_since(latest) > NOTE { now } else { latest };
+        let latest = if now.duration_since(latest) > STORE_INTERVAL { now } else { latest };
         let jumped = is_jump || waiting.is_some() && going_on.is_none();
         let thought = if jumped { Clock::Doubted } else { Clock::Unproven };
         (Self { last, waiting: Some((first, latest)) }, thought)
     }
 
-    /// `LAST` or `LAST FIRST LATEST`, in seconds, or `-` for a last time that there is not.
+    /// `LAST` or `LAST FIRST LATEST` in seconds, with `-` for a missing last time.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let time = |word: &str| Timestamp::from_second(word.parse().ok()?).ok();
         let mut words = text.split(' ');
         let last = match words.next()? {
-            NONE => None,
+            NO_TIME => None,
             word => Some(time(word)?),
         };
         let waiting = words.next().zip(words.next()).and_then(|(first, latest)| Some((time(first)?, time(latest)?)));
@@ -81,7 +83,7 @@ impl Seen {
     }
 
     pub(super) fn text(&self) -> String {
-        let last = self.last.map_or_else(|| NONE.to_owned(), |last| last.as_second().to_string());
+        let last = self.last.map_or_else(|| NO_TIME.to_owned(), |last| last.as_second().to_string());
         match self.waiting {
             Some((first, latest)) => format!("{last} {} {}", first.as_second(), latest.as_second()),
             None => last,
@@ -89,12 +91,12 @@ impl Seen {
     }
 }
 
-/// Whether a time comes after another, but for what clocks are set back, and no further than that.
+/// Whether a time follows another one, within a small correction and the longest gap.
 fn is_from_to(now: Timestamp, earlier: Timestamp, furthest: SignedDuration) -> bool {
-    earlier.duration_since(now) <= SET_BACK && now.duration_since(earlier) <= furthest
+    earlier.duration_since(now) <= CLOCK_CORRECTION && now.duration_since(earlier) <= furthest
 }
 
-/// Whether a time can be one that this program saw: a machine without a clock begins in 1970.
+/// Whether this program can have seen a time: a machine without a clock starts in 1970.
 pub fn is_possible(at: Timestamp) -> bool {
     at.as_second() >= EARLIEST
 }
@@ -145,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Whether it was off or its clock jumped, nobody knows.
+    /// Nothing shows whether the machine was off or its clock jumped.
     #[test]
     fn days_that_nobody_saw_are_unproven_until_they_go_on_for_a_day_or_a_server_agrees() {
         let later = at("2026-11-21T12:00:00Z");

@@ -1,4 +1,4 @@
-//! Which messages came when, under the keys by which rules count them (`rate`).
+//! When messages arrived, under the keys by which rules count them (`rate`).
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ CREATE INDEX counted_until ON counted (handle, until);
 ALTER TABLE counter ADD COLUMN at INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// How many there are: those in the state, and those with the marks that are about to be written.
+/// How many messages there are: those in the state, and those with the marks that are about to be written.
 pub(super) fn counted(db: &Connection, of: &Counted, coming: &HashSet<i64>) -> Sql<u64> {
     let range = params![of.handle, of.key, of.after.as_second(), of.upto.as_second(), of.mark];
     let known: u64 = db
@@ -44,7 +44,7 @@ pub(super) fn counted(db: &Connection, of: &Counted, coming: &HashSet<i64>) -> S
     Ok(known + new)
 }
 
-/// Counts a message; one that was counted stays so until the later of both times.
+/// Counts a message. If it was counted before, it stays until the later of both times.
 pub(super) fn count(
     tx: &Transaction<'_>,
     (handle, key, mark): (&str, &str, i64),
@@ -59,7 +59,7 @@ pub(super) fn count(
     .map(drop)
 }
 
-/// Lets the oldest go of a handle.
+/// Removes the oldest messages of a handle.
 pub(super) fn evict(tx: &Transaction<'_>, handle: &str, most: u64) -> Sql<()> {
     tx.prepare_cached(
         "DELETE FROM counted WHERE handle = ?1 AND (key, mark) IN
@@ -69,7 +69,7 @@ pub(super) fn evict(tx: &Transaction<'_>, handle: &str, most: u64) -> Sql<()> {
     .map(drop)
 }
 
-/// Lets the numbers go that were given for the keys of a counter longest ago. Its own are kept for ever.
+/// Removes the least recently used keys of a counter. The counter's own number is kept for ever.
 pub(super) fn evict_numbers(tx: &Transaction<'_>, name: &str, most: u64) -> Sql<()> {
     tx.prepare_cached(
         "DELETE FROM counter WHERE counter IN
@@ -80,7 +80,7 @@ pub(super) fn evict_numbers(tx: &Transaction<'_>, name: &str, most: u64) -> Sql<
     .map(drop)
 }
 
-/// Forgets what no rule asks for any more.
+/// Removes the messages that no rule counts any more.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     tx.execute("DELETE FROM counted WHERE until <= ?1", [now.as_second()]).map(drop)
 }

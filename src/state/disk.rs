@@ -1,7 +1,7 @@
-//! The few operations on mail files, and the real disk under them.
+//! The few operations on mail files, and the real disk behind them.
 //!
-//! A file that was synced and renamed is lost at a power cut unless its directory is synced too: measured on
-//! ext4, XFS and btrfs, 6 of 6. So the sync of directories is a step of its own with a proof, [`Synced`].
+//! A file that was synced and renamed is lost in a power cut unless its directory is synced too (measured on ext4, XFS
+//! and btrfs, 6 of 6). So the sync of directories is a separate step with a proof, [`Synced`].
 
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -19,47 +19,47 @@ use crate::stop::is_stopping;
 
 /// Everything the program does to mail files. Paths are absolute.
 pub trait Disk: Send + Sync {
-    /// Creates a file that must not exist yet, readable by its owner alone.
+    /// Creates a file that must not exist yet, readable only by its owner.
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
-    /// Creates a small file that must not exist yet, readable by its owner alone. It stands there with its content or not
-    /// at all, where the file system can do that. Nothing of it is durable.
+    /// Creates a small file that must not exist yet, readable only by its owner. The file appears with its whole
+    /// content, if the file system can do that. Nothing of it is durable.
     fn create_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Opens a file for reading.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>>;
     /// Gives a file a second name on the same device.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Moves a file; fails with `AlreadyExists` rather than overwrite.
+    /// Moves a file. It fails with `AlreadyExists` rather than overwrite.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Moves a file over whatever stands there.
+    /// Moves a file and overwrites the target.
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// How long ago the content of a file was changed; `None` when there is none.
+    /// How long ago the content of a file was changed, or `None` if there is no file.
     fn age(&self, path: &Path) -> io::Result<Option<Duration>>;
-    /// Opens a file that other programs write to as well, creates it when there is none, and locks it against those
-    /// that lock with `fcntl`. Fails with `WouldBlock` when it stays locked for [`LOCK_PATIENCE`].
+    /// Opens a file that other programs also write, creates it if there is none, and locks it with `fcntl`. It fails
+    /// with `WouldBlock` if the file stays locked for [`LOCK_TIMEOUT`].
     fn open_shared(&self, path: &Path) -> io::Result<Box<dyn SharedFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Creates a directory for its owner alone. Says whether it was new.
+    /// Creates a directory for its owner alone. Returns whether it is new.
     fn make_dir(&self, path: &Path) -> io::Result<bool>;
-    /// The names in a directory; none when it does not exist.
+    /// The names in a directory; none if the directory does not exist.
     fn names(&self, dir: &Path) -> io::Result<Vec<String>>;
-    /// Whether something stands at that path.
+    /// Whether there is anything at that path.
     fn exists(&self, path: &Path) -> io::Result<bool>;
-    /// Device and inode of what stands at that path, by which a directory that is reached twice is known; `None` when there
-    /// is nothing, or no such numbers.
+    /// Device and inode of what is at that path, to recognise a directory that is reached twice. Returns `None` if
+    /// there is nothing, or no such numbers.
     fn number(&self, path: &Path) -> io::Result<Option<(u64, u64)>>;
-    /// Whether everybody may write to what stands there.
+    /// Whether everybody may write to it.
     fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
-    /// Says who may do what with what stands there, as `chmod` has it, and never with what a link leads to. What a directory
-    /// hands on to what is made in it stays.
+    /// Sets the permissions as `chmod` does, but never through a link. The set-group-id and similar bits of a directory
+    /// stay.
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// Makes a symbolic link, which must not exist yet, to a directory.
     fn link_to(&self, dir: &Path, link: &Path) -> io::Result<()>;
-    /// Whether a symbolic link stands there, wherever it leads.
+    /// Whether there is a symbolic link, wherever it leads.
     fn is_link(&self, path: &Path) -> io::Result<bool>;
-    /// Size in bytes and time of the last change of what stands there, in nanoseconds; `None` when there is nothing.
+    /// Size in bytes and time of the last change in nanoseconds, or `None` if there is nothing.
     fn stamp(&self, path: &Path) -> io::Result<Option<(u64, i128)>>;
-    /// Fails where files cannot be made and renamed in a directory.
+    /// Fails if no files can be made and renamed in a directory.
     fn writable(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
@@ -67,33 +67,33 @@ pub trait Disk: Send + Sync {
 
 /// A new file being written.
 pub trait DiskFile: Write + Send {
-    /// Says who may do what with it, as `chmod` has it.
+    /// Sets the permissions as `chmod` does.
     fn set_mode(&self, mode: u32) -> io::Result<()>;
-    /// Sets the modification time, if one is given, makes the content durable and closes. A failed sync is never tried again on
-    /// the same file: the kernel may have dropped the data (fsyncgate).
+    /// Sets the modification time, if one is given, makes the content durable and closes the file. A failed sync is
+    /// never tried again on the same file: the kernel may have dropped the data (fsyncgate).
     fn finish(self: Box<Self>, modified: Option<Timestamp>) -> io::Result<()>;
 }
 
-/// A file that other programs write to as well, open and locked until it is dropped.
+/// A file that other programs also write, open and locked until it is dropped.
 pub trait SharedFile: Send {
-    /// How long it is.
+    /// The length of the file.
     fn length(&self) -> io::Result<u64>;
-    /// Reads from an offset; 0 bytes mean that it ends there.
+    /// Reads from an offset; 0 bytes mean the end of the file.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// Writes all of it behind what is there.
+    /// Appends all of it.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
-    /// Cuts it.
+    /// Truncates the file.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
     /// Makes the content durable.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// How long a file that somebody else has locked is waited for.
-pub const LOCK_PATIENCE: Duration = Duration::from_secs(60);
-/// So much of a directory is read at a time.
+/// How long to wait for a file that another program has locked.
+pub const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// How many bytes of a directory are read at a time.
 const DIRECTORY_BYTES: usize = 32 * 1024;
-/// The time between two looks at it.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often to try again.
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// The proof that a set of directories was synced.
 #[derive(Debug)]
@@ -117,17 +117,18 @@ pub fn sync_with_parents(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Syncs the directory that a directory stands in. False at the top, where nobody makes anything.
+/// Syncs the parent of a directory. Returns false at the top, where nobody makes anything.
 pub fn sync_parent(disk: &dyn Disk, entry: &Path) -> io::Result<bool> {
     let Some(parent) = entry.parent().filter(|parent| parent.parent().is_some()) else { return Ok(false) };
     match disk.sync_dir(parent) {
-        // Above the user's own directories there is nothing we made, and some may not be readable.
+        // Above the user's own directories we made nothing, and some may not be readable.
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(true),
         synced => synced.map(|()| true),
     }
 }
 
-/// Writes a file without a name and gives it one. NFS and some others cannot (`O_TMPFILE`, open(2)).
+/// Writes a file without a name, and then gives it one. NFS and some other file systems cannot do this (`O_TMPFILE`,
+/// open(2)).
 fn link_nameless(path: &Path, content: &[u8]) -> io::Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let nameless =
@@ -140,7 +141,7 @@ fn link_nameless(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn create_and_write(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    // Ours, and half written.
+    // The file is ours, and half written.
     file.write_all(content).inspect_err(|_| _ = std::fs::remove_file(path))
 }
 
@@ -181,7 +182,7 @@ impl Disk for RealDisk {
 
     fn age(&self, path: &Path) -> io::Result<Option<Duration>> {
         match std::fs::symlink_metadata(path) {
-            // What comes from the future is as good as new.
+            // A time in the future counts as now.
             Ok(metadata) => Ok(Some(metadata.modified()?.elapsed().unwrap_or_default())),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
@@ -194,16 +195,16 @@ impl Disk for RealDisk {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        let until = Instant::now() + LOCK_PATIENCE;
+        let until = Instant::now() + LOCK_TIMEOUT;
         loop {
             match fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).map_err(io::Error::from) {
                 Ok(()) => return Ok(Box::new(file)),
-                // POSIX lets a system say either.
+                // POSIX allows either error.
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::PermissionDenied) => {
                     if Instant::now() >= until || is_stopping() {
                         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another program keeps it locked"));
                     }
-                    std::thread::sleep(LOOK_AGAIN);
+                    std::thread::sleep(LOCK_POLL);
                 }
                 Err(e) => return Err(e),
             }
@@ -228,12 +229,12 @@ impl Disk for RealDisk {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
             folder => folder?,
         };
-        // Not the library's own walk, which panics when the folder cannot be closed.
+        // The walk of the standard library panics if the folder cannot be closed.
         let mut buffer = Vec::with_capacity(DIRECTORY_BYTES);
         let mut entries = RawDir::new(&folder, buffer.spare_capacity_mut());
         let mut names = Vec::new();
         while let Some(entry) = entries.next() {
-            // A name that is not UTF-8 is none of ours.
+            // A name that is not UTF-8 is not one of ours.
             let entry = entry?;
             let name = entry.file_name().to_str().ok().filter(|name| !matches!(*name, "." | ".."));
             names.extend(name.map(str::to_owned));
@@ -258,7 +259,7 @@ impl Disk for RealDisk {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        // Where others may write, a link to another file of ours may have taken its place.
+        // If others may write here, a link to another file of ours may have taken its place.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = File::from(rustix::fs::open(path, flags, Mode::empty())?);
         let handed_on = opened.metadata()?.mode() & 0o7000;
@@ -297,7 +298,7 @@ impl Disk for RealDisk {
     }
 }
 
-/// For file systems without RENAME_NOREPLACE (NFS, some FUSE): a link never overwrites either.
+/// For file systems without RENAME_NOREPLACE (NFS, some FUSE). A link never overwrites either.
 fn rename_by_link(from: &Path, to: &Path) -> io::Result<()> {
     std::fs::hard_link(from, to)?;
     std::fs::remove_file(from)

@@ -1,4 +1,4 @@
-//! What the state knows of itself.
+//! What the state knows about itself.
 
 use super::sqlite::Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 pub const IDENTITY: &str = "identity";
 /// The identity of the mail root.
 pub const ROOT: &str = "root";
-/// When the state was found to be older than what it speaks of, or was made anew.
+/// When the state was found to be older than its surroundings, or was rebuilt.
 pub(super) const REBUILT: &str = "rebuilt";
-/// The last time that was seen.
+/// The times that the clock showed.
 pub(super) const SEEN: &str = "seen";
-/// How many transactions there were.
+/// The number of transactions so far.
 const WATER: &str = "water";
 
 pub(super) fn get(db: &Connection, name: &str) -> Sql<Option<String>> {
@@ -24,7 +24,7 @@ pub(super) fn set(tx: &Transaction<'_>, name: &str, value: &str) -> Sql<()> {
     tx.prepare_cached("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)")?.execute([name, value]).map(drop)
 }
 
-/// One transaction more. The result is their number.
+/// Counts one more transaction, and returns the count.
 pub(super) fn raise_water(tx: &Transaction<'_>) -> Sql<u64> {
     tx.prepare_cached(
         "INSERT INTO fact (name, value) VALUES (?1, 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
@@ -32,12 +32,12 @@ pub(super) fn raise_water(tx: &Transaction<'_>) -> Sql<u64> {
     .query_row([WATER], |row| row.get(0))
 }
 
-/// How many transactions there were.
+/// The number of transactions so far.
 pub(super) fn water(db: &Connection) -> Sql<u64> {
     Ok(get(db, WATER)?.and_then(|water| water.parse().ok()).unwrap_or(0))
 }
 
-/// The number that follows the highest that anybody has seen.
+/// Sets the number to the highest that was ever seen.
 pub(super) fn set_water(tx: &Transaction<'_>, water: u64) -> Sql<()> {
     tx.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)", rusqlite::params![WATER, water]).map(drop)
 }

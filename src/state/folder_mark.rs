@@ -1,5 +1,5 @@
-//! How a folder stood when it was listed last and nothing was left to do in it: as long as its server says the same of it, there
-//! is nothing new in it.
+//! The state of a folder when it was last listed and nothing was left to do in it. While its server describes it in the
+//! same way, it holds nothing new.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params};
@@ -12,22 +12,22 @@ use crate::error::Result;
 /// A folder that was listed completely.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FolderMark {
-    /// What its server said of it, in the words of whoever compares it.
+    /// What its server said about it, in a form that the caller compares.
     pub stands: String,
-    /// What the account asks for, as a mark by which a change is seen.
+    /// A hash of what the account asks for, which shows a change.
     pub asked: String,
-    /// When it was listed.
+    /// When the folder was listed.
     pub listed: Timestamp,
-    /// When something is to be done in it although nothing changes: mail becomes old enough to be deleted.
+    /// When something has to be done in it although nothing changes, because mail becomes old enough to be deleted.
     pub due: Option<Timestamp>,
 }
 
 /// The marks of folders.
 pub trait FolderMarks {
-    /// That of a folder. It is forgotten when a message of it is to be fetched again.
+    /// The mark of a folder. It is removed when a message of the folder has to be fetched again.
     fn folder_mark(&self, space: &str, folder: &str) -> Result<Option<FolderMark>>;
 
-    /// Notes it; `None`: nothing is known of it any more.
+    /// Stores the mark of a folder; `None` removes it.
     fn set_folder_mark(&self, owned: &Owned, folder: &str, mark: Option<&FolderMark>) -> Result<()>;
 }
 
@@ -54,7 +54,7 @@ fn mark(row: &Row<'_>) -> rusqlite::Result<FolderMark> {
     })
 }
 
-/// Something in that folder is to be fetched again.
+/// Removes the mark of a folder, because something in it has to be fetched again.
 pub(super) fn forget(tx: &Transaction<'_>, origin: i64) -> rusqlite::Result<()> {
     let sql = "DELETE FROM folder_mark
         WHERE EXISTS (SELECT 1 FROM origin WHERE origin.origin = ?1
@@ -71,8 +71,8 @@ impl FolderMarks for SqliteStore {
 
     fn set_folder_mark(&self, owned: &Owned, folder: &str, mark: Option<&FolderMark>) -> Result<()> {
         let space = owned.space();
-        // A mark that a power cut takes back is an older one, and the folder is listed once more.
-        self.note_for(owned, "noting how a folder stands", |tx| {
+        // If a power cut undoes this, the older mark makes the folder be listed once more.
+        self.write_unsynced_for(owned, "storing the mark of a folder", |tx| {
             let Some(mark) = mark else {
                 let sql = "DELETE FROM folder_mark WHERE account = ?1 AND folder = ?2";
                 return tx.prepare_cached(sql)?.execute([space, folder]).map(drop);

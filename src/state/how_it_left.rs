@@ -1,26 +1,26 @@
-//! How a mail left that could not leave as it is. It stands before what the relay said.
+//! How a message was sent that could not be sent unchanged. The text precedes the relay's reply.
 
 use std::fmt;
 
 const ENCODED: &str = "encoded for its relay";
 const AS_IT_IS: &str = "sent as it is";
 
-/// What was done to a mail for its relay, and what was left although the relay need not take it.
+/// What was changed in a message for its relay, and what was left although the relay need not accept it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HowItLeft {
-    /// What was done, in words. `None`: nothing.
+    /// What was changed, in words, or `None` if nothing was.
     pub changes: Option<String>,
-    /// Why something was left.
+    /// Why something was left unchanged.
     pub left: Option<String>,
 }
 
 impl HowItLeft {
-    /// The relay's words with this before them.
+    /// The relay's reply with this before it.
     pub fn before(&self, words: &str) -> String {
         if *self == Self::default() { words.to_owned() } else { format!("{self}: {words}") }
     }
 
-    /// What stands before the relay's words. A reply of SMTP begins with its number, so nobody else says it.
+    /// The part before the relay's reply. An SMTP reply starts with its code, so it cannot be mistaken for this.
     pub fn of(said: &str) -> Option<&str> {
         let is_ours = [ENCODED, AS_IT_IS].iter().any(|how| said.starts_with(&format!("{how} (")));
         said.find("): ").filter(|_| is_ours).map(|end| &said[..=end])

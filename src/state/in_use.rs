@@ -1,4 +1,4 @@
-//! Whether any process uses the database: whoever comes first after a crash looks at it before it is used.
+//! Whether any process uses the database. After a crash, the first process checks the database before it is used.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -8,16 +8,16 @@ use super::lock;
 use crate::error::{Error, Kind, Result};
 use crate::stop::is_stopping;
 
-/// The time between two looks at what another process does.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often to check what another process does.
+const IN_USE_POLL: Duration = Duration::from_millis(10);
 
-/// Held as long as the database is open. The kernel lets it go when the process dies.
+/// Held as long as the database is open. The kernel releases it when the process dies.
 #[derive(Debug)]
 pub(super) struct InUse(#[allow(dead_code, reason = "held, not read")] File);
 
 impl InUse {
-    /// Joins those who use the database. When nobody does and a write-ahead log was left all the same, its last user was
-    /// killed: `look` is called first, and everybody else waits for it, up to `patience`.
+    /// Joins the users of the database. If there is none and a write-ahead log was left, the last user was killed. Then
+    /// `look` is called first, and all others wait for it, up to `patience`.
     pub(super) fn join(
         state: &Path,
         patience: Duration,
@@ -35,9 +35,9 @@ impl InUse {
                 return Ok(Self(file));
             }
             if Instant::now() >= until || is_stopping() {
-                return Err(Error::transient(Kind::Busy, "another process looks at the database after a crash"));
+                return Err(Error::transient(Kind::Busy, "another process is checking the database after a crash"));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(IN_USE_POLL);
         }
     }
 }

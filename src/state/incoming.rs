@@ -1,4 +1,5 @@
-//! What is on its way into the spool: until its last byte is durable it has a name that nobody takes for a message.
+//! Files that are being written to the spool. Until the last byte is durable, a file has a name that no code takes for
+//! a message.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ pub fn incoming(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The file is whole. What an attempt that was never recorded left under its name makes room.
+/// Gives a complete file its name. If an attempt that was never recorded left a file of that name, this replaces it.
 pub fn has_come(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.rename(&incoming(path), path) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {

@@ -1,4 +1,4 @@
-//! The journal as people and `undo` read it.
+//! The journal for people and `undo`.
 
 use std::ops::Range;
 
@@ -9,13 +9,13 @@ use super::rows::{journal_row, mboxes, targets};
 use super::sqlite::Sql;
 use super::{EntryId, JournalEntry, JournalRow, Places, Target, before};
 
-/// What [`journal_row`] reads, in its order. An account has the label that it has now.
+/// The columns that [`journal_row`] reads, in its order. An account has its present label.
 const ROWS: &str =
     "SELECT entry, at, COALESCE(label, origin.account), folder, id, sender, subject, message_id, size, rule,
      outcome, done, spooled, why, notes, run
      FROM journal JOIN origin USING (origin) LEFT JOIN account ON account.space = origin.account";
 
-/// The newest rows with numbers in a range, of one account or of all, newest first.
+/// The newest entries with numbers in a range, of one account or of all, newest first.
 pub(super) fn newest(
     db: &Connection,
     places: &Places,
@@ -37,7 +37,7 @@ pub(super) fn newest(
     Ok(rows)
 }
 
-/// The rows of an account's messages with that Message-ID.
+/// The entries of an account's messages with that Message-ID.
 pub(super) fn filed_as(db: &Connection, account: &str, message_id: &str) -> Sql<Vec<EntryId>> {
     let mut query = db.prepare_cached(
         "SELECT entry FROM journal JOIN origin USING (origin)
@@ -46,14 +46,14 @@ pub(super) fn filed_as(db: &Connection, account: &str, message_id: &str) -> Sql<
     query.query_map(params![account, message_id], |row| row.get(0))?.collect()
 }
 
-/// One row with everything that it led to.
+/// One entry with everything that it led to.
 pub(super) fn entry(db: &Connection, places: &Places, id: EntryId) -> Sql<Option<JournalEntry>> {
     let mut query = db.prepare_cached(&format!("{ROWS} WHERE entry = ?1"))?;
     let Some(row) = query.query_row([id], |row| journal_row(row, places)).optional()? else { return Ok(None) };
     let (targets, mboxes) = (targets(db, places, id)?, mboxes(db, places, id)?);
     let spooled = row.files.first().cloned();
     let mut before = before::of(db, places, id)?;
-    // Rows of earlier versions say it only in the names of their files.
+    // Entries of earlier versions have it only in the names of their files.
     let seconds = || targets.first().and_then(|target| target.staged.split('.').next()?.parse().ok());
     before.arrived = before.arrived.or_else(|| Timestamp::from_second(seconds()?).ok());
     Ok(Some(JournalEntry { row, targets, mboxes, spooled, before }))

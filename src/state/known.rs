@@ -1,4 +1,4 @@
-//! What is remembered of the messages of an origin: of all, or of some that are named.
+//! What is remembered of an origin's messages: of all, or of some.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::rows::{STOOD, remembered};
 use super::sqlite::Sql;
 use crate::message::Origin;
 
-/// Of all of them.
+/// What is remembered of all messages.
 pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<Known> {
     let mut query = db.prepare_cached(
         "SELECT id, mark, announced, head_hash, at, dress, missing_since IS NOT NULL
@@ -29,7 +29,7 @@ pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<Known> {
     Ok(Known::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
 }
 
-/// Of these, each looked up by its id.
+/// What is remembered of these messages. Each is looked up by its id.
 pub(super) fn among(db: &Connection, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Sql<Known> {
     let Origin { account, folder, generation } = &**origin;
     let mut query = db.prepare_cached(
@@ -49,7 +49,7 @@ pub(super) fn among(db: &Connection, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> S
     Ok(Known::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
 }
 
-/// Whether there is a row of an origin: it was looked at, and may have been empty.
+/// Whether there is a row of an origin: the folder was listed, and may have been empty.
 pub(super) fn was_looked_at(db: &Connection, origin: &Origin) -> Sql<bool> {
     let Origin { account, folder, generation } = origin;
     db.prepare_cached("SELECT 1 FROM origin WHERE account = ?1 AND folder = ?2 AND generation = ?3")?

@@ -1,4 +1,4 @@
-//! Locks between processes: one for each role, released by the kernel when its holder dies.
+//! Locks between processes, one for each role. The kernel releases a lock when its holder dies.
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::Read;
@@ -10,32 +10,32 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::stop::is_stopping;
 
-/// What stands there under our name must be ours.
+/// A file under our name must be ours, not a link.
 const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
-/// The time between two looks at a lock that somebody else holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often to try again.
+const LOCK_POLL: Duration = Duration::from_millis(10);
 
-/// Where the second line of a lock file begins. The first one is as long for every process number, so that the
-/// second one stays whole when only the first one is written.
-const NOTE: u64 = 11;
+/// Where the second line of a lock file starts. The first line has the same length for every process id, so the second
+/// line stays whole when only the first is written.
+const NOTE_OFFSET: u64 = 11;
 
-/// What stands alone in the file of a lock that was released, with the start of the machine.
+/// The word in the file of a released lock, followed by the boot id of the machine.
 const RELEASED: &str = "released ";
 
-/// A held lock. Dropping it releases it and says so in its file: anything else in the file of a lock that nobody holds
-/// was left by a process that died.
+/// A held lock. Dropping it releases it and writes so to its file. Anything else in the file of a lock that nobody
+/// holds was left by a process that died.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     interrupted: Option<String>,
     is_left: bool,
-    /// Its file stays as that of a holder that died.
+    /// Whether the file stays like that of a holder that died.
     stays_left: bool,
 }
 
 impl Lock {
-    /// Takes the lock `name` below the state folder, or says who holds it. Never waits.
+    /// Takes the lock `name` below the state folder, or says who holds it. It never waits.
     pub fn try_take(locks: &Path, name: &str) -> Result<Self> {
         let (mut file, doing) = open(locks, name)?;
         match file.try_lock() {
@@ -57,15 +57,15 @@ impl Lock {
         loop {
             match Self::try_take(locks, name) {
                 Err(e) if e.kind() == Kind::Busy && Instant::now() < until && !is_stopping() => {
-                    std::thread::sleep(LOOK_AGAIN);
+                    std::thread::sleep(LOCK_POLL);
                 }
                 result => return result,
             }
         }
     }
 
-    /// The number of the process that holds the lock `name` below the state folder, as it wrote it; `None`: nobody does. A lock that
-    /// is looked at seems to be taken for a moment.
+    /// The id of the process that holds the lock `name` below the state folder, as it wrote it, or `None` if nobody
+    /// does. While this runs, the lock seems to be taken.
     pub fn holder(locks: &Path, name: &str) -> Option<String> {
         let mut file = File::open(path_of(locks, name)).ok()?;
         match file.try_lock_shared() {
@@ -82,38 +82,38 @@ impl Lock {
         }
     }
 
-    /// Whether its file still stands below that state folder: in another one it keeps nobody out.
+    /// Whether its file is still below that state folder: in another folder it keeps nobody out.
     pub fn stands(&self, locks: &Path, name: &str) -> bool {
         let id = |file: Metadata| (file.dev(), file.ino());
         let ours = self.file.metadata().map(id);
         ours.is_ok_and(|ours| std::fs::symlink_metadata(path_of(locks, name)).map(id).is_ok_and(|there| there == ours))
     }
 
-    /// The note of the holder before us, if it died without releasing the lock.
+    /// The note of the previous holder, if it died without releasing the lock.
     pub fn interrupted(&self) -> Option<&str> {
         self.interrupted.as_deref()
     }
 
-    /// Whether the holder before us died, or the machine was started since it released the lock, or nobody ever held it:
-    /// then something may be left.
+    /// Whether something may be left: the previous holder died, the machine was started since it released the lock, or
+    /// nobody ever held it.
     pub fn is_left(&self) -> bool {
         self.is_left
     }
 
-    /// Releases it and leaves it to the next holder to find out what is left.
+    /// Releases the lock, and lets the next holder find out what is left.
     pub(super) fn release_unsettled(mut self) {
         self.stays_left = true;
     }
 
-    /// Notes, without syncing, what is being done under the lock. Until then the file keeps the note of a holder that
+    /// Writes, without syncing, what is being done under the lock. Until then the file keeps the note of a holder that
     /// died, in case this process dies before it has dealt with it.
     pub fn note(&self, what: &str) -> Result<()> {
         let line = format!("{what}\n");
         let write = || {
-            self.file.write_all_at(line.as_bytes(), NOTE)?;
-            self.file.set_len(NOTE + line.len() as u64)
+            self.file.write_all_at(line.as_bytes(), NOTE_OFFSET)?;
+            self.file.set_len(NOTE_OFFSET + line.len() as u64)
         };
-        write().map_err(|e| Error::disk("noting what is being done", e))
+        write().map_err(|e| Error::disk("writing what is being done", e))
     }
 
     fn held(mut file: File, doing: &str) -> Result<Self> {
@@ -135,7 +135,7 @@ impl Lock {
     }
 }
 
-/// What is another one after each start of the machine; empty where the system does not say.
+/// The boot id, which changes at each start of the machine; empty if the system has none.
 fn this_start() -> &'static str {
     static START: OnceLock<String> = OnceLock::new();
     START.get_or_init(|| {
@@ -146,12 +146,12 @@ fn this_start() -> &'static str {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Only a hint for the next holder; the lock itself is the kernel's.
-        // One write, over whatever stands there: from then on only the first line counts.
+        // Only a hint for the next holder, because the lock itself is the kernel's. It is a single write over the old
+        // content; from then on only the first line counts.
         if !self.stays_left {
             self.file.write_all_at(format!("{RELEASED}{}\n", this_start()).as_bytes(), 0).ok();
         }
-        // Closing is not enough: a program that another thread is just starting has the file open too, until its exec.
+        // Closing is not enough: a program that another thread is just starting also has the file open, until its exec.
         self.file.unlock().ok();
     }
 }
@@ -174,7 +174,7 @@ pub(super) fn open(locks: &Path, name: &str) -> Result<(File, String)> {
 mod tests {
     use super::*;
 
-    /// Forgotten instead of dropped, but for its descriptor: as when the process is killed.
+    /// Forgets the lock except for its descriptor, as when the process is killed.
     fn die(lock: &Lock, path: &Path) {
         let left = std::fs::read(path).unwrap();
         lock.file.unlock().unwrap();

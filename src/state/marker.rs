@@ -1,8 +1,8 @@
 //! The marker in a mail root: which root it is, and what has to outlive the state.
 //!
-//! `.mailsluice` is text, one thing a line: `root IDENTITY`, and for each account `account SPACE FIRST-RUN IDENTITY LABEL`
-//! (the time in seconds, the names with `%` for what would not fit). `.mailsluice-water-…` beside it says how far
-//! a state is.
+//! `.mailsluice` is a text file with one item a line: `root IDENTITY`, and for each account `account SPACE FIRST-RUN
+//! IDENTITY LABEL` (the time in seconds, special characters in names escaped with `%`). `.mailsluice-water-…` beside it
+//! holds the number of a state's transactions.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ use super::opening::random_identity;
 use super::{Disk, Registered};
 use crate::error::Result;
 
-/// How far the state is.
-const WATER: &str = ".mailsluice-water";
-/// A marker on its way.
-const NEW: &str = ".mailsluice-new";
+/// The file with the number of transactions.
+const WATER_PREFIX: &str = ".mailsluice-water";
+/// A marker that is being written.
+const NEW_FILE: &str = ".mailsluice-new";
 
-/// What stands in a marker.
+/// The content of a marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marker {
     /// The random name of the root, in hex.
@@ -27,20 +27,20 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// The file.
+    /// The name of the file.
     pub const FILE: &str = ".mailsluice";
 
-    /// A new one.
+    /// A new marker with a random identity.
     pub fn new() -> Result<Self> {
         Ok(Self { identity: random_identity()?, accounts: Vec::new() })
     }
 
-    /// The marker of a root; `None` where there is none that can be read.
+    /// The marker of a root, or `None` if there is none that can be read.
     pub fn read(root: &Path) -> Option<Self> {
         Self::parse(&std::fs::read_to_string(root.join(Self::FILE)).ok()?)
     }
 
-    /// The same through a [`Disk`].
+    /// Does the same through a [`Disk`].
     pub fn read_from(disk: &dyn Disk, root: &Path) -> std::io::Result<Option<Self>> {
         let mut text = String::new();
         match disk.open(&root.join(Self::FILE)).and_then(|mut file| file.read_to_string(&mut text)) {
@@ -50,9 +50,9 @@ impl Marker {
         }
     }
 
-    /// Writes it as a whole. It is durable when the root is synced.
+    /// Writes the marker as a whole. It is durable once the root is synced.
     pub fn write(&self, disk: &dyn Disk, root: &Path) -> std::io::Result<()> {
-        let (new, file) = (root.join(NEW), root.join(Self::FILE));
+        let (new, file) = (root.join(NEW_FILE), root.join(Self::FILE));
         disk.remove(&new).or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
         let mut out = disk.create(&new)?;
         out.write_all(self.text().as_bytes())?;
@@ -60,9 +60,9 @@ impl Marker {
         disk.replace(&new, &file)
     }
 
-    /// Where the root says how far a state is.
+    /// The file in the root that holds the number of a state's transactions.
     pub(super) fn water(root: &Path, state: &str) -> PathBuf {
-        root.join(format!("{WATER}-{}", state.get(..8).unwrap_or_default()))
+        root.join(format!("{WATER_PREFIX}-{}", state.get(..8).unwrap_or_default()))
     }
 
     fn text(&self) -> String {

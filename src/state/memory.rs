@@ -1,4 +1,4 @@
-//! What rules read and write: noted keys, lists, who was answered, counters.
+//! What rules read and write: keys, lists, answered senders, counters.
 
 use std::collections::HashSet;
 
@@ -12,14 +12,14 @@ use crate::config::entries::Entry as ListEntry;
 use crate::decision::{ANSWERED, Counted, Fact, Read, Write};
 use crate::safeguard::Safeguard;
 
-/// So many keys are noted under one handle; then those that stop being valid first go.
-pub(super) const MOST_KEYS: u64 = 100_000;
-/// So many answered senders are remembered under one handle, then the oldest go. RFC 5230 4.2 asks for 1000.
-pub(super) const MOST_ANSWERED: u64 = 10_000;
-/// Answers are forgotten after this: no `days` is longer.
+/// How many keys one handle may hold. Beyond that, those that expire first are removed.
+pub(super) const MAX_KEYS: u64 = 100_000;
+/// How many answered senders one handle may hold. Beyond that, the oldest are removed. RFC 5230 4.2 asks for 1000.
+pub(super) const MAX_ANSWERED: u64 = 10_000;
+/// When answers are forgotten: no `days` is longer.
 const FORGET_ANSWERED: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
 
-/// What the state says now.
+/// The state's present answer to a question.
 pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
     match fact {
         Fact::Answered { .. } if !Safeguard::AnswerOnce.is_on() => Ok(false),
@@ -35,7 +35,8 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
             )?
             .exists(params![list, entry, now.as_second()]),
         Fact::Answered { handle, sender, since } => {
-            // One that seems to lie in the future, or before this program was, was given all the same: the clock was wrong.
+            // An answer dated in the future, or before this program existed, was given all the same: the clock was
+            // wrong.
             let earliest = if is_possible(now) { EARLIEST } else { i64::MIN };
             let since = if has_jumped(db, now)? { i64::MIN } else { since.as_second() };
             db.prepare_cached("SELECT 1 FROM answered WHERE handle = ?1 AND sender = ?2 AND (at >= ?3 OR at < ?4)")?
@@ -46,14 +47,14 @@ pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {
     }
 }
 
-/// Whether the time does not follow what was seen before: by such a time no answer is forgotten.
+/// Whether the time does not follow the last one. Such a time makes no answer expire.
 fn has_jumped(db: &Connection, now: Timestamp) -> Sql<bool> {
     let seen = facts::get(db, facts::SEEN)?.and_then(|text| Seen::parse(&text));
     let has_jumped = seen.is_some_and(|seen| Seen::observe(Some(seen), now, false).1 == Clock::Doubted);
     Ok(has_jumped && Safeguard::PlausibleTime.is_on())
 }
 
-/// The last number that a counter gave.
+/// The last number that was taken from a counter.
 pub(super) fn last_number(db: &Connection, counter: &str) -> Sql<Option<u64>> {
     db.prepare_cached("SELECT last FROM counter WHERE counter = ?1")?.query_row([counter], |row| row.get(0)).optional()
 }
@@ -63,8 +64,8 @@ pub(super) fn counted(db: &Connection, of: &Counted) -> Sql<u64> {
     counts::counted(db, of, &HashSet::new())
 }
 
-/// Whether everything that was read while deciding about these messages, in this order, is still so. What an earlier
-/// one of them writes, the later ones knew.
+/// Whether everything that was read while deciding about these messages, in this order, still holds. Later messages
+/// knew what earlier ones write.
 pub(super) fn are_unchanged(db: &Connection, entries: &[Entry]) -> Sql<bool> {
     for (n, entry) in entries.iter().enumerate() {
         for Read { fact, answer } in &entry.reads {
@@ -84,7 +85,7 @@ pub(super) fn are_unchanged(db: &Connection, entries: &[Entry]) -> Sql<bool> {
     Ok(true)
 }
 
-/// Writes, and keeps what is remembered within its bounds.
+/// Carries out a write.
 pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()> {
     match what {
         Write::Seen { handle, key, until } => {
@@ -123,7 +124,7 @@ pub(super) fn write(tx: &Transaction<'_>, what: &Write, at: Timestamp) -> Sql<()
     Ok(())
 }
 
-/// What is remembered under a handle.
+/// The kinds of things that a handle remembers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Remembers {
     Keys,
@@ -132,7 +133,7 @@ enum Remembers {
     Numbers,
 }
 
-/// Lets the oldest go of the handles that were written to.
+/// Removes the oldest things under the handles that were written to.
 pub(super) fn evict<'a>(
     tx: &Transaction<'_>,
     written: impl Iterator<Item = &'a Write>,

@@ -7,9 +7,9 @@
 //! | publish | [`Published`] | every file renamed to `new/` or `cur/`, those directories synced |
 //! | settle | [`Settlement`] | (the server may now delete its copy) |
 //!
-//! Each type can be made only from the one above it, so the compiler keeps the promise that nothing leaves a
-//! server before it is safe here. All mail files are touched through [`Disk`], all memory through [`Store`]:
-//! the crash tests run the same pipeline over a disk that forgets everything unsynced.
+//! Each type can be made only from the one above it, so the compiler guarantees that no message leaves a server before
+//! it is safely filed. All mail files are touched through [`Disk`], and everything remembered through [`Store`]: the
+//! crash tests run the same pipeline over a disk that forgets everything unsynced.
 
 mod accounts;
 mod before;
@@ -47,9 +47,7 @@ mod water;
 
 pub use before::{Before, Later, Leaving, Original};
 pub use clock::{Clock, is_possible};
-pub use disk::{
-    Disk, DiskFile, LOCK_PATIENCE, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents,
-};
+pub use disk::{Disk, DiskFile, LOCK_TIMEOUT, RealDisk, SharedFile, Synced, sync_dirs, sync_parent, sync_with_parents};
 pub use facts::{IDENTITY, ROOT};
 pub use folder_mark::{FolderMark, FolderMarks};
 pub use how_it_left::HowItLeft;

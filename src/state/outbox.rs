@@ -1,4 +1,4 @@
-//! The outbox's rows.
+//! The rows of the outbox.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -13,49 +13,49 @@ use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, OwedCopy, Owned, Plac
 use crate::decision::Telling;
 use crate::error::Result;
 
-/// What is told, was told and waits to be told. Adding to it needs no ownership, for that is part of recording a decision;
-/// claiming and changing a row does.
+/// The outbox items: waiting, sent or given up. Adding an item needs no ownership, because that is part of recording a
+/// decision; claiming and changing one does.
 pub trait Outbox {
-    /// What is queued or was told, of one journal row or of all, newest first.
+    /// The items of one journal entry or of all, newest first.
     fn outbox(&self, entry: Option<EntryId>, limit: u32) -> Result<Vec<OutboxRow>>;
 
-    /// The row of that number.
+    /// The item of that number.
     fn outbox_row(&self, id: i64) -> Result<Option<OutboxRow>>;
 
-    /// What waits, is being sent or was put aside, the oldest first.
+    /// The items that wait, are being sent or are held, the oldest first.
     fn still_to_tell(&self) -> Result<Vec<OutboxRow>>;
 
-    /// What is due, the longest due first, from the row after this time and number on.
+    /// The items that are due, the longest due first, after this time and number.
     fn due(&self, now: Timestamp, after: Option<(Timestamp, i64)>, limit: u32) -> Result<Vec<OutboxRow>>;
 
-    /// What somebody was sending: after a crash its outcome is not known.
+    /// The items that a process was sending. After a crash their outcome is unknown.
     fn being_sent(&self, owned: &Owned) -> Result<Vec<OutboxRow>>;
 
-    /// Notes what became of rows before, and takes a waiting one to be sent now, in one transaction. `false`: it is not
-    /// waiting any more. Fails where the disk has no room to note what will become of it.
+    /// Writes the outcomes of earlier items and claims a waiting one, in one transaction. Returns `false` if it does
+    /// not wait any more. Fails if the disk has no room to record its outcome.
     fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool>;
 
-    /// Notes what became of rows; `telling` is what is left to be told. There is room for it on a full disk too.
+    /// Writes the outcomes of items; `telling` keeps what is left to send. There is room for this even on a full disk.
     fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()>;
 
-    /// Makes rows due now, in one transaction: these, waiting or held, or all that wait; and no relay rests any more. It is
-    /// the user's word, who owns everything. What another process has begun to
-    /// send meanwhile is left as it is.
+    /// Makes items due now, in one transaction: these, waiting or held, or all that wait. It also ends the rest of all
+    /// relays. No ownership is needed, because the user asks for it. Items that another process has begun to send
+    /// meanwhile stay unchanged.
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()>;
 
-    /// Puts a row aside, if it still waits. Whether it did.
+    /// Holds an item if it still waits. Returns whether it did.
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool>;
 
-    /// Asks whoever sends to give a row up, if it still waits or is put aside. Whether it did.
+    /// Asks the process that sends to give an item up, if it still waits or is held. Returns whether it did.
     fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool>;
 
-    /// What is to be given up.
+    /// The items to give up.
     fn to_give_up(&self) -> Result<Vec<OutboxRow>>;
 
-    /// What was sent and owes a copy that is due.
+    /// The items that were sent and owe a copy that is due.
     fn copies_due(&self, now: Timestamp) -> Result<Vec<OutboxRow>>;
 
-    /// How many rows of these kinds were sent since then.
+    /// How many items of these kinds were sent since then.
     fn sent_since(&self, kinds: &[&str], since: Timestamp) -> Result<u64>;
 
     /// How many replies under this handle were sent to this address since then.
@@ -64,10 +64,10 @@ pub trait Outbox {
     /// The relays that rest.
     fn rests(&self) -> Result<Vec<Rest>>;
 
-    /// Lets a relay rest, or wakes it with a time that is over.
+    /// Lets a relay rest, or ends its rest with a past time.
     fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()>;
 
-    /// Whether a row of the outbox had its bytes in that file of the spool, whatever became of it.
+    /// Whether an outbox item had its bytes in that file of the spool, whatever became of it.
     fn was_told(&self, path: &Path) -> Result<bool>;
 }
 
@@ -94,26 +94,26 @@ impl Outbox for SqliteStore {
 
     fn claim(&self, owned: &Owned, id: i64, now: Timestamp, before: &[OutboxRow]) -> Result<bool> {
         self.keep_room()?;
-        self.write_for(owned, "taking something out of the outbox", |tx| {
+        self.write_for(owned, "claiming an outbox item", |tx| {
             before.iter().try_for_each(|row| resolve(tx, row))?;
             claim(tx, owned, id, now)
         })
     }
 
     fn resolve(&self, owned: &Owned, rows: &[OutboxRow]) -> Result<()> {
-        self.write_in_any_room(owned, "noting what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
+        self.write_in_any_room(owned, "recording what was sent", |tx| rows.iter().try_for_each(|row| resolve(tx, row)))
     }
 
     fn hurry(&self, ids: &[i64], now: Timestamp) -> Result<()> {
-        self.write("making what waits due", |tx| hurry(tx, ids, now))
+        self.write("making waiting items due", |tx| hurry(tx, ids, now))
     }
 
     fn hold(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("putting a row aside", |tx| hold(tx, id, now))
+        self.write("holding an outbox item", |tx| hold(tx, id, now))
     }
 
     fn ask_to_drop(&self, id: i64, now: Timestamp) -> Result<bool> {
-        self.write("giving a row up", |tx| ask_to_drop(tx, id, now))
+        self.write("giving an outbox item up", |tx| ask_to_drop(tx, id, now))
     }
 
     fn to_give_up(&self) -> Result<Vec<OutboxRow>> {
@@ -137,7 +137,7 @@ impl Outbox for SqliteStore {
     }
 
     fn rest(&self, owned: &Owned, rest: &Rest) -> Result<()> {
-        self.write_for(owned, "letting a relay rest", |tx| note_rest(tx, rest))
+        self.write_for(owned, "letting a relay rest", |tx| write_rest(tx, rest))
     }
 
     fn was_told(&self, path: &Path) -> Result<bool> {
@@ -147,15 +147,15 @@ impl Outbox for SqliteStore {
     }
 }
 
-/// Rows that still need their bytes.
+/// The states in which an item still needs its bytes.
 pub(super) const UNFINISHED: &str = "state IN (0, 1, 4, 5, 6, 7)";
 
 const COLUMNS: &str = "outbox.id, entry, n, telling, bytes, state, attempts, due, outbox.at, said, changed,
      COALESCE(label, origin.account), folder, COALESCE(since, outbox.at)";
-const FROM: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)
+const FROM_TABLES: &str = "outbox JOIN journal USING (entry) JOIN origin USING (origin)
      LEFT JOIN account ON account.space = origin.account";
 
-/// Queues what a decision tells.
+/// Queues what a decision sends.
 pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()> {
     let mut insert = tx.prepare_cached(
         "INSERT INTO outbox (entry, n, kind, telling, bytes, state, attempts, due, at)
@@ -169,27 +169,27 @@ pub(super) fn insert(tx: &Transaction<'_>, id: EntryId, entry: &Entry) -> Sql<()
     Ok(())
 }
 
-/// The rows of one entry or of all, the newest first.
+/// The items of one journal entry or of all, the newest first.
 fn rows(db: &Connection, places: &Places, entry: Option<EntryId>, limit: u32) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
+        "SELECT {COLUMNS} FROM {FROM_TABLES} WHERE ?1 IS NULL OR entry = ?1 ORDER BY outbox.id DESC LIMIT ?2"
     ))?;
     query.query_map(params![entry, limit], |row| row_of(row, places))?.collect()
 }
 
 fn row(db: &Connection, places: &Places, id: i64) -> Sql<Option<OutboxRow>> {
-    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE outbox.id = ?1"))?;
+    let mut query = db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM_TABLES} WHERE outbox.id = ?1"))?;
     query.query_row([id], |row| row_of(row, places)).optional()
 }
 
 fn still_to_tell(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     let mut query =
-        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM_TABLES} WHERE {UNFINISHED} ORDER BY outbox.id"))?;
     query.query_map([], |row| row_of(row, places))?.collect()
 }
 
-/// No row waits for longer than this, and no relay rests longer: what says so was noted by a clock that was ahead.
-pub(super) const FURTHEST: SignedDuration = SignedDuration::from_hours(4);
+/// No item waits longer than this, and no relay rests longer. A later time was recorded by a clock that was ahead.
+pub(super) const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(4);
 
 fn due(
     db: &Connection,
@@ -200,17 +200,18 @@ fn due(
 ) -> Sql<Vec<OutboxRow>> {
     let (due, id) = after.map_or((i64::MIN, i64::MIN), |(due, id)| (due.as_second(), id));
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE state = 0 AND (due <= ?1 OR due > ?5) AND (due, outbox.id) > (?3, ?4)
+        "SELECT {COLUMNS} FROM {FROM_TABLES} WHERE state = 0 AND (due <= ?1 OR due > ?5) AND (due, outbox.id) > (?3, ?4)
          ORDER BY due, outbox.id LIMIT ?2"
     ))?;
-    let furthest = now.saturating_add(FURTHEST).unwrap_or(now).as_second();
+    let furthest = now.saturating_add(LONGEST_WAIT).unwrap_or(now).as_second();
     query.query_map(params![now.as_second(), limit, due, id, furthest], |row| row_of(row, places))?.collect()
 }
 
-/// What an earlier owner of the outbox was sending. Whoever holds it now knows that none of them lives.
+/// The items that an earlier owner of the outbox was sending. The present owner knows that none of those processes
+/// lives.
 fn being_sent(db: &Connection, places: &Places, owned: &Owned) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE state = 1 AND outbox.owner <> ?1 ORDER BY outbox.id"
+        "SELECT {COLUMNS} FROM {FROM_TABLES} WHERE state = 1 AND outbox.owner <> ?1 ORDER BY outbox.id"
     ))?;
     query.query_map([owned.incarnation()], |row| row_of(row, places))?.collect()
 }
@@ -224,8 +225,8 @@ fn claim(tx: &Transaction<'_>, owned: &Owned, id: i64, now: Timestamp) -> Sql<bo
     Ok(changed == 1)
 }
 
-/// What the column `telling` holds: what is left to be told, what became of those who are not in it any more, and the copy
-/// that is owed.
+/// The content of the column `telling`: what is left to send, the outcomes of recipients that are not in it any more,
+/// and the copy that is owed.
 #[derive(Serialize, Deserialize)]
 struct Stored<'r> {
     #[serde(flatten)]
@@ -236,7 +237,7 @@ struct Stored<'r> {
     copy: Option<StoredCopy>,
 }
 
-/// An [`OwedCopy`]; the message in base64.
+/// An [`OwedCopy`] with its message in base64.
 #[derive(Serialize, Deserialize)]
 struct StoredCopy {
     message: String,
@@ -259,7 +260,8 @@ fn unreadable(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error 
     rusqlite::Error::FromSqlConversionFailure(3, rusqlite::types::Type::Text, why)
 }
 
-/// What the user put aside while somebody found that it has to wait stays aside. A copy is owed since what it is of was sent.
+/// Writes the outcome of an item. If the user held it while a process found that it has to wait, it stays held. A copy
+/// is owed since its answer was sent.
 fn resolve(tx: &Transaction<'_>, row: &OutboxRow) -> Sql<()> {
     let OutboxRow { telling, ended, copy, .. } = row;
     let (telling, ended) = (Cow::Borrowed(telling), Cow::Borrowed(&**ended));
@@ -320,21 +322,21 @@ fn ask_to_drop(tx: &Transaction<'_>, id: i64, now: Timestamp) -> Sql<bool> {
 
 fn to_give_up(db: &Connection, places: &Places) -> Sql<Vec<OutboxRow>> {
     let mut query =
-        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM} WHERE state IN (?1, ?2) ORDER BY outbox.id"))?;
+        db.prepare_cached(&format!("SELECT {COLUMNS} FROM {FROM_TABLES} WHERE state IN (?1, ?2) ORDER BY outbox.id"))?;
     let states = [OutboxState::Dropped, OutboxState::Unfiled].map(number);
     query.query_map(states, |row| row_of(row, places))?.collect()
 }
 
 fn copies_due(db: &Connection, places: &Places, now: Timestamp) -> Sql<Vec<OutboxRow>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM {FROM} WHERE state = ?1 AND (due <= ?2 OR due > ?3) ORDER BY outbox.id"
+        "SELECT {COLUMNS} FROM {FROM_TABLES} WHERE state = ?1 AND (due <= ?2 OR due > ?3) ORDER BY outbox.id"
     ))?;
-    let furthest = now.saturating_add(FURTHEST).unwrap_or(now).as_second();
+    let furthest = now.saturating_add(LONGEST_WAIT).unwrap_or(now).as_second();
     let asked = params![number(OutboxState::CopyOwed), now.as_second(), furthest];
     query.query_map(asked, |row| row_of(row, places))?.collect()
 }
 
-/// Puts everything aside that waits or was being sent: in an older state nobody knows what of it went out since.
+/// Holds every item that waits or was being sent: in an older state, nobody knows which of them were sent since.
 pub(super) fn hold_all(tx: &Transaction<'_>, now: Timestamp, said: &str) -> Sql<usize> {
     tx.execute(
         "UPDATE outbox SET state = 4, changed = ?1, said = ?2 WHERE state IN (0, 1)",
@@ -373,7 +375,7 @@ fn rests(db: &Connection) -> Sql<Vec<Rest>> {
     rows.collect()
 }
 
-fn note_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
+fn write_rest(tx: &Transaction<'_>, rest: &Rest) -> Sql<()> {
     let Rest { relay, sender, until, failures, cause } = rest;
     tx.prepare_cached(
         "INSERT OR REPLACE INTO rest (relay, sender, until, failures, cause) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -1,8 +1,8 @@
-//! Ownership of a name space: who writes there now, and how a later owner knows what an earlier one left.
+//! Ownership of a name space: which process may write now, and how a later owner knows what an earlier one left.
 //!
 //! A name space is what one process at a time may write for: an account, one of the slots of `deliver`, `refilter` with
-//! `undo` and `maintain`, the outbox. It is held by a lock of the kernel, which ends with its holder, and numbered by
-//! the state, which refuses what an earlier holder writes after a later one took over.
+//! `undo` and `maintain`, the outbox. A lock of the kernel protects it and ends with its holder. The state numbers the
+//! owners, and refuses what an earlier owner writes after a later one took over.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,11 +16,11 @@ use crate::error::{Error, Kind, Result};
 use crate::message::space_tag;
 use crate::safeguard::Safeguard;
 
-/// Begins the part of a staged file's name that says who staged it.
+/// The start of the part of a staged file's name that says who staged it.
 const STAMP: &str = ",O=";
 
-/// Who staged a file: which name space, which process, and its turn in that name space. It stands at the end of the
-/// file's name as long as it is staged, and nowhere once it is published.
+/// Who staged a file: the name space, the process, and the number of its ownership. It is the end of the file's name
+/// while the file is staged, and is dropped when the file is published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp(String);
 
@@ -29,12 +29,12 @@ impl Stamp {
         Self(format!("{STAMP}{}-{incarnation}-{generation}", space_tag(space)))
     }
 
-    /// What the state or a file name holds; empty for files that were staged before there were stamps.
+    /// The stamp in the state or in a file name; empty for files of versions without stamps.
     pub fn parse(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// Divides the name of a staged file into the name that it will have and the stamp.
+    /// Splits the name of a staged file into its later name and the stamp.
     pub fn split(file: &str) -> (&str, Self) {
         match file.rfind(STAMP) {
             Some(at) => (&file[..at], Self(file[at..].to_owned())),
@@ -42,34 +42,34 @@ impl Stamp {
         }
     }
 
-    /// Whether a file with this stamp was staged for that name space; `None` for a file without.
+    /// Whether a file with this stamp was staged for that name space, or `None` for a file without a stamp.
     pub fn is_of(&self, space: &str) -> Option<bool> {
         let tag = self.0.strip_prefix(STAMP)?.split('-').next()?;
         Some(tag == space_tag(space))
     }
 
-    /// As it stands at the end of a name.
+    /// The stamp as the end of a name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The proof that this process owns a name space now. Every writing call of the [`Store`] and of staging, publishing and
-/// recovering asks for one. Dropping it gives the name space back.
+/// The proof that this process owns a name space now. Every writing call of the [`Store`], and staging, publishing and
+/// recovering ask for one. Dropping it releases the name space.
 #[derive(Debug)]
 pub struct Owned {
     space: String,
     incarnation: String,
     generation: u64,
     lock: Option<Lock>,
-    /// An owner before may have left files that no row names.
+    /// A previous owner may have left files that no row names.
     left: AtomicBool,
-    /// So does this one, until its batch is published.
+    /// This owner may leave such files, until its batch is published.
     staging: AtomicBool,
 }
 
 impl Owned {
-    /// Takes the name space, waiting up to `patience` for its owner, or says which process owns it.
+    /// Takes the name space, waits up to `patience` for its owner, or says which process owns it.
     pub fn take(store: &dyn Store, locks: &Path, space: &str, patience: Duration) -> Result<Self> {
         let lock = match Lock::take(locks, space, patience) {
             Err(e) if e.kind() == Kind::Busy && !Safeguard::RecoverOnlyTheDead.is_on() => {
@@ -84,14 +84,14 @@ impl Owned {
         Ok(Self { space: space.to_owned(), incarnation, generation, lock: Some(lock), left, staging })
     }
 
-    /// Without the lock, although another process has it: a mistake that only a build for tests can make.
+    /// Takes it without the lock, although another process has it: only a test build can make this mistake.
     fn beside(space: &str) -> Result<Self> {
         let mut owned = Self::private(space)?;
         space.clone_into(&mut owned.space);
         Ok(owned)
     }
 
-    /// A name space that no other process can name, for what leaves nothing to recover.
+    /// A name space that no other process can name, for work that leaves nothing to recover.
     pub fn private(purpose: &str) -> Result<Self> {
         let incarnation = incarnation()?;
         let space = format!("{purpose}-{incarnation}");
@@ -104,42 +104,42 @@ impl Owned {
         &self.space
     }
 
-    /// The random number of this process' hold on it, in hex.
+    /// The random number of this process's ownership, in hex.
     pub fn incarnation(&self) -> &str {
         &self.incarnation
     }
 
-    /// How often the name space has been taken; 0 for a private one.
+    /// How often the name space has been taken, or 0 for a private one.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// What goes to the end of the names of staged files.
+    /// The end of the names of staged files.
     pub fn stamp(&self) -> Stamp {
         Stamp::new(&self.space, &self.incarnation, self.generation)
     }
 
-    /// Whether files may be left that no row names: the owner before died, or the machine was started since.
+    /// Whether there may be files that no row names: the previous owner died, or the machine was started since.
     pub fn may_have_left(&self) -> bool {
         self.left.load(Ordering::SeqCst)
     }
 
-    /// What was left is dealt with.
+    /// Says that what was left is dealt with.
     pub fn is_cleared(&self) {
         self.left.store(false, Ordering::SeqCst);
     }
 
-    /// Files are going to be written that no row names yet, or all of them are named or removed by now.
+    /// Says whether files are being written that no row names yet.
     pub fn is_staging(&self, staging: bool) {
         self.staging.store(staging, Ordering::SeqCst);
     }
 
-    /// Whether files may have been written in its own time that no row names.
+    /// Whether this owner may have written files that no row names.
     pub fn has_staged(&self) -> bool {
         self.staging.load(Ordering::SeqCst)
     }
 
-    /// The lock that it rests on.
+    /// The lock that protects it.
     pub fn lock(&self) -> Option<&Lock> {
         self.lock.as_ref()
     }

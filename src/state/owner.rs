@@ -1,4 +1,4 @@
-//! The rows of ownership: who took a name space last.
+//! The rows of ownership: which process took a name space last.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
@@ -6,7 +6,7 @@ use super::Owned;
 use super::sqlite::{Sql, without_sync};
 use crate::safeguard::Safeguard;
 
-/// Raises the generation. It need not survive a power cut, for no process does; so nothing is synced for it.
+/// Raises the generation. This need not survive a power cut, because no process does; so it is not synced.
 pub(super) fn take_over(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {
     without_sync(db, |db| raise(db, space, incarnation))
 }
@@ -24,7 +24,7 @@ fn raise(db: &mut Connection, space: &str, incarnation: &str) -> Sql<u64> {
     Ok(generation)
 }
 
-/// Whether this is still the owner, or the name space is nobody else's to take.
+/// Whether this is still the owner, or the name space cannot be taken by others.
 pub(super) fn holds(tx: &Transaction<'_>, owned: &Owned) -> Sql<bool> {
     if owned.lock().is_none() || !Safeguard::Fence.is_on() {
         return Ok(true);
@@ -33,6 +33,6 @@ pub(super) fn holds(tx: &Transaction<'_>, owned: &Owned) -> Sql<bool> {
         .prepare_cached("SELECT generation, incarnation FROM owner WHERE space = ?1")?
         .query_row([owned.space()], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?)))
         .optional()?;
-    // Of a take-over that a power cut took back nobody is alive.
+    // If a power cut undid a later take-over, its process is gone.
     Ok(latest.is_none_or(|latest| latest == (owned.generation(), owned.incarnation().to_owned())))
 }

@@ -1,5 +1,5 @@
-//! When an account or a host is tried again after failures, and what its user paused. It outlives the process: a daemon that is
-//! started again does not try a refused password once more.
+//! When an account or a host is tried again after failures, and what the user paused. This outlives the process, so
+//! that a restarted daemon does not try a refused password again.
 
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
@@ -9,22 +9,22 @@ use super::sqlite::SqliteStore;
 use crate::error::Result;
 use crate::message::NOTICES;
 
-/// Failures in a row, and until when nothing is tried.
+/// Consecutive failures, and until when nothing is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// How many.
+    /// How many failures.
     pub failures: u32,
     /// When the first of them was.
     pub since: Timestamp,
     /// Until then nothing is tried.
     pub until: Timestamp,
-    /// Whether the server refuses the login: only a person can help.
+    /// Whether the server refuses the login, so that only the user can help.
     pub is_refused: bool,
-    /// When its user was told of it by a notice; 1970 where nobody was.
+    /// When the user got a notice about it; 1970 if there was none.
     pub told: Timestamp,
-    /// What the last one said.
+    /// The last cause.
     pub cause: String,
-    /// What the login was made with, as a mark by which a change is seen: a hash, as secret as the state.
+    /// A hash of the credentials, which shows a change. It is as secret as the state.
     pub credential: String,
 }
 
@@ -45,7 +45,7 @@ pub trait Pacing {
     /// The failures of an account (by its name) or of a host.
     fn pace(&self, whose: &str) -> Result<Option<Pace>>;
 
-    /// Notes them; `None`: it went well.
+    /// Stores them; `None` means success.
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()>;
 
     /// What went wrong in the last pass over an account, which was not broken off.
@@ -54,26 +54,26 @@ pub trait Pacing {
     /// Remembers it; `None`: nothing went wrong.
     fn set_partial_failure(&self, account: &str, failure: Option<&PartialFailure>) -> Result<()>;
 
-    /// The names of accounts that are paused, each with the time since when; the empty name stands for all.
+    /// The names of paused accounts, each with the start of the pause; the empty name means all.
     fn paused(&self) -> Result<Vec<(String, Timestamp)>>;
 
-    /// Pauses an account; the empty name stands for all.
+    /// Pauses an account; the empty name means all.
     fn pause(&self, account: &str, now: Timestamp) -> Result<()>;
 
     /// Ends the pause of an account; the empty name ends every pause.
     fn resume(&self, account: &str) -> Result<()>;
 
-    /// How many connections the server of a name space allowed beside the first one when it refused more, and when that was.
+    /// How many connections the server of a name space allowed when it refused one more, and when that was.
     fn most_connections(&self, space: &str) -> Result<Option<(u32, Timestamp)>>;
 
-    /// Notes it.
+    /// Stores that number.
     fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()>;
 
-    /// When mail of each name space was recorded last.
+    /// When mail of each name space was last recorded.
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>>;
 }
 
-/// The tables.
+/// The tables of failures and pauses.
 pub(super) const TABLES: &str = "
 -- Failures in a row, of an account (by its name) or of a host.
 CREATE TABLE pace (
@@ -133,7 +133,7 @@ impl Pacing for SqliteStore {
     }
 
     fn set_pace(&self, whose: &str, pace: Option<&Pace>) -> Result<()> {
-        self.write("noting failures", |tx| {
+        self.write("storing failures", |tx| {
             let Some(pace) = pace else { return tx.execute("DELETE FROM pace WHERE whose = ?1", [whose]).map(drop) };
             tx.prepare_cached("INSERT OR REPLACE INTO pace VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
                 params![
@@ -193,11 +193,11 @@ impl Pacing for SqliteStore {
 
     fn set_most_connections(&self, space: &str, most: u32, now: Timestamp) -> Result<()> {
         let sql = "INSERT OR REPLACE INTO connections VALUES (?1, ?2, ?3)";
-        self.write("noting connections", |tx| tx.execute(sql, params![space, most, now.as_second()]).map(drop))
+        self.write("storing connections", |tx| tx.execute(sql, params![space, most, now.as_second()]).map(drop))
     }
 
     fn last_mail(&self) -> Result<Vec<(String, Timestamp)>> {
-        // Notices are no mail that came.
+        // Notices do not count as mail.
         let sql = "SELECT owner, max(at) FROM journal JOIN origin USING (origin) WHERE folder <> ?1 GROUP BY owner";
         self.read("looking up the last mail", |db| {
             let mut query = db.prepare_cached(sql)?;

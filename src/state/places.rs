@@ -1,11 +1,11 @@
-//! Where things are: rows hold names, and the folders are where the config says they are now.
+//! The folders of the config. Rows hold names relative to them.
 
 use std::path::{Path, PathBuf};
 
 use super::MBOX_SPOOL;
 use crate::safeguard::Safeguard;
 
-/// The folders that rows speak of. A state that was moved, or reached by another path, is the same state.
+/// The folders that rows refer to. A state that was moved, or is reached by another path, is the same state.
 #[derive(Clone, Debug)]
 pub struct Places {
     state: PathBuf,
@@ -28,7 +28,7 @@ impl Places {
         &self.root
     }
 
-    /// A file of the spool as it stands in a row: its name.
+    /// A file of the spool as rows hold it: its name.
     pub(super) fn in_spool(path: &Path) -> String {
         match Safeguard::SpoolByName.is_on() {
             true => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -36,22 +36,22 @@ impl Places {
         }
     }
 
-    /// The file of the spool with that name.
+    /// The path of the spool file with that name.
     pub(super) fn of_spool(&self, name: &str) -> PathBuf {
         self.state.join("spool").join(name)
     }
 
-    /// The folder of what waits for mbox files.
+    /// The folder of the messages that wait for mbox files.
     pub(super) fn mbox_spool(&self) -> PathBuf {
         self.of_spool(MBOX_SPOOL)
     }
 
-    /// A path below the mail root as it stands in a row: what follows the root.
+    /// A path below the mail root as rows hold it: relative to the root.
     pub(super) fn in_root(&self, path: &Path) -> String {
         path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned()
     }
 
-    /// The path of which a row holds what follows the root, or all of it.
+    /// The path for a relative or absolute path in a row.
     pub(super) fn of_root(&self, below: &str) -> PathBuf {
         if below.is_empty() { self.root.clone() } else { self.root.join(below) }
     }

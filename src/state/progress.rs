@@ -1,4 +1,4 @@
-//! The types that carry a batch of messages from "decided" to "the server may forget it".
+//! The types that carry a batch of messages from "decided" to "the server may delete it".
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::decision::{Read, Telling, Version, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key};
 
-/// The number of a journal row.
+/// The number of a journal entry.
 pub type EntryId = i64;
 
 /// `new/` or `cur/`.
@@ -32,7 +32,7 @@ pub struct Target {
     pub stamp: Stamp,
     /// The flags part of the published name: empty, or `:2,FS`.
     pub info: String,
-    /// Which bytes it holds. Not remembered: when it is recorded, they are in the file.
+    /// The version of the message that it holds. This is not stored: when it is recorded, the bytes are in the file.
     pub version: Version,
 }
 
@@ -43,30 +43,30 @@ pub struct MboxTarget {
     pub file: PathBuf,
     /// The folder in which the bytes wait.
     pub spool: PathBuf,
-    /// Their name there: `SECONDS.NAME.HOST` and more, so that an account knows its own.
+    /// Their name there: `SECONDS.NAME.HOST` and more, so that an account recognises its own.
     pub staged: String,
     /// Who staged it: the end of that name.
     pub stamp: Stamp,
     /// The line before the message: `From SENDER DATE STAGED`. No two messages have the same.
     pub line: String,
-    /// Which bytes.
+    /// The version of the message.
     pub version: Version,
 }
 
 impl MboxTarget {
-    /// Where it waits.
+    /// The path where it waits.
     pub fn staged_path(&self) -> PathBuf {
         self.spool.join(format!("{}{}", self.staged, self.stamp.as_str()))
     }
 }
 
 impl Target {
-    /// Where it waits.
+    /// The path where it waits.
     pub fn tmp_path(&self) -> PathBuf {
         self.maildir.join("tmp").join(format!("{}{}", self.staged, self.stamp.as_str()))
     }
 
-    /// `new/` without flags, `cur/` with.
+    /// `new/` without flags, `cur/` with flags.
     pub fn sub(&self) -> Sub {
         if self.info.is_empty() { Sub::New } else { Sub::Cur }
     }
@@ -79,20 +79,20 @@ impl Target {
         })
     }
 
-    /// Where it is published.
+    /// The path of the published file.
     pub fn published_path(&self) -> PathBuf {
         self.published_dir().join(format!("{}{}", self.staged, self.info))
     }
 }
 
-/// One decided message: its key, what becomes of it, and what the journal says about it.
+/// A decided message: its key, what becomes of it, and what the journal says about it.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its identity at the source.
     pub key: Key,
     /// The unique part of its file names.
     pub name: DeliveryName,
-    /// How its key is remembered: [`super::Mark::Here`], or doubted.
+    /// How its key is remembered: [`super::Mark::Here`], or as doubtful.
     pub mark: super::Mark,
     /// The size the server announced.
     pub announced: u64,
@@ -110,28 +110,28 @@ pub struct Entry {
     pub rule: String,
     /// The conditions that were true, with the values that made them so.
     pub why: String,
-    /// What happened to it, in words: `fileinto lists/rust`.
+    /// What happened to it, in words, such as `fileinto lists/rust`.
     pub outcome: String,
-    /// What rules asked to be logged, and what else there is to know; each one line.
+    /// What rules asked to be logged, and other remarks, one line each.
     pub notes: Vec<String>,
-    /// The files it becomes; none when it was discarded.
+    /// The files that it becomes; none if it was discarded.
     pub targets: Vec<Target>,
-    /// The mbox files it is appended to.
+    /// The mbox files that it is appended to.
     pub mboxes: Vec<MboxTarget>,
-    /// Where its bytes are kept when it stands in no folder.
+    /// The spool file with its bytes, if it is in no folder.
     pub spooled: Option<PathBuf>,
-    /// What it was before.
+    /// The message before its rules.
     pub before: Before,
     /// What its rules read from the state.
     pub reads: Vec<Read>,
-    /// What they write into it.
+    /// What its rules write to the state.
     pub writes: Vec<Write>,
     /// What goes to the outbox, with the file in the spool that holds its bytes.
     pub tellings: Vec<(Telling, PathBuf)>,
 }
 
 impl Entry {
-    /// The files in the spool that its bytes are kept or told from.
+    /// The spool files that hold its bytes for keeping or sending.
     pub fn in_spool(&self) -> impl Iterator<Item = &PathBuf> {
         let kept = match &self.before.original {
             Original::Whole(path) => Some(path),
@@ -140,13 +140,13 @@ impl Entry {
         self.tellings.iter().map(|(_, path)| path).chain(&self.spooled).chain(kept)
     }
 
-    /// Whether it stands in no folder.
+    /// Whether it is in no folder.
     pub fn is_filed_nowhere(&self) -> bool {
         self.targets.is_empty() && self.mboxes.is_empty()
     }
 }
 
-/// By what a person recognises a message.
+/// What a person recognises a message by.
 #[derive(Clone, Debug, Default)]
 pub struct About {
     /// The From field.
@@ -169,12 +169,12 @@ impl Staged {
         Self { entries }
     }
 
-    /// What is to be recorded.
+    /// The entries to record.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The next step, made by a [`super::Store`] with one id for each entry, after its transaction was committed.
+    /// The next step. A [`super::Store`] makes it with one id for each entry, after it has committed the transaction.
     pub fn recorded(self, ids: Vec<EntryId>) -> Result<Recorded> {
         if ids.len() != self.entries.len() {
             return Err(Error::permanent(Kind::State, "the journal did not number every message"));
@@ -183,17 +183,17 @@ impl Staged {
     }
 }
 
-/// What came of recording a batch.
+/// The result of recording a batch.
 #[derive(Debug)]
 pub enum Recording {
-    /// It stands in the journal.
+    /// The batch is in the journal.
     Recorded(Recorded),
-    /// Something that a decision read from the state is no longer so. Nothing was recorded; the staged files are to be
-    /// removed, and the batch is to be decided anew.
+    /// Something that a decision read from the state has changed. Nothing was recorded. The caller removes the staged
+    /// files and decides the batch again.
     Changed(Staged),
 }
 
-/// Messages whose decision stands in the journal.
+/// Messages whose decisions are in the journal.
 #[derive(Debug)]
 pub struct Recorded {
     entries: Vec<(EntryId, Entry)>,
@@ -205,7 +205,7 @@ impl Recorded {
         self.entries.iter().flat_map(|(_, entry)| &entry.targets)
     }
 
-    /// What is to be appended to mbox files.
+    /// The messages to append to mbox files.
     pub fn mboxes(&self) -> impl Iterator<Item = &MboxTarget> {
         self.entries.iter().flat_map(|(_, entry)| &entry.mboxes)
     }
@@ -216,14 +216,14 @@ impl Recorded {
     }
 }
 
-/// Messages that are safe here, whatever happens now.
+/// Messages that are safely filed, whatever happens now.
 #[derive(Debug, Default)]
 pub struct Published {
     entries: Vec<(EntryId, Entry)>,
 }
 
 impl Published {
-    /// The journal rows that can be marked done.
+    /// The journal entries that can be marked done.
     pub fn ids(&self) -> impl Iterator<Item = EntryId> {
         self.entries.iter().map(|(id, _)| *id)
     }
@@ -235,7 +235,7 @@ impl Published {
 
     /// The permission for each message to leave the server.
     pub fn settlements(&self) -> impl Iterator<Item = Settlement> {
-        // Where no size was announced nothing proves that this is all of it; the next pass looks at it once more.
+        // If no size was announced, nothing proves that the message is complete. The next pass checks it once more.
         let is_proven = |entry: &&Entry| entry.announced > 0 || entry.size == 0;
         let proven = self.entries.iter().map(|(_, entry)| entry).filter(is_proven);
         proven.map(|entry| Settlement { key: entry.key.clone(), is_copied: false })
@@ -246,13 +246,13 @@ impl Published {
 #[derive(Debug)]
 pub struct Recovered {
     odd: bool,
-    /// What was recorded and stands nowhere: not published. Its rows are unfinished still.
+    /// Entries that were recorded and have no file: they were not published, and are still unfinished.
     pub lost: Vec<Unfinished>,
 }
 
 impl Recovered {
-    /// Made by recovery after the directories were synced. `odd` says that there was something to recover; then
-    /// nothing is deleted on the server in this pass.
+    /// Recovery makes it after the directories were synced. `odd` says that there was something to recover; then this
+    /// pass deletes nothing on the server.
     pub fn new(odd: bool, lost: Vec<Unfinished>, _proof: Synced) -> Self {
         Self { odd, lost }
     }
@@ -271,24 +271,24 @@ pub struct Settlement {
 }
 
 impl Settlement {
-    /// For messages of earlier runs that the server still has, fetched before `before`.
+    /// The permissions for messages of earlier runs that the server still has, fetched before `before`.
     pub fn of_earlier(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
         let earlier = known.here().filter(|(_, r)| r.at <= before);
         earlier.map(|(id, r)| Self { key: known.key(id), is_copied: r.mark == super::Mark::Copied }).collect()
     }
 
-    /// For messages that were deleted before, the last time before `before`, and that the server lists still.
+    /// The permissions for messages that were deleted, the last time before `before`, and that the server still lists.
     pub fn not_let_go(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
         let again = known.iter().filter(|(_, r)| r.mark == super::Mark::NotLetGo && r.at <= before);
         again.map(|(id, _)| Self { key: known.key(id), is_copied: false }).collect()
     }
 
-    /// Which message.
+    /// The message.
     pub fn key(&self) -> &Key {
         &self.key
     }
 
-    /// Whether a copy stands where it is to be moved to: what is left is to take it away where it stands.
+    /// Whether the server has a copy in the target folder, so that only the original has to be removed.
     pub fn is_copied(&self) -> bool {
         self.is_copied
     }
@@ -302,7 +302,7 @@ pub fn touched_dirs<'a>(targets: impl Iterator<Item = &'a Target>) -> Vec<PathBu
     dirs
 }
 
-/// Borrowed paths, as [`super::sync_dirs`] wants them.
+/// Borrowed paths for [`super::sync_dirs`].
 pub fn as_paths(dirs: &[PathBuf]) -> impl Iterator<Item = &Path> {
     dirs.iter().map(PathBuf::as_path)
 }

@@ -1,4 +1,4 @@
-//! What is let go, and when.
+//! What is removed from the state, and when.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Transaction, params};
@@ -9,26 +9,26 @@ use super::{EntryId, before, memory, outbox};
 use crate::message::{NOTICES, RECOVERED, REFILTERED, STDIN, UNDONE};
 use crate::safeguard::Safeguard;
 
-/// A key that is missing from complete listings for so long is forgotten.
+/// When a key is forgotten that complete listings lack.
 const FORGET_MISSING: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// Journal rows are kept for so long.
+/// How long journal entries are kept.
 const FORGET_JOURNAL: SignedDuration = SignedDuration::from_hours(365 * 24);
-/// Discarded mail is kept in the spool for so long.
+/// How long discarded mail is kept in the spool.
 const FORGET_SPOOL: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// So many bytes of discarded mail are kept in all, 1 GiB; then the oldest goes before its time, so that a flood of
-/// rubbish does not fill the disk.
-pub(super) const MOST_SPOOLED: u64 = 1 << 30;
+/// How many bytes of discarded mail are kept in all (1 GiB). Beyond that, the oldest is removed early, so that a flood
+/// of spam does not fill the disk.
+pub(super) const MAX_SPOOLED_BYTES: u64 = 1 << 30;
 
-/// The most bytes of discarded mail and of originals.
+/// The limits for discarded mail and for originals, in bytes.
 pub(super) struct Most {
     pub(super) spooled: u64,
     pub(super) originals: u64,
 }
 
-/// Removes what is old. The result: the names of files in the spool that nothing names any more.
+/// Removes what is old. Returns the names of spool files that nothing names any more.
 pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Vec<String>> {
     let until = |age: SignedDuration| now.checked_sub(age).unwrap_or(Timestamp::MIN).as_second();
-    date_anew(tx, now)?;
+    correct_dates(tx, now)?;
     tx.execute("DELETE FROM seen WHERE missing_since < ?1", [until(FORGET_MISSING)])?;
     tx.execute(
         "DELETE FROM seen WHERE at < ?1
@@ -36,7 +36,7 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Ve
         params![until(FORGET_MISSING), STDIN, NOTICES, RECOVERED, REFILTERED, UNDONE],
     )?;
     tx.execute("DELETE FROM attempt WHERE at < ?1", [until(FORGET_MISSING)])?;
-    // Of accounts and hosts that nobody asks for any more.
+    // Rows of accounts and hosts that nothing asks for any more.
     tx.execute("DELETE FROM pace WHERE until < ?1", [until(FORGET_MISSING)])?;
     tx.execute("DELETE FROM connections WHERE at < ?1", [until(FORGET_MISSING)])?;
     memory::prune(tx, now)?;
@@ -46,8 +46,8 @@ pub(super) fn prune(tx: &Transaction<'_>, now: Timestamp, most: &Most) -> Sql<Ve
     unnamed(tx, files)
 }
 
-/// What was noted by a clock that cannot have been right is as old as now.
-fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
+/// Gives rows that were written while the clock was certainly wrong the present time.
+fn correct_dates(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     if !Safeguard::PlausibleTime.is_on() || !is_possible(now) {
         return Ok(());
     }
@@ -60,7 +60,7 @@ fn date_anew(tx: &Transaction<'_>, now: Timestamp) -> Sql<()> {
     tx.execute("UPDATE seen SET at = ?1 WHERE at < ?2 AND mark IN (0, 3, 10)", [now.as_second(), EARLIEST]).map(drop)
 }
 
-/// Discarded mail that is too old or too much. What still has to be told keeps its bytes.
+/// Forgets discarded mail that is too old or too much. A message that still has to be sent keeps its bytes.
 fn discarded(tx: &Transaction<'_>, before: i64, most: u64) -> Sql<Vec<String>> {
     let unfinished = outbox::UNFINISHED;
     let mut query = tx.prepare(&format!(

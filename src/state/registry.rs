@@ -1,4 +1,4 @@
-//! What the state knows of itself and of those who work with it: owners, accounts, the mail root, the time.
+//! What the state knows about itself and its users: owners, accounts, the mail root, the clock.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 use crate::message::Origin;
 use crate::safeguard::Safeguard;
 
-/// Who owns which name space, and what has to be known before anything is believed.
+/// The owners of name spaces, and the facts that decide whether the rest can be trusted.
 pub trait Registry {
-    /// Raises the generation of a name space for its new owner. Durable with the next transaction.
+    /// Raises the generation of a name space for its new owner. It becomes durable with the next transaction.
     fn take_over(&self, space: &str, incarnation: &str) -> Result<u64>;
 
-    /// The accounts with these labels or these identities, as they are from now on. `claimed`: the identities of all accounts of
-    /// the config; what is another one's by identity is nobody's by its label.
+    /// Registers accounts by their labels and identities, and returns them. `claimed` holds the identities of all
+    /// accounts in the config: a label does not take an account that another one claims by its identity.
     fn register(&self, accounts: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>>;
 
     /// Takes over what a mail root knows of accounts that the state does not know.
@@ -25,51 +25,52 @@ pub trait Registry {
     /// Every account that was ever seen.
     fn accounts(&self) -> Result<Vec<Registered>>;
 
-    /// One thing that the state knows of itself.
+    /// A fact about the state.
     fn fact(&self, name: &str) -> Result<Option<String>>;
 
-    /// Notes one thing that the state knows of itself.
+    /// Stores a fact about the state.
     fn set_fact(&self, name: &str, value: &str) -> Result<()>;
 
-    /// What accounts are asked for and their servers do not do.
+    /// What accounts ask for and their servers do not do.
     fn standing(&self) -> Result<Vec<Standing>>;
 
-    /// Notes such a thing, in place of what was known about the same.
+    /// Stores such a problem, and replaces an earlier one about the same subject.
     fn set_standing(&self, owned: &Owned, standing: &Standing) -> Result<()>;
 
-    /// It is done.
+    /// Removes a problem that is solved.
     fn end_standing(&self, owned: &Owned, about: &str) -> Result<()>;
 
-    /// What is to be thought of the time, by the last time that was seen; `agrees`: a server's clock says the same within a day.
-    /// Where it is not, nothing irreversible happens.
+    /// How far the present time can be trusted, compared with the last one. `agrees` says that a server's clock shows
+    /// the same time within a day. While the time is not plausible, nothing irreversible is done.
     fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock>;
 
-    /// When the state was found to be older than what it speaks of, or was made anew: what arrived before is told to nobody.
+    /// When the state was found to be older than its surroundings, or was rebuilt: nothing is sent about mail that
+    /// arrived before.
     fn rebuilt(&self) -> Option<Timestamp>;
 
-    /// Whether an origin was compared with what stands in the Maildirs since the state was rebuilt or its account moved.
+    /// Whether an origin was compared with the Maildirs since the state was rebuilt or the account moved.
     fn is_recognised(&self, origin: &Origin) -> Result<bool>;
 
-    /// Notes that it was.
+    /// Records that it was compared.
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()>;
 }
 
 /// An account as the state knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Its name space: what stands in keys and file names, whatever it is called later.
+    /// Its name space: the name in keys and file names, which stays when the label changes.
     pub space: String,
-    /// What the user calls it.
+    /// The user's name for it.
     pub label: String,
     /// Protocol, user and host.
     pub identity: String,
     /// When mail was fetched from it for the first time.
     pub first_run: Timestamp,
-    /// When it was found under its label with another identity: what is known of it is recognised by content since then.
+    /// When its label was found with another identity: since then, what is known of it is compared by content.
     pub moved: Option<Timestamp>,
-    /// It was not known until just now.
+    /// Whether it was unknown until just now.
     pub is_new: bool,
-    /// A folder of it was looked at before.
+    /// Whether a folder of it was listed before.
     pub was_looked_at: bool,
 }
 
@@ -80,13 +81,13 @@ impl Registry for SqliteStore {
     }
 
     fn register(&self, wanted: &[(String, String)], claimed: &[String], now: Timestamp) -> Result<Vec<Registered>> {
-        let known = self.read("looking accounts up", |db| {
+        let known = self.read("looking up accounts", |db| {
             wanted.iter().map(|(label, identity)| accounts::unchanged(db, label, identity)).collect()
         })?;
         let known: Option<Vec<Registered>> = known;
         match known {
             Some(known) => Ok(known),
-            None => self.write("noting accounts", |tx| {
+            None => self.write("storing accounts", |tx| {
                 wanted.iter().map(|(label, identity)| accounts::register(tx, label, identity, claimed, now)).collect()
             }),
         }
@@ -97,7 +98,7 @@ impl Registry for SqliteStore {
             return Ok(());
         }
         self.write("taking over accounts", |tx| {
-            known.iter().try_for_each(|account| accounts::note_if_unknown(tx, account))
+            known.iter().try_for_each(|account| accounts::store_if_unknown(tx, account))
         })
     }
 
@@ -110,19 +111,19 @@ impl Registry for SqliteStore {
     }
 
     fn set_fact(&self, name: &str, value: &str) -> Result<()> {
-        self.write("noting a fact about the state", |tx| facts::set(tx, name, value))
+        self.write("storing a fact about the state", |tx| facts::set(tx, name, value))
     }
 
     fn standing(&self) -> Result<Vec<Standing>> {
-        self.read("reading what is not done", standing::all)
+        self.read("reading the open problems", standing::all)
     }
 
     fn set_standing(&self, owned: &Owned, it: &Standing) -> Result<()> {
-        self.write_for(owned, "noting what is not done", |tx| standing::set(tx, it))
+        self.write_for(owned, "storing an open problem", |tx| standing::set(tx, it))
     }
 
     fn end_standing(&self, owned: &Owned, about: &str) -> Result<()> {
-        self.write_for(owned, "noting what is done", |tx| standing::clear(tx, owned.space(), about))
+        self.write_for(owned, "removing a solved problem", |tx| standing::clear(tx, owned.space(), about))
     }
 
     fn observe(&self, now: Timestamp, agrees: bool) -> Result<Clock> {
@@ -145,7 +146,7 @@ impl Registry for SqliteStore {
 
     fn is_recognised(&self, origin: &Origin) -> Result<bool> {
         let Origin { account, folder, generation } = origin;
-        self.read("asking when a folder was compared", |db| {
+        self.read("reading when a folder was compared", |db| {
             db.prepare_cached(
                 "SELECT 1 FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND recognised > 0",
             )?
@@ -155,7 +156,7 @@ impl Registry for SqliteStore {
 
     fn set_recognised(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<()> {
         let Origin { account, folder, generation } = origin;
-        self.note_for(owned, "noting that a folder was compared", |tx| {
+        self.write_unsynced_for(owned, "recording that a folder was compared", |tx| {
             tx.execute(
                 "INSERT INTO first_look (account, folder, generation, at, recognised) VALUES (?1, ?2, ?3, ?4, ?4)
                  ON CONFLICT DO UPDATE SET recognised = excluded.recognised",

@@ -1,7 +1,7 @@
-//! Room on the disk for what must be noted: what became of something that was sent.
+//! Room on the disk for what must be recorded: the outcome of what was sent.
 //!
-//! A full disk after the relay's yes would make the program send again what was sent. So nothing is taken out of the outbox
-//! unless a file of some size stands beside the database, and that file goes when a note finds no room.
+//! If the disk were full after the relay's acceptance, the program would send the message again. So no item is claimed
+//! unless a file of some size is beside the database. The file is removed when an outcome finds no room.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -12,29 +12,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use ring::rand::{SecureRandom, SystemRandom};
 use rusqlite::{ErrorCode, ffi};
 
-/// Its name beside the database.
-const FILE: &str = "reserve";
-/// What all lanes note at the same time, several times over, with the copies of answers.
-const BYTES: usize = 1 << 20;
+/// The name of the file beside the database.
+const RESERVE_FILE: &str = "reserve";
+/// What all lanes may record at the same time, several times over, with the copies of answers.
+const RESERVE_BYTES: usize = 1 << 20;
 
-/// The file of one state.
+/// The reserve file of one state.
 #[derive(Debug)]
 pub(super) struct Reserve {
     path: PathBuf,
-    /// Whether it is there, as far as this process has seen. One lane at a time makes it or lets it go.
+    /// Whether the file exists, as far as this process knows. One lane at a time makes or removes it.
     is_kept: Mutex<bool>,
 }
 
 impl Reserve {
     pub(super) fn of(state: &Path) -> Self {
-        Self { path: state.join(FILE), is_kept: Mutex::new(false) }
+        Self { path: state.join(RESERVE_FILE), is_kept: Mutex::new(false) }
     }
 
     fn is_kept(&self) -> MutexGuard<'_, bool> {
         self.is_kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes sure that it is there. Its owner alone calls this: who has the outbox.
+    /// Makes sure that the file exists. Only the owner of the outbox calls this.
     pub(super) fn keep(&self) -> io::Result<()> {
         let mut is_kept = self.is_kept();
         if !*is_kept {
@@ -46,7 +46,7 @@ impl Reserve {
 
     fn look_or_make(&self) -> io::Result<()> {
         match std::fs::symlink_metadata(&self.path) {
-            Ok(found) if found.is_file() && found.len() == BYTES as u64 => return Ok(()),
+            Ok(found) if found.is_file() && found.len() == RESERVE_BYTES as u64 => return Ok(()),
             Ok(_) => std::fs::remove_file(&self.path)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
@@ -54,27 +54,27 @@ impl Reserve {
         make(&self.path).inspect_err(|_| _ = std::fs::remove_file(&self.path))
     }
 
-    /// Lets it go.
+    /// Removes the file to make room.
     pub(super) fn let_go(&self) {
         let mut is_kept = self.is_kept();
         *is_kept = false;
         if let Err(e) = std::fs::remove_file(&self.path) {
-            tracing::debug!("letting {} go: {e}", self.path.display());
+            tracing::debug!("removing {}: {e}", self.path.display());
         }
     }
 }
 
-/// Random bytes: some file systems compress, and then there is less room than it seems.
+/// Random bytes, because on a file system that compresses, other bytes would reserve less room than it seems.
 fn make(path: &Path) -> io::Result<()> {
-    let mut bytes = vec![0; BYTES];
+    let mut bytes = vec![0; RESERVE_BYTES];
     SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system gives no random bytes"))?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(&bytes)?;
-    // Some find out only now that there is no room.
+    // Some file systems notice only now that there is no room.
     file.sync_all()
 }
 
-/// Whether SQLite found no room: it says so of a full disk, and of a quota that it could not write.
+/// Whether SQLite found no room: it reports that for a full disk, and for an exceeded quota.
 pub(super) fn is_for_want_of_room(error: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqliteFailure(failure, _) = error else { return false };
     failure.code == ErrorCode::DiskFull
@@ -88,11 +88,11 @@ mod tests {
     #[test]
     fn it_is_made_kept_let_go_and_made_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (reserve, file) = (Reserve::of(folder.path()), folder.path().join(FILE));
+        let (reserve, file) = (Reserve::of(folder.path()), folder.path().join(RESERVE_FILE));
         for _ in 0..2 {
             reserve.keep().unwrap();
             let made = std::fs::metadata(&file).unwrap();
-            assert_eq!(made.len(), BYTES as u64);
+            assert_eq!(made.len(), RESERVE_BYTES as u64);
             reserve.keep().unwrap();
             assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), made.modified().unwrap());
             reserve.let_go();
@@ -100,7 +100,7 @@ mod tests {
         }
         std::fs::write(&file, "half of one").unwrap();
         Reserve::of(folder.path()).keep().unwrap();
-        assert_eq!(std::fs::metadata(&file).unwrap().len(), BYTES as u64);
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), RESERVE_BYTES as u64);
     }
 
     #[test]

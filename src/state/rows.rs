@@ -1,4 +1,4 @@
-//! Rows of journal, keys and files, as values.
+//! Rows of the journal, of keys and of files, as values.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, params};
@@ -11,7 +11,7 @@ use super::{
 use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
 
-/// Numbers of origins within one transaction, so that each is looked up once.
+/// The numbers of origins within one transaction, so that each is looked up once.
 #[derive(Default)]
 pub(super) struct Origins {
     last: Option<(Origin, i64)>,
@@ -71,7 +71,7 @@ pub(super) fn insert_entry(
         entry.why,
         entry.notes.join("\n"),
         owned.space(),
-        if done { String::new() } else { noted(&entry.writes) }
+        if done { String::new() } else { noted_keys(&entry.writes) }
     ])?;
     let id = tx.last_insert_rowid();
     let mut insert =
@@ -110,8 +110,8 @@ pub(super) fn forget(tx: &Transaction<'_>, origin: i64, id: &[u8]) -> Sql<()> {
     Ok(())
 }
 
-/// The keys that rules noted, as they stand in the journal until the message is published.
-fn noted(writes: &[Write]) -> String {
+/// The keys that rules recorded, as the journal holds them until the message is published.
+fn noted_keys(writes: &[Write]) -> String {
     let keys: Vec<(&str, &str)> = writes
         .iter()
         .filter_map(|write| match write {
@@ -122,8 +122,9 @@ fn noted(writes: &[Write]) -> String {
     if keys.is_empty() { String::new() } else { serde_json::to_string(&keys).unwrap_or_default() }
 }
 
-/// Takes back what the rules noted about a message whose files are nowhere: it would meet itself.
-pub(super) fn take_back_noted(tx: &Transaction<'_>, entry: EntryId) -> Sql<()> {
+/// Removes the keys that rules recorded about a message whose files are gone, so that it is not taken for a duplicate
+/// of itself.
+pub(super) fn remove_noted_keys(tx: &Transaction<'_>, entry: EntryId) -> Sql<()> {
     let noted: String = tx.query_row("SELECT noted FROM journal WHERE entry = ?1", [entry], |row| row.get(0))?;
     let keys: Vec<(String, String)> = serde_json::from_str(&noted).unwrap_or_default();
     for (handle, key) in keys {
@@ -216,7 +217,7 @@ fn trouble_of(number: i64) -> Trouble {
     }
 }
 
-/// [`Mark::Stood`].
+/// The number of [`Mark::Stood`].
 pub(super) const STOOD: i64 = 11;
 
 fn mark_number(mark: Mark) -> i64 {

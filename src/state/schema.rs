@@ -1,11 +1,12 @@
-//! The tables, and how an older database becomes a newer one.
+//! The tables, and the upgrades of older databases.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// The version this program writes, in `PRAGMA user_version`.
+/// The version that this program writes, in `PRAGMA user_version`.
 pub(super) const VERSION: i64 = 11;
 
-/// Creates or upgrades the tables. A database of a later version is refused: guessing at it could lose mail.
+/// Creates or upgrades the tables. A database of a later version is refused, because wrong guesses about it could lose
+/// mail.
 pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let Some(steps) = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)) else {
@@ -14,7 +15,7 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
     if steps.is_empty() {
         return Ok(());
     }
-    // Another process may be doing the same, so the version is asked for again by whoever may write.
+    // Another process may be doing the same, so the version is read again under the write lock.
     let tx = rusqlite::Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
     let found: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for step in STEPS.iter().skip(found) {
@@ -25,7 +26,7 @@ pub(super) fn upgrade(db: &Connection) -> Result<(), UpgradeError> {
     Ok(())
 }
 
-/// What makes version 1 of nothing, version 2 of version 1, and so on.
+/// The steps: version 1 from nothing, version 2 from version 1, and so on.
 const STEPS: [&str; VERSION as usize] = [
     TABLES,
     FACTS_AND_OUTBOX,
@@ -50,7 +51,7 @@ pub(super) enum UpgradeError {
 }
 
 impl UpgradeError {
-    /// Whether another process has the database to itself just now.
+    /// Whether another process is using the database exclusively.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Sqlite(e) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
     }

@@ -1,4 +1,4 @@
-//! Which message is being decided: noted outside the database and never synced, so that it costs nothing.
+//! Which message is being decided. This is stored outside the database and never synced, so it costs nothing.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::error::{Error, Result};
 use crate::message::{Key, Origin};
 
-/// Where the key being decided is noted.
+/// Where the key of the message is stored.
 #[derive(Debug)]
 pub(super) enum Slots {
     Folder(PathBuf),
@@ -17,7 +17,7 @@ pub(super) enum Slots {
 }
 
 impl Slots {
-    pub(super) fn note(&self, space: &str, key: Option<&Key>) -> Result<()> {
+    pub(super) fn set_deciding(&self, space: &str, key: Option<&Key>) -> Result<()> {
         let note = key.map(slot_text).unwrap_or_default();
         match self {
             Self::Memory(slots) => {
@@ -32,12 +32,12 @@ impl Slots {
                     let file = file.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32).open(&path)?;
                     file.write_all_at(&[note.as_slice(), b"\n"].concat(), 0)
                 };
-                write().map_err(|e| Error::state("noting the message being decided", e))
+                write().map_err(|e| Error::state("storing the message that is being decided", e))
             }
         }
     }
 
-    pub(super) fn noted(&self, space: &str) -> Result<Option<Key>> {
+    pub(super) fn deciding(&self, space: &str) -> Result<Option<Key>> {
         let note = match self {
             Self::Memory(slots) => {
                 slots.lock().unwrap_or_else(PoisonError::into_inner).get(space).cloned().unwrap_or_default()
@@ -45,7 +45,7 @@ impl Slots {
             Self::Folder(folder) => match std::fs::read(folder.join(space)) {
                 Ok(note) => note,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-                Err(e) => return Err(Error::state("reading the message being decided", e)),
+                Err(e) => return Err(Error::state("reading the message that was being decided", e)),
             },
         };
         let line = note.split(|b| *b == b'\n').next().unwrap_or_default();
@@ -53,13 +53,13 @@ impl Slots {
     }
 }
 
-/// A key as one line of JSON: account, folder, generation, id in hex. The slot is one file for each name space.
+/// A key as one line of JSON: account, folder, generation, id in hex. Each name space has one file.
 fn slot_text(key: &Key) -> Vec<u8> {
     let id = data_encoding::HEXLOWER.encode(&key.id);
     serde_json::json!([key.origin.account, key.origin.folder, key.origin.generation, id]).to_string().into_bytes()
 }
 
-/// A torn or empty line means: nothing was being decided.
+/// A torn or empty line means that no message was being decided.
 fn slot_key(line: &[u8]) -> Option<Key> {
     let (account, folder, generation, id): (String, String, u32, String) = serde_json::from_slice(line).ok()?;
     let id = data_encoding::HEXLOWER.decode(id.as_bytes()).ok()?;

@@ -1,4 +1,5 @@
-//! The memory in SQLite: write-ahead log, `synchronous=FULL`, so a committed transaction survives a power cut.
+//! The store in SQLite, with a write-ahead log and `synchronous=FULL`, so that a committed transaction survives a power
+//! cut.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -12,7 +13,7 @@ use super::in_use::InUse;
 use super::known;
 use super::reserve::{Reserve, is_for_want_of_room};
 use super::rows::{
-    Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, take_back_noted, targets,
+    Origins, STOOD, attempt, finish, forget, insert_entry, mboxes, remember, remembered, remove_noted_keys, targets,
     time, trouble_number,
 };
 use super::slots::Slots;
@@ -30,15 +31,15 @@ use crate::message::{Key, Origin};
 #[derive(Debug)]
 pub struct SqliteStore {
     db: Mutex<Connection>,
-    /// Given back after the connection is closed. `None` for a database in memory.
+    /// Released after the connection is closed. `None` for a database in memory.
     _in_use: Option<InUse>,
     slots: Slots,
     pub(super) places: Places,
     /// `None` for a database in memory.
     reserve: Option<Reserve>,
-    /// How far the state is, beside the state.
+    /// The number of transactions, stored beside the state.
     pub(super) water: OnceLock<Water>,
-    /// When it was found to be older than it should be.
+    /// When the state was found to be older than it should be.
     pub(super) rebuilt: OnceLock<Option<Timestamp>>,
 }
 
@@ -53,7 +54,7 @@ impl SqliteStore {
     }
 
     pub(super) fn db(&self) -> MutexGuard<'_, Connection> {
-        // A panic while holding the connection rolled its transaction back; the connection is sound.
+        // A panic while the connection was locked rolled its transaction back, and the connection is sound.
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +74,7 @@ impl SqliteStore {
         })
     }
 
-    /// The highest number of transactions that stands beside the state.
+    /// The highest number of transactions that is stored beside the state.
     pub(super) fn highest_water(&self) -> u64 {
         self.water.get().map_or(0, Water::highest)
     }
@@ -84,7 +85,7 @@ impl SqliteStore {
         done.ok_or_else(|| Error::state(doing, "nothing was written"))
     }
 
-    /// A transaction of the owner of a name space: refused when another process took it over.
+    /// A transaction for the owner of a name space. It is refused if another process has taken over.
     pub(super) fn write_for<T>(
         &self,
         owned: &Owned,
@@ -94,7 +95,7 @@ impl SqliteStore {
         self.write_as_owner(owned, doing, Durable::Now, work)
     }
 
-    /// The same for what is known and cannot be found out again. It is written on a full disk too: see [`Reserve`].
+    /// Does the same for an outcome that cannot be found out again. It is written even on a full disk: see [`Reserve`].
     pub(super) fn write_in_any_room(
         &self,
         owned: &Owned,
@@ -103,7 +104,7 @@ impl SqliteStore {
     ) -> Result<()> {
         let written = self.write_for(owned, doing, &work);
         match (&written, &self.reserve) {
-            // A commit that failed is taken back as a whole. One whose sync failed is not tried again.
+            // A commit that failed is rolled back as a whole. One whose sync failed is not tried again.
             (Err(error), Some(reserve)) if error.cause().is_some_and(is_for_want_of_room) => {
                 reserve.let_go();
                 self.write_for(owned, doing, &work)
@@ -115,11 +116,11 @@ impl SqliteStore {
     /// Makes sure that there will be such room.
     pub(super) fn keep_room(&self) -> Result<()> {
         let kept = self.reserve.as_ref().map_or(Ok(()), Reserve::keep);
-        kept.map_err(|e| Error::state("nothing is sent, for there is no room to note that it was", e))
+        kept.map_err(|e| Error::state("nothing is sent, because there is no room to record the outcome", e))
     }
 
-    /// The same for what would only be done once more if a power cut took it back.
-    pub(super) fn note_for<T>(
+    /// Does the same for what would merely be done once more if a power cut undid it.
+    pub(super) fn write_unsynced_for<T>(
         &self,
         owned: &Owned,
         doing: &str,
@@ -140,12 +141,12 @@ impl SqliteStore {
             false => Ok(None),
         })?;
         done.ok_or_else(|| {
-            let text = format!("{doing}: another process took {} over meanwhile", owned.space());
+            let text = format!("{doing}: another process has taken over {}", owned.space());
             Error::transient(Kind::Busy, text)
         })
     }
 
-    /// `None` rolls back.
+    /// Runs a transaction; `None` rolls it back.
     fn transaction<T>(
         &self,
         doing: &str,
@@ -154,7 +155,7 @@ impl SqliteStore {
     ) -> Result<Option<T>> {
         let mut db = self.db();
         let run = |db: &mut Connection| {
-            // Immediate: a writer that has to wait waits at the start, where nothing is lost by waiting.
+            // Immediate: a writer that has to wait waits at the start, where nothing is lost.
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let Some(value) = work(&tx)? else { return Ok(None) };
             let level = facts::raise_water(&tx)?;
@@ -167,9 +168,9 @@ impl SqliteStore {
         };
         let done = done.map_err(|e: rusqlite::Error| Error::state(doing, e))?;
         Ok(done.map(|(value, level)| {
-            // What a power cut may take back is not noted: the state would be behind its own number.
+            // What a power cut may undo is not counted outside: the state would be behind its own number.
             if let Some(water) = self.water.get().filter(|_| durable == Durable::Now) {
-                water.note(level);
+                water.record(level);
             }
             value
         }))
@@ -181,11 +182,11 @@ impl SqliteStore {
 enum Durable {
     /// When it is committed.
     Now,
-    /// When the next one is that does, or the database is closed: it would only be done once more.
+    /// Together with the next transaction that is, or when the database is closed.
     WithTheNext,
 }
 
-/// Transactions that need not survive a power cut.
+/// Runs transactions that need not survive a power cut.
 pub(super) fn without_sync<T>(db: &mut Connection, run: impl FnOnce(&mut Connection) -> Sql<T>) -> Sql<T> {
     db.pragma_update(None, "synchronous", "NORMAL")?;
     let done = run(db);
@@ -210,12 +211,12 @@ impl Store for SqliteStore {
     }
 
     fn was_looked_at(&self, origin: &Origin) -> Result<bool> {
-        self.read("asking whether a folder was looked at", |db| known::was_looked_at(db, origin))
+        self.read("reading whether a folder was listed", |db| known::was_looked_at(db, origin))
     }
 
     fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
         let Origin { account, folder, generation } = &*key.origin;
-        self.read("looking a message up", |db| {
+        self.read("looking up a message", |db| {
             db.prepare_cached(
                 "SELECT mark, announced, head_hash, at, dress FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND folder = ?2 AND generation = ?3 AND id = ?4",
@@ -268,7 +269,7 @@ impl Store for SqliteStore {
     }
 
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
-        self.read("asking what is remembered", |db| memory::holds(db, fact, now))
+        self.read("answering a rule's question", |db| memory::holds(db, fact, now))
     }
 
     fn last_number(&self, counter: &str) -> Result<Option<u64>> {
@@ -325,7 +326,7 @@ impl Store for SqliteStore {
     }
 
     fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
-        self.write_for(owned, "giving a message up for a new delivery", |tx| {
+        self.write_for(owned, "giving up a message for a new delivery", |tx| {
             let origin = Origins::default().id(tx, &row.key.origin)?;
             let told = tx.prepare_cached("SELECT 1 FROM outbox WHERE entry = ?1")?.exists([row.id])?;
             let known = tx
@@ -337,7 +338,7 @@ impl Store for SqliteStore {
                 None => forget(tx, origin, &row.key.id)?,
             }
             folder_mark::forget(tx, origin)?;
-            take_back_noted(tx, row.id)?;
+            remove_noted_keys(tx, row.id)?;
             tx.execute(
                 "UPDATE journal SET done = 1, noted = '', outcome = outcome || ' (its files are nowhere)' WHERE entry = ?1",
                 [row.id],
@@ -347,11 +348,11 @@ impl Store for SqliteStore {
     }
 
     fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()> {
-        self.slots.note(owned.space(), key)
+        self.slots.set_deciding(owned.space(), key)
     }
 
     fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>> {
-        self.slots.noted(owned.space())
+        self.slots.deciding(owned.space())
     }
 
     fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt> {
@@ -372,7 +373,7 @@ impl Store for SqliteStore {
 
     fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
         let Origin { account, folder, generation } = origin;
-        let noted = self.read("asking when a folder was first looked at", |db| {
+        let noted = self.read("reading when a folder was first listed", |db| {
             db.prepare_cached("SELECT at FROM first_look WHERE account = ?1 AND folder = ?2 AND generation = ?3")?
                 .query_row(params![account, folder, generation], |row| row.get(0))
                 .optional()
@@ -380,7 +381,7 @@ impl Store for SqliteStore {
         if let Some(noted) = noted {
             return Ok(time(noted));
         }
-        self.note_for(owned, "noting that a folder is looked at", |tx| {
+        self.write_unsynced_for(owned, "recording that a folder is listed", |tx| {
             tx.execute(
                 "INSERT OR IGNORE INTO first_look (account, folder, generation, at) VALUES (?1, ?2, ?3, ?4)",
                 params![account, folder, generation, now.as_second()],
@@ -403,7 +404,7 @@ impl Store for SqliteStore {
     }
 
     fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()> {
-        self.note_for(owned, "noting which messages are gone", |tx| {
+        self.write_unsynced_for(owned, "recording which messages are gone", |tx| {
             let origin = Origins::default().id(tx, origin)?;
             let noted: HashSet<Vec<u8>> = tx
                 .prepare_cached("SELECT id FROM seen WHERE origin = ?1 AND missing_since IS NOT NULL")?
@@ -422,9 +423,9 @@ impl Store for SqliteStore {
     }
 
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
-        self.read("looking a message up by its header", |db| {
+        self.read("looking up a message by its header", |db| {
             db.prepare_cached(
-                // Also those whose copy on the server was deleted.
+                // This includes messages whose copy on the server was deleted.
                 "SELECT 1 FROM seen JOIN origin USING (origin)
                  WHERE account = ?1 AND mark IN (0, 3, 6, 9, 10) AND head_hash = ?2",
             )?
@@ -468,7 +469,7 @@ impl Store for SqliteStore {
     }
 
     fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>> {
-        let most = prune::Most { spooled: prune::MOST_SPOOLED, originals };
+        let most = prune::Most { spooled: prune::MAX_SPOOLED_BYTES, originals };
         self.write_for(owned, "pruning the state", |tx| prune::prune(tx, now, &most))
             .map(|names| names.iter().map(|name| self.places.of_spool(name)).collect())
     }
@@ -482,6 +483,6 @@ fn insert_all(tx: &Transaction<'_>, owned: &Owned, places: &Places, entries: &[E
         entry.writes.iter().try_for_each(|write| memory::write(tx, write, entry.at))?;
     }
     let written = entries.iter().flat_map(|entry| &entry.writes);
-    memory::evict(tx, written, memory::MOST_KEYS, memory::MOST_ANSWERED)?;
+    memory::evict(tx, written, memory::MAX_KEYS, memory::MAX_ANSWERED)?;
     Ok(ids)
 }

@@ -1,4 +1,4 @@
-//! What an account is asked for and its server does not do, pass after pass: it stands here until it is done.
+//! What an account asks for and its server does not do, pass after pass, until it is done.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params};
@@ -6,11 +6,11 @@ use rusqlite::{Connection, Transaction, params};
 use super::rows::time;
 use super::sqlite::Sql;
 
-/// Between the parts of a name and of a value; text that is kept here has no control characters.
-const BETWEEN: char = '\u{1f}';
-const FIRST: &str = "standing";
+/// Separates the parts of a name and of a value. The texts here have no control characters.
+const SEPARATOR: char = '\u{1f}';
+const FACT_PREFIX: &str = "standing";
 
-/// One such thing.
+/// One such problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// The name space of the account.
@@ -21,33 +21,34 @@ pub struct Standing {
     pub text: String,
     /// Since when.
     pub since: Timestamp,
-    /// Whether the user has been told by a notice.
+    /// Whether the user got a notice.
     pub is_told: bool,
 }
 
 fn name(space: &str, about: &str) -> String {
-    format!("{FIRST}{BETWEEN}{space}{BETWEEN}{about}")
+    format!("{FACT_PREFIX}{SEPARATOR}{space}{SEPARATOR}{about}")
 }
 
 pub(super) fn all(db: &Connection) -> Sql<Vec<Standing>> {
     let mut query = db.prepare_cached(
         "SELECT name, CAST(value AS TEXT) FROM fact WHERE name >= ?1 || char(31) AND name < ?1 || char(32) ORDER BY name",
     )?;
-    let rows = query.query_map([FIRST], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    let rows = query.query_map([FACT_PREFIX], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
     rows.filter_map(|row| row.map(|(name, value)| parse(&name, &value)).transpose()).collect()
 }
 
-/// `None`: no such row is written here.
+/// The problem in a row, or `None` if no such row is written here.
 fn parse(name: &str, value: &str) -> Option<Standing> {
-    let (space, about) = name.strip_prefix(FIRST)?.strip_prefix(BETWEEN)?.split_once(BETWEEN)?;
-    let mut parts = value.splitn(3, BETWEEN);
+    let (space, about) = name.strip_prefix(FACT_PREFIX)?.strip_prefix(SEPARATOR)?.split_once(SEPARATOR)?;
+    let mut parts = value.splitn(3, SEPARATOR);
     let (since, is_told) = (time(parts.next()?.parse().ok()?), parts.next()? == "1");
     let text = parts.next()?.to_owned();
     Some(Standing { space: space.to_owned(), about: about.to_owned(), text, since, is_told })
 }
 
 pub(super) fn set(tx: &Transaction<'_>, it: &Standing) -> Sql<()> {
-    let value = format!("{}{BETWEEN}{}{BETWEEN}{}", it.since.as_second(), if it.is_told { "1" } else { "0" }, it.text);
+    let value =
+        format!("{}{SEPARATOR}{}{SEPARATOR}{}", it.since.as_second(), if it.is_told { "1" } else { "0" }, it.text);
     tx.execute("INSERT OR REPLACE INTO fact (name, value) VALUES (?1, ?2)", params![name(&it.space, &it.about), value])
         .map(drop)
 }
@@ -69,7 +70,7 @@ mod tests {
             since: time(7),
             is_told: true,
         };
-        let value = format!("7{BETWEEN}1{BETWEEN}{}", it.text);
+        let value = format!("7{SEPARATOR}1{SEPARATOR}{}", it.text);
         assert_eq!(parse(&name(&it.space, &it.about), &value), Some(it));
         assert_eq!(parse("standing", "7"), None);
     }

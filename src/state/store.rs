@@ -1,4 +1,4 @@
-//! The narrow door to everything that is remembered.
+//! The narrow interface to everything that is remembered.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::outbox::FURTHEST;
+use super::outbox::LONGEST_WAIT;
 use super::{
     Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
     Target,
@@ -18,10 +18,10 @@ use crate::decision::{Counted, Fact, Telling, Write};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
-/// The memory of the program. Every writing call is one durable transaction, which is refused when the name space it is
-/// made for was taken over by another process.
+/// What the program remembers. Every writing call is one durable transaction. It is refused if another process has
+/// taken over the name space.
 pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
-    /// The name spaces with rows that were recorded and not marked done.
+    /// The name spaces with entries that were recorded and not marked done.
     fn unfinished_spaces(&self) -> Result<Vec<String>>;
 
     /// What is remembered of an origin's messages.
@@ -30,7 +30,7 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// What is remembered of these messages of an origin, and no more.
     fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known>;
 
-    /// Whether an origin was looked at before.
+    /// Whether an origin was listed before.
     fn was_looked_at(&self, origin: &Origin) -> Result<bool>;
 
     /// What is remembered of one key.
@@ -42,70 +42,71 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
     fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()>;
 
-    /// Forgets keys and remembers others in their place, in one transaction: in between every message would count as new.
+    /// Forgets keys and remembers others instead, in one transaction: in between, every message would count as new.
     fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()>;
 
-    /// Records decided and staged messages with what they write and tell, and marks earlier rows done, in one
-    /// transaction. That asks again what the decisions read: where another answer came out, nothing is recorded.
+    /// Records decided and staged messages with what they write and send, and marks earlier entries done, in one
+    /// transaction. It checks again what the decisions read; if an answer has changed, nothing is recorded.
     fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
 
-    /// The answer to a question of a rule.
+    /// The answer to a rule's question.
     fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
 
-    /// The last number that a counter gave.
+    /// The last number that was taken from a counter.
     fn last_number(&self, counter: &str) -> Result<Option<u64>>;
 
-    /// How many messages were counted, these among them, which are about to be.
+    /// How many messages were counted, including those that are about to be.
     fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
 
     /// The entries of a list that rules write, with their values, sorted.
     fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>>;
 
-    /// The value of an entry of such a list.
+    /// The value of an entry in such a list.
     fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>>;
 
-    /// Changes lists as rules do; for a person who asks for it.
+    /// Changes lists as rules do, for a person who asks for it.
     fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()>;
 
-    /// Marks journal rows as published.
+    /// Marks journal entries as published.
     fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
 
-    /// The rows that were recorded for a name space and not marked done.
+    /// The entries that were recorded for a name space and not marked done.
     fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>>;
 
-    /// Gives up a recorded row whose files are nowhere: the message counts as new again, and what its rules noted is taken
-    /// back, so that it does not meet itself. What it told stays told.
+    /// Gives up a recorded entry whose files are gone. The message counts as new again. What its rules recorded is
+    /// removed, so that it is not taken for a duplicate of itself. What was sent stays sent.
     fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()>;
 
-    /// Notes, without syncing, which message is being decided in a name space; `None` when no longer. Survives the process.
+    /// Remembers, without syncing, which message is being decided in a name space; `None` when that is over. It
+    /// survives the process.
     fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()>;
 
     /// Which message was being decided when the last owner of this name space died.
     fn died_deciding(&self, owned: &Owned) -> Result<Option<Key>>;
 
-    /// Counts a failed attempt at a message. Another trouble than the last time begins to count anew.
+    /// Counts a failed attempt at a message. A new kind of trouble starts a new count.
     fn attempt(&self, owned: &Owned, key: &Key, trouble: Trouble, cause: &str, now: Timestamp) -> Result<Attempt>;
 
-    /// When an origin was looked at for the first time: now, if it was not yet.
+    /// When an origin was listed for the first time: now, if it was not before.
     fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp>;
 
     /// The failed attempts at an origin's messages, by id.
     fn attempts(&self, origin: &Origin) -> Result<HashMap<Vec<u8>, Attempt>>;
 
-    /// Notes which keys a complete listing did not hold; they are pruned after a grace time.
+    /// Records which keys a complete listing lacked. They are pruned after a grace time.
     fn listed(&self, owned: &Owned, origin: &Origin, missing: &[Vec<u8>], now: Timestamp) -> Result<()>;
 
-    /// Whether a message with this header came from that account and is here.
+    /// Whether a message with this header came from that account and is filed.
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool>;
 
-    /// The rows of messages with that Message-ID that came from an account, the newest first, at most eight.
+    /// The entries of messages with that Message-ID from an account, the newest first, at most eight.
     fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>>;
 
     /// Whether a staged file of that name, for a Maildir or an mbox, belongs to a recorded message.
     fn is_recorded(&self, staged: &str) -> Result<bool>;
 
-    /// Whether that file in the spool, known by its name alone, is needed: the journal names it, or a row of the outbox that
-    /// is not finished.
+    /// Whether that file in the spool, identified by its name alone, is still needed: by a journal entry, or by an
+    /// outbox item that is not finished.
     fn is_spooled(&self, path: &Path) -> Result<bool>;
 
     /// The newest journal entries, newest first.
@@ -116,71 +117,72 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// The newest of the journal entries whose numbers are in a range, newest first.
     fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>>;
 
-    /// One journal row with everything that it led to.
+    /// One journal entry with everything that it led to.
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
 
-    /// The rows of a run of `refilter`, `maintain` or `undo`, the newest first.
+    /// The entries of a run of `refilter`, `maintain` or `undo`, the newest first.
     fn run(&self, run: u64) -> Result<Vec<EntryId>>;
 
-    /// Whether `undo` brought the message of a journal row back.
+    /// Whether `undo` brought the message of an entry back.
     fn was_brought_back(&self, id: EntryId) -> Result<bool>;
 
-    /// What was done with the files of that name after this row, the oldest first.
+    /// The later changes to files of that name, the oldest first.
     fn later(&self, id: EntryId, name: &str) -> Result<Vec<Later>>;
 
-    /// Removes what the documented rules let go, and of originals what is more than so many bytes; returns spool files that nothing names any more.
+    /// Removes what is older than the documented times, and originals beyond that many bytes. Returns the spool files
+    /// that nothing names any more.
     fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>>;
 }
 
 /// Why a key is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// The message is here.
+    /// The message is filed.
     Here,
-    /// It was there before the first run, which was told not to fetch it.
+    /// It was on the server before the first run, which was not to fetch it.
     Skipped,
-    /// It could not be fetched, several times; the user was told.
+    /// It could not be fetched, several times, and the user got a notice.
     SetAside,
-    /// It was here and the server's copy was deleted or moved.
+    /// It was filed, and the server's copy was deleted or moved.
     Settled,
-    /// What came of it is here and may not be all of it: its copy on the server is never settled, and it is fetched once
-    /// more when the server says something else about it.
+    /// What came of it is filed and may be incomplete. Its copy on the server is never settled, and it is fetched once
+    /// more when the server describes it differently.
     Doubtful,
     /// POP3: it is older than the account's `since`. The time is that of its arrival.
     TooOld,
-    /// It was recorded and its files are nowhere: it is fetched again and told to nobody.
+    /// It was recorded and its files are gone: it is fetched again, and nothing is sent about it.
     Again,
-    /// Another message stands under its id now.
+    /// The server lists another message under its id now.
     Replaced,
-    /// It was deleted on the server, which lists it still. The time is that of the last attempt.
+    /// It was deleted on the server, which still lists it. The time is that of the last attempt.
     NotLetGo,
-    /// Another server's dress of a message that is here: it stays on the server.
+    /// The server changed the header of a message that is filed: it stays on the server.
     Redressed,
-    /// It is here, and on the server a copy of it stands where it is to be moved to.
+    /// It is filed, and the server has a copy of it in the folder that it is to be moved to.
     Copied,
-    /// It stood on the server at the account's first run and was not fetched yet, or was recorded without telling anybody
-    /// and is fetched again. It is new, and no [`Known`] holds it.
+    /// It was on the server at the account's first run and is not fetched yet, or it was recorded without sending
+    /// anything and is fetched again. It is new, and no [`Known`] holds it.
     Stood,
 }
 
 /// One remembered key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// Why.
+    /// Why it is remembered.
     pub mark: Mark,
     /// The size the server announced.
     pub announced: u64,
-    /// The hash of the header block, where it was seen.
+    /// The hash of the header block, if it was seen.
     pub head_hash: Option<[u8; 16]>,
-    /// The hash of the fields that no server changes, where they were seen.
+    /// The hash of the fields that no server changes, if they were seen.
     pub dress: Option<[u8; 16]>,
-    /// When: for [`Mark::Here`] and [`Mark::Settled`] the time of fetching, for [`Mark::Skipped`] and
-    /// [`Mark::TooOld`] the time of arrival, for [`Mark::SetAside`] the time of the last attempt.
+    /// The time of fetching for [`Mark::Here`] and [`Mark::Settled`], the time of arrival for [`Mark::Skipped`] and
+    /// [`Mark::TooOld`], and the time of the last attempt for [`Mark::SetAside`].
     pub at: Timestamp,
 }
 
 impl Remembered {
-    /// Of a message whose header was not read.
+    /// A message whose header was not read.
     pub fn unread(mark: Mark, announced: u64, at: Timestamp) -> Self {
         Self { mark, announced, head_hash: None, dress: None, at }
     }
@@ -196,7 +198,7 @@ pub struct Known {
 }
 
 impl Known {
-    /// Puts it together; for a [`Store`]. `missing`: the ids that the last complete listing lacked.
+    /// Builds it, for a [`Store`]. `missing` holds the ids that the last complete listing lacked.
     pub fn new(
         origin: Arc<Origin>,
         keys: HashMap<Vec<u8>, Remembered>,
@@ -211,12 +213,12 @@ impl Known {
         self.missing.contains(id)
     }
 
-    /// Whether this folder was never looked at before. An empty folder that was looked at is not new.
+    /// Whether this folder was never listed before. An empty folder that was listed is not new.
     pub fn is_first_time(&self) -> bool {
         self.first_time
     }
 
-    /// Whose keys these are.
+    /// The origin of these keys.
     pub fn origin(&self) -> &Arc<Origin> {
         &self.origin
     }
@@ -236,12 +238,12 @@ impl Known {
         self.keys.len()
     }
 
-    /// All of it.
+    /// All keys.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
         self.keys.iter().map(|(id, r)| (id.as_slice(), r))
     }
 
-    /// The messages that are here.
+    /// The messages that are filed.
     pub fn here(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
         self.iter().filter(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied))
     }
@@ -252,7 +254,7 @@ impl Known {
     }
 }
 
-/// A recorded row whose publishing is not known to be complete.
+/// A recorded entry whose publishing is not known to be complete.
 #[derive(Clone, Debug)]
 pub struct Unfinished {
     /// Its number.
@@ -267,7 +269,7 @@ pub struct Unfinished {
     pub mboxes: Vec<MboxTarget>,
     /// The files that it leaves.
     pub leaves: Vec<Leaving>,
-    /// The hash of its header block, as far as it is known.
+    /// The hash of its header block, if it is known.
     pub head_hash: Option<[u8; 16]>,
     /// From and Subject, for people.
     pub about: super::About,
@@ -280,77 +282,77 @@ pub enum Trouble {
     Fetch,
     /// The program died while deciding about it.
     Died,
-    /// A rule asked to be asked later.
+    /// A rule deferred it.
     Deferred,
 }
 
-/// Something told, or to be told.
+/// An outbox item.
 #[derive(Clone, Debug)]
 pub struct OutboxRow {
     /// Its number.
     pub id: i64,
-    /// The journal row that it belongs to.
+    /// The journal entry that it belongs to.
     pub entry: EntryId,
     /// The account that the message came from.
     pub account: String,
-    /// The folder there.
+    /// The folder on the server.
     pub folder: String,
-    /// Its place among the tellings of that row.
+    /// Its index among the items of that entry.
     pub n: u32,
-    /// What, and to whom still.
+    /// What is sent, and to whom still.
     pub telling: Telling,
-    /// Of several recipients those for whom it is over, in the order in which it was.
+    /// The recipients that are finished, in order.
     pub ended: Vec<Ended>,
     /// The file in the spool with the bytes.
     pub bytes: PathBuf,
-    /// How far it is.
+    /// Its state.
     pub state: OutboxState,
-    /// How often it was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// When it is tried next.
+    /// When the next attempt is due.
     pub due: Timestamp,
     /// When it was decided.
     pub at: Timestamp,
-    /// Since when it waits: it was decided then, or the user tried it again.
+    /// Since when it waits: since the decision, or since the user tried it again.
     pub since: Timestamp,
-    /// What the relay or the program said last.
+    /// The last reply of the relay or the program.
     pub said: String,
-    /// When that was.
+    /// When that reply came.
     pub changed: Timestamp,
-    /// The copy that is owed of what was sent.
+    /// The copy of the sent message that is still to be filed.
     pub copy: Option<OwedCopy>,
 }
 
-/// A copy of what was sent (`fcc`), which is not filed yet.
+/// A copy of a sent message (`fcc`) that is not filed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwedCopy {
     /// What was sent.
     pub message: Vec<u8>,
     /// How often it could not be filed.
     pub attempts: u32,
-    /// Why, the last time.
+    /// The last cause.
     pub said: String,
 }
 
-/// What became of one of several recipients.
+/// The outcome for one of several recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ended {
     /// The address.
     pub to: String,
-    /// Whether it was refused for good; else it was sent.
+    /// Whether it was refused for good; otherwise it was sent.
     pub is_refused: bool,
-    /// What the relay said.
+    /// The relay's reply.
     pub said: String,
 }
 
 impl OutboxRow {
-    /// Notes what became of a recipient.
+    /// Records the outcome for a recipient.
     pub fn end(&mut self, ended: Ended) {
         self.ended.retain(|other| other.to != ended.to);
         self.ended.push(ended);
     }
 
-    /// What was said last: by whoever was told, or of the copy that is owed.
+    /// The last reply, or the last error about the copy that is owed.
     pub fn last_said(&self) -> &str {
         match &self.copy {
             Some(copy) if !copy.said.is_empty() => &copy.said,
@@ -363,7 +365,7 @@ impl OutboxRow {
         self.ended.iter().filter(|ended| ended.is_refused)
     }
 
-    /// How far it is, in words: for some recipients perhaps otherwise than for others.
+    /// The state in words. It may differ between recipients.
     pub fn state_in_words(&self) -> &'static str {
         match self.state {
             OutboxState::Sent if self.refused().next().is_some() => "sent in part",
@@ -377,46 +379,47 @@ impl OutboxRow {
 pub struct Rest {
     /// Its name.
     pub relay: String,
-    /// For which sender; empty: for all.
+    /// The sender for whom it rests, or empty for all.
     pub sender: String,
-    /// Until when.
+    /// When the rest ends.
     pub until: Timestamp,
-    /// How often in a row it failed.
+    /// How many times in a row it failed.
     pub failures: u32,
-    /// Why.
+    /// The cause.
     pub cause: String,
 }
 
 impl Rest {
-    /// Whether it lasts at this time. One that ends further ahead than any was noted by a clock that was ahead.
+    /// Whether the rest lasts at this time. If it ends later than any rest can, it was recorded by a clock that was
+    /// ahead.
     pub fn is_at(&self, now: Timestamp) -> bool {
-        self.until > now && self.until.duration_since(now) <= FURTHEST
+        self.until > now && self.until.duration_since(now) <= LONGEST_WAIT
     }
 
-    /// Whether it is this relay that rests, for this sender or for all.
+    /// Whether this relay rests, for this sender or for all.
     pub fn concerns(&self, relay: &str, sender: &str) -> bool {
         self.relay == relay && (self.sender.is_empty() || self.sender == sender)
     }
 }
 
-/// How far a telling is.
+/// The state of an outbox item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutboxState {
-    /// It waits for its time.
+    /// It waits until it is due.
     Waiting,
-    /// Somebody is at it, or died at it.
+    /// A process is sending it, or died while sending it.
     Sending,
-    /// It was told.
+    /// It was sent.
     Sent,
     /// It was given up.
     Failed,
-    /// The user put it aside.
+    /// It is held: by the user, or because the state is an older copy.
     Held,
-    /// The user gave it up while another process was sending: that one carries it out.
+    /// The user gave it up while another process was sending. That process carries it out.
     Dropped,
-    /// It was told, and the copy of it is not filed yet.
+    /// It was sent, and its copy is not filed yet.
     CopyOwed,
-    /// It was given up, and its message is not filed yet: it is not tried again.
+    /// It was given up, and its message is not filed yet. It is not tried again.
     Unfiled,
 }
 
@@ -439,7 +442,7 @@ impl OutboxState {
 /// Failed attempts at one message.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// How many with the same trouble.
+    /// How many there were with the same trouble.
     pub count: u32,
     /// The trouble.
     pub trouble: Trouble,
@@ -451,10 +454,10 @@ pub struct Attempt {
     pub at: Timestamp,
 }
 
-/// A journal row with everything that it led to, for `undo`.
+/// A journal entry with everything that it led to, for `undo`.
 #[derive(Clone, Debug)]
 pub struct JournalEntry {
-    /// The row.
+    /// The entry.
     pub row: JournalRow,
     /// The files.
     pub targets: Vec<Target>,
@@ -466,7 +469,7 @@ pub struct JournalEntry {
     pub before: Before,
 }
 
-/// A journal row as `mailsluice log` shows it.
+/// A journal entry as `mailsluice log` shows it.
 #[derive(Clone, Debug)]
 pub struct JournalRow {
     /// Its number.
@@ -495,7 +498,7 @@ pub struct JournalRow {
     pub files: Vec<PathBuf>,
     /// Whether publishing is known to be complete.
     pub done: bool,
-    /// The run of `refilter`, `maintain` or `undo` that moved it; 0 for what came from elsewhere.
+    /// The run of `refilter`, `maintain` or `undo` that moved it, or 0.
     pub run: u64,
     /// The files that it left.
     pub left: Vec<PathBuf>,

@@ -1,7 +1,7 @@
-//! How far the state is, noted beside the state: in its folder and in the mail root.
+//! The number of transactions ("water level") of a state, stored beside the state: in its folder and in the mail root.
 //!
-//! A number that every transaction raises is written there after each commit, without a sync. It may lag behind; a state
-//! that lags behind it is an older one, put back from a backup.
+//! Each transaction raises the number, and each commit writes it there, without a sync. The stored number may lag
+//! behind. A state that lags behind the stored number is an older one, restored from a backup.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::marker::Marker;
 
-/// Its name beside the database.
-const BESIDE: &str = "water";
+/// The name of the file beside the database.
+const WATER_FILE: &str = "water";
 
-/// The places of the number of one state.
+/// The places that hold the number of one state.
 #[derive(Debug, Default)]
 pub(super) struct Water {
     state: String,
@@ -27,30 +27,31 @@ impl Water {
         Self { state: state.to_owned(), places }
     }
 
-    /// Notes the number. That a place cannot be written, or is not there now, changes nothing: it lags behind.
-    pub(super) fn note(&self, level: u64) {
+    /// Writes the number. If a place cannot be written, or is not there now, it merely lags behind.
+    pub(super) fn record(&self, level: u64) {
         for path in &self.places {
             let written = match self.write(path, level, false) {
                 Err(e) if e.kind() == io::ErrorKind::NotFound && self.may_make(path) => self.write(path, level, true),
                 written => written,
             };
             if let Err(e) = written {
-                tracing::debug!("noting how far the state is in {}: {e}", path.display());
+                tracing::debug!("writing the number of transactions to {}: {e}", path.display());
             }
         }
     }
 
-    /// The highest number that stands in any place.
+    /// The highest number in any place.
     pub(super) fn highest(&self) -> u64 {
         self.places.iter().filter_map(|path| self.read(path)).max().unwrap_or(0)
     }
 
-    /// In a mail root only beside its marker: what has none is perhaps the empty mount point of a disk.
+    /// A file in a mail root is made only beside the marker: a root without a marker may be the empty mount point of a
+    /// disk.
     fn may_make(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| name == BESIDE) || path.with_file_name(Marker::FILE).exists()
+        path.file_name().is_some_and(|name| name == WATER_FILE) || path.with_file_name(Marker::FILE).exists()
     }
 
-    /// In place: the state's name, 20 digits and a line end, which one write changes as a whole.
+    /// Writes in place: the state's name, 20 digits and a line end, which one write replaces as a whole.
     fn write(&self, path: &Path, level: u64, may_make: bool) -> io::Result<()> {
         let mut options = OpenOptions::new();
         let file =
@@ -58,12 +59,12 @@ impl Water {
         file.write_all_at(format!("{} {level:020}\n", self.state).as_bytes(), 0)
     }
 
-    /// The number; `None` where another state noted its own, or none.
+    /// The number, or `None` if another state wrote its own, or none did.
     fn read(&self, path: &Path) -> Option<u64> {
         read(path).filter(|(state, _)| *state == self.state).map(|(_, level)| level)
     }
 
-    /// Whether another state was at work in the state folder last.
+    /// Whether another state used the state folder last.
     pub(super) fn is_anothers(&self, state: &Path) -> bool {
         read(&beside(state)).is_some_and(|(another, _)| another != self.state)
     }
@@ -76,8 +77,8 @@ fn read(path: &Path) -> Option<(String, u64)> {
     Some((state.to_owned(), level.parse().ok()?))
 }
 
-/// Raises the number of the state that a new one follows: put back, even with its whole folder, it will be an older one. It
-/// is known by what stands beside the new one, or by being alone in the mail root.
+/// Raises the number of the state that a new one follows. If the old state is restored, even with its whole folder, it
+/// will count as older. It is identified by the file beside the new one, or by being the only one in the mail root.
 pub(super) fn supersede(state: &Path, root: &Path) {
     let (in_root, beside) = (in_root(root), read(&beside(state)));
     let noted = in_root.iter().filter_map(|path| Some((path, read(path)?)));
@@ -86,32 +87,34 @@ pub(super) fn supersede(state: &Path, root: &Path) {
         None => noted.collect(),
     };
     if let [(path, (name, level))] = &before[..] {
-        Water::new(name, vec![path.to_path_buf()]).note(level + 1);
+        Water::new(name, vec![path.to_path_buf()]).record(level + 1);
     }
 }
 
-/// What states noted in a mail root.
+/// The files of states in a mail root.
 fn in_root(root: &Path) -> Vec<PathBuf> {
     let paths = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
-    paths.filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(IN_ROOT))).collect()
+    paths
+        .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(ROOT_FILE_PREFIX)))
+        .collect()
 }
 
-/// When any state was written last, as far as what stands beside it tells.
+/// When any state was last written, as far as the files beside it show.
 pub(super) fn last_written(state: &Path, root: &Path) -> Timestamp {
     let places = in_root(root).into_iter().chain([beside(state)]);
     let written = places.filter_map(|path| std::fs::metadata(path).ok()?.modified().ok());
     written.filter_map(|time| Timestamp::try_from(time).ok()).max().unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// How its name begins in a mail root.
-const IN_ROOT: &[u8] = b".mailsluice-water-";
+/// The start of the file's name in a mail root.
+const ROOT_FILE_PREFIX: &[u8] = b".mailsluice-water-";
 
-/// Where it stands beside the database.
+/// The file beside the database.
 pub(super) fn beside(state: &Path) -> PathBuf {
-    state.join(BESIDE)
+    state.join(WATER_FILE)
 }
 
-/// `O_NOFOLLOW`: what stands there under our name must be ours.
+/// `O_NOFOLLOW`: a file under our name must be ours, not a link.
 const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
 
 #[cfg(test)]
@@ -124,8 +127,8 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         let water = Water::new("s1", vec![at("water"), at("missing/b")]);
         assert_eq!(water.highest(), 0);
-        water.note(12);
-        water.note(7);
+        water.record(12);
+        water.record(7);
         assert_eq!(water.highest(), 7);
         assert_eq!(Water::new("s2", vec![at("water")]).highest(), 0, "that is another state's");
         std::fs::write(at("water"), "nonsense").unwrap();

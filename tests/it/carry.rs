@@ -310,7 +310,7 @@ fn a_deferred_message_stays_and_is_kept_after_ten_times() {
         let committer = home.commit(&[MAIL], later);
         assert_eq!((committer.report.deferred, committer.report.new, committer.report.exit_code()), (1, 0, 75));
         let remark = &committer.report.remarks[0];
-        let cause = "the rule `spam` asked for it to be decided later: spamd is\\u{a}asleep";
+        let cause = "the rule `spam` deferred it: spamd is\\u{a}asleep";
         assert_eq!(*remark, format!("me/INBOX 1: {cause} (attempt {n} of 10)"));
         assert_eq!(home.mail(), BTreeMap::new());
         assert!(home.world.store.remembered(&key(1)).unwrap().is_none());
@@ -340,7 +340,7 @@ fn a_deferred_delivery_is_tried_again_by_its_caller() {
         pipeline::deliver(home.world.clone(), decide, bytes, &"ab".repeat(32))
     };
     let error = deliver(Arc::new(By(later))).unwrap_err();
-    assert!(error.is_transient() && error.to_string().contains("asked for it to be decided later"), "{error}");
+    assert!(error.is_transient() && error.to_string().contains("deferred it"), "{error}");
     deliver(Arc::new(By(|_: &Arc<Message>, _: &dyn Facts| Ok(Decision::keep("now"))))).unwrap();
     assert_eq!(home.in_inbox("body\n"), 1);
 }
@@ -383,7 +383,7 @@ fn who_was_taken_over_removes_nothing_of_the_new_owner() {
         discard(message, facts)
     };
     let error = deliver(&home.world, Arc::new(By(overtaken))).unwrap_err();
-    assert!(error.to_string().contains("over meanwhile"), "{error}");
+    assert!(error.to_string().contains("has taken over"), "{error}");
     let rows = home.world.store.journal(None, 1).unwrap();
     assert_eq!(fs::read(&rows[0].files[0]).unwrap(), MAIL.as_bytes());
 }

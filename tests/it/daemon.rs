@@ -406,7 +406,7 @@ fn only_a_socket_is_taken_for_the_one_of_a_dead_daemon() {
     stop(scene.run());
     std::fs::write(scene.socket(), "somebody's").unwrap();
     let output = scene.sandbox.run(&["run"]);
-    assert!(output.code == 74 && output.stderr.contains("something else stands there"), "{output}");
+    assert!(output.code == 74 && output.stderr.contains("another file is in its place"), "{output}");
     assert_eq!(std::fs::read_to_string(scene.socket()).unwrap(), "somebody's");
 }
 
@@ -832,7 +832,7 @@ fn a_socket_that_is_gone_is_said_and_made_anew() {
     std::thread::sleep(Duration::from_secs(6));
     let output = stop(running);
     assert!(
-        output.stderr.contains("is made anew") && output.stderr.contains("something else stands there"),
+        output.stderr.contains("was made again") && output.stderr.contains("another file is in its place"),
         "{output}"
     );
     assert_eq!(std::fs::read_to_string(scene.socket()).unwrap(), "mine");

@@ -224,7 +224,7 @@ fn this_machine_is_the_cause() {
     fs::create_dir(patient.sandbox.home().join("state")).unwrap();
     fs::write(patient.sandbox.home().join("state/state.db"), "no database at all, but long enough to be looked at")
         .unwrap();
-    patient.fails_at("a damaged database", "memory", "`mailsluice rebuild` sets it aside", "");
+    patient.fails_at("a damaged database", "memory", "`mailsluice rebuild` moves it aside", "");
     if !rustix::process::geteuid().is_root() {
         let patient = Patient::new().account(&plain(1));
         let state = patient.sandbox.home().join("state");

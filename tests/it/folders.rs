@@ -160,6 +160,6 @@ fn a_root_of_another_state_is_refused() {
     let maildir = format!("roots: {{shared: {}}}", reader.sandbox.home().join("srv").display());
     other.config(&maildir, SHARED);
     let refused = team(&other);
-    assert!(refused.code == 75 && refused.stderr.contains("another mailsluice files there already"), "{refused}");
+    assert!(refused.code == 75 && refused.stderr.contains("another mailsluice already files mail there"), "{refused}");
     assert_eq!(reader.files("shared/news"), 1);
 }

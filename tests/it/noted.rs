@@ -82,7 +82,7 @@ fn reliability_f12_what_was_sent_is_noted_on_a_full_disk() {
 fn reliability_f12_without_the_room_that_is_kept_it_would_be_sent_again() {
     let Some((said, taken)) = two_forwards("", &format!("rm $HOME/state/reserve; {FILL}")) else { return };
     assert!(taken.len() > 2, "{said}");
-    assert!(said.contains("noting what was sent: database or disk is full"), "{said}");
+    assert!(said.contains("recording what was sent: database or disk is full"), "{said}");
 }
 
 /// Where there is no room to note it, nothing is sent.
@@ -91,7 +91,7 @@ fn reliability_f12_without_room_to_note_it_nothing_is_sent() {
     let before = format!("{FILL}; truncate -s -512K $HOME/state/fill");
     let Some((said, taken)) = two_forwards(&before, "") else { return };
     assert_eq!(taken, ONCE, "{said}");
-    assert!(said.contains("nothing is sent, for there is no room to note that it was: No space left"), "{said}");
+    assert!(said.contains("nothing is sent, because there is no room to record the outcome: No space left"), "{said}");
     assert!(said.contains("queue ended with 75"), "{said}");
     assert_eq!(said.matches("  sent  ").count(), 2, "{said}");
 }

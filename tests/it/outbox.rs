@@ -177,7 +177,7 @@ fn one_recipient_refused_is_not_all_refused() {
     let inbox = user.inbox();
     assert_eq!(inbox.len(), 2, "the message and a notice: {inbox:#?}");
     assert!(inbox.contains(&mail(1, "hi")), "{inbox:#?}");
-    let notice = inbox.iter().find(|text| text.contains("could not be told")).unwrap();
+    let notice = inbox.iter().find(|text| text.contains("could not be sent")).unwrap();
     assert!(notice.contains("b@x.example") && notice.contains("nobody here"), "{notice}");
     assert!(!notice.contains("a@x.example"), "{notice}");
     user.queue(&["retry"]);

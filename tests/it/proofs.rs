@@ -243,7 +243,7 @@ fn what_nothing_names_in_the_spool_is_filed_and_the_state_is_not_called_lost() {
     tell(&client);
     assert_eq!((copies(&client, "number 1"), client.path("state/lost").read_dir().unwrap().count()), (1, 0));
     let notices = client.notices();
-    assert!(notices.len() == 1 && notices[0].contains("of which the state knows nothing"), "{notices:?}");
+    assert!(notices.len() == 1 && notices[0].contains("Unknown files were in the spool"), "{notices:?}");
     assert!(!notices[0].contains("lost"), "{notices:?}");
 }
 

@@ -52,7 +52,7 @@ fn a_row_whose_file_is_gone_holds_up_no_other() {
     assert!(output.stderr.contains("is gone"), "{output}");
     let inbox = user.inbox();
     assert_eq!(inbox.len(), 4, "three messages and a notice");
-    assert!(inbox.iter().any(|mail| mail.contains("could not be told")), "{inbox:#?}");
+    assert!(inbox.iter().any(|mail| mail.contains("could not be sent")), "{inbox:#?}");
 }
 
 /// What a lane gives up was given up once more by what looks for leftovers of a crash, and counted twice.
@@ -251,7 +251,7 @@ fn what_is_given_up_and_what_undo_brings_back_is_one_message() {
     user.deliver(mail(1, "hi"));
     user.until("it is given up", given_up);
     let output = undo(&user);
-    assert!(output.code == 64 && output.stderr.contains("filed in the inbox"), "{output}");
+    assert!(output.code == 64 && output.stderr.contains("so it is in the inbox"), "{output}");
     assert_eq!(user.inbox().len(), 2, "the message and a notice: {:#?}", user.inbox());
 
     let user = User::without_relay(only);
@@ -547,7 +547,7 @@ fn what_cannot_be_read_is_not_dropped() {
     std::fs::rename(&file, file.with_extension("away")).unwrap();
     std::fs::create_dir(&file).unwrap();
     let output = user.queue(&["drop", "1"]);
-    assert!(output.code == 75 && output.stderr.contains("entry 1 stays: reading"), "{output}");
+    assert!(output.code == 75 && output.stderr.contains("outbox item 1 stays: reading"), "{output}");
     assert_eq!(user.states(), ["held"]);
     std::fs::remove_dir(&file).unwrap();
     std::fs::rename(file.with_extension("away"), &file).unwrap();

@@ -98,7 +98,7 @@ fn a_file_that_changes_while_the_rules_are_asked_stays() {
         user.config("");
         let output = user.sandbox.run(&["--allow-root", "refilter", "--yes", "INBOX"]);
         assert_eq!(output.code, 0, "{output}");
-        let said = "1700000000.a.host: stays, its reader moved or changed it meanwhile\n";
+        let said = "1700000000.a.host: stays: a mail reader moved or changed it meanwhile\n";
         assert!(
             output.stderr.contains(said) && output.stderr.contains("1 moved or changed, 0 stay, 1 were gone"),
             "{output}"
@@ -228,7 +228,7 @@ fn mail_stays_in_a_folder_that_cannot_be_written_and_is_in_no_other() {
     allow(&user, "Z/new", 0o500);
     let moved = run(&user, &["refilter", "--yes", "Z", "other"]);
     assert_eq!((moved.code, count(&user, "Z"), count(&user, "W"), count(&user, "sorted")), (75, 2, 0, 1), "{moved}");
-    assert!(moved.stderr.contains("1700000001.a.host: stays, removing mail from "), "{moved}");
+    assert!(moved.stderr.contains("1700000001.a.host: stays: removing mail from "), "{moved}");
     assert!(moved.stderr.contains("1 moved or changed, 2 stay (2 because of a folder)"), "{moved}");
     assert_eq!(user.queue(&["run"]).code, 0);
     allow(&user, "Z/new", 0o700);
@@ -251,7 +251,7 @@ fn a_target_that_cannot_be_made_holds_up_its_own_mail_alone() {
         let moved = run(&user, &["refilter", "--yes", "INBOX"]);
         assert_eq!((moved.code, count(&user, "Z"), count(&user, "INBOX")), (75, 2, 1), "{moved}");
         assert_eq!(moved.stdout.lines().count(), moves, "only what moves is said to move: {moved}");
-        assert!(moved.stderr.contains("1700000001.a.host: stays, creating the folder "), "{moved}");
+        assert!(moved.stderr.contains("1700000001.a.host: stays: creating the folder "), "{moved}");
         assert!(moved.stderr.contains(&format!("{moves} moved or changed, 1 stay (1 because of a folder)")), "{moved}");
     }
     fs::remove_file(user.sandbox.maildir().join("X/Y")).unwrap();

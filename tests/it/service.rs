@@ -121,7 +121,7 @@ fn systemd_is_told_which_accounts_fail_and_not_more_than_once_a_second() {
     assert!(managed.count("STATUS=") <= most, "{:#?}", managed.heard());
     let config = managed.sandbox.read(CONFIG);
     managed.sandbox.config(&config.replace("accounts:", "acounts:"));
-    managed.until("the config as it is written now cannot be used", 1);
+    managed.until("the changed config cannot be used", 1);
     managed.stop(running);
 }
 

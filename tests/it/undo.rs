@@ -181,7 +181,7 @@ fn a_whole_run_is_undone_and_one_that_fails_does_not_stop_it() {
 
     let output = undo(&user, &["--run", &run.to_string()]);
     assert_eq!((output.code, output.stdout.lines().count()), (64, 4), "{output}");
-    assert!(output.stderr.contains("is nowhere any more"), "{output}");
+    assert!(output.stderr.contains("cannot be found any more"), "{output}");
     let newest_first: Vec<i64> =
         output.stdout.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
     assert!(newest_first.is_sorted_by(|a, b| a > b), "{output}");

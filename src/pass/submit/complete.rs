@@ -1,5 +1,5 @@
-//! A message of the user's own as it leaves: with the fields that RFC 5322 3.6 demands, a domain for every address (RFC 6409
-//! 8.6), and without Bcc.
+//! Completes a message that the user submits: adds the fields that RFC 5322 3.6 demands and a domain to every address
+//! (RFC 6409 8.6), and removes Bcc.
 
 use jiff::tz::TimeZone;
 
@@ -9,8 +9,8 @@ use super::sender::is_of_this_machine;
 use crate::message::{Address, Edit, Message, complete_addresses};
 use crate::pass::{Relays, World};
 
-/// Fields with addresses that programs of this machine write without a domain.
-const WITH_ADDRESSES: [&str; 11] = [
+/// Fields with addresses that local programs write without a domain.
+const ADDRESS_FIELDS: [&str; 11] = [
     "From",
     "To",
     "Cc",
@@ -24,18 +24,18 @@ const WITH_ADDRESSES: [&str; 11] = [
     "Disposition-Notification-To",
 ];
 
-/// What nobody but the sender is to see, and what a server writes at delivery.
-const NOT_SENT: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
+/// Fields that only the sender may see, or that a server writes at delivery.
+const FIELDS_REMOVED: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
 
-/// `own`: the address that it is written from, empty where none is known.
+/// Completes a message. `own` is the address that it is written from, or empty if none is known.
 pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: &World) -> Message {
     let names = Names::of(relays);
     let message = outgoing.message.with_values(|name, value| {
-        let is_one = WITH_ADDRESSES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let is_one = ADDRESS_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name));
         if is_one { complete_addresses(value, &|local| names.for_field(local)) } else { None }
     });
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: true };
-    let mut edits: Vec<Edit> = NOT_SENT.map(|name| Edit::Delete { name: name.to_owned(), only: None }).into();
+    let mut edits: Vec<Edit> = FIELDS_REMOVED.map(|name| Edit::Delete { name: name.to_owned(), only: None }).into();
     let message_from = |message: &Message| message.addresses("From").any(|from| is_from_outside(from, relays));
     if !own.is_empty() && !message_from(&outgoing.message) {
         edits.push(Edit::Delete { name: "From".to_owned(), only: None });
@@ -53,12 +53,13 @@ pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: 
     message.edited(&edits)
 }
 
-/// Cron writes `From: root (Cron Daemon)`, and `mail` an address at this machine: no server takes either.
+/// Whether an address means something outside this machine. Cron writes `From: root (Cron Daemon)`, and `mail` an
+/// address at this machine; no server accepts either.
 fn is_from_outside(from: &Address, relays: &Relays) -> bool {
     from.has_domain() && (relays.is_own(&from.address) || !is_of_this_machine(&from.address))
 }
 
-/// The own address under the name that was given, or that the field had.
+/// The user's address with the given name, or with the name in the field.
 fn written_from(outgoing: &Outgoing, own: &str) -> String {
     let of_field = || {
         let field = outgoing.message.all("From").next()?;

@@ -1,4 +1,4 @@
-//! Submit: a message of the user's own goes into the outbox, durably, for `mailsluice sendmail`.
+//! Submit: puts a message of the user into the outbox, durably, for `mailsluice sendmail`.
 
 mod complete;
 mod recipients;
@@ -8,7 +8,7 @@ mod sender;
 use std::sync::Arc;
 
 use self::complete::completed;
-use self::recipients::{check_header, recipients, wrong};
+use self::recipients::{check_header, recipients, usage_error};
 use self::sender::Sender;
 use crate::clean;
 use crate::config::Relay;
@@ -23,19 +23,19 @@ use crate::pass::plan::Decided;
 use crate::pass::{Cause, Decide, Notice, Relays, World};
 use crate::state::Owned;
 
-/// So many recipients one mail has; the others of a message have mails of their own.
+/// How many recipients one outbox item has. More recipients get items of their own.
 const MOST_RECIPIENTS: usize = 1000;
 
 /// A message to be sent.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// The message; From, Date and Message-ID are added where they are missing.
+    /// The message. From, Date and Message-ID are added if they are missing.
     pub message: Message,
-    /// Whether the recipients stand in To, Cc and Bcc.
+    /// Whether the recipients are taken from To, Cc and Bcc.
     pub from_header: bool,
-    /// The envelope sender, if it was given; empty for the null one.
+    /// The envelope sender, if one was given; empty for the null reverse-path.
     pub sender: Option<String>,
-    /// Whether it is the one in From, whoever that is.
+    /// Whether the envelope sender is the address in From, whatever it is.
     pub sender_from_header: bool,
     /// The relay or account that was named.
     pub relay: Option<String>,
@@ -45,15 +45,16 @@ pub struct Outgoing {
     pub recipients: Vec<String>,
 }
 
-/// Puts it into the outbox. When this returns, it survives a power cut. The result is its number in the log.
+/// Puts a message into the outbox. When this returns, the message survives a power cut. Returns the number of its
+/// journal entry.
 pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64> {
     if outgoing.message.size() == 0 {
-        return Err(wrong("there is no message on standard input".to_owned()));
+        return Err(usage_error("there is no message on standard input".to_owned()));
     }
     check_header(&outgoing.message)?;
     let to = recipients(outgoing, relays)?;
     if to.is_empty() {
-        return Err(wrong("there is no recipient: name one, or use -t and write To into the message".to_owned()));
+        return Err(usage_error("there is no recipient: name one, or use -t and write To into the message".to_owned()));
     }
     let (sender, relay) = sender_and_relay(outgoing, relays)?;
     let relay = Some(relay);
@@ -61,7 +62,7 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
     let has_from = outgoing.message.addresses("From").any(|from| is_address(&from.address));
     if own.is_empty() && !has_from {
         let text = "there is no From, and no address of your own is known; add `me:` to the config";
-        return Err(wrong(text.to_owned()));
+        return Err(usage_error(text.to_owned()));
     }
     let message = completed(outgoing, &own, relays, world);
     let envelope_from = match sender {
@@ -77,13 +78,13 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
     record(world, message, to.chunks(MOST_RECIPIENTS).map(telling).collect())
 }
 
-/// Whether recipients can be written to, as far as that is known here: they, and the name of the relay.
+/// Checks the recipients as far as that is possible without a server. Returns them, and the name of the relay.
 pub fn verify(relays: &Relays, outgoing: &Outgoing) -> Result<(Vec<String>, String)> {
     let (_, relay) = sender_and_relay(outgoing, relays)?;
     Ok((recipients(outgoing, relays)?, relay.name.clone()))
 }
 
-/// From whom it leaves, and by which relay.
+/// The sender of the message, and the relay that carries it.
 fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Sender, &'r Relay)> {
     let sender = sender::sender(outgoing, relays)?;
     let named = if let Sender::Address(sender) = &sender { sender } else { "" };
@@ -93,25 +94,25 @@ fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Send
     };
     let problem = match &outgoing.relay {
         Some(name) => format!("sendmail: there is no relay `{}`, nor an account with one", clean::short(name, 60)),
-        None if relays.has_none() => "sendmail: there is no relay by which mail could leave".to_owned(),
+        None if relays.has_none() => "sendmail: there is no relay to send mail through".to_owned(),
         None => "sendmail: no relay is the default one".to_owned(),
     };
-    let help = "`relays:` in the config has them, and `default:` there is taken where none is named";
+    let help = "define relays under `relays:` in the config; the one called `default` is used when none is named";
     relay.map(|relay| (sender, relay)).ok_or_else(|| Error::permanent(Kind::Config, problem).helped_by(help))
 }
 
-/// What says beside a message in the inbox that it was not sent, to whoever does not read what its program says.
+/// The notice beside a message in the inbox that says that it was not sent. It is for users who do not see what their
+/// program prints.
 pub fn notice_of_refusal(world: &World, message: &Message, why: &Error) -> Message {
     let subject = clean::short(message.first("Subject").unwrap_or("(none)"), 200);
     let text = format!(
-        "The message \"{subject}\" was not sent to anybody: {}.\n\nIt is in the inbox, as the program gave it that was to \
-         send it.",
+        "The message \"{subject}\" was not sent to anybody: {}.\n\nIt is in the inbox, as the program submitted it.",
         clean::line(why.to_string().as_bytes())
     );
     Notice { cause: Cause::NotSent, account: SUBMITTED.to_owned(), text }.message(world.now(), &world.host)
 }
 
-/// One transaction of the state, and the bytes in the spool before it.
+/// Records the message in one transaction of the state. Its bytes are in the spool before that.
 fn record(world: &World, message: Message, actions: Vec<Action>) -> Result<i64> {
     let now = world.now();
     let origin = Arc::new(Origin { account: SUBMITTED.to_owned(), folder: "(stdin)".to_owned(), generation: 0 });
@@ -119,14 +120,14 @@ fn record(world: &World, message: Message, actions: Vec<Action>) -> Result<i64> 
     let envelope = Envelope { key: Key::new(&origin, unique), arrived: now, flags: Flags::default(), announced: 0 };
     let decision = Decision { actions, why: vec!["sendmail".to_owned()], ..Decision::default() };
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    // Adding to the outbox needs no ownership of it.
+    // Adding to the outbox does not need its lock.
     let owned = Arc::new(Owned::private(SUBMITTED)?);
     let mut committer = Committer::new(world, &owned, SUBMITTED, engine, Template::inbox());
     let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
     let published = committer.make_durable(vec![decided])?.unwrap_or_default();
     if let Err(e) = committer.finish() {
-        // It is in the outbox, and whoever empties that marks it. Who heard of an error would give it again, and it would
-        // go out twice.
+        // The message is in the outbox, and the process that empties the outbox marks the entry. An error here would
+        // make the caller submit it again, and it would be sent twice.
         tracing::warn!("{e}");
     }
     let first = published.ids().next();

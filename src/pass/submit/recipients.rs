@@ -1,4 +1,4 @@
-//! To whom a message of the user's own goes: all that its caller names, or nobody.
+//! The recipients of a message that the user submits: all that are named, or none.
 
 use std::collections::HashSet;
 
@@ -11,27 +11,29 @@ use crate::message::{Address, AddressList, Field, MAX_HEADER, Message, Recipient
 use crate::pass::Relays;
 use crate::user::is_login;
 
-/// So many parts that cannot be read are named.
-const MOST_NAMED: usize = 3;
+/// How many parts that cannot be read an error names.
+const MAX_FLAWS_NAMED: usize = 3;
 
-/// A header is taken whole or not at all: behind its beginning there may be recipients, and a Bcc for everybody to see.
+/// Takes a header whole or not at all: the part that was cut off might hold recipients, and a Bcc that everybody would
+/// see.
 pub(super) fn check_header(message: &Message) -> Result<()> {
     let has_too_many = message.violations().contains(&Violation::TooManyFields);
     match message.head().len() >= MAX_HEADER || has_too_many {
-        true => Err(unreadable(format!(
-            "its header has over {} KiB, or over a thousand fields; name the recipients, and leave them out of it",
+        true => Err(data_error(format!(
+            "its header has over {} KiB, or over a thousand fields; name the recipients on the command line, and leave them out of the header",
             MAX_HEADER / 1024
         ))),
         false => Ok(()),
     }
 }
 
-/// Each one once, in order. A list that cannot be read whole is refused whole: whoever is left out would never know.
+/// Each recipient once, in order. A list that cannot be read whole is refused whole, because nobody would learn who was
+/// left out.
 pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<String>> {
     let names = Names::of(relays);
     let mut to = Vec::new();
     for given in &outgoing.recipients {
-        to.push(one(given).and_then(|one| names.address(one)).map_err(|Flaw(text)| wrong(text))?);
+        to.push(parse_recipient(given).and_then(|one| names.address(one)).map_err(|Flaw(text)| usage_error(text))?);
     }
     if outgoing.from_header {
         to.extend(in_fields(outgoing, &names)?);
@@ -46,8 +48,8 @@ pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<Str
 #[error("{0}")]
 pub(super) struct Flaw(String);
 
-/// An argument is one recipient: two of them in one would be read by everybody as he likes.
-pub(super) fn one(given: &str) -> Result<Recipient, Flaw> {
+/// Reads an argument as one recipient. Programs disagree about two recipients in one argument, so that is refused.
+pub(super) fn parse_recipient(given: &str) -> Result<Recipient, Flaw> {
     let mut found = AddressList::read(given).recipients(&is_login).map_err(|bad| named(&bad))?;
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
@@ -59,7 +61,7 @@ fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
     let message = &outgoing.message;
     let mut to = Vec::new();
     for field in naming_recipients(message) {
-        let in_field = |flaw: Flaw| unreadable(format!("nothing is sent: in {}, {flaw}", field.name()));
+        let in_field = |flaw: Flaw| data_error(format!("nothing is sent: in {}, {flaw}", field.name()));
         for one in field.address_list().recipients(&is_login).map_err(|bad| in_field(named(&bad)))? {
             to.push(names.address(one).map_err(in_field)?);
         }
@@ -67,7 +69,8 @@ fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
     Ok(to)
 }
 
-/// Of resent mail those of the newest resending, and nobody whom the message went to before (RFC 5322 3.6.6).
+/// The fields that name recipients. In resent mail these are the fields of the newest resending, because the message
+/// has already gone to the others (RFC 5322 3.6.6).
 fn naming_recipients(message: &Message) -> Vec<&Field> {
     let resent = resent::newest(message);
     let of = |names: &'static [&str]| move |field: &&Field| names.iter().any(|name| field.is_named(name));
@@ -78,14 +81,14 @@ fn naming_recipients(message: &Message) -> Vec<&Field> {
 }
 
 fn named(bad: &[Unreadable]) -> Flaw {
-    let mut texts: Vec<String> = bad.iter().take(MOST_NAMED).map(Unreadable::to_string).collect();
-    if bad.len() > MOST_NAMED {
-        texts.push(format!("and {} more", bad.len() - MOST_NAMED));
+    let mut texts: Vec<String> = bad.iter().take(MAX_FLAWS_NAMED).map(Unreadable::to_string).collect();
+    if bad.len() > MAX_FLAWS_NAMED {
+        texts.push(format!("and {} more", bad.len() - MAX_FLAWS_NAMED));
     }
     Flaw(texts.join("; "))
 }
 
-/// What names without a domain stand for.
+/// What names without a domain mean.
 pub(super) struct Names<'a> {
     own: Option<&'a str>,
     domain: Option<&'a str>,
@@ -96,21 +99,21 @@ impl<'a> Names<'a> {
         Self { own: relays.own().first().map(String::as_str), domain: relays.domain() }
     }
 
-    /// The address that a name stands for in a field, if one is known.
+    /// The address that a name in a field means, if one is known.
     pub(super) fn for_field(&self, name: &str) -> Option<String> {
         self.address(Recipient::Bare(name.to_owned())).ok()
     }
 
-    /// An address that can be written into an envelope, or what is wrong with it. Cron writes to login names: all mail of this
-    /// machine is the user's. Other names are those of people in the domain that he writes from.
+    /// An address that can be written into an envelope, or what is wrong with it. Cron writes to login names, and all
+    /// mail of this machine is the user's. Other names are people in the domain of the user's address.
     fn address(&self, recipient: Recipient) -> Result<String, Flaw> {
         let domain = self.domain.or_else(|| self.own?.rsplit_once('@').map(|(_, domain)| domain));
         let address = match recipient {
-            // mutt and others write the name of this machine behind a login.
+            // mutt and others append the name of this machine to a login.
             Recipient::Address(address) if is_login_here(&address) => self.own.map(str::to_owned),
             Recipient::Address(address) => Some(address),
             Recipient::Bare(name) if name.contains('/') => {
-                return Err(Flaw(format!("`{}` is a path and no name", clean::short(&name, 80))));
+                return Err(Flaw(format!("`{}` is a path, not a name", clean::short(&name, 80))));
             }
             Recipient::Bare(name) if is_login(&name) => self.own.map(str::to_owned),
             Recipient::Bare(name) => domain.map(|domain| format!("{name}@{domain}")),
@@ -134,12 +137,12 @@ fn is_login_here(address: &str) -> bool {
     login.is_some_and(|login| is_of_this_machine(address) && is_login(login))
 }
 
-/// A mistake of the command line.
-pub(super) fn wrong(text: String) -> Error {
+/// An error of the command line.
+pub(super) fn usage_error(text: String) -> Error {
     Error::permanent(Kind::Usage, format!("sendmail: {text}"))
 }
 
-/// A mistake of the message.
-fn unreadable(text: String) -> Error {
+/// An error of the message.
+fn data_error(text: String) -> Error {
     Error::permanent(Kind::Data, format!("sendmail: {text}"))
 }

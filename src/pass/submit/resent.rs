@@ -1,16 +1,18 @@
-//! Mail that is sent once more as it came (RFC 5322 3.6.6).
+//! Mail that is resent unchanged (RFC 5322 3.6.6).
 
 use crate::message::{Field, Message};
 
-/// Each of them stands once in a resending: a second one begins an older resending.
-const ONCE: [&str; 4] = ["Resent-Date", "Resent-From", "Resent-Sender", "Resent-Message-ID"];
+/// Each of these fields occurs once in a resending. A second one starts an older resending.
+const ONCE_PER_RESENDING: [&str; 4] = ["Resent-Date", "Resent-From", "Resent-Sender", "Resent-Message-ID"];
 
-/// The fields of the newest resending, which is put before those that were there; none where there is no resending. What
-/// stands behind a Received field that came in between is older.
+/// The fields of the newest resending, which is prepended to older ones; none if there is no resending. Fields after a
+/// Received field in between are older.
 pub(super) fn newest(message: &Message) -> Vec<&Field> {
     let mut newest: Vec<&Field> = Vec::new();
     for field in message.fields() {
-        let is_again = ONCE.iter().any(|name| field.is_named(name) && newest.iter().any(|known| known.is_named(name)));
+        let is_again = ONCE_PER_RESENDING
+            .iter()
+            .any(|name| field.is_named(name) && newest.iter().any(|known| known.is_named(name)));
         if is_again || !newest.is_empty() && field.is_named("Received") {
             break;
         }

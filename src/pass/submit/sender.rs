@@ -1,28 +1,28 @@
-//! From whom a message of the user's own leaves.
+//! The envelope sender of a message that the user submits.
 
 use std::fs;
 
 use super::Outgoing;
-use super::recipients::{one, wrong};
+use super::recipients::{parse_recipient, usage_error};
 use super::resent;
 use crate::config::mailbox::is_address;
 use crate::error::Result;
 use crate::message::{Address, Field, Message, Recipient};
 use crate::pass::Relays;
 
-/// The envelope sender, by which the relay is chosen too.
+/// The envelope sender. It also selects the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     /// `<>`.
     Null,
-    /// That address.
+    /// This address.
     Address(String),
-    /// Whatever is one's own at the relay.
+    /// The user's address at the relay.
     Own,
 }
 
-/// The one that was named, or of those whom the message names as its sender the first that is one's own: a relay takes no
-/// other, and reports go to whoever sent it.
+/// The named sender, or the first sender in the message that is one of the user's addresses: a relay accepts no other,
+/// and reports go to the envelope sender.
 pub(super) fn sender(outgoing: &Outgoing, relays: &Relays) -> Result<Sender> {
     match outgoing.sender.as_deref().map(str::trim) {
         Some("<>" | "") => Ok(Sender::Null),
@@ -32,9 +32,9 @@ pub(super) fn sender(outgoing: &Outgoing, relays: &Relays) -> Result<Sender> {
     }
 }
 
-/// `-f`. `cron` and its like call themselves by a login name, and `mail` by one at this machine.
+/// The sender given with `-f`. `cron` and similar programs give a login name, and `mail` one at this machine.
 fn named(given: &str, relays: &Relays) -> Result<Sender> {
-    let given = one(given).map_err(|flaw| wrong(format!("the sender {flaw}")))?;
+    let given = parse_recipient(given).map_err(|flaw| usage_error(format!("the sender {flaw}")))?;
     Ok(match given {
         Recipient::Address(address) if relays.is_own(&address) || !is_of_this_machine(&address) => {
             Sender::Address(address)
@@ -43,7 +43,7 @@ fn named(given: &str, relays: &Relays) -> Result<Sender> {
     })
 }
 
-/// That of the message, whoever it is.
+/// The sender that the message names, whoever that is.
 fn first_of(message: &Message) -> Sender {
     let found = candidates(message).into_iter().flat_map(Field::addresses).find(|found| is_address(&found.address));
     found.map_or(Sender::Own, |found| Sender::Address(found.address.clone()))
@@ -51,7 +51,7 @@ fn first_of(message: &Message) -> Sender {
 
 fn of_message(message: &Message, relays: &Relays) -> Sender {
     if relays.own().is_empty() {
-        // Nothing is known of the user but what he writes.
+        // Nothing is known about the user except what the message says.
         return first_of(message);
     }
     let mut candidates = candidates(message).into_iter().flat_map(Field::addresses);
@@ -59,7 +59,7 @@ fn of_message(message: &Message, relays: &Relays) -> Sender {
     candidates.find(is_own).map_or(Sender::Own, |address| Sender::Address(address.address.clone()))
 }
 
-/// The fields that name who sends it (RFC 5322 3.6.2, 3.6.6).
+/// The fields that name the sender (RFC 5322 3.6.2, 3.6.6).
 fn candidates(message: &Message) -> Vec<&Field> {
     let resent = resent::newest(message);
     let named = |name| resent.iter().copied().filter(move |field| field.is_named(name));
@@ -69,10 +69,10 @@ fn candidates(message: &Message) -> Vec<&Field> {
     }
 }
 
-/// The name under which this machine sends mail, where somebody wrote it down.
-const MAIL_NAME: &str = "/etc/mailname";
+/// The file with the name under which this machine sends mail, if somebody wrote one.
+const MAIL_NAME_FILE: &str = "/etc/mailname";
 
-/// Whether an address is one at this machine, which nobody outside can answer.
+/// Whether an address is at this machine, so that nobody outside can answer it.
 pub(super) fn is_of_this_machine(address: &str) -> bool {
     let Some((_, domain)) = address.rsplit_once('@') else { return true };
     let is = |name: &str| !name.is_empty() && name.eq_ignore_ascii_case(domain);
@@ -80,5 +80,5 @@ pub(super) fn is_of_this_machine(address: &str) -> bool {
         || [".localdomain", ".local", ".localhost"].iter().any(|end| domain.to_lowercase().ends_with(end));
     is_local
         || is(&rustix::system::uname().nodename().to_string_lossy())
-        || fs::read_to_string(MAIL_NAME).is_ok_and(|name| is(name.trim()))
+        || fs::read_to_string(MAIL_NAME_FILE).is_ok_and(|name| is(name.trim()))
 }

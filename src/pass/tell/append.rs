@@ -1,7 +1,8 @@
-//! `imap`: a message is appended to a folder of an account.
+//! `imap`: appends a message to a folder of an account.
 //!
-//! What the folder looks like is noted, durably, before each attempt, and a folder that is not there is made first: after an
-//! unknown outcome the message is looked for among what came since, and appended again only when it is not there.
+//! Before each attempt, the folder's UIDVALIDITY and UIDNEXT are recorded, durably, and a missing folder is made first.
+//! After an unknown outcome, the message is searched for among those that came since, and appended again only if it is
+//! not there.
 
 use jiff::Timestamp;
 
@@ -16,36 +17,36 @@ use crate::source::imap::append::{Appender, Mark, NotAppended};
 use crate::state::{OutboxRow, OutboxState};
 use crate::stop::{stopped, unless_stopped};
 
-/// What came of an attempt at a row.
+/// The result of an attempt.
 enum Appended {
     Now(String),
     Before,
-    /// The user has put the row aside meanwhile.
+    /// The user has held or dropped the item meanwhile.
     Aside,
-    /// The program had to stop before anything was given to the server.
+    /// The program had to stop before anything was sent to the server.
     Stopped,
 }
 
 type Attempt = std::result::Result<Appended, NotAppended>;
 
 impl Pass {
-    /// A row that goes to an IMAP account. Whether anything about it changed.
-    pub(super) async fn by_account(&mut self, row: OutboxRow) -> Result<bool> {
+    /// Handles an item for an IMAP account. Returns whether anything about it changed.
+    pub(super) async fn append_to_account(&mut self, row: OutboxRow) -> Result<bool> {
         let Way::Imap(append) = row.telling.way.clone() else { return Ok(false) };
         let Some(account) = self.relays.imap(&append.account).cloned() else {
             let cause = format!("there is no IMAP account `{}` in the config", clean::short(&append.account, 40));
-            return self.wait(row, cause);
+            return self.wait_for_config(row, cause);
         };
         if comes_back(&append, &row.account, &row.folder) {
             let cause = "it comes from this very folder and would be fetched again";
             return self.conclude(row, None, Came::Stopped(cause.to_owned()));
         }
-        // The name that rests is no relay's: a colon stands in none.
+        // The name under which the account rests. It is no relay's name, because those contain no colon.
         let name = format!("imap:{}", account.name);
         if self.rests(&name, "") {
             return Ok(false);
         }
-        // What was sent elsewhere must not wait for this server.
+        // The outcomes of other servers must not wait for this one.
         self.write_outcomes()?;
         let appender = match self.appenders.remove(&name) {
             Some(appender) => appender,
@@ -56,7 +57,7 @@ impl Pass {
             },
         };
         match self.with_message(row)? {
-            Some(item) => self.append_and_note(item, &name, append, appender).await,
+            Some(item) => self.append_and_conclude(item, &name, append, appender).await,
             None => {
                 self.appenders.insert(name, appender);
                 Ok(true)
@@ -64,8 +65,8 @@ impl Pass {
         }
     }
 
-    /// Appends over the connection that is open, and keeps it if it can be used again.
-    async fn append_and_note(
+    /// Appends over the open connection, and keeps the connection if it can be used again.
+    async fn append_and_conclude(
         &mut self,
         mut item: Item,
         name: &str,
@@ -92,11 +93,11 @@ impl Pass {
             }
         };
         self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))?;
-        self.wake(name, "")?;
+        self.end_rest(name, "")?;
         Ok(true)
     }
 
-    /// Looks whether it has come before, if an attempt was made; else appends it.
+    /// Searches for the message if an attempt was made before, and appends it if it is not there.
     async fn append(&mut self, appender: &mut Appender, item: &mut Item, append: Append) -> Result<Attempt> {
         if let Some((generation, next)) = append.noted {
             let mark = Mark { generation, next };
@@ -108,13 +109,13 @@ impl Pass {
             }
         }
         match self.attempt(appender, item, append.clone(), false).await? {
-            // It was there when it was looked at.
+            // The folder was there a moment ago.
             Err(NotAppended::NoFolder(_)) => self.attempt(appender, item, append, true).await,
             appended => Ok(appended),
         }
     }
 
-    /// Notes what the folder looks like, and appends. The row may be claimed already.
+    /// Records the state of the folder, and appends. The item may be claimed already.
     async fn attempt(
         &mut self,
         appender: &mut Appender,
@@ -146,7 +147,7 @@ impl Pass {
         let arrived = Timestamp::from_second(append.arrived).unwrap_or_else(|_| self.world.now());
         let appended = unless_stopped(&self.stop, appender.append(&append.folder, &flags, arrived, &item.original));
         Ok(match appended.await.unwrap_or_else(|| Err(NotAppended::Unknown(stopped()))) {
-            // Why it could not be made says more.
+            // The reason why the folder could not be made says more.
             Err(NotAppended::NoFolder(error)) => match not_made {
                 Some(refused) => Err(NotAppended::Refused(refused)),
                 None => Err(NotAppended::NoFolder(error)),
@@ -156,7 +157,7 @@ impl Pass {
     }
 }
 
-/// Whether the message would be fetched anew from where it came.
+/// Whether the message would be fetched again from the folder that it came from.
 fn comes_back(append: &Append, account: &str, folder: &str) -> bool {
     let is_inbox = |name: &str| name.eq_ignore_ascii_case("INBOX");
     append.account == account && (append.folder == folder || is_inbox(&append.folder) && is_inbox(folder))

@@ -1,10 +1,11 @@
-//! What becomes of a row, written: by [`Pass::conclude`] alone.
+//! Writes what becomes of an outbox item. Only [`Pass::conclude`] does this.
 //!
-//! What was sent is noted first of all, then the rest is done: refused recipients are filed, files of the spool removed, the
-//! user told. What is given up is filed first, for its row is what files it after a crash.
+//! The recipients that were reached are recorded first. Then the rest is done: refused recipients are filed, files of
+//! the spool are removed, the user gets notices. A message that is given up is filed before its item is closed, because
+//! the item files it after a crash.
 
 use super::undelivered::{self, GivenUp};
-use super::{Pass, ROUND};
+use super::{Pass, ROWS_PER_ROUND};
 use crate::clean;
 use crate::decision::Way;
 use crate::error::{Error, Result};
@@ -15,10 +16,10 @@ use crate::pass::leftovers;
 use crate::state::{OutboxRow, OutboxState};
 
 impl Pass {
-    /// Decides what becomes of a row after an attempt, and writes it. Whether anything moved that may let others move.
-    /// `original`: the message, where it is at hand.
+    /// Decides what becomes of an item after an attempt, and writes it. `original` is the message, if the caller has
+    /// it. Returns whether something changed that may let other items go out.
     pub(super) fn conclude(&mut self, row: OutboxRow, original: Option<Message>, came: Came) -> Result<bool> {
-        // By a time that cannot be judged nothing is given up.
+        // Nothing is given up while the time is not plausible.
         let is_plausible = !came.is_taken() && self.world.is_time_plausible().unwrap_or(false);
         let outcome = Outcome::of(&row, came, Moment { now: self.world.now(), is_plausible });
         self.write(row, original, outcome)
@@ -44,7 +45,8 @@ impl Pass {
         }
     }
 
-    /// Of several recipients: who has it must not get it again when what follows fails, and who is refused is given up.
+    /// Handles the recipients of an item apart: a recipient that has the message must not get it again if a later step
+    /// fails, and a refused recipient is given up.
     fn write_parts(&mut self, row: &mut OutboxRow, parts: Parts, original: Option<&Message>) -> Result<()> {
         let Parts { reached, refused, refusal, waiting } = parts;
         let is_reached = !reached.is_empty();
@@ -83,9 +85,9 @@ impl Pass {
         }
         self.told.sent += 1;
         self.count(&row);
-        // A forward may go out again after a crash, an answer may not.
+        // A forward may go out again after a crash, but an answer may not.
         let can_wait = matches!(row.telling.way, Way::Redirect(_) | Way::Lmtp(_));
-        self.noted.push(row);
+        self.unwritten.push(row);
         if !can_wait {
             self.write_outcomes()?;
         }
@@ -106,10 +108,10 @@ impl Pass {
             (row.due, row.state) = (due, OutboxState::Waiting);
             self.world.store.resolve(&self.owned, std::slice::from_ref(&row))?;
         } else if !is_known {
-            // It costs nothing when that is lost.
-            self.noted.push(row.clone());
+            // No harm is done if this is lost.
+            self.unwritten.push(row.clone());
         }
-        if is_said || self.noted.len() >= ROUND as usize {
+        if is_said || self.unwritten.len() >= ROWS_PER_ROUND as usize {
             self.write_outcomes()?;
         }
         if is_said {
@@ -118,8 +120,8 @@ impl Pass {
         Ok(matches!(when, When::At(_)))
     }
 
-    /// The message goes to the inbox with a notice. That it is given up is noted before: where the inbox cannot be written, it is
-    /// filed later, and not told again.
+    /// Files the message in the inbox with a notice. The item is marked as given up before: if the inbox cannot be
+    /// written, the message is filed later and not sent again.
     pub(super) fn give_up_filed(
         &mut self,
         mut row: OutboxRow,
@@ -129,7 +131,7 @@ impl Pass {
         let _giving_up = self.shared.give_up(row.id);
         let original = match original.map_or_else(|| self.world.read(&row.bytes), Ok) {
             Ok(original) => original,
-            // It may have gone out, and must not be in turn again: it stays as it is until its message can be read.
+            // It may have been sent, and must not be sent again: the item stays as it is until its message can be read.
             Err(e) if row.telling.way.is_answer() && e.kind() != std::io::ErrorKind::NotFound => {
                 self.told.remark(format!("{}: reading {}: {e}", row.telling, row.bytes.display()));
                 self.told.later += 1;
@@ -157,7 +159,7 @@ impl Pass {
         }
         row.state = OutboxState::Failed;
         self.told.failed += 1;
-        self.noted.push(row.clone());
+        self.unwritten.push(row.clone());
         self.write_outcomes()?;
         if is_said {
             self.tell_of_wait(&row)?;
@@ -165,13 +167,15 @@ impl Pass {
         Ok(true)
     }
 
-    /// Something the user has to change first. The row stays due: the next process may have the config that it needs.
-    pub(super) fn wait(&mut self, row: OutboxRow, cause: String) -> Result<bool> {
+    /// Handles a lack that the user has to correct first. The item stays due, because the next process may have the
+    /// config that it needs.
+    pub(super) fn wait_for_config(&mut self, row: OutboxRow, cause: String) -> Result<bool> {
         self.told.remark(format!("{} waits: {cause}", row.telling));
         self.conclude(row, None, Came::Lacks(cause))
     }
 
-    /// The disk does not give the message. One whose file is gone will not come back, and must not hold up the others.
+    /// Handles a message that cannot be read from the disk. If the file is gone, it will not come back, and must not
+    /// hold up the others.
     pub(super) fn unread(&mut self, row: OutboxRow, error: &std::io::Error) -> Result<bool> {
         let place = clean::line(row.bytes.as_os_str().as_encoded_bytes());
         let is_gone = error.kind() == std::io::ErrorKind::NotFound;
@@ -185,7 +189,7 @@ impl Pass {
         self.conclude(row, None, Came::Unread { is_gone, cause })
     }
 
-    /// Says of a row that has waited for a day what it waits for.
+    /// Files a notice about an item that has waited for a day.
     fn tell_of_wait(&self, row: &OutboxRow) -> Result<()> {
         let whose = match &row.telling.way {
             Way::Pipe(pipe) => pipe.run.first().map_or("", String::as_str),
@@ -195,20 +199,20 @@ impl Pass {
         undelivered::tell_of_wait(&self.shared, whose, row)
     }
 
-    /// Writes what became of rows. Before anything that may take long or fail.
+    /// Writes the outcomes of items, before any step that may take long or fail.
     pub(super) fn write_outcomes(&mut self) -> Result<()> {
-        if self.noted.is_empty() {
+        if self.unwritten.is_empty() {
             return Ok(());
         }
-        self.world.store.resolve(&self.owned, &self.noted)?;
-        self.drop_bytes_of_noted();
+        self.world.store.resolve(&self.owned, &self.unwritten)?;
+        self.drop_bytes_of_written();
         Ok(())
     }
 
-    /// Their outcome is written: the bytes are needed no more, unless another row or a discard names them.
-    pub(super) fn drop_bytes_of_noted(&mut self) {
-        for row in std::mem::take(&mut self.noted) {
-            // What cannot be removed ends nothing: it is nobody's, and goes a day later.
+    /// Removes the messages of items whose outcomes are written, unless another item or a discard still needs them.
+    pub(super) fn drop_bytes_of_written(&mut self) {
+        for row in std::mem::take(&mut self.unwritten) {
+            // A file that cannot be removed ends nothing: nothing names it, and it is removed a day later.
             if let Err(error) = leftovers::remove(&self.world, &row.bytes) {
                 self.told.remark(error.to_string());
             }
@@ -216,7 +220,7 @@ impl Pass {
     }
 }
 
-/// One verdict for each recipient, when the whole mail met it.
+/// The same verdict for each recipient, if it concerned the whole message.
 pub(super) fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
     let text = |error: &Error| clean::line(error.to_string().as_bytes());
     let again = |_| match &verdict {

@@ -1,5 +1,5 @@
-//! The desktop of the user: a program from cron, from a service or behind `su` is outside of his session, and has to look for
-//! its bus.
+//! The desktop session of the user. A program started by cron, by a service or under `su` is outside the session, and
+//! has to find its bus.
 
 use std::env;
 use std::os::unix::ffi::OsStrExt;
@@ -9,28 +9,30 @@ use rustix::fs::{FileType, Stat, lstat};
 
 use crate::error::{Error, Kind, Result};
 
-/// Where the address of the bus stands.
-const BUS: &str = "DBUS_SESSION_BUS_ADDRESS";
-/// Where the sockets of a session are.
-const RUNTIME: &str = "XDG_RUNTIME_DIR";
+/// The variable that holds the address of the session bus.
+const BUS_VARIABLE: &str = "DBUS_SESSION_BUS_ADDRESS";
+/// The variable that names the folder with the sockets of a session.
+const RUNTIME_VARIABLE: &str = "XDG_RUNTIME_DIR";
 
-/// The variables by which a program finds the session's bus: as they are here, else by what lies in the runtime folder of the
-/// session, else in the user's own one.
+/// The variables by which a program finds the session bus: from the environment, else from the runtime folder of the
+/// session, else from the user's own one.
 pub(super) fn session() -> Result<Vec<(&'static str, String)>> {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let runtime = set(RUNTIME).map(PathBuf::from);
-    if let Some(bus) = set(BUS) {
-        let runtime = runtime.map(|path| (RUNTIME, path.display().to_string()));
-        return Ok([(BUS, bus)].into_iter().chain(runtime).collect());
+    let runtime = set(RUNTIME_VARIABLE).map(PathBuf::from);
+    if let Some(bus) = set(BUS_VARIABLE) {
+        let runtime = runtime.map(|path| (RUNTIME_VARIABLE, path.display().to_string()));
+        return Ok([(BUS_VARIABLE, bus)].into_iter().chain(runtime).collect());
     }
     let uid = rustix::process::geteuid().as_raw();
     let folders: Vec<PathBuf> = runtime.into_iter().chain([PathBuf::from(format!("/run/user/{uid}"))]).collect();
     match folders.iter().find(|folder| is_bus(&folder.join("bus"), uid)) {
-        Some(folder) => Ok(vec![(BUS, address(&folder.join("bus"))), (RUNTIME, folder.display().to_string())]),
+        Some(folder) => {
+            Ok(vec![(BUS_VARIABLE, address(&folder.join("bus"))), (RUNTIME_VARIABLE, folder.display().to_string())])
+        }
         None => {
             let looked: Vec<String> = folders.iter().map(|folder| folder.join("bus").display().to_string()).collect();
             let why = format!(
-                "no desktop is there: {BUS} is not set, and there is no bus of yours at {}",
+                "there is no desktop session: {BUS_VARIABLE} is not set, and there is no bus of yours at {}",
                 looked.join(" or ")
             );
             Err(Error::permanent(Kind::Config, why))
@@ -38,13 +40,13 @@ pub(super) fn session() -> Result<Vec<(&'static str, String)>> {
     }
 }
 
-/// A socket of the user's own: another one's would read his mail.
+/// Whether a path is a socket of this user. Another user's socket would see the user's mail.
 fn is_bus(path: &Path, uid: u32) -> bool {
     let is_socket = |found: &Stat| FileType::from_raw_mode(found.st_mode) == FileType::Socket;
     lstat(path).is_ok_and(|found| is_socket(&found) && found.st_uid == uid)
 }
 
-/// The path as the address of a bus: what has a meaning there stands as its number (D-Bus specification, "Server Addresses").
+/// The path as the address of a bus. Reserved characters are escaped (D-Bus specification, "Server Addresses").
 fn address(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_/.\\*".contains(&byte);
     let bytes = path.as_os_str().as_bytes().iter();

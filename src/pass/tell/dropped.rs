@@ -13,14 +13,14 @@ use crate::outbox::outcome::Came;
 use crate::pass::{Relays, World};
 use crate::state::{OutboxRow, OutboxState};
 
-/// Gives a row up because the user says so; a message that stands nowhere else goes to the inbox. While another process
-/// sends, that one is asked to do it. A state comes back when the row does not wait.
+/// Gives an item up because the user says so. A message that is nowhere else goes to the inbox. While another process
+/// sends, that process is asked to do it. Returns the item's state if it does not wait.
 pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     let owned = match world.own(OUTBOX, Duration::ZERO) {
         Err(e) if e.kind() == Kind::Busy => return ask(world, id),
         owned => owned?,
     };
-    // Read under the lock: nobody sends it meanwhile.
+    // The lock is held, so no other process sends the item.
     let Some(row) = world.store.outbox_row(id)? else { return Ok(None) };
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held | OutboxState::Dropped) {
         return Ok(Some(row.state));
@@ -36,8 +36,8 @@ fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
     }
 }
 
-/// Gives up what users asked for while this process sends, and files what was given up and could not be filed. What cannot be
-/// done stays as it is, and is said.
+/// Gives up the items that users dropped while this process sends, and files messages that could not be filed before.
+/// What fails stays as it is and is reported.
 pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
     let rows = shared.world.store.to_give_up()?;
     if rows.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
     }
     let mut pass = Pass::begin(shared.clone())?;
     for row in rows {
-        // A lane may be at it, or may have done it since these were read.
+        // A lane may be working on it, or may have finished it since the rows were read.
         if shared.is_giving_up(row.id)
             || shared.world.store.outbox_row(row.id)?.is_none_or(|now| now.state != row.state)
         {
@@ -68,8 +68,8 @@ impl Pass {
             }
             Ok(original) => self.conclude(row, Some(original), Came::Dropped).map(drop),
             Err(e) if e.kind() == ErrorKind::NotFound => self.unread(row, &e).map(drop),
-            // The only copy may be there yet: the row stays as it is.
-            Err(e) => Err(Error::disk(format!("entry {id} stays: reading {}", row.bytes.display()), e)),
+            // The only copy may still be there, so the item stays as it is.
+            Err(e) => Err(Error::disk(format!("outbox item {id} stays: reading {}", row.bytes.display()), e)),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `fcc` (RFC 8580): a copy of an answer as it was sent, filed once.
+//! `fcc` (RFC 8580): files a copy of an answer as it was sent, once.
 //!
-//! That it was sent is noted with the copy, in one transaction. So the copy is owed to a row of which it is known that it went
-//! out, and it is tried again like anything else, whatever becomes of the folder meanwhile.
+//! The copy is recorded in the transaction that records the answer as sent. So an item that owes a copy is known to
+//! have gone out, and the copy is tried again like anything else, whatever happens to the folder.
 
 use std::sync::Arc;
 
@@ -17,34 +17,34 @@ use crate::outbox::relay::Verdict;
 use crate::pass::{Cause, Committer, Notice, World, leftovers};
 use crate::state::{OutboxRow, OutboxState, OwedCopy};
 
-/// The copy that a row owes when this was sent.
+/// The copy that an item owes after this was sent.
 pub(super) fn owed(row: &OutboxRow, sent: &Message, verdicts: &[Verdict]) -> Option<OwedCopy> {
     let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
     folder(row).filter(|_| is_out)?;
     let mut message = Vec::new();
-    // An answer was composed in memory, and is read from there.
+    // An answer was composed in memory and is read from there.
     sent.reader().and_then(|mut reader| reader.read_to_end(&mut message)).ok()?;
     Some(OwedCopy { message, attempts: 0, said: String::new() })
 }
 
-/// Files the copies that are due. One that cannot be filed holds up no other.
+/// Files the copies that are due. A copy that cannot be filed holds up no other.
 pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
     let mut told = Told::default();
     for row in shared.world.store.copies_due(shared.world.now())? {
-        settle(shared, row, &mut told)?;
+        file_copy(shared, row, &mut told)?;
     }
     Ok(told)
 }
 
-/// One row: its copy is filed, or tried again later, or given up into the inbox.
-fn settle(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()> {
+/// Files the copy of one item, or plans another attempt, or gives it up and files it in the inbox.
+fn file_copy(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()> {
     let cause = match (folder(&row), &row.copy) {
         (Some(folder), Some(copy)) => match file(shared, &row, &copy.message, folder) {
             Ok(()) => None,
             Err(error) if error.kind() == Kind::State => return Err(error),
             Err(error) => Some(clean::line(error.to_string().as_bytes())),
         },
-        // Nothing is owed.
+        // No copy is owed.
         _ => None,
     };
     if let Some(cause) = cause {
@@ -64,7 +64,7 @@ fn settle(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()> {
     Ok(())
 }
 
-/// Counts an attempt. When the next one is; `None`: too late.
+/// Counts an attempt. Returns when the next one is due, or `None` if it is too late.
 fn next(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Option<jiff::Timestamp> {
     let copy = row.copy.as_mut()?;
     copy.attempts += 1;
@@ -78,7 +78,7 @@ fn folder(row: &OutboxRow) -> Option<FolderName> {
     row.telling.way.form().and_then(|form| form.fcc.clone())
 }
 
-/// Files it where the rule wants it, and nowhere else: the next attempt may find the folder in order.
+/// Files the copy where the rule wants it, and nowhere else: the next attempt may succeed.
 fn file(shared: &Shared, row: &OutboxRow, copy: &[u8], folder: FolderName) -> Result<()> {
     let decision = Decision::copy(folder, format!("a copy of what was sent: {}", row.telling));
     file_once(shared, row, copy, decision, committer(&shared.world, &shared.owned).only_as_decided())
@@ -98,16 +98,16 @@ fn file_once(
     committer.finish()
 }
 
-/// An older state that was put back does not remember it; its file stands here.
+/// An older state that was restored does not remember the copy, but its file is here.
 fn is_filed(world: &World, key: &Key) -> Result<bool> {
     let is_remembered = world.store.remembered(key)?.is_some();
     Ok(is_remembered || world.store.rebuilt().is_some() && world.walk.is_published(world, key)?)
 }
 
-/// The copy goes to the inbox, with a notice that comes first: it is not said twice, and the copy is filed once.
+/// Files the copy in the inbox. The notice is filed first, so that it comes once; so does the copy.
 fn give_up(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
+        "Outbox item {} ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         cause.trim_end_matches('.')
@@ -121,7 +121,7 @@ fn give_up(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Result<()> {
     Ok(())
 }
 
-/// One row, one copy.
+/// The key of an item's copy.
 fn key(row: &OutboxRow) -> Key {
     let origin = Origin { account: OUTBOX.to_owned(), folder: "copies".to_owned(), generation: 0 };
     Key::new(&Arc::new(origin), format!("{}.{}", row.id, row.at.as_second()))

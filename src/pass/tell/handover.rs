@@ -1,4 +1,5 @@
-//! What is told without a relay: programs (`pipe`, and `notify` by a program or on the desktop) and webhooks.
+//! What is handed over without a relay: to programs (`pipe`, and `notify` by a program or on the desktop) and to
+//! webhooks.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,23 +13,23 @@ use crate::outbox::relay::Verdict;
 use crate::program::{self, Output};
 use crate::turn::Turn;
 
-/// What a notification may take.
-const NOTIFY: Duration = Duration::from_secs(30);
-/// The most of a part that a program gets, in bytes.
-const MOST: usize = 100 * 1024 * 1024;
-/// EX_TEMPFAIL.
-const TRY_AGAIN: i32 = 75;
+/// How long a notification may take.
+const NOTIFY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a part a program gets, in bytes.
+const MAX_PART_BYTES: usize = 100 * 1024 * 1024;
+/// The exit code EX_TEMPFAIL of `sysexits.h`.
+const EX_TEMPFAIL: i32 = 75;
 
-/// What is told without a relay.
+/// A handover without a relay.
 pub(super) enum Handover {
     /// By running a program.
     Program(Program),
-    /// By a webhook: its address, and what it gets.
+    /// By a request to a webhook: its address, and what it gets.
     Webhook(String, Notify),
 }
 
 impl Handover {
-    /// That of a telling, if it needs no relay.
+    /// The handover for an action, if it needs no relay.
     pub(super) fn of(way: &Way) -> Option<Self> {
         match way {
             Way::Notify(notify) if notify.webhook.is_some() => {
@@ -39,14 +40,14 @@ impl Handover {
     }
 }
 
-/// A program with what it reads.
+/// A program with its input.
 pub(super) struct Program {
     run: Vec<String>,
     input: What,
     timeout: Duration,
-    /// One at a time of this name.
+    /// The name of the lock under which one program runs at a time.
     lock: Option<String>,
-    /// It shows something on the desktop, and needs the bus of the session.
+    /// Whether it shows something on the desktop, and needs the session bus.
     on_desktop: bool,
 }
 
@@ -55,7 +56,7 @@ enum What {
     Text(String),
 }
 
-/// The program of a telling, if that is how it is told.
+/// The program for an action, if it runs one.
 fn program(way: &Way) -> Option<Program> {
     match way {
         Way::Pipe(pipe) => Some(Program {
@@ -67,14 +68,14 @@ fn program(way: &Way) -> Option<Program> {
         }),
         Way::Notify(Notify { run: Some(run), text, .. }) => {
             let (run, input) = (run.clone(), What::Text(text.clone()));
-            Some(Program { run, input, timeout: NOTIFY, lock: None, on_desktop: false })
+            Some(Program { run, input, timeout: NOTIFY_TIMEOUT, lock: None, on_desktop: false })
         }
         Way::Notify(notify) if notify.desktop => Some(desktop(notify)),
         _ => None,
     }
 }
 
-/// `notify-send`, as every desktop has it.
+/// `notify-send`, which every desktop has.
 fn desktop(notify: &Notify) -> Program {
     let urgency = match notify.importance {
         Importance::High => "critical",
@@ -83,11 +84,12 @@ fn desktop(notify: &Notify) -> Program {
     };
     let words = ["notify-send", "--app-name=mailsluice", "--urgency", urgency, "--", &notify.title, &notify.text];
     let run = words.iter().map(|word| word.replace('\0', "")).collect();
-    Program { run, input: What::Text(String::new()), timeout: NOTIFY, lock: None, on_desktop: true }
+    Program { run, input: What::Text(String::new()), timeout: NOTIFY_TIMEOUT, lock: None, on_desktop: true }
 }
 
 impl Program {
-    /// Runs it, once for each attachment if it reads those. Exit code 75 means: again later. It blocks.
+    /// Runs the program, once for each attachment if it reads attachments. Exit code 75 asks to try again later. This
+    /// blocks.
     pub(super) fn run(&self, message: &Message, locks: &Path, allow_root: bool) -> Verdict {
         let _turn = match self.lock.as_deref().map(|lock| Turn::take(locks, lock, self.timeout)).transpose() {
             Ok(turn) => turn,
@@ -100,10 +102,10 @@ impl Program {
         let inputs: Vec<Vec<u8>> = match pipe.input {
             Input::Message => return self.once(message.reader(), message, allow_root),
             Input::Headers => vec![message.head().to_vec()],
-            Input::Body => vec![message.raw_body(MOST)],
+            Input::Body => vec![message.raw_body(MAX_PART_BYTES)],
             Input::Nothing => vec![Vec::new()],
             Input::Part(number) => match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
-                Some(index) => vec![message.part_bytes(index, MOST)],
+                Some(index) => vec![message.part_bytes(index, MAX_PART_BYTES)],
                 None => {
                     let text = format!("the message has no part {number}");
                     return Verdict::Never(Error::permanent(Kind::Refused, text));
@@ -111,10 +113,10 @@ impl Program {
             },
             Input::Attachments => {
                 let parts = message.parts().iter().enumerate().filter(|(_, part)| pipe.takes(part));
-                parts.map(|(index, _)| message.part_bytes(index, MOST)).collect()
+                parts.map(|(index, _)| message.part_bytes(index, MAX_PART_BYTES)).collect()
             }
         };
-        let mut last = Verdict::Sent("there was nothing to give".to_owned());
+        let mut last = Verdict::Sent("there was nothing to hand over".to_owned());
         for input in inputs {
             last = self.once(Ok(Box::new(input.as_slice())), message, allow_root);
             if !matches!(last, Verdict::Sent(_)) {
@@ -152,7 +154,7 @@ impl Program {
         };
         match program.run(Some(&mut *input)) {
             Ok(ended) if ended.code == 0 => Verdict::Sent(format!("{name} took it")),
-            Ok(ended) if ended.code == TRY_AGAIN => {
+            Ok(ended) if ended.code == EX_TEMPFAIL => {
                 let text = format!("{name} asks to try again later {}", ended.complaint);
                 Verdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
             }

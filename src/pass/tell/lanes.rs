@@ -1,30 +1,29 @@
-//! Lanes: each relay, program, webhook and account has one of its own, so that one that hangs holds up no other.
+//! Lanes: each relay, program, webhook and account has its own lane, so that one that hangs holds up no other.
 //!
-//! A lane is a [`Pass`](super::Pass) over the rows that are its own, on a thread of its own. While some are at work, it is
-//! looked again and again whether there is something due for another one: for what came meanwhile, and for what the user
-//! wants tried now.
+//! A lane is a [`Pass`](super::Pass) over its own rows, on a thread of its own. While lanes are at work, the outbox is
+//! polled for items that are due in other lanes: items that came meanwhile, and items that the user wants tried now.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Pass, ROUND, Shared, Told, dropped, fcc};
+use super::{Pass, ROWS_PER_ROUND, Shared, Told, dropped, fcc};
 use crate::decision::{Notify, Pipe, Reply, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
 use crate::state::OutboxRow;
 
-/// So many lanes are at work at the same time.
-const AT_WORK: usize = 8;
-/// So many of them run programs.
-const PROGRAMS: usize = 4;
-/// So often it is looked for something due while lanes are at work.
-const LOOK: Duration = Duration::from_millis(250);
-/// Looking takes a thirtieth of the time at most, however much waits.
-const SHARE: u32 = 30;
+/// How many lanes work at the same time.
+const MAX_LANES: usize = 8;
+/// How many of these run programs.
+const MAX_PROGRAM_LANES: usize = 4;
+/// How often the outbox is polled while lanes are at work.
+const OUTBOX_POLL: Duration = Duration::from_millis(250);
+/// Polling takes at most a thirtieth of the time, however many items wait.
+const POLL_COST_DIVISOR: u32 = 30;
 
-/// Where rows go out.
+/// The way out of an item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Lane {
     /// Through a relay, over one of its connections.
@@ -38,7 +37,7 @@ pub(super) enum Lane {
 }
 
 impl Lane {
-    /// The one of a row.
+    /// The lane of an item.
     pub(super) fn of(row: &OutboxRow, relays: &Relays) -> Self {
         match &row.telling.way {
             Way::Imap(append) => Self::Account(append.account.clone()),
@@ -62,8 +61,8 @@ impl Lane {
     }
 }
 
-/// Which of the connections of a relay a row takes: the same one each time. Answers to one sender that are counted
-/// (`max_per_sender`) go over one, each after the one before it was counted.
+/// Which of a relay's connections an item takes: always the same one. Answers to one sender that are counted
+/// (`max_per_sender`) share a connection, so that each is counted before the next.
 fn connection_of(row: &OutboxRow, connections: u8) -> u8 {
     let number = match &row.telling.way {
         Way::Reply(Reply { most: Some(_), handle, to, sender, .. }) => {
@@ -75,7 +74,7 @@ fn connection_of(row: &OutboxRow, connections: u8) -> u8 {
     u8::try_from(number % u64::from(connections.max(1))).unwrap_or_default()
 }
 
-/// What is due in a lane, by which it is seen whether that changed.
+/// A summary of what is due in a lane, which shows whether that changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     rows: u64,
@@ -84,7 +83,7 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// One row more.
+    /// Adds one item.
     pub(super) fn add(&mut self, row: &OutboxRow) {
         self.rows += 1;
         self.ids = self.ids.wrapping_add(row.id);
@@ -107,24 +106,24 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
     loop {
         let looked = Instant::now();
         if !shared.is_over() && outcome.is_ok() {
-            outcome = besides(shared, &mut told).and_then(|()| lanes.start());
+            outcome = do_other_work(shared, &mut told).and_then(|()| lanes.start());
         }
-        let pause = LOOK.max(looked.elapsed() * SHARE);
+        let pause = OUTBOX_POLL.max(looked.elapsed() * POLL_COST_DIVISOR);
         tokio::select! {
             ended = lanes.running.join_next() => match ended {
                 Some(ended) => match lanes.ended(ended) {
                     Ok(more) => told.add(more),
                     Err(error) => outcome = outcome.and(Err(error)),
                 },
-                None => return outcome.and_then(|()| besides(shared, &mut told)).map(|()| told),
+                None => return outcome.and_then(|()| do_other_work(shared, &mut told)).map(|()| told),
             },
             () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// What is done beside the lanes, and holds up none: the user's word, and copies of what was sent.
-fn besides(shared: &Shared, told: &mut Told) -> Result<()> {
+/// Does what concerns no lane and holds up none: items that the user dropped, and copies of what was sent.
+fn do_other_work(shared: &Shared, told: &mut Told) -> Result<()> {
     if !shared.is_over() {
         told.add(dropped::carry_out(shared)?);
         told.add(fcc::carry_out(shared)?);
@@ -136,7 +135,7 @@ struct Lanes {
     shared: Shared,
     running: JoinSet<(Lane, Result<Ended>)>,
     at_work: HashSet<Lane>,
-    /// What was due in lanes that were at work, when they began and when they ended: there is nothing to be done about it.
+    /// What was due in each lane when it began and when it ended. The lane cannot do more about it.
     done: HashMap<Lane, [Load; 2]>,
 }
 
@@ -145,7 +144,7 @@ impl Lanes {
     fn start(&mut self) -> Result<()> {
         for (lane, load) in due(&self.shared)? {
             let programs = self.at_work.iter().filter(|lane| lane.is_of_programs()).count();
-            let has_room = self.at_work.len() < AT_WORK && !(lane.is_of_programs() && programs >= PROGRAMS);
+            let has_room = self.at_work.len() < MAX_LANES && !(lane.is_of_programs() && programs >= MAX_PROGRAM_LANES);
             if !has_room
                 || self.at_work.contains(&lane)
                 || self.done.get(&lane).is_some_and(|done| done.contains(&load))
@@ -157,7 +156,7 @@ impl Lanes {
             let shared = self.shared.clone();
             self.running.spawn(async move {
                 let of_thread = lane.clone();
-                let work = on_own_thread(async move { Pass::begin(shared)?.along(&of_thread).await });
+                let work = on_own_thread(async move { Pass::begin(shared)?.work_on(&of_thread).await });
                 let broke_off = |e| Error::transient(Kind::Busy, "sending broke off").because(e);
                 (lane, work.await.unwrap_or_else(|e| Err(broke_off(e))))
             });
@@ -174,12 +173,12 @@ impl Lanes {
     }
 }
 
-/// What is due, by lanes.
+/// What is due in each lane.
 fn due(shared: &Shared) -> Result<HashMap<Lane, Load>> {
     let mut lanes: HashMap<Lane, Load> = HashMap::new();
     let mut after = None;
     loop {
-        let rows = shared.world.store.due(shared.world.now(), after, ROUND)?;
+        let rows = shared.world.store.due(shared.world.now(), after, ROWS_PER_ROUND)?;
         let Some(last) = rows.last() else { return Ok(lanes) };
         after = Some((last.due, last.id));
         rows.iter().for_each(|row| lanes.entry(Lane::of(row, &shared.relays)).or_default().add(row));

@@ -1,4 +1,4 @@
-//! How much goes out within a time: a loop that nobody saw ends here.
+//! Limits on what goes out within a time: they end a loop that nobody noticed.
 
 use std::sync::PoisonError;
 
@@ -12,8 +12,8 @@ use crate::error::Result;
 use crate::state::OutboxRow;
 
 impl Pass {
-    /// Why a reply must not go out: its sender has got as many as `max_per_sender` allows. It does not wait, for whoever
-    /// writes so often would have all his answers in the end.
+    /// Why a reply must not be sent: its sender has had as many as `max_per_sender` allows. The reply does not wait,
+    /// because a sender who writes that often would get all of them in the end.
     pub(super) fn is_one_too_many(&self, row: &OutboxRow, now: Timestamp) -> Result<Option<String>> {
         let Way::Reply(Reply { most: Some((most, within)), handle, to, sender, .. }) = &row.telling.way else {
             return Ok(None);
@@ -24,7 +24,7 @@ impl Pass {
         Ok(is_full.then(|| format!("{to} was answered {most} times within {}", show_duration(*within))))
     }
 
-    /// Answers beyond the hourly limit and forwards beyond the daily one wait for their time.
+    /// Answers beyond the hourly limit and forwards beyond the daily one wait.
     pub(super) fn is_over_a_limit(&mut self, row: &OutboxRow, now: Timestamp) -> Result<bool> {
         let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return Ok(false) };
         let sent = {
@@ -53,7 +53,7 @@ impl Pass {
         Ok(true)
     }
 
-    /// One more was sent. What falls out of its time while the pass lasts is counted on: it is for the next one.
+    /// Counts one more item. What leaves the period during this pass stays counted until the next pass.
     pub(super) fn count(&mut self, row: &OutboxRow) {
         let Some(limit) = Limit::of(&row.telling.way, self.relays.limits()) else { return };
         let mut counts = self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ impl Pass {
     }
 }
 
-/// How much of what goes out within how long.
+/// A limit on one kind of items within a period.
 struct Limit {
     what: &'static str,
     key: &'static str,
@@ -80,7 +80,7 @@ impl Limit {
                 let (what, key) = ("answers", "answers_per_hour");
                 Some(Self { what, key, kinds, hours: 1, most: limits.answers_per_hour })
             }
-            // The user's own mail is his own business.
+            // The user's own submissions are not limited.
             Way::Redirect(redirect) if redirect.mode == RedirectMode::Submit => None,
             Way::Redirect(_) => {
                 let (what, key, kinds) = ("forwards", "forwards_per_day", &["redirect"]);

@@ -1,11 +1,11 @@
-//! Tell: empty the outbox through the relays, as far as it is due.
+//! Tell: empties the outbox through the relays, as far as it is due.
 //!
-//! One process at a time does it, with a [lane](lanes) for each way out. A row is marked as being sent, durably, before
-//! anything goes out, and [what became of it](conclude) is noted right after: of a forward together with the mark on the next
-//! row, which halves the syncs. A relay
-//! that cannot be reached rests, and its rows with it; a row that is refused for now is tried again later, and one that
-//! lacks something in the config waits for it. What is refused for good, or too old, is given up: if it was to deliver
-//! the message, that one is filed in the inbox with a notice.
+//! One process at a time does this, with a [lane](lanes) for each way out. An item is marked as being sent, durably,
+//! before anything goes out, and [its outcome](conclude) is recorded right after; that of a forward together with the
+//! mark on the next item, which halves the syncs. A relay that cannot be reached rests, and its items with it. An item
+//! that is refused for now is tried again later, and one that lacks something in the config waits for it. An item that
+//! is refused for good, or too old, is given up. If it was to deliver the message, the message is filed in the inbox
+//! with a notice.
 
 mod append;
 mod conclude;
@@ -45,29 +45,29 @@ use crate::stop::{stopped, unless_stopped};
 
 pub use self::dropped::drop_row;
 pub use self::resting::resting;
-pub(super) use self::salvage::nobodys;
+pub(super) use self::salvage::unknown_spool_name;
 pub(super) use self::undelivered::given_up_key;
 
-/// So many rows are taken at once.
-const ROUND: u32 = 200;
+/// How many rows are read at once.
+const ROWS_PER_ROUND: u32 = 200;
 
-/// What came of a pass over the outbox.
+/// The result of a pass over the outbox.
 #[derive(Debug, Default)]
 pub struct Told {
-    /// Rows that are done.
+    /// Items that are done.
     pub sent: u64,
-    /// Rows that are tried again later.
+    /// Items that are tried again later.
     pub later: u64,
-    /// Rows that were given up.
+    /// Items that were given up.
     pub failed: u64,
     /// What the user should know.
     pub remarks: Vec<String>,
-    /// Another process sends: what is due goes out with it.
+    /// Another process is sending, and sends what is due.
     pub by_another: bool,
 }
 
 impl Told {
-    /// What another lane did.
+    /// Adds what another lane did.
     fn add(&mut self, other: Self) {
         let Self { sent, later, failed, remarks, by_another } = other;
         self.sent += sent;
@@ -77,7 +77,7 @@ impl Told {
         remarks.into_iter().for_each(|remark| self.remark(remark));
     }
 
-    /// Says something once, however many rows it is true of.
+    /// Adds a remark once, however many items it concerns.
     fn remark(&mut self, text: String) {
         if !self.remarks.contains(&text) {
             self.remarks.push(text);
@@ -85,8 +85,8 @@ impl Told {
     }
 }
 
-/// Sends what is due, for at most `limit`, waiting for its turn included. Nothing is said when another process is at it
-/// and yet another waits for its turn: that one sees whatever stood in the outbox before this call.
+/// Sends what is due, for at most `limit`, including the wait for the lock. Does nothing if another process is sending
+/// and a second one waits for the lock: that one sees whatever was in the outbox before this call.
 pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<Told> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
@@ -111,14 +111,14 @@ struct Pass {
     told: Told,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
-    /// Rows whose outcome is not written yet: it goes with the next claim.
-    noted: Vec<OutboxRow>,
+    /// Items whose outcomes are not written yet. The next claim writes them.
+    unwritten: Vec<OutboxRow>,
     /// The relays that rest. Only the lane of a relay lets it rest.
     rests: Vec<Rest>,
     stop: CancellationToken,
 }
 
-/// A row with its message, when it is sent.
+/// An item with its message, while it is being sent.
 struct Item {
     row: OutboxRow,
     original: Message,
@@ -129,7 +129,7 @@ impl Pass {
         let Shared { world, owned, relays, stop, .. } = shared.clone();
         let rests = world.store.rests()?;
         let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
-        Ok(Self { world, owned, relays, shared, told, open, appenders, noted: Vec::new(), rests, stop })
+        Ok(Self { world, owned, relays, shared, told, open, appenders, unwritten: Vec::new(), rests, stop })
     }
 
     fn before_anything_is_sent(mut self) -> Result<Told> {
@@ -138,22 +138,22 @@ impl Pass {
         Ok(self.told)
     }
 
-    /// Everything that is due in a lane.
-    async fn along(mut self, lane: &Lane) -> Result<Ended> {
+    /// Sends everything that is due in a lane.
+    async fn work_on(mut self, lane: &Lane) -> Result<Ended> {
         let emptied = self.empty(lane).await;
-        // Also after an error: what was sent must not go out again.
+        // Even after an error, because what was sent must not be sent again.
         self.write_outcomes()?;
         let left = emptied?;
         Ok(Ended { told: self.end().await, left })
     }
 
-    /// Round after round over everything that is due, until a round changes nothing. The result is what is left.
+    /// Goes over everything that is due until a round changes nothing. Returns what is left.
     async fn empty(&mut self, lane: &Lane) -> Result<Load> {
         let relays = Arc::clone(&self.relays);
         loop {
             let (mut moved, mut after, mut left) = (false, None, Load::default());
             loop {
-                let due = self.world.store.due(self.world.now(), after, ROUND)?;
+                let due = self.world.store.due(self.world.now(), after, ROWS_PER_ROUND)?;
                 let Some(last) = due.last() else { break };
                 after = Some((last.due, last.id));
                 for row in due.into_iter().filter(|row| Lane::of(row, &relays) == *lane) {
@@ -161,7 +161,7 @@ impl Pass {
                         return Ok(left);
                     }
                     left.add(&row);
-                    moved |= self.one(row).await.or_else(|e| self.unfiled(e))?;
+                    moved |= self.send_row(row).await.or_else(|e| self.leave_to_next_pass(e))?;
                 }
             }
             if !moved {
@@ -170,9 +170,9 @@ impl Pass {
         }
     }
 
-    /// A folder that cannot be written holds up no row but the one that has to go there: that one is as it would be after a
-    /// crash, and the next pass goes on with it. Without the state nothing goes on.
-    fn unfiled(&mut self, error: Error) -> Result<bool> {
+    /// Handles a folder that cannot be written. It holds up only the message that has to go there; the next pass
+    /// continues with it as after a crash. Without the state nothing can go on.
+    fn leave_to_next_pass(&mut self, error: Error) -> Result<bool> {
         if error.kind() != Kind::Disk {
             return Err(error);
         }
@@ -191,17 +191,18 @@ impl Pass {
         self.told
     }
 
-    /// What a dead process was sending: a forward goes out again, with the same Message-ID; an answer may have gone out
-    /// and must not go twice. What was interrupted before may be what kills the program: the others go first.
+    /// Handles what a dead process was sending. A forward is sent again with the same Message-ID. An answer may have
+    /// been sent, and must not be sent twice. An interrupted item may be the one that kills the program, so the others
+    /// go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for row in self.world.store.being_sent(&self.owned)? {
-            self.conclude(row, None, Came::Interrupted).or_else(|e| self.unfiled(e))?;
+            self.conclude(row, None, Came::Interrupted).or_else(|e| self.leave_to_next_pass(e))?;
         }
         Ok(())
     }
 
-    /// One row. Whether anything about it changed.
-    async fn one(&mut self, row: OutboxRow) -> Result<bool> {
+    /// Sends one item. Returns whether anything about it changed.
+    async fn send_row(&mut self, row: OutboxRow) -> Result<bool> {
         let now = self.world.now();
         if let Some(cause) = self.is_one_too_many(&row, now)? {
             self.told.remark(format!("{} is not sent: {cause}", row.telling));
@@ -212,12 +213,12 @@ impl Pass {
         }
         match Handover::of(&row.telling.way) {
             Some(handover) => self.hand_over(row, handover).await,
-            None if matches!(row.telling.way, Way::Imap(_)) => self.by_account(row).await,
+            None if matches!(row.telling.way, Way::Imap(_)) => self.append_to_account(row).await,
             None => self.by_relay(row).await,
         }
     }
 
-    /// The row with its message. `None`: the disk does not give it, which is noted.
+    /// The item with its message, or `None` if the message cannot be read, which is recorded.
     fn with_message(&mut self, row: OutboxRow) -> Result<Option<Item>> {
         match self.world.read(&row.bytes) {
             Ok(original) => Ok(Some(Item { row, original })),
@@ -225,22 +226,22 @@ impl Pass {
         }
     }
 
-    /// Takes a row to be sent now. `false`: somebody else put it aside meanwhile.
+    /// Claims an item that is to be sent now. Returns `false` if another process has held or dropped it meanwhile.
     fn claim(&mut self, row: &OutboxRow) -> Result<bool> {
-        let claimed = self.world.store.claim(&self.owned, row.id, self.world.now(), &self.noted)?;
-        self.drop_bytes_of_noted();
+        let claimed = self.world.store.claim(&self.owned, row.id, self.world.now(), &self.unwritten)?;
+        self.drop_bytes_of_written();
         Ok(claimed)
     }
 
-    /// A row that a program or a webhook gets. Whether anything about it changed.
+    /// Hands an item over to a program or a webhook. Returns whether anything about it changed.
     async fn hand_over(&mut self, row: OutboxRow, handover: Handover) -> Result<bool> {
-        // Before the message is touched, as for a relay.
+        // Before the message is read, as for a relay.
         if !self.claim(&row)? {
             return Ok(true);
         }
         let Some(item) = self.with_message(row)? else { return Ok(true) };
         let (verdict, item) = match handover {
-            // It hears stop by itself.
+            // The program notices a stop by itself.
             Handover::Program(program) => {
                 let (locks, allow_root) = (self.world.locks(), self.world.allow_root);
                 let work = move || (program.run(&item.original, &locks, allow_root), item);

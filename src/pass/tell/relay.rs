@@ -1,4 +1,4 @@
-//! What goes through a relay, and a relay that does not take it.
+//! Sends items through a relay, and handles a relay that does not accept them.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -18,11 +18,11 @@ use crate::outbox::retry;
 use crate::state::{OutboxRow, Rest};
 use crate::stop::{stopped, unless_stopped};
 
-/// Failures that lie further apart are not in a row: the machine was asleep.
-const IN_A_ROW: SignedDuration = SignedDuration::from_hours(12);
+/// Failures this far apart do not count as consecutive: the machine was asleep.
+const CONSECUTIVE_WITHIN: SignedDuration = SignedDuration::from_hours(12);
 
 impl Pass {
-    /// A row that goes through a relay. Whether anything about it changed.
+    /// Handles an item for a relay. Returns whether anything about it changed.
     pub(super) async fn by_relay(&mut self, row: OutboxRow) -> Result<bool> {
         let named = self.relays.relay_named(&row.telling, &row.account);
         let Some(relay) = self.relays.relay(named) else {
@@ -30,25 +30,25 @@ impl Pass {
                 Some(name) => format!("there is no relay `{}` in the config", clean::short(name, 40)),
                 None => "no relay is configured; add `relays:` to the config".to_owned(),
             };
-            return self.wait(row, cause);
+            return self.wait_for_config(row, cause);
         };
         if matches!(row.telling.way, Way::Lmtp(_)) != matches!(relay.kind, RelayKind::Lmtp(_)) {
             let (name, way) = (clean::short(&relay.name, 40), row.telling.way.word());
-            return self.wait(
+            return self.wait_for_config(
                 row,
-                format!("the relay `{name}` cannot carry `{way}`: LMTP servers take what `lmtp` hands over"),
+                format!("the relay `{name}` cannot carry `{way}`: LMTP relays are only for `lmtp`"),
             );
         }
         let relay = relay.clone();
         let Some(own) = self.relays.from(Some(&relay), &row.account).map(str::to_owned) else {
-            return self.wait(row, "no address of your own is known; add `me:` to the config".to_owned());
+            return self.wait_for_config(row, "no address of your own is known; add `me:` to the config".to_owned());
         };
         if self.rests(&relay.name, &own) {
             return Ok(false);
         }
         let was_open = self.open.contains_key(&relay.name);
         if !was_open {
-            // What was sent over another connection must not wait for this one.
+            // The outcomes of another connection must not wait for this one.
             self.write_outcomes()?;
         }
         let stop = self.stop.clone();
@@ -57,7 +57,7 @@ impl Pass {
             Some(Err(error)) => return self.put_off(row, &relay.name, "", &error),
             None => return Ok(false),
         }
-        // Before the message is touched: one that kills the program has one attempt more each time.
+        // The claim comes before the message is read: a message that kills the program has one more attempt each time.
         if !self.claim(&row)? {
             return Ok(true);
         }
@@ -67,7 +67,7 @@ impl Pass {
         }
     }
 
-    /// Composes the mail of a row that is marked as being sent, and sends it.
+    /// Composes the message of an item that is marked as being sent, and sends it.
     async fn send_claimed(&mut self, item: Item, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
@@ -89,22 +89,22 @@ impl Pass {
         let sent = self.send_or_as_own(relay, &mail, &item.row.telling.way, own, was_open).await?;
         match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
             Ok(verdicts) => {
-                // An answer that was refused for the null sender went out from the own one.
+                // An answer whose null sender was refused was sent from the user's address.
                 let is_own = from.is_empty() && sender::may_be_own(&item.row.telling.way);
                 let verdicts = sender::with_help(verdicts, relay, if is_own { own } else { &from }, own);
                 let Item { mut row, original } = item;
                 row.copy = fcc::owed(&row, &message, &verdicts);
                 self.conclude(row, Some(original), Came::Verdicts(verdicts))?;
-                self.wake(&relay.name, own)?;
+                self.end_rest(&relay.name, own)?;
                 Ok(true)
             }
-            // Another sender than the usual one says nothing about the rest of the mail.
+            // A refusal of an unusual sender says nothing about other mail.
             Err(Trouble::Sender(error))
                 if from != own && (!from.is_empty() || !sender::may_be_own(&item.row.telling.way)) =>
             {
                 self.sender_refused(item, relay, &from, own, error)
             }
-            Err(trouble) => self.troubled(item, relay, own, trouble),
+            Err(trouble) => self.conclude_trouble(item, relay, own, trouble),
         }
     }
 
@@ -116,7 +116,8 @@ impl Pass {
     ) -> std::result::Result<Vec<Verdict>, Trouble> {
         let sent = self.send(relay, mail).await;
         if was_open && matches!(sent, Err(Trouble::Relay(_))) {
-            // Servers close what is idle, or after so many mails: that says nothing about a new connection.
+            // Servers close a connection that is idle, or after some number of messages. That says nothing about a new
+            // connection.
             self.open.remove(&relay.name);
             return self.send(relay, mail).await;
         }
@@ -139,14 +140,14 @@ impl Pass {
         Ok(())
     }
 
-    /// Whether a relay rests for a sender of one's own.
+    /// Whether a relay rests for one of the user's addresses.
     pub(super) fn rests(&self, relay: &str, own: &str) -> bool {
         let now = self.world.now();
         self.rests.iter().any(|rest| rest.concerns(relay, own) && rest.is_at(now))
     }
 
-    /// What broke the sending of one row, and whom it concerns.
-    fn troubled(&mut self, item: Item, relay: &Relay, own: &str, trouble: Trouble) -> Result<bool> {
+    /// Handles what broke the sending of an item, according to whom it concerns.
+    fn conclude_trouble(&mut self, item: Item, relay: &Relay, own: &str, trouble: Trouble) -> Result<bool> {
         self.open.remove(&relay.name);
         match trouble {
             Trouble::Mail(verdict) => {
@@ -165,8 +166,8 @@ impl Pass {
         }
     }
 
-    /// A row waits for a relay that rests now: for this sender, or for all. It is due when the rest ends: should the trouble
-    /// be with this very mail, all that were due before have their turn first.
+    /// Makes an item wait for a relay that rests now, for this sender or for all. The item is due when the rest ends.
+    /// If the message itself is the cause, the items that were due before go first.
     pub(super) fn put_off(&mut self, row: OutboxRow, relay: &str, sender: &str, error: &Error) -> Result<bool> {
         let cause = clean::line(error.to_string().as_bytes());
         let rest = self.rest_after(relay, sender, &cause);
@@ -182,11 +183,11 @@ impl Pass {
         Ok(is_given_up)
     }
 
-    /// Lets it rest, in this lane: until when, and how often in a row it failed by now.
+    /// Lets a relay rest in this lane. Returns until when, and its number of consecutive failures.
     fn rest_after(&mut self, relay: &str, sender: &str, cause: &str) -> Rest {
         let now = self.world.now();
-        let is_in_a_row = |rest: &&Rest| now.duration_since(rest.until) < IN_A_ROW;
-        let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender).filter(is_in_a_row);
+        let is_consecutive = |rest: &&Rest| now.duration_since(rest.until) < CONSECUTIVE_WITHIN;
+        let before = self.rests.iter().find(|rest| rest.relay == relay && rest.sender == sender).filter(is_consecutive);
         let failures = before.map_or(1, |rest| rest.failures.saturating_add(1));
         let until = now.checked_add(retry::rest(failures)).unwrap_or(now);
         let (relay, sender) = (relay.to_owned(), sender.to_owned());
@@ -196,8 +197,8 @@ impl Pass {
         rest
     }
 
-    /// It works again.
-    pub(super) fn wake(&mut self, relay: &str, own: &str) -> Result<()> {
+    /// Ends the rest of a relay that works again.
+    pub(super) fn end_rest(&mut self, relay: &str, own: &str) -> Result<()> {
         for rest in self.rests.iter_mut().filter(|rest| rest.concerns(relay, own) && rest.failures > 0) {
             (rest.failures, rest.until) = (0, Timestamp::UNIX_EPOCH);
             self.world.store.rest(&self.owned, rest)?;
@@ -206,7 +207,7 @@ impl Pass {
     }
 }
 
-/// The mail and its recipients.
+/// The message and its recipients.
 fn composed(item: &Item, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<String>)> {
     let original = &item.original;
     let to = item.row.telling.way.recipients();
@@ -216,7 +217,7 @@ fn composed(item: &Item, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<Strin
         Way::Reply(reply) => compose::reply(original, reply, desk),
         Way::Reject(reject) => compose::reject(original, reject, desk),
         Way::Notify(notify) => compose::notification(notify, notify.mail.as_deref().unwrap_or(desk.from), desk),
-        // As it is: the server on the other side is the last one. Programs and folders are not told by mail.
+        // Unchanged, because the server on the other side is the last one. Programs and folders get no composed mail.
         Way::Lmtp(_) | Way::Pipe(_) | Way::Imap(_) => original.edited(&[]),
     };
     Ok((message, to))

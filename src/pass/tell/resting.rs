@@ -1,4 +1,4 @@
-//! What waits for a relay or an account that rests: nothing is tried, and somebody may want to know why.
+//! The items that wait for a relay or an account that rests, for a user who wants to know why nothing is sent.
 
 use jiff::tz::TimeZone;
 
@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::pass::{Relays, World};
 use crate::state::{OutboxRow, OutboxState};
 
-/// A sentence for each relay and account that rests and has mail waiting.
+/// A sentence for each relay and account that rests and has items waiting.
 pub fn resting(world: &World, relays: &Relays) -> Result<Vec<String>> {
     let now = world.now();
     let mut rests = world.store.rests()?;
@@ -33,7 +33,7 @@ pub fn resting(world: &World, relays: &Relays) -> Result<Vec<String>> {
     Ok(rests.into_iter().filter_map(sentence).collect())
 }
 
-/// The name under which whatever carries a row rests.
+/// The name under which the relay or account of an item rests.
 fn carrier(row: &OutboxRow, relays: &Relays) -> String {
     match &row.telling.way {
         Way::Imap(append) => format!("imap:{}", append.account),

@@ -1,7 +1,7 @@
-//! Salvage: what stood in the spool when the state was lost goes into a folder of its own.
+//! Salvage: files what was in the spool when the state was lost, in a folder of its own.
 //!
-//! Nobody knows any more which of these messages waited to be forwarded, were forwarded long ago or had been discarded. So
-//! none of them is sent, and none goes into the inbox, where years of rubbish might bury it.
+//! Nothing shows any more which of these messages waited to be forwarded, were forwarded long ago, or were discarded.
+//! So none of them is sent, and none goes to the inbox, where years of rubbish might bury new mail.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::pass::leftovers::remove;
 use crate::pass::{Cause, Notice, World};
 use crate::state::{OutboxState, Owned};
 
-/// The local folder that they go to.
-const FOLDER: &str = "Recovered";
+/// The local folder for these messages.
+const RECOVERED_FOLDER: &str = "Recovered";
 
-/// Files what was set aside when the database was made anew, each message once, and says what an older copy had waiting. Call
-/// it under the outbox's lock.
+/// Files what was moved out of the spool when the database was rebuilt, each message once, and tells the user what an
+/// older copy of the state had waiting. Call it under the outbox's lock.
 pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     tell_of_held(world, owned)?;
     let folder = world.set_aside();
@@ -33,14 +33,14 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     for name in names {
         let found = Found::of(&name);
         let (key, path) = (Key::new(&origin, name.as_str()), folder.join(&name));
-        // Known already: the run that filed it died before it could remove what it had found.
+        // If the key is known already, the run that filed it died before it could remove the file.
         if world.store.remembered(&key)?.is_none() {
             let message = world.read(&path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
             committer.carry_out(key, message, found.filed())?;
         }
         filed.push((found, path));
     }
-    // Before the files go: killed in between, the program would not say it any more.
+    // The notices before the files are removed: after a crash in between, the program would not say it again.
     for found in [Found::AfterLoss, Found::Nobodys] {
         if filed.iter().any(|(each, _)| *each == found) {
             committer.notify(&found.notice())?;
@@ -50,34 +50,34 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     committer.finish()
 }
 
-/// What the name of a spool file begins with that was set aside because no row names it.
-const NOBODYS: &str = "nobodys.";
+/// The prefix of a spool file that was moved away because no row names it.
+const UNKNOWN_PREFIX: &str = "nobodys.";
 
-/// The name under which a spool file is set aside that no row of the state names, and which the state did not lose.
-pub(in crate::pass) fn nobodys(name: &str) -> String {
-    format!("{NOBODYS}{name}")
+/// The name for a spool file that no row of the state names, and that the state did not lose.
+pub(in crate::pass) fn unknown_spool_name(name: &str) -> String {
+    format!("{UNKNOWN_PREFIX}{name}")
 }
 
-/// Why a file was set aside.
+/// Why a file was moved out of the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     /// The state that knew it is gone.
     AfterLoss,
-    /// No state ever knew it: it was written for a row, and the program died before that stood.
+    /// No state ever knew it: it was written for a row, and the program died before the row was recorded.
     Nobodys,
 }
 
 impl Found {
     fn of(name: &str) -> Self {
-        if name.starts_with(NOBODYS) { Self::Nobodys } else { Self::AfterLoss }
+        if name.starts_with(UNKNOWN_PREFIX) { Self::Nobodys } else { Self::AfterLoss }
     }
 
     fn filed(self) -> Decision {
-        let place = Place::Folder(FolderName::parse_safe(FOLDER, None));
+        let place = Place::Folder(FolderName::parse_safe(RECOVERED_FOLDER, None));
         let filing = Filing { place, flags: Flags::default(), version: 0 };
         let why = match self {
-            Self::AfterLoss => "it stood in the spool when the state was lost",
-            Self::Nobodys => "it stood in the spool, and the state knew nothing of it",
+            Self::AfterLoss => "it was in the spool when the state was lost",
+            Self::Nobodys => "it was in the spool, and the state knew nothing about it",
         };
         Decision { actions: vec![Action::File(filing)], why: vec![why.to_owned()], ..Decision::default() }
     }
@@ -87,18 +87,18 @@ impl Found {
             Self::AfterLoss => (
                 Cause::StateLost,
                 format!(
-                    "The state is not the one that was left: its database was lost, or an older copy was put in its place. \
+                    "The state is not the one that was last used: its database was lost, or an older copy was restored. \
                      Messages that waited to be sent on, and those that were sent on or discarded within the last 30 days, \
-                     are in the folder {FOLDER} now. None of them is sent: look through them, and forward by hand what still \
-                     has to go. What waits in an older copy is put aside: see `mailsluice queue list`."
+                     are in the folder {RECOVERED_FOLDER} now. None of them is sent: look through them, and forward by hand \
+                     what still has to go. The items that wait in an older copy are held: see `mailsluice queue list`."
                 ),
             ),
             Self::Nobodys => (
                 Cause::Nobodys,
                 format!(
-                    "Files stood in the spool for over a day of which the state knows nothing: the program, or the machine, \
-                     went down before it could note what they were for. They are in the folder {FOLDER} now. What was \
-                     fetched came once more if its server still had it; none of this is sent: look through it, and forward \
+                    "Unknown files were in the spool for over a day: the program or the machine stopped before the state \
+                     could record what they were for. They are in the folder {RECOVERED_FOLDER} now. A message that was \
+                     fetched came again if its server still had it. None of them is sent: look through them, and forward \
                      by hand what still has to go."
                 ),
             ),
@@ -107,30 +107,31 @@ impl Found {
     }
 }
 
-/// Says once what was put aside because the state is an older copy.
+/// Tells the user once which items are held because the state is an older copy.
 fn tell_of_held(world: &World, owned: &Arc<Owned>) -> Result<()> {
     let Some(rebuilt) = world.store.rebuilt().map(|at| at.to_string()) else { return Ok(()) };
-    if world.store.fact(HELD_TOLD)?.is_some_and(|told| told == rebuilt) {
+    if world.store.fact(HELD_NOTICE_FILED)?.is_some_and(|told| told == rebuilt) {
         return Ok(());
     }
-    let held = world.store.still_to_tell()?.into_iter().filter(|row| row.state == OutboxState::Held).take(MOST_NAMED);
+    let held =
+        world.store.still_to_tell()?.into_iter().filter(|row| row.state == OutboxState::Held).take(MAX_ITEMS_NAMED);
     let held: Vec<String> =
         held.map(|row| format!("{:>5}  {}", row.id, clean::short(&row.telling.to_string(), 100))).collect();
     if !held.is_empty() {
         let text = format!(
-            "The state is an older copy of itself: somebody put a backup back. Mail that stands here is recognised and does not \
-             come again. What waited to be sent when the copy was made is put aside, for nobody knows whether it went out \
-             since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an entry, `mailsluice queue drop NUMBER` gives it up.",
+            "The state is an older copy: somebody restored a backup. Mail that is already filed is recognised and does not \
+             come again. What waited to be sent when the copy was made is held, because nobody knows whether it was sent \
+             since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an item, `mailsluice queue drop NUMBER` gives it up.",
             held.join("\n")
         );
         let mut committer = committer(world, owned);
         committer.notify(&Notice { cause: Cause::StateOlder, account: OUTBOX.to_owned(), text })?;
         committer.finish()?;
     }
-    world.store.set_fact(HELD_TOLD, &rebuilt)
+    world.store.set_fact(HELD_NOTICE_FILED, &rebuilt)
 }
 
-/// So many entries a notice names.
-const MOST_NAMED: usize = 50;
-/// Of which taking up it was said what is put aside.
-const HELD_TOLD: &str = "held";
+/// How many items a notice names.
+const MAX_ITEMS_NAMED: usize = 50;
+/// The fact that records for which rebuild the user was told about held items.
+const HELD_NOTICE_FILED: &str = "held";

@@ -1,4 +1,4 @@
-//! From whom a mail goes out, and a relay that refuses a sender.
+//! The sender of an outgoing message, and relays that refuse a sender.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,21 +12,24 @@ use crate::outbox::refusal::{help_with_sender, is_about_sender};
 use crate::outbox::relay::{Mail, Trouble, Verdict};
 use crate::stop::unless_stopped;
 
-/// So long it is remembered that a relay refuses the null sender; then it is asked again, for that is the right one.
-const REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// How long the refusal of the null sender is remembered. Then the null sender is tried again, because it is the right
+/// one.
+const NULL_REFUSAL_REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 type Sent = Option<std::result::Result<Vec<Verdict>, Trouble>>;
 
 impl Pass {
-    /// The sender of a mail: what the telling says, but for answers through a relay that refused the null one.
+    /// The sender of an outgoing message: what its action says, except for answers through a relay that refused the
+    /// null sender.
     pub(super) fn sender(&self, telling: &Telling, relay: &Relay, own: &str, original: Option<&str>) -> Result<String> {
         let from = self.relays.reverse_path(telling, relay, own, original);
         let is_refused = from.is_empty() && may_be_own(&telling.way) && self.refuses_null(relay)?;
         Ok(if is_refused { own.to_owned() } else { from.to_owned() })
     }
 
-    /// Sends it. Where the relay refuses the null sender an answer goes out with the own address in the same session: it was
-    /// not taken, so it does not go out twice. `None`: the program has to stop.
+    /// Sends a message. If the relay refuses the null sender, an answer is sent from the user's address in the same
+    /// session: the refused attempt delivered nothing, so it is not sent twice. Returns `None` if the program has to
+    /// stop.
     pub(super) async fn send_or_as_own(
         &mut self,
         relay: &Relay,
@@ -48,19 +51,19 @@ impl Pass {
     }
 
     fn refuses_null(&self, relay: &Relay) -> Result<bool> {
-        let Some(noted) = self.world.store.fact(&fact(relay))? else { return Ok(false) };
-        let Some((at, place)) = noted.split_once(' ') else { return Ok(false) };
+        let Some(refusal) = self.world.store.fact(&fact(relay))? else { return Ok(false) };
+        let Some((at, place)) = refusal.split_once(' ') else { return Ok(false) };
         let at = at.parse().ok().and_then(|second| Timestamp::from_second(second).ok());
-        let is_fresh = at.is_some_and(|at| self.world.now().duration_since(at) <= REMEMBERED);
+        let is_fresh = at.is_some_and(|at| self.world.now().duration_since(at) <= NULL_REFUSAL_REMEMBERED);
         Ok(is_fresh && place == place_of(relay))
     }
 
     fn remember_refusal(&self, relay: &Relay) -> Result<()> {
-        let noted = format!("{} {}", self.world.now().as_second(), place_of(relay));
-        self.world.store.set_fact(&fact(relay), &noted)
+        let refusal = format!("{} {}", self.world.now().as_second(), place_of(relay));
+        self.world.store.set_fact(&fact(relay), &refusal)
     }
 
-    /// The sender of one mail alone is refused: a foreign one, the null one, or one that `sendmail -f` names.
+    /// Handles a refusal of one message's sender: a foreign one, the null one, or one that `sendmail -f` names.
     pub(super) fn sender_refused(
         &mut self,
         item: Item,
@@ -82,7 +85,8 @@ impl Pass {
     }
 }
 
-/// What is ours to sign: an answer or a notification. A forward with the null sender is a report of somebody else.
+/// Whether the user's address may be the sender: for an answer or a notification. A forward with the null sender is
+/// somebody else's report.
 pub(super) fn may_be_own(way: &Way) -> bool {
     match way {
         Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) | Way::Notify(_) => true,
@@ -90,7 +94,7 @@ pub(super) fn may_be_own(way: &Way) -> bool {
     }
 }
 
-/// Whether nobody has the mail because of its sender. Some servers say so only when they know the recipients.
+/// Whether the message reached nobody because of its sender. Some servers say so only after the recipients.
 fn refuses_sender(sent: &std::result::Result<Vec<Verdict>, Trouble>) -> bool {
     let is_about_it = |verdict: &Verdict| matches!(verdict, Verdict::Never(e) if is_about_sender(&e.to_string()));
     match sent {
@@ -100,7 +104,7 @@ fn refuses_sender(sent: &std::result::Result<Vec<Verdict>, Trouble>) -> bool {
     }
 }
 
-/// Verdicts about a sender, with what helps.
+/// Adds what helps to verdicts about a sender.
 pub(super) fn with_help(verdicts: Vec<Verdict>, relay: &Relay, from: &str, own: &str) -> Vec<Verdict> {
     let helped = |verdict| match verdict {
         Verdict::Never(e) if e.kind() == Kind::Refused && is_about_sender(&e.to_string()) => {
@@ -115,7 +119,7 @@ fn fact(relay: &Relay) -> String {
     format!("null sender {}", relay.name)
 }
 
-/// Another server under the same name is another relay.
+/// Where a relay leads: another server under the same name is another relay.
 fn place_of(relay: &Relay) -> String {
     let of = |server: &Server| format!("{}:{}", server.host, server.port);
     match &relay.kind {

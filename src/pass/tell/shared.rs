@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::pass::{Relays, World};
 use crate::state::Owned;
 
-/// What all lanes of one pass over the outbox share.
+/// What all lanes of a pass over the outbox share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) world: World,
@@ -17,15 +17,15 @@ pub(super) struct Shared {
     pub(super) relays: Arc<Relays>,
     pub(super) until: Instant,
     pub(super) stop: CancellationToken,
-    /// How much was sent within the time of each limit.
+    /// How much was sent within the period of each limit.
     pub(super) counts: Arc<Mutex<HashMap<&'static str, u64>>>,
-    /// One lane at a time files something: two may give up the same message.
+    /// One lane files at a time, because two lanes may give up the same message.
     filing: Arc<Mutex<()>>,
-    /// The rows that a lane gives up just now.
+    /// The items that a lane is giving up now.
     given_up: Arc<Mutex<HashSet<i64>>>,
 }
 
-/// A row that is being given up, until this is dropped.
+/// An item that is being given up, until this is dropped.
 pub(super) struct GivingUp {
     id: i64,
     all: Arc<Mutex<HashSet<i64>>>,
@@ -62,13 +62,14 @@ impl Shared {
         self.filing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whoever gives a row up says so first: what is noted of it on the way looks like what a crash left.
+    /// Announces that a lane gives an item up. Otherwise what is recorded on the way would look like the traces of a
+    /// crash.
     pub(super) fn give_up(&self, id: i64) -> GivingUp {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
         GivingUp { id, all: Arc::clone(&self.given_up) }
     }
 
-    /// Whether a lane is at it.
+    /// Whether a lane is giving the item up.
     pub(super) fn is_giving_up(&self, id: i64) -> bool {
         self.given_up.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }

@@ -8,20 +8,20 @@ use crate::message::OUTBOX;
 use crate::pass::World;
 use crate::state::{Lock, Owned};
 
-/// So often it is looked whether the process before has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How often to check whether the previous process has ended.
+const OUTBOX_LOCK_POLL: Duration = Duration::from_millis(50);
 
-/// The outbox as its owner. One process has it and one waits for it: what is put into the outbox while the first one is about
-/// to end is seen by the second. `None`: one waits already, or the time is over.
+/// Takes the outbox's lock. One process holds it and one waits for it: the second sees what is put into the outbox
+/// while the first is about to end. Returns `None` if another process waits already, or the time is over.
 pub(super) async fn turn(world: &World, is_over: &(dyn Fn() -> bool + Sync)) -> Result<Option<Arc<Owned>>> {
-    // No account can have such a name.
+    // No account can have this name.
     let Some(_next) = unless_busy(Lock::try_take(&world.locks(), "(next to the outbox)"))? else { return Ok(None) };
     loop {
         let owned = unless_busy(world.own(OUTBOX, Duration::ZERO))?;
         if owned.is_some() || is_over() {
             return Ok(owned);
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(OUTBOX_LOCK_POLL).await;
     }
 }
 

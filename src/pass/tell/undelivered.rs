@@ -1,4 +1,4 @@
-//! What could not be told: the message goes to the inbox, and a notice says why.
+//! What could not be sent: files the message in the inbox with a notice that says why.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::pass::resume::resume_others;
 use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
 use crate::state::{EntryId, OutboxRow, Owned};
 
-/// A row that was given up, for these recipients.
+/// An item that was given up for these recipients.
 pub(super) struct GivenUp<'a> {
     pub(super) item: &'a OutboxRow,
     pub(super) to: Vec<String>,
-    /// How many it was still for, these included.
+    /// How many recipients it still had, including these.
     pub(super) left: usize,
     pub(super) cause: &'a str,
 }
 
-/// Files the message once, unless its decision filed it already, and a notice beside it. Nobody outside is told: a bounce to
-/// whoever wrote it would hit the wrong one.
+/// Files the message once, unless its decision filed it already, and a notice beside it. No bounce is sent, because it
+/// would reach the wrong person.
 pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
     let GivenUp { item, to, left, cause } = given_up;
     let _alone = shared.filing();
@@ -32,21 +32,21 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     let key = given_up_key(item.entry);
     let was_filed = was_filed(world, item)?;
     let is_back = world.store.was_brought_back(item.entry)?;
-    // An older state that was put back does not remember it.
+    // An older state that was restored does not remember it.
     let stands = world.store.rebuilt().is_some() && world.walk.is_spooled_published(world, &item.bytes)?;
     if !was_filed && !is_back && !stands && world.store.remembered(&key)?.is_none() {
-        // The same bytes, but not the file of the row, which is needed until the row is closed.
-        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be told: {cause}"))?;
+        // The same bytes in another file: the item needs its own file until it is closed.
+        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
     let place = match (was_filed, is_back) {
         (true, _) => format!("It was filed when it came (entry {} of `mailsluice log`)", item.entry),
-        (false, true) => "`mailsluice undo` brought it back before".to_owned(),
+        (false, true) => "`mailsluice undo` has already brought it back".to_owned(),
         (false, false) => "It is in the inbox".to_owned(),
     };
     let text = format!(
-        "The message \"{subject}\" could not be told ({}{whom}): {cause}.\n\n{place}. Nobody else was told; \
+        "The message \"{subject}\" could not be sent ({}{whom}): {cause}.\n\n{place}. Nobody else was informed; \
          `mailsluice queue show {}` has the history.",
         item.telling.way.word(),
         item.id
@@ -55,24 +55,24 @@ pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) 
     committer.finish()
 }
 
-/// The key of a message that is filed because it could not be told. Not by the attempt: after a crash there is one more, and
-/// its copy stands in the inbox already. Nor by the row of the outbox: another one of the same message may have been given up
-/// before.
+/// The key of a message that is filed because it could not be sent. It does not depend on the attempt: after a crash
+/// there is one more attempt, and the copy is in the inbox already. Nor does it depend on the outbox item: another item
+/// of the same message may have been given up before.
 pub(in crate::pass) fn given_up_key(entry: EntryId) -> Key {
     let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
     Key::new(&Arc::new(origin), format!("entry {entry}"))
 }
 
-/// Whether the decision that the row comes from filed the message as well.
+/// Whether the decision behind the item also filed the message.
 fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
     let entry = world.store.entry(row.entry)?;
     Ok(entry.is_some_and(|entry| !entry.targets.is_empty() || !entry.mboxes.is_empty()))
 }
 
-/// The message of a row cannot be read any more, so there is nothing to file.
+/// Files a notice about an item whose message cannot be read any more, so that there is nothing to file.
 pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) could not be told: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
+        "Outbox item {} ({}) could not be sent: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         row.said,
@@ -81,14 +81,15 @@ pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
     notify(shared, Cause::Undelivered(row.id, 0), text)
 }
 
-/// More goes out than `limits` allows, once a day: a loop, or more mail than was expected.
+/// Files a notice that more is to be sent than `limits` allows, once a day: because of a loop, or more mail than
+/// expected.
 pub(super) fn tell_of_limit(shared: &Shared, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
     notify(shared, Cause::LimitReached, text)
 }
 
-/// A relay that only the user can help, once a day.
-/// `from`: the one sender from whom it does not take any.
+/// Files a notice about a relay that only the user can help, once a day. `from` is the one sender that the relay
+/// refuses.
 pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
@@ -101,11 +102,12 @@ pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, er
     notify(shared, Cause::RelayRefuses(relay.to_owned()), text)
 }
 
-/// What has waited for a day or is given up after it, one notice a day for each relay, program or account.
+/// Files a notice about items that have waited for a day, or were given up after it: one a day for each relay, program
+/// or account.
 pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Result<()> {
     let text = format!(
-        "Number {} of the outbox ({}) has waited since {}: {}.\n\nWhatever else waits for the same reason is not named \
-         here: `mailsluice queue list` shows it. `mailsluice queue retry` tries it again at once.",
+        "Outbox item {} ({}) has waited since {}: {}.\n\nOther items that wait for the same reason are not named here: \
+         `mailsluice queue list` shows them. `mailsluice queue retry` tries them again at once.",
         row.id,
         clean::line(row.telling.to_string().as_bytes()),
         row.since.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M"),
@@ -114,7 +116,7 @@ pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Res
     notify(shared, Cause::Waits(whose.to_owned()), text)
 }
 
-/// A notification that no desktop showed, once a day.
+/// Files a notice with a notification that no desktop showed, once a day.
 pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &str) -> Result<()> {
     let (title, said) = (clean::short(title, 200), clean::short(text, 500));
     let cause = cause.trim_end_matches('.');
@@ -125,7 +127,7 @@ pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &
     notify(shared, Cause::NoDesktop, text)
 }
 
-/// A notice with no message beside it.
+/// Files a notice without a message beside it.
 fn notify(shared: &Shared, cause: Cause, text: String) -> Result<()> {
     let _alone = shared.filing();
     let mut committer = committer(&shared.world, &shared.owned);
@@ -133,22 +135,22 @@ fn notify(shared: &Shared, cause: Cause, text: String) -> Result<()> {
     committer.finish()
 }
 
-/// What is filed from here has an account of its own: the lock on the outbox is its lock.
+/// A committer for what the outbox files. The name space is the outbox's own, and its lock is the outbox's lock.
 pub(super) fn committer(world: &World, owned: &Arc<Owned>) -> Committer {
     let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     Committer::new(world, owned, OUTBOX, engine, Template::inbox())
 }
 
-/// What an interrupted process was filing is finished before anything is sent. Returns what is to be said about what cannot
-/// be finished yet.
+/// Finishes what an interrupted process was filing, before anything is sent. Returns what to say about what cannot be
+/// finished yet.
 pub(super) fn resume(world: &World, owned: &Arc<Owned>) -> Result<Vec<String>> {
     let recovered = recover(&*world.disk, &*world.store, world.folders.root(), owned)?;
-    // What was recorded and stands nowhere, or was staged and not recorded, is filed again from the row that it is about.
+    // A message that was recorded and has no file, or was staged and not recorded, is filed again from its outbox item.
     recovered.lost.iter().try_for_each(|row| world.store.again(owned, row))?;
     if Leftovers::find(world, owned)?.remove_all(world)? {
         owned.is_cleared();
     }
     let stuck = resume_others(world)?;
-    stuck.tell(&mut committer(world, owned))?;
+    stuck.notify(&mut committer(world, owned))?;
     Ok(stuck.remarks())
 }
