@@ -41,7 +41,7 @@ pub(super) async fn reach(server: &Server, findings: &mut Findings<'_>) -> bool 
 
 /// Each address by itself, all at the same time.
 async fn connect(addresses: &[SocketAddr], findings: &mut Findings<'_>) -> bool {
-    let ended = probe::answers(addresses).await;
+    let ended = probe::connect_times(addresses).await;
     let is_any = ended.iter().any(|(_, answered)| answered.is_ok());
     let mut says = Vec::new();
     let mut first_error = None;

@@ -303,7 +303,12 @@ fn tls_is_the_cause() {
     let (server, port) = imap(Security::Implicit(Certificate::Valid));
     let pin = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
     let pinned = format!("imap: {{host: localhost, port: {port}, tls_pin: {pin}}}");
-    Patient::new().account(&pinned).fails_at("another key", "TLS", "none of `tls_pin`", "somebody stands in between");
+    Patient::new().account(&pinned).fails_at(
+        "another key",
+        "TLS",
+        "none of the pins in `tls_pin`",
+        "somebody intercepts the connection",
+    );
     let shown = format!("imap: {{host: localhost, port: {port}, client_cert: ~/no.pem}}\nauth: external");
     Patient::new().account(&shown).fails_at("no certificate to show", "greeting", "client_cert", "");
     // A connection that begins with TLS, asked for in the clear, and the reverse.
