@@ -1,14 +1,15 @@
 //! Makes foreign bytes safe for a log line or a terminal.
 //!
-//! Everything a server, a sender or a file name can choose passes through here before a person reads it:
-//! one event stays one line, no escape sequence reaches the terminal, no direction mark turns text around.
+//! Everything that a server, a sender or a file name can choose passes through here before a person reads it:
+//! one event stays on one line, no escape sequence reaches the terminal, and no direction mark reorders the text.
 
-/// The longest piece of foreign text that is shown, in bytes of the original (`reliability.md` L2).
-pub const LONGEST: usize = 1024;
+/// How much foreign text is shown, in bytes of the original (`reliability.md` L2).
+pub const SHOWN_BYTES: usize = 1024;
 
-/// One printable line: control bytes, C1, bidirectional and line-separating characters are escaped, the end is cut.
+/// The text as one printable line: control characters, C1, bidirectional marks and line separators are escaped; a long text is
+/// cut.
 pub fn line(bytes: &[u8]) -> String {
-    let cut = &bytes[..bytes.len().min(LONGEST)];
+    let cut = &bytes[..bytes.len().min(SHOWN_BYTES)];
     let mut out = String::with_capacity(cut.len());
     for chunk in cut.trim_ascii_end().utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -22,13 +23,13 @@ pub fn line(bytes: &[u8]) -> String {
             out.push_str(&format!("\\x{b:02x}"));
         }
     }
-    if bytes.len() > LONGEST {
+    if bytes.len() > SHOWN_BYTES {
         out.push('…');
     }
     out
 }
 
-/// [`line()`], shortened to at most `width` characters for a table.
+/// The text as with [`line()`], shortened to at most `width` characters.
 pub fn short(text: &str, width: usize) -> String {
     let text = line(text.as_bytes());
     if text.chars().count() <= width {
@@ -55,7 +56,7 @@ mod tests {
 
     #[test]
     fn long_text_is_cut() {
-        assert!(line(&[b'x'; 10_000_000]).len() < LONGEST + 8);
+        assert!(line(&[b'x'; 10_000_000]).len() < SHOWN_BYTES + 8);
         assert_eq!(short("abcdef", 4), "abc…");
     }
 }

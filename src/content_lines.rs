@@ -1,6 +1,6 @@
-//! Content lines, as vCard and iCalendar have them.
+//! The line format of vCard and iCalendar.
 
-/// The lines of a text; one that begins with white space goes on with the one before (RFC 6350 3.2, RFC 5545 3.1).
+/// The unfolded lines of a text: one that begins with white space continues the line before it (RFC 6350 3.2, RFC 5545 3.1).
 pub(crate) fn unfolded(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for line in text.lines() {

@@ -1,9 +1,9 @@
-//! Random changes of known inputs, for the units that read what others write. Only in tests.
+//! Fuzzing: random changes of known inputs, for code that reads foreign data. Only in tests.
 //!
-//! Each unit calls [`try_changes`] with inputs that it knows, and with a check that panics where a promise is broken. An input
-//! that leads to an outcome which was not seen before is kept and changed further, so that the search finds its way without
-//! being told what the unit looks like inside. What broke a promise is written to `tests/fuzz/NAME`, which is tried first from
-//! then on. `make fuzz` takes ten minutes for each; an ordinary run takes a few hundred milliseconds.
+//! Each test calls [`try_changes`] with known inputs and with a check that panics if an invariant is broken. An input with a new
+//! outcome is kept and changed further, so that the search is guided without any instrumentation. An input that breaks an
+//! invariant is written to `tests/fuzz/NAME`, and tried first from then on. `make fuzz` spends ten minutes on each test; an
+//! ordinary run takes a few hundred milliseconds.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,14 +11,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// So many inputs are tried in an ordinary run.
-const FEW: u64 = 2_000;
-/// No input is longer, in bytes.
-const LONGEST: usize = 64 * 1024;
-/// So many inputs are kept at most.
-const KEPT: usize = 4_000;
-/// What means something to one reader or another.
-const WORDS: [&[u8]; 32] = [
+/// How many inputs an ordinary run tries.
+const ORDINARY_INPUTS: u64 = 2_000;
+/// The longest input, in bytes.
+const LONGEST_INPUT_BYTES: usize = 64 * 1024;
+/// How many inputs are kept at most.
+const MOST_KEPT_INPUTS: usize = 4_000;
+/// Tokens that have a meaning in one of the formats.
+const TOKENS: [&[u8]; 32] = [
     b"\r\n",
     b"\n",
     b"\r",
@@ -53,8 +53,8 @@ const WORDS: [&[u8]; 32] = [
     b".\r\n",
 ];
 
-/// Tries the known inputs and what random changes make of them. `check` says what came of an input, in any shape: outcomes are
-/// told apart by their hashes.
+/// Tries the known inputs, and random changes of them. `check` returns the outcome of an input, as any hashable value:
+/// outcomes are distinguished by their hashes.
 pub(crate) fn try_changes<T: Hash>(name: &str, known: &[&[u8]], check: impl Fn(&[u8]) -> T) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz").join(name);
     let kept = std::fs::read_dir(&folder).into_iter().flatten().flatten();
@@ -69,7 +69,7 @@ pub(crate) fn try_changes<T: Hash>(name: &str, known: &[&[u8]], check: impl Fn(&
             Err(panic) => {
                 let file = folder.join(format!("{:016x}", hash(&input)));
                 let written = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, input));
-                eprintln!("{name}: {} ({written:?}) breaks a promise", file.display());
+                eprintln!("{name}: {} ({written:?}) breaks an invariant", file.display());
                 resume_unwind(panic)
             }
         }
@@ -80,13 +80,13 @@ pub(crate) fn try_changes<T: Hash>(name: &str, known: &[&[u8]], check: impl Fn(&
     for n in 0.. {
         let is_over = match seconds {
             Some(seconds) => n % 64 == 0 && begun.elapsed() > Duration::from_secs(seconds),
-            None => n == FEW,
+            None => n == ORDINARY_INPUTS,
         };
         if is_over {
             break;
         }
         let input = changed(&inputs, &mut dice);
-        if try_one(&input) && inputs.len() < KEPT {
+        if try_one(&input) && inputs.len() < MOST_KEPT_INPUTS {
             inputs.push(input);
         }
     }
@@ -99,7 +99,7 @@ fn hash(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// One of the inputs with one to eight changes.
+/// A copy of one of the inputs, with one to eight changes.
 fn changed(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
     let mut input = inputs[dice.below(inputs.len())].clone();
     for _ in 0..=dice.below(8) {
@@ -107,7 +107,7 @@ fn changed(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
         match dice.below(8) {
             0 if !input.is_empty() => input[at.min(until.max(1) - 1)] = dice.below(256) as u8,
             1 => drop(input.splice(at..at, [dice.below(256) as u8])),
-            2 | 3 => drop(input.splice(at..at, WORDS[dice.below(WORDS.len())].iter().copied())),
+            2 | 3 => drop(input.splice(at..at, TOKENS[dice.below(TOKENS.len())].iter().copied())),
             4 => drop(input.drain(at..until.min(at + 16))),
             5 => {
                 let again = input[at..until.min(at + 256)].repeat(1 + dice.below(64));
@@ -120,12 +120,12 @@ fn changed(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
             }
             _ => input.truncate(until),
         }
-        input.truncate(LONGEST);
+        input.truncate(LONGEST_INPUT_BYTES);
     }
     input
 }
 
-/// Xorshift: the same numbers in every run.
+/// Xorshift, with a fixed seed.
 struct Dice(u64);
 
 impl Dice {
@@ -136,7 +136,7 @@ impl Dice {
         (self.0 % end.max(1) as u64) as usize
     }
 
-    /// Two places in ascending order.
+    /// Two positions in ascending order.
     fn range(&mut self, length: usize) -> (usize, usize) {
         let (a, b) = (self.below(length + 1), self.below(length + 1));
         (a.min(b), a.max(b))

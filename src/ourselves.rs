@@ -1,4 +1,4 @@
-//! Whether a program is this one: a relay that is would send to itself for ever.
+//! Recognises this program: a relay that runs mailsluice would send to itself for ever.
 
 use std::env;
 use std::fs::Metadata;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use crate::user::home;
 
-/// Set for the program of a relay, whatever it starts in turn: mailsluice that finds it is a relay of itself.
+/// An environment variable for the program of a relay and its children. If mailsluice finds it, it is running as its own relay.
 pub(crate) const STARTED_AS_RELAY: &str = "MAILSLUICE_RELAY";
 
-/// Whether a program, by its path or its name in PATH, is this one, by whatever links.
+/// Whether a program, by its path or its name in PATH, is this one, even through links.
 pub(crate) fn is_this_program(program: &str) -> bool {
     let same = |path: PathBuf| {
         let (ours, its) = (env::current_exe().and_then(std::fs::metadata), std::fs::metadata(path));
@@ -30,7 +30,7 @@ pub(crate) fn is_this_program(program: &str) -> bool {
     }
 }
 
-/// Whether this process was started, by whatever others, as the program of a relay.
+/// Whether this process was started, directly or indirectly, as the program of a relay.
 pub(crate) fn is_a_relay() -> bool {
     env::var_os(STARTED_AS_RELAY).is_some()
 }

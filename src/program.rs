@@ -1,8 +1,8 @@
-//! Running a program: by its arguments, never through a shell, and never for longer or with more output than allowed.
+//! Runs a program: with a list of arguments, never through a shell, and with limits on its time and output.
 //!
-//! Its input, output and complaints flow at the same time, so that neither side waits for the other for ever. When it
-//! ends, or has to end, its whole process group ends: a program that wants to leave something running gives that a
-//! session of its own. It gets descriptors 0, 1 and 2, a small environment, and no signal ignored.
+//! Its input, output and standard error are handled at the same time, so that neither side can block the other. When it
+//! ends or must be ended, its whole process group is killed; a program that wants to leave something running gives it a
+//! session of its own. It inherits descriptors 0, 1 and 2 only, gets a small environment, and ignores no signals.
 
 use std::env;
 use std::io::{self, Read, Write};
@@ -19,109 +19,109 @@ use crate::clean;
 use crate::stop::is_stopping;
 use crate::user;
 
-/// Between SIGTERM and SIGKILL.
-const MERCY: Duration = Duration::from_secs(5);
-/// So long a program may go on when mailsluice itself is to stop, which has five seconds,
-const GRACE: Duration = Duration::from_secs(3);
-/// and so long then between SIGTERM and SIGKILL.
-const MERCY_AT_STOP: Duration = Duration::from_secs(1);
-/// How long after the program's end its output may still flow: somebody outside its group may hold the pipe.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How much of a program's complaint is kept, in bytes.
-const MAX_COMPLAINT: usize = 4096;
-/// So much is read and written at a time.
-const PIECE: usize = 64 * 1024;
-/// The longest time between two looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// What a program may compute beyond its time on the wall, in seconds: for those that leave their group.
-const CPU_BEYOND: u64 = 60;
+/// The time between SIGTERM and SIGKILL.
+const KILL_AFTER: Duration = Duration::from_secs(5);
+/// How long a program may go on when mailsluice is asked to stop. Mailsluice itself has five seconds.
+const GRACE_AT_STOP: Duration = Duration::from_secs(3);
+/// The time between SIGTERM and SIGKILL in that case.
+const KILL_AFTER_AT_STOP: Duration = Duration::from_secs(1);
+/// How long output is still read after the program has ended: a process outside its group may keep the pipe open.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much of its standard error is kept, in bytes.
+const MAX_STDERR_BYTES: usize = 4096;
+/// How much is read and written at a time.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// The longest time between two checks whether it has ended.
+const EXIT_POLL: Duration = Duration::from_millis(20);
+/// The CPU time that a program may use beyond its timeout, in seconds. It limits processes that leave the group.
+const EXTRA_CPU_SECONDS: u64 = 60;
 
-/// A program to be run.
+/// A program to run.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
     /// The program and its arguments.
     pub run: &'a [String],
-    /// Its process group is ended after this.
+    /// The process group is killed after this time.
     pub timeout: Duration,
-    /// What its standard output is for.
+    /// What happens to its standard output.
     pub output: Output,
-    /// Variables beside PATH, HOME, LANG and USER.
+    /// Variables in addition to PATH, HOME, LANG and USER.
     pub environment: &'a [(&'static str, String)],
-    /// Whether it may be run as root.
+    /// Whether it may run as root.
     pub allow_root: bool,
 }
 
-/// What the standard output of a program is for.
+/// What happens to the standard output of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// It is read, up to so many bytes. More ends the program, and is a failure.
+    /// It is read, up to this number of bytes. If there is more, the program is killed, which is a failure.
     Read(usize),
-    /// Nobody reads it, and there may be as much as there will.
+    /// It is discarded, however much there is.
     Nobody,
 }
 
-/// What a program that ended by itself left.
+/// The result of a program that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// Its exit code.
     pub code: i32,
     /// Its standard output.
     pub out: Vec<u8>,
-    /// The beginning of what it wrote to standard error, as one clean line.
+    /// The beginning of its standard error, as one clean line.
     pub complaint: String,
 }
 
 /// Why there is no exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// No program is named.
+    /// No program was given.
     #[error("there is no program to run")]
     Nothing,
-    /// Mail that can choose a root program's input is too much power for a sender.
+    /// The program would run as root with input that a sender can choose.
     #[error("{0} is not run as root; --allow-root allows it")]
     Root(String),
-    /// An argument or a variable holds a NUL byte, which no program can be given.
+    /// An argument or a variable contains a NUL byte, which cannot be passed to a program.
     #[error("{0} is not run: an argument has a NUL byte in it")]
     Nul(String),
-    /// The system refuses so many bytes.
+    /// The arguments are too long for the system.
     #[error("{0} is not run: its arguments are too long for the system")]
     TooLong(String),
     /// It could not be started.
     #[error("{0} could not be started: {1}")]
     Start(String, io::Error),
-    /// Its time was over.
+    /// It took too long.
     #[error("{0} did not end within {1} s{2}")]
     TooSlow(String, u64, String),
     /// Mailsluice was asked to stop.
-    #[error("{0} was ended, for mailsluice is to stop{1}")]
+    #[error("{0} was ended because mailsluice is stopping{1}")]
     Stopped(String, String),
     /// It wrote too much.
     #[error("{0} wrote more than {1} bytes")]
     TooMuch(String, usize),
-    /// A signal ended it.
+    /// It was killed by a signal.
     #[error("{0} was ended by signal {1}{2}")]
     Killed(String, i32, String),
-    /// What it should read could not be read, or the system failed.
-    #[error("{0} could not be fed: {1}")]
+    /// Its input could not be read, or the system failed.
+    #[error("{0} could not be given its input: {1}")]
     Pipes(String, io::Error),
 }
 
 impl Failure {
-    /// Whether the system had no room for one more program just now.
+    /// Whether the system lacked the resources for one more program at this moment.
     pub fn is_for_want_of_room(&self) -> bool {
         use rustix::io::Errno;
         let want = [Errno::NOMEM, Errno::AGAIN, Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
         matches!(self, Self::Start(_, e) | Self::Pipes(_, e) if e.raw_os_error().is_some_and(|error| want.contains(&error)))
     }
 
-    /// Whether it says nothing about the program: mailsluice is to stop.
+    /// Whether mailsluice was stopping, so that the failure says nothing about the program.
     pub fn is_by_stop(&self) -> bool {
         matches!(self, Self::Stopped(..))
     }
 }
 
 impl Program<'_> {
-    /// Runs it to its end. `input` is what it reads; it need not read all of it.
+    /// Runs the program to its end. `input` is its standard input; it need not read all of it.
     pub fn run(&self, input: Option<&mut dyn Read>) -> Result<Ended, Failure> {
         let name = self.name();
         let mut running = self.start(input.is_some())?;
@@ -177,7 +177,7 @@ impl Program<'_> {
     }
 }
 
-/// Whether there is such a program: at its path, or in one of the folders where programs are looked for.
+/// Whether the program exists: at its path, or in one of the folders of PATH.
 pub fn is_there(program: &str) -> bool {
     let is_one = |path: &Path| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     match program.contains('/') {
@@ -190,7 +190,7 @@ fn path() -> std::ffi::OsString {
     env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 
-/// What every program gets: nothing in it is a secret of ours.
+/// The environment of every program. It contains none of our secrets.
 fn small_environment() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
     let others = ["LANG", "USER"].into_iter().filter_map(|name| Some((name, env::var_os(name)?)));
     let home = user::home().map(|home| ("HOME", home.into()));
@@ -201,7 +201,7 @@ fn home() -> PathBuf {
     user::home().filter(|home| home.is_dir()).unwrap_or_else(|| Path::new("/").to_owned())
 }
 
-/// `~/bin/sort-it` is a program of one's own; no shell is asked what that means.
+/// Expands `~/` in the path of a program, because no shell does it.
 fn below_home(program: &str) -> PathBuf {
     program.strip_prefix("~/").map_or_else(|| PathBuf::from(program), |rest| home().join(rest))
 }
@@ -211,7 +211,7 @@ fn one_line(text: &[u8]) -> String {
     clean::short(&lines.collect::<Vec<_>>().join("; "), 500)
 }
 
-/// Why it ended.
+/// Why a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     ByItself,
@@ -220,7 +220,7 @@ enum End {
     Stopped,
 }
 
-/// A started program. Dropping it ends its group and leaves no zombie.
+/// A running program. Dropping it kills its group and leaves no zombie.
 struct Running {
     child: Child,
     group: Pid,
@@ -235,7 +235,7 @@ impl Running {
         Ok(Self { child, group, is_over: false })
     }
 
-    /// Talks until the program has ended, or ends it.
+    /// Exchanges data until the program has ended, and ends it if necessary.
     fn until_end(&self, talk: &mut Talk<'_>, timeout: Duration) -> io::Result<End> {
         let begun = Instant::now();
         let mut end = End::ByItself;
@@ -244,12 +244,12 @@ impl Running {
         while !self.has_ended()? {
             let now = Instant::now();
             if stop_at.is_none() && is_stopping() {
-                stop_at = Some(now + GRACE);
+                stop_at = Some(now + GRACE_AT_STOP);
             }
             let why = match () {
-                () if talk.out.is_over => Some((End::TooMuch, MERCY)),
-                () if now.duration_since(begun) >= timeout => Some((End::TooSlow, MERCY)),
-                () if stop_at.is_some_and(|at| now >= at) => Some((End::Stopped, MERCY_AT_STOP)),
+                () if talk.out.is_over => Some((End::TooMuch, KILL_AFTER)),
+                () if now.duration_since(begun) >= timeout => Some((End::TooSlow, KILL_AFTER)),
+                () if stop_at.is_some_and(|at| now >= at) => Some((End::Stopped, KILL_AFTER_AT_STOP)),
                 () => None,
             };
             match (kill_at, why) {
@@ -261,25 +261,25 @@ impl Running {
                 (Some(at), _) if now >= at => self.signal(Signal::KILL),
                 _ => {}
             }
-            talk.go_on(LOOK_AGAIN)?;
+            talk.transfer(EXIT_POLL)?;
         }
-        // Until it is waited for, its number is no other's.
+        // The process group's number cannot be reused until the child is waited for.
         self.signal(Signal::KILL);
         let ended = Instant::now();
-        while talk.has_output() && ended.elapsed() < LAST_WORDS {
-            talk.go_on(LOOK_AGAIN)?;
+        while talk.has_output() && ended.elapsed() < DRAIN_TIMEOUT {
+            talk.transfer(EXIT_POLL)?;
         }
         Ok(if end == End::ByItself && talk.out.is_over { End::TooMuch } else { end })
     }
 
-    /// Asks without waiting for it, so that it stays a zombie.
+    /// Checks without reaping, so that the program stays a zombie.
     fn has_ended(&self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         Ok(waitid(WaitId::Pid(self.group), options)?.is_some())
     }
 
     fn signal(&self, signal: Signal) {
-        // A group that is gone is as good as one that hears.
+        // If the group is gone already, nothing is left to signal.
         kill_process_group(self.group, signal).ok();
     }
 }
@@ -293,23 +293,24 @@ impl Drop for Running {
     }
 }
 
-/// No core dumps with mail in them, and an end to computing even outside the group. What it does in its first instant
-/// is not held by this.
+/// Limits a program: no core dumps, which could contain mail, and a bound on CPU time, even outside the group. The limits do not
+/// apply to its first instant.
 fn limit(pid: Pid, timeout: Duration) {
     #[cfg(target_os = "linux")]
     crate::descriptors::give_back(pid);
     #[cfg(target_os = "linux")]
-    for (resource, most) in [(Resource::Core, 0), (Resource::Cpu, timeout.as_secs().saturating_add(CPU_BEYOND))] {
+    for (resource, most) in [(Resource::Core, 0), (Resource::Cpu, timeout.as_secs().saturating_add(EXTRA_CPU_SECONDS))]
+    {
         rustix::process::prlimit(Some(pid), resource, Rlimit { current: Some(most), maximum: Some(most) }).ok();
     }
 }
 
-/// A stream that is read to its end, and kept up to a bound.
+/// A stream that is read to its end, and kept up to a limit.
 struct Stream<R> {
     from: Option<R>,
     kept: Vec<u8>,
     most: usize,
-    /// Whether there was more than the bound.
+    /// Whether there was more than the limit.
     is_over: bool,
 }
 
@@ -328,22 +329,22 @@ impl<R: Read + AsFd> Stream<R> {
                 self.kept.extend_from_slice(&buffer[..read.min(room)]);
                 self.is_over |= read > room;
             }
-            Err(e) if is_no_matter(&e) => {}
+            Err(e) if may_be_repeated(&e) => {}
             Err(e) => return Err(e),
         }
         Ok(())
     }
 }
 
-fn is_no_matter(error: &io::Error) -> bool {
+fn may_be_repeated(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// The pipes to a program.
+/// The pipes to and from a program.
 struct Talk<'a> {
     stdin: Option<ChildStdin>,
     input: Option<&'a mut dyn Read>,
-    /// Read from the input and not written yet.
+    /// Data that was read from the input and not written to the program yet.
     pending: Vec<u8>,
     written: usize,
     input_failed: Option<io::Error>,
@@ -363,8 +364,8 @@ impl<'a> Talk<'a> {
             written: 0,
             input_failed: None,
             out: Stream::new(child.stdout.take(), most)?,
-            err: Stream::new(child.stderr.take(), MAX_COMPLAINT)?,
-            buffer: vec![0; PIECE],
+            err: Stream::new(child.stderr.take(), MAX_STDERR_BYTES)?,
+            buffer: vec![0; BUFFER_BYTES],
         })
     }
 
@@ -372,15 +373,15 @@ impl<'a> Talk<'a> {
         self.out.from.is_some() || self.err.from.is_some()
     }
 
-    /// Waits until something can flow, at most so long, and lets it.
-    fn go_on(&mut self, most: Duration) -> io::Result<()> {
+    /// Waits until data can flow, for at most this time, and transfers it.
+    fn transfer(&mut self, most: Duration) -> io::Result<()> {
         self.refill();
         if self.out.is_over {
-            // It hears of it when it writes on.
+            // The program notices when it writes more.
             self.out.from = None;
         }
         if !self.has_output() && self.stdin.is_none() {
-            // It is about to end, or has closed everything.
+            // The program is about to end, or has closed all pipes.
             std::thread::sleep(Duration::from_millis(1).min(most));
             return Ok(());
         }
@@ -406,12 +407,12 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// Reads on when everything was written; the end of the input is the end of the pipe.
+    /// Reads more input when everything was written. At the end of the input the pipe is closed.
     fn refill(&mut self) {
         if self.stdin.is_none() || self.written < self.pending.len() {
             return;
         }
-        self.pending.resize(PIECE, 0);
+        self.pending.resize(BUFFER_BYTES, 0);
         self.written = 0;
         let read = self.input.as_mut().map_or(Ok(0), |input| input.read(&mut self.pending));
         match read {
@@ -427,12 +428,13 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// A program that closes its input has read enough: its exit code says whether that was well.
+    /// Writes input to the program. If the program has closed its input it has read enough; its exit code says whether all is
+    /// well.
     fn feed(&mut self) {
         let Some(stdin) = &mut self.stdin else { return };
         match stdin.write(&self.pending[self.written..]) {
             Ok(written) => self.written += written,
-            Err(e) if is_no_matter(&e) => {}
+            Err(e) if may_be_repeated(&e) => {}
             Err(_) => self.stdin = None,
         }
     }

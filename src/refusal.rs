@@ -1,21 +1,21 @@
-//! What a refusal means, over IMAP, POP3 and SMTP alike: by its code where it has one, else by its words, in the languages in
-//! which servers write them. `tests/replies/refusals.tsv` holds real ones.
+//! Classifies refusals of IMAP, POP3 and SMTP servers: by their code if they have one, otherwise by their words, in the
+//! languages that servers use. `tests/replies/refusals.tsv` has real examples.
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// It passes by itself.
+    /// It is temporary.
     Later,
-    /// The name or the password is wrong, or another kind of password is wanted.
+    /// The user name or password is wrong, or another kind of password is required.
     WrongCredentials,
-    /// It stays, and no password helps.
+    /// It is permanent, and another password does not help.
     Final,
-    /// The server does not say why.
+    /// The server gives no reason.
     Unclear,
 }
 
-/// What is wrong, in as many words.
-const WRONG_NAMED: &[&str] = &[
+/// Words that clearly say that the credentials are wrong.
+const WRONG_STATED: &[&str] = &[
     "INVALID CREDENTIALS",
     "INVALID PASSWORD",
     "WRONG PASSWORD",
@@ -24,15 +24,15 @@ const WRONG_NAMED: &[&str] = &[
     "BAD PASSWORD",
 ];
 
-/// Reads a refusal as the server wrote it.
+/// Classifies a refusal as the server wrote it.
 pub fn meaning(reply: &str) -> Meaning {
     let upper = reply.to_uppercase();
     let says = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     if names_every_cause(&upper) {
         return Meaning::Unclear;
     }
-    // Some servers give too much of something the code of a wrong password.
-    if says(CROWDED) || is_too_much(&upper) {
+    // Some servers use the code of a wrong password for "too many" as well.
+    if says(TOO_MANY_WORDS) || is_too_much(&upper) {
         return Meaning::Later;
     }
     if says(WRONG_CODES) || upper.starts_with("534 ") {
@@ -44,45 +44,46 @@ pub fn meaning(reply: &str) -> Meaning {
     if says(LATER_CODES) || is_transient_code(&upper) {
         return Meaning::Later;
     }
-    if says(LATER) {
-        // `Invalid credentials, please try again later`: tried again and again, it would lock the account.
-        return if says(WRONG_NAMED) { Meaning::Unclear } else { Meaning::Later };
+    if says(LATER_WORDS) {
+        // `Invalid credentials, please try again later`: repeating that again and again would lock the account.
+        return if says(WRONG_STATED) { Meaning::Unclear } else { Meaning::Later };
     }
-    if upper.starts_with("535 ") || says(WRONG) {
+    if upper.starts_with("535 ") || says(WRONG_WORDS) {
         return Meaning::WrongCredentials;
     }
-    if says(PERHAPS_LATER) { Meaning::Later } else { Meaning::Unclear }
+    if says(RETRY_WORDS) { Meaning::Later } else { Meaning::Unclear }
 }
 
-/// Whether a word stands in what servers say of themselves, as `password` does.
+/// Whether a word, like `password`, occurs in typical refusals.
 pub fn is_said_in_refusals(word: &str) -> bool {
     let upper = word.to_uppercase();
-    [WRONG_NAMED, WRONG_CODES, FINAL_CODES, LATER_CODES, CROWDED, LATER, PERHAPS_LATER, WRONG]
+    [WRONG_STATED, WRONG_CODES, FINAL_CODES, LATER_CODES, TOO_MANY_WORDS, LATER_WORDS, RETRY_WORDS, WRONG_WORDS]
         .concat()
         .iter()
         .any(|said| said.contains(&upper))
 }
 
-/// QQ answers everything with a list of all that may be wrong: "password is incorrect, login frequency limited, or system is
+/// QQ answers every login error with a list of possible causes: "password is incorrect, login frequency limited, or system is
 /// busy".
 fn names_every_cause(upper: &str) -> bool {
     upper.contains("PASSWORD IS INCORRECT") && upper.contains("SYSTEM IS BUSY")
 }
 
-/// "Exceeded the login limit for a 15 minute period" (Hotmail), "Account exceeded command or bandwidth limits" (Gmail).
+/// Whether a limit was exceeded: "Exceeded the login limit for a 15 minute period" (Hotmail), "Account exceeded command or
+/// bandwidth limits" (Gmail).
 fn is_too_much(upper: &str) -> bool {
     let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     has(&["EXCEED"]) && has(&["LIMIT", "PERIOD", "RATE", "MAXIMUM", "QUOTA", "FREQUEN"])
         || has(&["超过", "超出", "超過"]) && has(&["限制", "上限", "频率", "頻率"])
 }
 
-/// `4yz` of SMTP (RFC 5321 4.2.1).
+/// Whether the reply has an SMTP code `4yz` (RFC 5321 4.2.1).
 fn is_transient_code(upper: &str) -> bool {
     let code = upper.split([' ', '-']).next().unwrap_or_default();
     code.len() == 3 && code.starts_with('4') && code.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// RFC 5530, RFC 3206, and what Microsoft and Google give in place of them.
+/// Codes for wrong credentials: RFC 5530, RFC 3206, and those that Microsoft and Google use instead.
 const WRONG_CODES: &[&str] = &[
     "[AUTHENTICATIONFAILED]",
     "[AUTHORIZATIONFAILED]",
@@ -93,15 +94,15 @@ const WRONG_CODES: &[&str] = &[
     "APP PASSWORD",
 ];
 
-/// RFC 5530, RFC 3206.
+/// Codes for permanent refusals: RFC 5530, RFC 3206.
 const FINAL_CODES: &[&str] = &["[SYS/PERM]", "[PRIVACYREQUIRED]", "[CONTACTADMIN]", "[NOPERM]", "[CANNOT]"];
 
-/// RFC 5530, RFC 3206, RFC 2449.
+/// Codes for temporary refusals: RFC 5530, RFC 3206, RFC 2449.
 const LATER_CODES: &[&str] =
     &["[UNAVAILABLE]", "[INUSE]", "[IN-USE]", "[LOGIN-DELAY]", "[SYS/TEMP]", "[LIMIT]", "[SERVERBUG]", "[OVERQUOTA]"];
 
-/// More than there is room for, in whatever words: these go before any code.
-const CROWDED: &[&str] = &[
+/// Words for "too many" or "too often". They count more than any code.
+const TOO_MANY_WORDS: &[&str] = &[
     "TOO MANY",
     "TOO FREQUENT",
     "TOO OFTEN",
@@ -129,11 +130,11 @@ const CROWDED: &[&str] = &[
     "ZU HÄUFIG",
 ];
 
-/// What Microsoft says when it knows the password and does not let in.
+/// Microsoft's words if the password is right but access is denied.
 pub const NOT_CONNECTED: &str = "NOT CONNECTED";
 
-/// Words for what passes.
-const LATER: &[&str] = &[
+/// Words for temporary refusals.
+const LATER_WORDS: &[&str] = &[
     " LOCKED",
     " TO LOCK",
     "BUSY",
@@ -186,11 +187,11 @@ const LATER: &[&str] = &[
     "WARTUNG",
 ];
 
-/// Politeness behind a wrong password, and the whole of a refusal that passes.
-const PERHAPS_LATER: &[&str] = &["TRY AGAIN", "RETRY", "再试", "再試", "再度", "ERNEUT"];
+/// Words that are mere politeness after a wrong password, but mean a temporary refusal on their own.
+const RETRY_WORDS: &[&str] = &["TRY AGAIN", "RETRY", "再试", "再試", "再度", "ERNEUT"];
 
-/// Words for a wrong name or password that mean nothing else.
-const WRONG: &[&str] = &[
+/// Words that always mean a wrong user name or password.
+const WRONG_WORDS: &[&str] = &[
     "AUTHENTICATION FAIL",
     "AUTHENTICATION UNSUCCESSFUL",
     "AUTHENTICATION ERROR",

@@ -1,58 +1,58 @@
-//! Safeguards that a build for tests can take away, one at a time.
+//! Safeguards that a test build can turn off, one at a time.
 //!
-//! A test that finds nothing proves little unless it finds something when there is something to find. So each check that
-//! stands between a mistake and lost mail asks here whether it is on. In every ordinary build the answer is a constant;
-//! with the feature `mutants` one of them is off, the one that `MAILSLUICE_OFF` names, and the world (`tests/world`) has
-//! to notice.
+//! A test that finds no fault proves little unless it would find one. So every check that prevents a mistake from
+//! losing mail asks here whether it is on. In an ordinary build the answer is always yes.
+//! With the feature `mutants`, `MAILSLUICE_OFF` names one check that is off, and the simulation in `tests/world` must
+//! notice it.
 
 /// One check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safeguard {
-    /// Recovery takes only what no living process owns.
+    /// Recovery takes only files and rows that no living process owns.
     RecoverOnlyTheDead,
-    /// Staged files belong to the name space that staged them, not to the account of their message.
+    /// Staged files belong to the account name that staged them, not to the account of their message.
     StagedByOwner,
-    /// A staged file that is gone is an error of the process that staged it.
+    /// A missing staged file is an error of the process that staged it.
     GoneIsNotPublished,
-    /// A recorded message that stands nowhere is fetched again.
+    /// A recorded message that is found nowhere is fetched again.
     AbsenceIsNoProof,
-    /// A mail root is the one that the state knows.
+    /// The mail root must be the one that the state knows.
     RootIsMounted,
-    /// An older, empty or rebuilt state tells nobody again.
+    /// An older, empty or rebuilt state sends nothing again.
     StateIsCurrent,
-    /// Spool files that no row names are filed, not removed.
+    /// Spool files without a row are filed, not removed.
     UnknownSpoolIsKept,
-    /// A file in the spool is its name, however its path is spelled.
+    /// A spool file is identified by its name, however its path is spelled.
     SpoolByName,
-    /// What an earlier session fetched is looked at once more before it is deleted.
+    /// A message that an earlier session fetched is checked again before it is deleted.
     LookBeforeDeleting,
-    /// An id that was settled and is listed again is looked at.
+    /// An id that was settled but is listed again is checked.
     SettledIsLookedAt,
-    /// Messages are recognised when all ids of a mailbox change.
+    /// Messages are recognised even when all ids of a mailbox change.
     RecogniseRenumbered,
-    /// Old numbers are kept until all that a server has was compared with them.
+    /// Old ids are kept until all messages on the server were compared with them.
     ComparedInFull,
-    /// After a lost state, what is given to `deliver` again is not taken for mail that came since.
+    /// After the state was lost, a message that `deliver` gets again does not count as new mail.
     GivenAgainIsNotNew,
-    /// A message far smaller than announced is not filed as whole.
+    /// A message that is far smaller than announced is not filed as complete.
     Whole,
-    /// A message that is listed and not given is a failed attempt.
+    /// A message that is listed but not sent counts as a failed attempt.
     NotGivenIsFailed,
-    /// INBOX is one folder in any case.
+    /// INBOX is one folder, in any spelling of case.
     OneInbox,
     /// An account keeps its mail when it is renamed.
     AccountByIdentity,
-    /// One target that cannot be written is kept in the inbox instead.
+    /// If one target cannot be written, the message is kept in the inbox instead.
     TargetErrorIsKept,
-    /// What looks like a time far off makes nothing irreversible happen.
+    /// An implausible time triggers nothing irreversible.
     PlausibleTime,
-    /// A spool file's age is when it was written.
+    /// The age of a spool file counts from when it was written.
     SpoolAgeIsWritten,
-    /// Numbers of servers are bounded.
+    /// Numbers that servers send are limited.
     BoundedNumbers,
     /// The originals of edited mail are kept.
     KeepOriginals,
-    /// A short listing removes nothing.
+    /// An incomplete listing removes nothing.
     ShortListing,
     /// A write with an older generation is refused.
     Fence,
@@ -60,25 +60,25 @@ pub enum Safeguard {
     DeliverGivesUp,
     /// A file is synced before its name is recorded.
     SyncBeforeRecord,
-    /// EXPUNGE is sent only when nothing else goes with what is ours.
+    /// EXPUNGE is sent only when it removes none but our own messages.
     ExpungeOnlyOurs,
-    /// Mail that was moved on the server is not fetched from where it was moved to.
+    /// The folder to which mail is moved on the server is not fetched.
     TargetIsNotFetched,
-    /// The sender is answered once.
+    /// A sender is answered once.
     AnswerOnce,
-    /// Nobody is told of what stood on the server before the account's first run.
+    /// Nothing is sent out for mail that was on the server before the account's first pass.
     OldIsNotTold,
 }
 
 impl Safeguard {
-    /// Whether the check is made.
+    /// Whether the check is on.
     #[cfg(not(feature = "mutants"))]
     #[inline]
     pub const fn is_on(self) -> bool {
         true
     }
 
-    /// Whether the check is made: not when `MAILSLUICE_OFF` has its name, as `Debug` writes it.
+    /// Whether the check is on. It is off if `MAILSLUICE_OFF` has its name, in the form of `Debug`.
     #[cfg(feature = "mutants")]
     pub fn is_on(self) -> bool {
         use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! What a server may have repeated of a login: taken out of all that a person may read, as long as the connection lives.
+//! Removes the secrets of a login from everything that a person may read, because servers may repeat them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,17 +9,17 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::refusal::is_said_in_refusals;
 
-/// What stands in the place of a secret.
-const HUSHED: &[u8] = b"(secret)";
-/// What is shorter may be anything.
-const SHORTEST: usize = 4;
+/// The text that replaces a secret.
+const REPLACEMENT: &[u8] = b"(secret)";
+/// Shorter secrets are not searched for, because they would match anything.
+const SHORTEST_BYTES: usize = 4;
 
-/// The password or token of a connection, in the forms in which it goes over the wire.
+/// The password or token of a connection, in the forms in which it is sent.
 #[derive(Default)]
 pub struct Secrets {
-    /// As it is, and as a quoted string (RFC 3501 9).
+    /// The secret itself, and as a quoted string (RFC 3501 9).
     plain: Vec<Zeroizing<Vec<u8>>>,
-    /// What of it is the same in base64 whatever stands around it, for each place in a group of three bytes.
+    /// The characters that every base64 text with the secret contains, for each of its three possible alignments.
     base64: Vec<Zeroizing<Vec<u8>>>,
 }
 
@@ -30,11 +30,11 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Of a login that is about to be said. One that is shorter than four bytes, or that servers say by themselves in a refusal, is
-    /// not looked for: what was taken out would be known, and what the server means would not.
+    /// The secrets of a login that is about to be sent. A secret that is shorter than four bytes, or that occurs in ordinary
+    /// refusals, is not searched for: removing it would reveal it, and would make the refusal unreadable.
     pub fn of(secret: &SecretString) -> Self {
         let secret = secret.expose_secret();
-        if secret.len() < SHORTEST || is_said_in_refusals(secret) {
+        if secret.len() < SHORTEST_BYTES || is_said_in_refusals(secret) {
             return Self::default();
         }
         let quoted = secret.replace('\\', "\\\\").replace('"', "\\\"");
@@ -43,7 +43,7 @@ impl Secrets {
         Self { plain: plain.into(), base64 }
     }
 
-    /// What a server said, without them.
+    /// A server's text without the secrets.
     pub fn hushed<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut text = Cow::Borrowed(text);
         for form in &self.plain {
@@ -56,17 +56,17 @@ impl Secrets {
     }
 }
 
-/// The digits of base64 in which nothing but the secret is, if it begins at that place in a group.
+/// The base64 characters that depend on the secret alone, if it begins at this position of a group of three bytes.
 fn in_base64(secret: &[u8], place: usize) -> Option<Zeroizing<Vec<u8>>> {
     let shifted = Zeroizing::new([&[0; 2][..place], secret].concat());
     let digits = Zeroizing::new(BASE64_NOPAD.encode(&shifted));
-    // The first digit with a bit of the secret may have others, and so may the last.
+    // The first and the last character may also contain bits of the text around the secret.
     let (first, end) = ((place * 8).div_ceil(6), shifted.len() * 8 / 6);
     let inside = digits.as_bytes().get(first..end)?;
-    (inside.len() >= SHORTEST).then(|| Zeroizing::new(inside.to_vec()))
+    (inside.len() >= SHORTEST_BYTES).then(|| Zeroizing::new(inside.to_vec()))
 }
 
-/// All of the base64 that was found somewhere: the user name may stand before the secret.
+/// The whole base64 word around a match, because the user name may come before the secret.
 fn whole_word(text: &[u8], found: (usize, usize)) -> (usize, usize) {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     let before = text[..found.0].iter().rev().take_while(|byte| is_digit(byte)).count();
@@ -74,7 +74,7 @@ fn whole_word(text: &[u8], found: (usize, usize)) -> (usize, usize) {
     (found.0 - before, found.1 + behind)
 }
 
-/// Puts [`HUSHED`] wherever the form stands, or all that belongs to it there.
+/// Replaces every match, extended by `reach`, by [`REPLACEMENT`].
 fn replace(text: &mut Cow<'_, [u8]>, form: &[u8], reach: impl Fn(&[u8], (usize, usize)) -> (usize, usize)) {
     let mut out = Vec::new();
     let mut done = 0;
@@ -84,7 +84,7 @@ fn replace(text: &mut Cow<'_, [u8]>, form: &[u8], reach: impl Fn(&[u8], (usize, 
         }
         let (start, end) = reach(text, (at, at + form.len()));
         out.extend_from_slice(&text[done..start.max(done)]);
-        out.extend_from_slice(HUSHED);
+        out.extend_from_slice(REPLACEMENT);
         done = end;
     }
     if done > 0 {

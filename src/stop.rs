@@ -1,4 +1,4 @@
-//! Whether the program was asked to stop: waits for locks of others and for programs hear it too, where no token reaches.
+//! Whether the program was asked to stop. Also for code without a cancellation token: waits for locks and for programs.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,41 +8,41 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 
-/// So long a server may still answer when the program is asked to stop: whoever asks has little more patience.
-const LAST_ANSWER: Duration = Duration::from_secs(4);
+/// How long servers may still answer after the request to stop. Whoever requested it will not wait much longer.
+const LAST_ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static STOP_REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// Lets every wait for a lock end.
+/// Requests the stop. Waits for locks end at once.
 pub(crate) fn ask_to_stop() {
-    ASKED.store(true, Ordering::SeqCst);
+    STOP_REQUESTED.store(true, Ordering::SeqCst);
 }
 
-/// Whether it was asked.
+/// Whether a stop was requested.
 pub(crate) fn is_stopping() -> bool {
-    ASKED.load(Ordering::SeqCst)
+    STOP_REQUESTED.load(Ordering::SeqCst)
 }
 
-/// What a server was asked, unless the program has to stop before it answers.
+/// The result of the work, or `None` if the program is stopping and the server does not answer in time.
 pub(crate) async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
     let over = async {
         stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWER).await;
+        tokio::time::sleep(LAST_ANSWER_TIMEOUT).await;
     };
     tokio::select! { biased; done = work => Some(done), () = over => None }
 }
 
-/// A question on which nothing hangs: nobody waits for its answer when the program has to stop.
+/// For a request without consequences: when the program stops, its answer is not waited for.
 pub(crate) async fn asked<T>(stop: &CancellationToken, question: impl Future<Output = Result<T>>) -> Result<T> {
     stop.run_until_cancelled(question).await.unwrap_or_else(|| Err(stopped()))
 }
 
-/// What a server does for us, which may still come to its end.
+/// For a request that changes something: when the program stops, it may still be completed.
 pub(crate) async fn done<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<T> {
     unless_stopped(stop, work).await.unwrap_or_else(|| Err(stopped()))
 }
 
-/// Nobody knows whether it was taken.
+/// The error for a stop. It is not known whether the server has done what was requested.
 pub(crate) fn stopped() -> Error {
     Error::transient(Kind::Stopped, "the program had to stop before there was an answer")
 }

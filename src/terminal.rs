@@ -1,4 +1,4 @@
-//! Questions on a terminal. What is typed for a secret is not shown, and Ctrl-C leaves the terminal as it was.
+//! Questions on a terminal. A secret is not shown while it is typed, and Ctrl-C restores the terminal.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::{Mutex, PoisonError};
@@ -14,40 +14,40 @@ use secrecy::zeroize::Zeroizing;
 use crate::error::{Error, Kind, Result};
 use crate::stop::is_stopping;
 
-/// So long a secret is waited for: who asks may hold a lock.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// How often it is looked whether the program is to stop.
-const MOMENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+/// How long to wait for a secret. There is a limit because the caller may hold a lock.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// The time between two checks whether the program is stopping.
+const STOP_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// The longest answer, in bytes.
-const LONGEST: u64 = 4096;
+const LONGEST_ANSWER_BYTES: u64 = 4096;
 
-/// Whether somebody is there to answer.
+/// Whether a person can answer: standard input and standard error are a terminal.
 pub(crate) fn is_there() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Asks, and reads one line. Blanks around it are left out.
+/// Asks a question, and reads one line. Surrounding blanks are removed.
 pub(crate) fn ask(question: &str) -> Result<String> {
     show(question);
     let mut line = String::new();
-    let read = io::stdin().lock().take(LONGEST).read_line(&mut line).map_err(unreadable)?;
+    let read = io::stdin().lock().take(LONGEST_ANSWER_BYTES).read_line(&mut line).map_err(unreadable)?;
     match read {
         0 => Err(ended()),
         _ => Ok(line.trim().to_owned()),
     }
 }
 
-/// Asks for what nobody may see.
+/// Asks for a secret.
 pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
-    // Two accounts may need one each.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Two accounts may ask at the same time.
+    static TERMINAL: Mutex<()> = Mutex::new(());
+    let _terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
     show(question);
     let hidden = Hidden::begin().map_err(unreadable)?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + ANSWER_TIMEOUT;
     let mut line = Zeroizing::new(Vec::new());
     let outcome = loop {
-        match is_typed() {
+        match has_input() {
             Ok(true) => {}
             Ok(false) if is_stopping() => break Err(stopped()),
             Ok(false) if Instant::now() > until => break Err(ended()),
@@ -55,7 +55,7 @@ pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
             Err(error) => break Err(unreadable(error)),
         }
         let mut byte = [0];
-        // Without a buffer of ours: what stands in one is not seen by poll(2).
+        // Read without a buffer of our own, because poll(2) does not see what is in one.
         match rustix::io::read(io::stdin(), &mut byte) {
             Ok(0) => break Err(ended()),
             Ok(_) => {}
@@ -64,34 +64,34 @@ pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
         }
         match byte[0] {
             b'\n' | b'\r' => break Ok(()),
-            // Ctrl-C and, before anything was typed, Ctrl-D.
+            // Ctrl-C, and Ctrl-D before anything was typed.
             0x03 => break Err(stopped()),
             0x04 if line.is_empty() => break Err(ended()),
-            // Backspace, by its two names, over a whole character.
+            // Backspace, in its two forms, deletes a whole character.
             0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
             // Ctrl-U.
             0x15 => line.clear(),
-            byte if (line.len() as u64) < LONGEST => line.push(byte),
+            byte if (line.len() as u64) < LONGEST_ANSWER_BYTES => line.push(byte),
             _ => {}
         }
     };
     drop(hidden);
     show("\n");
     if outcome.as_ref().is_err_and(|error| error.kind() == Kind::Stopped) {
-        // As Ctrl-C does elsewhere: the whole program stops, and not this question alone.
+        // As Ctrl-C does elsewhere: it stops the whole program, not only this question.
         kill_process(getpid(), Signal::INT).ok();
     }
     outcome?;
     let text = std::str::from_utf8(&line).map_err(|_| Error::permanent(Kind::Usage, "what was typed is not UTF-8"))?;
-    // A password may end in a blank, as one in a file.
+    // Blanks at the end are kept: a password may end with one.
     Ok(SecretString::from(text.to_owned()))
 }
 
-/// Whether something can be read within a moment.
-fn is_typed() -> io::Result<bool> {
+/// Whether there is input within a moment.
+fn has_input() -> io::Result<bool> {
     let stdin = io::stdin();
     let mut asked = [PollFd::new(&stdin, PollFlags::IN)];
-    match poll(&mut asked, Some(&MOMENT)) {
+    match poll(&mut asked, Some(&STOP_POLL)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
@@ -115,7 +115,7 @@ fn ended() -> Error {
     Error::permanent(Kind::Stopped, "there was no answer")
 }
 
-/// A terminal that shows nothing of what is typed. Ctrl-C comes as a byte, so that the terminal is put back before the end.
+/// The terminal without echo. Ctrl-C is read as a byte, so that the terminal is restored before the program ends.
 struct Hidden(Termios);
 
 impl Hidden {

@@ -1,4 +1,4 @@
-//! One at a time by name: `lock: spamc` lets one program of that name run, whoever starts it.
+//! Named locks for programs: with `lock: spamc` only one program runs under this name at a time, whoever starts it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,27 +8,27 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::stop::is_stopping;
 
-/// How often a lock that is held is asked for.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// The time between two attempts to take a lock.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
-/// Why it is not one's turn.
+/// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoTurn {
     #[error("the lock `{0}` cannot be taken: {1}")]
     Unusable(String, rustix::io::Errno),
-    #[error("stopped while it waited for the lock `{0}`")]
+    #[error("stopped while waiting for the lock `{0}`")]
     Stopped(String),
     #[error("another program had the lock `{0}` for {1} s")]
     Late(String, u64),
 }
 
-/// Somebody's turn; it ends when this is dropped, or with the process.
+/// A lock. It is released when this is dropped, or when the process ends.
 #[derive(Debug)]
 pub(crate) struct Turn(#[allow(dead_code, reason = "the lock lives as long as the file is open")] OwnedFd);
 
 impl Turn {
-    /// Waits until nobody else has the turn of that name, at most so long. The file of a name in `folder` stays: to remove it
-    /// would let two in.
+    /// Waits until nobody else holds the lock of this name, for at most `patience`. The lock file in `folder` is never
+    /// removed, because then two processes could hold the lock.
     pub(crate) fn take(folder: &Path, name: &str, patience: Duration) -> Result<Self, NoTurn> {
         let path = folder.join(format!("program-{name}"));
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -36,7 +36,7 @@ impl Turn {
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(unusable)?;
         let until = Instant::now() + patience;
         loop {
-            // A lock of the open file: threads of one process wait for each other too.
+            // The lock belongs to the open file, so threads of one process exclude each other too.
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self(file)),
                 Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {}
@@ -48,7 +48,7 @@ impl Turn {
             if Instant::now() >= until {
                 return Err(NoTurn::Late(name.to_owned(), patience.as_secs()));
             }
-            std::thread::sleep(LOOK_AGAIN);
+            std::thread::sleep(LOCK_POLL);
         }
     }
 }

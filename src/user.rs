@@ -1,4 +1,4 @@
-//! Whoever runs this, and who else has a login here, as the password database of the machine knows them.
+//! The user who runs this program, and the other logins of this machine, according to the password database.
 
 use std::env;
 use std::fs::metadata;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User, geteuid};
 use rustix::fs::{Access, access};
 
-/// The home folder: `$HOME`, or that of the password database where the variable says nothing or names the home of another
-/// user. Debian's cron runs `sendmail` as the user with the `HOME` of root, systemd's services often have none.
+/// The home folder: `$HOME`, or the one in the password database if the variable is missing or names the home of another
+/// user. Debian's cron runs `sendmail` as the user but with root's `HOME`; systemd services often have none.
 pub(crate) fn home() -> Option<PathBuf> {
     let named = env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
     match named {
@@ -19,7 +19,7 @@ pub(crate) fn home() -> Option<PathBuf> {
     }
 }
 
-/// Whether a folder cannot be entered, or is the home of its owner, who is somebody else. One that is not there yet is nobody's.
+/// Whether a folder cannot be entered, or is the home of another user. A folder that does not exist belongs to nobody.
 fn is_of_another(home: &Path) -> bool {
     let entered = metadata(home).and_then(|folder| Ok(access(home, Access::EXEC_OK).map(|()| folder)?));
     let folder = match entered {
@@ -28,7 +28,7 @@ fn is_of_another(home: &Path) -> bool {
     };
     let owner = Uid::from_raw(folder.uid());
     let is_home_of_owner = || User::from_uid(owner).ok().flatten().is_some_and(|owner| owner.dir == home);
-    // With a config in it root would run what its owner wrote.
+    // Root must not use a config that another user can write.
     owner != geteuid() && (geteuid().is_root() || is_home_of_owner())
 }
 
@@ -37,16 +37,16 @@ pub(crate) fn login() -> Option<String> {
     User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }
 
-/// The home that the password database has for this user, if it is there.
+/// This user's home in the password database, if it exists.
 fn of_database() -> Option<PathBuf> {
     let user = User::from_uid(geteuid()).ok().flatten()?;
     Some(user.dir).filter(|home| home.is_absolute() && home.is_dir())
 }
 
-/// Whether a name is a login of this machine: `root`, whoever runs this, or one of the password database.
+/// Whether a name is a login of this machine: `root`, the user who runs this, or one in the password database.
 pub(crate) fn is_login(name: &str) -> bool {
     let is_ours = |variable: &str| env::var(variable).is_ok_and(|ours| ours == name);
-    // A name with a NUL is nobody's.
+    // No login contains a NUL.
     let is_user = || !name.contains('\0') && User::from_name(name).is_ok_and(|user| user.is_some());
     name.eq_ignore_ascii_case("root") || is_ours("LOGNAME") || is_ours("USER") || is_user()
 }

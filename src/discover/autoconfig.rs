@@ -1,29 +1,30 @@
-//! Mozilla's autoconfig (draft-ietf-mailmaint-autoconfig): a small XML document from the domain itself, or from Mozilla's database.
+//! Mozilla's autoconfig (draft-ietf-mailmaint-autoconfig): a small XML document, from the domain itself or from Mozilla's
+//! database.
 
 use std::pin::pin;
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::choose::{filled, offer};
+use super::choose::{fill_in, offer};
 use super::found::{Offer, Origin};
 use super::web::{Web, Why, percent_encoded};
 use super::{Options, Subject};
 use crate::providers::ispdb::{self, Listed};
 use crate::providers::{Mail, Security};
 
-/// A document has some hundred nodes.
+/// The most nodes of a document. Real ones have a few hundred.
 const MOST_NODES: u32 = 10_000;
-/// No more servers are read.
+/// How many servers of a document are read.
 const MOST_SERVERS: usize = 16;
 
-/// Asks the domain itself, over https. The first that answers counts.
-pub(super) async fn ask(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+/// Asks the domain itself, over https, at several addresses. The first that answers is used.
+pub(super) async fn ask_domain(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
     let (domain, host) = (&subject.domain, format!("autoconfig.{}", subject.domain));
     let query = format!("?emailaddress={}", percent_encoded(&subject.address));
     let places = [
         web.https(&host, &format!("/mail/config-v1.1.xml{query}")),
         web.https(domain, &format!("/.well-known/autoconfig/mail/config-v1.1.xml{query}")),
-        // An earlier draft; some servers know nothing else.
+        // From an earlier draft. Some servers have only this one.
         web.https(&host, &format!("/.well-known/mail-v1.xml{query}")),
     ];
     let fetched =
@@ -32,8 +33,8 @@ pub(super) async fn ask(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, 
     first_of(fetched(first), fetched(second), fetched(third)).await
 }
 
-/// The first of three that has something, in this order: a later one does not go before an earlier one that may still have, and is not
-/// waited for where an earlier one has.
+/// The first of three that succeeds, in this order: a later one is used only when all earlier ones have failed, and is not
+/// waited for when an earlier one has succeeded.
 async fn first_of<T>(
     a: impl Future<Output = Result<T, Why>>,
     b: impl Future<Output = Result<T, Why>>,
@@ -56,7 +57,7 @@ async fn first_of<T>(
     }
 }
 
-/// Asks the domain without protection: many hosters have nothing else.
+/// Asks the domain over plain http, because many hosting companies offer nothing else.
 pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
     let place = web.http(&format!("autoconfig.{}", subject.domain), "/mail/config-v1.1.xml");
     let place = format!("{place}?emailaddress={}", percent_encoded(&subject.address));
@@ -64,9 +65,9 @@ pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<
     read(&body, subject, &Origin::AutoconfigInTheClear(without_query(&place)))
 }
 
-/// Looks into Mozilla's database: the one that is built in, and where that does not know the domain the one on the net. It learns the
-/// domain and nothing else.
-pub(super) async fn ask_database(
+/// Looks the domain up in Mozilla's database: first in the built-in copy, then on the web. The web server learns only the
+/// domain.
+pub(super) async fn look_up(
     subject: &Subject,
     domain: &str,
     origin: Origin,
@@ -78,25 +79,25 @@ pub(super) async fn ask_database(
     if !built_in.is_empty() {
         return Ok(built_in);
     }
-    let Some(database) = &options.database else { return Err("it is not asked".into()) };
+    let Some(database) = &options.database else { return Err("it is turned off".into()) };
     let body = web.get(&format!("{database}{}", percent_encoded(domain))).await?;
     read(&body, subject, &origin)
 }
 
 fn of_database(listed: &Listed<'_>, subject: &Subject, origin: &Origin) -> Option<Offer> {
-    let host = filled(listed.host, subject)?;
+    let host = fill_in(listed.host, subject)?;
     let offer = offer(listed.mail, &host, listed.port, listed.security, subject, origin)?;
-    Some(Offer { user: filled(listed.user, subject)?, is_token_only: listed.is_token_only, ..offer })
+    Some(Offer { user: fill_in(listed.user, subject)?, is_token_only: listed.is_token_only, ..offer })
 }
 
 fn without_query(place: &str) -> String {
     place.split('?').next().unwrap_or_default().to_owned()
 }
 
-/// The servers that a document names. Those without TLS are left out, and so are those whose host or login name cannot be one.
+/// The servers in a document. Those without TLS are left out, and so are those with an invalid host or login name.
 pub(super) fn read(body: &[u8], subject: &Subject, origin: &Origin) -> Result<Vec<Offer>, Why> {
-    let text = std::str::from_utf8(body).map_err(|_| Why::from("its document is no UTF-8"))?;
-    // No DTD: what it would define grows without end (a "billion laughs").
+    let text = std::str::from_utf8(body).map_err(|_| Why::from("its document is not UTF-8"))?;
+    // A DTD could define entities that expand without end ("billion laughs").
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text.trim_start_matches('\u{feff}'), options)
         .map_err(|e| Why::from(format!("its document cannot be read: {e}")))?;
@@ -125,7 +126,7 @@ fn server(node: Node<'_, '_>, subject: &Subject, origin: &Origin) -> Option<Offe
         "STARTTLS" => Security::StartTls,
         _ => return None,
     };
-    let host = filled(text("hostname")?, subject)?;
+    let host = fill_in(text("hostname")?, subject)?;
     let offer = offer(mail, &host, text("port")?.parse().ok()?, security, subject, origin)?;
     let ways: Vec<&str> = node
         .children()
@@ -133,7 +134,7 @@ fn server(node: Node<'_, '_>, subject: &Subject, origin: &Origin) -> Option<Offe
         .filter_map(|child| child.text())
         .map(str::trim)
         .collect();
-    let user = filled(text("username").unwrap_or("%EMAILADDRESS%"), subject)?;
+    let user = fill_in(text("username").unwrap_or("%EMAILADDRESS%"), subject)?;
     let is_token_only = !ways.is_empty() && ways.iter().all(|way| *way == "OAuth2");
     Some(Offer { user, is_token_only, ..offer })
 }
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(shown, [("imap.firm.example", "ann.b", true)]);
     }
 
-    /// Whatever a document says, what comes of it are servers with names and TLS.
+    /// Whatever a document contains, the result is servers with valid names and TLS.
     #[test]
     fn fuzz_documents() {
         let known = "<clientConfig><emailProvider><incomingServer type='imap'><hostname>imap.%EMAILDOMAIN%</hostname><port>993</port>\
@@ -250,7 +251,7 @@ mod tests {
         let many = "<x/>".repeat(20_000);
         assert!(with(&many).unwrap_err().to_string().contains("cannot be read"));
         let deep = format!("{}{}", "<x>".repeat(9_000), "</x>".repeat(9_000));
-        assert!(with(&deep).is_err(), "deep, and ended all the same");
+        assert!(with(&deep).is_err(), "deep nesting does not overflow the stack");
         assert!(read(b"\xff\xfe<\0", &subject(), &Origin::Database).is_err());
         let server = "<incomingServer type='imap'><hostname>a.example</hostname><port>993</port><socketType>SSL</socketType></incomingServer>";
         assert_eq!(with(&server.repeat(200)).unwrap().len(), MOST_SERVERS);

@@ -1,4 +1,4 @@
-//! From what everybody said to what is believed, without asking anybody.
+//! Selects from what the sources said. Nobody is asked any more.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use super::Subject;
 use super::found::{Found, Offer, Origin, Tried};
 use crate::providers::{Known, Mail, Provider, Secret, Security};
 
-/// So many servers are kept; the others are worth nothing to anybody.
-const MOST: usize = 24;
+/// How many servers are kept.
+const MOST_OFFERS: usize = 24;
 
-/// The servers of a provider of the table.
+/// The servers of a provider in the table.
 pub(super) fn of_provider(provider: &'static Provider, subject: &Subject, origin: &Origin) -> Vec<Offer> {
     let offer = |mail: Mail| {
         let place = provider.place(mail)?;
@@ -28,8 +28,8 @@ pub(super) fn of_provider(provider: &'static Provider, subject: &Subject, origin
     Mail::ALL.into_iter().filter_map(offer).collect()
 }
 
-/// What is confirmed first, then by who said it, and of one source TLS from the first byte before STARTTLS (RFC 8314 4.1), each in
-/// its own order.
+/// Sorts the offers: confirmed ones first, then by their source, and within one source implicit TLS before STARTTLS (RFC 8314
+/// 4.1); otherwise the order stays.
 pub(super) fn found(
     subject: &Subject,
     provider: Option<&'static Provider>,
@@ -40,9 +40,9 @@ pub(super) fn found(
     offers.sort_by_key(rank);
     let mut seen = BTreeSet::new();
     offers.retain(|offer| seen.insert((offer.mail, offer.host.clone(), offer.port, offer.user.clone())));
-    offers.truncate(MOST);
+    offers.truncate(MOST_OFFERS);
     let best = |mail: Mail| offers.iter().find(|offer| offer.mail == mail);
-    // A provider counts where its servers are the ones that are taken.
+    // The provider counts only if its servers are the chosen ones.
     let provider = provider.filter(|provider| {
         let is_its = |offer: &Offer| offer.provider.is_some_and(|own| own.name == provider.name);
         offers.is_empty() || best(Mail::Imap).or_else(|| best(Mail::Pop3)).is_some_and(is_its)
@@ -50,7 +50,7 @@ pub(super) fn found(
     Found { address: subject.address.clone(), provider, offers, tried }
 }
 
-/// The kind of source, whatever it was called.
+/// The rank of the source.
 fn source(origin: &Origin) -> u8 {
     match origin {
         Origin::Table => 0,
@@ -65,14 +65,14 @@ fn source(origin: &Origin) -> u8 {
     }
 }
 
-/// The domain that a mail exchanger most likely belongs to: `example.net` of `mx1.mail.example.net`, `example.co.uk` of
-/// `mx.example.co.uk`. Without the list of public suffixes it is a guess, and no more than a key for a database of known ones.
+/// The domain that a mail exchanger most likely belongs to: `example.net` for `mx1.mail.example.net`, `example.co.uk` for
+/// `mx.example.co.uk`. Without the list of public suffixes it is a guess, which is good enough as a key for the database.
 pub(super) fn base_of(exchanger: &str) -> Option<&str> {
     let dots: Vec<usize> = exchanger.match_indices('.').map(|(at, _)| at).collect();
     let last = dots.last()?;
     let second = dots.len().checked_sub(2).and_then(|at| dots.get(at));
     let (country, label) = (&exchanger[last + 1..], second.map_or(&exchanger[..*last], |at| &exchanger[at + 1..*last]));
-    // `co.uk`, `com.br`, `ne.jp`: two short labels are one.
+    // `co.uk`, `com.br`, `ne.jp`: two short labels count as one.
     let labels = if country.len() == 2 && label.len() <= 3 { 3 } else { 2 };
     match dots.len().checked_sub(labels).and_then(|at| dots.get(at)) {
         Some(at) => Some(&exchanger[at + 1..]),
@@ -80,8 +80,8 @@ pub(super) fn base_of(exchanger: &str) -> Option<&str> {
     }
 }
 
-/// The login name out of a template of autoconfig, where it is one that can be understood.
-pub(super) fn filled(template: &str, subject: &Subject) -> Option<String> {
+/// Fills in a template of autoconfig; `None` if the result is not valid.
+pub(super) fn fill_in(template: &str, subject: &Subject) -> Option<String> {
     let text = template
         .replace("%EMAILADDRESS%", &subject.address)
         .replace("%EMAILLOCALPART%", &subject.local)
@@ -91,7 +91,7 @@ pub(super) fn filled(template: &str, subject: &Subject) -> Option<String> {
     (!text.is_empty() && text.len() <= 254 && !text.contains(is_bad)).then_some(text)
 }
 
-/// A server that somebody else than the table named; `None` where its name is none.
+/// A server that was named by another source than the table; `None` if its name is not valid.
 pub(super) fn offer(
     mail: Mail,
     host: &str,

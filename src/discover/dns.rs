@@ -1,4 +1,4 @@
-//! What the name servers say. It is not signed: whoever is in between can say it in their place.
+//! DNS lookups. The answers are not signed, so anybody on the way could have forged them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,31 +11,31 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use super::Options;
 use super::web::Why;
 
-/// One question is asked twice at most, and each time waited for so long.
-const PATIENCE: Duration = Duration::from_millis(2_500);
-/// No more records of a name are looked at.
-const MOST: usize = 16;
+/// How long one attempt of a query may take. There are two attempts.
+const QUERY_TIMEOUT: Duration = Duration::from_millis(2_500);
+/// How many records of a name are used.
+const MOST_RECORDS: usize = 16;
 
-/// Name servers: those of the system, or the one of the options.
+/// The name servers: those of the system, or the one in the options.
 #[derive(Clone)]
 pub(super) struct Dns {
     resolver: Result<TokioResolver, Why>,
 }
 
-/// A server by a SRV record (RFC 2782).
+/// A server in a SRV record (RFC 2782).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) priority: u16,
     pub(super) weight: u16,
     pub(super) port: u16,
-    /// `None`: the service is decidedly not offered.
+    /// `None`: the domain says that it does not offer the service.
     pub(super) host: Option<String>,
 }
 
 impl Dns {
     pub(super) fn new(options: &Options) -> Self {
         let builder = match options.resolver {
-            None => TokioResolver::builder_tokio().map_err(|e| Why::from(format!("no name server is known: {e}"))),
+            None => TokioResolver::builder_tokio().map_err(|e| Why::from(format!("no name server is configured: {e}"))),
             Some(at) => {
                 let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
                     connection.port = at.port();
@@ -53,7 +53,7 @@ impl Dns {
         Self { resolver }
     }
 
-    /// The mail exchangers of a domain, the first to be tried first (RFC 5321 5.1).
+    /// The mail exchangers of a domain, in order of preference (RFC 5321 5.1).
     pub(super) async fn exchangers(&self, domain: &str) -> Result<Vec<String>, Why> {
         let mut found: Vec<(u16, String)> = Vec::new();
         for data in self.ask(domain, RecordType::MX).await? {
@@ -72,7 +72,7 @@ impl Dns {
         let found = self.ask(name, RecordType::SRV).await?.into_iter().filter_map(|data| match data {
             RData::SRV(srv) => {
                 let host = host_of(&srv.target);
-                // A name that is none is as good as nothing; the root says that there is nothing.
+                // An invalid name is ignored; the root means that the service is not offered.
                 (host.is_some() || srv.target.is_root()).then_some(Service {
                     priority: srv.priority,
                     weight: srv.weight,
@@ -85,7 +85,7 @@ impl Dns {
         Ok(found.collect())
     }
 
-    /// The texts of a name, each put together.
+    /// The TXT records of a name, with the strings of each joined.
     pub(super) async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Why> {
         let texts = self.ask(name, RecordType::TXT).await?.into_iter().filter_map(|data| match data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
@@ -102,27 +102,27 @@ impl Dns {
             true => Why::from(format!("there is no host {host}")),
             false => Why::from(e.to_string()),
         })?;
-        Ok(found.iter().take(MOST).map(|address| SocketAddr::new(address, port)).collect())
+        Ok(found.iter().take(MOST_RECORDS).map(|address| SocketAddr::new(address, port)).collect())
     }
 
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Why> {
         let resolver = self.resolver.as_ref().map_err(Why::clone)?;
         let found = resolver.lookup(absolute(name)?, kind).await;
         match found {
-            Ok(found) => Ok(found.answers().iter().take(MOST).map(|record| record.data.clone()).collect()),
+            Ok(found) => Ok(found.answers().iter().take(MOST_RECORDS).map(|record| record.data.clone()).collect()),
             Err(e) if e.is_no_records_found() || e.is_nx_domain() => Ok(Vec::new()),
             Err(e) => Err(e.to_string().into()),
         }
     }
 }
 
-/// With its last dot, so that no search domain of the system is tried.
+/// Adds the final dot, so that the system's search domains are not tried.
 fn absolute(name: &str) -> Result<Name, Why> {
     let name = Name::from_ascii(format!("{}.", name.trim_end_matches('.')));
-    name.map_err(|e| Why::from(format!("no such name can be asked for: {e}")))
+    name.map_err(|e| Why::from(format!("such a name cannot be looked up: {e}")))
 }
 
-/// In lower case and without its last dot, where it is the name of a host.
+/// The name in lower case and without its final dot, if it is a valid host name.
 fn host_of(name: &Name) -> Option<String> {
     let text = name.to_ascii();
     let host = text.trim_end_matches('.').to_lowercase();
@@ -130,7 +130,7 @@ fn host_of(name: &Name) -> Option<String> {
 }
 
 fn bound(options: &mut ResolverOpts) {
-    options.timeout = PATIENCE;
+    options.timeout = QUERY_TIMEOUT;
     options.attempts = 2;
     options.cache_size = 64;
 }

@@ -1,4 +1,4 @@
-//! What was found, and from where.
+//! The result of a discovery.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use crate::clean;
 use crate::config::{Server, Tls, Trust};
 use crate::providers::{Mail, Provider, Security};
 
-/// All that was found about an address.
+/// Everything that was found for an address.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The address, as it was given.
+    /// The address as it was given.
     pub address: String,
-    /// Whose servers they are, where that is known: it tells which secret is wanted, and what must be switched on.
+    /// The provider of the servers, if it is known. It determines which secret is needed and what must be turned on.
     pub provider: Option<&'static Provider>,
-    /// The servers, the best of each kind first. All speak TLS; names are those of hosts, and nothing is in them that a terminal
-    /// must not see.
+    /// The servers, the best of each kind first. All use TLS. Their names are valid host names, without characters that could
+    /// harm a terminal.
     pub offers: Vec<Offer>,
-    /// Who was asked in vain, and why.
+    /// The sources that had no result, and why.
     pub tried: Vec<Tried>,
 }
 
@@ -31,7 +31,7 @@ impl Found {
         self.best(Mail::Imap).or_else(|| self.best(Mail::Pop3))
     }
 
-    /// The hosts that would be used and that nobody confirms: a person looks at them before a password goes there.
+    /// The chosen hosts that are not confirmed. A person must look at them before a password is sent there.
     pub fn unconfirmed(&self) -> Vec<&str> {
         let taken = [self.incoming(), self.best(Mail::Smtp)].into_iter().flatten();
         let mut hosts: Vec<&str> =
@@ -41,10 +41,10 @@ impl Found {
     }
 }
 
-/// A server that somebody named.
+/// A server that a source named.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// What it speaks.
+    /// Its protocol.
     pub mail: Mail,
     /// Its name.
     pub host: String,
@@ -54,23 +54,23 @@ pub struct Offer {
     pub security: Security,
     /// The login name.
     pub user: String,
-    /// Whether it is known to take no password, but OAuth2 alone.
+    /// Whether it is known to accept only OAuth2 and no password.
     pub is_token_only: bool,
-    /// Who named it.
+    /// The source.
     pub origin: Origin,
-    /// Whether it must be connected to before it is believed.
+    /// Whether it is only believed after a connection has succeeded.
     pub(super) is_in_doubt: bool,
-    /// Whose it is, where that is known.
+    /// Its provider, if it is known.
     pub(super) provider: Option<&'static Provider>,
 }
 
 impl Offer {
-    /// Whether who named it could not be somebody else: if not, a person looks at the host before a password goes there.
+    /// Whether its source cannot have been forged. If it can, a person must look at the host before a password is sent there.
     pub fn is_confirmed(&self) -> bool {
         self.origin.is_confirmed()
     }
 
-    /// The same as a server of the config.
+    /// The server as a setting of the config.
     pub fn server(&self) -> Server {
         let tls = match self.security {
             Security::Implicit => Tls::Implicit,
@@ -80,36 +80,36 @@ impl Offer {
     }
 }
 
-/// Who named a server. The order is that in which they are believed, among those that are confirmed and among those that are not.
+/// The source of a server. They are listed in order of trust, within the confirmed and within the unconfirmed ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {
-    /// The table of providers, by the domain.
+    /// The table of providers, by the address's domain.
     Table,
     /// The table of providers, by this mail exchanger.
     Exchanger(String),
-    /// The domain, by draft-ietf-mailmaint-pacc.
+    /// The domain itself, by PACC (draft-ietf-mailmaint-pacc).
     Pacc,
-    /// The domain, by this https address.
+    /// The domain itself, by autoconfig at this https address.
     Autoconfig(String),
     /// Mozilla's database, by the domain.
     Database,
     /// Mozilla's database, by this mail exchanger.
     DatabaseByExchanger(String),
-    /// The domain, by this http address.
+    /// The domain itself, by autoconfig at this http address.
     AutoconfigInTheClear(String),
-    /// A SRV record of this name.
+    /// The SRV record with this name.
     Service(String),
-    /// It has a name that is usual, and answers.
+    /// A common host name that answers.
     Guess,
 }
 
 impl Origin {
-    /// Whether nobody on the way could have said it in the other's place.
+    /// Whether nobody on the way could have forged it.
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Self::Table | Self::Pacc | Self::Autoconfig(_) | Self::Database)
     }
 
-    /// One word, for programs.
+    /// A single word, for programs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Table => "table",
@@ -138,19 +138,19 @@ impl fmt::Display for Origin {
             Self::DatabaseByExchanger(name) => {
                 write!(f, "Mozilla's database of providers, by the mail exchanger {}", clean::short(name, 80))
             }
-            Self::AutoconfigInTheClear(address) => write!(f, "{}, unprotected", clean::short(address, 120)),
+            Self::AutoconfigInTheClear(address) => write!(f, "{}, unencrypted", clean::short(address, 120)),
             Self::Service(name) => write!(f, "the SRV record {}", clean::short(name, 80)),
-            Self::Guess => f.write_str("its name, which is usual"),
+            Self::Guess => f.write_str("its common name"),
         }
     }
 }
 
-/// Somebody who was asked in vain.
+/// A source that had no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tried {
-    /// Who.
+    /// Its name.
     pub source: String,
-    /// Why it was in vain, in one line that can be shown.
+    /// The reason, in one line that can be shown.
     pub why: String,
 }
 

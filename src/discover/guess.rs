@@ -1,4 +1,4 @@
-//! Names that are usual, tried: a host that answers a TLS handshake with a certificate that holds, and greets as such a server does.
+//! Tries common host names: a server is accepted if it has a valid certificate and greets with the right protocol.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::error::Result;
 use crate::net::{self, LineStream};
 use crate::providers::{Mail, Security};
 
-/// The first labels of hosts, the likeliest first.
+/// The first labels of the host names, the most likely first.
 const NAMES: [(Mail, Security, &[&str]); 4] = [
     (Mail::Imap, Security::Implicit, &["imap", "mail"]),
     (Mail::Pop3, Security::Implicit, &["pop3", "pop", "mail"]),
     (Mail::Smtp, Security::Implicit, &["smtp", "mail"]),
-    // Many servers take mail there and nowhere else.
+    // Many servers accept mail only on this port.
     (Mail::Smtp, Security::StartTls, &["smtp", "mail"]),
 ];
-/// An answer to EHLO has no more lines.
+/// The most lines of a reply to EHLO.
 const MOST_LINES: usize = 64;
-/// One answer of a host.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long one answer of a host may take.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tries them all.
+/// Tries all of them.
 pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Result<Vec<Offer>, Why> {
     let candidates = NAMES.iter().flat_map(|(mail, security, labels)| {
         let port = port_of(*mail, *security, options);
@@ -38,11 +38,11 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Resu
             offer(*mail, &host, port, *security, subject, &Origin::Guess)
         })
     });
-    let found = those_that_answer(candidates.collect(), options, dns).await;
-    if found.is_empty() { Err("none of them answers as a mail server with TLS does".into()) } else { Ok(found) }
+    let found = answering(candidates.collect(), options, dns).await;
+    if found.is_empty() { Err("none of them answers like a mail server with TLS".into()) } else { Ok(found) }
 }
 
-/// Leaves out what is in doubt and does not answer.
+/// Removes offers that are in doubt and do not answer.
 pub(super) async fn without_doubt(
     offers: Vec<Offer>,
     options: &Options,
@@ -54,23 +54,23 @@ pub(super) async fn without_doubt(
         return (good, Vec::new());
     }
     let hosts: Vec<String> = doubtful.iter().map(|offer| offer.host.clone()).collect();
-    let answered = timeout_at(deadline, those_that_answer(doubtful, options, dns)).await.unwrap_or_default();
+    let answered = timeout_at(deadline, answering(doubtful, options, dns)).await.unwrap_or_default();
     let is_silent = |host: &&String| !answered.iter().any(|offer| offer.host == **host);
-    let why = "nobody has made sure of it, and it does not answer";
+    let why = "it is not verified, and it does not answer";
     let tried = hosts.iter().filter(is_silent).map(|host| Tried::new(host, why)).collect();
     good.extend(answered.into_iter().map(|offer| Offer { is_in_doubt: false, ..offer }));
     (good, tried)
 }
 
-async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
+async fn answering(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
     let mut trying = JoinSet::new();
     for (at, candidate) in candidates.iter().enumerate() {
         let trust = Trust { ca_file: options.ca_file.clone(), ..Trust::default() };
         let server = Server { trust, ..candidate.server() };
-        let (dns, mail, patience) = (dns.clone(), candidate.mail, options.for_one());
+        let (dns, mail, patience) = (dns.clone(), candidate.mail, options.time_for_one());
         trying.spawn(async move {
             let greeted = timeout(patience, async {
-                // A host that is not there is not dialled.
+                // A host without an address is not tried.
                 match dns.addresses(&server.host, server.port).await {
                     Ok(addresses) => greets(server, addresses, mail).await,
                     Err(_) => false,
@@ -82,19 +82,19 @@ async fn those_that_answer(candidates: Vec<Offer>, options: &Options, dns: &Dns)
     let mut answered = vec![false; candidates.len()];
     while let Some(ended) = trying.join_next().await {
         if let Ok((at, is_there)) = ended
-            && let Some(one) = answered.get_mut(at)
+            && let Some(answered) = answered.get_mut(at)
         {
-            *one = is_there;
+            *answered = is_there;
         }
     }
     candidates.into_iter().zip(answered).filter_map(|(candidate, is_there)| is_there.then_some(candidate)).collect()
 }
 
-/// Whether it shows a certificate that holds, and greets in the words of the protocol.
+/// Whether the server has a valid certificate and greets with the right protocol.
 async fn greets(server: Server, addresses: Vec<SocketAddr>, mail: Mail) -> bool {
     let Ok(stream) = net::connect_at(&server, &addresses).await else { return false };
     let mut lines = LineStream::new(stream);
-    let Ok(greeting) = lines.line(PATIENCE).await else { return false };
+    let Ok(greeting) = lines.line(REPLY_TIMEOUT).await else { return false };
     let begins = |words: &str| greeting.starts_with(words.as_bytes());
     let is_one = match mail {
         Mail::Imap => begins("* OK") || begins("* PREAUTH"),
@@ -108,12 +108,12 @@ async fn greets(server: Server, addresses: Vec<SocketAddr>, mail: Mail) -> bool 
     }
 }
 
-/// STARTTLS of SMTP (RFC 3207 4), as far as the handshake.
+/// Does STARTTLS over SMTP (RFC 3207 4), up to the handshake.
 async fn starts_tls(mut lines: LineStream, server: &Server) -> Result<bool> {
-    lines.send_within(b"EHLO localhost\r\n", PATIENCE, "EHLO").await?;
+    lines.send_within(b"EHLO localhost\r\n", REPLY_TIMEOUT, "EHLO").await?;
     let mut is_offered = false;
     for _ in 0..MOST_LINES {
-        let line = lines.line(PATIENCE).await?;
+        let line = lines.line(REPLY_TIMEOUT).await?;
         is_offered |= line.get(4..).is_some_and(|word| word.trim_ascii().eq_ignore_ascii_case(b"STARTTLS"));
         if !line.starts_with(b"250-") {
             break;
@@ -122,8 +122,8 @@ async fn starts_tls(mut lines: LineStream, server: &Server) -> Result<bool> {
     if !is_offered {
         return Ok(false);
     }
-    lines.send_within(b"STARTTLS\r\n", PATIENCE, "STARTTLS").await?;
-    if !lines.line(PATIENCE).await?.starts_with(b"220") {
+    lines.send_within(b"STARTTLS\r\n", REPLY_TIMEOUT, "STARTTLS").await?;
+    if !lines.line(REPLY_TIMEOUT).await?.starts_with(b"220") {
         return Ok(false);
     }
     net::start_tls(lines.into_clean_stream()?, server).await.map(|stream| stream.is_tls())

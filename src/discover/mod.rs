@@ -1,19 +1,19 @@
-//! Where the servers of an address are: [`discover`] asks everybody who may know, all at once and for at most [`Options::deadline`].
+//! Finds the mail servers for an address. [`discover`] asks all sources at once, for at most [`Options::deadline`].
 //!
 //! | source | how | confirmed |
 //! |---|---|---|
-//! | the table of providers, by the domain | nothing is asked | yes |
+//! | the table of providers, by the domain | built in | yes |
 //! | the table, by the mail exchanger | DNS | no: DNS is not signed |
-//! | PACC, draft-ietf-mailmaint-pacc | https, and a TXT record with its hash | yes |
+//! | PACC, draft-ietf-mailmaint-pacc | https, and a TXT record with the hash | yes |
 //! | autoconfig of the domain, draft-ietf-mailmaint-autoconfig | https | yes |
-//! | Mozilla's database of providers, by the domain | what is built in, else https | yes |
+//! | Mozilla's database of providers, by the domain | built in, otherwise https | yes |
 //! | the same, by the mail exchanger | https and DNS | no |
 //! | autoconfig | http | no |
 //! | SRV records (RFC 6186, RFC 8314) | DNS | no |
-//! | names that are usual: `imap.`, `mail.`, `smtp.` | a TLS handshake, by STARTTLS too, and a greeting | no |
+//! | common names: `imap.`, `mail.`, `smtp.` | a TLS handshake (also with STARTTLS) and a greeting | no |
 //!
-//! What is confirmed goes before what is not, and then the order is that of the table above. Servers without TLS are taken from
-//! nobody. Where something is not confirmed, its hosts are shown to a person before a password goes there: that is the caller's duty.
+//! Confirmed servers come before unconfirmed ones; apart from that the order is that of the table. Servers without TLS are never
+//! used. Unconfirmed hosts must be shown to a person before a password is sent there; this is up to the caller.
 
 mod autoconfig;
 mod choose;
@@ -41,18 +41,18 @@ use crate::providers;
 pub use self::found::{Found, Offer, Origin, Tried};
 pub use self::paste::{lines as config_lines, server as config_place};
 
-/// How to look.
+/// The settings of a discovery.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The name server to ask in the place of the system's.
+    /// The name server to use instead of the system's.
     pub resolver: Option<SocketAddr>,
-    /// A PEM file with the only authorities to trust, instead of the system's.
+    /// A PEM file with the authorities to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// So long at most.
+    /// How long it may take.
     pub deadline: Duration,
-    /// Where the servers are asked. Tests have others.
+    /// The ports to connect to. They differ only in tests.
     pub ports: Ports,
-    /// Where Mozilla's database is: the domain is appended. `None`: it is not asked.
+    /// The address of Mozilla's database, to which the domain is appended. `None`: it is not used.
     pub database: Option<String>,
 }
 
@@ -70,18 +70,18 @@ impl Default for Options {
 }
 
 impl Options {
-    /// So long for one document, or one host: whoever asks several still has time for what the others say.
-    fn for_one(&self) -> Duration {
+    /// The time for one document or host, so that the results of the others can still be used.
+    fn time_for_one(&self) -> Duration {
         self.deadline * 5 / 8
     }
 
-    /// So long for all sources: there must be time to connect to what is in doubt.
-    fn for_sources(&self) -> Duration {
+    /// The time for all sources. The rest is for connecting to servers that are in doubt.
+    fn time_for_sources(&self) -> Duration {
         self.deadline * 3 / 4
     }
 }
 
-/// The TCP ports at which discovery itself connects.
+/// The TCP ports to which discovery connects.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     /// 443.
@@ -104,13 +104,13 @@ impl Default for Ports {
     }
 }
 
-/// An address, taken apart.
+/// A parsed address.
 #[derive(Clone, Debug)]
 struct Subject {
-    /// As it was given.
+    /// The address as it was given.
     address: String,
     local: String,
-    /// In lower case, and as `xn--…` where it is in another script.
+    /// In lower case, and in A-labels (`xn--…`) if it is in another script.
     domain: String,
 }
 
@@ -118,28 +118,28 @@ impl Subject {
     fn parse(address: &str) -> Result<Self> {
         let refuse = |flaw: &str| {
             let shown = clean::short(address, 80);
-            Error::permanent(Kind::Usage, format!("`{shown}` is no address: {flaw}"))
+            Error::permanent(Kind::Usage, format!("`{shown}` is not an address: {flaw}"))
         };
         if let Some(flaw) = mailbox::flaw(address) {
             return Err(refuse(flaw));
         }
         let (local, domain) = address.rsplit_once('@').ok_or_else(|| refuse("it is not like `name@example.com`"))?;
-        let domain = idna::domain_to_ascii(domain).map_err(|_| refuse("no domain has such a name"))?;
+        let domain = idna::domain_to_ascii(domain).map_err(|_| refuse("its domain is not a valid name"))?;
         if !crate::config::is_host_name(&domain) || domain.starts_with('[') {
-            return Err(refuse("its part behind the @ is not a domain"));
+            return Err(refuse("the part after the @ is not a domain"));
         }
         Ok(Self { address: address.to_owned(), local: local.to_owned(), domain: domain.to_lowercase() })
     }
 }
 
-/// Looks for the servers of an address.
+/// Finds the servers for an address.
 ///
-/// What does not answer, or answers nonsense, is told in [`Found::tried`] and is no error: there may be other sources. A provider of
-/// the table is known without asking anybody.
+/// Sources that do not answer, or answer nonsense, are listed in [`Found::tried`]. That is no error, because there are others.
+/// For a provider in the table nobody has to be asked.
 ///
 /// # Errors
 ///
-/// [`Kind::Usage`] where the text is no address, [`Kind::Tls`] where [`Options::ca_file`] cannot be read.
+/// [`Kind::Usage`] if the text is not an address, [`Kind::Tls`] if [`Options::ca_file`] cannot be read.
 pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     let subject = Subject::parse(address)?;
     let begun = Instant::now();
@@ -150,8 +150,8 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
         return Ok(choose::found(&subject, Some(provider), offers, tried));
     }
     let dns = Dns::new(options);
-    let web = Web::new(options, &dns, begun + options.for_one())?;
-    let until = begun + options.for_sources();
+    let web = Web::new(options, &dns, begun + options.time_for_one())?;
+    let until = begun + options.time_for_sources();
     let of = async |what: &str, asking: Asking<'_>| match timeout_at(until, asking).await {
         Ok(Ok(offers)) => (offers, None),
         Ok(Err(why)) => (Vec::new(), Some(Tried::new(what, &why))),
@@ -161,11 +161,11 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     let asked = tokio::join!(
         of("mail exchangers", Box::pin(by_exchanger(&subject, &dns, &web, options))),
         of("PACC", Box::pin(pacc::ask(&subject, &dns, &web))),
-        of("autoconfig", Box::pin(autoconfig::ask(&subject, &web))),
-        of("Mozilla's database", Box::pin(autoconfig::ask_database(&subject, domain, Origin::Database, &web, options))),
+        of("autoconfig", Box::pin(autoconfig::ask_domain(&subject, &web))),
+        of("Mozilla's database", Box::pin(autoconfig::look_up(&subject, domain, Origin::Database, &web, options))),
         of("autoconfig over http", Box::pin(autoconfig::ask_unprotected(&subject, &web))),
         of("SRV records", Box::pin(service::ask(&subject, &dns))),
-        of("usual names", Box::pin(guess::ask(&subject, &dns, options))),
+        of("common names", Box::pin(guess::ask(&subject, &dns, options))),
     );
     let (a, b, c, d, e, f, g) = asked;
     let (offers, tried): (Vec<_>, Vec<_>) = [a, b, c, d, e, f, g].into_iter().unzip();
@@ -174,10 +174,10 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     Ok(choose::found(&subject, provider, offers, tried.into_iter().flatten().chain(doubts).collect()))
 }
 
-/// One source at work: what it offers, or why it offers nothing.
+/// A running query of a source: its offers, or why it has none.
 type Asking<'a> = std::pin::Pin<Box<dyn Future<Output = std::result::Result<Vec<Offer>, web::Why>> + 'a>>;
 
-/// Who takes the mail of a domain may be a provider that is known: to the table, or to Mozilla's database.
+/// Looks up the domain's mail exchangers in the table and in Mozilla's database: they may belong to a known provider.
 async fn by_exchanger(
     subject: &Subject,
     dns: &Dns,
@@ -191,8 +191,8 @@ async fn by_exchanger(
         }
     }
     let Some(name) = exchangers.first() else { return Err("the domain has none".into()) };
-    // One step and no further: an exchanger that leads back to the domain would be asked for ever.
+    // The exchanger's domain is looked up only once: one that leads back to the domain would never end.
     let base = choose::base_of(name).filter(|base| *base != subject.domain);
-    let Some(base) = base else { return Err("they are of no provider that is known".into()) };
-    autoconfig::ask_database(subject, base, Origin::DatabaseByExchanger(name.clone()), web, options).await
+    let Some(base) = base else { return Err("they belong to no known provider".into()) };
+    autoconfig::look_up(subject, base, Origin::DatabaseByExchanger(name.clone()), web, options).await
 }

@@ -1,6 +1,7 @@
-//! PACC (draft-ietf-mailmaint-pacc-04): one JSON document over https, whose hash stands in a TXT record.
+//! PACC (draft-ietf-mailmaint-pacc-04): one JSON document over https, whose hash is in a TXT record.
 //!
-//! There are no ports in it: all servers begin with TLS. Submission was called `smtp` in drafts up to 02, and is `submit` since 03.
+//! The document has no ports: all servers use implicit TLS. Submission is called `smtp` in drafts up to 02, and `submit` since
+//! 03.
 
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::providers::{Mail, Security};
 
 const PATH: &str = "/.well-known/user-agent-configuration.json";
 
-/// Asks the domain itself. Without a record, or with one of another hash, the document counts for nothing.
+/// Asks the domain itself. Without a TXT record, or if the hash differs, the document is ignored.
 pub(super) async fn ask(subject: &Subject, dns: &Dns, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
     let name = format!("_ua-auto-config.{}", subject.domain);
     let records = dns.texts(&name).await?;
@@ -24,7 +25,7 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns, web: &Web<'_>) -> Result<V
         return Err("it has no record".into());
     }
     let body = web.get(&web.https(&format!("ua-auto-config.{}", subject.domain), PATH)).await?;
-    // Several may stand there while a new document takes the place of an old one.
+    // There may be several records while a new document replaces an old one.
     if !hashes.iter().any(|hash| hash.as_slice() == Sha256::digest(&body).as_slice()) {
         return Err("its document is not the one whose hash is in its record".into());
     }
@@ -44,7 +45,7 @@ fn hash_in(record: &[u8]) -> Option<Vec<u8>> {
 
 fn read(body: &[u8], subject: &Subject) -> Result<Vec<Offer>, Why> {
     let document: Value =
-        serde_json::from_slice(body).map_err(|e| Why::from(format!("its document is no JSON: {e}")))?;
+        serde_json::from_slice(body).map_err(|e| Why::from(format!("its document is not JSON: {e}")))?;
     let protocols = &document["protocols"];
     let ways = &document["authentication"];
     let is_token_only = ways["oauth-public"].is_object() && !has(&ways["password"]);
@@ -60,7 +61,7 @@ fn read(body: &[u8], subject: &Subject) -> Result<Vec<Offer>, Why> {
     if offers.is_empty() { Err("its document names no server".into()) } else { Ok(offers) }
 }
 
-/// Whether it is there and not `false`.
+/// Whether the value is present and not `false`.
 fn has(value: &Value) -> bool {
     !matches!(value, Value::Null | Value::Bool(false))
 }

@@ -1,12 +1,12 @@
-//! What was found as lines of a config.
+//! Writes the result as lines of a config.
 
 use super::found::{Found, Offer};
 use crate::config::{Server, is_host_name};
 use crate::providers::{self, Mail, Security};
 
-/// The lines to paste: an account, and a relay where none follows from the address. `None` where there is nothing to fetch from.
+/// The lines to paste: an account, and a relay if the address does not imply one. `None` if there is no server to fetch from.
 ///
-/// `password` or `token` are written as what gives them; the user puts in what fits.
+/// `password` and `token` are written with an example command, which the user replaces.
 pub fn lines(found: &Found) -> Option<String> {
     let incoming = found.incoming()?;
     let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -38,7 +38,7 @@ fn secret(offer: &Offer, name: &str, address: &str, indent: &str) -> String {
     }
 }
 
-/// A server as it is written in the config.
+/// A server as it is written in a config.
 pub fn server(offer: &Offer) -> String {
     let Server { host, port, .. } = offer.server();
     match (port == offer.security.port(offer.mail), offer.security) {
@@ -48,14 +48,14 @@ pub fn server(offer: &Offer) -> String {
     }
 }
 
-/// The name of an account after the domain: its first label.
+/// The account name for a domain: its first label.
 fn name_of(domain: &str) -> String {
     let label = domain.split('.').next().unwrap_or_default();
     let is_plain = is_host_name(label) && !label.starts_with('_');
     if is_plain { label.to_lowercase() } else { "home".to_owned() }
 }
 
-/// A scalar of YAML; in double quotes, as JSON has them, where it is not plain.
+/// A YAML scalar. If it cannot be plain, it is in double quotes, as in JSON.
 fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-@".contains(c))

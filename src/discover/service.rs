@@ -1,4 +1,4 @@
-//! SRV records of mail (RFC 6186, RFC 8314 5.1).
+//! SRV records for mail (RFC 6186, RFC 8314 5.1).
 
 use super::Subject;
 use super::choose::offer;
@@ -7,7 +7,7 @@ use super::found::{Offer, Origin};
 use super::web::Why;
 use crate::providers::{Mail, Security};
 
-/// The services. What is encrypted from the first byte stands first.
+/// The services, implicit TLS first.
 const SERVICES: [(&str, Mail, Security); 6] = [
     ("_imaps", Mail::Imap, Security::Implicit),
     ("_imap", Mail::Imap, Security::StartTls),
@@ -17,7 +17,7 @@ const SERVICES: [(&str, Mail, Security); 6] = [
     ("_submission", Mail::Smtp, Security::StartTls),
 ];
 
-/// Asks for all of them.
+/// Looks up all of them.
 pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, Why> {
     let names = SERVICES.map(|(service, ..)| format!("{service}._tcp.{}", subject.domain));
     let [a, b, c, d, e, f] = &names;
@@ -45,8 +45,8 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, Why>
     if offers.is_empty() { Err(why) } else { Ok(offers) }
 }
 
-/// The lowest priority, and of those the greatest weight: who looks once needs no lottery. `.` means that there is none, whatever
-/// stands beside it (RFC 2782).
+/// The server with the lowest priority, and among those the greatest weight; a single lookup needs no random choice. The host `.`
+/// means that the service is not offered, even if there are other records (RFC 2782).
 fn best(services: Vec<Service>) -> Option<(String, u16)> {
     if services.iter().any(|service| service.host.is_none()) {
         return None;

@@ -1,4 +1,4 @@
-//! Small documents over https, and over http where that is wanted.
+//! Fetches small documents over https, and over http if requested.
 
 use std::net::SocketAddr;
 use std::thread;
@@ -17,12 +17,12 @@ use super::dns::Dns;
 use crate::error::Result;
 use crate::net::web::tls_config;
 
-/// A document of this kind has a few kilobytes.
+/// The largest document. Real ones have a few kilobytes.
 const MOST_BYTES: u64 = 256 * 1024;
-/// So often a server may name another place.
-const MOST_STEPS: usize = 4;
+/// How many redirects are followed.
+const MOST_REQUESTS: usize = 4;
 
-/// Why a source has nothing to offer. It is shown to people, cleaned.
+/// Why a source has no offers. The text is shown to people, after it was cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Why(String);
 
@@ -44,7 +44,7 @@ impl From<String> for Why {
     }
 }
 
-/// Who fetches documents.
+/// The web client.
 pub(super) struct Web<'d> {
     dns: &'d Dns,
     tls: TlsConfig,
@@ -59,7 +59,7 @@ impl<'d> Web<'d> {
         Ok(Self { dns, tls, deadline, https: options.ports.https, http: options.ports.http })
     }
 
-    /// The https address of a document; the port is written where it is not the usual one.
+    /// The https address of a document, with the port if it is not the standard one.
     pub(super) fn https(&self, host: &str, path: &str) -> String {
         address("https", host, self.https, 443, path)
     }
@@ -69,7 +69,7 @@ impl<'d> Web<'d> {
         address("http", host, self.http, 80, path)
     }
 
-    /// Fetches a document. What came over https and names another place names one with https, or nothing comes of it.
+    /// Fetches a document. A redirect from https to http is an error.
     pub(super) async fn get(&self, address: &str) -> Result<Vec<u8>, Why> {
         let fetched = timeout_at(self.deadline, self.follow(address)).await;
         fetched.unwrap_or_else(|_| Err("it did not answer in time".into()))
@@ -77,24 +77,24 @@ impl<'d> Web<'d> {
 
     async fn follow(&self, address: &str) -> Result<Vec<u8>, Why> {
         let mut address = address.to_owned();
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MOST_REQUESTS {
             match self.step(&address).await? {
                 Step::Here(body) => return Ok(body),
-                Step::There(place) => address = beyond(&address, &place)?,
+                Step::There(place) => address = redirected(&address, &place)?,
             }
         }
-        Err("it leads from one place to the next".into())
+        Err("it redirects too often".into())
     }
 
     async fn step(&self, address: &str) -> Result<Step, Why> {
-        let uri: Uri = address.parse().map_err(|_| Why::from("no such address can be asked"))?;
+        let uri: Uri = address.parse().map_err(|_| Why::from("the address is not valid"))?;
         let host = uri.host().filter(|host| crate::config::is_host_name(host)).ok_or("it names no host")?.to_owned();
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let addresses = self.dns.addresses(&host, port).await?;
         let left = self.deadline.saturating_duration_since(Instant::now());
         let (agent, address) = (self.agent(addresses, left), address.to_owned());
         let (answer, answered) = oneshot::channel();
-        // Whoever has left does not hear the answer: at the deadline the thread is left behind, and ends soon after by its own.
+        // At the deadline the receiver is gone. The thread is not waited for, and ends soon after.
         let work = move || _ = answer.send(exchange(&agent, &address));
         thread::Builder::new().name("discover".to_owned()).spawn(work).map_err(|e| Why::from(e.to_string()))?;
         answered.await.map_err(|e| Why::from(e.to_string()))?
@@ -114,17 +114,17 @@ impl<'d> Web<'d> {
     }
 }
 
-/// Where a redirection leads. What is protected stays so.
-fn beyond(here: &str, place: &str) -> Result<String, Why> {
-    let (scheme, rest) = here.split_once("://").ok_or("no such address can be asked")?;
+/// The target of a redirect. One from https to http is refused.
+fn redirected(here: &str, place: &str) -> Result<String, Why> {
+    let (scheme, rest) = here.split_once("://").ok_or("the address is not valid")?;
     if place.starts_with('/') && !place.starts_with("//") {
         let host = rest.split('/').next().unwrap_or_default();
         return Ok(format!("{scheme}://{host}{place}"));
     }
     match (scheme, place.split_once("://").map(|(scheme, _)| scheme)) {
         (_, Some("https")) | ("http", Some("http")) => Ok(place.to_owned()),
-        (_, Some("http")) => Err("it leads from https to http".into()),
-        _ => Err("it leads to a place that is not of the web".into()),
+        (_, Some("http")) => Err("it redirects from https to http".into()),
+        _ => Err("it redirects to something that is not a web address".into()),
     }
 }
 
@@ -133,7 +133,7 @@ enum Step {
     There(String),
 }
 
-/// It blocks.
+/// Does one request. Blocks.
 fn exchange(agent: &Agent, address: &str) -> Result<Step, Why> {
     let mut answer = agent.get(address).call().map_err(|e| Why::from(e.to_string()))?;
     match answer.status().as_u16() {
@@ -143,7 +143,7 @@ fn exchange(agent: &Agent, address: &str) -> Result<Step, Why> {
         }
         301 | 302 | 303 | 307 | 308 => {
             let place = answer.headers().get("location").and_then(|place| place.to_str().ok());
-            place.map(|place| Step::There(place.to_owned())).ok_or_else(|| "it names no other place".into())
+            place.map(|place| Step::There(place.to_owned())).ok_or_else(|| "it redirects without an address".into())
         }
         code => Err(format!("it answered {code}").into()),
     }
@@ -156,7 +156,7 @@ fn address(scheme: &str, host: &str, port: u16, usual: u16, path: &str) -> Strin
     }
 }
 
-/// An address as a part of another: everything but unreserved characters as `%XX` (RFC 3986 2.1).
+/// Percent-encodes everything but unreserved characters (RFC 3986 2.1).
 pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -166,14 +166,14 @@ pub(super) fn percent_encoded(text: &str) -> String {
         .collect()
 }
 
-/// The addresses of a host, looked up before.
+/// A resolver for addresses that were looked up before.
 #[derive(Debug)]
 struct Fixed(Vec<SocketAddr>);
 
 impl Resolver for Fixed {
     fn resolve(&self, _: &Uri, _: &ureq::config::Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut found = self.empty();
-        // The room is for sixteen.
+        // ureq has room for sixteen.
         self.0.iter().take(16).for_each(|address| found.push(*address));
         if self.0.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(found) }
     }

@@ -1,4 +1,4 @@
-//! Why mail of an account does not come.
+//! Examines an account: why its mail does not come.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use crate::providers::Mail;
 use crate::source::{Details, Listing, Offers, Source, Spool};
 use crate::state::{RealDisk, Stamp};
 
-/// So many folders are opened.
+/// How many folders are opened.
 const MOST_FOLDERS: usize = 50;
 
-const BUSY: &str = "it may pass by itself; `mailsluice status` says when it is tried again";
+const MAY_PASS: &str = "it may be temporary; `mailsluice status` shows when the next attempt is";
 
 pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Findings<'_>) {
     if !secret(account, findings).await || !server::reach(&account.server, findings).await {
@@ -26,29 +26,29 @@ pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Find
     if !server::shake_hands(&account.server, findings).await || !greeting(account, findings).await {
         return;
     }
-    let mut source = match look(account, state).await {
+    let mut source = match log_in(account, state).await {
         Ok(source) => source,
         Err(error) => {
             let mail = if account.protocol == Protocol::Imap { Mail::Imap } else { Mail::Pop3 };
-            let form = recognise::another_form(&account.server.host, &account.user, mail);
-            return findings.login_error(&error, form, BUSY);
+            let form = recognise::advice_on_user_name(&account.server.host, &account.user, mail);
+            return findings.login_error(&error, form, MAY_PASS);
         }
     };
     findings.well("login", format!("as {}", clean::short(&account.user, 80)));
     if let Err(error) = mailbox(account, &mut source, findings).await {
-        findings.error("folders", &error, BUSY);
+        findings.error("folders", &error, MAY_PASS);
     }
-    // Nothing was asked that would be settled by it.
+    // The session settled nothing, so its result does not matter.
     source.close().await.ok();
 }
 
-/// A session that fetches nothing.
-pub(super) async fn look(account: &Account, state: &Path) -> Result<Source> {
+/// Logs in for a look. Nothing is fetched.
+pub(super) async fn log_in(account: &Account, state: &Path) -> Result<Source> {
     let spool = Spool::new(Arc::new(RealDisk), state.join("spool"), Stamp::default());
     Source::connect(account, &account.name, spool).await
 }
 
-/// The password or token is to be had. It is not shown, and not even its length.
+/// Checks that the password or token can be obtained. Neither it nor its length is shown.
 async fn secret(account: &Account, findings: &mut Findings<'_>) -> bool {
     if account.auth.is_some_and(|auth| auth.needs() == Needs::Certificate) {
         return true;
@@ -61,15 +61,15 @@ async fn secret(account: &Account, findings: &mut Findings<'_>) -> bool {
     findings.is_well()
 }
 
-/// What the server says before the login.
+/// Checks what the server offers before the login.
 async fn greeting(account: &Account, findings: &mut Findings<'_>) -> bool {
     match Offers::of(account.protocol, &account.server).await {
         Ok(offers) => {
             if let Some(shown) = offers.shown.as_ref().filter(|_| account.server.tls == crate::config::Tls::StartTls) {
-                server::told(&account.server, shown, findings);
+                server::report_tls(&account.server, shown, findings);
             }
-            told(account.protocol, &offers, findings);
-            findings.well("ways in", ways(account, &offers));
+            report_offers(account.protocol, &offers, findings);
+            findings.well("mechanisms", login_methods(account, &offers));
             true
         }
         Err(error) => {
@@ -79,17 +79,17 @@ async fn greeting(account: &Account, findings: &mut Findings<'_>) -> bool {
     }
 }
 
-pub(super) fn told(protocol: Protocol, offers: &Offers, findings: &mut Findings<'_>) {
+pub(super) fn report_offers(protocol: Protocol, offers: &Offers, findings: &mut Findings<'_>) {
     let name = if protocol == Protocol::Imap { "IMAP" } else { "POP3" };
     let listed = match offers.capabilities.is_empty() {
-        true => "it does not say what it can do".to_owned(),
+        true => "it does not announce its capabilities".to_owned(),
         false => clean::short(&offers.capabilities.join(" "), 600),
     };
     findings.well("greeting", format!("{name}: {listed}"));
 }
 
-/// What would be chosen of what the server offers.
-fn ways(account: &Account, offers: &Offers) -> String {
+/// The login methods that would be used with this server.
+fn login_methods(account: &Account, offers: &Offers) -> String {
     let is_private = offers.shown.is_some() || account.server.is_loopback();
     let choice =
         Choice { only: account.auth, token: account.token, is_private, exported: offers.can_bind.then_some([0; 32]) };
@@ -102,32 +102,24 @@ fn ways(account: &Account, offers: &Offers) -> String {
     }
 }
 
-/// The folders, what may be done in the first of them, and one header.
+/// Checks the folders, the rights in the first of them, and one header.
 async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings<'_>) -> Result<()> {
     let chosen = source.folders().await?;
     for error in &chosen.errors {
-        findings.error("folders", error, "the names are those of the server, with `/` between the levels");
+        findings.error("folders", error, "use the folder names of the server, with `/` between the levels");
     }
     if chosen.folders.is_empty() {
-        findings.failed(
-            "folders",
-            "none of what `folders` asks for is there",
-            "`folders: all` fetches whatever there is",
-        );
+        findings.failed("folders", "none of the folders in `folders` exists", "`folders: all` fetches all folders");
         return Ok(());
     }
     let mut first = None;
-    // Each of them is opened: one that is not there is a failure of each fetch.
+    // All are opened, because a missing folder makes every fetch fail.
     for folder in chosen.folders.iter().take(MOST_FOLDERS) {
         match source.open(folder).await {
             Ok(listing) if first.is_none() => first = Some((folder, listing)),
             Ok(_) => {}
             Err(error) if error.kind() == Kind::Refused => {
-                findings.error(
-                    "folders",
-                    &error,
-                    "is it called so on the server? `folders: all` fetches whatever there is",
-                );
+                findings.error("folders", &error, "is that its name on the server? `folders: all` fetches all folders");
             }
             Err(error) => return Err(error),
         }
@@ -141,7 +133,7 @@ async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings
         findings.warning(
             "rights",
             format!("nothing is deleted or moved in {shown}: {odd}"),
-            "`retention: keep` asks for nothing",
+            "`retention: keep` needs no such rights",
         );
     }
     if chosen.folders.len() > 1 {
@@ -150,18 +142,18 @@ async fn mailbox(account: &Account, source: &mut Source, findings: &mut Findings
     header(source, &listing, findings).await
 }
 
-/// One header, of the newest message: some servers list what they do not give.
+/// Reads the header of the newest message: some servers list messages that they cannot send.
 async fn header(source: &mut Source, listing: &Listing, findings: &mut Findings<'_>) -> Result<()> {
     let Some(newest) = listing.ids.last() else { return Ok(()) };
     let described = source.describe(std::slice::from_ref(newest), Details { date: true, head: true }).await?;
     match described.first() {
         Some(listed) => findings.well("a message", format!("the newest can be read ({} bytes)", listed.size())),
         None => {
-            let error = Error::transient(Kind::Refused, "the server lists a message and does not describe it");
+            let error = Error::transient(Kind::Refused, "the server lists a message but sends nothing for it");
             findings.warning_of(
                 "a message",
                 &error,
-                "it is tried again by each fetch, and you are told where it stays so",
+                "each fetch tries it again, and you are told if it does not change",
             );
         }
     }

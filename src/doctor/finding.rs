@@ -1,44 +1,44 @@
-//! What was seen in one step.
+//! The result of one step.
 
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
 
-/// How it stands with a step.
+/// The verdict on a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// It is as it should be.
+    /// All is well.
     Ok,
-    /// It works, and somebody should look.
+    /// It works, but a person should look at it.
     Warning,
-    /// Mail does not get past it.
+    /// It prevents mail from passing.
     Failed,
 }
 
-/// One step: what was looked at, what was seen, and what helps.
+/// One step: what was examined, what was found, and what helps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// The account, the relay or the host that it is about; empty: this machine.
+    /// The account, relay or host; empty for this machine.
     pub about: String,
     /// The step: `name`, `connection`, `TLS`, `login`, …
     pub step: &'static str,
-    /// How it stands.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was seen, in one line.
+    /// What was found, in one line.
     pub says: String,
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// The exit code of `sysexits.h` that a failure has.
+    /// The exit code (`sysexits.h`) of a failure.
     #[serde(skip)]
     pub code: u8,
 }
 
-/// EX_UNAVAILABLE: for a failure that no error stands behind.
+/// EX_UNAVAILABLE: for a failure without an error.
 const UNAVAILABLE: u8 = 69;
 
-/// The findings about one thing, told when they are made.
+/// Reports the findings about one thing as they are made.
 pub(super) struct Findings<'t> {
     about: String,
     tell: &'t mut dyn FnMut(&Finding),
@@ -50,30 +50,30 @@ impl<'t> Findings<'t> {
         Self { about: about.to_owned(), tell, is_well: true }
     }
 
-    /// Whether nothing has failed so far.
+    /// Whether no step has failed so far.
     pub(super) fn is_well(&self) -> bool {
         self.is_well
     }
 
     pub(super) fn well(&mut self, step: &'static str, says: impl Into<String>) {
-        self.told(step, Verdict::Ok, says.into(), None, 0);
+        self.report(step, Verdict::Ok, says.into(), None, 0);
     }
 
     pub(super) fn warning(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
-        self.told(step, Verdict::Warning, says.into(), Some(next.into()), 0);
+        self.report(step, Verdict::Warning, says.into(), Some(next.into()), 0);
     }
 
     pub(super) fn failed(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
-        self.told(step, Verdict::Failed, says.into(), Some(next.into()), UNAVAILABLE);
+        self.report(step, Verdict::Failed, says.into(), Some(next.into()), UNAVAILABLE);
     }
 
-    /// A failure with its error. `next` is what helps where the error does not say it.
+    /// Reports a failure with its error. `next` is used if the error has no advice.
     pub(super) fn error(&mut self, step: &'static str, error: &Error, next: &str) {
         let next = error.help().unwrap_or(next).to_owned();
-        self.told(step, Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+        self.report(step, Verdict::Failed, error.without_help(), Some(next), error.exit_code());
     }
 
-    /// The same for a refused login, where the form of the user name may be the cause.
+    /// The same for a refused login. `form`: advice about another form of the user name, which may be the cause.
     pub(super) fn login_error(&mut self, error: &Error, form: Option<String>, next: &str) {
         let help = error.help().unwrap_or(next);
         let is_refused = matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient();
@@ -81,16 +81,16 @@ impl<'t> Findings<'t> {
             Some(form) => format!("{form}; else {help}"),
             None => help.to_owned(),
         };
-        self.told("login", Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+        self.report("login", Verdict::Failed, error.without_help(), Some(next), error.exit_code());
     }
 
-    /// The same, where it does no harm yet.
+    /// The same as a warning, because it does no harm yet.
     pub(super) fn warning_of(&mut self, step: &'static str, error: &Error, next: &str) {
         let next = error.help().unwrap_or(next).to_owned();
-        self.told(step, Verdict::Warning, error.without_help(), Some(next), 0);
+        self.report(step, Verdict::Warning, error.without_help(), Some(next), 0);
     }
 
-    fn told(&mut self, step: &'static str, verdict: Verdict, says: String, next: Option<String>, code: u8) {
+    fn report(&mut self, step: &'static str, verdict: Verdict, says: String, next: Option<String>, code: u8) {
         self.is_well &= verdict != Verdict::Failed;
         let next = next.filter(|next| !next.is_empty());
         (self.tell)(&Finding { about: self.about.clone(), step, verdict, says, next, code });

@@ -1,7 +1,7 @@
-//! `doctor`: why mail does not come, and why it does not go. It walks the way that a message would take, one step after the
-//! other, and says of each what it saw. The first step that fails is the cause; what comes after it is not tried.
+//! `doctor`: finds out why mail does not come or does not go. It follows the way of a message step by step, and reports
+//! each step. The first step that fails is the cause; later steps are not tried.
 //!
-//! Nothing is fetched, filed or changed, nothing is sent unless `--send` asks for it, and a login that is refused is not tried again.
+//! Nothing is fetched, filed or changed, and nothing is sent without `--send`. A refused login is not repeated.
 
 mod account;
 mod finding;
@@ -19,25 +19,25 @@ pub use stranger::{Stranger, examine_stranger};
 use crate::config::{Account, Config, RelayKind};
 use finding::Findings;
 
-/// What is asked of it.
+/// What to examine.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// Only the account and the relay of that name; `None`: all.
+    /// Only the account and the relay with this name; `None`: all.
     pub only: Option<&'a str>,
-    /// Whom a relay is asked about, without anything being sent; `None`: the user's own address.
+    /// The recipient that relays are asked about, without sending anything; `None`: the user's own address.
     pub to: Option<&'a str>,
-    /// Whether a message is sent to oneself, and looked for.
+    /// Whether to send a message to oneself and wait for it.
     pub send: bool,
 }
 
-/// Examines accounts and relays, and tells each finding when it is found.
+/// Examines accounts and relays, and reports each finding as it is made.
 pub async fn examine(config: &Config, question: Question<'_>, tell: &mut dyn FnMut(&Finding)) {
     let wanted = |name: &str| question.only.is_none_or(|only| only == name);
-    let (mut comes, mut goes) = (Vec::new(), Vec::new());
+    let (mut accounts_well, mut relays_well) = (Vec::new(), Vec::new());
     for account in config.accounts.iter().filter(|account| wanted(&account.name)) {
         let mut findings = Findings::about(&account.name, tell);
         account::examine(account, &config.state, &mut findings).await;
-        comes.push(findings.is_well());
+        accounts_well.push(findings.is_well());
     }
     for relay in config.relays.iter().filter(|relay| wanted(&relay.name)) {
         let mut findings = Findings::about(&relay.name, tell);
@@ -46,19 +46,19 @@ pub async fn examine(config: &Config, question: Question<'_>, tell: &mut dyn FnM
             let accounts: Vec<&Account> = config.accounts.iter().collect();
             send::send(relay, config, &accounts, &mut findings).await;
         }
-        goes.push(findings.is_well());
+        relays_well.push(findings.is_well());
     }
     if question.only.is_none() {
-        recognise::the_whole(&comes, &goes, &mut Findings::about("", tell));
+        recognise::summary(&accounts_well, &relays_well, &mut Findings::about("", tell));
     }
 }
 
-/// Whether that is an account or a relay of the config.
+/// Whether the config has an account or a relay with this name.
 pub fn knows(config: &Config, name: &str) -> bool {
     config.accounts.iter().any(|account| account.name == name) || config.relays.iter().any(|relay| relay.name == name)
 }
 
-/// How a relay is called in a sentence.
+/// The name of a kind of relay.
 fn way_of(kind: &RelayKind) -> &'static str {
     match kind {
         RelayKind::Smtp { .. } => "SMTP",

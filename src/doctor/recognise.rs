@@ -1,4 +1,4 @@
-//! Causes that are seen only by looking at several things together.
+//! Recognises causes that show only when several findings are combined.
 
 use jiff::Timestamp;
 
@@ -8,11 +8,11 @@ use crate::error::Error;
 use crate::providers::{self, LoginForm, Mail};
 use crate::state::is_possible;
 
-/// What stands behind a public name with a private address.
+/// The advice for a public host name with a private address.
 pub(super) const PRIVATE_ADDRESS: &str = "no provider has such an address: the login page of a network (hotel, train), a filter or \
     a line in `/etc/hosts` may answer in its place; open a web page first";
 
-/// What helps where a certificate does not hold and the error does not say it.
+/// Advice for a certificate that is not trusted, if the error has none.
 pub(super) fn of_certificate(error: &Error) -> &'static str {
     let text = error.to_string();
     let is_about_time = ["not valid yet", "expired"].iter().any(|words| text.contains(words));
@@ -21,49 +21,49 @@ pub(super) fn of_certificate(error: &Error) -> &'static str {
             "the clock of this machine is wrong: set it (`timedatectl set-ntp true`)"
         }
         true => {
-            "look at the clock of this machine first (`date`); where it is right, whoever runs the server has to renew it"
+            "check the clock of this machine first (`date`); if it is right, the operator of the server has to renew the certificate"
         }
         false => "",
     }
 }
 
-/// What helps where a provider wants another form of the user name than the one that was refused.
-pub(super) fn another_form(host: &str, user: &str, mail: Mail) -> Option<String> {
+/// Advice if the provider wants another form of the user name.
+pub(super) fn advice_on_user_name(host: &str, user: &str, mail: Mail) -> Option<String> {
     let provider = providers::of_host(host)?;
     match (provider.login.form(mail), user.contains('@')) {
         (LoginForm::Address, false) => Some(format!("{} wants the whole address as `user`", provider.name)),
         (LoginForm::LocalPart, true) => {
             let local = LoginForm::LocalPart.of(user);
-            Some(format!("{} wants what stands before the @ as `user`: {}", provider.name, clean::short(&local, 80)))
+            Some(format!("{} wants the part before the @ as `user`: {}", provider.name, clean::short(&local, 80)))
         }
         _ => None,
     }
 }
 
-/// What all of it together means.
-pub(super) fn the_whole(comes: &[bool], goes: &[bool], findings: &mut Findings<'_>) {
+/// Reports what the results of all accounts and relays mean together.
+pub(super) fn summary(accounts_well: &[bool], relays_well: &[bool], findings: &mut Findings<'_>) {
     let all = |list: &[bool]| !list.is_empty() && list.iter().all(|is_well| *is_well);
     let none = |list: &[bool]| !list.is_empty() && list.iter().all(|is_well| !is_well);
-    if all(comes) && none(goes) {
+    if all(accounts_well) && none(relays_well) {
         findings.warning(
             "altogether",
-            "mail comes, and does not go",
-            "receiving and sending are two logins: providers switch them on apart, and some want another user name or password for \
-             SMTP; the failed step above says which",
+            "mail can be received but not sent",
+            "receiving and sending are two logins: many providers turn them on separately, and some want another user name or password for \
+            SMTP; the failed step above says which",
         );
-    } else if comes.is_empty() && goes.is_empty() {
+    } else if accounts_well.is_empty() && relays_well.is_empty() {
         findings.warning(
             "altogether",
             "the config has no account and no relay",
             "`mailsluice init` makes the first one",
         );
-    } else if all(comes) && goes.is_empty() {
+    } else if all(accounts_well) && relays_well.is_empty() {
         findings.well("altogether", "mail comes; no relay is configured, which only rules that answer or forward need");
-    } else if none(comes) && none(goes) && comes.len() + goes.len() > 2 {
+    } else if none(accounts_well) && none(relays_well) && accounts_well.len() + relays_well.len() > 2 {
         findings.warning(
             "altogether",
-            "nothing works, neither in nor out",
-            "it is more likely this machine or its network than all of the servers: see the first failed step",
+            "mail can be neither received nor sent",
+            "the cause is more likely this machine or its network than all the servers: see the first failed step",
         );
     }
 }
@@ -82,7 +82,7 @@ mod tests {
             ("smtp.mail.me.com", "me@icloud.com", Mail::Smtp, None),
             ("imap.example.com", "me", Mail::Imap, None),
         ] {
-            let said = another_form(host, user, mail);
+            let said = advice_on_user_name(host, user, mail);
             assert_eq!(said.is_some(), says.is_some(), "{host} {user}: {said:?}");
             assert!(said.unwrap_or_default().contains(says.unwrap_or_default()), "{host} {user}");
         }

@@ -1,4 +1,4 @@
-//! Why mail does not go.
+//! Examines a relay: why mail does not go.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::outbox::smtp::{Hello, SmtpRelay};
 use crate::program;
 use crate::providers::Mail;
 
-const LATER: &str = "it may pass by itself; the outbox tries again, and `mailsluice queue` shows what waits";
+const MAY_PASS: &str = "it may be temporary; the outbox tries again, and `mailsluice queue` shows what is waiting";
 
 pub(super) async fn examine(relay: &Relay, config: &Config, to: Option<&str>, findings: &mut Findings<'_>) {
     match &relay.kind {
@@ -36,18 +36,18 @@ pub(super) async fn examine(relay: &Relay, config: &Config, to: Option<&str>, fi
         Err(error) => {
             let form = match &relay.kind {
                 RelayKind::Smtp { server, login: Some(login) } => {
-                    recognise::another_form(&server.host, &login.user, Mail::Smtp)
+                    recognise::advice_on_user_name(&server.host, &login.user, Mail::Smtp)
                 }
                 _ => None,
             };
-            return findings.login_error(&error, form, LATER);
+            return findings.login_error(&error, form, MAY_PASS);
         }
     };
     match &relay.kind {
         RelayKind::Smtp { login: Some(login), .. } => {
             findings.well("login", format!("as {}", clean::short(&login.user, 80)))
         }
-        _ => findings.well("login", "none is asked for"),
+        _ => findings.well("login", "none is configured"),
     }
     if matches!(relay.kind, RelayKind::Smtp { .. }) {
         envelope(relay, config, to, &mut smtp, findings).await;
@@ -67,7 +67,7 @@ async fn secret(login: Option<&Login>, findings: &mut Findings<'_>) -> bool {
     findings.is_well()
 }
 
-/// The server without a login.
+/// Checks the server without a login.
 async fn hello(relay: &Relay, server: &Server, findings: &mut Findings<'_>) -> bool {
     let kind = RelayKind::Smtp { server: server.clone(), login: None };
     let smtp = match SmtpRelay::connect(&Relay { kind, ..relay.clone() }).await {
@@ -77,15 +77,15 @@ async fn hello(relay: &Relay, server: &Server, findings: &mut Findings<'_>) -> b
             return false;
         }
     };
-    greeted(relay, server, &smtp.hello(), findings);
+    report_hello(relay, server, &smtp.hello(), findings);
     smtp.quit().await;
     true
 }
 
-/// What a server says about itself.
-pub(super) fn greeted(relay: &Relay, server: &Server, hello: &Hello, findings: &mut Findings<'_>) {
+/// Reports what the server announces.
+pub(super) fn report_hello(relay: &Relay, server: &Server, hello: &Hello, findings: &mut Findings<'_>) {
     if let Some(shown) = hello.shown.as_ref().filter(|_| server.tls == Tls::StartTls) {
-        server::told(server, shown, findings);
+        server::report_tls(server, shown, findings);
     }
     let logins = match hello.logins.is_empty() {
         true => "no login".to_owned(),
@@ -95,29 +95,33 @@ pub(super) fn greeted(relay: &Relay, server: &Server, hello: &Hello, findings: &
     findings.well("greeting", format!("{}: offers {logins}{largest}", way_of(&relay.kind)));
 }
 
-/// The user's own address on a relay.
+/// The address that mail from this relay is sent from.
 pub(super) fn own_address<'c>(relay: &'c Relay, config: &'c Config) -> Option<&'c str> {
     relay.from.as_deref().or_else(|| config.settings.me.first().map(String::as_str))
 }
 
-/// From the user's own address, and from nobody, as answers go out.
+/// Checks sending from the user's own address, and from the null sender, which answers use.
 async fn envelope(relay: &Relay, config: &Config, to: Option<&str>, smtp: &mut SmtpRelay, findings: &mut Findings<'_>) {
     let Some(own) = own_address(relay, config) else {
-        let next = "give the relay `from`, or the config `me`";
-        return findings.warning("sender", "nobody says which address is yours, so nothing was asked", next);
+        let next = "set `from` at the relay, or `me` in the config";
+        return findings.warning(
+            "sender",
+            "the config does not say which address is yours, so this was not checked",
+            next,
+        );
     };
     let to = to.unwrap_or(own);
     match smtp.would_take(own, Some(to)).await {
         Ok(()) => findings.well("sender", format!("{} may send, to {}", clean::short(own, 80), clean::short(to, 80))),
         Err(error) => {
-            let next = "many relays let an account send from its own address alone: `from` of the relay names it";
+            let next = "many relays let an account send only from its own address: set it as `from` of the relay";
             return findings.error("sender", &error, next);
         }
     }
     if relay.null_sender
         && let Err(error) = smtp.would_take("", Some(to)).await
     {
-        let next = "answers then go out from your own address, by themselves; `null_sender: own` saves the attempt";
+        let next = "answers are then sent from your own address automatically; `null_sender: own` saves the attempt";
         findings.warning_of("null sender", &error, next);
     }
 }
@@ -128,7 +132,7 @@ async fn socket(relay: &Relay, path: &Path, findings: &mut Findings<'_>) {
             findings.well("greeting", format!("LMTP at {}", path.display()));
             smtp.quit().await;
         }
-        Err(error) => findings.error("greeting", &error, "is the server running that listens there?"),
+        Err(error) => findings.error("greeting", &error, "is the server that listens there running?"),
     }
 }
 
@@ -137,7 +141,7 @@ fn program_is_there(run: &[String], findings: &mut Findings<'_>) {
     match program::is_there(name) {
         true => findings.well("program", clean::short(name, 200)),
         false => {
-            let says = format!("{} is not there, or may not be started", clean::short(name, 200));
+            let says = format!("{} does not exist, or may not be executed", clean::short(name, 200));
             findings.failed("program", says, "install a mail server, or use a relay with `smtp`");
         }
     }

@@ -1,4 +1,4 @@
-//! `--send`: a real message to oneself, and whether it comes.
+//! `--send`: sends a real message to oneself, and waits for it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::account::look;
+use super::account::log_in;
 use super::finding::Findings;
 use super::relay::own_address;
 use crate::clean;
@@ -16,28 +16,28 @@ use crate::message::{Bytes, Message};
 use crate::outbox::relay::{Mail, Trouble, Verdict};
 use crate::outbox::smtp::SmtpRelay;
 
-/// So long a message may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The time between two looks.
-const LOOK_AGAIN: Duration = Duration::from_secs(3);
-/// So many of the newest messages are looked at.
-const NEWEST: usize = 50;
+/// How long a message may take to arrive.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(60);
+/// The time between two searches.
+const ARRIVAL_POLL: Duration = Duration::from_secs(3);
+/// How many of the newest messages are searched.
+const NEWEST_MESSAGES: usize = 50;
 
-/// Sends a message from one's own address to it, and looks for it in the inboxes of the accounts. It stays there, and comes with the
-/// next fetch.
+/// Sends a message from the user's own address to itself, and searches the inboxes of the accounts for it. It stays there, and is
+/// fetched by the next pass.
 pub(super) async fn send(relay: &Relay, config: &Config, accounts: &[&Account], findings: &mut Findings<'_>) {
     let (RelayKind::Smtp { .. }, Some(own)) = (&relay.kind, own_address(relay, config)) else { return };
     let id = format!("doctor.{}.{}@mailsluice.invalid", Timestamp::now().as_nanosecond(), std::process::id());
     if let Err(error) = sent(relay, own, &id).await {
-        return findings.error("a test", &error, "what the relay says is above");
+        return findings.error("a test", &error, "the relay's answer is above");
     }
     findings.well("a test", format!("was sent to {}", clean::short(own, 80)));
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + ARRIVAL_TIMEOUT;
     let mut last = None;
     loop {
         for account in accounts.iter().filter(|account| account.protocol == Protocol::Imap) {
-            match has_come(account, &config.state, &id).await {
-                Ok(true) => return findings.well("a test", format!("has come to {}", account.name)),
+            match has_arrived(account, &config.state, &id).await {
+                Ok(true) => return findings.well("a test", format!("has arrived in {}", account.name)),
                 Ok(false) => {}
                 Err(error) => last = Some(error),
             }
@@ -45,14 +45,14 @@ pub(super) async fn send(relay: &Relay, config: &Config, accounts: &[&Account], 
         if Instant::now() >= until || accounts.iter().all(|account| account.protocol == Protocol::Pop3) {
             break;
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(ARRIVAL_POLL).await;
     }
     match last {
-        Some(error) => findings.warning_of("a test", &error, "it was sent, and could not be looked for"),
+        Some(error) => findings.warning_of("a test", &error, "it was sent, but could not be searched for"),
         None => findings.warning(
             "a test",
-            format!("was sent and is in no inbox after {} s", PATIENCE.as_secs()),
-            "it may be late, or in the folder for spam; over POP3 the next `mailsluice fetch` shows it",
+            format!("was sent, but is in no inbox after {} s", ARRIVAL_TIMEOUT.as_secs()),
+            "it may be late, or in the spam folder; over POP3 the next `mailsluice fetch` shows it",
         ),
     }
 }
@@ -61,7 +61,7 @@ async fn sent(relay: &Relay, own: &str, id: &str) -> Result<()> {
     let date = Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000");
     let text = format!(
         "From: <{own}>\nTo: <{own}>\nSubject: mailsluice doctor: a test\nDate: {date}\nMessage-ID: <{id}>\nAuto-Submitted: \
-         auto-generated\n\nThis was sent by `mailsluice doctor --send`, to see whether it comes.\n"
+         auto-generated\n\nThis was sent by `mailsluice doctor --send`, to see whether it arrives.\n"
     );
     let message = Message::new(Bytes::Memory(text.into_bytes()));
     let to = [own.to_owned()];
@@ -79,11 +79,11 @@ async fn sent(relay: &Relay, own: &str, id: &str) -> Result<()> {
     }
 }
 
-/// Whether it is among the newest messages of the inbox.
-async fn has_come(account: &Account, state: &Path, id: &str) -> Result<bool> {
-    let mut source = look(account, state).await?;
+/// Whether the message is among the newest of the inbox.
+async fn has_arrived(account: &Account, state: &Path, id: &str) -> Result<bool> {
+    let mut source = log_in(account, state).await?;
     let listing = source.open("INBOX").await?;
-    let newest = listing.ids[listing.ids.len().saturating_sub(NEWEST)..].to_vec();
+    let newest = listing.ids[listing.ids.len().saturating_sub(NEWEST_MESSAGES)..].to_vec();
     let select = Select { search: Some(format!("HEADER Message-ID \"{id}\"")), ..Select::default() };
     let found = source.search(newest, &select, Timestamp::now()).await;
     source.close().await.ok();

@@ -1,4 +1,4 @@
-//! The way to a server: its name, its addresses, its TLS.
+//! Examines the way to a server: its name, its addresses, its TLS.
 
 use std::net::SocketAddr;
 
@@ -11,19 +11,19 @@ use crate::error::{Error, Kind};
 use crate::net::probe::{self, Shown};
 use crate::net::{self};
 
-/// A certificate that ends so soon will trouble somebody.
-const SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// A certificate that expires this soon is a warning.
+const CERTIFICATE_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-const NO_NAME: &str = "is the name right in the config? Where all names fail, this machine has no network or no name server (`/etc/resolv.conf`)";
-const NO_CONNECTION: &str =
-    "is the port right, and does a firewall let it through? Some networks close the ports of mail";
+const NO_NAME_ADVICE: &str = "is the name in the config right? If all names fail, this machine has no network or no name server (`/etc/resolv.conf`)";
+const NO_CONNECTION_ADVICE: &str =
+    "is the port right, and does a firewall block it? Some networks block the mail ports";
 
-/// Name and addresses. `false`: nothing more can be tried.
+/// Checks the name and the addresses. `false`: nothing more can be tried.
 pub(super) async fn reach(server: &Server, findings: &mut Findings<'_>) -> bool {
     let addresses = match probe::addresses(&server.host, server.port).await {
         Ok(addresses) => addresses,
         Err(error) => {
-            findings.error("name", &error, NO_NAME);
+            findings.error("name", &error, NO_NAME_ADVICE);
             return false;
         }
     };
@@ -32,16 +32,16 @@ pub(super) async fn reach(server: &Server, findings: &mut Findings<'_>) -> bool 
     let is_address = server.host.parse::<std::net::IpAddr>().is_ok();
     match server.host.contains('.') && !is_address && addresses.iter().all(|address| probe::is_private(address.ip())) {
         true => findings.warning("name", says, recognise::PRIVATE_ADDRESS),
-        // There was nothing to look up.
+        // An address needs no lookup.
         false if is_address => {}
         false => findings.well("name", says),
     }
     connect(&addresses, findings).await
 }
 
-/// Each address by itself, all at the same time.
+/// Checks each address, all at the same time.
 async fn connect(addresses: &[SocketAddr], findings: &mut Findings<'_>) -> bool {
-    let ended = probe::answers(addresses).await;
+    let ended = probe::connect_times(addresses).await;
     let is_any = ended.iter().any(|(_, answered)| answered.is_ok());
     let mut says = Vec::new();
     let mut first_error = None;
@@ -59,15 +59,15 @@ async fn connect(addresses: &[SocketAddr], findings: &mut Findings<'_>) -> bool 
         (true, Some(_)) => findings.warning(
             "connection",
             says.join("; "),
-            "mailsluice takes the address that answers, after a moment; the other one is of no use from here",
+            "mailsluice uses the address that answers, after a short delay; the other one does not work from here",
         ),
-        (false, Some(error)) if addresses.len() == 1 => findings.error("connection", &error, NO_CONNECTION),
-        (false, _) => findings.failed("connection", says.join("; "), NO_CONNECTION),
+        (false, Some(error)) if addresses.len() == 1 => findings.error("connection", &error, NO_CONNECTION_ADVICE),
+        (false, _) => findings.failed("connection", says.join("; "), NO_CONNECTION_ADVICE),
     }
     is_any
 }
 
-/// The handshake, where the connection begins with one. Behind STARTTLS it comes with the greeting.
+/// Checks the TLS handshake, if the connection begins with it. With STARTTLS it is part of the greeting.
 pub(super) async fn shake_hands(server: &Server, findings: &mut Findings<'_>) -> bool {
     if server.tls != Tls::Implicit {
         return true;
@@ -75,7 +75,7 @@ pub(super) async fn shake_hands(server: &Server, findings: &mut Findings<'_>) ->
     match net::connect(server).await {
         Ok(stream) => {
             if let Some(shown) = stream.shown() {
-                told(server, &shown, findings);
+                report_tls(server, &shown, findings);
             }
             true
         }
@@ -86,8 +86,8 @@ pub(super) async fn shake_hands(server: &Server, findings: &mut Findings<'_>) ->
     }
 }
 
-/// What TLS showed.
-pub(super) fn told(server: &Server, shown: &Shown, findings: &mut Findings<'_>) {
+/// Reports the result of a TLS handshake.
+pub(super) fn report_tls(server: &Server, shown: &Shown, findings: &mut Findings<'_>) {
     let by = match (&server.trust.pins[..], &server.trust.ca_file) {
         ([], None) => "the system's authorities",
         ([], Some(_)) => "`ca_file`",
@@ -105,18 +105,18 @@ pub(super) fn told(server: &Server, shown: &Shown, findings: &mut Findings<'_>) 
         facts.issuer,
         facts.pin
     );
-    match facts.until.duration_since(Timestamp::now()) < SOON && server.trust.pins.is_empty() {
-        true => findings.warning("TLS", says, "it has to be renewed soon, by whoever runs the server"),
+    match facts.until.duration_since(Timestamp::now()) < CERTIFICATE_WARNING && server.trust.pins.is_empty() {
+        true => findings.warning("TLS", says, "the operator of the server has to renew it soon"),
         false => findings.well("TLS", says),
     }
 }
 
-/// A greeting or a handshake that failed, under its step.
+/// Reports a failed greeting or handshake as a failure of its step.
 pub(super) fn failed(error: &Error, findings: &mut Findings<'_>) {
     let (step, next) = match error.kind() {
         Kind::Tls => ("TLS", recognise::of_certificate(error)),
         Kind::Network => {
-            ("greeting", "the port may be that of something else; `mailsluice doctor HOST:PORT` asks another one")
+            ("greeting", "the port may belong to something else; `mailsluice doctor HOST:PORT` examines another one")
         }
         _ => ("greeting", ""),
     };

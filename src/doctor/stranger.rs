@@ -1,4 +1,4 @@
-//! A server that is in no config: what it is, and what it offers.
+//! Examines a server that is in no config: what it is, and what it offers.
 
 use std::net::Ipv6Addr;
 
@@ -8,7 +8,7 @@ use crate::config::{Protocol, Relay, RelayKind, Server, Tls, Trust};
 use crate::outbox::smtp::SmtpRelay;
 use crate::source::Offers;
 
-/// What is spoken at the ports that everybody knows (RFC 8314).
+/// The protocols of the well-known ports (RFC 8314).
 const PORTS: [(u16, Spoken, Tls); 7] = [
     (993, Spoken::Source(Protocol::Imap), Tls::Implicit),
     (143, Spoken::Source(Protocol::Imap), Tls::StartTls),
@@ -25,16 +25,16 @@ enum Spoken {
     Smtp,
 }
 
-/// A server by its name and port, as it stands on a command line.
+/// A server by its name and port, as on a command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stranger {
     server: Server,
-    /// The protocol, where the port tells it.
+    /// The protocol, if the port implies it.
     spoken: Option<Spoken>,
 }
 
 impl Stranger {
-    /// Of `host:port`, `[address]:port`, or a host whose name says what it is (`imap.`, `pop.`, `smtp.`, `mail.`).
+    /// Parses `host:port`, `[address]:port`, or a host whose name implies the port (`imap.`, `pop.`, `smtp.`).
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !host.contains(':') || host.starts_with('[') => (host, Some(port.parse().ok()?)),
@@ -45,20 +45,20 @@ impl Stranger {
         if host.is_empty() || !(is_name && host.contains(['.', 'l']) || host.parse::<Ipv6Addr>().is_ok()) {
             return None;
         }
-        let port = port.or_else(|| by_name(host))?;
+        let port = port.or_else(|| port_for_name(host))?;
         let known = PORTS.iter().find(|(known, ..)| *known == port);
         let tls = known.map_or(Tls::Implicit, |(.., tls)| *tls);
         let server = Server { host: host.to_owned(), port, tls, trust: Trust::default() };
         Some(Self { server, spoken: known.map(|(_, spoken, _)| *spoken) })
     }
 
-    /// As it is named in findings.
+    /// Its name in findings.
     fn name(&self) -> String {
         format!("{}:{}", self.server.host, self.server.port)
     }
 }
 
-fn by_name(host: &str) -> Option<u16> {
+fn port_for_name(host: &str) -> Option<u16> {
     let first = host.split('.').next()?.to_ascii_lowercase();
     match () {
         () if first.contains("imap") => Some(993),
@@ -68,7 +68,7 @@ fn by_name(host: &str) -> Option<u16> {
     }
 }
 
-/// Examines it without a login.
+/// Examines the server without a login.
 pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding)) {
     let name = stranger.name();
     let mut findings = Findings::about(&name, tell);
@@ -78,7 +78,7 @@ pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding
     }
     let candidates = match stranger.spoken {
         Some(spoken) => vec![spoken],
-        // Each in turn; what greets otherwise is refused by its first line.
+        // All are tried; a wrong one fails at the greeting.
         None => vec![Spoken::Source(Protocol::Imap), Spoken::Source(Protocol::Pop3), Spoken::Smtp],
     };
     let mut last = None;
@@ -86,9 +86,9 @@ pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding
         let greeted = match spoken {
             Spoken::Source(protocol) => Offers::of(protocol, server).await.map(|offers| {
                 if let Some(shown) = offers.shown.as_ref().filter(|_| server.tls == Tls::StartTls) {
-                    server::told(server, shown, &mut findings);
+                    server::report_tls(server, shown, &mut findings);
                 }
-                account::told(protocol, &offers, &mut findings);
+                account::report_offers(protocol, &offers, &mut findings);
             }),
             Spoken::Smtp => smtp(server, &mut findings).await,
         };
@@ -106,7 +106,7 @@ async fn smtp(server: &Server, findings: &mut Findings<'_>) -> crate::error::Res
     let kind = RelayKind::Smtp { server: server.clone(), login: None };
     let relay = Relay { name: String::new(), kind, from: None, null_sender: true, connections: 1, is_brought: false };
     let smtp = SmtpRelay::connect(&relay).await?;
-    super::relay::greeted(&relay, server, &smtp.hello(), findings);
+    super::relay::report_hello(&relay, server, &smtp.hello(), findings);
     smtp.quit().await;
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! A line that is dead is noticed, although nothing is sent over it: a session may wait for hours (`reliability.md` F41).
+//! TCP keepalive: a dead connection is noticed even when nothing is sent over it. An IDLE session may wait for hours
+//! (`reliability.md` F41).
 
 use std::io;
 use std::time::Duration;
@@ -6,17 +7,17 @@ use std::time::Duration;
 use rustix::net::sockopt;
 use tokio::net::TcpStream;
 
-/// After so long a silence the other side is asked whether it is there,
+/// How long a connection may be silent before the first keepalive probe.
 const IDLE: Duration = Duration::from_secs(60);
-/// and again after so long,
+/// The time between two probes.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// so many times. Then the line is dead.
+/// How many probes may stay unanswered before the connection counts as dead.
 const PROBES: u32 = 4;
-/// What was sent must be acknowledged within so long.
+/// How long sent data may stay unacknowledged.
 #[cfg(target_os = "linux")]
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 
-/// From here on a line that is dead for two minutes is an error.
+/// Turns keepalive on, so that a connection that is dead for two minutes becomes an error.
 pub(super) fn notice_a_dead_line(tcp: &TcpStream) -> io::Result<()> {
     sockopt::set_socket_keepalive(tcp, true)?;
     sockopt::set_tcp_keepidle(tcp, IDLE)?;

@@ -1,18 +1,18 @@
-//! APOP (RFC 1939 section 7): a digest of the server's greeting and the password, in place of the password.
+//! APOP (RFC 1939 section 7): the client sends a digest of the server's greeting and the password instead of the password.
 //!
-//! MD5 is broken, and whoever can write the greeting can learn the beginning of a password by sending greetings that collide
-//! (CVE-2007-1558). Those greetings hold bytes that no Message-ID has, so only a well-formed one is answered. Over plain text it
-//! is better than the password itself; inside TLS it has nothing to add.
+//! MD5 is broken: an attacker who can forge greetings can recover the first characters of a password with colliding ones
+//! (CVE-2007-1558). Such greetings contain bytes that no Message-ID has, so only a well-formed timestamp is answered. On a plain
+//! connection APOP is better than sending the password; inside TLS it adds nothing.
 
 use md5::{Digest, Md5};
 use secrecy::zeroize::Zeroizing;
 
-/// The longest greeting with a timestamp in it (RFC 2449 4).
-const LONGEST: usize = 512;
+/// The longest greeting that may carry a timestamp (RFC 2449 4).
+const LONGEST_GREETING_BYTES: usize = 512;
 
-/// The timestamp of a greeting: `<PROCESS.CLOCK@HOST>`. What is no Message-ID by its syntax is none.
+/// The timestamp in a greeting: `<PROCESS.CLOCK@HOST>`. Anything that is not a valid Message-ID is ignored.
 pub fn timestamp(greeting: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(greeting).ok().filter(|text| text.len() <= LONGEST)?;
+    let text = std::str::from_utf8(greeting).ok().filter(|text| text.len() <= LONGEST_GREETING_BYTES)?;
     let start = text.find('<')?;
     let end = start + text[start..].find('>')?;
     let (left, right) = text[start + 1..end].split_once('@')?;
@@ -23,7 +23,7 @@ pub fn timestamp(greeting: &[u8]) -> Option<&str> {
     (is_word(left) && is_word(right)).then(|| &text[start..=end])
 }
 
-/// What stands behind the user's name.
+/// The digest that APOP sends after the user name.
 pub fn digest(timestamp: &str, password: &str) -> String {
     let text = Zeroizing::new(format!("{timestamp}{password}"));
     data_encoding::HEXLOWER.encode(&Md5::digest(text.as_bytes()))

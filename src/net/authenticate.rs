@@ -1,5 +1,5 @@
-//! Logging in (RFC 4422): one flow for IMAP, POP3 and SMTP. What is said, and in which order, stands here; a protocol knows
-//! how its lines look.
+//! Logging in (RFC 4422): one flow for IMAP, POP3 and SMTP. This module decides what is sent and in which order; each protocol
+//! formats its own lines.
 
 use std::future::Future;
 
@@ -9,25 +9,25 @@ use secrecy::zeroize::Zeroizing;
 use super::sasl::{Credentials, Exchange, Mechanism};
 use crate::error::{Error, Kind, Result};
 
-/// The most questions of one login.
-const MAX_QUESTIONS: usize = 8;
+/// The most challenges that a server may send in one login.
+const MOST_CHALLENGES: usize = 8;
 
-/// What a server says to a line of a login.
+/// A server's reply to one line of a login.
 #[derive(Debug)]
 pub enum Said {
-    /// It waits for more. What it asks is in base64.
+    /// The server sent a challenge, in base64, and waits for the answer.
     Question(String),
     /// The login is done.
     Accepted,
-    /// It is refused.
+    /// The login was refused.
     Refused(Error),
-    /// The line is not understood.
+    /// The server did not understand the line.
     NotUnderstood(Error),
 }
 
-/// Who says the lines of a login in a protocol's way.
+/// Sends the lines of a login in the syntax of one protocol.
 pub trait Speaker {
-    /// Sends a line that no log may show, and reads what the server says to it.
+    /// Sends a line that must not appear in any log, and reads the server's reply.
     fn say(&mut self, line: &str) -> impl Future<Output = Result<Said>> + Send;
 }
 
@@ -36,13 +36,13 @@ pub trait Speaker {
 pub struct Manner {
     /// The command before the mechanism.
     pub verb: &'static str,
-    /// The longest line in which the first words go with the command, where the server takes them there.
+    /// The longest command line that may carry an initial response; `None` if the server takes no initial response.
     pub initial: Option<usize>,
-    /// Whether nobody else hears what is said.
+    /// Whether the connection is encrypted, or local to this machine.
     pub is_private: bool,
 }
 
-/// Logs in by the first of the mechanisms. A refused login is never tried again with a weaker one, but for
+/// Logs in with the first of the mechanisms. A refused login is not tried again with a weaker mechanism, with one exception:
 /// [`has_no_verifier`].
 pub async fn log_in(
     speaker: &mut (impl Speaker + Send),
@@ -50,7 +50,7 @@ pub async fn log_in(
     mechanisms: &[Mechanism],
     who: &Credentials<'_>,
 ) -> Result<()> {
-    let mut refused = Error::permanent(Kind::Auth, "the server offers no login that is known here");
+    let mut refused = Error::permanent(Kind::Auth, "the server offers no login method that mailsluice supports");
     for mechanism in mechanisms {
         let Outcome::Refused { error, asked } = exchange(speaker, manner, *mechanism, who).await? else {
             return Ok(());
@@ -63,8 +63,9 @@ pub async fn log_in(
     Err(refused)
 }
 
-/// Cyrus with saslauthd, and Dovecot with passwords hashed in another way, offer SCRAM and cannot do it: they refuse before they
-/// have asked for a proof; so do servers that know another binding than ours. The password was not tried then.
+/// Whether the server offered SCRAM but has no SCRAM verifier for this user. Cyrus with saslauthd, and Dovecot with passwords
+/// hashed in another way, refuse before they ask for a proof; so do servers that support another channel binding than we do. The
+/// password was not tested then, so another mechanism may be tried.
 fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
     let is_refused = matches!(refused.kind(), Kind::Auth | Kind::Login) && !refused.is_transient();
     let is_scram = matches!(mechanism, Mechanism::ScramSha256Plus | Mechanism::ScramSha256 | Mechanism::ScramSha1);
@@ -73,7 +74,7 @@ fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
 
 enum Outcome {
     Accepted,
-    /// `asked`: the server had asked for something that only the first words can have led to.
+    /// `asked`: the server sent a challenge after our initial response, so it got as far as looking at it.
     Refused {
         error: Error,
         asked: bool,
@@ -92,7 +93,7 @@ async fn exchange(
     let fits = |words: &Zeroizing<String>| manner.initial.is_some_and(|most| command.len() + words.len() + 3 <= most);
     let mut said = match unsaid.take_if(|words| fits(words)) {
         Some(words) => match speaker.say(&Zeroizing::new(format!("{command} {}", *words))).await? {
-            // 163.com announces SASL-IR and does not take it.
+            // 163.com announces SASL-IR but rejects initial responses.
             Said::NotUnderstood(_) => {
                 unsaid = Some(words);
                 speaker.say(&command).await?
@@ -102,13 +103,13 @@ async fn exchange(
         None => speaker.say(&command).await?,
     };
     let (mut asked, mut told) = (false, None);
-    for _ in 0..MAX_QUESTIONS {
+    for _ in 0..MOST_CHALLENGES {
         let Said::Question(question) = &said else { break };
         let line = match unsaid.take() {
             Some(words) => words,
             None => {
                 asked = true;
-                let question = if asks_in_any_words(mechanism) { Vec::new() } else { decoded(question)? };
+                let question = if has_free_form_challenges(mechanism) { Vec::new() } else { decoded(question)? };
                 told = status_of(mechanism, &question);
                 Zeroizing::new(BASE64.encode(&exchange.answer(&question)?))
             }
@@ -124,17 +125,17 @@ async fn exchange(
             };
             Ok(Outcome::Refused { error, asked })
         }
-        Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server asks for more than the login has")),
+        Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server sent one login challenge too many")),
     }
 }
 
-/// LOGIN has no standard. Servers ask `Username:`, `User Name`, in a language of their own, in base64 or not (patches for
-/// qmail, old Exchange, routers), or only wait: what they want is known by its order.
-fn asks_in_any_words(mechanism: Mechanism) -> bool {
+/// LOGIN has no standard: servers send `Username:`, `User Name` or a translation, in base64 or not (patches for qmail, old
+/// Exchange, routers), or an empty challenge. So the challenge is not read; its position says what the server wants.
+fn has_free_form_challenges(mechanism: Mechanism) -> bool {
     mechanism == Mechanism::Login
 }
 
-/// The number by which a server says what is wrong with a token (RFC 7628 3.2.2): the refusal itself often says nothing.
+/// The status by which a server says what is wrong with a token (RFC 7628 3.2.2); the refusal itself often gives no reason.
 fn status_of(mechanism: Mechanism, question: &[u8]) -> Option<String> {
     if !matches!(mechanism, Mechanism::OauthBearer | Mechanism::Xoauth2) {
         return None;
@@ -142,13 +143,13 @@ fn status_of(mechanism: Mechanism, question: &[u8]) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(question).ok()?;
     let status = json.get("status")?;
     let text = status.as_str().map_or_else(|| status.to_string(), str::to_owned);
-    // Google and Microsoft give numbers, the standard has words.
+    // Google and Microsoft send numbers, the standard has words.
     let is_plain = (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     is_plain.then_some(text)
 }
 
 fn decoded(question: &str) -> Result<Vec<u8>> {
-    let cause = "what the server asks in the login is no base64";
+    let cause = "the server's login challenge is not valid base64";
     BASE64.decode(question.trim().as_bytes()).map_err(|e| Error::permanent(Kind::Protocol, cause).because(e))
 }
 
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
     use crate::net::sasl::Binding;
 
-    /// Answers as the script says, and notes what it was told.
+    /// Answers from a script, and records the lines that it was sent.
     struct Scripted {
         answers: Vec<Said>,
         lines: Vec<String>,
@@ -204,7 +205,7 @@ mod tests {
         assert_eq!((is_in, lines.len()), (false, 1), "a wrong password is wrong");
     }
 
-    /// No standard has the prompts of LOGIN. Servers ask in base64, in plain words, in other languages, or nothing at all.
+    /// The prompts of LOGIN are not standardised. Servers send base64, plain text, other languages, or nothing at all.
     #[tokio::test]
     async fn login_takes_any_prompt() {
         for (first, second) in [

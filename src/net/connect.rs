@@ -1,4 +1,4 @@
-//! From a [`Server`] to a [`Stream`]: dial, shake hands.
+//! From a [`Server`] to a [`Stream`]: connect and do the TLS handshake.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::{Stream, deadline, mistaken, within};
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind, Result};
 
-/// Opens a connection as far as the server's `tls` says: for [`Tls::Implicit`] inside TLS, otherwise plain.
+/// Opens a connection: inside TLS for [`Tls::Implicit`], otherwise plain.
 pub async fn connect(server: &Server) -> Result<Stream> {
     let tcp = dial(server).await?;
     match server.tls {
@@ -27,7 +27,7 @@ pub async fn connect(server: &Server) -> Result<Stream> {
     }
 }
 
-/// The same at addresses that were looked up before, one after the other; a server without TLS at the beginning is not waited for.
+/// The same for addresses that are already known, one after the other. It does not check for a server that expects TLS at once.
 pub async fn connect_at(server: &Server, addresses: &[SocketAddr]) -> Result<Stream> {
     let place = format!("connecting to {} port {}", server.host, server.port);
     let tcp = within(deadline::CONNECT, &place, TcpStream::connect(addresses)).await?;
@@ -37,7 +37,7 @@ pub async fn connect_at(server: &Server, addresses: &[SocketAddr]) -> Result<Str
     }
 }
 
-/// Opens a connection to a socket of this machine.
+/// Connects to a Unix socket.
 pub async fn connect_unix(path: &Path) -> Result<Stream> {
     let place = format!("connecting to {}", path.display());
     within(deadline::CONNECT, &place, UnixStream::connect(path)).await.map(Stream::unix)
@@ -53,7 +53,7 @@ pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
     }
 }
 
-/// Whether the server answers a handshake, however its certificate is.
+/// Whether the server answers a TLS handshake, even with a certificate that is not trusted.
 pub(super) async fn answers_handshake(server: &Server) -> bool {
     let Ok(tcp) = dial(server).await else { return false };
     let Ok((connector, name)) = connector(server, "") else { return false };
@@ -85,7 +85,7 @@ async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
 }
 
 fn failed(doing: String, error: io::Error) -> Error {
-    match rustls_error(&error).and_then(Unproven::in_error) {
+    match rustls_error(&error).and_then(Unproven::within_error) {
         Some(unproven) => {
             let failed = Error::permanent(Kind::Tls, doing).because(in_words(&unproven.cause));
             failed.helped_by(advice(unproven))
@@ -99,7 +99,7 @@ fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// A certificate that does not hold, or no common version: somebody has to look, trying again is useless.
+/// A certificate that is not trusted, or no common TLS version: a person has to act, and retrying does not help.
 fn is_about_trust(error: &io::Error) -> bool {
     matches!(
         rustls_error(error),
@@ -112,13 +112,13 @@ fn is_about_trust(error: &io::Error) -> bool {
     )
 }
 
-/// Why a certificate does not hold. rustls has sentences for most causes, and names of its own for the others.
+/// Why a certificate is not trusted. rustls has sentences for most causes, but only identifiers for these.
 fn in_words(cause: &rustls::Error) -> String {
     use rustls::CertificateError::{ApplicationVerificationFailure, BadEncoding, BadSignature, Revoked, UnknownIssuer};
     let rustls::Error::InvalidCertificate(why) = cause else { return cause.to_string() };
     match why {
         UnknownIssuer => "nobody this machine trusts has signed its certificate".to_owned(),
-        ApplicationVerificationFailure => "its key is none of `tls_pin`".to_owned(),
+        ApplicationVerificationFailure => "its key matches none of the pins in `tls_pin`".to_owned(),
         BadSignature => "the signature of its certificate is wrong".to_owned(),
         BadEncoding => "its certificate cannot be read".to_owned(),
         Revoked => "its certificate was revoked".to_owned(),
@@ -126,11 +126,11 @@ fn in_words(cause: &rustls::Error) -> String {
     }
 }
 
-/// What a person can do about a certificate that does not hold. Going on without one is not among it.
+/// What a person can do about a certificate that is not trusted. Ignoring it is not an option.
 fn advice(unproven: &Unproven) -> String {
     use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
     let why = match &unproven.cause {
-        _ if unproven.is_pinned => "either the certificate was renewed, or somebody stands in between; ",
+        _ if unproven.is_pinned => "either the certificate was renewed, or somebody intercepts the connection; ",
         rustls::Error::InvalidCertificate(UnknownIssuer) => "`ca_file` names another authority; ",
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
             "its certificate is for another name; `host` or `tls_name` must be the name in it; "

@@ -1,6 +1,6 @@
-//! DEFLATE between a connection and what is spoken over it (RFC 1951; RFC 4978 for IMAP). What comes is inflated. What goes is
-//! commands, which are short: they are put into blocks that are stored as they are (RFC 1951 3.2.4), which costs no memory, and
-//! no secret that is sent can be guessed from how well it compresses.
+//! DEFLATE on a connection (RFC 1951; RFC 4978 for IMAP). Incoming data is inflated. Outgoing data is not compressed, only
+//! wrapped in stored blocks (RFC 1951 3.2.4): commands are short, it needs no memory, and the compressed length cannot leak
+//! a secret.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,20 +11,20 @@ use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// So much is read at a time, in bytes. However much becomes of it, no more is inflated than the reader has room for.
-const PIECE: usize = 8 * 1024;
-/// The longest block, in bytes; LEN has 16 bits.
+/// How much compressed data is read at a time. Inflating stops when the reader's buffer is full, however much is left.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+/// The longest stored block, in bytes; its LEN field has 16 bits.
 const LONGEST_BLOCK: u16 = 16 * 1024;
 
-/// Both directions of a connection.
+/// The compression state of both directions of a connection.
 pub(super) struct Deflate {
     state: Box<InflateState>,
-    /// What came and is not inflated yet.
-    came: Box<[u8]>,
+    /// Bytes that were received and are not inflated yet.
+    received: Box<[u8]>,
     start: usize,
     end: usize,
     /// Blocks that are not sent yet.
-    goes: VecDeque<u8>,
+    unsent: VecDeque<u8>,
 }
 
 impl std::fmt::Debug for Deflate {
@@ -34,15 +34,15 @@ impl std::fmt::Debug for Deflate {
 }
 
 impl Deflate {
-    /// From here on. These bytes were read already.
+    /// Starts compression. `early`: compressed bytes that were already read from the connection.
     pub(super) fn new(early: &[u8]) -> Self {
-        let mut came = vec![0; PIECE.max(early.len())].into_boxed_slice();
-        came[..early.len()].copy_from_slice(early);
+        let mut received = vec![0; READ_BUFFER_BYTES.max(early.len())].into_boxed_slice();
+        received[..early.len()].copy_from_slice(early);
         let state = InflateState::new_boxed(DataFormat::Raw);
-        Self { state, came, start: 0, end: early.len(), goes: VecDeque::new() }
+        Self { state, received, start: 0, end: early.len(), unsent: VecDeque::new() }
     }
 
-    /// Reads what is inflated. Nothing is read at the end of the stream, like at the end of the connection.
+    /// Reads inflated data. At the end of the deflate stream it returns no bytes, as at the end of the connection.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -53,8 +53,8 @@ impl Deflate {
             return Poll::Ready(Ok(()));
         }
         loop {
-            let came = &self.came[self.start..self.end];
-            let done = inflate(&mut self.state, came, buf.initialize_unfilled(), MZFlush::None);
+            let received = &self.received[self.start..self.end];
+            let done = inflate(&mut self.state, received, buf.initialize_unfilled(), MZFlush::None);
             self.start += done.bytes_consumed;
             if done.bytes_written > 0 {
                 buf.advance(done.bytes_written);
@@ -63,11 +63,16 @@ impl Deflate {
             match done.status {
                 Ok(MZStatus::StreamEnd) => return Poll::Ready(Ok(())),
                 Ok(_) if done.bytes_consumed > 0 => continue,
-                // It wants more.
+                // The decoder needs more input.
                 Ok(_) | Err(MZError::Buf) if self.start == self.end => {}
-                _ => return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "what comes is not DEFLATE"))),
+                _ => {
+                    return Poll::Ready(Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "the server's data is not DEFLATE",
+                    )));
+                }
             }
-            let mut piece = ReadBuf::new(&mut self.came);
+            let mut piece = ReadBuf::new(&mut self.received);
             ready!(Pin::new(&mut *wire).poll_read(cx, &mut piece))?;
             (self.start, self.end) = (0, piece.filled().len());
             if self.end == 0 {
@@ -76,7 +81,7 @@ impl Deflate {
         }
     }
 
-    /// Takes a piece, which goes out with the next one, or when it is flushed.
+    /// Queues one block. It is sent with the next one, or on a flush.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,28 +91,28 @@ impl Deflate {
         ready!(self.poll_send(cx, wire))?;
         let length = u16::try_from(bytes.len()).unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK);
         if length > 0 {
-            // Not the last block, and stored; then how long it is, and the same in its complement.
-            self.goes.push_back(0);
-            self.goes.extend(length.to_le_bytes());
-            self.goes.extend((!length).to_le_bytes());
-            self.goes.extend(&bytes[..usize::from(length)]);
+            // The header of a stored block that is not the last one: type, LEN, and NLEN (the complement of LEN).
+            self.unsent.push_back(0);
+            self.unsent.extend(length.to_le_bytes());
+            self.unsent.extend((!length).to_le_bytes());
+            self.unsent.extend(&bytes[..usize::from(length)]);
         }
         Poll::Ready(Ok(usize::from(length)))
     }
 
-    /// Sends what was taken.
+    /// Sends the queued blocks.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         wire: &mut (impl AsyncWrite + Unpin),
     ) -> Poll<io::Result<()>> {
-        while !self.goes.is_empty() {
-            let (next, _) = self.goes.as_slices();
+        while !self.unsent.is_empty() {
+            let (next, _) = self.unsent.as_slices();
             let sent = ready!(Pin::new(&mut *wire).poll_write(cx, next))?;
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.goes.drain(..sent);
+            self.unsent.drain(..sent);
         }
         Poll::Ready(Ok(()))
     }
@@ -123,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// As a server compresses: each part ends with a sync flush.
+    /// Compresses as a server does: each part ends with a sync flush.
     fn compressed(parts: &[&[u8]]) -> Vec<u8> {
         let mut state = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
         let mut all = Vec::new();
@@ -200,6 +205,6 @@ mod tests {
         let (mut deflate, mut wire, mut room) = (Deflate::new(&[]), &bomb[..], [0; 1000]);
         let mut buf = ReadBuf::new(&mut room);
         poll_fn(|cx| deflate.poll_read(cx, &mut wire, &mut buf)).await.unwrap();
-        assert_eq!((buf.filled().len(), deflate.came.len()), (1000, PIECE));
+        assert_eq!((buf.filled().len(), deflate.received.len()), (1000, READ_BUFFER_BYTES));
     }
 }

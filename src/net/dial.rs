@@ -1,5 +1,6 @@
-//! From a name to a TCP connection, as RFC 8305 says: the addresses of both families in turn, each begun a moment after the
-//! one before, and the first that answers is taken. A dead IPv6 costs a moment, not the whole deadline.
+//! From a host name to a TCP connection, as RFC 8305 (Happy Eyeballs) describes: addresses of both families alternate, each
+//! attempt starts a moment after the one before it, and the first that succeeds is used. So a dead IPv6 address costs a
+//! quarter of a second and not the whole deadline.
 
 use std::future::Future;
 use std::io;
@@ -15,40 +16,40 @@ use super::{deadline, within};
 use crate::config::Server;
 use crate::error::{Error, Result};
 
-/// So long an address is waited for before the next one is tried beside it (RFC 8305 5).
+/// How long one attempt runs alone before the next address is tried in parallel (RFC 8305 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-/// No more addresses of a name are tried.
-const MOST: usize = 32;
+/// How many addresses of a name are tried.
+const MOST_ADDRESSES: usize = 32;
 
-/// Looks up and connects, all within one deadline.
+/// Looks up the name and connects, all within one deadline.
 pub(super) async fn dial(server: &Server) -> Result<TcpStream> {
     let place = format!("connecting to {} port {}", server.host, server.port);
     let connected = async {
         let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await?;
-        race(in_turn(found.take(MOST).collect()), TcpStream::connect).await
+        race(interleave_families(found.take(MOST_ADDRESSES).collect()), TcpStream::connect).await
     };
     let tcp = within(deadline::CONNECT, &place, connected).await?;
-    // Commands are single writes already; waiting for more would cost 40 ms each.
+    // Each command is a single write already; Nagle's algorithm would delay it by 40 ms.
     tcp.set_nodelay(true).and_then(|()| notice_a_dead_line(&tcp)).map_err(|e| Error::network(&place, e))?;
     Ok(tcp)
 }
 
-/// The families in turn, beginning with that of the first address; within each as they were found.
-fn in_turn(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+/// Alternates the two families, beginning with that of the first address, and keeps the order within each.
+fn interleave_families(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let Some(first) = found.first().copied() else { return found };
-    let (same, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_ipv6() == first.is_ipv6());
+    let (same, other): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first.is_ipv6());
     let (mut same, mut other) = (same.into_iter(), other.into_iter());
-    let mut turned = Vec::new();
+    let mut interleaved = Vec::new();
     loop {
         let pair = [same.next(), other.next()];
         if pair == [None, None] {
-            return turned;
+            return interleaved;
         }
-        turned.extend(pair.into_iter().flatten());
+        interleaved.extend(pair.into_iter().flatten());
     }
 }
 
-/// The first connection that stands; the others are given up.
+/// The first attempt that succeeds; the others are dropped.
 async fn race<T: Send + 'static, F: Future<Output = io::Result<T>> + Send + 'static>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
@@ -88,13 +89,13 @@ mod tests {
     #[test]
     fn both_families_in_turn() {
         let found = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "10.0.0.1:1"]);
-        assert_eq!(in_turn(found), addresses(&["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"]));
+        assert_eq!(interleave_families(found), addresses(&["[::1]:1", "10.0.0.1:1", "[::2]:1", "[::3]:1"]));
         let found = addresses(&["10.0.0.1:1", "10.0.0.2:1", "[::1]:1"]);
-        assert_eq!(in_turn(found), addresses(&["10.0.0.1:1", "[::1]:1", "10.0.0.2:1"]));
-        assert!(in_turn(Vec::new()).is_empty());
+        assert_eq!(interleave_families(found), addresses(&["10.0.0.1:1", "[::1]:1", "10.0.0.2:1"]));
+        assert!(interleave_families(Vec::new()).is_empty());
     }
 
-    /// What comes of an address by its port: 1 is dead, 2 is refused, 3 answers after a second, 4 at once.
+    /// The port says how an address behaves: 1 never answers, 2 refuses, 3 answers after a second, 4 at once.
     async fn raced(ports: &[u16]) -> (io::Result<u16>, Duration, Vec<u16>) {
         let begun = Instant::now();
         let log = Arc::new(Mutex::new(Vec::new()));
@@ -131,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn audit_b25_one_deadline_over_all() {
         let begun = Instant::now();
-        let dead = race(in_turn(addresses(&["10.0.0.1:1", "10.0.0.2:1", "[::1]:1"])), |_| {
+        let dead = race(interleave_families(addresses(&["10.0.0.1:1", "10.0.0.2:1", "[::1]:1"])), |_| {
             std::future::pending::<io::Result<()>>()
         });
         let error = within(deadline::CONNECT, "x", dead).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! A TCP connection that remembers how what came over it began: when a TLS handshake fails, that says who spoke.
+//! A TCP connection that keeps the first bytes it received: when a TLS handshake fails, they show what the server speaks.
 
 use std::io;
 use std::pin::Pin;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// So much is remembered.
-const MOST: usize = 64;
+/// How many bytes are kept.
+const KEPT_BYTES: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Heard {
@@ -25,7 +25,7 @@ impl Heard {
         &self.tcp
     }
 
-    /// The first bytes that came.
+    /// The first bytes that were received.
     pub(super) fn beginning(&self) -> &[u8] {
         &self.beginning
     }
@@ -36,7 +36,7 @@ impl AsyncRead for Heard {
         let this = self.get_mut();
         let before = buf.filled().len();
         let polled = Pin::new(&mut this.tcp).poll_read(cx, buf);
-        let room = MOST - this.beginning.len();
+        let room = KEPT_BYTES - this.beginning.len();
         if room > 0 {
             let fresh = &buf.filled()[before..];
             this.beginning.extend_from_slice(&fresh[..fresh.len().min(room)]);

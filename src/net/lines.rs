@@ -1,8 +1,8 @@
 //! A bounded, byte-exact reader of CRLF lines and dot-terminated blocks, for POP3 and SMTP.
 //!
-//! A line ends at LF, with or without CR before it; a block ends at CRLF "." CRLF and nothing else
-//! (RFC 1939 section 3), so a dot alone between bare LFs stays mail. Only where no line of a server ever ended with CRLF
-//! its blocks end as its lines do.
+//! A line ends with LF, with or without CR before it. A block ends only with CRLF "." CRLF (RFC 1939 section 3), so a single dot
+//! between bare LFs is part of the message. The exception: if no line of this server ever ended with CRLF, its blocks may end with
+//! LF "." LF too.
 
 use std::io;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use super::{Stream, deadline, within};
 use crate::error::{Error, Kind, Result};
 use crate::secrets::Secrets;
 
-/// The longest reply line taken from a server, in bytes. RFC 1939 allows 512; UIDLs of 1,000 occur.
+/// The longest reply line that is accepted, in bytes. RFC 1939 allows 512, but UIDLs of 1,000 occur.
 pub const MAX_LINE: usize = 8 * 1024;
 
-const BUFFER: usize = 64 * 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
 /// A connection read by lines and written by whole commands.
 #[derive(Debug)]
@@ -35,20 +35,20 @@ pub struct LineStream {
 #[derive(Debug)]
 #[must_use]
 pub enum BlockEnd {
-    /// At its dot.
+    /// With its final dot.
     Sure,
-    /// At a dot that may belong to its content: what follows may be its rest, so no reply can be read any more.
+    /// With a dot that may belong to the content: what follows may be the rest of the message, so no reply can be read any more.
     Doubtful(Error),
 }
 
-/// How the lines of a server have ended so far.
+/// Which line ends the server has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Ends {
     #[default]
     NotSeen,
-    /// Each with LF alone: small servers on Unix machines, which mpop, getmail and fetchmail take as they are.
+    /// All lines ended with LF alone. Small servers on Unix do this; mpop, getmail and fetchmail accept it.
     WithLf,
-    /// One with CRLF is enough: what has no CR before its LF is mail then.
+    /// At least one line ended with CRLF. From then on an LF without CR is message content.
     WithCrLf,
 }
 
@@ -62,11 +62,11 @@ impl Ends {
 }
 
 impl LineStream {
-    /// Reads and writes `stream`; takes a 64 KiB buffer.
+    /// Wraps `stream` with a 64 KiB read buffer.
     pub fn new(stream: Stream) -> Self {
         Self {
             stream,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: vec![0; READ_BUFFER_BYTES].into_boxed_slice(),
             start: 0,
             end: 0,
             ends: Ends::default(),
@@ -74,8 +74,8 @@ impl LineStream {
         }
     }
 
-    /// Gives the connection back for a TLS handshake. Bytes that were read ahead make this an error: they came
-    /// before the handshake and would be taken for answers after it (`reliability.md` T3).
+    /// Returns the connection for a TLS handshake. It is an error if the server has already sent more: those bytes
+    /// came in plain text, and would be taken for replies inside TLS (`reliability.md` T3).
     pub fn into_clean_stream(self) -> Result<Stream> {
         if self.has_unread() {
             let early = &self.buffer[self.start..self.end];
@@ -84,29 +84,29 @@ impl LineStream {
         Ok(self.stream)
     }
 
-    /// The connection itself.
+    /// The underlying connection.
     pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// A login is about to be said: errors and logs are without its secret from now on.
+    /// Call before a login is sent: from now on errors and logs hide this secret.
     pub fn keep(&mut self, secret: &SecretString) {
         self.secrets = Arc::new(Secrets::of(secret));
     }
 
-    /// What of a reply no person may see.
+    /// The secrets to hide in texts that a person sees.
     pub fn secrets(&self) -> Arc<Secrets> {
         Arc::clone(&self.secrets)
     }
 
-    /// Whether something was read that nobody has asked for yet.
+    /// Whether the server has sent data that was not read yet.
     pub fn has_unread(&self) -> bool {
         self.start < self.end
     }
 
-    /// Whether the server has said more by now, and it is no reply: some servers do not stuff the dots of a message, and a line
-    /// with a dot alone ends it too early (RFC 1939 section 3).
-    fn goes_on(&self) -> bool {
+    /// Whether the server sent something after a block that cannot be a reply: some servers do not dot-stuff, and then a line
+    /// with a single dot ends the message too early (RFC 1939 section 3).
+    fn has_more_than_a_reply(&self) -> bool {
         self.buffer[self.start..self.end].first().is_some_and(|byte| !matches!(byte, b'+' | b'-'))
     }
 
@@ -124,7 +124,7 @@ impl LineStream {
         .await
     }
 
-    /// What has come and was not asked for yet; waits for it where there is nothing.
+    /// The received data that was not read yet; waits for some if there is none.
     pub async fn beginning(&mut self, limit: Duration) -> Result<&[u8]> {
         if !self.has_unread() {
             self.stream.expect_within(limit);
@@ -138,7 +138,7 @@ impl LineStream {
         self.line_up_to(MAX_LINE, limit).await
     }
 
-    /// The next line without its line end, of at most so many bytes.
+    /// The next line without its line end, of at most `most` bytes.
     pub async fn line_up_to(&mut self, most: usize, limit: Duration) -> Result<&[u8]> {
         let mut searched = 0;
         loop {
@@ -165,8 +165,8 @@ impl LineStream {
         }
     }
 
-    /// Reads a dot-terminated block and hands its content to `sink` with CRLF turned into LF and dots
-    /// unstuffed. A cut before the final dot is an error, so nothing partial is ever taken for a message.
+    /// Reads a dot-terminated block and passes its content to `sink`, with CRLF turned into LF and dots
+    /// unstuffed. A connection that ends before the final dot is an error, so a partial message is never taken for a whole one.
     pub async fn block(&mut self, limit: Duration, mut sink: impl FnMut(&[u8]) -> Result<()>) -> Result<BlockEnd> {
         self.stream.expect_within(limit);
         let mut decoder = DotDecoder { lf_alone: self.ends == Ends::WithLf, ..DotDecoder::default() };
@@ -182,10 +182,10 @@ impl LineStream {
 
     fn end_of(&self, decoder: &DotDecoder) -> BlockEnd {
         if decoder.has_both_ends {
-            let text = "the server ends its lines in two ways, so that nobody knows where the message ends";
+            let text = "the server mixes CRLF and LF line ends, so it is not certain where the message ends";
             return BlockEnd::Doubtful(Error::transient(Kind::Protocol, text));
         }
-        if self.goes_on() { BlockEnd::Doubtful(went_on()) } else { BlockEnd::Sure }
+        if self.has_more_than_a_reply() { BlockEnd::Doubtful(went_on()) } else { BlockEnd::Sure }
     }
 
     async fn fill(&mut self, doing: &str) -> Result<()> {
@@ -207,16 +207,16 @@ impl LineStream {
     }
 }
 
-/// The server went on where a message seemed to end. What follows is no reply.
+/// The error for a server that sent more after the end of a message. What follows is not a reply.
 pub fn went_on() -> Error {
-    Error::transient(Kind::Protocol, "the server went on behind the end of the message")
+    Error::transient(Kind::Protocol, "the server sent more after the end of the message")
 }
 
 fn endless(line: &[u8]) -> Error {
     Error::permanent(Kind::Protocol, "the server sent an endless line").said(line)
 }
 
-/// Where in the block the next byte stands.
+/// The position of the decoder within a block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     /// After CRLF, or at the very beginning.
@@ -236,14 +236,14 @@ enum At {
 #[derive(Debug, Default)]
 struct DotDecoder {
     at: At,
-    /// Lines end with LF alone as well.
+    /// LF alone is a line end too.
     lf_alone: bool,
-    /// They end with LF alone, and one of this block with CRLF: the text of such a message may end it.
+    /// `lf_alone` is set and this block also has a CRLF, so the final dot may belong to the message.
     has_both_ends: bool,
 }
 
 impl DotDecoder {
-    /// Takes what it can from `bytes`; says how many it used and whether the final dot was among them.
+    /// Decodes `bytes`. Returns how many it used and whether the final dot was among them.
     fn feed(&mut self, bytes: &[u8], sink: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<(usize, bool)> {
         let mut i = 0;
         while i < bytes.len() {
@@ -357,7 +357,7 @@ mod tests {
         }
     }
 
-    /// A message is the same however the network cut it, for servers that end their lines with CRLF and for those with LF alone.
+    /// A message is the same however the network splits it, both for servers that end lines with CRLF and with LF.
     #[test]
     fn fuzz_blocks() {
         let known: [&[u8]; 5] = [

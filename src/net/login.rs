@@ -1,42 +1,42 @@
-//! What a server's refusal of a login means, over IMAP, POP3 and SMTP alike, and what helps.
+//! What a refused login means in IMAP, POP3 and SMTP, and what the user can do about it.
 
 use crate::error::{Error, Kind};
 use crate::providers::{self, Provider};
 use crate::refusal::{Meaning, meaning};
 
-/// A refused login, as an error: transient when the server says so, otherwise the credentials are wrong, and the error names
-/// what helps. `token`: the secret was an access token.
+/// The error for a refused login: transient if the server says so, otherwise a matter of the credentials, with advice.
+/// `token`: the secret was an access token.
 pub fn refused(doing: &str, host: &str, token: bool, reply: &str) -> Error {
-    cured(told_apart(doing, reply), host, token)
+    with_advice(classified(doing, reply), host, token)
 }
 
-/// The same without what helps: other commands are refused in the same words.
-pub fn told_apart(doing: &str, reply: &str) -> Error {
+/// The same without the advice, because other commands are refused with the same words.
+pub fn classified(doing: &str, reply: &str) -> Error {
     let error = match meaning(reply) {
         Meaning::Later => Error::transient(Kind::Refused, doing),
         Meaning::WrongCredentials => Error::permanent(Kind::Auth, doing),
         Meaning::Final => Error::permanent(Kind::Refused, doing),
-        Meaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(UNCLEAR),
+        Meaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(NO_REASON_GIVEN),
     };
     error.said(reply)
 }
 
-/// Adds what helps, where a person has to do something about a login.
-pub fn cured(error: Error, host: &str, token: bool) -> Error {
-    match cure(&error, host, token) {
-        Some(cure) => error.helped_by(cure),
+/// Adds advice to an error about a login, if a person has to act.
+pub fn with_advice(error: Error, host: &str, token: bool) -> Error {
+    match advice_for(&error, host, token) {
+        Some(advice_for) => error.helped_by(advice_for),
         None => error,
     }
 }
 
-/// What stands behind a refusal that has no reason in it.
-const UNCLEAR: &str = "the server does not say why";
+/// The note on a refusal that gives no reason.
+const NO_REASON_GIVEN: &str = "the server does not say why";
 
-const ANY: &str = "many providers want an app password or an authorisation code (授权码), not the password of the web page, and IMAP, \
+const GENERAL_ADVICE: &str = "many providers want an app password or an authorisation code (授权码), not the password of the web page, and IMAP, \
                    POP3 or SMTP switched on there first";
 
-/// By what the text says, whatever the host is called; where it says no more than that the login failed, by the host.
-fn cure(error: &Error, host: &str, token: bool) -> Option<String> {
+/// Advice by the server's words, whatever its host name; if they only say that the login failed, by the host name.
+fn advice_for(error: &Error, host: &str, token: bool) -> Option<String> {
     let said = providers::help_by_text(&error.to_string().to_uppercase());
     if let Some(said) = said.filter(|said| !error.is_transient() || said.helps_when_busy) {
         return Some(said.helps.to_owned());
@@ -46,12 +46,12 @@ fn cure(error: &Error, host: &str, token: bool) -> Option<String> {
     }
     if token {
         return Some(
-            "an access token is good for about an hour, for one mailbox and one purpose; with `oauth2`, sign in as the `user` of the \
+            "an access token is valid for about an hour, for one mailbox and one purpose; with `oauth2`, sign in as the `user` of the \
              account"
                 .to_owned(),
         );
     }
-    Some(providers::of_host(host).map_or_else(|| ANY.to_owned(), Provider::helps))
+    Some(providers::of_host(host).map_or_else(|| GENERAL_ADVICE.to_owned(), Provider::helps))
 }
 
 #[cfg(test)]
@@ -67,13 +67,13 @@ mod tests {
             "NO Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
             "NO [AUTHENTICATIONFAILED] Authentication failed. (Too many simultaneous connections.)",
         ] {
-            assert!(told_apart("x", reply).is_transient(), "{reply}");
+            assert!(classified("x", reply).is_transient(), "{reply}");
         }
-        assert_eq!(told_apart("x", "NO [AUTHENTICATIONFAILED] no").kind(), Kind::Auth);
-        assert_eq!(told_apart("x", "-ERR bad password").kind(), Kind::Auth);
+        assert_eq!(classified("x", "NO [AUTHENTICATIONFAILED] no").kind(), Kind::Auth);
+        assert_eq!(classified("x", "-ERR bad password").kind(), Kind::Auth);
     }
 
-    /// What providers say, word for word, and the words that must stand behind it.
+    /// Replies of real providers, word for word, and the words that the advice must contain.
     #[test]
     fn n_5_a_refused_login_names_what_helps() {
         for (host, reply, helps) in [

@@ -1,5 +1,5 @@
-//! A port that speaks something else than the config says is named as what it is, with the line to write. To a person who mixed
-//! up two lines of a provider's help page nothing else says it: such a server is silent, or what it sends is no handshake.
+//! Recognises a port that speaks another protocol than the config says, and names the line to write instead. A user who
+//! mixed up two lines of a provider's help page would otherwise see only a timeout or a failed handshake.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tokio::time::timeout;
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind, Result};
 
-/// Who is silent for so long may be waiting for a handshake.
-const SILENT: Duration = Duration::from_millis(1_200);
-/// Whether a port begins with TLS is asked for so long.
-const ASKED: Duration = Duration::from_millis(1_200);
-/// Ports whose servers speak first, without TLS: one that is slow is slow.
-const PLAIN: [u16; 5] = [24, 25, 110, 143, 587];
+/// A server that sends nothing for this long may be waiting for a TLS handshake.
+const GREETING_EXPECTED_WITHIN: Duration = Duration::from_millis(1_200);
+/// How long a trial handshake may take.
+const TRIAL_HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(1_200);
+/// The ports on which servers speak first, without TLS: a silent server there is only slow.
+const PLAIN_PORTS: [u16; 5] = [24, 25, 110, 143, 587];
 
 /// What a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// By the beginning of a greeting.
+    /// The protocol that a greeting belongs to.
     fn of(greeting: &[u8]) -> Option<Self> {
         let begins = |words: &[&str]| {
             words.iter().any(|word| greeting.get(..word.len()).is_some_and(|g| g.eq_ignore_ascii_case(word.as_bytes())))
@@ -77,48 +77,52 @@ impl Spoken {
     }
 }
 
-/// The error where a greeting is that of another protocol than was wanted.
+/// The error if the greeting belongs to another protocol than the wanted one.
 pub fn another(greeting: &[u8], wanted: Spoken, server: &Server) -> Option<Error> {
     let spoken = Spoken::of(greeting).filter(|spoken| *spoken != wanted)?;
     let Server { host, port, .. } = server;
     let (name, wants) = (spoken.name(), wanted.name());
     let text = match spoken.key() {
         Some(key) => format!(
-            "port {port} of {host} speaks {name}, which goes with `{key}:`, and not {wants}, which has port {}",
+            "port {port} of {host} speaks {name} (write `{key}:`) and not {wants}, which uses port {}",
             wanted.ports()
         ),
         None => {
-            format!("port {port} of {host} speaks {name}, so it is no mail server; {wants} has port {}", wanted.ports())
+            format!(
+                "port {port} of {host} speaks {name}, so it is no mail server; {wants} uses port {}",
+                wanted.ports()
+            )
         }
     };
     Some(Error::permanent(Kind::Protocol, text))
 }
 
-/// The error where a handshake was answered in the clear.
+/// The error if the server answered a TLS handshake in plain text.
 pub(super) fn without_tls(answer: &[u8], server: &Server) -> Option<Error> {
     if answer.is_empty() || is_record(answer) {
         return None;
     }
     let who = Spoken::of(answer).map_or(String::new(), |spoken| format!("speaks {} and ", spoken.name()));
     let text = format!(
-        "port {} of {} {who}does not begin with TLS: write `tls: starttls`, or the port that begins with it",
+        "port {} of {} {who}does not begin with TLS: write `tls: starttls`, or a port that begins with TLS",
         server.port, server.host
     );
     Some(Error::permanent(Kind::Tls, text).said(answer.split(|byte| *byte == b'\n').next().unwrap_or_default()))
 }
 
-/// Whether it begins as a record of TLS does (RFC 8446 5.1).
+/// Whether the bytes look like a TLS record (RFC 8446 5.1).
 fn is_record(bytes: &[u8]) -> bool {
     matches!(bytes, [20..=24] | [20..=24, 3, ..])
 }
 
-/// Waits for a server that is to speak first. To one that is silent a second connection is made, to see whether it answers a
-/// handshake; if it does not, it is slow.
+/// Waits for a server that should speak first. If it stays silent, a second connection tries a TLS handshake; if that
+/// fails too, the server is only slow.
 pub(super) async fn speaks_first(tcp: &TcpStream, server: &Server) -> Result<()> {
-    if PLAIN.contains(&server.port) || timeout(SILENT, tcp.readable()).await.is_ok() {
+    if PLAIN_PORTS.contains(&server.port) || timeout(GREETING_EXPECTED_WITHIN, tcp.readable()).await.is_ok() {
         return Ok(());
     }
-    let is_tls = async { timeout(ASKED, super::connect::answers_handshake(server)).await.unwrap_or(false) };
+    let is_tls =
+        async { timeout(TRIAL_HANDSHAKE_TIMEOUT, super::connect::answers_handshake(server)).await.unwrap_or(false) };
     tokio::select! {
         biased;
         _ = tcp.readable() => Ok(()),
@@ -129,7 +133,7 @@ pub(super) async fn speaks_first(tcp: &TcpStream, server: &Server) -> Result<()>
 fn with_tls(server: &Server) -> Error {
     let (port, host) = (server.port, &server.host);
     let instead = if server.tls == Tls::StartTls { "starttls" } else { "none" };
-    let text = format!("port {port} of {host} begins with TLS: write `tls: implicit` in the place of `tls: {instead}`");
+    let text = format!("port {port} of {host} begins with TLS: write `tls: implicit` instead of `tls: {instead}`");
     Error::permanent(Kind::Tls, text)
 }
 

@@ -1,5 +1,5 @@
-//! The plumbing under every protocol: a connection with TLS and deadlines, a bounded line reader,
-//! and the logins that protocols share.
+//! What every protocol builds on: connections with TLS and deadlines, a bounded line reader,
+//! and the shared login mechanisms.
 
 mod alive;
 pub mod apop;
@@ -36,18 +36,18 @@ use crate::error::{Error, Kind, Result};
 pub mod deadline {
     use std::time::Duration;
 
-    /// Name lookup and TCP connect, over all addresses.
+    /// Name lookup and TCP connect, for all addresses together.
     pub const CONNECT: Duration = Duration::from_secs(30);
     /// The TLS handshake.
     pub const TLS: Duration = Duration::from_secs(30);
     /// The server's first line.
     pub const GREETING: Duration = Duration::from_secs(60);
-    /// The reply to a command, and any silence in the middle of one.
+    /// The reply to a command, and any silence within a reply.
     pub const REPLY: Duration = Duration::from_secs(120);
-    /// The reply to a goodbye: nothing depends on it but politeness.
+    /// The reply to QUIT or LOGOUT. Nothing depends on it.
     pub const GOODBYE: Duration = Duration::from_secs(5);
 
-    /// The greeting of an SMTP server, which may ask others about us first (RFC 5321 4.5.3.2.1).
+    /// The greeting of an SMTP server, which may look us up in blocklists first (RFC 5321 4.5.3.2.1).
     pub const SMTP_GREETING: Duration = Duration::from_secs(5 * 60);
     /// The reply to MAIL (RFC 5321 4.5.3.2.2).
     pub const SMTP_MAIL: Duration = Duration::from_secs(5 * 60);
@@ -55,13 +55,13 @@ pub mod deadline {
     pub const SMTP_RCPT: Duration = Duration::from_secs(5 * 60);
     /// The reply to DATA (RFC 5321 4.5.3.2.4).
     pub const SMTP_DATA: Duration = Duration::from_secs(2 * 60);
-    /// The server takes a piece of a message (RFC 5321 4.5.3.2.5).
+    /// Sending one block of a message (RFC 5321 4.5.3.2.5).
     pub const SMTP_BLOCK: Duration = Duration::from_secs(3 * 60);
-    /// The reply to the final dot: it may deliver before it answers (RFC 5321 4.5.3.2.6).
+    /// The reply to the final dot: the server may deliver before it answers (RFC 5321 4.5.3.2.6).
     pub const SMTP_DOT: Duration = Duration::from_secs(10 * 60);
 }
 
-/// Waits for `work`, but not longer than `limit`. A passed deadline is a transient network failure.
+/// Waits for `work` for at most `limit`. A missed deadline is a transient network error.
 pub async fn within<T>(limit: Duration, doing: &str, work: impl Future<Output = io::Result<T>>) -> Result<T> {
     match tokio::time::timeout(limit, work).await {
         Ok(Ok(value)) => Ok(value),

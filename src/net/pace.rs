@@ -1,7 +1,7 @@
-//! A peer that answers too slowly: a deadline for silence, and a floor for the rate.
+//! Detects a peer that answers too slowly: it has a deadline for silence and a minimum rate.
 //!
-//! One deadline for a whole reply would end a big message on a slow line again and again, and one for each byte alone
-//! would let a server that sends a byte a minute hold a connection for ever.
+//! A single deadline for a whole reply would end a big message on a slow connection again and again. A deadline for each
+//! byte alone would let a server that sends a byte a minute hold a connection for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A reply that takes longer than the longest silence must come at this rate at least, in bytes a second
+/// The minimum rate of a reply that takes longer than [`GRACE`], in bytes a second
 /// (`reliability.md` F42, E15).
-const FLOOR: u64 = 64;
-/// For so long any rate will do.
+const MIN_BYTES_A_SECOND: u64 = 64;
+/// How long a reply may come at any rate.
 const GRACE: Duration = Duration::from_secs(120);
 
-/// Watches the bytes of one reply after the other.
+/// Watches the bytes of one reply after another.
 #[derive(Debug)]
 pub(super) struct Pace {
     limit: Duration,
     silence: Pin<Box<Sleep>>,
-    /// When the first bytes of the reply came: before that a server may think, and `limit` alone holds.
+    /// When the first bytes of the reply came. Until then the server may take its time, and only `limit` applies.
     since: Option<Instant>,
     bytes: u64,
 }
@@ -31,7 +31,7 @@ impl Pace {
         Self { limit, silence: Box::pin(sleep(limit)), since: None, bytes: 0 }
     }
 
-    /// A reply begins; no silence in it may be longer than `limit`.
+    /// A reply begins: no silence in it may be longer than `limit`.
     pub(super) fn expect_within(&mut self, limit: Duration) {
         (self.limit, self.since, self.bytes) = (limit, None, 0);
         self.silence.as_mut().reset(Instant::now() + limit);
@@ -43,13 +43,16 @@ impl Pace {
         self.silence.as_mut().reset(now + self.limit);
         self.bytes += bytes as u64;
         let took = now - *self.since.get_or_insert(now);
-        if took > GRACE && self.bytes < took.as_secs() * FLOOR {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("less than {FLOOR} bytes a second")));
+        if took > GRACE && self.bytes < took.as_secs() * MIN_BYTES_A_SECOND {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("less than {MIN_BYTES_A_SECOND} bytes a second"),
+            ));
         }
         Ok(())
     }
 
-    /// Nothing came: ready with an error when that has lasted too long.
+    /// Nothing came. Ready, with an error, when the silence has lasted too long.
     pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let passed = self.silence.as_mut().poll(cx);
         passed.map(|()| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", self.limit.as_secs())))

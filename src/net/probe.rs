@@ -1,4 +1,4 @@
-//! A server as it is seen from outside: its addresses, which of them answer, and what its TLS shows.
+//! What can be learnt about a server from outside: its addresses, which of them answer, and its TLS certificate.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -18,41 +18,41 @@ use crate::clean;
 use crate::config::Pin;
 use crate::error::{Error, Kind, Result};
 
-/// So long one address is tried.
-const ADDRESS: Duration = Duration::from_secs(10);
-/// No more addresses of a name are told.
-const MOST: usize = 32;
-/// So many names of a certificate are told.
-const NAMES: usize = 5;
+/// How long to wait for one address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many addresses of a name are looked at.
+const MOST_ADDRESSES: usize = 32;
+/// How many names of a certificate are reported.
+const MOST_NAMES: usize = 5;
 
 /// The addresses of a host.
 pub async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let doing = format!("looking up {host}");
     let found: Vec<SocketAddr> =
-        within(deadline::CONNECT, &doing, tokio::net::lookup_host((host, port))).await?.take(MOST).collect();
+        within(deadline::CONNECT, &doing, tokio::net::lookup_host((host, port))).await?.take(MOST_ADDRESSES).collect();
     match found.is_empty() {
         true => Err(Error::transient(Kind::Network, format!("{doing}: the name has no address"))),
         false => Ok(found),
     }
 }
 
-/// How long it takes until each address answers, all of them tried at the same time.
-pub async fn answers(addresses: &[SocketAddr]) -> Vec<(SocketAddr, Result<Duration>)> {
+/// How long each address takes to accept a connection. All are tried at the same time.
+pub async fn connect_times(addresses: &[SocketAddr]) -> Vec<(SocketAddr, Result<Duration>)> {
     let mut tried = JoinSet::new();
     for (number, address) in addresses.iter().copied().enumerate() {
-        tried.spawn(async move { (number, address, answer(address).await) });
+        tried.spawn(async move { (number, address, connect_time(address).await) });
     }
     let mut ended = tried.join_all().await;
     ended.sort_by_key(|(number, ..)| *number);
     ended.into_iter().map(|(_, address, answered)| (address, answered)).collect()
 }
 
-async fn answer(address: SocketAddr) -> Result<Duration> {
+async fn connect_time(address: SocketAddr) -> Result<Duration> {
     let begun = Instant::now();
-    within(ADDRESS, &address.to_string(), TcpStream::connect(address)).await.map(|_| begun.elapsed())
+    within(CONNECT_TIMEOUT, &address.to_string(), TcpStream::connect(address)).await.map(|_| begun.elapsed())
 }
 
-/// Whether an address is one of this machine or of a network at home, where no mail provider is.
+/// Whether an address belongs to this machine or a private network, where no mail provider can be.
 pub fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
@@ -60,7 +60,7 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// What a TLS connection showed.
+/// What a TLS handshake showed.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// `1.2` or `1.3`.
@@ -71,10 +71,10 @@ pub struct Shown {
     pub sent: usize,
 }
 
-/// What stands in a certificate.
+/// The content of a certificate.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The names that it is for, some of them.
+    /// The names that it is valid for, or the first of them.
     pub names: Vec<String>,
     /// Who signed it.
     pub issuer: String,
@@ -85,7 +85,7 @@ pub struct Facts {
 }
 
 impl Stream {
-    /// What its TLS showed, if it has TLS.
+    /// What the TLS handshake showed, if the connection uses TLS.
     pub fn shown(&self) -> Option<Shown> {
         let connection = self.tls_connection()?;
         let version = match connection.protocol_version() {
@@ -108,7 +108,7 @@ fn facts(der: &CertificateDer<'_>) -> Option<Facts> {
         _ => None,
     };
     Some(Facts {
-        names: names.iter().filter_map(name).take(NAMES).collect(),
+        names: names.iter().filter_map(name).take(MOST_NAMES).collect(),
         issuer: clean::short(&inner.issuer().to_string(), 120),
         until: Timestamp::from_second(i64::try_from(until).ok()?).ok()?,
         pin: super::trust::pin_of(der)?,

@@ -1,5 +1,5 @@
-//! Passwords that were asked of a program, a keyring or a person: asked once, kept while the server takes them, and asked again
-//! when it does not. A daemon has them in its memory for that long, and nowhere else.
+//! Passwords that come from a program, a keyring or a person. They are asked for once, remembered while the server accepts
+//! them, and asked for again when it does not. Only the daemon's memory holds them.
 
 use std::sync::{Arc, Mutex as Plain, PoisonError};
 
@@ -9,13 +9,13 @@ use tokio::sync::{Mutex, Semaphore};
 use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
 
-/// So many programs are asked for passwords at the same time: each may start an agent, or ask a person.
-static ROOM: Semaphore = Semaphore::const_new(4);
+/// How many password programs may run at the same time: each may start an agent, or ask a person.
+static PROGRAMS: Semaphore = Semaphore::const_new(4);
 
-/// What is remembered of one place.
+/// What is remembered of one password setting.
 type Slot = Arc<Mutex<Option<Remembered>>>;
 
-/// A secret, and whether a server has taken it.
+/// A secret, and whether a server has accepted it.
 struct Remembered {
     secret: SecretString,
     has_worked: bool,
@@ -27,7 +27,7 @@ impl Remembered {
     }
 }
 
-/// By the place, and never by the secret.
+/// The key is the setting, never the secret.
 static SLOTS: Plain<Vec<(Password, Slot)>> = Plain::new(Vec::new());
 
 fn slot(password: &Password) -> Slot {
@@ -40,7 +40,7 @@ fn slot(password: &Password) -> Slot {
     slot
 }
 
-/// The password, as it is remembered or as it is revealed now. Whoever wants the same one meanwhile waits for it.
+/// The password, remembered or revealed now. Concurrent callers for the same password wait for the first.
 pub(super) async fn revealed(password: &Password) -> Result<SecretString> {
     if !password.is_asked_for() {
         return password.reveal().await;
@@ -50,13 +50,14 @@ pub(super) async fn revealed(password: &Password) -> Result<SecretString> {
     if let Some(known) = &*known {
         return Ok(known.secret.clone());
     }
-    let _room = ROOM.acquire().await.map_err(|e| Error::transient(Kind::Busy, "asking for a password").because(e))?;
+    let _permit =
+        PROGRAMS.acquire().await.map_err(|e| Error::transient(Kind::Busy, "asking for a password").because(e))?;
     let secret = password.reveal().await?;
     *known = Some(Remembered { secret: secret.clone(), has_worked: false });
     Ok(secret)
 }
 
-/// A server has taken this one.
+/// A server has accepted this password.
 pub(super) async fn worked(password: &Password, taken: &SecretString) {
     if !password.is_asked_for() {
         return;
@@ -66,8 +67,8 @@ pub(super) async fn worked(password: &Password, taken: &SecretString) {
     }
 }
 
-/// A server has refused this one: the next login asks again. Says whether another login may go better at once: where this one had
-/// worked before, and another one is given now. What was just asked for is not asked for twice.
+/// A server has refused this password, so the next login asks for it anew. Returns whether a login at once may succeed: when this
+/// password had worked before and a different one is given now. A password that was just asked for is not asked for again.
 pub(super) async fn another_may_help(password: &Password, refused: &SecretString) -> bool {
     if !password.is_asked_for() {
         return false;
@@ -88,7 +89,7 @@ pub(super) async fn another_may_help(password: &Password, refused: &SecretString
 mod tests {
     use super::*;
 
-    /// A program that notes how often it was asked, in a file.
+    /// A program that counts in a file how often it was called.
     fn program(folder: &std::path::Path) -> Password {
         let script = format!("echo x >> {0}/asked; echo secret-$(wc -l < {0}/asked)", folder.display());
         Password::Command(["/bin/sh", "-c", &script].map(str::to_owned).to_vec())

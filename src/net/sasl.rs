@@ -1,15 +1,15 @@
-//! The logins that protocols share (RFC 4422): what is said, without how a protocol wraps it.
+//! The SASL mechanisms (RFC 4422) that IMAP, POP3 and SMTP share, without the syntax of a protocol.
 //!
-//! | mechanism | with | the secret |
+//! | mechanism | defined in | the secret |
 //! |---|---|---|
-//! | SCRAM-SHA-256-PLUS | RFC 7677, 9266 | stays here; the server proves that it knows it too, and that nobody stands in between |
-//! | SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, 5802 | stays here; the server proves that it knows it too |
-//! | CRAM-MD5 | RFC 2195 | stays here, but for a hash that can be searched |
-//! | PLAIN | RFC 4616 | goes to the server |
-//! | LOGIN | draft-murchison-sasl-login | goes to the server |
-//! | EXTERNAL | RFC 4422 A | is the key of a certificate, stays here |
-//! | OAUTHBEARER | RFC 7628 | is an access token, goes to the server |
-//! | XOAUTH2 | Google, Microsoft | is an access token, goes to the server |
+//! | SCRAM-SHA-256-PLUS | RFC 7677, 9266 | is not sent; the server proves that it knows it; nobody can intercept the login |
+//! | SCRAM-SHA-256, SCRAM-SHA-1 | RFC 7677, 5802 | is not sent; the server proves that it knows it |
+//! | CRAM-MD5 | RFC 2195 | is not sent, but a hash that can be searched by brute force |
+//! | PLAIN | RFC 4616 | is sent |
+//! | LOGIN | draft-murchison-sasl-login | is sent |
+//! | EXTERNAL | RFC 4422 A | is the private key of a client certificate, and is not sent |
+//! | OAUTHBEARER | RFC 7628 | is an access token, and is sent |
+//! | XOAUTH2 | Google, Microsoft | is an access token, and is sent |
 
 use std::fmt;
 
@@ -23,39 +23,39 @@ use super::scram::{Hash, Scram};
 pub use crate::config::Mechanism;
 use crate::error::{Error, Kind, Result};
 
-/// What is said in one step. It may hold a secret, and is wiped when it goes.
+/// The client's message in one step. It may hold a secret, so it is wiped when it is dropped.
 pub type Words = Zeroizing<Vec<u8>>;
 
-/// Whether a login can be bound to the TLS connection that it is made over (RFC 5929, RFC 9266), so that nobody who stands in
-/// between can pass it on.
+/// Whether a login can be bound to its TLS connection (RFC 5929, RFC 9266), so that a man in the middle cannot
+/// pass it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Binding {
-    /// There is no TLS, or an older one.
+    /// There is no TLS, or an older version of it.
     Impossible,
-    /// We could, and the server does not say that it can.
+    /// We support it, and the server does not offer it.
     NotOffered([u8; 32]),
-    /// Both can: what only the two ends of this connection know, as `tls-exporter`.
+    /// Both support it. The value is the `tls-exporter` data, which only the two ends of this connection know.
     Offered([u8; 32]),
 }
 
-/// What a login has to go by.
+/// What the choice of a mechanism depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice {
-    /// The only mechanism, where the user names one.
+    /// The only allowed mechanism, if the user names one.
     pub only: Option<Mechanism>,
-    /// Whether there is an access token, and no password.
+    /// Whether the secret is an access token and not a password.
     pub token: bool,
-    /// Whether nobody else hears what is said.
+    /// Whether the connection is encrypted, or local to this machine.
     pub is_private: bool,
-    /// What the two ends of the TLS connection share, where they can have something.
+    /// The `tls-exporter` data of the TLS connection, if there is any.
     pub exported: Option<[u8; 32]>,
 }
 
 impl Choice {
-    /// The mechanisms that the server offers and that fit, the strongest first, and what SCRAM is bound to.
+    /// The offered mechanisms that can be used, the strongest first, and the channel binding for SCRAM.
     ///
-    /// Where nobody else hears it, a password is said rather than hashed by CRAM-MD5: servers that keep hashes of another kind
-    /// offer CRAM-MD5 and refuse the right password.
+    /// On a private connection PLAIN comes before CRAM-MD5: servers that store passwords hashed in another way
+    /// offer CRAM-MD5 and then refuse the right password.
     pub fn among(&self, offers: impl Fn(&str) -> bool) -> Offered {
         use Mechanism::{
             CramMd5, External, Login, OauthBearer, Plain, ScramSha1, ScramSha256, ScramSha256Plus, Xoauth2,
@@ -80,13 +80,13 @@ impl Choice {
         Offered { mechanisms: candidates.iter().copied().filter(fits).collect(), binding }
     }
 
-    /// Whether a command of the protocol itself that says user name and password may be used: not where the user names another
-    /// way.
+    /// Whether the protocol's own login command, with user name and password, may be used. It may not if the user names another
+    /// mechanism.
     pub fn has_login_command(&self) -> bool {
         !self.token && self.only.is_none_or(|only| only == Mechanism::Login)
     }
 
-    /// What is missing where nothing fits, for an error.
+    /// The error text when no mechanism can be used.
     pub fn missing(&self) -> String {
         match self.only {
             Some(Mechanism::ScramSha256Plus) if self.exported.is_none() => {
@@ -99,27 +99,27 @@ impl Choice {
     }
 }
 
-/// What fits of what a server offers.
+/// The mechanisms that can be used with a server.
 #[derive(Clone, Debug)]
 pub struct Offered {
     /// The strongest first.
     pub mechanisms: Vec<Mechanism>,
-    /// What SCRAM is bound to.
+    /// The channel binding for SCRAM.
     pub binding: Binding,
 }
 
-/// Who logs in where.
+/// Who logs in, and where.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
     /// The login name.
     pub user: &'a str,
     /// The password or the token.
     pub secret: &'a SecretString,
-    /// The server's name, as it was asked for.
+    /// The server's name, as it stands in the config.
     pub host: &'a str,
     /// The server's port.
     pub port: u16,
-    /// What SCRAM is bound to.
+    /// The channel binding for SCRAM.
     pub binding: Binding,
 }
 
@@ -129,20 +129,20 @@ impl Credentials<'_> {
     }
 }
 
-/// One login under way.
+/// A login in progress.
 pub struct Exchange(State);
 
 enum State {
-    /// All is in the first words.
+    /// Everything is in the initial response.
     Once(Words),
-    /// The words are given one by one, each on a question.
+    /// One answer for each challenge, last one first.
     OneByOne(Vec<Words>),
-    /// All is in the first words; a question means that they were not enough.
+    /// Everything is in the initial response; a challenge means that it was refused.
     Token {
         first: Words,
         acknowledge: &'static [u8],
     },
-    /// The password is hashed with what the server asks.
+    /// The password is hashed with the server's challenge.
     Hashed(Zeroizing<String>, String),
     Scram(Box<Scram>),
 }
@@ -154,7 +154,7 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    /// Begins a login. User names and secrets that a mechanism cannot carry are an error.
+    /// Begins a login. User names and secrets that the mechanism cannot transmit are an error.
     pub fn begin(mechanism: Mechanism, who: &Credentials<'_>) -> Result<Self> {
         if who.user.is_empty() || who.user.chars().chain(who.secret().chars()).any(char::is_control) {
             return Err(Error::permanent(
@@ -183,7 +183,7 @@ impl Exchange {
         }))
     }
 
-    /// What the client says first; `None` when the server asks first.
+    /// The client's initial response; `None` if the server sends a challenge first.
     pub fn first_words(&self) -> Option<Words> {
         match &self.0 {
             State::Once(first) | State::Token { first, .. } => Some(first.clone()),
@@ -192,16 +192,16 @@ impl Exchange {
         }
     }
 
-    /// What the client says to the server's question.
+    /// The client's answer to the server's challenge.
     pub fn answer(&mut self, question: &[u8]) -> Result<Words> {
         match &mut self.0 {
-            State::Once(_) => Err(asks_again()),
-            State::OneByOne(left) => left.pop().ok_or_else(asks_again),
-            // The question says why; the refusal itself comes after this answer (RFC 7628 3.2.3).
+            State::Once(_) => Err(one_challenge_too_many()),
+            State::OneByOne(left) => left.pop().ok_or_else(one_challenge_too_many),
+            // The challenge holds the reason; the refusal comes after this answer (RFC 7628 3.2.3).
             State::Token { acknowledge, .. } => Ok(acknowledge.to_vec().into()),
             State::Hashed(password, user) => {
                 let answer = hashed(user, password, question)?;
-                // Another question would be one too many.
+                // There is no answer to a second challenge.
                 self.0 = State::OneByOne(Vec::new());
                 Ok(answer)
             }
@@ -209,7 +209,7 @@ impl Exchange {
         }
     }
 
-    /// The server says that the login is done. Where it had to prove itself and has not, it is not.
+    /// Call when the server says that the login succeeded. It is an error if the server had to prove itself and has not.
     pub fn done(&self) -> Result<()> {
         match &self.0 {
             State::Scram(scram) => scram.done(),
@@ -222,13 +222,13 @@ fn scram(hash: Hash, who: &Credentials<'_>, is_bound: bool) -> Result<State> {
     Scram::begin(hash, who.user, who.secret(), who.binding, is_bound).map(|scram| State::Scram(Box::new(scram)))
 }
 
-/// The longest challenge of CRAM-MD5: a Message-ID, in one line.
-const LONGEST_CHALLENGE: usize = 1024;
+/// The longest challenge of CRAM-MD5, in bytes: it is a Message-ID, on one line.
+const LONGEST_CHALLENGE_BYTES: usize = 1024;
 
-/// The name, and HMAC-MD5 of the challenge with the password as its key (RFC 2195 2).
+/// The user name, and the HMAC-MD5 of the challenge with the password as key (RFC 2195 2).
 fn hashed(user: &str, password: &str, challenge: &[u8]) -> Result<Words> {
-    let none = || Error::permanent(Kind::Protocol, "what the server asks is no challenge of CRAM-MD5");
-    if challenge.is_empty() || challenge.len() > LONGEST_CHALLENGE {
+    let none = || Error::permanent(Kind::Protocol, "the server's challenge does not fit CRAM-MD5");
+    if challenge.is_empty() || challenge.len() > LONGEST_CHALLENGE_BYTES {
         return Err(none());
     }
     let mut mac = Hmac::<Md5>::new_from_slice(password.as_bytes()).map_err(|_| none())?;
@@ -236,7 +236,7 @@ fn hashed(user: &str, password: &str, challenge: &[u8]) -> Result<Words> {
     Ok(words(&format!("{user} {}", HEXLOWER.encode(&mac.finalize().into_bytes()))))
 }
 
-/// `=` and `,` in a name, for GS2 headers and SCRAM (RFC 5802 5.1).
+/// Escapes `=` and `,` in a user name, for GS2 headers and SCRAM (RFC 5802 5.1).
 pub(super) fn gs2_name(user: &str) -> String {
     user.replace('=', "=3D").replace(',', "=2C")
 }
@@ -249,8 +249,8 @@ fn words(text: &str) -> Words {
     text.as_bytes().to_vec().into()
 }
 
-fn asks_again() -> Error {
-    Error::permanent(Kind::Protocol, "the server asks for more than the login has")
+fn one_challenge_too_many() -> Error {
+    Error::permanent(Kind::Protocol, "the server sent one login challenge too many")
 }
 
 #[cfg(test)]
@@ -265,7 +265,7 @@ mod tests {
         )
     }
 
-    /// The first that is chosen of what a server offers.
+    /// The mechanism that is tried first with these offers.
     fn first(choice: Choice, list: &[&str]) -> Option<Mechanism> {
         choice.among(|name| list.contains(&name)).mechanisms.first().copied()
     }

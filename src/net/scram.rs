@@ -1,6 +1,7 @@
-//! SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677), the latter also bound to the TLS connection by `tls-exporter` (RFC 9266).
+//! SCRAM-SHA-1 and SCRAM-SHA-256 (RFC 5802, RFC 7677); the latter can also be bound to the TLS connection by `tls-exporter`
+//! (RFC 9266).
 //!
-//! HMAC and PBKDF2 are those of `ring`, which is under TLS already.
+//! HMAC and PBKDF2 come from `ring`, which TLS uses already.
 
 use std::num::NonZeroU32;
 
@@ -13,12 +14,12 @@ use unicode_normalization::UnicodeNormalization;
 use super::sasl::{Binding, Words, gs2_name};
 use crate::error::{Error, Kind, Result};
 
-/// Fewer make a stolen store of passwords cheap to search (RFC 7677 section 4); more would keep us busy for minutes.
+/// Fewer iterations make a stolen password database cheap to search (RFC 7677 section 4); more would keep us busy for minutes.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=2_000_000;
-/// The hash under a login.
+/// The hash function of the mechanism.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hash {
-    /// What old servers have: broken as a hash, and not in what SCRAM uses it for.
+    /// For old servers. It is broken against collisions, but not in the way that SCRAM uses it.
     Sha1,
     Sha256,
 }
@@ -53,10 +54,10 @@ impl Hash {
     }
 }
 
-/// The GS2 header, and what is bound behind it (RFC 5802 6). `is_bound`: the mechanism is the one with -PLUS.
+/// The GS2 header and the channel binding data (RFC 5802 6). `is_bound`: the mechanism is the -PLUS variant.
 ///
-/// `y` says that we could bind and that the server does not offer it: one that does knows then that somebody took it out of its
-/// offers.
+/// `y` tells the server that we support channel binding and saw no offer of it. A server that did offer it then knows that
+/// somebody removed the offer.
 fn gs2(binding: Binding, is_bound: bool) -> (&'static str, Vec<u8>) {
     match binding {
         Binding::Offered(exported) if is_bound => ("p=tls-exporter,,", exported.to_vec()),
@@ -77,11 +78,11 @@ pub(super) struct Scram {
 }
 
 enum Step {
-    /// The client's first words are out, or about to be.
+    /// The client's first message is sent, or about to be.
     First,
-    /// The proof is out; the server has to show this signature of this text.
+    /// The proof is sent; the server must answer with its signature of this text.
     Proved { server_key: hmac::Key, signed: String },
-    /// The server has shown it.
+    /// The server has proved itself.
     Verified,
 }
 
@@ -89,7 +90,7 @@ impl Scram {
     pub(super) fn begin(hash: Hash, user: &str, password: &str, binding: Binding, is_bound: bool) -> Result<Self> {
         let mut random = [0; 18];
         let filled = ring::rand::SystemRandom::new().fill(&mut random);
-        filled.map_err(|_| Error::transient(Kind::Auth, "the system gives no random bytes"))?;
+        filled.map_err(|_| Error::transient(Kind::Auth, "the system provides no random bytes"))?;
         let (gs2, bound) = gs2(binding, is_bound);
         Ok(Self { hash, gs2, bound, ..Self::with_nonce(user, password, BASE64.encode(&random)) })
     }
@@ -109,7 +110,7 @@ impl Scram {
     }
 
     pub(super) fn answer(&mut self, question: &[u8]) -> Result<Words> {
-        let question = std::str::from_utf8(question).map_err(|_| self.nonsense("not text"))?;
+        let question = std::str::from_utf8(question).map_err(|_| self.violation("not text"))?;
         match &self.step {
             Step::First => self.prove(question),
             Step::Proved { server_key, signed } => {
@@ -117,7 +118,7 @@ impl Scram {
                 self.step = Step::Verified;
                 Ok(Words::default())
             }
-            Step::Verified => Err(self.nonsense("it goes on after the end")),
+            Step::Verified => Err(self.violation("it continues after the end")),
         }
     }
 
@@ -128,9 +129,9 @@ impl Scram {
         }
     }
 
-    /// From the server's first message to the client's last (RFC 5802 section 3).
+    /// Answers the server's first message with the client's final message (RFC 5802 section 3).
     fn prove(&mut self, server_first: &str) -> Result<Words> {
-        let challenge = Challenge::parse(server_first, &self.nonce).map_err(|what| self.nonsense(what))?;
+        let challenge = Challenge::parse(server_first, &self.nonce).map_err(|what| self.violation(what))?;
         let hash = self.hash;
         let mut salted = Zeroizing::new(vec![0; hash.digest().output_len()]);
         let password = self.password.as_bytes();
@@ -148,7 +149,7 @@ impl Scram {
         Ok(format!("{without_proof},p={}", BASE64.encode(&proof)).into_bytes().into())
     }
 
-    fn nonsense(&self, what: &str) -> Error {
+    fn violation(&self, what: &str) -> Error {
         Error::permanent(Kind::Protocol, format!("the server does not speak {}: {what}", self.hash.name()))
     }
 }
@@ -161,10 +162,10 @@ struct Challenge<'a> {
 }
 
 impl<'a> Challenge<'a> {
-    /// The error: what it is not.
+    /// The error says what is wrong with it.
     fn parse(text: &'a str, ours: &str) -> Result<Self, &'static str> {
         let mut fields = text.split(',');
-        // `m=` first would be an extension that must be understood.
+        // A first field `m=` is a mandatory extension, which we do not know.
         let mut field = |name: &str| fields.next().and_then(|field| field.strip_prefix(name));
         let (nonce, salt, iterations) = (field("r="), field("s="), field("i="));
         let nonce = nonce.filter(|nonce| nonce.len() > ours.len() && nonce.starts_with(ours));
@@ -179,7 +180,7 @@ impl<'a> Challenge<'a> {
     }
 }
 
-/// `v=…` or `e=…`: the server knows the password, or says what is wrong.
+/// Checks `v=…`, the server's proof that it knows the password, or returns the error of `e=…`.
 fn verify(server_key: &hmac::Key, signed: &str, server_final: &str) -> Result<()> {
     let field = server_final.split(',').next().unwrap_or_default();
     if let Some(error) = field.strip_prefix("e=") {
@@ -189,8 +190,8 @@ fn verify(server_key: &hmac::Key, signed: &str, server_final: &str) -> Result<()
     hmac::verify(server_key, signed.as_bytes(), &signature).map_err(|_| impostor())
 }
 
-/// SASLprep (RFC 4013) as far as it changes text that people type: other blanks are blanks, what is invisible is
-/// nothing, and the rest is NFKC.
+/// SASLprep (RFC 4013), as far as it affects text that people type: other spaces become spaces, invisible characters are
+/// removed, and the rest is normalised to NFKC.
 fn prepared(text: &str) -> String {
     if text.is_ascii() {
         return text.to_owned();
@@ -241,7 +242,7 @@ mod tests {
         scram.done().unwrap();
     }
 
-    /// RFC 5802 6, RFC 9266: what is said first is repeated with the proof, with what only the ends of the connection know.
+    /// RFC 5802 6, RFC 9266: the proof repeats the GS2 header, together with the channel binding data.
     #[test]
     fn a_login_is_bound_to_its_connection() {
         let exported = [7; 32];

@@ -1,4 +1,4 @@
-//! A connection that may or may not be inside TLS, and that does not wait for ever.
+//! A connection with or without TLS or compression, on which a silent peer is an error.
 
 use std::io;
 use std::net::IpAddr;
@@ -16,13 +16,12 @@ use super::deflate::Deflate;
 use super::heard::Heard;
 use super::pace::Pace;
 
-/// A connection over TCP, plain or inside TLS, or to a socket of this machine. Reading from it fails when the peer is
-/// silent for too long.
+/// A connection over TCP, plain or inside TLS, or to a Unix socket. Reading fails when the peer is silent for too long.
 #[derive(Debug)]
 pub struct Stream {
     wire: Wire,
     pace: Pace,
-    /// Where it is compressed.
+    /// Set when both sides compress.
     deflate: Option<Box<Deflate>>,
 }
 
@@ -38,22 +37,22 @@ impl Stream {
         Self { wire, pace: Pace::new(deadline::GREETING), deflate: None }
     }
 
-    /// Before STARTTLS, or to a loopback address.
+    /// A plain connection: before STARTTLS, or to a loopback address.
     pub(super) fn plain(tcp: TcpStream) -> Self {
         Self::over(Wire::Plain(tcp))
     }
 
-    /// Inside TLS.
+    /// A connection inside TLS.
     pub(super) fn tls(tls: TlsStream<Heard>) -> Self {
         Self::over(Wire::Tls(Box::new(tls)))
     }
 
-    /// To a socket of this machine.
+    /// A connection to a Unix socket.
     pub(super) fn unix(socket: UnixStream) -> Self {
         Self::over(Wire::Unix(socket))
     }
 
-    /// Our own address on it, if it is over TCP.
+    /// Our own address, if the connection uses TCP.
     pub fn local_address(&self) -> Option<IpAddr> {
         let address = match &self.wire {
             Wire::Plain(tcp) => tcp.local_addr(),
@@ -63,7 +62,7 @@ impl Stream {
         address.ok().map(|address| address.ip())
     }
 
-    /// Whether it does not leave this machine.
+    /// Whether the peer is this machine.
     pub fn is_loopback(&self) -> bool {
         let peer = match &self.wire {
             Wire::Plain(tcp) => tcp.peer_addr(),
@@ -73,18 +72,18 @@ impl Stream {
         peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
 
-    /// From here on both sides compress. These bytes were read already.
+    /// Starts compression. `early`: compressed bytes that were already read.
     pub fn deflate(&mut self, early: &[u8]) {
         self.deflate = Some(Box::new(Deflate::new(early)));
     }
 
-    /// Whether it is inside TLS.
+    /// Whether the connection is inside TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self.wire, Wire::Tls(_))
     }
 
-    /// What only the two ends of this TLS connection know, to bind a login to it (RFC 9266). TLS 1.3 alone: with older ones it
-    /// is sure only with an extension that is not asked about here.
+    /// The `tls-exporter` data, to bind a login to this TLS connection (RFC 9266). Only with TLS 1.3: in older versions it is
+    /// safe only with an extension that we do not check for.
     pub fn exported(&self) -> Option<[u8; 32]> {
         let connection = self.tls_connection()?;
         if connection.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
@@ -93,7 +92,7 @@ impl Stream {
         connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
     }
 
-    /// The TLS that it is inside.
+    /// The TLS session, if there is one.
     pub(super) fn tls_connection(&self) -> Option<&ClientConnection> {
         match &self.wire {
             Wire::Tls(tls) => Some(tls.get_ref().1),
@@ -101,7 +100,7 @@ impl Stream {
         }
     }
 
-    /// The TCP connection underneath, if it is not inside TLS.
+    /// The TCP connection underneath, if it is a plain one.
     pub(super) fn into_plain(self) -> Option<TcpStream> {
         match self.wire {
             Wire::Plain(tcp) => Some(tcp),
@@ -109,7 +108,7 @@ impl Stream {
         }
     }
 
-    /// A reply is awaited; no silence in it may be longer than `limit`.
+    /// A reply is expected; no silence in it may be longer than `limit`.
     pub fn expect_within(&mut self, limit: Duration) {
         self.pace.expect_within(limit);
     }

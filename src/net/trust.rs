@@ -1,5 +1,5 @@
-//! Whether a server's certificate holds: by the authorities of the system or of `ca_file`, or by the hash of its public key
-//! alone, where the config has `tls_pin` (RFC 7469 2.4 takes the hash in the same way).
+//! Whether a server's certificate is trusted: it is checked against the authorities of the system or of `ca_file`, or, with
+//! `tls_pin` in the config, only against the hash of its public key (as in RFC 7469 2.4).
 
 use std::fmt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, 
 use crate::config::{ClientCertificate, Pin, Server, Trust, secret};
 use crate::error::{Error, Kind, Result};
 
-/// The client's side of TLS with this server.
+/// The TLS client configuration for this server.
 pub(super) fn client_config(server: &Server) -> Result<Arc<ClientConfig>> {
     static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let Trust { ca_file, pins, client, .. } = &server.trust;
@@ -39,11 +39,11 @@ pub(super) fn client_config(server: &Server) -> Result<Arc<ClientConfig>> {
     }
 }
 
-/// What trust in a certificate rests on.
+/// What the trust in a certificate is based on.
 #[derive(Debug)]
 enum Anchor {
     Authorities(Arc<WebPkiServerVerifier>),
-    /// One of them, whatever the certificate says besides, and whoever signed it.
+    /// The key must match one of the pins; nothing else in the certificate matters, nor who signed it.
     Pins(Vec<Pin>),
 }
 
@@ -53,12 +53,12 @@ struct Verifier {
     provider: Arc<CryptoProvider>,
 }
 
-/// A certificate that does not hold: why, and the pin by which it would.
+/// A certificate that is not trusted: the reason, and the pin that would match it.
 #[derive(Debug)]
 pub(super) struct Unproven {
     pub(super) cause: rustls::Error,
     pub(super) shown: Option<Pin>,
-    /// There is a pin, and it is another one.
+    /// Whether the config has pins, and none of them matches.
     pub(super) is_pinned: bool,
 }
 
@@ -71,8 +71,8 @@ impl fmt::Display for Unproven {
 impl std::error::Error for Unproven {}
 
 impl Unproven {
-    /// What a failed handshake says about trust, if it is that.
-    pub(super) fn in_error(error: &rustls::Error) -> Option<&Self> {
+    /// The cause within a failed handshake, if the certificate was the cause.
+    pub(super) fn within_error(error: &rustls::Error) -> Option<&Self> {
         match error {
             rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(other))) => other.downcast_ref(),
             _ => None,
@@ -145,7 +145,7 @@ fn build(
     anchor: impl FnOnce(&Arc<CryptoProvider>) -> Result<Anchor>,
     client: Option<&ClientCertificate>,
 ) -> Result<Arc<ClientConfig>> {
-    // The provider is named here because two providers in one dependency tree make the default one a panic.
+    // The provider is named explicitly: with two of them in the dependency tree, the default one panics.
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
@@ -163,7 +163,7 @@ fn build(
     config.with_client_auth_cert(chain_from(certificate)?, key_from(key)?).map(Arc::new).map_err(unusable)
 }
 
-/// A certificate of the user's own, and those behind it.
+/// The user's client certificate, with its chain.
 fn chain_from(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let failed =
         |error| Error::permanent(Kind::Config, format!("reading client_cert {}", path.display())).because(error);
@@ -176,7 +176,7 @@ fn chain_from(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     Ok(chain)
 }
 
-/// Its key, which is a secret like a password.
+/// The private key of the client certificate. It is a secret like a password.
 fn key_from(path: &Path) -> Result<PrivateKeyDer<'static>> {
     let doing = format!("reading client_key {}", path.display());
     secret::check_file(path, &doing)?;

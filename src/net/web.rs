@@ -1,4 +1,4 @@
-//! Trust for what is fetched over https, the same as for servers of mail.
+//! TLS settings for HTTPS. They trust the same authorities as mail connections do.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::error::{Error, Kind, Result};
 
-/// TLS with the authorities of a PEM file, or with the system's.
+/// TLS that trusts the authorities of a PEM file, or those of the system.
 ///
 /// # Errors
 ///
-/// [`Kind::Tls`] where the file cannot be read, or holds something else.
+/// [`Kind::Tls`] if the file cannot be read, or contains anything but certificates.
 pub fn tls_config(ca_file: Option<&Path>) -> Result<TlsConfig> {
-    ca_file.map_or_else(|| Ok(of_the_system()), |path| authorities_in(path).map(|found| trusting(&found)))
+    ca_file
+        .map_or_else(|| Ok(system_tls_config()), |path| authorities_in(path).map(|found| tls_config_trusting(&found)))
 }
 
-/// TLS with the system's authorities.
-pub fn of_the_system() -> TlsConfig {
-    trusting(&rustls_native_certs::load_native_certs().certs)
+/// TLS that trusts the system's authorities.
+pub fn system_tls_config() -> TlsConfig {
+    tls_config_trusting(&rustls_native_certs::load_native_certs().certs)
 }
 
-fn trusting(authorities: &[CertificateDer<'_>]) -> TlsConfig {
+fn tls_config_trusting(authorities: &[CertificateDer<'_>]) -> TlsConfig {
     let roots: Vec<Certificate<'static>> =
         authorities.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
     TlsConfig::builder()

@@ -1,6 +1,6 @@
-//! Addresses as they are written into an envelope: strictly, or not at all.
+//! Addresses for an envelope: written strictly, or not at all.
 //!
-//! An address that comes from a header or a rule must not end the command it stands in, nor add a parameter to it
+//! An address from a header or a rule must not end the command that it is written into, nor add a parameter to it
 //! (`reliability.md` I3, I4).
 
 use std::borrow::Cow;
@@ -10,17 +10,17 @@ use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
 use crate::message::is_user_name;
 
-/// A mailbox (RFC 5321 4.1.2, RFC 6531 3.3) that can be put between `<` and `>`. Its domain is in A-labels (RFC 5890
-/// 2.3.2.1), which every server knows.
+/// A mailbox (RFC 5321 4.1.2, RFC 6531 3.3) that can be written between `<` and `>`. Its domain consists of A-labels (RFC 5890
+/// 2.3.2.1), which every server accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox<'a>(Cow<'a, str>);
 
 impl<'a> Mailbox<'a> {
-    /// Takes `local@domain`, as [`flaw`] allows it.
+    /// Accepts `local@domain` if [`flaw`] finds nothing wrong with it.
     pub fn parse(text: &'a str) -> Result<Self> {
         let refuse = |flaw: &str| {
             let shown = clean::short(text, 80);
-            Error::permanent(Kind::Refused, format!("{shown} cannot be written to a server: {flaw}"))
+            Error::permanent(Kind::Refused, format!("{shown} cannot be sent to a server: {flaw}"))
         };
         if let Some(flaw) = flaw(text) {
             return Err(refuse(flaw));
@@ -28,17 +28,17 @@ impl<'a> Mailbox<'a> {
         match text.rsplit_once('@').filter(|(_, domain)| !domain.is_ascii()) {
             None => Ok(Self(Cow::Borrowed(text))),
             Some((local, domain)) => {
-                let domain = idna::domain_to_ascii(domain).map_err(|_| refuse("no domain has such a name"))?;
+                let domain = idna::domain_to_ascii(domain).map_err(|_| refuse("its domain is not a valid name"))?;
                 let text = format!("{local}@{domain}");
-                // Some characters mean a dot, a digit or a bracket.
+                // IDNA maps some characters to a dot, a digit or a bracket.
                 flaw(&text).map_or(Ok(()), |flaw| Err(refuse(flaw)))?;
                 Ok(Self(Cow::Owned(text)))
             }
         }
     }
 
-    /// The same for a recipient of an LMTP server, which may also be a user of it, without a domain: servers of one's own
-    /// take the name under which their user logs in.
+    /// The same for a recipient on an LMTP server, which may also be a user name without a domain: servers of one's own
+    /// accept their users' login names.
     pub fn parse_local(text: &'a str) -> Result<Self> {
         if is_user_name(text) { Ok(Self(Cow::Borrowed(text))) } else { Self::parse(text) }
     }
@@ -48,12 +48,12 @@ impl<'a> Mailbox<'a> {
         &self.0
     }
 
-    /// Whether a server needs SMTPUTF8 for it (RFC 6531).
+    /// Whether it can be sent to a server without SMTPUTF8 (RFC 6531).
     pub fn is_ascii(&self) -> bool {
         self.0.is_ascii()
     }
 
-    /// Whether a program could take it for an option, a command, a file or a list of addresses.
+    /// Whether a program could mistake it for an option, a command, a file or a list of addresses.
     pub fn looks_like_an_order(&self) -> bool {
         self.0.trim_start_matches(['"', '\\']).starts_with(['-', '|', '/', ':'])
     }
@@ -83,7 +83,7 @@ mod tests {
         }
     }
 
-    /// Facts of UTS #46 and RFC 5891, as other implementations have them.
+    /// Facts from UTS #46 and RFC 5891, as other implementations have them.
     #[test]
     fn domains_leave_as_a_labels() {
         for (written, sent) in [

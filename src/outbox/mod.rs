@@ -1,21 +1,22 @@
-//! The outbox: everything that is told leaves from here, through a relay.
+//! The outbox: everything that is sent out leaves from here, through a relay.
 //!
-//! A row of the outbox is written in the transaction that records the decision. Its states:
+//! An outbox item is written in the transaction that records the decision. Its states:
 //!
-//! | state | means | next |
+//! | state | meaning | next state |
 //! |---|---|---|
-//! | waiting | its time has not come, or it is due | sending, held; failed when it is too old |
-//! | sending | somebody is at it; committed before anything is sent | sent, waiting, failed; after a crash see below |
-//! | sent | it was told | |
-//! | sent, copy owed | it was told, and the copy of it (`fcc`) is not filed yet | sent |
-//! | failed | given up: refused for good, too old, or dropped by the user | |
-//! | held | the user put it aside | waiting, failed |
+//! | waiting | it is due, or not yet | sending, held; failed when it is too old |
+//! | sending | a process is sending it; committed before anything is sent | sent, waiting, failed; after a crash see below |
+//! | sent | it was sent | |
+//! | sent, copy owed | it was sent, but its copy (`fcc`) is not filed yet | sent |
+//! | failed | given up: permanently refused, too old, or dropped by the user | |
+//! | held | the user has put it on hold | waiting, failed |
 //!
-//! After a crash a row that was being sent is sent again: a forward with the same Message-ID, an append after a look into
-//! the folder. An answer is given up: it may have gone out, and nobody must be answered twice.
+//! After a crash an item in the state "sending" is sent again: a forward with the same Message-ID, an append after a search in
+//! the folder. An answer is given up, because it may have been sent, and nobody must get an answer twice.
 //!
-//! [`relay`] says what a relay is asked and answers, [`smtp`], [`sendmail`] and [`webhook`] are the ways out, [`outcome`]
-//! decides what becomes of a row after an attempt, [`retry`] knows when to try again, [`address`] what may stand in an envelope, and [`compose`] makes the mail that is sent.
+//! [`relay`] defines the interface of a relay; [`smtp`], [`sendmail`] and [`webhook`] are the ways to send; [`outcome`]
+//! decides what happens to an item after an attempt, and [`retry`] when to try again; [`address`] checks what is written into
+//! an envelope, and [`compose`] composes the mail that is sent.
 
 pub mod address;
 pub mod age;

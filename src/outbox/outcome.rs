@@ -1,4 +1,4 @@
-//! What becomes of a row of the outbox after an attempt: pure. Whoever made the attempt writes it.
+//! Decides what happens to an outbox item after an attempt. It is a pure function; the caller writes the result.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,177 +9,177 @@ use crate::clean;
 use crate::decision::Way;
 use crate::state::{Ended, OutboxRow};
 
-/// After so many failures of a relay in a row what has waited for too long is given up. That is about an hour: a machine
-/// that wakes up has no network at first.
-const GIVEN_UP: u32 = 5;
-/// So long a row waits that would be given up by a clock that may be wrong.
-const DOUBTED: SignedDuration = SignedDuration::from_hours(1);
+/// After this many failures of a relay in a row (about an hour), items that are too old are given up. Fewer would be too few: a
+/// machine that wakes up has no network at first.
+const FAILURES_BEFORE_GIVING_UP: u32 = 5;
+/// How long an item that would be given up waits instead while the clock may be wrong.
+const WAIT_FOR_CLOCK: SignedDuration = SignedDuration::from_hours(1);
 
-/// What came of an attempt, or why there was none.
+/// The result of an attempt, or why there was none.
 #[derive(Debug)]
 pub enum Came {
-    /// A verdict on each recipient, in order. What has no recipient, a program or a folder, has one verdict.
+    /// A verdict on each recipient, in order. An item without recipients (a program, a folder) has one verdict.
     Verdicts(Vec<Verdict>),
-    /// The connection broke when everything had been said: it may have been taken or not.
+    /// The connection broke after everything was sent: the message may have been accepted.
     Unknown(String),
-    /// The relay or the account could not be used, and rests.
+    /// The relay or the account cannot be used and is left alone for a while.
     Resting {
         /// Until when.
         until: Timestamp,
-        /// How often in a row that happened.
+        /// How many times in a row this happened.
         failures: u32,
-        /// There was no connection.
+        /// No connection could be made.
         is_away: bool,
         /// Why.
         cause: String,
     },
-    /// The relay takes mail, but not from the sender of this one.
+    /// The relay accepts mail, but not from this sender.
     NotFrom {
-        /// That is the null sender.
+        /// The sender is the null sender.
         is_null: bool,
         /// Why.
         cause: String,
     },
-    /// The config lacks what it needs.
+    /// The config lacks something that the item needs.
     Lacks(String),
-    /// Its bytes cannot be read.
+    /// The message's bytes cannot be read.
     Unread {
-        /// Nor will they ever be.
+        /// They are gone for good.
         is_gone: bool,
         /// Why.
         cause: String,
     },
-    /// The process that was at it died.
+    /// The process that was sending it died.
     Interrupted,
-    /// It must not go out: it would come back, or its rule allows no more.
+    /// It must not be sent: it would come back, or its rule allows no more.
     Stopped(String),
     /// The user dropped it.
     Dropped,
 }
 
 impl Came {
-    /// Whether everybody has it: then time plays no part.
+    /// Whether all recipients have it, so that its age does not matter.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::Verdicts(verdicts) if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Sent(_))))
     }
 }
 
-/// The time at which something is judged.
+/// The time of a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// By the clock.
+    /// The clock's time.
     pub now: Timestamp,
-    /// Whether the clock may be right. By one that is not, nothing is given up.
+    /// Whether the clock can be right. If it cannot, nothing is given up.
     pub is_plausible: bool,
 }
 
-/// What becomes of a row.
+/// The decision about an outbox item.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What became of single recipients, where there are or were several.
+    /// What happens to single recipients, if there are or were several.
     pub parts: Parts,
-    /// What becomes of the row.
+    /// What happens to the item as a whole.
     pub fate: Fate,
-    /// The user hears that it waits, or waited in vain: it has done so for a day.
+    /// Whether the user is told, because the item has waited for a day.
     pub is_said: bool,
 }
 
-/// What becomes of a row as a whole.
+/// What happens to an item as a whole.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Whoever could get it has it.
+    /// All recipients have it, except those that were refused.
     Sent {
-        /// In the relay's words.
+        /// The relay's words.
         said: String,
     },
-    /// It is tried again.
+    /// It will be tried again.
     Later {
         /// When.
         when: When,
         /// Why it waits.
         why: String,
     },
-    /// It never goes out.
+    /// It will never be sent.
     GivenUp {
         /// Why.
         why: String,
-        /// What becomes of the message.
+        /// What happens to the message.
         message: Kept,
     },
 }
 
-/// When a row is tried again.
+/// When an item is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// At this time.
     At(Timestamp),
-    /// When the relay has rested.
+    /// When the relay may be used again.
     Rested(Timestamp),
-    /// When others have had their turn: it was interrupted, and has failed at nothing.
+    /// After the other items: it was interrupted, but has not failed.
     InTurn(Timestamp),
-    /// As it was due before: whoever has the config that it needs may try it.
+    /// At its old due time: another process may have the config that it needs.
     AsBefore,
 }
 
-/// What becomes of the message of a row that is given up. Nobody outside is told.
+/// What happens to the message of an item that is given up. Nobody but the user is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is filed in the inbox with a notice, once, unless its decision filed it already.
+    /// It is filed in the inbox with a notice, once, unless its decision has already filed it.
     InInbox,
-    /// A notice says what the desktop did not show.
+    /// A notice contains what the desktop notification would have shown.
     AsNotice,
-    /// Nothing: what could not be said is only logged.
+    /// Nothing; it is only logged.
     Unsaid,
-    /// It cannot be read any more, which a notice says.
+    /// It can no longer be read, and a notice says so.
     Lost,
 }
 
-/// What became of single recipients of several.
+/// What happens to single recipients of an item with several.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parts {
-    /// Those that have it by this attempt.
+    /// Recipients that got it in this attempt.
     pub reached: Vec<Ended>,
-    /// Those that are given up, while others have it or wait for it.
+    /// Recipients that are given up while others have it or wait for it.
     pub refused: Vec<Ended>,
-    /// Why those are, in one line.
+    /// Why they are given up, in one line.
     pub refusal: String,
-    /// Those that wait for it.
+    /// Recipients that still wait for it.
     pub waiting: Vec<String>,
 }
 
 impl Outcome {
-    /// What becomes of a row after that.
+    /// Decides what happens to an item after this result.
     pub fn of(row: &OutboxRow, came: Came, moment: Moment) -> Self {
         match came {
             Came::Verdicts(verdicts) => of_verdicts(row, verdicts, moment),
             Came::Unknown(cause) if row.telling.way.is_answer() => {
-                Self::given_up(row, format!("given up, it may have gone out: {cause}"))
+                Self::given_up(row, format!("given up, because it may have been sent: {cause}"))
             }
-            Came::Unknown(cause) => again(row, cause, moment, kept(&row.telling.way)),
+            Came::Unknown(cause) => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
             Came::Resting { until, failures, is_away, cause } => {
                 let is_said = !is_away && is_said(row, moment);
-                if failures >= GIVEN_UP && is_too_old(row, moment.now) && moment.is_plausible {
-                    let why = format!("it could not be told in time; the last answer was: {cause}");
+                if failures >= FAILURES_BEFORE_GIVING_UP && is_too_old(row, moment.now) && moment.is_plausible {
+                    let why = format!("it could not be sent in time; the last answer was: {cause}");
                     return Self { is_said, ..Self::given_up(row, why) };
                 }
                 Self { is_said, ..Self::later(When::Rested(until), cause) }
             }
-            // Sent on from an own address, a report would come back here as a report about itself.
+            // Sent from a user's own address instead, a bounce would come back as a bounce about itself.
             Came::NotFrom { is_null: true, cause } if matches!(row.telling.way, Way::Redirect(_)) => {
                 Self::given_up(row, cause)
             }
-            Came::NotFrom { cause, .. } => again(row, cause, moment, kept(&row.telling.way)),
+            Came::NotFrom { cause, .. } => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
             Came::Lacks(cause) => Self { is_said: is_said(row, moment), ..Self::later(When::AsBefore, cause) },
             Came::Unread { is_gone: true, cause } => Self::new(Fate::GivenUp { why: cause, message: Kept::Lost }),
-            Came::Unread { cause, .. } => again(row, cause, moment, Kept::Lost),
+            Came::Unread { cause, .. } => retry_or_give_up(row, cause, moment, Kept::Lost),
             Came::Interrupted if row.telling.way.is_answer() => {
-                Self::given_up(row, "given up: it may have gone out when the program was interrupted")
+                Self::given_up(row, "given up: it may have been sent when the program was interrupted")
             }
             Came::Interrupted => Self::later(When::InTurn(after_an_interruption(row, moment.now)), row.said.clone()),
             Came::Stopped(why) => Self::given_up(row, why),
             Came::Dropped => {
                 let message = match kept(&row.telling.way) {
-                    // He knows of it, and wants to hear no more.
+                    // The user knows about it and wants no notice.
                     Kept::AsNotice => Kept::Unsaid,
                     kept => kept,
                 };
@@ -201,7 +201,7 @@ impl Outcome {
     }
 }
 
-/// What becomes of the message when its telling is given up.
+/// What happens to the message when its item is given up.
 fn kept(way: &Way) -> Kept {
     match way {
         way if way.delivers() => Kept::InInbox,
@@ -210,8 +210,8 @@ fn kept(way: &Way) -> Kept {
     }
 }
 
-/// Tried again later, or given up when it would be too late.
-fn again(row: &OutboxRow, cause: String, moment: Moment, message: Kept) -> Outcome {
+/// Tries again later, or gives up if that would be too late.
+fn retry_or_give_up(row: &OutboxRow, cause: String, moment: Moment, message: Kept) -> Outcome {
     let fate = match next(row, row.attempts + 1, moment) {
         Some(due) => Fate::Later { when: When::At(due), why: cause },
         None => Fate::GivenUp { why: cause, message },
@@ -219,25 +219,25 @@ fn again(row: &OutboxRow, cause: String, moment: Moment, message: Kept) -> Outco
     Outcome { is_said: is_said(row, moment), ..Outcome::new(fate) }
 }
 
-/// When it is tried again after so many attempts. `None`: too late.
+/// The time of the next attempt after so many. `None`: it would be too late.
 pub fn next(row: &OutboxRow, attempts: u32, moment: Moment) -> Option<Timestamp> {
     let Moment { now, is_plausible } = moment;
-    // The number of the row spreads the attempts as well as chance, and the same each time.
+    // The item's number spreads the attempts as well as a random number, and always in the same way.
     let chance = (row.id.rem_euclid(97)) as f64 / 97.0;
     let next = retry::next(attempts, waits_since(row, now), now, retry::lifetime(&row.telling.way), chance);
-    next.or_else(|| (!is_plausible).then(|| now.saturating_add(DOUBTED).unwrap_or(now)))
+    next.or_else(|| (!is_plausible).then(|| now.saturating_add(WAIT_FOR_CLOCK).unwrap_or(now)))
 }
 
 fn is_said(row: &OutboxRow, moment: Moment) -> bool {
     moment.is_plausible && has_waited_a_day(row, moment.now)
 }
 
-/// The others have their turn before what was interrupted more than once: it may be what kills the program.
+/// An item that was interrupted more than once is tried after the others, because it may be what kills the program.
 fn after_an_interruption(row: &OutboxRow, now: Timestamp) -> Timestamp {
     if row.attempts > 1 { retry::after_an_interruption(row.attempts, now) } else { row.due }
 }
 
-/// The verdicts on the recipients, by what they say.
+/// The recipients, sorted by their verdicts, with the relay's words.
 #[derive(Default)]
 struct Sorted {
     said: Vec<(String, String)>,
@@ -256,15 +256,15 @@ impl Sorted {
                 Verdict::Never(error) => sorted.never.push((recipient, error.to_string())),
             }
         }
-        // 552 in place of 452, as RFC 821 had it: RFC 5321 4.5.3.1.10 asks to take it for that.
+        // RFC 821 used 552 where 452 is meant now; RFC 5321 4.5.3.1.10 asks clients to treat it as 452.
         if !sorted.said.is_empty() {
-            let too_many = sorted.never.extract_if(.., |(_, cause)| is_one_too_many(cause));
+            let too_many = sorted.never.extract_if(.., |(_, cause)| is_over_recipient_limit(cause));
             sorted.later.extend(too_many);
         }
         sorted
     }
 
-    /// Why some are given up, in one line. What has no recipient, like a program, has none named either.
+    /// Why some recipients are given up, in one line. An item without recipients has just the cause.
     fn refusal(&self) -> String {
         let causes: Vec<String> = self.never.iter().map(|(to, cause)| format!("{to}: {cause}")).collect();
         clean::line(causes.join("; ").trim_start_matches(": ").as_bytes())
@@ -299,19 +299,19 @@ fn of_verdicts(row: &OutboxRow, verdicts: Vec<Verdict>, moment: Moment) -> Outco
         }
         Some((_, cause)) => {
             let why = clean::line(cause.as_bytes());
-            // The server takes only so many at a time, and has taken those: the others have their turn at once (RFC 5321
-            // 4.5.3.1.10).
-            match !sorted.said.is_empty() && sorted.later.iter().all(|(_, cause)| is_one_too_many(cause)) {
+            // The server accepts only this many recipients at a time, and has accepted them. The others are tried at once (RFC
+            // 5321 4.5.3.1.10).
+            match !sorted.said.is_empty() && sorted.later.iter().all(|(_, cause)| is_over_recipient_limit(cause)) {
                 true => Outcome::later(When::At(moment.now), why),
-                false => again(row, why, moment, kept(&row.telling.way)),
+                false => retry_or_give_up(row, why, moment, kept(&row.telling.way)),
             }
         }
     };
     Outcome { parts, ..outcome }
 }
 
-/// Whether a recipient was refused for being one more than the server takes at a time.
-fn is_one_too_many(cause: &str) -> bool {
+/// Whether a recipient was refused only because the server accepts no more at a time.
+fn is_over_recipient_limit(cause: &str) -> bool {
     let cause = cause.to_lowercase();
     ["452", "552"].iter().any(|code| cause.contains(code))
         && ["4.5.3", "5.5.3", "too many"].iter().any(|words| cause.contains(words))
@@ -402,7 +402,7 @@ mod tests {
         Came::Unread { is_gone, cause: "EIO".to_owned() }
     }
 
-    /// `later +240 s: 451`; with `!` where the user hears of it.
+    /// For example `later +240 s: 451`, with a leading `!` if the user is told.
     fn shown(outcome: &Outcome) -> String {
         let said = if outcome.is_said { "!" } else { "" };
         let fate = match &outcome.fate {
@@ -424,8 +424,8 @@ mod tests {
     #[test]
     fn what_becomes_of_a_row() {
         let one = || forward(&["you@far.example"]);
-        let gone = "given up: it may have gone out when the program was interrupted";
-        // What is told, how many hours ago it was decided, the attempts before, what came of this one, what becomes of it.
+        let gone = "given up: it may have been sent when the program was interrupted";
+        // The item, how many hours ago it was decided, the attempts before, the result of this one, and the expected decision.
         let table: Vec<(Way, i64, u32, Came, String)> = vec![
             (one(), 0, 0, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
             (one(), 999, 9, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
@@ -443,7 +443,7 @@ mod tests {
                 0,
                 0,
                 Came::Unknown("cut".into()),
-                "given up, InInbox: given up, it may have gone out: cut".into(),
+                "given up, InInbox: given up, because it may have been sent: cut".into(),
             ),
             (one(), 0, 0, away(1, true), "rests +60 s: away".into()),
             (one(), 21, 0, away(9, true), "rests +60 s: away".into()),
@@ -454,7 +454,7 @@ mod tests {
                 121,
                 0,
                 away(5, true),
-                "given up, InInbox: it could not be told in time; the last answer was: away".into(),
+                "given up, InInbox: it could not be sent in time; the last answer was: away".into(),
             ),
             (one(), 0, 0, not_from(true), "given up, InInbox: 553".into()),
             (one(), 0, 0, not_from(false), "later +240 s: 553".into()),
@@ -508,7 +508,7 @@ mod tests {
             let outcome = Outcome::of(&row(forward(&["a", "b", "c"]), 0, 0), Came::Verdicts(verdicts), moment(true));
             assert_eq!(shown(&outcome), wanted);
         }
-        // The last one that is left of several.
+        // The last of several recipients.
         let left = OutboxRow {
             ended: vec![Ended { to: "a".to_owned(), is_refused: false, said: "250".to_owned() }],
             ..row(Way::Lmtp(Lmtp { to: vec!["b".to_owned()] }), 0, 1)

@@ -1,4 +1,4 @@
-//! What a relay is asked, and what it answers.
+//! The interface of a relay: what it is asked to send, and what it answers.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use crate::config::{Relay, RelayKind};
 use crate::error::Error;
 use crate::message::Message;
 
-/// An open way out, whatever its kind.
+/// An open connection to a relay of any kind.
 #[derive(Debug)]
 pub enum Connection {
     /// To an SMTP or LMTP server.
     Smtp(Box<SmtpRelay>),
-    /// Through a program.
+    /// A program.
     Sendmail(Sendmail),
 }
 
 impl Connection {
-    /// Connects and logs in. A program is found missing only when there is something to send.
+    /// Connects and logs in. A missing program is only noticed when there is something to send.
     pub async fn connect(relay: &Relay) -> Result<Self, Error> {
         Ok(match &relay.kind {
             RelayKind::Sendmail(program) => Self::Sendmail(Sendmail::new(program.clone())),
@@ -26,9 +26,9 @@ impl Connection {
         })
     }
 
-    /// Sends one mail and says what became of it for each recipient, in order. After [`Trouble::Relay`] the caller
-    /// connects anew: a server may close an idle connection at any time. After [`Trouble::Unknown`] too, for the next
-    /// mail.
+    /// Sends one mail and returns the verdict on each recipient, in order. After [`Trouble::Relay`] the caller
+    /// reconnects, because a server may close an idle connection at any time. After [`Trouble::Unknown`] it reconnects for the
+    /// next mail.
     pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
         match self {
             Self::Smtp(smtp) => smtp.send(mail).await,
@@ -36,7 +36,7 @@ impl Connection {
         }
     }
 
-    /// Says goodbye; nothing depends on it.
+    /// Closes the connection politely. Nothing depends on it.
     pub async fn quit(self) {
         match self {
             Self::Smtp(smtp) => smtp.quit().await,
@@ -48,38 +48,38 @@ impl Connection {
 /// One mail to be sent: an envelope and bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Mail<'a> {
-    /// The reverse-path; empty for the null one.
+    /// The reverse-path; empty for the null reverse-path.
     pub from: &'a str,
-    /// The recipients, at least one. Each is a valid mailbox: [`crate::outbox`] checks before it queues.
+    /// The recipients, at least one. Each is a valid mailbox, which is checked before an item is queued.
     pub to: &'a [String],
     /// The bytes, with LF line ends.
     pub message: &'a Message,
-    /// Ask for no delivery reports (RFC 3461 `NOTIFY=NEVER`) where the server offers it: for answers.
+    /// For answers: ask for no delivery reports (RFC 3461 `NOTIFY=NEVER`), if the server supports it.
     pub no_reports: bool,
 }
 
-/// What became of one recipient.
+/// The result for one recipient.
 #[derive(Debug)]
 pub enum Verdict {
-    /// The relay took it; with its words.
+    /// The relay accepted it, with these words.
     Sent(String),
-    /// Not now: 4yz at RCPT, at DATA or after it.
+    /// Temporarily refused: 4yz to RCPT or DATA, or after the message.
     Later(Error),
-    /// Never: 5yz at RCPT, at DATA or after it, or an address that cannot be written.
+    /// Permanently refused: 5yz to RCPT or DATA, or after the message; or the address cannot be sent.
     Never(Error),
 }
 
-/// Why nothing was sent at all, and whom it concerns.
+/// Why nothing was sent at all, and what is affected.
 #[derive(Debug)]
 pub enum Trouble {
-    /// Everybody: no connection, TLS, login, 421, an error at EHLO. The relay rests.
+    /// All mail: no connection, TLS or login, 421, an error to EHLO. The relay is left alone for a while.
     Relay(Error),
-    /// This sender on this relay: 5yz at MAIL. Somebody has to look.
+    /// This sender on this relay: 5yz to MAIL. A person has to act.
     Sender(Error),
-    /// This mail, for all its recipients: 4yz at MAIL, it cannot be sent through this relay (too big), or our disk
-    /// does not give it.
+    /// This mail, for all its recipients: 4yz to MAIL, or it cannot be sent through this relay (too big), or our disk
+    /// cannot read it.
     Mail(Verdict),
-    /// The connection broke after the last dot was sent, or the program had to be ended: it may have been taken or not.
+    /// The connection broke after the final dot, or the program had to be killed: the mail may have been accepted.
     Unknown(Error),
 }
 

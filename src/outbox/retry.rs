@@ -1,4 +1,4 @@
-//! When something that failed is tried again, and when it is given up: pure.
+//! When a failed attempt is repeated, and when an item is given up. Pure functions.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::decision::Way;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 
-/// The waits after the first attempts; then every three hours. RFC 5321 4.5.4.1 asks for two attempts in the first hour
-/// and for two to three hours later on.
-const WAITS: [u64; 5] = [5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR];
-const LATER: u64 = 3 * HOUR;
+/// The waits after the first attempts, in seconds. RFC 5321 4.5.4.1 asks for two attempts in the first hour, and for one every
+/// two to three hours later.
+const FIRST_WAITS_SECONDS: [u64; 5] = [5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR];
+const LATER_WAIT_SECONDS: u64 = 3 * HOUR;
 
-/// How long a relay rests after it could not be reached or refused the login, by how often in a row.
-const RESTS: [u64; 5] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
+/// How long a relay is left alone after it could not be reached or refused the login, by the number of failures in a row.
+const REST_SECONDS: [u64; 5] = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR];
 
-/// How long something is tried. A stale answer is worse than none.
+/// How long an item is tried. A stale answer is worse than none.
 pub fn lifetime(way: &Way) -> Duration {
     let days = match way {
         Way::Vacation(_) | Way::Reply(_) | Way::Reject(_) | Way::Notify(_) => 1,
@@ -26,28 +26,28 @@ pub fn lifetime(way: &Way) -> Duration {
     Duration::from_secs(days * 24 * HOUR)
 }
 
-/// The next attempt after so many; `None`: it is too old by then and given up. `chance` is 0 to 1 and spreads the
-/// attempts by a fifth either way, so that they do not all come at once.
-pub fn next(attempts: u32, at: Timestamp, now: Timestamp, lifetime: Duration, chance: f64) -> Option<Timestamp> {
+/// The time of the next attempt after so many. `None`: by then the item would be too old. `factor` is between 0 and 1, and moves
+/// the attempt by up to a fifth either way, so that not all come at once.
+pub fn next(attempts: u32, at: Timestamp, now: Timestamp, lifetime: Duration, spread: f64) -> Option<Timestamp> {
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    let wait = WAITS.get(index).copied().unwrap_or(LATER);
-    let spread = 0.8 + 0.4 * chance.clamp(0.0, 1.0);
-    let next = now.checked_add(Duration::from_secs_f64(wait as f64 * spread)).ok()?;
+    let wait = FIRST_WAITS_SECONDS.get(index).copied().unwrap_or(LATER_WAIT_SECONDS);
+    let factor = 0.8 + 0.4 * spread.clamp(0.0, 1.0);
+    let next = now.checked_add(Duration::from_secs_f64(wait as f64 * factor)).ok()?;
     let end = at.checked_add(lifetime).ok()?;
     (next <= end).then_some(next)
 }
 
-/// The next attempt at what was interrupted so many times: it is no failure, but others should have their turn.
+/// The time of the next attempt after so many interruptions. They are not failures, but other items should be tried first.
 pub fn after_an_interruption(attempts: u32, now: Timestamp) -> Timestamp {
     let index = usize::try_from(attempts.saturating_sub(2)).unwrap_or(usize::MAX);
-    let wait = WAITS.get(index).copied().unwrap_or(LATER);
+    let wait = FIRST_WAITS_SECONDS.get(index).copied().unwrap_or(LATER_WAIT_SECONDS);
     now.checked_add(Duration::from_secs(wait)).unwrap_or(now)
 }
 
-/// How long a relay rests after so many failures in a row.
+/// How long a relay is left alone after so many failures in a row.
 pub fn rest(failures: u32) -> Duration {
     let index = usize::try_from(failures.saturating_sub(1)).unwrap_or(usize::MAX);
-    Duration::from_secs(RESTS.get(index).copied().unwrap_or(HOUR))
+    Duration::from_secs(REST_SECONDS.get(index).copied().unwrap_or(HOUR))
 }
 
 #[cfg(test)]

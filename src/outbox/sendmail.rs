@@ -1,17 +1,17 @@
-//! A program that takes mail as sendmail does (`relays: {…: {sendmail: /usr/sbin/sendmail}}`).
+//! A program that accepts mail like sendmail (`relays: {…: {sendmail: /usr/sbin/sendmail}}`).
 //!
 //! It is run once for each recipient, because an exit code cannot say which of several was refused:
-//! `PROGRAM… -i -f SENDER -- RECIPIENT`, with the message on its standard input. `-i` makes a lone dot content, and behind
-//! `--` nothing is an option (`reliability.md` I4). It may run as root, as a sendmail is made for.
+//! `PROGRAM… -i -f SENDER -- RECIPIENT`, with the message on its standard input. With `-i` a line with a single dot is content,
+//! and nothing after `--` is an option (`reliability.md` I4). It may run as root, because sendmail programs are made for that.
 //!
-//! | exit code (`sysexits.h`) | means |
+//! | exit code (`sysexits.h`) | meaning |
 //! |---|---|
-//! | 0 | taken; what goes wrong later comes as a bounce to the sender |
-//! | 64, 65, 67 | never: this mail or this recipient cannot be sent |
-//! | 77, 78 | the program may not, or is not set up: that concerns all mail, so the relay rests and nothing is given up |
-//! | others | later; 68 to 76 do not tell temporary from permanent in every program |
+//! | 0 | accepted; later failures come as a bounce to the sender |
+//! | 64, 65, 67 | permanent: this mail or this recipient cannot be sent |
+//! | 77, 78 | no permission, or not set up: this affects all mail, so the relay is left alone and nothing is given up |
+//! | others | temporary; not every program distinguishes temporary and permanent errors by the codes 68 to 76 |
 //!
-//! A program that had to be ended may have taken the mail.
+//! A program that had to be killed may have accepted the mail.
 
 use std::io;
 use std::time::Duration;
@@ -25,12 +25,12 @@ use crate::error::{Error, Kind};
 use crate::ourselves::STARTED_AS_RELAY;
 use crate::program::{Ended, Failure, Output, Program};
 
-/// How long it may take for one recipient.
+/// How long the program may take for one recipient.
 const DEADLINE: Duration = Duration::from_secs(120);
-/// It has nothing to tell on standard output.
-const MAX_OUTPUT: usize = 64 * 1024;
+/// The program has nothing to say on standard output, so more is an error.
+const MAX_OUTPUT_BYTES: usize = 64 * 1024;
 
-/// A program that is a relay.
+/// A program that serves as a relay.
 #[derive(Clone, Debug)]
 pub struct Sendmail {
     program: Vec<String>,
@@ -42,9 +42,9 @@ impl Sendmail {
         Self { program }
     }
 
-    /// Hands one mail over and says what became of it for each recipient, in order.
+    /// Passes one mail to the program, and returns the verdict on each recipient, in order.
     pub async fn send(&self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
-        // Running a program waits; the other tasks of this thread shall not.
+        // Running a program blocks, and must not block the other tasks of this thread.
         match Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.send_to_all(mail)),
             _ => self.send_to_all(mail),
@@ -75,7 +75,7 @@ impl Sendmail {
         let program = Program {
             run: &run,
             timeout: DEADLINE,
-            output: Output::Read(MAX_OUTPUT),
+            output: Output::Read(MAX_OUTPUT_BYTES),
             environment: &[(STARTED_AS_RELAY, "1".to_owned())],
             allow_root: true,
         };
@@ -91,7 +91,7 @@ impl Sendmail {
         let doing = format!("sending to {to}: {name} ended with {}", ended.code);
         let said = |error: Error| if ended.complaint.is_empty() { error } else { error.said(&ended.complaint) };
         match ended.code {
-            0 => Ok(Verdict::Sent(format!("{name} took it"))),
+            0 => Ok(Verdict::Sent(format!("{name} accepted it"))),
             64 | 65 | 67 => Ok(Verdict::Never(said(Error::permanent(Kind::Refused, doing)))),
             77 => Err(Trouble::Relay(said(Error::permanent(Kind::Auth, doing)))),
             78 => Err(Trouble::Relay(said(Error::permanent(Kind::Config, doing)))),
@@ -100,7 +100,7 @@ impl Sendmail {
     }
 }
 
-/// `-f` takes the null sender as `<>`.
+/// The argument of `-f`. The null sender is `<>`.
 fn sender(from: &str) -> Result<String, Error> {
     if from.is_empty() { Ok("<>".to_owned()) } else { checked(from) }
 }
@@ -108,13 +108,13 @@ fn sender(from: &str) -> Result<String, Error> {
 fn checked(address: &str) -> Result<String, Error> {
     let mailbox = Mailbox::parse(address)?;
     if mailbox.looks_like_an_order() {
-        let why = format!("{address} is not given to a program: it begins like an option, a command or a file");
+        let why = format!("{address} is not passed to a program: it begins like an option, a command or a file");
         return Err(Error::permanent(Kind::Refused, why));
     }
     Ok(mailbox.as_str().to_owned())
 }
 
-/// A message that cannot be read to its end would end early for the program, which could not know.
+/// Checks that the message can be read to its end. Otherwise the program would take its beginning for the whole.
 fn can_be_read(mail: &Mail<'_>) -> io::Result<()> {
     let length = io::copy(&mut mail.message.reader()?, &mut io::sink())?;
     if length == mail.message.size() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
@@ -142,7 +142,7 @@ fn trouble(failure: Failure) -> Trouble {
     }
 }
 
-/// What was sent must not be forgotten because of what came after it.
+/// The verdicts so far, and "later" for the rest: recipients who got the mail must not be forgotten because of a later error.
 fn with_the_rest(mut verdicts: Vec<Verdict>, to: &[String], trouble: &Trouble) -> Vec<Verdict> {
     let why = trouble.to_string();
     let rest = to.iter().skip(verdicts.len());

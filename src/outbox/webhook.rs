@@ -1,4 +1,4 @@
-//! `notify` by webhook: a notification as JSON over HTTPS.
+//! The action `notify` with a webhook: sends a notification as JSON over HTTPS.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use crate::decision::{Importance, Notify, host_of};
 use crate::error::{Error, Kind};
 use crate::net::http::{agent, aside};
 
-/// What the whole exchange may take.
+/// How long the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Posts `{"title": …, "text": …, "importance": …}`. The server's answer decides: 2xx is sent; 408, 429, 5xx and a server
-/// that cannot be reached are for later; anything else, a redirection too, is final.
+/// Posts `{"title": …, "text": …, "importance": …}`. The server's answer decides: 2xx means sent; 408, 429, 5xx and an
+/// unreachable server mean later; anything else, even a redirect, is final.
 ///
-/// It has a thread of its own that nobody waits for: when the program has to stop, the thread is left behind.
+/// It runs on its own thread, which nobody waits for when the program stops.
 pub async fn post(address: String, notify: Notify) -> Verdict {
     let doing = format!("posting to {}", host_of(&address));
     let exchange = move || exchange(&address, &notify);
     aside("webhook", exchange).await.unwrap_or_else(|e| Verdict::Later(e.while_doing(doing)))
 }
 
-/// It blocks.
+/// Does the exchange. Blocks.
 fn exchange(address: &str, notify: &Notify) -> Verdict {
     let importance = match notify.importance {
         Importance::High => "high",
@@ -39,9 +39,9 @@ fn exchange(address: &str, notify: &Notify) -> Verdict {
             }
             code => Verdict::Never(Error::permanent(Kind::Refused, doing()).said(code.to_string())),
         },
-        // The cause would repeat the address.
+        // The text of the cause would repeat the address.
         Err(ureq::Error::BadUri(_)) => {
-            Verdict::Never(Error::permanent(Kind::Refused, format!("{}: this is no web address", doing())))
+            Verdict::Never(Error::permanent(Kind::Refused, format!("{}: this is not a web address", doing())))
         }
         Err(e) => Verdict::Later(Error::transient(Kind::Network, doing()).because(e)),
     }

@@ -1,16 +1,16 @@
-//! When a message arrived, where the server does not say so: POP3.
+//! The arrival time of a message, for POP3, where the server does not give it.
 
 use jiff::Timestamp;
 
 use crate::message::{Bytes, Message, head_of};
 
-/// The date of the topmost Received field, which the server itself wrote; else of the Date field. A time that is to come
-/// is now: some senders' clocks are wrong.
+/// The date of the topmost Received field, which the user's own server wrote, or else of the Date field. A time in the
+/// future is replaced by now, because some senders' clocks are wrong.
 pub(super) fn arrival(message: &[u8], now: Timestamp) -> Option<Timestamp> {
     arrival_of(&Message::new(Bytes::Memory(head_of(message).to_vec())), now)
 }
 
-/// The same of a message that was read already.
+/// The same for a parsed message.
 pub(crate) fn arrival_of(message: &Message, now: Timestamp) -> Option<Timestamp> {
     let received = message.first("Received").and_then(|value| value.rsplit_once(';')).map(|(_, date)| date);
     let seconds = |date: &str| mailparse::dateparse(date.trim()).ok();

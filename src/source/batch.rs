@@ -1,28 +1,28 @@
-//! How much is asked for at once.
+//! How much is requested at once.
 
 use super::Listed;
 
-/// A batch is closed when it holds so many bytes, as announced.
+/// A batch is full when its announced sizes reach this,
 pub const BATCH_BYTES: u64 = 4 * 1024 * 1024;
-/// … or so many messages.
+/// or when it has this many messages.
 pub const BATCH_MESSAGES: usize = 500;
-/// A message over this size is fetched by itself, in windows, into the spool.
+/// A message above this size is fetched on its own, in windows of this size, into the spool.
 pub const WINDOW: u64 = 8 * 1024 * 1024;
-/// The largest message taken although the server did not say how large it is.
-const MOST_UNANNOUNCED: u64 = 1024 * 1024 * 1024;
+/// The largest message that is accepted if the server does not announce its size.
+const MOST_UNANNOUNCED_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// A big message that grows beyond this is not believed any more. An announced size is only a hint, but no server
-/// is so wrong; without an end it would fill the disk.
+/// The limit for the bytes of one big message. An announced size is only a hint, but no server is off by a factor of four;
+/// without a limit a message could fill the disk.
 pub(super) fn most_of(message: &Listed) -> u64 {
-    message.announced.map_or(MOST_UNANNOUNCED, |size| size.max(WINDOW).saturating_mul(4))
+    message.announced.map_or(MOST_UNANNOUNCED_BYTES, |size| size.max(WINDOW).saturating_mul(4))
 }
 
-/// The bytes of a batch, as announced.
+/// The announced bytes of a batch.
 pub(super) fn announced(batch: &[Listed]) -> u64 {
     batch.iter().fold(0, |sum, message| sum.saturating_add(message.size()))
 }
 
-/// Divides messages into batches. Those over [`WINDOW`], and those that may be, come last, one by one.
+/// Divides messages into batches. Messages above [`WINDOW`], and those of unknown size, come last, one by one.
 pub(super) fn batches(wanted: &[Listed]) -> (Vec<&[Listed]>, Vec<&Listed>) {
     let mut small: Vec<&[Listed]> = Vec::new();
     let mut big: Vec<&Listed> = Vec::new();

@@ -1,4 +1,4 @@
-//! A message that may be fetched, and what came of it.
+//! A message that may be fetched, and the result of fetching it.
 
 use jiff::Timestamp;
 
@@ -10,24 +10,24 @@ use crate::message::{Bytes, Envelope, Flags, Key};
 /// A message that may be fetched.
 #[derive(Clone, Debug)]
 pub struct Listed {
-    /// Its id.
+    /// Its id in the folder.
     pub id: Vec<u8>,
-    /// The size the server announces, where it says one: a hint, never the law.
+    /// The size that the server announces, if it does. It is only a hint.
     pub announced: Option<u64>,
-    /// When it arrived at the server, where the server says so.
+    /// When it arrived at the server, if the server says so.
     pub arrived: Option<Timestamp>,
-    /// When its header says that it came, where that was asked for.
+    /// The arrival time according to its header, if the header was requested.
     pub received: Option<Timestamp>,
     /// Its flags on the server.
     pub flags: Flags,
-    /// The hash of its header block, where it was asked for.
+    /// The hash of its header block, if it was requested.
     pub head_hash: Option<[u8; 16]>,
-    /// The hash of what names a mail in whatever dress, where the header was asked for.
+    /// The hash of the header fields that stay the same on all servers, if the header was requested.
     pub dress: Option<[u8; 16]>,
 }
 
 impl Listed {
-    /// A message of which nothing is known but that it is there.
+    /// A message that is known only by its id.
     pub(super) fn unknown(id: Vec<u8>) -> Self {
         Self {
             id,
@@ -40,12 +40,12 @@ impl Listed {
         }
     }
 
-    /// The announced size where one has to be reckoned with.
+    /// The announced size, or 0 if it is unknown.
     pub fn size(&self) -> u64 {
         self.announced.unwrap_or(0)
     }
 
-    /// The message with its bytes, judged after `came` bytes on the wire.
+    /// The result of fetching this message, after `came` bytes on the wire.
     pub(super) fn item(&self, key: Key, bytes: Bytes, came: u64) -> Item {
         match whole::judge(self.announced, came) {
             Ok(whole) => Item::Fetched(Fetched { envelope: self.envelope(key, &bytes), bytes, whole }),
@@ -54,12 +54,12 @@ impl Listed {
         }
     }
 
-    /// The message with what came in its place.
+    /// The result if what came may not be the whole message.
     pub(super) fn doubted(&self, key: Key, bytes: Bytes, error: Error) -> Item {
         Item::Doubtful { envelope: self.envelope(key, &bytes), bytes, error }
     }
 
-    /// What is known besides the bytes. A message without any date arrived now.
+    /// What is known besides the bytes. A message without any date is taken to have arrived now.
     fn envelope(&self, key: Key, bytes: &Bytes) -> Envelope {
         let now = Timestamp::now();
         let arrived = self.arrived.or_else(|| arrival(bytes.beginning(), now)).unwrap_or(now);
@@ -67,34 +67,34 @@ impl Listed {
     }
 }
 
-/// What came of one message.
+/// The result of fetching one message.
 #[derive(Debug)]
 pub enum Item {
     /// It is complete.
     Fetched(Fetched),
-    /// It was there when the folder was listed and is not any more.
+    /// It was there when the folder was listed, but no longer.
     Vanished(Key),
-    /// The server could not or would not give it.
+    /// The server could not send it, or would not.
     Failed(Key, Error),
-    /// What came has an end and is not the message, as far as its size says.
+    /// It seems to have ended, but by its size it is not the whole message.
     Doubtful {
         /// What is known besides the bytes.
         envelope: Envelope,
-        /// What came.
+        /// The bytes that came.
         bytes: Bytes,
-        /// Why it is doubted.
+        /// Why it is in doubt.
         error: Error,
     },
 }
 
 impl Item {
-    /// The message at which a connection broke: it may be the reason.
+    /// The result for the message at which a connection broke, because it may be the cause.
     pub(super) fn broken_at(key: Key, error: &Error) -> Option<Self> {
         let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);
         let cause = || match error.kind() {
-            // The server went on, with what nobody could use.
+            // The server sent something that could not be used.
             Kind::Protocol => Error::transient(Kind::Protocol, error.to_string()),
-            kind => Error::transient(kind, "the connection broke while it was fetched"),
+            kind => Error::transient(kind, "the connection broke while the message was being fetched"),
         };
         (!is_ours).then(|| Self::Failed(key, cause()))
     }
@@ -107,6 +107,6 @@ pub struct Fetched {
     pub envelope: Envelope,
     /// The bytes.
     pub bytes: Bytes,
-    /// The proof that they are all.
+    /// The proof that the bytes are complete.
     pub whole: Whole,
 }

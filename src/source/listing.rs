@@ -1,65 +1,66 @@
-//! What stands in a folder, and how much of that is told.
+//! The content of a folder, as far as a listing covers it.
 
 use std::sync::Arc;
 
 use crate::message::Origin;
 
-/// What is listed of a folder.
+/// A listing of a folder.
 #[derive(Debug)]
 pub struct Listing {
-    /// The folder in its present generation.
+    /// The folder, with its present generation.
     pub origin: Arc<Origin>,
-    /// The ids, in the order of the server.
+    /// The ids, in the server's order.
     pub ids: Vec<Vec<u8>>,
-    /// Ids that the server had given to another message already.
+    /// Ids for messages whose name on the server was already taken by another message.
     pub doubled: Vec<Vec<u8>>,
     /// Why nothing may be deleted in this pass, if something is odd.
     pub odd: Option<String>,
-    /// Whether the server counts more messages than it lists: some cannot be fetched.
+    /// Whether the server counts more messages than it lists, so that some cannot be fetched.
     pub is_short: bool,
-    /// IMAP: the UID of the next message that arrives, where the server says it.
+    /// IMAP: UIDNEXT, if the server says it.
     pub uid_next: Option<u32>,
-    /// How much of the folder it tells.
+    /// How much of the folder the listing covers.
     pub reach: Reach,
 }
 
 impl Listing {
-    /// The listing, where it tells all.
+    /// The listing, if it covers the whole folder.
     pub fn complete(&self) -> Option<Complete<'_>> {
         (self.reach == Reach::Complete).then_some(Complete(self))
     }
 }
 
-/// How much of a folder a listing tells.
+/// How much of a folder a listing covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// All that there is.
+    /// All messages.
     Complete,
-    /// What came since the folder was listed last. So many older messages stand there as well, as the server counts them.
+    /// The messages that were added since the previous listing. The older ones are still there.
     Since {
-        /// How many.
+        /// The number of older messages, as the server counts them.
         older: u32,
     },
 }
 
-/// A listing that tells all. Only what is missing from such a one is gone, and only what such a one lists may be settled.
+/// A listing of the whole folder. Only a message that is missing from such a listing is gone, and only one that it lists may be
+/// settled.
 #[derive(Clone, Copy, Debug)]
 pub struct Complete<'l>(&'l Listing);
 
 impl<'l> Complete<'l> {
-    /// What it tells.
+    /// The listing itself.
     pub fn listing(self) -> &'l Listing {
         self.0
     }
 }
 
-/// How an IMAP folder stood when all that it held was known.
+/// The state of an IMAP folder when all of its messages were known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stood {
-    /// UIDVALIDITY; not 0.
+    /// UIDVALIDITY. Never 0.
     pub generation: u32,
-    /// The UID of the next message that arrives: above all that were known.
+    /// UIDNEXT: above all UIDs that were known.
     pub uid_next: u32,
-    /// How many messages there were.
+    /// The number of messages.
     pub exists: u32,
 }

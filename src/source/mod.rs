@@ -1,9 +1,9 @@
-//! Where mail comes from: IMAP and POP3 servers behind one face.
+//! Where mail comes from: IMAP and POP3 servers behind one interface.
 //!
-//! A pass over an account asks its source, in this order: [`Source::connect`], [`Source::folders`], then for each
-//! folder [`Source::open`] (what is there), [`Source::describe`] (size, date and flags of what may be
-//! fetched), [`Source::fetch`] (batches of messages), [`Source::settle`] (keep, seen, delete, move), and at the end
-//! [`Source::close`]. POP3 deletes only when its QUIT was answered, so `close` says what was settled.
+//! A pass over an account calls its source in this order: [`Source::connect`], [`Source::folders`], then for each
+//! folder [`Source::open`] (which messages there are), [`Source::describe`] (the size, date and flags of those that may be
+//! fetched), [`Source::fetch`] (the messages, in batches), [`Source::settle`] (keep, mark, delete or move), and at the end
+//! [`Source::close`]. POP3 deletes only when QUIT is answered, so `close` returns what was settled.
 
 mod arrival;
 mod batch;
@@ -45,7 +45,7 @@ use crate::error::Result;
 use crate::message::Key;
 use crate::state::Settlement;
 
-/// A connection to an account's server, logged in.
+/// A logged-in connection to an account's server.
 #[derive(Debug)]
 pub enum Source {
     /// RFC 3501.
@@ -54,17 +54,17 @@ pub enum Source {
     Pop3(Box<Pop3Source>),
 }
 
-/// What [`Source::describe`] is to find out, beyond sizes and flags.
+/// What [`Source::describe`] has to find out, besides sizes and flags.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Details {
     /// The arrival date.
     pub date: bool,
-    /// The hashes of the header block. POP3 servers without TOP are asked for all of the message.
+    /// The hashes of the header block. From a POP3 server without TOP the whole message is fetched for this.
     pub head: bool,
 }
 
 impl Source {
-    /// Connects and logs in. The keys of its messages are of the name space.
+    /// Connects and logs in. `space` is the account name in the keys of its messages.
     pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         Ok(match account.protocol {
             Protocol::Imap => Self::Imap(Box::new(ImapSource::connect(account, space, spool).await?)),
@@ -72,7 +72,7 @@ impl Source {
         })
     }
 
-    /// The folders that the account's config asks for, as they exist now.
+    /// The folders that the config asks for and that exist now.
     pub async fn folders(&mut self) -> Result<Chosen> {
         match self {
             Self::Imap(imap) => imap.folders().await,
@@ -80,9 +80,9 @@ impl Source {
         }
     }
 
-    /// What stands in these folders ([`Self::folders`] gives their names), as far as the server tells without opening them
-    /// (STATUS, RFC 3501 6.3.10; LIST-STATUS, RFC 5819). Folders of which it does not tell are missing, and over POP3 all of them. An
-    /// open folder stays open.
+    /// The status of these folders (named as by [`Self::folders`]) without opening them (STATUS, RFC 3501 6.3.10; LIST-STATUS,
+    /// RFC 5819). Folders on which the server does not report are missing, and over POP3 all of them. An open folder stays
+    /// open.
     pub async fn glance(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
         match self {
             Self::Imap(imap) => imap.glance(folders).await,
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    /// POP3: what to compare in a later session, after a listing in which nothing was odd. `None`: nothing can be compared.
+    /// POP3: the values to compare in a later session, after a listing without oddities. `None`: there is nothing to compare.
     pub fn stat(&self) -> Option<Stat> {
         match self {
             Self::Imap(_) => None,
@@ -98,7 +98,8 @@ impl Source {
         }
     }
 
-    /// POP3: whether the mailbox is as [`Self::stat`] found it, to be asked before it is listed. IMAP has [`Self::glance`] for that.
+    /// POP3: whether the mailbox is unchanged since [`Self::stat`]. Call it before the listing. For IMAP there is
+    /// [`Self::glance`].
     pub async fn is_unchanged(&mut self, before: &Stat) -> Result<bool> {
         match self {
             Self::Imap(_) => Ok(false),
@@ -106,7 +107,7 @@ impl Source {
         }
     }
 
-    /// How this session is told of news, as far as is known: a server may offer what it then refuses.
+    /// How the server reports news in this session, as far as is known: a server may offer what it later refuses.
     pub fn pushed(&self) -> Push {
         match self {
             Self::Imap(imap) => imap.pushed(),
@@ -114,17 +115,17 @@ impl Source {
         }
     }
 
-    /// Waits until the server says that something happened in one of these folders, of which the first is the most important:
-    /// with IDLE it is the only one. What changed since a folder was opened or glanced at is heard as well. Where the server does
-    /// not tell of news this never returns.
+    /// Waits until the server reports a change in one of these folders. The first is the most important: with IDLE it is the only
+    /// one that is watched. Changes since a folder was opened or looked at are reported too. If the server does not report
+    /// news, this never returns.
     ///
-    /// May be dropped at any time, and called again; the next command, whichever it is, ends the waiting first.
+    /// It may be dropped at any time, and called again. The next command, whichever it is, ends the waiting first.
     ///
-    /// Afterwards no folder is open: what was listed before cannot be fetched or settled.
+    /// Afterwards no folder is open: messages of an earlier listing cannot be fetched or settled.
     ///
     /// # Errors
     ///
-    /// The connection broke or is silent, or a folder cannot be opened.
+    /// The connection breaks or is silent for too long, or a folder cannot be opened.
     pub async fn wait(&mut self, folders: &[String]) -> Result<Heard> {
         match self {
             Self::Imap(imap) => imap.wait(folders).await,
@@ -132,12 +133,12 @@ impl Source {
         }
     }
 
-    /// Whether the server answers a NOOP within the limit; where the session waits, that ends first. A session that is not alive is
-    /// to be dropped.
+    /// Whether the server answers a NOOP within the limit. A running wait is ended first. A session that is not alive must be
+    /// dropped.
     pub async fn is_alive(&mut self, limit: Duration) -> bool {
         match self {
             Self::Imap(imap) => imap.is_alive(limit).await,
-            // It is of no use after its pass.
+            // A POP3 session is useless after its pass.
             Self::Pop3(_) => false,
         }
     }
@@ -150,8 +151,8 @@ impl Source {
         }
     }
 
-    /// Opens a folder that stood so when it was listed last, and lists what came since. Everything is listed where the server's
-    /// numbers do not show that nothing else changed, and over POP3.
+    /// Opens a folder that was in the state `before` at the last listing, and lists what was added since. It lists everything
+    /// if the server's numbers do not rule out other changes, and always over POP3.
     pub async fn open_since(&mut self, folder: &str, before: &Stood) -> Result<Listing> {
         match self {
             Self::Imap(imap) => imap.open_since(folder, before).await,
@@ -159,7 +160,7 @@ impl Source {
         }
     }
 
-    /// The size that the listing gave for an id, if it did; IMAP lists no sizes.
+    /// The size of a message according to the listing, if it has one. IMAP listings have no sizes.
     pub fn listed_size(&self, id: &[u8]) -> Option<u64> {
         match self {
             Self::Imap(_) => None,
@@ -167,14 +168,14 @@ impl Source {
         }
     }
 
-    /// Gives a listed message another id: the server reused the old one for new mail.
+    /// Gives a listed message another id, because the server reused the old id for a new message.
     pub fn rename(&mut self, id: &[u8], new_id: &[u8]) {
         if let Self::Pop3(pop3) = self {
             pop3.rename(id, new_id);
         }
     }
 
-    /// Of these ids, those that the selection lets pass as far as the server can tell by itself.
+    /// Those of the ids that match the selection, as far as the server can search.
     pub async fn search(&mut self, ids: Vec<Vec<u8>>, select: &Select, now: Timestamp) -> Result<Vec<Vec<u8>>> {
         match self {
             Self::Imap(imap) => imap.search(ids, select, now).await,
@@ -182,8 +183,8 @@ impl Source {
         }
     }
 
-    /// Sizes, flags and, if asked for, dates and header hashes. Messages that vanished are left out; those that the server
-    /// lists and does not describe are not.
+    /// Sizes, flags and, if requested, dates and header hashes. Messages that have vanished are left out. Messages that the
+    /// server lists but does not describe are included.
     pub async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
         match self {
             Self::Imap(imap) => imap.describe(ids, details).await,
@@ -200,7 +201,7 @@ impl Source {
         }
     }
 
-    /// Does on the server what the retention asks for, in the open folder. What was copied only is to be noted and then given
+    /// Applies the retention to messages of the open folder. Messages that were only copied must be recorded, and then passed
     /// to [`Self::take_away`].
     pub async fn settle(&mut self, messages: &[Settlement], retention: &Retention) -> Settled {
         match self {
@@ -209,7 +210,7 @@ impl Source {
         }
     }
 
-    /// Takes messages out of the open folder of which copies stand in another one.
+    /// Removes messages from the open folder whose copies are in another one.
     pub async fn take_away(&mut self, copied: &[Settlement]) -> Settled {
         match self {
             Self::Imap(imap) => imap.settle(copied, &Retention::Delete).await,
@@ -217,13 +218,13 @@ impl Source {
         }
     }
 
-    /// Whether it is of use after a pass: POP3 shows what came since only to whoever logs in again, and deletes when the session
-    /// ends (RFC 1939 6).
+    /// Whether the session can be used after a pass. A POP3 session cannot: it shows new mail only after another login, and
+    /// deletes when it ends (RFC 1939 6).
     pub fn lasts(&self) -> bool {
         matches!(self, Self::Imap(_))
     }
 
-    /// Says goodbye. Returns what became settled by it.
+    /// Logs out. Returns the messages that are settled by it.
     pub async fn close(self) -> Result<Vec<Key>> {
         match self {
             Self::Imap(imap) => imap.logout().await.map(|()| Vec::new()),

@@ -1,11 +1,11 @@
-//! Ids out of names that a server, or the content of messages, gives: several messages may have one name.
+//! Makes unique ids from names that a server, or the content of messages, provides. Several messages may have the same name.
 
-/// Messages by their names, in the order of the server.
+/// Messages with their ids, in the server's order.
 #[derive(Debug, Default)]
 pub(super) struct Named<N> {
-    /// Each with an id of its own.
+    /// Each message with its unique id.
     pub(super) messages: Vec<(Vec<u8>, N)>,
-    /// The ids of those whose name another one had before.
+    /// The ids of messages whose name an earlier message has too.
     pub(super) doubled: Vec<Vec<u8>>,
 }
 
@@ -25,7 +25,7 @@ impl<N> Named<N> {
     }
 }
 
-/// How many of the same name stand before each. A table of the names would hold them all once more.
+/// For each message, how many before it have the same name. It sorts, because a map would hold all names once more.
 fn ordinals<N>(named: &[(N, Vec<u8>)]) -> Vec<u32> {
     let name = |at: usize| &named[at].1;
     let mut by_name: Vec<usize> = (0..named.len()).collect();
@@ -39,12 +39,12 @@ fn ordinals<N>(named: &[(N, Vec<u8>)]) -> Vec<u32> {
     ordinals
 }
 
-/// The id of a message without a name of its own: a hash of its header block, or of what names the mail in it.
+/// The name of a message from a hash: of its header block, or of the header fields that stay the same on all servers.
 pub(super) fn by_content(hash: [u8; 16]) -> Vec<u8> {
     data_encoding::HEXLOWER.encode(&hash).into_bytes()
 }
 
-/// The first message of a name has the name as its id; its namesakes get a number behind a byte that no name holds.
+/// The first message with a name gets the name as its id. Later ones get a number after a NUL, which no name contains.
 fn with_ordinal(mut name: Vec<u8>, ordinal: u32) -> Vec<u8> {
     if ordinal > 0 {
         name.push(0);

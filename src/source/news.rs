@@ -1,22 +1,22 @@
-//! How a source that is kept hears of new mail.
+//! How a session that is kept open learns of new mail.
 
 use std::collections::BTreeSet;
 
-/// What a waiting session hears. It is a hint: what stands in the folder decides.
+/// What a waiting session has heard. It is only a hint; the folder's content decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Something happened in these folders, of those that were asked for.
+    /// Something happened in these folders, out of those that were asked about.
     News(BTreeSet<String>),
-    /// It cannot be told where: the server could not keep up, or folders came or went.
+    /// The folder is unknown: notifications overflowed, or folders were created or removed.
     Anywhere,
 }
 
-/// How a server tells of news.
+/// How a server reports news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Push {
-    /// Of all folders that are the user's own, with NOTIFY (RFC 5465); not of those that others share.
+    /// About all folders of the user, with NOTIFY (RFC 5465). Shared folders are not included.
     Notify,
-    /// Of one folder, with IDLE (RFC 2177).
+    /// About one folder, with IDLE (RFC 2177).
     Idle,
     /// Not at all.
     None,

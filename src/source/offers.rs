@@ -1,23 +1,23 @@
-//! What a server says before anybody logs in.
+//! What a server offers before the login.
 
 use super::{imap, pop3};
 use crate::config::{Protocol, Server};
 use crate::error::Result;
 use crate::net::probe::Shown;
 
-/// A server to which nobody has logged in.
+/// The offers of a server before the login.
 #[derive(Clone, Debug)]
 pub struct Offers {
-    /// What it says that it can do, as it says it.
+    /// Its capabilities, as it wrote them.
     pub capabilities: Vec<String>,
-    /// What its TLS showed.
+    /// What its TLS handshake showed.
     pub shown: Option<Shown>,
-    /// Whether a login can be bound to the connection (RFC 9266).
+    /// Whether a login can be bound to the TLS connection (RFC 9266).
     pub can_bind: bool,
 }
 
 impl Offers {
-    /// Whether a login of that name is offered: `AUTH=` over IMAP, `SASL` over POP3.
+    /// Whether the server offers this login mechanism: `AUTH=` in IMAP, `SASL` in POP3.
     pub fn offers_login(&self, name: &str) -> bool {
         self.capabilities.iter().any(|line| {
             let mut words = line.split_ascii_whitespace();
@@ -28,11 +28,11 @@ impl Offers {
         })
     }
 
-    /// Connects as far as the login, asks what the server can do, and leaves.
+    /// Connects up to the login, asks for the capabilities, and disconnects.
     ///
     /// # Errors
     ///
-    /// As connecting has them: no connection, no TLS, a greeting of something else.
+    /// Those of connecting: no connection, no TLS, or the greeting of something else.
     pub async fn of(protocol: Protocol, server: &Server) -> Result<Self> {
         match protocol {
             Protocol::Imap => imap::offers(server).await,

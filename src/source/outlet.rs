@@ -1,4 +1,4 @@
-//! Where a source puts its batches: a short channel to whoever commits them, and a bound on the memory of all
+//! Where a source sends its batches: a short channel to the code that commits them, and a memory limit for all
 //! accounts together.
 
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::Item;
 
-/// So many bytes of messages, as announced, are on their way through the program at once, whatever the number of
-/// accounts.
-const MEMORY: usize = 24 * 1024 * 1024;
-/// The bound is counted in pieces of this size.
-const PIECE: usize = 1024;
+/// How many bytes of messages, by their announced sizes, may be in the program at once, for all accounts
+/// together.
+const MEMORY_BYTES: usize = 24 * 1024 * 1024;
+/// One permit of the semaphore stands for this many bytes.
+const PERMIT_BYTES: usize = 1024;
 
-/// The bound, shared by all accounts.
+/// The memory limit, shared by all accounts.
 #[derive(Clone, Debug)]
 pub struct Memory(Arc<Semaphore>);
 
 impl Default for Memory {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MEMORY / PIECE)))
+        Self(Arc::new(Semaphore::new(MEMORY_BYTES / PERMIT_BYTES)))
     }
 }
 
-/// Some bytes of the bound, given back when it is dropped.
+/// A part of the memory limit. It is released on drop.
 #[derive(Debug, Default)]
 pub struct Room {
     _permit: Option<OwnedSemaphorePermit>,
@@ -35,11 +35,11 @@ pub struct Room {
 pub struct Batch {
     /// The messages.
     pub items: Vec<Item>,
-    /// Their place in memory.
+    /// Their part of the memory limit.
     pub room: Room,
 }
 
-/// A source's way out.
+/// The sending end of the channel.
 #[derive(Debug)]
 pub struct Outlet {
     batches: mpsc::Sender<Batch>,
@@ -54,23 +54,23 @@ impl Outlet {
         (Self { batches, memory: memory.clone(), stop: stop.clone() }, receive)
     }
 
-    /// Whether nothing more is wanted: the user stops the program, or the disk failed.
+    /// Whether nothing more is wanted, because the user stops the program or the disk failed.
     pub fn is_over(&self) -> bool {
         self.stop.is_cancelled() || self.batches.is_closed()
     }
 
-    /// Waits for room. Only for a source that holds none: then what holds it is being committed and comes free.
+    /// Waits for room. Only for a source that holds none: then all room is held by batches that are being committed.
     pub async fn room(&self, bytes: u64) -> Room {
-        Room { _permit: Arc::clone(&self.memory.0).acquire_many_owned(pieces(bytes)).await.ok() }
+        Room { _permit: Arc::clone(&self.memory.0).acquire_many_owned(permits(bytes)).await.ok() }
     }
 
-    /// Room, if there is some now.
+    /// Room, if there is some at once.
     pub fn room_now(&self, bytes: u64) -> Option<Room> {
-        let permit = Arc::clone(&self.memory.0).try_acquire_many_owned(pieces(bytes)).ok()?;
+        let permit = Arc::clone(&self.memory.0).try_acquire_many_owned(permits(bytes)).ok()?;
         Some(Room { _permit: Some(permit) })
     }
 
-    /// Sends a batch; nobody listens any more when [`Self::is_over`].
+    /// Sends a batch. It is dropped if nobody receives it any more ([`Self::is_over`]).
     pub async fn send(&self, items: Vec<Item>, room: Room) {
         if !items.is_empty() {
             self.batches.send(Batch { items, room }).await.ok();
@@ -78,10 +78,11 @@ impl Outlet {
     }
 }
 
-/// A batch larger than the bound takes all of it.
-fn pieces(bytes: u64) -> u32 {
-    let pieces = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(PIECE).clamp(1, MEMORY / PIECE);
-    u32::try_from(pieces).unwrap_or(u32::MAX)
+/// The number of permits for a batch. One that is larger than the limit takes all of them.
+fn permits(bytes: u64) -> u32 {
+    let permits =
+        usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(PERMIT_BYTES).clamp(1, MEMORY_BYTES / PERMIT_BYTES);
+    u32::try_from(permits).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -97,9 +98,9 @@ mod tests {
         assert!(other.room_now(1).is_none());
         one.send(vec![], all).await;
         let some = other.room_now(1).unwrap();
-        assert!(one.room_now(MEMORY as u64).is_none());
+        assert!(one.room_now(MEMORY_BYTES as u64).is_none());
         drop(some);
-        assert!(one.room_now(MEMORY as u64).is_some());
+        assert!(one.room_now(MEMORY_BYTES as u64).is_some());
         assert!(received.try_recv().is_err(), "an empty batch is none");
     }
 }

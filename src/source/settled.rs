@@ -1,4 +1,4 @@
-//! What a server was asked for, and what came of it.
+//! What was requested from a server, and the outcome.
 
 use crate::error::{Error, Result};
 use crate::message::Key;
@@ -9,25 +9,25 @@ use crate::state::Settlement;
 pub struct Chosen {
     /// Their names.
     pub folders: Vec<String>,
-    /// What the config asks for and is not to be had.
+    /// What the config asks for but cannot be fetched.
     pub errors: Vec<Error>,
-    /// What else the user should know of them.
+    /// Other things that the user should know about them.
     pub remarks: Vec<String>,
 }
 
-/// What came of the retention in a folder. It may have been done for some messages and not for others.
+/// The outcome of applying the retention in a folder. It may have succeeded for some messages only.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// Messages that are gone from it.
+    /// Messages that are gone from the folder.
     pub gone: Vec<Key>,
-    /// Messages that stand in it still, and of which copies stand where they are to be moved to.
+    /// Messages that were copied to the target folder but are still in this one.
     pub copied: Vec<Settlement>,
-    /// What was asked for and did not happen.
+    /// What failed.
     pub errors: Vec<Error>,
 }
 
 impl Settled {
-    /// With the error that ended it, if one did.
+    /// Adds the error that ended the work, if there was one.
     pub(super) fn ended(mut self, result: Result<()>, folder: &str) -> Self {
         self.errors.extend(result.err());
         self.errors = self.errors.into_iter().map(|error| error.while_doing(folder)).collect();

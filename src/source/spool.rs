@@ -1,4 +1,4 @@
-//! Messages too big for memory go to a file as they arrive.
+//! Writes messages that are too big for memory to files while they arrive.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::message::{Bytes, DeliveryName, INCOMING, Key, MAX_HEADER, ToLf};
 use crate::state::{Disk, DiskFile, Stamp, has_come, incoming};
 
-/// The folder of big messages.
+/// The folder for big messages.
 #[derive(Clone)]
 pub struct Spool {
     disk: Arc<dyn Disk>,
@@ -24,24 +24,24 @@ impl std::fmt::Debug for Spool {
 }
 
 impl Spool {
-    /// Files go below `folder`, which exists, with the stamp of who writes them.
+    /// `folder` must exist. `stamp` identifies the process that writes.
     pub fn new(disk: Arc<dyn Disk>, folder: PathBuf, stamp: Stamp) -> Self {
         Self { disk, folder, stamp }
     }
 
-    /// Where the bytes of a message would be, as it came or edited. Nobody else writes a file of that name: whoever was taken
-    /// over, and notices it when it records, removes what it staged and nothing of the new owner's.
+    /// The path of a message's bytes, in this version (as it came, or edited). No other process writes a file of this name,
+    /// because it has our stamp: if another process has taken over, we remove only our own files.
     pub fn path(&self, name: &DeliveryName, version: Version) -> PathBuf {
         self.folder.join(format!("{}.v{version}{}", name.as_str(), self.stamp.as_str()))
     }
 
-    /// Begins the file of a message whose key is not known before its last byte.
+    /// Begins the file of a message whose key is known only after its last byte.
     pub fn begin_incoming(&self) -> Result<SpoolWriter> {
         let path = self.folder.join(format!("{INCOMING}{}", std::process::id()));
         self.begin_at(path.clone(), path)
     }
 
-    /// Begins the file of a message; what an interrupted fetch left is replaced.
+    /// Begins the file of a message. The remains of an interrupted fetch are replaced.
     pub fn begin(&self, key: &Key) -> Result<SpoolWriter> {
         let path = self.path(&DeliveryName::of(key), 0);
         self.begin_at(incoming(&path), path)
@@ -70,11 +70,11 @@ impl Spool {
     }
 }
 
-/// A big message on its way to the spool; CRLF becomes LF.
+/// A big message that is being written to the spool. CRLF becomes LF.
 pub struct SpoolWriter {
     disk: Arc<dyn Disk>,
     file: Box<dyn DiskFile>,
-    /// The name that it has until it is whole.
+    /// The file's name until it is complete.
     written: PathBuf,
     path: PathBuf,
     head: Vec<u8>,
@@ -94,7 +94,7 @@ impl SpoolWriter {
         result
     }
 
-    /// Appends bytes that have LF line ends already.
+    /// Appends bytes that already have LF line ends.
     pub fn write_lf(&mut self, bytes: &[u8]) -> Result<()> {
         let room = MAX_HEADER.saturating_sub(self.head.len());
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -102,7 +102,7 @@ impl SpoolWriter {
         self.file.write_all(bytes).map_err(|e| Error::disk(format!("writing {}", self.path.display()), e))
     }
 
-    /// Makes the file durable. Its directory is synced with the batch.
+    /// Makes the file durable. Its folder is synced together with the batch.
     pub fn finish(mut self) -> Result<Bytes> {
         let mut last = Vec::new();
         std::mem::take(&mut self.to_lf).end(&mut last);

@@ -1,54 +1,54 @@
-//! Whether a message came whole: one function judges every one, small or big, over IMAP or POP3.
+//! Whether a message is complete. One function judges all messages: small and big, over IMAP and POP3.
 //!
-//! The framing says where a message ends, and that is not enough. Servers answer a message that they cannot read with
-//! nothing, or with a placeholder in its stead, well-formed both; taken for mail, it would cost the original on the server.
+//! The framing says where a message ends, but that is not enough: for a message that they cannot read, servers send nothing or a
+//! placeholder, correctly framed. If that were taken for the message, the original on the server would be lost.
 
 use std::fmt;
 
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 
-/// A size over 1 TiB is none.
-const MOST: u64 = 1 << 40;
-/// A message announced with so few bytes may have none: servers count the line ends of empty ones differently.
-const TINY: u64 = 16;
+/// A larger size (over 1 TiB) is not believed.
+const MOST_PLAUSIBLE_BYTES: u64 = 1 << 40;
+/// A message that is announced with at most this size may be empty: servers count the line ends of empty messages differently.
+const TINY_BYTES: u64 = 16;
 
-/// The proof that a message is whole: its end was seen, it is not empty, and it has about the size that was announced.
+/// The proof that a message is complete: its end was seen, it is not empty, and it has about the announced size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whole(());
 
 impl Whole {
-    /// For a message that its caller wrote to its end on standard input: nobody announced anything.
+    /// For a message that was read to its end from standard input, where no size is announced.
     pub fn given() -> Self {
         Self(())
     }
 }
 
-/// A size as a server announces it; `None` for nonsense.
+/// An announced size; `None` if it cannot be true.
 pub(super) fn plausible(size: u64) -> Option<u64> {
-    (size <= MOST || !Safeguard::BoundedNumbers.is_on()).then_some(size)
+    (size <= MOST_PLAUSIBLE_BYTES || !Safeguard::BoundedNumbers.is_on()).then_some(size)
 }
 
-/// Whether what came as a header describes a message: a server that cannot read one answers with nothing, which is no proof
-/// that another message stands there.
+/// Whether the bytes of a header describe a message. A server that cannot read a message sends nothing, which does not prove
+/// that another message has its place.
 pub(super) fn is_described(head: &[u8]) -> bool {
     !head.is_empty()
 }
 
-/// Judges a message whose framing has ended after `came` bytes, CRLF counted as two.
+/// Judges a message that has ended after `came` bytes, with CRLF counted as two.
 pub(super) fn judge(announced: Option<u64>, came: u64) -> Result<Whole> {
-    if !Safeguard::Whole.is_on() || announced.is_some_and(|size| size <= TINY) {
+    if !Safeguard::Whole.is_on() || announced.is_some_and(|size| size <= TINY_BYTES) {
         return Ok(Whole(()));
     }
-    // Exchange and bridges estimate; nobody is wrong by half.
+    // Exchange and bridges estimate the size, but nobody is off by half.
     match announced {
-        _ if came == 0 => Err(flaw("the server lists it and sends nothing for it")),
+        _ if came == 0 => Err(flaw("the server lists the message but sends nothing for it")),
         Some(size) if came < size / 2 => Err(flaw(format_args!("the server announces {size} bytes and sends {came}"))),
         _ => Ok(Whole(())),
     }
 }
 
-/// Whether a file of so many bytes can be the whole message that a server announces with that size; 0 is no size.
+/// Whether a file of this size can be the message that the server announces with that size. 0 means unknown.
 pub fn is_about_size(file: u64, announced: u64) -> bool {
     let size = plausible(announced).filter(|size| *size > 0);
     judge(size, file).is_ok()
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn differences_of_counting_are_no_fault() {
-        // LF counted, estimates, empty messages, sizes that are too small or unknown.
+        // Counted with LF, estimated, empty messages, sizes that are too small or unknown.
         for (announced, came) in
             [(Some(1000), 1030), (Some(1030), 1000), (Some(1000), 700), (Some(0), 0), (Some(2), 0), (Some(0), 5000)]
         {

@@ -118,7 +118,7 @@ fn a_server_in_doubt_is_connected_to_before_it_is_named() {
     let found = World::new(&dns).look_for("ann@mailbox.org");
     assert_eq!(dns.asked().first().map(String::as_str), Some("pop3.mailbox.org"));
     assert!(found.best(Mail::Pop3).is_none() && found.best(Mail::Imap).is_some(), "{found:?}");
-    assert_eq!(why(&found, "pop3.mailbox.org"), "nobody has made sure of it, and it does not answer");
+    assert_eq!(why(&found, "pop3.mailbox.org"), "it is not verified, and it does not answer");
 }
 
 #[test]
@@ -346,16 +346,19 @@ fn redirections_stay_within_https_and_end() {
     let unprotected = WebServer::start(None, &[("autoconfig.firm.example/x", autoconfig("imap.evil.example"))]);
     let http = unprotected.port();
     let down = lie(|_| everywhere(Answer::Moved(format!("http://autoconfig.firm.example:{http}/x"))));
-    assert_eq!(down, "it leads from https to http");
+    assert_eq!(down, "it redirects from https to http");
     assert!(unprotected.requests().is_empty());
     let round = lie(|port| {
         let own = format!("https://autoconfig.firm.example:{port}/mail/config-v1.1.xml");
         everywhere(Answer::Moved(own))
     });
-    assert_eq!(round, "it leads from one place to the next");
+    assert_eq!(round, "it redirects too often");
     assert_eq!(lie(|_| everywhere(Answer::Moved("/elsewhere".to_owned()))), "it answered 404");
     for place in ["file:///etc/passwd", "//evil.example/x", "elsewhere"] {
-        assert_eq!(lie(|_| everywhere(Answer::Moved(place.to_owned()))), "it leads to a place that is not of the web");
+        assert_eq!(
+            lie(|_| everywhere(Answer::Moved(place.to_owned()))),
+            "it redirects to something that is not a web address"
+        );
     }
     let good = WebServer::start_with(Some(certificate()), |port| {
         let moved = Answer::Moved(format!("https://firm.example:{port}/mail.xml"));
@@ -409,7 +412,7 @@ fn exchangers_that_lead_in_circles_lead_nowhere() {
     let web = WebServer::start(Some(certificate()), &[]);
     let mut world = World::with_web(&dns, &web);
     world.options.database = Some(format!("https://database.example:{}/", web.port()));
-    assert_eq!(why(&world.look(), "mail exchangers"), "they are of no provider that is known");
+    assert_eq!(why(&world.look(), "mail exchangers"), "they belong to no known provider");
     let dns = names(&[
         ("_imaps._tcp.firm.example", Record::Cname("a.firm.example")),
         ("a.firm.example", Record::Cname("b.firm.example")),

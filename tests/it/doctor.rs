@@ -182,7 +182,7 @@ fn what_works_is_said_step_by_step() {
         "this machine\n  ok       config",
         "\nwork\n  ok       password     it stands in the config",
         "  ok       TLS          TLS 1.3, trusted by `ca_file`; certificate for localhost, signed by CN=mailsluice test CA",
-        "  ok       ways in      PLAIN",
+        "  ok       mechanisms   PLAIN",
         "  ok       login        as me",
         "  ok       folders      INBOX with 1 messages",
         "  ok       a message    the newest can be read",
@@ -261,7 +261,7 @@ fn the_way_to_the_server_is_the_cause() {
         "no such name",
         "name",
         "looking up imap.nothing.invalid",
-        "is the name right",
+        "is the name in the config right",
     );
     at("127.0.0.1", closed()).fails_at("nobody listens", "connection", "refused", "is the port right");
     let relay = format!("smtp: 127.0.0.1:{}", closed());
@@ -270,16 +270,16 @@ fn the_way_to_the_server_is_the_cause() {
         "no such relay",
         "name",
         "smtp.nothing.invalid",
-        "name right",
+        "is the name in the config right",
     );
     Patient::new().relay("lmtp: /nowhere/lmtp").fails_at(
         "no socket",
         "greeting",
         "/nowhere/lmtp",
-        "is the server running",
+        "is the server that listens there running",
     );
     let program = "sendmail: /usr/sbin/no-sendmail-here";
-    Patient::new().relay(program).fails_at("no sendmail", "program", "is not there", "install a mail server");
+    Patient::new().relay(program).fails_at("no sendmail", "program", "does not exist", "install a mail server");
 }
 
 #[test]
@@ -303,7 +303,12 @@ fn tls_is_the_cause() {
     let (server, port) = imap(Security::Implicit(Certificate::Valid));
     let pin = "sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
     let pinned = format!("imap: {{host: localhost, port: {port}, tls_pin: {pin}}}");
-    Patient::new().account(&pinned).fails_at("another key", "TLS", "none of `tls_pin`", "somebody stands in between");
+    Patient::new().account(&pinned).fails_at(
+        "another key",
+        "TLS",
+        "none of the pins in `tls_pin`",
+        "somebody intercepts the connection",
+    );
     let shown = format!("imap: {{host: localhost, port: {port}, client_cert: ~/no.pem}}\nauth: external");
     Patient::new().account(&shown).fails_at("no certificate to show", "greeting", "client_cert", "");
     // A connection that begins with TLS, asked for in the clear, and the reverse.
@@ -373,7 +378,7 @@ fn the_login_is_the_cause() {
         "later",
         "login",
         "try later",
-        "pass by itself",
+        "may be temporary",
     );
     let no_way = parrot("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] ready", &[]);
     Patient::new().account(&plain(no_way)).fails_at("no way in", "login", "offers no login with a password", "");
@@ -432,7 +437,7 @@ fn the_relay_is_the_cause() {
         "no login at all",
         "login",
         "offers no login with a password",
-        "leave out",
+        "remove `user`",
     );
     relay(with_login().reply("MAIL", "553 Mail from must equal authorized user"), "").fails_at(
         "another sender",
@@ -472,7 +477,7 @@ fn mail_that_comes_and_does_not_go_is_said() {
     let last = findings.last().unwrap();
     assert_eq!(
         (last["step"].as_str(), last["says"].as_str()),
-        (Some("altogether"), Some("mail comes, and does not go"))
+        (Some("altogether"), Some("mail can be received but not sent"))
     );
     let one = patient.examined(&["work"]);
     assert!(one.code == 0 && !one.stdout.contains("default"), "{one}");
@@ -498,7 +503,7 @@ fn a_test_is_sent_and_found() {
     let output = running.wait();
     assert_eq!(output.code, 0, "{output}");
     assert!(
-        output.stdout.contains("was sent to me@home.example") && output.stdout.contains("has come to work"),
+        output.stdout.contains("was sent to me@home.example") && output.stdout.contains("has arrived in work"),
         "{output}"
     );
     assert_eq!(sent[0].to, ["me@home.example"]);

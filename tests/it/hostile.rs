@@ -234,7 +234,10 @@ fn e1_a_big_message_without_end() {
     let faults = Faults::of([Fault::Message(1, MessageFault::Size(8_400_000))]);
     let server = ImapServer::start(&mailbox, ImapOptions::with_faults(&faults));
     let report = Account::imap(server.port()).client().fetch();
-    assert!((report.new, report.failed) == (0, 1) && complaints(&report).contains("it does not end"), "{report:#?}");
+    assert!(
+        (report.new, report.failed) == (0, 1) && complaints(&report).contains("the message does not end"),
+        "{report:#?}"
+    );
 }
 
 /// 40 messages of 4 MB that were announced with 10 bytes each: one batch, if the server is believed.

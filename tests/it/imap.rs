@@ -528,7 +528,7 @@ fn p8_an_answer_to_no_command_ends_the_session() {
     for dialog in ["another-commands-tag", "answered-twice"] {
         let (report, _) = play(dialog);
         assert_eq!(report.errors[0].kind(), Kind::Protocol, "{dialog}: {report:#?}");
-        assert!(complaints(&report).contains("the server answered a command nobody sent"), "{report:#?}");
+        assert!(complaints(&report).contains("the server answered a command that was not sent"), "{report:#?}");
     }
 }
 
@@ -567,7 +567,7 @@ fn a_role_that_no_folder_has_is_said() {
     let server = ImapServer::start(&mailbox, ImapOptions::default());
     let report = Account::imap(server.port()).with("folders: [INBOX, '\\All']").client().fetch();
     assert_eq!(report.new, 1, "{report:#?}");
-    assert!(complaints(&report).contains("no folder of the server is for \\All"), "{report:#?}");
+    assert!(complaints(&report).contains("no folder on the server has the role \\All"), "{report:#?}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn interop_f18_without_a_uidvalidity_messages_are_known_by_their_content() {
         let client = Account::imap(server.port()).with("retention: delete").client();
         let first = client.fetch();
         assert_eq!((first.new, first.exit_code()), (2, 0), "{said}: {first:#?}");
-        let told = "INBOX: the server gives no UIDVALIDITY, so its messages are told apart by their headers; nothing was deleted";
+        let told = "INBOX: the server gives no UIDVALIDITY, so its messages are identified by their headers; nothing was deleted";
         assert!(complaints(&first).contains(told), "{first:#?}");
         let second = client.fetch();
         assert_eq!((second.new, second.exit_code()), (0, 0), "{said}: {second:#?}");

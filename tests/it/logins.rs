@@ -1,7 +1,7 @@
 //! How accounts log in: passwords, tokens, and servers that announce what they cannot do.
 
 use mailsluice::error::Kind;
-use mailsluice::net::login::told_apart;
+use mailsluice::net::login::classified;
 
 use crate::stage::{Account, complaints, play, play_to};
 use crate::support::dovecot::Dovecot;
@@ -120,7 +120,7 @@ fn interop_f14_refusals_are_read_as_they_are_meant() {
     let rows: Vec<(&str, &str)> =
         table.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_once('\t').unwrap()).collect();
     let meant = |reply: &str| {
-        let error = told_apart("x", reply);
+        let error = classified("x", reply);
         match (error.is_transient(), error.kind()) {
             (true, _) => "later",
             (false, Kind::Auth) => "wrong",

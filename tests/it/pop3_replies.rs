@@ -71,7 +71,7 @@ fn what_comes_before_a_dot_that_is_not_stuffed_is_in_the_inbox_after_five_attemp
             assert_eq!(report.exit_code(), 75, "attempt {attempt}: {report:#?}");
         }
         let notices = client.notices();
-        assert!(notices.len() == 1 && notices[0].contains("went on behind the end of the message"), "{notices:?}");
+        assert!(notices.len() == 1 && notices[0].contains("sent more after the end of the message"), "{notices:?}");
         client.mail().assert_holds(&[&before_the_dot, &message(2), &notices[0]]);
         for _ in 0..3 {
             client.fetch_well();

@@ -778,7 +778,7 @@ fn a_reject_of_which_nobody_knows_leaves_its_message_in_the_inbox() {
     let user = User::with_relay("  - {name: no, do: {reject: I do not take this}}", &server);
     user.deliver(mail(1, "hi"));
     let rows = user.until("it is given up", |rows| rows.iter().all(|row| row["state"] == "failed"));
-    assert!(rows[0]["said"].as_str().unwrap().contains("may have gone out"), "{rows:#?}");
+    assert!(rows[0]["said"].as_str().unwrap().contains("may have been sent"), "{rows:#?}");
     user.until("it is filed, with a notice", |_| user.inbox().len() == 2);
     assert!(user.inbox().contains(&mail(1, "hi")));
 }

@@ -103,7 +103,7 @@ fn sending_r_2_a_report_whose_null_sender_is_refused_is_kept_with_a_notice() {
     let inbox = user.inbox();
     assert_eq!((server.count(), inbox.len()), (0, 2), "{inbox:#?}");
     let notices = notices(&user).concat();
-    assert!(notices.contains("takes no mail without a sender") && notices.contains("null_sender: own"), "{notices}");
+    assert!(notices.contains("accepts no mail without a sender") && notices.contains("null_sender: own"), "{notices}");
 }
 
 #[test]

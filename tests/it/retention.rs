@@ -151,7 +151,7 @@ fn audit_b16_what_the_server_did_not_move_is_tried_again_and_said() {
 fn audit_b16_only_what_was_copied_is_taken_away() {
     let (report, client) = play_to("copy-of-some", |account| account.with("retention: {move_to: Done}"));
     assert_eq!((report.exit_code(), report.settled), (75, 1), "{report:#?}");
-    assert!(complaints(&report).contains("INBOX: 1 of 2 messages did not get into Done"), "{report:#?}");
+    assert!(complaints(&report).contains("INBOX: 1 of 2 messages were not moved to Done"), "{report:#?}");
     assert_eq!(client.subjects(), ["a", "b"]);
 }
 
@@ -355,10 +355,10 @@ fn bugs_b13_folders_that_fit_nothing_are_said() {
             let report = client.fetch();
             assert_eq!(report.exit_code(), 69, "{report:#?}");
             let text = complaints(&report);
-            assert!(text.contains("no folder of the server fits") && text.contains(hint), "{folders}: {text}");
+            assert!(text.contains("no folder on the server matches") && text.contains(hint), "{folders}: {text}");
         }
         let notices = client.notices();
-        assert!(notices.len() == 1 && notices[0].contains("no folder of the server fits"), "{notices:?}");
+        assert!(notices.len() == 1 && notices[0].contains("no folder on the server matches"), "{notices:?}");
         client.mail().assert_nothing_wrong_yet(&messages.iter().chain(&notices).cloned().collect::<Vec<_>>());
         assert_eq!(client.subjects().len(), 2, "the other folders are fetched");
     }
@@ -371,7 +371,7 @@ fn a_folder_whose_list_line_cannot_be_read_is_said() {
         let (report, client) = play_to("list-line-unreadable", |account| account.with(&format!("folders: {folders}")));
         let said = complaints(&report);
         assert!(
-            said.contains("1 folder of the server is listed") && said.contains("Lists/old mail"),
+            said.contains("1 folder on the server is listed") && said.contains("Lists/old mail"),
             "{folders}: {said}"
         );
         assert_eq!((report.exit_code(), report.errors.len()), (code, usize::from(code != 0)), "{folders}: {report:#?}");

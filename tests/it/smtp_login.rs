@@ -157,7 +157,7 @@ async fn t12_what_is_no_login() {
 #[tokio::test]
 async fn a_server_without_a_login_says_what_to_write() {
     for (options, says) in [
-        (SmtpOptions::default(), "leave out `user` and `password`"),
+        (SmtpOptions::default(), "remove `user` and `password`"),
         (SmtpOptions::default().with("STARTTLS"), "write `tls: starttls`"),
     ] {
         let mail_server = SmtpServer::start(options);

@@ -330,7 +330,7 @@ fn reliability_f16_another_key_than_the_pinned_one_is_refused() {
     let report = Account::on(format!("imap: {{host: localhost, port: {}, {pin}}}", server.port())).client().fetch();
     assert_eq!((report.errors[0].kind(), report.exit_code()), (Kind::Tls, 76), "{report:#?}");
     let said = complaints(&report);
-    assert!(said.contains("none of `tls_pin`") && said.contains("`tls_pin: sha256:"), "{said}");
+    assert!(said.contains("none of the pins in `tls_pin`") && said.contains("`tls_pin: sha256:"), "{said}");
 }
 
 /// T9: of several pins one must fit, so that the next key can be named before it is used; a certificate may be pinned too.

@@ -76,7 +76,7 @@ fn a_big_message_that_comes_empty_is_a_failed_attempt() {
     faults.message(1, MessageFault::Size(BIG));
     faults.message(1, MessageFault::ShortWindows(0));
     let (_servers, [(_, imap), _]) = both(&mailbox, &faults);
-    fails_four_times(&imap, "the server lists it and sends nothing for it");
+    fails_four_times(&imap, "the server lists the message but sends nothing for it");
     imap.fetch();
     assert!(imap.notices()[0].contains("could not be fetched in 5 attempts"));
     assert_eq!(mailbox.count("INBOX"), 1);
@@ -91,7 +91,7 @@ fn a_big_message_without_a_body_is_a_failed_attempt() {
     faults.message(1, MessageFault::Nil);
     let (_servers, clients) = both(&mailbox, &faults);
     for (_, client) in clients {
-        fails_four_times(&client, "the server lists it and sends nothing for it");
+        fails_four_times(&client, "the server lists the message but sends nothing for it");
         assert_eq!(mailbox.count("INBOX"), 1);
     }
 }

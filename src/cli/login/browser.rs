@@ -12,7 +12,7 @@ use super::Output;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
-use crate::net::oauth::{self, Asking, Came, Lasts, Listener, PATIENCE, Page};
+use crate::net::oauth::{self, Asking, Came, Lasts, Listener, Page, SIGN_IN_TIMEOUT};
 
 /// So long an address that somebody has to copy may take.
 const PASTING: Duration = Duration::from_secs(15 * 60);
@@ -127,7 +127,7 @@ async fn listen(it: SignIn, listener: Listener, asking: Asking) -> Result<(Askin
             Came::No(error) => Page::Answer(Err(error)),
             Came::Other => Page::Other,
         };
-        let code = listener.wait(PATIENCE, page)??;
+        let code = listener.wait(SIGN_IN_TIMEOUT, page)??;
         Ok((asking, code))
     };
     aside("browser", wait).await?

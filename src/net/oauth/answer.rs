@@ -1,22 +1,22 @@
-//! What a provider answers: tokens (RFC 6749 5.1), or why not (5.2), and what the user is told of it.
+//! A provider's answers: tokens (RFC 6749 5.1), or refusals (5.2) and what the user is told about them.
 
 use secrecy::zeroize::Zeroizing;
 use serde::Deserialize;
 
-use super::store::{Hidden, LIFE};
+use super::store::{DEFAULT_LIFETIME_SECONDS, Hidden};
 use crate::clean;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind};
 
-/// Tokens as they were given.
+/// The tokens of one answer.
 #[derive(Debug)]
 pub(super) struct Tokens {
     pub(super) access: Hidden,
-    /// `None`: the one before stays good (RFC 6749 6).
+    /// `None`: the previous refresh token stays valid (RFC 6749 6).
     pub(super) refresh: Option<Hidden>,
     /// In seconds.
     pub(super) expires_in: u64,
-    /// For how long the refresh token is good at most, in seconds, where the provider says so (Google does).
+    /// The longest time that the refresh token is valid, in seconds, if the provider says so (Google does).
     pub(super) ends_in: Option<u64>,
 }
 
@@ -24,32 +24,32 @@ pub(super) struct Tokens {
 struct WrittenTokens {
     access_token: Hidden,
     refresh_token: Option<Hidden>,
-    /// A number by the standard, a text with some.
+    /// A number in the standard, a string at some providers.
     expires_in: Option<serde_json::Value>,
     refresh_token_expires_in: Option<serde_json::Value>,
 }
 
 impl Tokens {
-    /// `None`: this is no such answer.
+    /// `None` if the answer holds no tokens.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let written: WrittenTokens = serde_json::from_slice(body).ok()?;
-        let is_one = |token: &Hidden| !token.0.is_empty() && token.0.bytes().all(|b| b.is_ascii_graphic());
+        let is_valid = |token: &Hidden| !token.0.is_empty() && token.0.bytes().all(|b| b.is_ascii_graphic());
         let seconds = |value: Option<serde_json::Value>| match value {
             Some(serde_json::Value::Number(number)) => number.as_u64(),
             Some(serde_json::Value::String(text)) => text.parse().ok(),
             _ => None,
         };
-        let refresh = written.refresh_token.filter(is_one);
-        is_one(&written.access_token).then_some(Self {
+        let refresh = written.refresh_token.filter(is_valid);
+        is_valid(&written.access_token).then_some(Self {
             access: written.access_token,
             refresh,
-            expires_in: seconds(written.expires_in).unwrap_or(LIFE),
+            expires_in: seconds(written.expires_in).unwrap_or(DEFAULT_LIFETIME_SECONDS),
             ends_in: seconds(written.refresh_token_expires_in).filter(|seconds| *seconds > 0),
         })
     }
 }
 
-/// A refusal in the words of RFC 6749 5.2, with what Microsoft adds.
+/// A refusal (RFC 6749 5.2), with Microsoft's additions.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Denied {
@@ -62,38 +62,38 @@ pub(super) struct Denied {
 /// What a refusal means for a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
-    /// It is over: somebody has to sign in again.
+    /// It has ended: somebody has to sign in again.
     Over,
-    /// Somebody has to do something first; the sign-in stays.
+    /// A person has to act first; the sign-in stays valid.
     Person,
-    /// It may pass.
+    /// It is temporary.
     Passing,
 }
 
-/// What was asked for.
+/// Which request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// A new access token.
+    /// A renewal of the access token.
     Renewal,
-    /// The first tokens.
+    /// The request for the first tokens.
     First,
 }
 
 impl Denied {
-    /// `None`: this is no such answer.
+    /// `None` if the answer is not a refusal.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let mut it: Self = serde_json::from_slice(body).ok()?;
         if it.error.is_empty() {
             return None;
         }
-        // A provider that gives no list gives the number in its words.
+        // Some answers have no list of codes, but name the code in the description.
         let after = it.error_description.split_once("AADSTS").map(|(_, after)| after);
         let digits: String = after.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
         it.error_codes.extend(digits.parse::<u32>().ok().filter(|code| !it.error_codes.contains(code)));
         Some(it)
     }
 
-    /// By `error` and the status alone: Microsoft says that its numbers change.
+    /// Goes by `error` and the status alone, because Microsoft says that its codes may change.
     pub(super) fn meaning(&self, status: u16) -> Meaning {
         match self.error.as_str() {
             _ if status == 429 || status >= 500 => Meaning::Passing,
@@ -103,7 +103,7 @@ impl Denied {
         }
     }
 
-    /// As an error with what it means, what was said, and what helps.
+    /// An error that says what the refusal means, quotes the provider, and gives advice.
     pub(super) fn explained(
         &self,
         it: &SignIn,
@@ -113,7 +113,7 @@ impl Denied {
     ) -> Error {
         let doing = format!("signing in at {} as {}", it.title(), clean::short(&it.user, 80));
         let said = self.error_description.lines().next().unwrap_or_default();
-        let said = clean::short(&hush(&[self.error.as_str(), &self.suberror, said].join(" ")), LONGEST_SAID);
+        let said = clean::short(&hush(&[self.error.as_str(), &self.suberror, said].join(" ")), LONGEST_QUOTE_CHARS);
         if meaning == Meaning::Passing {
             return Error::transient(Kind::Refused, doing).said(said);
         }
@@ -124,7 +124,8 @@ impl Denied {
             }
             _ => String::new(),
         };
-        let helps = if it.needs_a_person() || sentence.helps != AGAIN { sentence.helps } else { OF_APPS };
+        let helps =
+            if it.needs_a_person() || sentence.helps != SIGN_IN_AGAIN { sentence.helps } else { CHECK_REGISTRATION };
         let helps = format!("{}{link}", filled(helps, it));
         Error::permanent(Kind::Auth, format!("{doing}: {}", filled(sentence.says, it))).said(said).helped_by(helps)
     }
@@ -137,12 +138,12 @@ impl Denied {
             let is_here = one.asked.is_none_or(|when| when == asked) && (one.of.is_empty() || one.of == provider);
             (is_said || is_numbered) && is_here
         };
-        SENTENCES.iter().find(fits).unwrap_or(&ANY)
+        SENTENCES.iter().find(fits).unwrap_or(&ANY_REFUSAL)
     }
 }
 
-/// So much of what a provider says is shown, in characters.
-const LONGEST_SAID: usize = 240;
+/// How many characters of the provider's own text are shown.
+const LONGEST_QUOTE_CHARS: usize = 240;
 
 fn filled(text: &str, it: &SignIn) -> String {
     let client = it.client.as_ref().map_or("", |client| &client.id);
@@ -153,23 +154,23 @@ fn filled(text: &str, it: &SignIn) -> String {
     text.replace("{name}", &it.name).replace("{title}", it.title()).replace("{consent}", &consent)
 }
 
-/// What is made of a refusal. The first row that fits counts; numbers choose words, and nothing else.
+/// The words for a refusal. The first matching row is used. The codes select only the words, never the meaning.
 struct Sentence {
     errors: &'static [&'static str],
     suberrors: &'static [&'static str],
-    /// Of Microsoft (AADSTS).
+    /// Microsoft's codes (AADSTS).
     codes: &'static [u32],
-    /// `None`: whatever was asked for.
+    /// `None`: for any request.
     asked: Option<Asked>,
-    /// The provider; empty: any.
+    /// The provider; empty for all.
     of: &'static str,
     says: &'static str,
     helps: &'static str,
 }
 
-const AGAIN: &str = "run `mailsluice login {name}`";
-/// Where nobody signs in.
-const OF_APPS: &str = "look at what the administrator has registered: the client or service account, what it may do, and for whom; \
+const SIGN_IN_AGAIN: &str = "run `mailsluice login {name}`";
+/// The advice where no person signs in.
+const CHECK_REGISTRATION: &str = "check what the administrator has registered: the client or service account, its permissions, and for whom; \
                        `mailsluice login {name}` tries it";
 
 const fn row(
@@ -181,26 +182,26 @@ const fn row(
     Sentence { errors, suberrors: &[], codes, asked: None, of: "", says, helps }
 }
 
-const ANY: Sentence = row(&[], &[], "{title} refuses", AGAIN);
+const ANY_REFUSAL: Sentence = row(&[], &[], "{title} refuses", SIGN_IN_AGAIN);
 
-/// `learn.microsoft.com/entra/identity-platform/reference-error-codes` and `developers.google.com/identity/protocols/oauth2`,
-/// as of 2026-11-28.
+/// The sources: `learn.microsoft.com/entra/identity-platform/reference-error-codes` and
+/// `developers.google.com/identity/protocols/oauth2`, as of 2026-11-28.
 const SENTENCES: &[Sentence] = &[
-    row(&[], &[50173, 50133], "the password was changed after the sign-in", AGAIN),
+    row(&[], &[50173, 50133], "the password was changed after the sign-in", SIGN_IN_AGAIN),
     Sentence {
         suberrors: &["token_expired"],
         ..row(
             &[],
             &[70043, 700_082, 70008],
-            "the sign-in is too old: it was not used for 90 days, or the organisation wants a new one every so often",
-            AGAIN,
+            "the sign-in is too old: it was not used for 90 days, or the organisation requires a new one at intervals",
+            SIGN_IN_AGAIN,
         )
     },
     row(
         &[],
         &[53003, 53000, 53001],
-        "a rule of the organisation (conditional access) does not let this program in",
-        "its administrator can; then run `mailsluice login {name}`",
+        "a policy of the organisation (conditional access) blocks this program",
+        "ask its administrator to allow it; then run `mailsluice login {name}`",
     ),
     Sentence {
         suberrors: &["consent_required"],
@@ -216,101 +217,106 @@ const SENTENCES: &[Sentence] = &[
         ..row(
             &["interaction_required", "login_required"],
             &[50076, 50079, 50072],
-            "the organisation wants to see a person, with a second factor perhaps",
-            AGAIN,
+            "the organisation requires a person to sign in, perhaps with a second factor",
+            SIGN_IN_AGAIN,
         )
     },
     row(
         &[],
         &[7_000_218],
-        "this client id has a secret, which was not sent: it is none of a public client",
-        "write its `client_secret`, or switch \"Allow public client flows\" on where it is registered",
+        "this client id needs its client secret, which was not sent: it does not belong to a public client",
+        "add `client_secret`, or turn on \"Allow public client flows\" where the client is registered",
     ),
-    row(&[], &[700_025], "this client id is public, and a secret was sent", "leave `client_secret` out"),
+    row(&[], &[700_025], "this client id is public, and a secret was sent", "remove `client_secret`"),
     row(
         &[],
         &[7_000_222],
-        "the client secret has run out",
-        "make a new one where the client id is registered; Microsoft's last for 24 months at most",
+        "the client secret has expired",
+        "create a new one where the client id is registered; at Microsoft a secret lasts for at most 24 months",
     ),
     row(
         &[],
         &[700_016, 50020],
-        "the client id is not known in this tenant, or a personal account is no member of it",
-        "look at `client_id` and `tenant`; `common` and `consumers` are for personal accounts",
+        "the client id is not known in this tenant, or a personal account was used that does not belong to it",
+        "check `client_id` and `tenant`; `common` and `consumers` are for personal accounts",
     ),
     row(
         &["invalid_client"],
         &[],
-        "{title} does not know the client id, or the secret that belongs to it is another one",
-        "look at `client_id` and `client_secret`, in the config or in clients.yaml",
+        "{title} does not know the client id, or the client secret is wrong",
+        "check `client_id` and `client_secret`, in the config or in clients.yaml",
     ),
     row(
         &[],
         &[900_144],
-        "{title} misses something in what it was asked: this is a fault of mailsluice",
+        "{title} says that the request is incomplete: this is a bug in mailsluice",
         "please report it",
     ),
     row(
         &["invalid_scope"],
         &[],
-        "{title} does not give what is asked for",
-        "look at `scope`; at Microsoft it begins with https://outlook.office.com/",
+        "{title} does not grant the requested scope",
+        "check `scope`; at Microsoft it begins with https://outlook.office.com/",
     ),
     row(
         &["access_denied", "authorization_declined"],
         &[],
-        "somebody said no, or a rule of the organisation did",
-        AGAIN,
+        "somebody declined, or a policy of the organisation did",
+        SIGN_IN_AGAIN,
     ),
     row(
         &["unauthorized_client"],
         &[],
-        "this client id may not ask for that",
-        "look at what it is registered for; at Google it is of the type \"Desktop\", at Microsoft a public client",
+        "this client id is not allowed to request this",
+        "check how it is registered; at Google it must have the type \"Desktop\", at Microsoft it must be a public client",
     ),
     row(
         &["redirect_uri_mismatch"],
         &[],
-        "the client id is registered with another address to come back to",
-        "look at `redirect`",
+        "the client id is registered with another redirect address",
+        "check `redirect`",
     ),
     Sentence {
         asked: Some(Asked::First),
-        ..row(&["invalid_grant"], &[], "the code was not taken: it is good once, and for some minutes", AGAIN)
+        ..row(
+            &["invalid_grant"],
+            &[],
+            "the code was not accepted: it is valid once, and for a few minutes",
+            SIGN_IN_AGAIN,
+        )
     },
     Sentence {
         of: "google",
         ..row(
             &["invalid_grant"],
             &[],
-            "Google takes the saved sign-in no longer: the password was changed, the access removed or not used for 6 months, or \
-             the app is your own and still in \"Testing\", which is 7 days",
-            AGAIN,
+            "Google no longer accepts the saved sign-in: the password was changed, the access was removed or not used for 6 months, or \
+            the app is your own and still in \"Testing\", where a sign-in ends after 7 days",
+            SIGN_IN_AGAIN,
         )
     },
     row(
         &["invalid_grant"],
         &[],
-        "{title} takes the saved sign-in no longer: the password was changed, the access removed, or it was not used for long",
-        AGAIN,
+        "{title} no longer accepts the saved sign-in: the password was changed, the access was removed, or it was not used for too long",
+        SIGN_IN_AGAIN,
     ),
-    row(&["expired_token"], &[], "nobody entered the code in time", AGAIN),
+    row(&["expired_token"], &[], "nobody entered the code in time", SIGN_IN_AGAIN),
     row(
         &["invalid_request"],
         &[],
-        "{title} does not understand what it was asked",
-        "look at the addresses and the `client_id` of `oauth2`",
+        "{title} does not understand the request",
+        "check the addresses and the `client_id` of `oauth2`",
     ),
 ];
 
-/// What a provider gave for a device (RFC 8628 3.2).
+/// A provider's answer to a device authorization request (RFC 8628 3.2).
 #[derive(Debug, Deserialize)]
 pub(super) struct Device {
     pub(super) device_code: Hidden,
     /// What the user types.
     pub(super) user_code: String,
-    /// Where. Google and Yandex say `verification_url`.
+    /// The page where the user types it. Google and Yandex call it `verification_url`.
     #[serde(alias = "verification_url")]
     pub(super) verification_uri: String,
     /// In seconds.
@@ -325,12 +331,12 @@ fn ten_minutes() -> u64 {
     600
 }
 
-/// RFC 8628 3.2.
+/// The default of RFC 8628 3.2.
 fn five() -> u64 {
     5
 }
 
-/// A code that is good once.
+/// An authorization code, which is valid once.
 pub(super) type Code = Zeroizing<String>;
 
 #[cfg(test)]
@@ -366,7 +372,7 @@ mod tests {
         (meaning, denied.explained(&sign_in(provider), asked, meaning, &str::to_owned))
     }
 
-    /// Each body as a provider sends it, what it means, and words that only its sentence has.
+    /// For each body that a provider sends: what it means, and words that occur only in its sentence.
     const REFUSALS: &[(&str, &str, &str, Meaning, &str)] = &[
         (
             "google-revoked",
@@ -380,7 +386,7 @@ mod tests {
             "",
             r#"{"error":"invalid_grant"}"#,
             Meaning::Over,
-            "x.example takes the saved sign-in no longer",
+            "x.example no longer accepts the saved sign-in",
         ),
         (
             "password",
@@ -453,7 +459,7 @@ mod tests {
             "microsoft",
             r#"{"error":"invalid_client","error_codes":[700025]}"#,
             Meaning::Person,
-            "leave `client_secret` out",
+            "remove `client_secret`",
         ),
         (
             "secret-old",
@@ -482,7 +488,7 @@ mod tests {
             "microsoft",
             r#"{"error":"invalid_request","error_codes":[900144]}"#,
             Meaning::Person,
-            "fault of mailsluice",
+            "bug in mailsluice",
         ),
         (
             "scope",
@@ -491,9 +497,9 @@ mod tests {
             Meaning::Person,
             "outlook.office.com",
         ),
-        ("no", "google", r#"{"error":"access_denied"}"#, Meaning::Person, "somebody said no"),
-        ("declined", "microsoft", r#"{"error":"authorization_declined"}"#, Meaning::Person, "somebody said no"),
-        ("may-not", "google", r#"{"error":"unauthorized_client"}"#, Meaning::Person, "registered for"),
+        ("no", "google", r#"{"error":"access_denied"}"#, Meaning::Person, "somebody declined"),
+        ("declined", "microsoft", r#"{"error":"authorization_declined"}"#, Meaning::Person, "somebody declined"),
+        ("may-not", "google", r#"{"error":"unauthorized_client"}"#, Meaning::Person, "how it is registered"),
         ("redirect", "google", r#"{"error":"redirect_uri_mismatch"}"#, Meaning::Person, "`redirect`"),
         ("late", "microsoft", r#"{"error":"expired_token"}"#, Meaning::Person, "in time"),
         ("request", "google", r#"{"error":"invalid_request"}"#, Meaning::Person, "does not understand"),
@@ -534,10 +540,10 @@ mod tests {
     #[test]
     fn a_code_that_is_too_old_is_no_sign_in_that_is_over() {
         let said = error("google", r#"{"error":"invalid_grant"}"#, 400, Asked::First).1.to_string();
-        assert!(said.contains("good once"), "{said}");
+        assert!(said.contains("valid once"), "{said}");
     }
 
-    /// Whatever a provider, or somebody in its place, writes: what is made of it can be shown and sent.
+    /// Whatever a provider, or somebody in its place, sends: the resulting error can be shown and mailed.
     #[test]
     fn any_answer_is_read_or_refused() {
         let known: Vec<&[u8]> = REFUSALS.iter().map(|(_, _, body, ..)| body.as_bytes()).collect();
@@ -566,7 +572,7 @@ mod tests {
         assert_eq!((full.access.0.as_str(), full.expires_in), ("a", 1200));
         assert_eq!(read(r#"{"access_token":"a","expires_in":"77"}"#).unwrap().expires_in, 77);
         let bare = read(r#"{"access_token":"a"}"#).unwrap();
-        assert!(bare.refresh.is_none() && bare.expires_in == LIFE && bare.ends_in.is_none());
+        assert!(bare.refresh.is_none() && bare.expires_in == DEFAULT_LIFETIME_SECONDS && bare.ends_in.is_none());
         let ends = read(r#"{"access_token":"a","refresh_token_expires_in":604799}"#).unwrap();
         assert_eq!(ends.ends_in, Some(604_799));
         for bad in ["", "<html>", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, "[]"] {

@@ -1,5 +1,5 @@
-//! Tokens without a person, for organisations: by the secret of a client (RFC 6749 4.4), or by the key of a service account
-//! (RFC 7523), which signs for whose mailbox it asks.
+//! Tokens without a person, for organisations: with a client secret (RFC 6749 4.4), or with the key of a service account
+//! (RFC 7523), which signs an assertion that names the mailbox.
 
 use data_encoding::BASE64URL_NOPAD;
 use ring::rand::SystemRandom;
@@ -15,12 +15,12 @@ use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::private_file;
 use crate::error::{Error, Kind, Result};
 
-/// What is signed is good for so long, in seconds: the most that Google takes.
-const LIFE: i64 = 3600;
-/// What a token for a signed question is asked for by.
+/// The lifetime of an assertion, in seconds: the longest that Google accepts.
+const ASSERTION_LIFETIME_SECONDS: i64 = 3600;
+/// The grant type of a signed assertion.
 pub(super) const SIGNED: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-/// The key of a service account, as Google's file has it.
+/// The key of a service account, in the format of Google's key file.
 #[derive(Deserialize)]
 pub(super) struct Account {
     client_email: String,
@@ -29,17 +29,17 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// That of the sign-in; `None` where it has none.
+    /// The key for this sign-in; `None` if it uses none.
     pub(super) async fn of(it: &SignIn) -> Result<Option<Self>> {
         let Flow::Key(path) = &it.flow else { return Ok(None) };
         let from = format!("the key file {}", path.display());
         let text = private_file(path, &from).await?;
-        // What serde says could repeat what stands there.
+        // The text of serde's error could quote the key.
         let wrong = |_| Error::permanent(Kind::Config, format!("{from} is not that of a service account"));
         serde_json::from_slice(&text).map(Some).map_err(wrong)
     }
 
-    /// The signed question (RFC 7519, RS256) for the mailbox of the sign-in.
+    /// The signed assertion (RFC 7519, RS256) for the mailbox of the sign-in.
     pub(super) fn signed(&self, it: &SignIn, now: i64) -> Result<Zeroizing<String>> {
         let wrong = || Error::permanent(Kind::Config, "the private key of the service account cannot be used");
         let der = PrivatePkcs8KeyDer::from_pem_slice(self.private_key.0.as_bytes()).map_err(|_| wrong())?;
@@ -54,7 +54,7 @@ impl Account {
             "scope": it.scope,
             "aud": it.endpoints.token,
             "iat": now,
-            "exp": now.saturating_add(LIFE),
+            "exp": now.saturating_add(ASSERTION_LIFETIME_SECONDS),
         });
         let part = |json: &serde_json::Value| BASE64URL_NOPAD.encode(json.to_string().as_bytes());
         let said = format!("{}.{}", part(&head), part(&claims));

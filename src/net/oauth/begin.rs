@@ -1,4 +1,4 @@
-//! Signing in by a browser: a code that only we can change into tokens (RFC 6749 4.1, RFC 7636, RFC 9700 2.1).
+//! Signing in with a browser: an authorization code that only we can exchange for tokens (RFC 6749 4.1, RFC 7636, RFC 9700 2.1).
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
 use super::answer::{Asked, Code, Denied};
-use super::request::{self, Trouble, tokens, written};
+use super::request::{self, Trouble, encoded, tokens};
 use super::{client_secret, keep};
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
 
-/// The longest address that a browser may come back with, in bytes.
-const MAX_ADDRESS: usize = 16 * 1024;
+/// The longest address that a browser may return with, in bytes.
+const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 
-/// A question that was asked by a browser.
+/// One authorization request.
 #[derive(Debug)]
 pub struct Asking {
     verifier: Verifier,
@@ -25,7 +25,7 @@ pub struct Asking {
     redirect: String,
 }
 
-/// Only its hash goes out before the code comes back.
+/// The PKCE verifier. Only its hash is sent before the code comes back.
 struct Verifier(Zeroizing<String>);
 
 impl std::fmt::Debug for Verifier {
@@ -34,29 +34,29 @@ impl std::fmt::Debug for Verifier {
     }
 }
 
-/// What a browser came back with.
+/// What a browser returned with.
 #[derive(Debug)]
 pub enum Came {
-    /// The answer: a code.
+    /// The answer: an authorization code.
     Code(Zeroizing<String>),
-    /// The answer: no.
+    /// The answer: a refusal.
     No(Error),
-    /// No answer to this question. Another page of the browser, or somebody who would like to have his own code used.
+    /// Not an answer to this request: another page of the browser, or an attacker who wants us to use his own code (CSRF).
     Other,
 }
 
-/// For how long a sign-in lasts.
+/// How long a sign-in lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lasts {
     /// Until the provider ends it.
     Open,
-    /// No longer than this, which the provider said beforehand.
+    /// At most this long; the provider said so.
     For(Duration),
-    /// No longer than its first access token: nothing of it is kept.
+    /// No longer than its first access token. Nothing is saved.
     Not,
 }
 
-/// 32 bytes by chance, in letters and digits, `-` and `_`.
+/// 32 random bytes in base64url.
 pub(super) fn random_word() -> Result<String> {
     let mut bytes = Zeroizing::new([0; 32]);
     let failed = |_| Error::transient(Kind::Busy, "the system has no random numbers");
@@ -65,7 +65,7 @@ pub(super) fn random_word() -> Result<String> {
 }
 
 impl Asking {
-    /// A new question, whose answer goes to that address.
+    /// A new request, whose answer goes to the address `redirect`.
     pub fn new(redirect: impl Into<String>) -> Result<Self> {
         let verifier = Verifier(Zeroizing::new(random_word()?));
         Ok(Self { verifier, state: random_word()?, redirect: redirect.into() })
@@ -87,14 +87,14 @@ impl Asking {
         form.extend(it.provider.into_iter().flat_map(|provider| provider.parameters));
         form.extend(more);
         let begins = if it.endpoints.authorize.contains('?') { '&' } else { '?' };
-        format!("{}{begins}{}", it.endpoints.authorize, *written(&form))
+        format!("{}{begins}{}", it.endpoints.authorize, *encoded(&form))
     }
 
-    /// Reads the address, or the path of it, with which a browser came back. `may_be_bare`: a person gave it, and some providers
-    /// show the code alone.
+    /// Reads the address, or its path, with which a browser returned. `may_be_bare`: a person pasted it, and some providers show
+    /// the code alone.
     pub fn came(&self, it: &SignIn, text: &str, may_be_bare: bool) -> Came {
         let text = text.trim();
-        if text.is_empty() || text.len() > MAX_ADDRESS {
+        if text.is_empty() || text.len() > MAX_ADDRESS_BYTES {
             return Came::Other;
         }
         let Some((_, query)) = text.split_once('?') else {
@@ -110,9 +110,9 @@ impl Asking {
         if of("state").is_none_or(|state| state.as_str() != self.state) {
             return Came::Other;
         }
-        // RFC 9207 2.4: an answer of another server. Its issuer may be a path below its host, and the host is what counts.
+        // RFC 9207 2.4: an answer of another server. The issuer may be a path below the host, and only the host counts.
         if of("iss").is_some_and(|iss| origin(&iss) != origin(&it.endpoints.authorize)) {
-            let text = format!("the answer is not that of {}: another server wants the code", it.title());
+            let text = format!("the answer does not come from {}: another server asks for the code", it.title());
             return Came::No(Error::permanent(Kind::Protocol, text));
         }
         if let Some(error) = of("error") {
@@ -128,13 +128,13 @@ impl Asking {
         }
     }
 
-    /// Changes the code into tokens, and keeps them.
+    /// Exchanges the code for tokens, and saves them.
     pub async fn finish(self, it: &SignIn, code: Code) -> Result<Lasts> {
         let (secret, it) = (client_secret(it).await?, it.clone());
-        aside("sign-in", move || self.finish_here(&it, &code, secret.as_ref())).await?
+        aside("sign-in", move || self.finish_blocking(&it, &code, secret.as_ref())).await?
     }
 
-    fn finish_here(&self, it: &SignIn, code: &Code, secret: Option<&secrecy::SecretString>) -> Result<Lasts> {
+    fn finish_blocking(&self, it: &SignIn, code: &Code, secret: Option<&secrecy::SecretString>) -> Result<Lasts> {
         let form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.as_str()),
@@ -150,7 +150,7 @@ impl Asking {
     }
 }
 
-/// Whether the browser comes back to a port of this machine, and to which, where the address names one.
+/// Whether the browser returns to a port of this machine, and to which, if the address names one.
 pub fn loopback_port(redirect: &str) -> Option<Option<u16>> {
     let rest = redirect.strip_prefix("http://")?;
     let authority = rest.split(['/', '?']).next()?;
@@ -161,7 +161,7 @@ pub fn loopback_port(redirect: &str) -> Option<Option<u16>> {
     }
 }
 
-/// The address of a redirection with that port.
+/// The redirect address with the port filled in.
 pub fn redirect_at(redirect: &str, port: u16) -> String {
     if loopback_port(redirect) != Some(None) {
         return redirect.to_owned();
@@ -320,6 +320,6 @@ mod tests {
     fn a_no_is_said_in_words() {
         let came = asking().came(&sign_in(), "/?error=access_denied&error_description=user+s1&state=s1", false);
         let Came::No(error) = came else { panic!("{came:?}") };
-        assert!(error.to_string().contains("somebody said no"), "{error}");
+        assert!(error.to_string().contains("somebody declined"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Signing in by another device (RFC 8628): a code is typed on a page, and the provider is asked again and again whether it was.
+//! Signing in with another device (RFC 8628): the user types a code on a page, and we poll the provider until it is entered.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
 use crate::stop::is_stopping;
 
-/// RFC 8628 3.5: added to the time between two questions with each `slow_down`.
-const SLOWER: Duration = Duration::from_secs(5);
-/// No provider gives a code for longer.
-const LONGEST: Duration = Duration::from_secs(30 * 60);
-/// Nor asks for longer waits.
+/// How much longer the polling interval becomes with each `slow_down` (RFC 8628 3.5).
+const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
+/// The longest time that a device code is believed to be valid.
+const LONGEST_VALIDITY: Duration = Duration::from_secs(30 * 60);
+/// The longest polling interval.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the user has to type, and where.
@@ -32,32 +32,32 @@ pub struct Entry {
 /// Signs in. `show` tells the user what to type.
 pub async fn device(it: &SignIn, show: impl Fn(&Entry) + Send + 'static) -> Result<()> {
     let (secret, it) = (client_secret(it).await?, it.clone());
-    aside("sign-in", move || device_here(&it, secret.as_ref(), &show)).await?
+    aside("sign-in", move || device_blocking(&it, secret.as_ref(), &show)).await?
 }
 
-fn device_here(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&Entry)) -> Result<()> {
+fn device_blocking(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&Entry)) -> Result<()> {
     let Some(address) = &it.endpoints.device else {
-        let text = format!("{} gives no access to mail by a code for another device", it.title());
+        let text = format!("{} does not allow access to mail with a code for another device", it.title());
         return Err(Error::permanent(Kind::Usage, text).helped_by("`--paste` needs no browser on this machine either"));
     };
-    let given = begin(it, address)?;
+    let given = request_codes(it, address)?;
     show(&Entry {
         page: clean::line(given.verification_uri.as_bytes()),
         code: clean::line(given.user_code.as_bytes()),
     });
-    let until = Instant::now() + Duration::from_secs(given.expires_in).min(LONGEST);
+    let until = Instant::now() + Duration::from_secs(given.expires_in).min(LONGEST_VALIDITY);
     let mut wait = Duration::from_secs(given.interval.max(1)).min(LONGEST_INTERVAL);
     while Instant::now() < until {
         rest(wait)?;
-        match tokens(it, secret, question(it, &given), Asked::First) {
+        match tokens(it, secret, token_request(it, &given), Asked::First) {
             Ok(came) => return keep(it, came),
             Err(trouble) => wait = next_wait(wait, trouble)?,
         }
     }
-    Err(Error::permanent(Kind::Refused, "nobody entered the code in time").helped_by("begin again"))
+    Err(Error::permanent(Kind::Refused, "nobody entered the code in time").helped_by("start again"))
 }
 
-fn begin(it: &SignIn, address: &str) -> Result<Device> {
+fn request_codes(it: &SignIn, address: &str) -> Result<Device> {
     let id = it.client.as_ref().map_or("", |client| client.id.as_str());
     let form = vec![("client_id", id), ("scope", it.scope.as_str())];
     let answer = request::post(address, &form)?;
@@ -76,21 +76,21 @@ fn begin(it: &SignIn, address: &str) -> Result<Device> {
     }
 }
 
-fn question<'a>(it: &SignIn, given: &'a Device) -> Form<'a> {
-    // Its device flow is older than the standard.
+fn token_request<'a>(it: &SignIn, given: &'a Device) -> Form<'a> {
+    // Yandex's device flow is older than the standard.
     if it.provider.is_some_and(|provider| provider.name == "yandex") {
         return vec![("grant_type", "device_code"), ("code", given.device_code.0.as_str())];
     }
     vec![("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", given.device_code.0.as_str())]
 }
 
-/// How long the next question waits after such an answer; an error where there is none.
+/// How long to wait before the next poll; an error if polling has ended.
 fn next_wait(wait: Duration, trouble: Trouble) -> Result<Duration> {
     match trouble {
         Trouble::Denied { word, .. } if &*word == "authorization_pending" => Ok(wait),
-        Trouble::Denied { word, .. } if &*word == "slow_down" => Ok((wait + SLOWER).min(LONGEST_INTERVAL)),
+        Trouble::Denied { word, .. } if &*word == "slow_down" => Ok((wait + SLOW_DOWN_STEP).min(LONGEST_INTERVAL)),
         Trouble::Denied { meaning: Meaning::Passing, .. } => Ok(wait),
-        // A provider that is away for a moment: the code is good for minutes (RFC 8628 3.5 asks for longer waits).
+        // The provider cannot be reached for a moment. The code is valid for minutes (RFC 8628 3.5 asks for longer waits).
         Trouble::Away(e) if e.is_transient() => Ok((wait * 2).min(LONGEST_INTERVAL)),
         trouble => Err(trouble.into_error()),
     }

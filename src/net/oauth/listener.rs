@@ -1,4 +1,4 @@
-//! Where the browser comes back to: a port of this machine (RFC 8252 7.3), open for one answer.
+//! Where the browser returns to: a port of this machine (RFC 8252 7.3), open for one answer.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -9,36 +9,36 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::stop::is_stopping;
 
-/// So long a person may take in the browser.
-pub const PATIENCE: Duration = Duration::from_secs(5 * 60);
-/// A browser that opens a connection says within this time what it wants.
-const REQUEST: Duration = Duration::from_secs(10);
-/// The longest first line of a request, in bytes.
-const MAX_REQUEST: usize = 16 * 1024;
-/// Browsers open connections that they may need; more at a time nobody needs.
+/// How long a person may take in the browser.
+pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+/// How long a connection may take to send its request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest request head that is read, in bytes.
+const MAX_REQUEST_BYTES: usize = 16 * 1024;
+/// How many connections may be open at a time. Browsers open some in advance.
 const MOST_CONNECTIONS: usize = 32;
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// So many ports are tried for one that is free at both addresses.
-const TRIES: u32 = 20;
+const ACCEPT_POLL: Duration = Duration::from_millis(20);
+/// How many ports are tried until one is free on both addresses.
+const MOST_PORTS_TRIED: u32 = 20;
 
-/// A port at 127.0.0.1 and, where the machine has it, at ::1: which of them `localhost` means is up to the browser.
+/// A port on 127.0.0.1 and, if the machine has it, on ::1, because `localhost` may mean either.
 #[derive(Debug)]
 pub struct Listener {
     sockets: Vec<TcpListener>,
     port: u16,
 }
 
-/// What is made of a request, by its path.
+/// What a request was, by its path.
 #[derive(Debug)]
 pub enum Page<T> {
-    /// It is the answer that is waited for.
+    /// The answer that we wait for.
     Answer(T),
-    /// It is something else.
+    /// Anything else.
     Other,
 }
 
 impl Listener {
-    /// At that port, or at one that is free.
+    /// Opens this port, or any free one.
     pub fn open(port: Option<u16>) -> Result<Self> {
         let failed = |e| Error::transient(Kind::Network, "opening a port for the browser").because(e);
         let mut tried = 0;
@@ -48,14 +48,14 @@ impl Listener {
             let second = TcpListener::bind((Ipv6Addr::LOCALHOST, found));
             tried += 1;
             match second {
-                // Somebody else would hear the answer.
+                // Another program would receive the answer.
                 Err(e) if e.kind() == std::io::ErrorKind::AddrInUse => {
-                    if port.is_some() || tried >= TRIES {
+                    if port.is_some() || tried >= MOST_PORTS_TRIED {
                         return Err(failed(e));
                     }
                 }
                 second => {
-                    // Without IPv6 there is nothing at ::1.
+                    // Without IPv6 there is no ::1.
                     let sockets: Vec<TcpListener> = std::iter::once(first).chain(second.ok()).collect();
                     sockets.iter().try_for_each(|socket| socket.set_nonblocking(true)).map_err(failed)?;
                     return Ok(Self { sockets, port: found });
@@ -69,7 +69,7 @@ impl Listener {
         self.port
     }
 
-    /// Waits for the answer. It blocks.
+    /// Waits for the answer. Blocks.
     pub fn wait<T>(self, limit: Duration, page: impl Fn(&str) -> Page<T>) -> Result<T> {
         let until = Instant::now() + limit;
         let (requests, heard) = mpsc::channel();
@@ -79,49 +79,55 @@ impl Listener {
                 if let Ok((stream, from)) = socket.accept()
                     && open.load(Ordering::SeqCst) < MOST_CONNECTIONS
                 {
-                    hear(stream, from, requests.clone(), Arc::clone(&open));
+                    read_request(stream, from, requests.clone(), Arc::clone(&open));
                 }
             }
-            let Ok((path, stream)) = heard.recv_timeout(LOOK_AGAIN) else { continue };
+            let Ok((path, stream)) = heard.recv_timeout(ACCEPT_POLL) else { continue };
             match page(&path) {
                 Page::Answer(answer) => {
-                    say(stream, "200 OK", DONE);
+                    respond(stream, "200 OK", DONE_PAGE);
                     return Ok(answer);
                 }
-                Page::Other => say(stream, "404 Not Found", OTHER),
+                Page::Other => respond(stream, "404 Not Found", OTHER_PAGE),
             }
         }
         Err(Error::transient(
             Kind::Network,
-            format!("nobody came back from the browser within {} minutes", limit.as_secs() / 60),
+            format!("the browser did not return within {} minutes", limit.as_secs() / 60),
         ))
     }
 }
 
-const DONE: &str = "mailsluice has the answer. This page can be closed; the terminal says whether you are signed in.\n";
-const OTHER: &str = "This is not the answer that mailsluice waits for.\n";
+const DONE_PAGE: &str =
+    "mailsluice has received the answer. You can close this page; the terminal says whether you are signed in.\n";
+const OTHER_PAGE: &str = "This is not the answer that mailsluice is waiting for.\n";
 
-/// Reads a request on a thread of its own: a connection on which nothing comes holds up no other.
-fn hear(stream: TcpStream, from: SocketAddr, requests: mpsc::Sender<(String, TcpStream)>, open: Arc<AtomicUsize>) {
+/// Reads a request on its own thread, so that a silent connection does not delay the others.
+fn read_request(
+    stream: TcpStream,
+    from: SocketAddr,
+    requests: mpsc::Sender<(String, TcpStream)>,
+    open: Arc<AtomicUsize>,
+) {
     if !from.ip().is_loopback() {
         return;
     }
     open.fetch_add(1, Ordering::SeqCst);
     let read = move || {
-        if let Some(path) = path_asked(&stream) {
+        if let Some(path) = requested_path(&stream) {
             requests.send((path, stream)).ok();
         }
         open.fetch_sub(1, Ordering::SeqCst);
     };
-    // Without a thread the browser tries again.
+    // If no thread can be started, the browser tries again.
     std::thread::Builder::new().name("browser".to_owned()).spawn(read).ok();
 }
 
-fn path_asked(mut stream: &TcpStream) -> Option<String> {
-    let until = Instant::now() + REQUEST;
+fn requested_path(mut stream: &TcpStream) -> Option<String> {
+    let until = Instant::now() + REQUEST_TIMEOUT;
     stream.set_nonblocking(false).ok()?;
     let (mut read, mut piece) = (Vec::new(), [0; 1024]);
-    while !read.windows(2).any(|two| two == b"\r\n") && read.len() < MAX_REQUEST {
+    while !read.windows(2).any(|two| two == b"\r\n") && read.len() < MAX_REQUEST_BYTES {
         let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         stream.set_read_timeout(Some(left)).ok()?;
         match stream.read(&mut piece) {
@@ -135,14 +141,14 @@ fn path_asked(mut stream: &TcpStream) -> Option<String> {
     words.next().filter(|path| is_get && path.starts_with('/')).map(str::to_owned)
 }
 
-fn say(mut stream: TcpStream, status: &str, text: &str) {
+fn respond(mut stream: TcpStream, status: &str, text: &str) {
     let head = "Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close";
     let answer = format!("HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len());
-    stream.set_write_timeout(Some(REQUEST)).ok();
-    // A browser that has gone needs no answer.
+    stream.set_write_timeout(Some(REQUEST_TIMEOUT)).ok();
+    // A browser that is gone needs no answer.
     stream.write_all(answer.as_bytes()).ok();
     stream.shutdown(std::net::Shutdown::Write).ok();
-    // What it still sends is read, or the answer would be lost with a reset.
+    // Unread input would make the kernel send a reset, and the answer could be lost.
     stream.set_read_timeout(Some(Duration::from_millis(200))).ok();
     let mut rest = [0; 4096];
     for _ in 0..8 {
@@ -170,7 +176,7 @@ mod tests {
         let listener = Listener::open(None).unwrap();
         let port = listener.port();
         let page = |path: &str| if path == "/?right" { Page::Answer(path.to_owned()) } else { Page::Other };
-        let waiting = std::thread::spawn(move || listener.wait(PATIENCE, page));
+        let waiting = std::thread::spawn(move || listener.wait(SIGN_IN_TIMEOUT, page));
         let _silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         assert!(ask(port, "GET /favicon.ico HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
         let answer = ask(port, "GET /?right HTTP/1.1\r\nHost: localhost\r\n\r\n");

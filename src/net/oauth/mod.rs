@@ -1,19 +1,19 @@
-//! OAuth2 (RFC 6749): a sign-in at a provider, made once by a person, and the access tokens that come of it.
+//! OAuth2 (RFC 6749): a person signs in at a provider once, and access tokens are obtained from that sign-in.
 //!
 //! | file | what |
 //! |---|---|
-//! | `answer` | tokens and refusals, and what the user is told of them |
-//! | `request` | one question to a provider |
-//! | `store` | where tokens are kept: durable, private, changed by one process at a time |
+//! | `answer` | tokens and refusals, and what the user is told about them |
+//! | `request` | one request to a provider |
+//! | `store` | where tokens are saved: durable, private, changed by one process at a time |
 //! | `renew` | an access token whenever one is needed |
-//! | `begin` | signing in by a browser: PKCE (RFC 7636), `state`, `iss` (RFC 9207) |
-//! | `listener` | where the browser comes back to (RFC 8252 7.3) |
+//! | `begin` | signing in with a browser: PKCE (RFC 7636), `state`, `iss` (RFC 9207) |
+//! | `listener` | where the browser returns to (RFC 8252 7.3) |
 //! | `app` | tokens without a person, for organisations |
-//! | `device` | signing in by another device (RFC 8628) |
+//! | `device` | signing in with another device (RFC 8628) |
 //! | `unused` | sign-ins that the config no longer uses |
 //!
-//! Only `invalid_grant` ends a sign-in. A provider that is away, busy or broken, a disk that is full, and a mail server that refuses
-//! a login never do. A refresh token is durable before the access token that came with it is used.
+//! Only `invalid_grant` ends a sign-in. An unreachable, busy or broken provider, a full disk, or a mail server that refuses a
+//! login never does. A refresh token is durable before the access token that came with it is used.
 
 mod answer;
 mod app;
@@ -27,8 +27,8 @@ mod unused;
 
 pub use begin::{Asking, Came, Lasts, loopback_port, redirect_at};
 pub use device::{Entry, device};
-pub use listener::{Listener, PATIENCE, Page};
-pub use renew::{Standing, finish, has_died, keep_alive, looked_at, secret, standing, try_out};
+pub use listener::{Listener, Page, SIGN_IN_TIMEOUT};
+pub use renew::{Standing, after_login, finish, has_died, keep_alive, secret, standing, try_out};
 pub use unused::{Unused, forget_unused, unused};
 
 use secrecy::{ExposeSecret, SecretString};
@@ -39,14 +39,14 @@ use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::remembered;
 
-/// What stands in the place of tokens that cannot be had, because nobody signed in.
-fn nobody(it: &SignIn) -> Error {
+/// The error for tokens that do not exist because nobody has signed in.
+fn not_signed_in(it: &SignIn) -> Error {
     let user = crate::clean::short(&it.user, 80);
     Error::permanent(Kind::Auth, format!("nobody has signed in at {} as {user} yet", it.title()))
         .helped_by(format!("run `mailsluice login {}`", it.name))
 }
 
-/// Where the tokens of a sign-in are. Without a client id there are none.
+/// The file with the tokens of a sign-in. Without a client id there is none.
 fn store_of(it: &SignIn) -> Result<Store> {
     Store::of(it).ok_or_else(|| {
         Error::permanent(Kind::Auth, format!("no client id for {} is known", it.title()))
@@ -54,7 +54,7 @@ fn store_of(it: &SignIn) -> Result<Store> {
     })
 }
 
-/// The client secret, where there is one.
+/// The client secret, if there is one.
 async fn client_secret(it: &SignIn) -> Result<Option<SecretString>> {
     match it.client.as_ref().and_then(|client| client.secret.as_ref()) {
         Some(secret) => remembered::revealed(secret).await.map(Some).map_err(|e| e.while_doing("the client secret")),
@@ -62,14 +62,12 @@ async fn client_secret(it: &SignIn) -> Result<Option<SecretString>> {
     }
 }
 
-/// Keeps the first tokens of a sign-in, in the place of those of an earlier one. Without a refresh token nothing is kept.
+/// Saves the first tokens of a sign-in in place of older ones. Without a refresh token nothing is saved.
 fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
     let Some(refresh_token) = tokens.refresh else {
-        let text =
-            format!("{} gave no lasting sign-in (no refresh token), which would end within the hour", it.title());
-        return Err(
-            Error::permanent(Kind::Refused, text).helped_by("look at `scope`: many want `offline_access` in it")
-        );
+        let text = format!("{} gave no refresh token, so the sign-in would end within the hour", it.title());
+        return Err(Error::permanent(Kind::Refused, text)
+            .helped_by("check `scope`: many providers need `offline_access` in it"));
     };
     let store = store_of(it)?;
     let _lock = store.lock()?;
@@ -89,23 +87,23 @@ fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
     })
 }
 
-/// Forgets a sign-in, and asks the provider to do so, where it has an address for that (RFC 7009). `Ok(false)`: there was none.
-/// The second part: why the provider could not be asked.
+/// Forgets a sign-in, and revokes it at the provider, if it has an address for that (RFC 7009). The first part of the result says
+/// whether there was a sign-in, the second why the provider could not be asked.
 pub async fn forget(it: &SignIn) -> Result<(bool, Option<Error>)> {
-    // A keyring that is locked keeps nobody from signing out here.
+    // A locked keyring does not prevent signing out on this machine.
     let secret = client_secret(it).await;
     let store = store_of(it)?;
     let provider = store::Provider::of(it);
-    crate::net::http::aside("sign-in", move || forget_here(&store, &provider, secret)).await?
+    crate::net::http::aside("sign-in", move || forget_blocking(&store, &provider, secret)).await?
 }
 
-fn forget_here(
+fn forget_blocking(
     store: &Store,
     provider: &store::Provider,
     secret: Result<Option<SecretString>>,
 ) -> Result<(bool, Option<Error>)> {
     let _lock = store.lock()?;
-    // A damaged file is forgotten as well as any other.
+    // A damaged file is forgotten too.
     let kept = store.read();
     store.remove()?;
     let Ok(Some(kept)) = kept else { return Ok((kept.is_err(), None)) };
@@ -126,7 +124,7 @@ fn revoke(provider: &store::Provider, address: &str, token: &str, secret: Result
         form.extend(secret.as_ref().map(|secret| ("client_secret", secret.expose_secret())));
     }
     let answer = request::post(address, &form)?;
-    // One that the provider does not know any more is gone, too.
+    // If the provider does not know the token any more, it is revoked already.
     let is_unknown = || Denied::read(&answer.body).is_some_and(|denied| denied.error == "invalid_token");
     match answer.status {
         200..=299 => Ok(()),

@@ -1,4 +1,4 @@
-//! An access token whenever one is needed: the one that is kept, as long as it is good, and otherwise a new one.
+//! An access token whenever one is needed: the saved one while it is valid, and otherwise a new one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::app::{Account, SIGNED};
 use super::begin::random_word;
 use super::request::{Trouble, tokens};
 use super::store::{Hidden, Kept, Over, Provider, Store, now};
-use super::{client_secret, nobody, store_of};
+use super::{client_secret, not_signed_in, store_of};
 use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::Password;
 use crate::error::{Error, Kind, Result};
@@ -20,7 +20,7 @@ use crate::net::http::aside;
 use crate::net::remembered;
 use crate::stop::{is_stopping, stopped};
 
-/// How many threads are making tokens anew: what a provider gives then is kept, though the program is to stop.
+/// How many threads are renewing tokens. Their result is saved even when the program is about to stop.
 static AT_WORK: AtomicUsize = AtomicUsize::new(0);
 
 struct AtWork(());
@@ -38,7 +38,7 @@ impl Drop for AtWork {
     }
 }
 
-/// Waits for those who are making tokens anew, before the program ends: a provider may have given the only token that counts.
+/// Waits for running renewals before the program ends: a provider may have just issued the only valid refresh token.
 pub fn finish(limit: Duration) {
     let until = Instant::now() + limit;
     while AT_WORK.load(Ordering::SeqCst) > 0 && Instant::now() < until {
@@ -46,61 +46,61 @@ pub fn finish(limit: Duration) {
     }
 }
 
-/// Why tokens are made anew.
+/// Why tokens are renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// The access token has ended.
+    /// The access token has expired.
     Ended,
-    /// Nobody has used the sign-in for a week.
+    /// The sign-in was not used for a week.
     Unused,
 }
 
-/// What is said to log in, whatever the config has: the password as it is revealed, or an access token. One that a provider has to
-/// be asked for is transient where the provider is away, and stays wrong where somebody has to sign in.
+/// The secret to log in with: the password, or an access token. If the provider of a token cannot be reached, the error is
+/// transient; if somebody has to sign in again, it is permanent.
 pub async fn secret(password: &Password) -> Result<SecretString> {
     match password.sign_in() {
-        Some(it) => given(it, Why::Ended).await,
+        Some(it) => access_token_for(it, Why::Ended).await,
         None => remembered::revealed(password).await,
     }
 }
 
-async fn given(it: &SignIn, why: Why) -> Result<SecretString> {
+async fn access_token_for(it: &SignIn, why: Why) -> Result<SecretString> {
     let store = store_of(it)?;
-    let look = {
+    let read = {
         let (store, it) = (store.clone(), it.clone());
-        move || at_hand(&store, &it, why)
+        move || read_saved(&store, &it, why)
     };
-    if let Some(token) = aside("sign-in", look).await?? {
+    if let Some(token) = aside("sign-in", read).await?? {
         return Ok(token);
     }
-    // It may be asked of a person, so it is not asked for before it is needed.
+    // It may have to be asked of a person, so it is not asked for before it is needed.
     let by = By { secret: client_secret(it).await?, account: Account::of(it).await? };
     let it = it.clone();
-    aside("sign-in", move || renewed(&store, &it, &by, why)).await?
+    aside("sign-in", move || renew_blocking(&store, &it, &by, why)).await?
 }
 
-fn at_hand(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
-    let again = |e: Error| match e.kind() {
+fn read_saved(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
+    let with_advice = |e: Error| match e.kind() {
         Kind::Auth => e.helped_by(format!("run `mailsluice login {}`", it.name)),
         _ => e,
     };
-    match store.read().map_err(again) {
-        Ok(Some(kept)) => taken(&kept, why),
-        // What no person gave is asked for at any time.
+    match store.read().map_err(with_advice) {
+        Ok(Some(kept)) => saved_token(&kept, why),
+        // A token that needs no person can be requested at any time.
         Ok(None) | Err(_) if !it.needs_a_person() => Ok(None),
-        Ok(None) => Err(nobody(it)),
+        Ok(None) => Err(not_signed_in(it)),
         Err(e) => Err(e),
     }
 }
 
-/// What a provider is shown besides the refresh token.
+/// What proves to a provider who we are, besides the refresh token.
 struct By {
     secret: Option<SecretString>,
     account: Option<Account>,
 }
 
-/// The access token that needs no provider; an error where the provider need not be asked again.
-fn taken(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
+/// The saved access token, if it is still valid; an error if the sign-in has ended and the provider need not be asked again.
+fn saved_token(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
     let now = now();
     if let Some(over) = kept.is_over(now) {
         return Err(Error::permanent(Kind::Auth, over));
@@ -109,16 +109,16 @@ fn taken(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
     Ok(fresh.map(Hidden::secret))
 }
 
-/// Makes tokens anew, unless somebody else did while we waited. It blocks.
-fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString> {
+/// Renews the tokens, unless another process did while we waited for the lock. Blocks.
+fn renew_blocking(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString> {
     let _lock = store.lock()?;
     let mut kept = match store.read() {
         Ok(Some(kept)) => kept,
-        Ok(None) | Err(_) if !it.needs_a_person() => nothing_yet(it)?,
-        Ok(None) => return Err(nobody(it)),
+        Ok(None) | Err(_) if !it.needs_a_person() => empty_record(it)?,
+        Ok(None) => return Err(not_signed_in(it)),
         Err(e) => return Err(e),
     };
-    if let Some(token) = taken(&kept, why)? {
+    if let Some(token) = saved_token(&kept, why)? {
         return Ok(token);
     }
     if is_stopping() {
@@ -126,7 +126,7 @@ fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString
     }
     let _at_work = AtWork::begin();
     store.reserve()?;
-    // What a person consented to, or what the config has now.
+    // The scope that the person consented to; without a person, the one in the config.
     let scope = if it.needs_a_person() { kept.scope.clone() } else { it.scope.clone() };
     let refresh_token = kept.refresh_token.clone();
     let signed = by.account.as_ref().map(|account| account.signed(it, now())).transpose()?;
@@ -135,7 +135,7 @@ fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString
         (Flow::Key(_), Some(signed)) => vec![("grant_type", SIGNED), ("assertion", signed.as_str())],
         _ => vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.0.as_str())],
     };
-    // Microsoft wants the scope again (AADSTS900144); to others it says nothing new. In what is signed it stands already.
+    // Microsoft wants the scope again (AADSTS900144); others do not mind. A signed assertion already contains it.
     if !scope.is_empty() && signed.is_none() {
         form.push(("scope", &scope));
     }
@@ -150,7 +150,7 @@ fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString
             Ok(token)
         }
         Err(Trouble::Denied { meaning: Meaning::Over, error, .. }) if it.needs_a_person() => {
-            // The refresh token stays: should this be a mistake of the provider, it passes.
+            // The refresh token stays: if this is a mistake of the provider, it may work again.
             kept.access_token = None;
             kept.over = Some(Over { at: now(), why: error.to_string() });
             store.write(&kept)?;
@@ -166,8 +166,8 @@ fn renewed(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString
     }
 }
 
-/// What is kept before the first tokens of a program came.
-fn nothing_yet(it: &SignIn) -> Result<Kept> {
+/// The record before the first tokens of a sign-in without a person.
+fn empty_record(it: &SignIn) -> Result<Kept> {
     Ok(Kept {
         id: random_word()?,
         user: it.user.clone(),
@@ -183,8 +183,8 @@ fn nothing_yet(it: &SignIn) -> Result<Kept> {
     })
 }
 
-/// The outcome of a login with an access token that was refused: whether another attempt may go better is in the error.
-pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
+/// Reviews the outcome of a login: if it was refused, the returned error says whether another attempt may succeed.
+pub async fn after_login(outcome: Result<()>, password: &Password, said: &SecretString) -> Result<()> {
     match outcome {
         Err(error) if matches!(error.kind(), Kind::Auth | Kind::Login) && !error.is_transient() => {
             let goes_again = match password.sign_in() {
@@ -201,20 +201,21 @@ pub async fn looked_at(outcome: Result<()>, password: &Password, said: &SecretSt
     }
 }
 
-/// Whether a session ended because its access token did: Microsoft says `BYE … AccessTokenExpired`, Google `BYE Session expired`.
-/// Then a new session begins at once, with a new token.
+/// Whether a session ended because its access token expired: Microsoft says `BYE … AccessTokenExpired`, Google
+/// `BYE Session expired`. A new session with a new token can begin at once.
 pub async fn has_died(password: &Password, error: &Error) -> bool {
-    const SAYS: [&str; 3] = ["ACCESSTOKENEXPIRED", "ACCESS TOKEN EXPIRED", "SESSION EXPIRED"];
+    const EXPIRY_WORDS: [&str; 3] = ["ACCESSTOKENEXPIRED", "ACCESS TOKEN EXPIRED", "SESSION EXPIRED"];
     let said = error.to_string().to_uppercase();
-    let is_that = password.sign_in().is_some() && error.is_transient() && SAYS.iter().any(|words| said.contains(words));
-    if is_that {
+    let has_expired =
+        password.sign_in().is_some() && error.is_transient() && EXPIRY_WORDS.iter().any(|words| said.contains(words));
+    if has_expired {
         another_may_help(password, None).await;
     }
-    is_that
+    has_expired
 }
 
-/// A server is done with this access token, or with the one that is kept. Says whether another one may help: then the next one is
-/// made anew. One that was just made is not, so that a mailbox that is closed costs one attempt more, and no more.
+/// Called when a server refused this access token, or the saved one. Returns whether another one may help, and forgets the saved
+/// one then, so that the next is requested anew. A token that was just issued stays: a closed mailbox costs only one more attempt.
 async fn another_may_help(password: &Password, refused: Option<&SecretString>) -> bool {
     let Some(store) = password.sign_in().and_then(Store::of) else { return false };
     let refused = refused.cloned();
@@ -222,7 +223,7 @@ async fn another_may_help(password: &Password, refused: Option<&SecretString>) -
         let _lock = store.lock()?;
         let Some(mut kept) = store.read()? else { return Ok(false) };
         let is_kept = refused.as_ref().is_none_or(|refused| kept.has(refused));
-        // Another one has made a new one since.
+        // Another process has renewed the tokens since.
         if !is_kept {
             return Ok(true);
         }
@@ -239,7 +240,8 @@ async fn another_may_help(password: &Password, refused: Option<&SecretString>) -
     })
 }
 
-/// Uses each sign-in that nobody has used for a week, so that no provider forgets it. What goes wrong is said when it is needed.
+/// Uses each sign-in that was not used for a week, so that no provider lets it expire. Errors are only logged: they are reported
+/// when a token is needed.
 pub async fn keep_alive(sign_ins: &[SignIn]) {
     let mut all: Vec<SignIn> = Vec::new();
     for it in sign_ins {
@@ -247,44 +249,44 @@ pub async fn keep_alive(sign_ins: &[SignIn]) {
             all.push(it.clone());
         }
     }
-    // Most are used all the time.
+    // Most sign-ins are in constant use.
     let is_unused = |it: &SignIn| matches!(standing(it), Standing::SignedIn { is_unused: true });
     let unused = aside("sign-in", move || all.into_iter().filter(is_unused).collect::<Vec<_>>()).await;
     for it in unused.unwrap_or_default() {
-        match given(&it, Why::Unused).await {
+        match access_token_for(&it, Why::Unused).await {
             Ok(_) => tracing::info!("{}: the sign-in at {} was used once more", it.name, it.title()),
             Err(e) => tracing::info!("{}: {e}", it.name),
         }
     }
 }
 
-/// Asks for a token now, where no person is needed: whether it works is seen at once.
+/// Requests a token now, for a sign-in that needs no person, to see at once whether it works.
 pub async fn try_out(it: &SignIn) -> Result<()> {
-    given(it, Why::Ended).await.map(drop)
+    access_token_for(it, Why::Ended).await.map(drop)
 }
 
-/// How a sign-in stands, without asking anybody.
+/// The state of a sign-in, without asking the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Nobody knows by what the provider would know this program.
+    /// No client id is known, so the provider would not accept this program.
     NoClient,
     /// Nobody has signed in.
     Nobody,
     /// Somebody has.
     SignedIn {
-        /// Nobody has used it for a week.
+        /// It was not used for a week.
         is_unused: bool,
     },
     /// The provider ended it.
     Over {
-        /// Why, in words.
+        /// The provider's reason, in words.
         why: String,
         /// When it said so.
         since: Timestamp,
     },
 }
 
-/// How a sign-in stands. What cannot be read is said when it is needed.
+/// The state of a sign-in. A file that cannot be read counts as no sign-in here; the error is reported when a token is needed.
 pub fn standing(it: &SignIn) -> Standing {
     let Some(store) = Store::of(it) else { return Standing::NoClient };
     if !it.needs_a_person() {

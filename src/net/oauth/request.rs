@@ -1,4 +1,4 @@
-//! One question to a provider: a form, and an answer in JSON (RFC 6749 4.1.3, 5).
+//! One request to a provider: a form, and an answer in JSON (RFC 6749 4.1.3, 5).
 
 use std::io::Read;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::error::{Error, Kind, Result};
 use crate::net::http::agent;
 use crate::secrets::Secrets;
 
-/// What the whole exchange may take.
+/// How long the whole exchange may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// The most of an answer, in bytes.
-const MAX_ANSWER: u64 = 128 * 1024;
+/// How much of an answer is read, in bytes.
+const MAX_ANSWER_BYTES: u64 = 128 * 1024;
 
 /// The fields of a form.
 pub(super) type Form<'a> = Vec<(&'a str, &'a str)>;
@@ -28,12 +28,12 @@ pub(super) struct Answer {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-/// Why there are no tokens.
+/// Why a request brought no tokens.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The provider said so.
+    /// The provider refused.
     Denied { meaning: Meaning, error: Error, word: Box<str> },
-    /// Nobody knows: no connection, no answer, or none of a provider. It says nothing of the sign-in.
+    /// There was no connection, no answer, or not one from a provider. It says nothing about the sign-in.
     Away(Error),
 }
 
@@ -45,7 +45,7 @@ impl Trouble {
     }
 }
 
-/// Posts a form. It blocks. Any answer is one, whatever its status.
+/// Posts a form. Blocks. Any status is returned as an answer.
 pub(super) fn post(address: &str, form: &Form<'_>) -> Result<Answer> {
     let host = crate::config::oauth::host_of(address);
     let doing = || format!("asking {}", clean::short(host, 80));
@@ -53,19 +53,19 @@ pub(super) fn post(address: &str, form: &Form<'_>) -> Result<Answer> {
         .post(address)
         .header("Content-Type", "application/x-www-form-urlencoded")
         .header("Accept", "application/json");
-    let body = written(form);
+    let body = encoded(form);
     tracing::debug!(host, "asking for tokens (form hidden)");
     let failed = |e: ureq::Error| Error::transient(Kind::Network, doing()).because(e);
     let mut answer = request.send(body.as_bytes()).map_err(failed)?;
     let status = answer.status().as_u16();
     let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-    let read = answer.body_mut().as_reader().take(MAX_ANSWER).read_to_end(&mut body);
+    let read = answer.body_mut().as_reader().take(MAX_ANSWER_BYTES).read_to_end(&mut body);
     read.map_err(|e| Error::network(doing(), e))?;
     tracing::debug!(host, status, "an answer came (hidden)");
     Ok(Answer { status, body })
 }
 
-/// Asks for tokens.
+/// Requests tokens.
 pub(super) fn tokens(
     it: &SignIn,
     secret: Option<&SecretString>,
@@ -86,9 +86,9 @@ pub(super) fn tokens(
             let error = denied.explained(it, asked, meaning, &hush);
             Err(Trouble::Denied { meaning, error, word: denied.error.into() })
         }
-        // The page of a proxy, or of a network that wants to be paid first.
+        // The page of a proxy or of a captive portal.
         None => {
-            let said = format!("HTTP status {}, and no answer of a provider", answer.status);
+            let said = format!("HTTP status {}, and the body is not an OAuth answer", answer.status);
             Err(Trouble::Away(about(it, Error::transient(Kind::Protocol, said))))
         }
     }
@@ -98,10 +98,11 @@ fn about(it: &SignIn, error: Error) -> Error {
     error.while_doing(format_args!("signing in at {} as {}", it.title(), clean::short(&it.user, 80)))
 }
 
-/// A text of the provider without anything that was sent to it and is secret.
+/// A provider's text, with every secret that was sent to it removed.
 pub(super) fn hushed(form: &Form<'_>, text: &str) -> String {
-    const OPEN: [&str; 6] = ["client_id", "grant_type", "redirect_uri", "scope", "token_type_hint", "device_name"];
-    let secrets = form.iter().filter(|(name, _)| !OPEN.contains(name));
+    const PUBLIC_FIELDS: [&str; 6] =
+        ["client_id", "grant_type", "redirect_uri", "scope", "token_type_hint", "device_name"];
+    let secrets = form.iter().filter(|(name, _)| !PUBLIC_FIELDS.contains(name));
     let mut text = text.as_bytes().to_vec();
     for (_, secret) in secrets {
         text = Secrets::of(&SecretString::from(*secret)).hushed(&text).into_owned();
@@ -109,8 +110,8 @@ pub(super) fn hushed(form: &Form<'_>, text: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// `application/x-www-form-urlencoded`.
-pub(super) fn written(form: &Form<'_>) -> Zeroizing<String> {
+/// Encodes a form as `application/x-www-form-urlencoded`.
+pub(super) fn encoded(form: &Form<'_>) -> Zeroizing<String> {
     let length = form.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
     let mut text = Zeroizing::new(String::with_capacity(length));
     for (name, value) in form {
@@ -124,7 +125,7 @@ pub(super) fn written(form: &Form<'_>) -> Zeroizing<String> {
     text
 }
 
-/// Percent-encoding of all but what never needs it (RFC 3986 2.3).
+/// Percent-encodes everything but the unreserved characters (RFC 3986 2.3).
 pub(super) fn encode(value: &str, to: &mut String) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in value.bytes() {
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_form_is_written_so_that_nothing_in_it_ends_a_field() {
         let form = vec![("scope", "https://mail/ a&b=c"), ("code", "4/0é+%")];
-        assert_eq!(written(&form).as_str(), "scope=https%3A%2F%2Fmail%2F%20a%26b%3Dc&code=4%2F0%C3%A9%2B%25");
+        assert_eq!(encoded(&form).as_str(), "scope=https%3A%2F%2Fmail%2F%20a%26b%3Dc&code=4%2F0%C3%A9%2B%25");
     }
 
     #[test]

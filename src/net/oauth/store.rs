@@ -1,5 +1,5 @@
-//! Where tokens are kept: one file for each sign-in, 0600 in a folder 0700, replaced as a whole and durably. Whoever makes tokens
-//! anew holds the lock beside it.
+//! Where tokens are saved: one file for each sign-in, mode 0600 in a folder of mode 0700, replaced atomically and durably. Who
+//! renews tokens holds the lock file beside it.
 
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
@@ -17,25 +17,25 @@ use crate::config::oauth::{MAX_FILE, SignIn, read_private};
 use crate::error::{Error, Kind, Result};
 use crate::stop::is_stopping;
 
-/// What stands there under our name must be ours.
+// The files must be ours, so symbolic links are not followed.
 const NO_SYMLINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-/// Whoever makes tokens anew asks a provider for at most half a minute.
-const LOCK_PATIENCE: Duration = Duration::from_secs(90);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// An access token is made anew so long before it ends, in seconds.
-const EARLY: i64 = 5 * 60;
-/// What an access token lives for where nobody says (RFC 6749 5.1), in seconds.
-pub(super) const LIFE: u64 = 3600;
-/// No access token is believed to live for longer than a day, in seconds.
-const LONGEST_LIFE: u64 = 24 * 3600;
-/// After this time a sign-in is used, whether anybody needs it or not: Microsoft's ends when it was not for 90 days.
-const WEEK: i64 = 7 * 24 * 3600;
-/// A token that is younger, in seconds, was not made too long ago, whatever a server says of it.
-const YOUNG: i64 = 60;
-/// A sign-in that is over is tried again no sooner, in seconds: what a provider says once may be its mistake.
-const OVER: i64 = 3600;
+/// How long to wait for another process that renews tokens; it waits for a provider for at most half a minute.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(90);
+const LOCK_POLL: Duration = Duration::from_millis(20);
+/// How long before its end an access token is renewed, in seconds.
+const RENEW_BEFORE_END_SECONDS: i64 = 5 * 60;
+/// The lifetime of an access token if the provider names none (RFC 6749 5.1), in seconds.
+pub(super) const DEFAULT_LIFETIME_SECONDS: u64 = 3600;
+/// No access token is believed to be valid for longer than a day, in seconds.
+const LONGEST_LIFETIME_SECONDS: u64 = 24 * 3600;
+/// A sign-in is used at least this often, in seconds: Microsoft's expires if it was not used for 90 days.
+const USE_EVERY_SECONDS: i64 = 7 * 24 * 3600;
+/// A younger token, in seconds, is not renewed because a server refuses it: it cannot have expired yet.
+const YOUNG_SECONDS: i64 = 60;
+/// How long a sign-in that has ended is left alone, in seconds. Then it is tried again: the provider may have made a mistake.
+const RETRY_ENDED_AFTER_SECONDS: i64 = 3600;
 
-/// A text that is wiped, and that nobody sees but the file.
+/// A text that is wiped from memory, and is written to the file only.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Hidden(pub(super) Zeroizing<String>);
 
@@ -63,12 +63,12 @@ impl<'de> Deserialize<'de> for Hidden {
     }
 }
 
-/// What a file holds. Times are in seconds since 1970 by our own clock.
+/// The content of a file. Times are in seconds since 1970, by our own clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// Another one for each time that somebody signed in.
+    /// Different for each time that somebody signed in.
     pub(super) id: String,
-    /// Who, for people.
+    /// Whose sign-in it is, for a reader of the file.
     pub(super) user: String,
     /// The account or relay that somebody signed in for. Empty in files of older versions.
     #[serde(default)]
@@ -76,18 +76,18 @@ pub(super) struct Kept {
     /// What `logout` needs when the config no longer describes this sign-in.
     #[serde(default)]
     pub(super) provider: Provider,
-    /// What was asked for.
+    /// The requested scope.
     pub(super) scope: String,
     /// When somebody signed in.
     pub(super) signed_in: i64,
-    /// When the provider gave tokens last.
+    /// When the provider last issued tokens.
     pub(super) renewed: i64,
-    /// Empty where no person signed in.
+    /// Empty if no person signed in.
     pub(super) refresh_token: Hidden,
     pub(super) access_token: Option<Hidden>,
-    /// For how long the access token lives from then on, in seconds.
+    /// How long the access token is valid after `renewed`, in seconds.
     pub(super) expires_in: u64,
-    /// The provider ended it.
+    /// Set when the provider has ended the sign-in.
     #[serde(default)]
     pub(super) over: Option<Over>,
 }
@@ -112,7 +112,7 @@ impl Provider {
     }
 }
 
-/// That a provider ended a sign-in.
+/// The end of a sign-in by its provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Over {
     pub(super) at: i64,
@@ -121,45 +121,45 @@ pub(super) struct Over {
 }
 
 impl Kept {
-    /// The access token, as long as it need not be made anew.
+    /// The access token, while it need not be renewed.
     pub(super) fn fresh(&self, now: i64) -> Option<&Hidden> {
         let life = self.life();
-        self.lives(now, life - EARLY.min(life / 2))
+        self.lives(now, life - RENEW_BEFORE_END_SECONDS.min(life / 2))
     }
 
-    /// The access token, as long as it is good at all.
+    /// The access token, while it is valid.
     pub(super) fn still_good(&self, now: i64) -> Option<&Hidden> {
         self.lives(now, self.life())
     }
 
-    /// One from the future was made by a clock that was wrong: nobody knows how old it is.
+    /// A token from the future was issued while the clock was wrong, so its age is unknown and it is not used.
     fn lives(&self, now: i64, life: i64) -> Option<&Hidden> {
         self.access_token.as_ref().filter(|_| (self.renewed..self.renewed.saturating_add(life)).contains(&now))
     }
 
     fn life(&self) -> i64 {
-        i64::try_from(self.expires_in.min(LONGEST_LIFE)).unwrap_or_default()
+        i64::try_from(self.expires_in.min(LONGEST_LIFETIME_SECONDS)).unwrap_or_default()
     }
 
-    /// Whether nobody has used it for so long that the provider may forget it.
+    /// Whether it was not used for so long that the provider may let it expire.
     pub(super) fn is_unused(&self, now: i64) -> bool {
-        !(self.renewed..self.renewed.saturating_add(WEEK)).contains(&now)
+        !(self.renewed..self.renewed.saturating_add(USE_EVERY_SECONDS)).contains(&now)
     }
 
-    /// Whether this is the access token that is kept, or was until it was forgotten.
+    /// Whether this is the saved access token. It is also true when none is saved.
     pub(super) fn has(&self, token: &SecretString) -> bool {
         self.access_token.as_ref().is_none_or(|ours| ours.0.as_str() == token.expose_secret())
     }
 
-    /// Whether the tokens were just made: new ones are no better.
+    /// Whether the tokens were just issued, so that new ones would not be better.
     pub(super) fn is_young(&self, now: i64) -> bool {
-        (self.renewed..self.renewed.saturating_add(YOUNG)).contains(&now)
+        (self.renewed..self.renewed.saturating_add(YOUNG_SECONDS)).contains(&now)
     }
 
-    /// What the provider said when it ended the sign-in, as long as it is not asked again.
+    /// The provider's reason for ending the sign-in, until it is time to ask again.
     pub(super) fn is_over(&self, now: i64) -> Option<&str> {
         let over = self.over.as_ref()?;
-        (over.at..over.at.saturating_add(OVER)).contains(&now).then_some(over.why.as_str())
+        (over.at..over.at.saturating_add(RETRY_ENDED_AFTER_SECONDS)).contains(&now).then_some(over.why.as_str())
     }
 }
 
@@ -203,13 +203,13 @@ impl Store {
         &self.path
     }
 
-    /// What is kept; `None`: nobody has signed in.
+    /// What is saved; `None` if nobody has signed in.
     pub(super) fn read(&self) -> Result<Option<Kept>> {
         let doing = || format!("reading the sign-in {}", self.path.display());
         match read_private(&self.path) {
             Ok(text) => match serde_json::from_str(&text) {
                 Ok(kept) => Ok(Some(kept)),
-                // What serde says could repeat what stands there.
+                // The text of serde's error could quote the tokens.
                 Err(_) => Err(Error::permanent(Kind::Auth, format!("{}: the file is damaged", doing()))),
             },
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
@@ -217,7 +217,7 @@ impl Store {
         }
     }
 
-    /// Keeps others from making tokens anew until it is dropped. It waits for whoever does.
+    /// Keeps other processes from renewing tokens until the result is dropped. Waits for one that does.
     pub(super) fn lock(&self) -> Result<File> {
         self.make_folder()?;
         let path = self.path.with_extension("lock");
@@ -225,46 +225,49 @@ impl Store {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK);
         let file = options.open(&path).map_err(|e| Error::disk(&doing, e))?;
-        let until = Instant::now() + LOCK_PATIENCE;
+        let until = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) if Instant::now() < until && !is_stopping() => {
-                    std::thread::sleep(LOOK_AGAIN);
+                    std::thread::sleep(LOCK_POLL);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(Error::transient(Kind::Busy, format!("{doing}: another mailsluice asks the provider")));
+                    return Err(Error::transient(
+                        Kind::Busy,
+                        format!("{doing}: another mailsluice is renewing the tokens"),
+                    ));
                 }
                 Err(TryLockError::Error(e)) => return Err(Error::disk(doing, e)),
             }
         }
     }
 
-    /// Takes the room for what comes, before a provider gives it: a disk that is full is found out in time. Under the lock.
+    /// Reserves disk space for new tokens before the provider issues them, so that a full disk shows in time. Needs the lock.
     pub(super) fn reserve(&self) -> Result<()> {
         let length = std::fs::metadata(&self.path).map_or(0, |file| file.len()).saturating_mul(2).clamp(4096, MAX_FILE);
         let blank = vec![b' '; usize::try_from(length).unwrap_or(4096)];
-        self.write_aside(&blank).map(drop).map_err(|e| Error::disk("making room for new tokens", e))
+        self.write_new_file(&blank).map(drop).map_err(|e| Error::disk("making room for new tokens", e))
     }
 
-    /// Replaces the file; what was written is durable when this returns. Under the lock.
+    /// Replaces the file, durably. Needs the lock.
     pub(super) fn write(&self, kept: &Kept) -> Result<()> {
         let doing = || format!("writing the sign-in {}", self.path.display());
         let text = serde_json::to_vec(kept).map(Zeroizing::new);
         let text = text.map_err(|e| Error::permanent(Kind::State, doing()).because(e))?;
         let write = || {
-            let aside = self.write_aside(&text)?;
-            std::fs::rename(aside, &self.path)?;
+            let new_file = self.write_new_file(&text)?;
+            std::fs::rename(new_file, &self.path)?;
             sync(self.folder())
         };
         write().map_err(|e| Error::disk(doing(), e))
     }
 
-    /// Forgets it. Under the lock.
+    /// Removes the file. Needs the lock.
     pub(super) fn remove(&self) -> Result<()> {
         let remove = || {
-            // What was reserved, too.
-            std::fs::remove_file(self.aside()).or_else(unless_missing)?;
+            // The reserved file too.
+            std::fs::remove_file(self.new_file()).or_else(unless_missing)?;
             std::fs::remove_file(&self.path).or_else(unless_missing)?;
             sync(self.folder())
         };
@@ -275,13 +278,13 @@ impl Store {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    fn aside(&self) -> PathBuf {
+    fn new_file(&self) -> PathBuf {
         self.path.with_extension("new")
     }
 
-    /// Over what is there: its room is kept until all is written.
-    fn write_aside(&self, text: &[u8]) -> std::io::Result<PathBuf> {
-        let path = self.aside();
+    /// Writes over the reserved file, so that its space is not given up before all is written.
+    fn write_new_file(&self, text: &[u8]) -> std::io::Result<PathBuf> {
+        let path = self.new_file();
         let mut options = OpenOptions::new();
         let mut file =
             options.write(true).create(true).truncate(false).mode(0o600).custom_flags(NO_SYMLINK).open(&path)?;
@@ -344,7 +347,7 @@ mod tests {
         assert!(it.fresh(1000 + 3300).is_none() && it.still_good(1000 + 3599).is_some());
         assert!(it.still_good(1000 + 3600).is_none());
         assert!(it.fresh(999).is_none(), "the clock went back");
-        // One that lives for less is used for half of its life.
+        // A token with a short lifetime is used for half of it.
         assert!(kept(0, 60).fresh(29).is_some() && kept(0, 60).fresh(30).is_none());
         assert!(kept(0, u64::MAX).still_good(24 * 3600).is_none(), "nothing lives for ever");
     }
@@ -366,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_used_once_a_week() {
-        assert!(!kept(0, 3600).is_unused(WEEK - 1) && kept(0, 3600).is_unused(WEEK));
+        assert!(!kept(0, 3600).is_unused(USE_EVERY_SECONDS - 1) && kept(0, 3600).is_unused(USE_EVERY_SECONDS));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::forget_here;
+use super::forget_blocking;
 use super::store::{Provider, Store};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -48,6 +48,6 @@ fn described(store: Store) -> Unused {
 /// # Errors
 /// The file cannot be removed.
 pub async fn forget_unused(it: Unused) -> Result<Option<Error>> {
-    let forget = move || forget_here(&it.store, &it.provider, Ok(None));
+    let forget = move || forget_blocking(&it.store, &it.provider, Ok(None));
     crate::net::http::aside("sign-in", forget).await?.map(|(_, trouble)| trouble)
 }

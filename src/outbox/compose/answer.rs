@@ -1,15 +1,15 @@
-//! Answers: RFC 3834 3 and RFC 5230 5.
+//! Composes answers (RFC 3834 3 and RFC 5230 5).
 
 use super::{Desk, Head, bare, body};
 use crate::decision::{Form, Reject, Reply, Vacation};
 use crate::message::{Bytes, Message};
 
-/// References are cut to so many ids: the first and the last ones (RFC 5322 2.1.1 bounds the line, not the list).
+/// References is cut to this many ids, the first and the last ones. RFC 5322 2.1.1 limits the line, not the list.
 const MOST_REFERENCES: usize = 20;
-/// A longer id is none; one of them stands on a line (RFC 5322 2.1.1).
-const LONGEST_ID: usize = 900;
+/// Longer ids are dropped, because an id has to fit on one line (RFC 5322 2.1.1).
+const LONGEST_ID_BYTES: usize = 900;
 
-/// `vacation`.
+/// The answer of the action `vacation`.
 pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Message {
     let subject = vacation.subject.clone().unwrap_or_else(|| automatic_subject(original));
     let from = sender(original, vacation.from.as_deref(), &vacation.form, desk);
@@ -17,7 +17,7 @@ pub fn vacation(original: &Message, vacation: &Vacation, desk: &Desk<'_>) -> Mes
     answer(head, &vacation.text, &vacation.form)
 }
 
-/// `reply`.
+/// The answer of the action `reply`.
 pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
     let subject = reply.subject.clone().unwrap_or_else(|| {
         let subject = subject(original).unwrap_or("your message");
@@ -29,7 +29,7 @@ pub fn reply(original: &Message, reply: &Reply, desk: &Desk<'_>) -> Message {
     answer(head, &reply.text, &reply.form)
 }
 
-/// `Auto: ` and the original Subject (RFC 5230 5.3), a fixed text without one.
+/// `Auto: ` and the original Subject (RFC 5230 5.3), or a fixed text.
 fn automatic_subject(original: &Message) -> String {
     subject(original).map_or_else(|| "Automated reply".to_owned(), |subject| format!("Auto: {subject}"))
 }
@@ -45,7 +45,7 @@ fn answer(mut head: Head, text: &str, form: &Form) -> Message {
     Message::new(Bytes::Memory(mail.into_bytes()))
 }
 
-/// What the rule says, else the own address that was written to.
+/// The sender: the rule's, or else the user's own address that the message was sent to.
 fn sender(original: &Message, from: Option<&str>, form: &Form, desk: &Desk<'_>) -> String {
     from.map_or_else(|| desk.addressed(original, &form.addresses), str::to_owned)
 }
@@ -60,13 +60,14 @@ fn head(original: &Message, from: &str, to: &str, subject: &str, desk: &Desk<'_>
     head.add_ids("In-Reply-To", own_id(original).as_slice());
     head.add_ids("References", &references(original));
     head.add("Auto-Submitted", "auto-replied");
-    // What Exchange and older vacation programs look at.
+    // Exchange and older vacation programs check these.
     head.add("X-Auto-Response-Suppress", "All");
     head.add("Precedence", "bulk");
     head
 }
 
-/// RFC 5322 3.6.4: the original's References, or its In-Reply-To when that is one id, and its Message-ID.
+/// The References field (RFC 5322 3.6.4): the original's References, or its In-Reply-To if that is a single id, and its
+/// Message-ID.
 fn references(original: &Message) -> Vec<String> {
     let mut all = ids(original, "References");
     if all.is_empty() {
@@ -81,39 +82,40 @@ fn references(original: &Message) -> Vec<String> {
     all
 }
 
-/// What stands in brackets and can be an id; people's mail has comments, commas and halves of ids between them.
+/// The valid ids in angle brackets. Real mail has comments, commas and broken ids between them.
 fn ids(original: &Message, field: &str) -> Vec<String> {
     let value = raw(original, field);
     let inside = value.split('<').skip(1).filter_map(|piece| piece.split_once('>'));
     inside.map(|(id, _)| id.to_owned()).filter(|id| is_id(id)).collect()
 }
 
-/// The Message-ID, also where somebody left its brackets out.
+/// The Message-ID, even if its brackets are missing.
 fn own_id(original: &Message) -> Option<String> {
     let value = raw(original, "Message-ID");
     let bare = Some(value.trim().to_owned()).filter(|id| is_id(id));
     ids(original, "Message-ID").into_iter().next().or(bare)
 }
 
-/// As it stands in the message: what looks like an encoded word within an id is none.
+/// The undecoded value: what looks like an encoded word within an id is not one.
 fn raw(original: &Message, field: &str) -> String {
     original.all(field).next().map_or_else(String::new, |field| String::from_utf8_lossy(field.raw()).into_owned())
 }
 
-/// Whether it can be written as an id: one word of ASCII, however it looks inside.
+/// Whether the text can be written as an id: it only has to be one ASCII word.
 fn is_id(text: &str) -> bool {
-    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'))
+    (1..=LONGEST_ID_BYTES).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'))
 }
 
-/// `reject`: a message disposition notification (RFC 8098) that says the message was deleted, with the explanation
-/// (RFC 5429 2.2).
+/// The answer of the action `reject`: a message disposition notification (RFC 8098), which says that the message was deleted,
+/// with the explanation (RFC 5429 2.2).
 pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
     let own = desk.addressed(original, &[]);
     let mut head = head(original, &own, &reject.to, "Rejected: your message was not accepted", desk);
     let boundary = format!("mailsluice-{}-{}", desk.id, desk.now.timestamp().as_second());
     head.add("MIME-Version", "1.0");
     let mut report = Head::default();
-    // Without the name of this machine, which RFC 8098 3.2.1 leaves to us.
+    // The name of this machine is left out, which RFC 8098 3.2.1 permits.
     report.add("Reporting-UA", "mailsluice");
     report.add("Final-Recipient", &format!("rfc822; {}", bare(&own)));
     report.add_ids("Original-Message-ID", own_id(original).as_slice());

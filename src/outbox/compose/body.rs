@@ -1,25 +1,25 @@
-//! A text as the body of a mail: UTF-8, in the encoding that changes least (RFC 2045 6).
+//! A text as the body of a message: UTF-8, in the encoding that changes it least (RFC 2045 6).
 
 use crate::message::{Entity, LONGEST_LINE, base64_text, quoted_printable};
 
 /// The longest text that is sent, in bytes.
-const LONGEST: usize = 256 * 1024;
+const LONGEST_TEXT_BYTES: usize = 256 * 1024;
 
-/// The fields that describe the text, and the text. Line ends are LF.
+/// The text with the header fields that describe it. Line ends are LF.
 pub(super) fn text_part(text: &str) -> String {
     let (encoding, body) = encoded(&with_plain_ends(text));
     format!("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: {encoding}\n\n{body}")
 }
 
-/// The same for a text that is a MIME entity. What was checked when the rule was read is an entity still; if not, it is
-/// sent as the text it is and gets no field of its own.
+/// The same for a text that is a MIME entity. This was checked when the rule was read; if it is not one after all, it is
+/// sent as plain text.
 pub(super) fn entity_part(text: &str) -> String {
     let text = with_plain_ends(text);
     let Ok(entity) = Entity::parse(&text) else { return text_part(&text) };
     let as_it_is = || format!("{}\n", entity.body.trim_end_matches('\n'));
     let (encoding, body) = match &entity.encoding {
         Some(encoding) if entity.is_coded() => (encoding.as_str(), as_it_is()),
-        // No encoding may hide the parts (RFC 2045 6.4).
+        // A composite entity must not be encoded (RFC 2045 6.4).
         _ if entity.is_composite => (if text.is_ascii() { "7bit" } else { "8bit" }, as_it_is()),
         _ => encoded(entity.body),
     };
@@ -27,11 +27,11 @@ pub(super) fn entity_part(text: &str) -> String {
 }
 
 fn with_plain_ends(text: &str) -> String {
-    let text = &text[..text.floor_char_boundary(LONGEST)];
+    let text = &text[..text.floor_char_boundary(LONGEST_TEXT_BYTES)];
     text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "")
 }
 
-/// The shortest encoding, and the text in it; of two that are equally short the one that people can read.
+/// The text in the shortest encoding. If two are equally short, the readable one is used.
 fn encoded(text: &str) -> (&'static str, String) {
     let text = text.trim_end_matches('\n');
     if text.is_ascii() && text.lines().all(|line| line.len() <= LONGEST_LINE) {

@@ -1,4 +1,4 @@
-//! Forwards, in three forms (RFC 5228 4.2, RFC 5322 3.6.6).
+//! Composes forwards, in three forms (RFC 5228 4.2, RFC 5322 3.6.6).
 
 use std::io::{self, Read};
 
@@ -6,7 +6,7 @@ use super::{Desk, Head, bare};
 use crate::decision::{Redirect, RedirectMode};
 use crate::message::{Bytes, Edit, Message, REDIRECTED_FROM};
 
-/// The message to send.
+/// The message to send for the action `redirect`.
 pub fn redirect(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Result<Message> {
     Ok(match redirect.mode {
         RedirectMode::Redirect => original.edited(&trace(desk)),
@@ -20,8 +20,9 @@ pub fn redirect(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io:
     })
 }
 
-/// Nothing that is there changes, so that signatures hold; in front come our trace and the token by which a loop is seen.
-/// Return-Path is for the last server alone (RFC 5321 4.4). Each field is put above the ones before.
+/// The edits of every forward. Existing fields stay unchanged, so that signatures hold. Our trace and the token for loop
+/// detection come first; Return-Path is removed, because only the last server may add it (RFC 5321 4.4). Each field is put
+/// above the earlier ones.
 fn trace(desk: &Desk<'_>) -> Vec<Edit> {
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: false };
     let date = desk.date();
@@ -32,7 +33,7 @@ fn trace(desk: &Desk<'_>) -> Vec<Edit> {
     ]
 }
 
-/// One block, in front of everything: Resent-From, -To, -Date, -Message-ID.
+/// The block of Resent-From, -To, -Date and -Message-ID, in front of everything.
 fn resent(redirect: &Redirect, desk: &Desk<'_>) -> Vec<Edit> {
     let add = |name: &str, value: String| Edit::Add { name: name.to_owned(), value, last: false };
     vec![
@@ -43,7 +44,7 @@ fn resent(redirect: &Redirect, desk: &Desk<'_>) -> Vec<Edit> {
     ]
 }
 
-/// A message of the user's own with the original inside: it survives DMARC, for the From is the user's.
+/// A message from the user with the original attached. It passes DMARC, because the From is the user's.
 fn attached(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Result<Message> {
     let mut head = Head::default();
     head.add("From", desk.from);
@@ -57,8 +58,8 @@ fn attached(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Res
     let mut inside = Vec::new();
     original.reader()?.read_to_end(&mut inside)?;
     let boundary = boundary_for(&inside, desk);
-    // A message may not be encoded inside another one (RFC 2046 5.2.1), so what is 8-bit says so; whatever holds it says
-    // the same (RFC 2045 6.4).
+    // An attached message must not be encoded (RFC 2046 5.2.1), so it is declared as 8-bit if it is, and so is the part that
+    // contains it (RFC 2045 6.4).
     let encoding = if inside.is_ascii() { "7bit" } else { "8bit" };
     head.add("Content-Transfer-Encoding", encoding);
     let mut mail = format!(
@@ -72,7 +73,7 @@ fn attached(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Res
     Ok(Message::new(Bytes::Memory(mail)))
 }
 
-/// One that does not stand in the message.
+/// A boundary that does not occur in the message.
 fn boundary_for(inside: &[u8], desk: &Desk<'_>) -> String {
     let mut number = 0_u32;
     loop {

@@ -1,16 +1,16 @@
-//! A notification as mail (RFC 5436).
+//! Composes a notification as mail (RFC 5436).
 
 use super::{Desk, Head, bare, body};
 use crate::decision::{Importance, Notify};
 use crate::message::{Bytes, Message};
 
-/// The longest text that a notification carries, in bytes.
-const LONGEST: usize = 4 * 1024;
+/// The longest text of a notification, in bytes.
+const LONGEST_TEXT_BYTES: usize = 4 * 1024;
 
-/// A short mail to the user.
+/// A short message to the user.
 pub fn notification(notify: &Notify, to: &str, desk: &Desk<'_>) -> Message {
     let mut head = Head::default();
-    // RFC 5436 2.7.1: whoever gets it can tell that nobody wrote it, and whose it is.
+    // Tells the receiver that the message is automatic and whose it is (RFC 5436 2.7.1).
     head.add("Auto-Submitted", &format!("auto-notified; owner-email=\"{}\"", bare(desk.from)));
     head.add("From", desk.from);
     head.add("To", to);
@@ -23,6 +23,6 @@ pub fn notification(notify: &Notify, to: &str, desk: &Desk<'_>) -> Message {
         Importance::Normal => {}
     }
     head.add("MIME-Version", "1.0");
-    let text = &notify.text[..notify.text.floor_char_boundary(LONGEST)];
+    let text = &notify.text[..notify.text.floor_char_boundary(LONGEST_TEXT_BYTES)];
     Message::new(Bytes::Memory(format!("{}{}", head.0, body::text_part(text)).into_bytes()))
 }

@@ -1,30 +1,31 @@
-//! The bytes of a message on their way through DATA (RFC 5321 4.1.1.4, 4.5.2).
+//! Encodes a message for DATA (RFC 5321 4.1.1.4, 4.5.2).
 //!
-//! Every LF becomes CRLF with all CRs before it, a lone CR a blank, and every dot at the start of a line is doubled: then no server, however
-//! it takes lone CRs and LFs, finds an end of the message before the end (`reliability.md` I1), or a field or a part that no rule
-//! saw. RFC 5321 2.3.8 leaves no way to send a lone CR but encoded, which is done where the message may be.
+//! Every LF, with all CRs before it, becomes CRLF; a lone CR becomes a blank; and a dot at the start of a line is doubled.
+//! Then no server, whatever it makes of lone CRs and LFs, sees the end of the message too early (`reliability.md` I1), or a
+//! field or part that no rule has seen. RFC 5321 2.3.8 permits a lone CR only in encoded form, which is used if the message
+//! may be encoded.
 
 use std::io::{self, Read};
 
 use crate::message::OneLineEnd;
 
-/// So much is read from a message at a time.
-pub(super) const PIECE: usize = 32 * 1024;
+/// How much of a message is read at a time.
+pub(super) const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// The end of a message.
 const FINAL_DOT: &[u8] = b".\r\n";
 
-/// What has to be known of a message before it is sent.
+/// What must be known about a message before it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Survey {
-    /// Its size with CRLFs and without doubled dots (RFC 1870 section 3).
+    /// Its size with CRLFs and without dot-stuffing (RFC 1870 section 3).
     pub(super) size: u64,
-    /// Whether a byte over 127 is in it.
+    /// Whether it has a byte above 127.
     pub(super) has_8_bit: bool,
     /// The length of its longest line.
     pub(super) longest_line: u64,
-    /// Whether a line begins with NULs and a dot: a server that drops the NULs could take it for the end.
+    /// Whether a line begins with NULs and a dot. A server that drops the NULs could take it for the final dot.
     pub(super) has_hidden_dot: bool,
-    /// Whether a CR stands alone in it.
+    /// Whether it has a lone CR.
     pub(super) has_lone_cr: bool,
 }
 
@@ -32,7 +33,7 @@ impl Survey {
     /// Reads the whole message.
     pub(super) fn of(message: &mut dyn Read) -> io::Result<Self> {
         let mut encoder = Encoder::default();
-        let (mut survey, mut piece, mut out) = (Self::default(), vec![0; PIECE], Vec::new());
+        let (mut survey, mut piece, mut out) = (Self::default(), vec![0; READ_BUFFER_BYTES], Vec::new());
         let mut line = Line::default();
         loop {
             let read = read(message, &mut piece)?;
@@ -53,7 +54,7 @@ impl Survey {
     }
 }
 
-/// One `read` that is not interrupted.
+/// One `read`, repeated if it is interrupted.
 pub(super) fn read(message: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize> {
     loop {
         match message.read(piece) {
@@ -63,21 +64,21 @@ pub(super) fn read(message: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize
     }
 }
 
-/// The line that is being looked at.
+/// The current line of a survey.
 #[derive(Debug, Default)]
 struct Line {
     length: u64,
-    /// Nothing but NULs so far, and at least one.
+    /// Only NULs so far, and at least one.
     is_nul: bool,
 }
 
 impl Line {
-    /// Takes what the encoder has made: its line ends are all CRLF.
+    /// Processes the encoder's output, in which all line ends are CRLF.
     fn feed(&mut self, encoded: &[u8], survey: &mut Survey) {
         let mut rest = encoded;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             self.part(&rest[..end], survey);
-            // The CR counts as a byte of the line until here.
+            // The length still includes the CR.
             survey.longest_line = survey.longest_line.max(self.length.saturating_sub(1));
             *self = Self::default();
             rest = &rest[end + 1..];
@@ -86,7 +87,7 @@ impl Line {
     }
 
     fn part(&mut self, bytes: &[u8], survey: &mut Survey) {
-        // A doubled dot does not count (RFC 5321 4.5.3.1.6); the encoder writes both at once.
+        // The stuffed dot does not count (RFC 5321 4.5.3.1.6). The encoder writes both dots at once.
         let is_doubled = self.length == 0 && bytes.starts_with(b".");
         let bytes = &bytes[usize::from(is_doubled)..];
         if self.length == 0 || self.is_nul {
@@ -99,14 +100,14 @@ impl Line {
     }
 }
 
-/// Makes the wire form of a message, however it is cut into pieces.
+/// Converts a message to its wire form, piece by piece.
 #[derive(Debug)]
 pub(super) struct Encoder {
     is_line_start: bool,
     line_ends: OneLineEnd,
-    /// A CR stood alone.
+    /// A lone CR was replaced.
     has_lone_cr: bool,
-    /// So much is out, without doubled dots.
+    /// The size of the output so far, without dot-stuffing.
     pub(super) size: u64,
 }
 
@@ -156,14 +157,14 @@ impl Encoder {
         self.is_line_start = true;
     }
 
-    /// Ends the last line if it has no end of its own.
+    /// Ends the last line if it has no line end.
     fn end_line(&mut self, out: &mut Vec<u8>) {
         if !self.is_line_start {
             self.line_end(out);
         }
     }
 
-    /// Ends the message. One that ends with a line end gets no other.
+    /// Ends the message. No line end is added if there is one.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         self.end_line(out);
         out.extend_from_slice(FINAL_DOT);
@@ -224,11 +225,11 @@ mod tests {
         ] {
             assert_eq!(survey(text).has_hidden_dot, hidden, "{text:?}");
         }
-        let at_the_edge = [vec![b'x'; PIECE - 2], b"\n\0.\n".to_vec()].concat();
+        let at_the_edge = [vec![b'x'; READ_BUFFER_BYTES - 2], b"\n\0.\n".to_vec()].concat();
         assert!(survey(&at_the_edge).has_hidden_dot);
     }
 
-    /// What a strict server makes of it.
+    /// Decodes like a strict server.
     fn decode(wire: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         for line in wire.strip_suffix(FINAL_DOT).unwrap().split_inclusive(|byte| *byte == b'\n') {

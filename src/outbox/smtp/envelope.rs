@@ -1,4 +1,4 @@
-//! The envelope of one mail: what is asked for it, and what came of it.
+//! The envelope of one mail: its commands and the replies to them.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::outbox::relay::{Mail, Trouble, Verdict};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Mail,
-    /// Of the recipient with this index.
+    /// For the recipient with this index.
     Rcpt(usize),
     Data,
 }
 
 impl Step {
-    /// How long its reply may take.
+    /// How long the reply may take.
     pub(super) fn limit(self) -> Duration {
         match self {
             Self::Mail => deadline::SMTP_MAIL,
@@ -30,17 +30,17 @@ impl Step {
     }
 }
 
-/// An envelope, as far as it has come.
+/// An envelope, with the replies so far.
 #[derive(Debug)]
 pub(super) struct Envelope {
     mail: String,
-    /// Each recipient's command, or why there is none.
+    /// Each recipient with its command, or a verdict if there is none.
     recipients: Vec<Recipient>,
     /// The refusal of MAIL.
     pub(super) refused: Option<Reply>,
     /// The reply to DATA.
     pub(super) data: Option<Reply>,
-    /// Whether the server takes no more recipients in this transaction.
+    /// Whether the server accepts no more recipients in this transaction.
     is_full: bool,
 }
 
@@ -53,7 +53,7 @@ struct Recipient {
 }
 
 impl Envelope {
-    /// Checks everything that can be known without asking the server.
+    /// Writes the commands. Checks everything that can be known without asking the server.
     pub(super) fn write(
         mail: &Mail<'_>,
         survey: &Survey,
@@ -62,7 +62,7 @@ impl Envelope {
     ) -> Result<Self, Trouble> {
         let never = |error| Trouble::Mail(Verdict::Never(error));
         check_message(survey, can).map_err(never)?;
-        let sender = |from| written(Mailbox::parse(from), can).map(|from| from.as_str().to_owned());
+        let sender = |from| writable(Mailbox::parse(from), can).map(|from| from.as_str().to_owned());
         let from = if mail.from.is_empty() { String::new() } else { sender(mail.from).map_err(never)? };
         let mailbox = if dialect == Dialect::Lmtp { Mailbox::parse_local } else { Mailbox::parse };
         let recipients: Vec<Recipient> =
@@ -80,7 +80,7 @@ impl Envelope {
         Ok(Self { mail: command + "\r\n", recipients, refused: None, data: None, is_full: false })
     }
 
-    /// All steps of the transaction, for those recipients that can be asked for.
+    /// All steps of the transaction, without recipients that already have a verdict.
     pub(super) fn steps(&self) -> Vec<Step> {
         let asked = self.recipients.iter().enumerate().filter(|(_, to)| to.verdict.is_none());
         let rcpts: Vec<Step> = asked.map(|(index, _)| Step::Rcpt(index)).collect();
@@ -98,7 +98,7 @@ impl Envelope {
         }
     }
 
-    /// Whether the step makes sense after the replies so far.
+    /// Whether the step still makes sense after the replies so far.
     pub(super) fn wants(&self, step: Step) -> bool {
         let may_be_accepted = |to: &Recipient| to.is_accepted || to.verdict.is_none();
         self.refused.is_none()
@@ -109,7 +109,7 @@ impl Envelope {
             }
     }
 
-    pub(super) fn note(&mut self, step: Step, reply: Reply) -> Result<()> {
+    pub(super) fn record(&mut self, step: Step, reply: Reply) -> Result<()> {
         if step != Step::Data && reply.code / 100 == 3 {
             return Err(reply.out_of_place("the envelope"));
         }
@@ -117,21 +117,22 @@ impl Envelope {
             Step::Mail if reply.is_ok() => {}
             Step::Mail => self.refused = Some(reply),
             Step::Rcpt(index) => {
-                // "Too many recipients" was 552 once (RFC 5321 4.5.3.1.10). Before anybody was taken it means a mailbox.
+                // 552 once meant "too many recipients" (RFC 5321 4.5.3.1.10). Before any recipient was accepted it is about
+                // the mailbox.
                 self.is_full |= reply.code == 552 && !self.accepted().is_empty();
-                self.recipients[index].note(&reply);
+                self.recipients[index].record(&reply);
             }
             Step::Data => self.data = Some(reply),
         }
         Ok(())
     }
 
-    /// The recipients that the message is now sent to.
+    /// The recipients that the server has accepted.
     pub(super) fn accepted(&self) -> Vec<usize> {
         (0..self.recipients.len()).filter(|index| self.recipients[*index].is_accepted).collect()
     }
 
-    /// The same verdict for some of those, each with its own words.
+    /// Sets the verdict on some of them. The words depend on the address.
     pub(super) fn decide(&mut self, who: &[usize], verdict: impl Fn(&str) -> Verdict) {
         for index in who {
             let to = &mut self.recipients[*index];
@@ -139,10 +140,10 @@ impl Envelope {
         }
     }
 
-    /// In the order of the mail. Who was not asked for has to wait for the next transaction.
+    /// The verdicts, in the order of the mail. Recipients that were not tried wait for the next transaction.
     pub(super) fn verdicts(self) -> Vec<Verdict> {
         let later = |address: &str| {
-            let why = format!("sending to {address}: the server takes no more recipients at a time");
+            let why = format!("sending to {address}: the server accepts no more recipients at a time");
             Verdict::Later(Error::transient(Kind::Refused, why))
         };
         self.recipients.into_iter().map(|to| to.verdict.unwrap_or_else(|| later(&to.address))).collect()
@@ -151,7 +152,7 @@ impl Envelope {
 
 impl Recipient {
     fn new(address: &str, mailbox: Result<Mailbox<'_>>, no_reports: bool, can: &Capabilities) -> Self {
-        let (command, verdict) = match written(mailbox, can) {
+        let (command, verdict) = match writable(mailbox, can) {
             Ok(mailbox) => {
                 let notify = if no_reports && can.dsn { " NOTIFY=NEVER" } else { "" };
                 (format!("RCPT TO:<{}>{notify}\r\n", mailbox.as_str()), None)
@@ -161,7 +162,7 @@ impl Recipient {
         Self { address: address.to_owned(), command, is_accepted: false, verdict }
     }
 
-    fn note(&mut self, reply: &Reply) {
+    fn record(&mut self, reply: &Reply) {
         self.is_accepted = reply.is_ok();
         if self.is_accepted {
             return;
@@ -175,7 +176,7 @@ impl Recipient {
     }
 }
 
-/// What one reply after the data means for a recipient.
+/// What a reply after the message means for a recipient.
 pub(super) fn verdict(reply: &Reply, address: &str) -> Verdict {
     let doing = format!("the message to {address}");
     match reply.code / 100 {
@@ -190,8 +191,8 @@ pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
     let error = reply.refusal(&format!("the sender <{from}>"));
     match reply.code {
         530 => {
-            let error = Error::permanent(Kind::Auth, "the server wants a login").said(reply.text());
-            Trouble::Relay(error.helped_by("give the relay a `user` and a `password`"))
+            let error = Error::permanent(Kind::Auth, "the server requires a login").said(reply.text());
+            Trouble::Relay(error.helped_by("add `user` and `password` to the relay"))
         }
         552 => Trouble::Mail(Verdict::Never(error)),
         _ if error.is_transient() => Trouble::Mail(Verdict::Later(error)),
@@ -199,24 +200,24 @@ pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
     }
 }
 
-/// Whether this server can be told of it.
-pub(super) fn written<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailbox<'a>> {
+/// Checks that this server can be sent the address.
+pub(super) fn writable<'a>(mailbox: Result<Mailbox<'a>>, can: &Capabilities) -> Result<Mailbox<'a>> {
     let mailbox = mailbox?;
     if !mailbox.is_ascii() && !can.utf8 {
         let address = mailbox.as_str();
-        let why = format!("{address} cannot be written to this server: it has no SMTPUTF8 (RFC 6531)");
+        let why = format!("{address} cannot be sent to this server: it has no SMTPUTF8 (RFC 6531)");
         return Err(Error::permanent(Kind::Refused, why));
     }
     Ok(mailbox)
 }
 
-/// Whether the message can go through this server. Of what it would not take only what may not be encoded is left by now:
-/// that is sent, and the server says what it thinks of it.
+/// Checks that the message can be sent to this server. Whatever else the server might refuse has been encoded by now, except what
+/// must not be encoded: that is sent, and the server decides.
 fn check_message(survey: &Survey, can: &Capabilities) -> Result<()> {
     let why = match can.size.flatten() {
-        Some(limit) if survey.size > limit => format!("it has {} bytes, and the server takes {limit}", survey.size),
+        Some(limit) if survey.size > limit => format!("it has {} bytes, and the server accepts {limit}", survey.size),
         _ if survey.has_hidden_dot => {
-            "a line of it begins with NUL bytes and a dot, which some servers take for its end".to_owned()
+            "a line begins with NUL bytes and a dot, which some servers take for the end of the message".to_owned()
         }
         _ => return Ok(()),
     };
@@ -229,8 +230,8 @@ mod tests {
     use crate::config::mailbox::LONGEST;
     use crate::message::{Bytes, Message};
 
-    /// RFC 5321 4.5.3.1.4 allows a command 512 bytes, and extensions add to that. The longest address and everything that
-    /// we ever put behind it stay below without their help, and a longer address is refused before anything is said.
+    /// RFC 5321 4.5.3.1.4 allows 512 bytes for a command, and extensions add to that. The longest address with everything that
+    /// we add stays below that limit, and a longer address is refused before anything is sent.
     #[test]
     fn no_command_is_longer_than_512_bytes() {
         let longest = format!("{}@{}.example", "ü".repeat(60), "x".repeat(LONGEST - 129));

@@ -1,11 +1,11 @@
-//! An SMTP (RFC 5321, 6409) and LMTP (RFC 2033) client: one connection, many mails, and an answer for each recipient.
+//! An SMTP (RFC 5321, 6409) and LMTP (RFC 2033) client: one connection for many mails, and a verdict on each recipient.
 //!
-//! `session` opens the connection and logs in, `envelope` knows what MAIL, RCPT and DATA say and what their replies
-//! mean, `data` makes the wire form of a message, and `wire` takes replies apart.
+//! `session` opens the connection and logs in, `envelope` writes MAIL, RCPT and DATA and interprets the replies,
+//! `data` converts a message to its wire form, and `wire` parses replies.
 //!
-//! Bytes arrive as they were: no line is cut, no blank line is added. What this server would not take, lines that are too
-//! long or bytes beyond ASCII, is encoded (`outgoing`); its content arrives as it was. What cannot be sent at all is refused
-//! here, with its reason.
+//! Messages arrive unchanged: no line is cut, and no blank line is added. Parts that the server would not accept, because of long
+//! lines or bytes beyond ASCII, are encoded (`outgoing`), so that their content arrives unchanged. What cannot be sent at all is
+//! refused here, with the reason.
 
 mod data;
 mod envelope;
@@ -16,7 +16,7 @@ mod wire;
 
 use std::io::{self, Read};
 
-use self::data::{Encoder, PIECE, Survey};
+use self::data::{Encoder, READ_BUFFER_BYTES, Survey};
 use self::envelope::{Envelope, sender_trouble, verdict};
 use self::outgoing::Outgoing;
 use self::session::{Dialect, Session};
@@ -26,8 +26,8 @@ use crate::config::{LmtpPlace, Relay, RelayKind};
 use crate::error::{Error, Kind, Result};
 use crate::net::deadline;
 
-/// So many commands are in flight at once with PIPELINING (RFC 2920): their replies fit into any socket's buffer.
-const IN_FLIGHT: usize = 100;
+/// How many commands are in flight at once with PIPELINING (RFC 2920). Their replies fit into any socket's buffer.
+const COMMANDS_IN_FLIGHT: usize = 100;
 
 /// A connection to an SMTP or LMTP server, ready to send.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ pub struct SmtpRelay {
     state: State,
 }
 
-/// Where the dialog is between two mails.
+/// The state of the dialog between two mails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    /// A transaction was begun and not finished: RSET comes first.
+    /// A transaction was begun and not completed: RSET comes first.
     Aborted,
-    /// A mail was given up in the middle of it, or the connection broke.
+    /// A mail was abandoned halfway, or the connection broke.
     Lost,
 }
 
@@ -53,15 +53,15 @@ impl SmtpRelay {
             RelayKind::Smtp { server, login } => Session::open(Dialect::Smtp, server, login.as_ref()).await,
             RelayKind::Lmtp(LmtpPlace::Server(server)) => Session::open(Dialect::Lmtp, server, None).await,
             RelayKind::Lmtp(LmtpPlace::Socket(path)) => Session::open_socket(path).await,
-            RelayKind::Sendmail(_) => Err(trial::is_no_server()),
+            RelayKind::Sendmail(_) => Err(trial::not_a_server()),
         };
         Ok(Self { session: session?, state: State::Ready })
     }
 
-    /// Sends one mail and says what became of it for each recipient, in order. After [`Trouble::Relay`] and
-    /// [`Trouble::Unknown`], and when this is dropped before its end, the connection is of no more use.
+    /// Sends one mail and returns the verdict on each recipient, in order. After [`Trouble::Relay`] and
+    /// [`Trouble::Unknown`], and if the returned future is dropped, the connection cannot be used any more.
     pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
-        // Read before anything is asked: size and kind have to be told first.
+        // The message is read first, because MAIL announces its size and kind.
         let outgoing = Outgoing::of(mail.message, &self.session.can).map_err(unreadable)?;
         let survey = outgoing.survey;
         let mut message = outgoing.reader().map_err(unreadable)?;
@@ -71,7 +71,7 @@ impl SmtpRelay {
         }
         let before = std::mem::replace(&mut self.state, State::Lost);
         self.begin(before).await.map_err(Trouble::Relay)?;
-        self.ask(&mut envelope).await.map_err(Trouble::Relay)?;
+        self.send_envelope(&mut envelope).await.map_err(Trouble::Relay)?;
         let goes_on = envelope.data.as_ref().is_some_and(|reply| reply.code == 354);
         let accepted = envelope.accepted();
         if let Some(refused) = &envelope.refused {
@@ -86,7 +86,7 @@ impl SmtpRelay {
             let sent = self.send_message(&mut message, &survey).await;
             sent.map_err(|trouble| outgoing.explained(trouble))?;
             self.await_verdicts(&mut envelope, &accepted).await?;
-            return Ok(outgoing.told(envelope.verdicts()));
+            return Ok(outgoing.with_changes(envelope.verdicts()));
         }
         match envelope.data.take() {
             Some(reply) if reply.is_temporary() || reply.is_permanent() => {
@@ -95,26 +95,26 @@ impl SmtpRelay {
                 Ok(envelope.verdicts())
             }
             Some(reply) => Err(Trouble::Relay(reply.out_of_place("DATA"))),
-            None => Err(Trouble::Relay(Error::permanent(Kind::Protocol, "DATA was not asked"))),
+            None => Err(Trouble::Relay(Error::permanent(Kind::Protocol, "DATA was not sent"))),
         }
     }
 
-    /// Says goodbye; nothing depends on it.
+    /// Sends QUIT. Nothing depends on it.
     pub async fn quit(mut self) {
         if self.state != State::Lost {
             self.session.command("QUIT", deadline::GOODBYE).await.ok();
         }
     }
 
-    /// Brings the dialog to where MAIL may come.
+    /// Prepares the dialog for MAIL.
     async fn begin(&mut self, before: State) -> Result<()> {
         if self.session.has_unread() {
-            // Taken for the reply to MAIL, it would shift all others by one.
+            // It would be taken for the reply to MAIL, and shift all others by one.
             return Err(self.session.reply(deadline::REPLY).await?.out_of_place("between two mails"));
         }
         match before {
             State::Ready => Ok(()),
-            State::Lost => Err(Error::transient(Kind::Network, "the connection was given up")),
+            State::Lost => Err(Error::transient(Kind::Network, "the connection was abandoned")),
             State::Aborted => {
                 let reply = self.session.command("RSET", deadline::REPLY).await?;
                 if reply.is_ok() { Ok(()) } else { Err(reply.refusal("RSET")) }
@@ -122,9 +122,9 @@ impl SmtpRelay {
         }
     }
 
-    /// MAIL, RCPTs and DATA, as many at a time as the server allows, and all their replies.
-    async fn ask(&mut self, envelope: &mut Envelope) -> Result<()> {
-        let window = if self.session.can.pipelining { IN_FLIGHT } else { 1 };
+    /// Sends MAIL, RCPT and DATA, as many at a time as the server allows, and reads all replies.
+    async fn send_envelope(&mut self, envelope: &mut Envelope) -> Result<()> {
+        let window = if self.session.can.pipelining { COMMANDS_IN_FLIGHT } else { 1 };
         for steps in envelope.steps().chunks(window) {
             let wanted: Vec<_> = steps.iter().copied().filter(|step| envelope.wants(*step)).collect();
             if wanted.is_empty() {
@@ -134,14 +134,14 @@ impl SmtpRelay {
             self.session.send(&commands).await?;
             for step in wanted {
                 let reply = self.session.reply(step.limit()).await?;
-                envelope.note(step, reply)?;
+                envelope.record(step, reply)?;
             }
         }
         Ok(())
     }
 
-    /// Leaves a transaction in which nobody is to get anything. A server that waits for a message all the same gets none
-    /// (RFC 2920 3.1).
+    /// Leaves a transaction in which nobody shall get the message. If the server nevertheless waits for it, it is sent an
+    /// empty one (RFC 2920 3.1).
     async fn abort(&mut self, waits_for_message: bool) -> Result<()> {
         if waits_for_message {
             self.session.send_piece(b".\r\n").await?;
@@ -151,29 +151,30 @@ impl SmtpRelay {
         Ok(())
     }
 
-    /// The message up to its final dot. Whatever happens before that was written, the server has no message.
+    /// Sends the message up to its final dot. If it fails before the dot was written, the server does not have the message.
     async fn send_message(&mut self, message: &mut (dyn Read + Send), survey: &Survey) -> Result<(), Trouble> {
-        let (mut encoder, mut piece, mut out) = (Encoder::default(), vec![0; PIECE], Vec::with_capacity(2 * PIECE));
+        let (mut encoder, mut piece, mut out) =
+            (Encoder::default(), vec![0; READ_BUFFER_BYTES], Vec::with_capacity(2 * READ_BUFFER_BYTES));
         loop {
             let read = data::read(message, &mut piece).map_err(unreadable)?;
             if read == 0 {
                 break;
             }
             encoder.feed(&piece[..read], &mut out);
-            if out.len() >= PIECE {
+            if out.len() >= READ_BUFFER_BYTES {
                 self.send_piece(&out).await?;
                 out.clear();
             }
         }
-        // With the rest, so that a small message is one write.
+        // The final dot goes with the rest, so that a small message is a single write.
         encoder.end(&mut out);
         if encoder.size != survey.size {
-            return Err(unreadable(io::Error::other("it changed while it was sent")));
+            return Err(unreadable(io::Error::other("it changed while it was being sent")));
         }
         self.send_piece(&out).await
     }
 
-    /// A server that closes in the middle may have said why: about this mail, or nothing.
+    /// Sends a piece of the message. If the server closes the connection, it may have sent a reason, which is about this mail.
     async fn send_piece(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
         let Err(error) = self.session.send_piece(bytes).await else { return Ok(()) };
         match self.session.reply(deadline::GOODBYE).await {
@@ -183,7 +184,7 @@ impl SmtpRelay {
         }
     }
 
-    /// After the final dot: one reply for all (RFC 5321 4.1.1.4), with LMTP one for each (RFC 2033 4.2).
+    /// Reads the replies to the final dot: one for all recipients (RFC 5321 4.1.1.4), or with LMTP one for each (RFC 2033 4.2).
     async fn await_verdicts(&mut self, envelope: &mut Envelope, accepted: &[usize]) -> Result<(), Trouble> {
         let at_once = if self.session.dialect == Dialect::Lmtp { 1 } else { accepted.len() };
         for (number, who) in accepted.chunks(at_once).enumerate() {
@@ -205,8 +206,8 @@ impl SmtpRelay {
     }
 }
 
-/// The connection broke at a reply. If some were answered already, that must not be forgotten: the others are tried
-/// again, and may get the message twice.
+/// Handles a connection that broke while waiting for a reply. If some recipients already had theirs, that must not be forgotten:
+/// only the others are tried again, and they may get the message twice.
 fn without_the_rest(trouble: Trouble, envelope: &mut Envelope, rest: &[usize], some: bool) -> Result<(), Trouble> {
     match trouble {
         Trouble::Relay(error) | Trouble::Unknown(error) if some => {
@@ -220,7 +221,7 @@ fn without_the_rest(trouble: Trouble, envelope: &mut Envelope, rest: &[usize], s
     }
 }
 
-/// Our own disk, not the server's fault.
+/// The error of our own disk. It is not the server's fault.
 fn unreadable(error: io::Error) -> Trouble {
     Trouble::Mail(Verdict::Later(Error::disk("reading the message to be sent", error)))
 }

@@ -1,4 +1,4 @@
-//! The message as it goes over the wire: as it is, or encoded where this server would not take it.
+//! The message as it is sent: unchanged, or encoded where this server would not accept it.
 
 use std::io::{self, Read};
 
@@ -13,12 +13,12 @@ use crate::state::HowItLeft;
 pub(super) struct Outgoing<'a> {
     message: &'a Message,
     fitted: Option<Fitted>,
-    /// Of the bytes that are sent.
+    /// About the bytes that are sent.
     pub(super) survey: Survey,
 }
 
 impl<'a> Outgoing<'a> {
-    /// Reads the message once. Only one that this server would not take is read again and encoded.
+    /// Reads the message once. Only one that this server would not accept is read again and encoded.
     pub(super) fn of(message: &'a Message, can: &Capabilities) -> io::Result<Self> {
         let survey = Survey::of(&mut message.reader()?)?;
         let is_long = survey.longest_line > LONGEST_LINE as u64;
@@ -39,8 +39,8 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Adds to the verdicts what was done to the message. The first that is a yes says it for all.
-    pub(super) fn told(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    /// Adds to the verdicts how the message was changed. It is said once, with the first recipient that was accepted.
+    pub(super) fn with_changes(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
         let Some(fitted) = &self.fitted else { return verdicts };
         let how = HowItLeft { changes: fitted.changes(), left: self.left() };
         let sent = verdicts.iter_mut().find_map(|verdict| match verdict {
@@ -53,7 +53,7 @@ impl<'a> Outgoing<'a> {
         verdicts.into_iter().map(|verdict| self.helped(verdict)).collect()
     }
 
-    /// The same for a server that refused the message before all of it was said.
+    /// The same for a server that refused the message before it was sent completely.
     pub(super) fn explained(&self, trouble: Trouble) -> Trouble {
         match trouble {
             Trouble::Mail(verdict) => Trouble::Mail(self.helped(verdict)),
@@ -61,11 +61,11 @@ impl<'a> Outgoing<'a> {
         }
     }
 
-    /// Says why the server may not have liked the message.
+    /// Adds why the server may have refused the message.
     fn helped(&self, verdict: Verdict) -> Verdict {
         match (verdict, self.left()) {
             (Verdict::Never(error), Some(left)) => {
-                Verdict::Never(error.helped_by(format!("the message was sent as it is, for {left}")))
+                Verdict::Never(error.helped_by(format!("the message was sent as it is, because {left}")))
             }
             (verdict, _) => verdict,
         }

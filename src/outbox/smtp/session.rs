@@ -18,12 +18,13 @@ use crate::net::probe::Shown;
 use crate::net::sasl::{Choice, Credentials};
 use crate::net::{self, LineStream, deadline};
 
-/// The service is closing the connection (RFC 5321 3.8): may come at any time.
+/// The code for "the service is closing the connection" (RFC 5321 3.8), which may come at any time.
 const CLOSING: u16 = 421;
-/// A command line with its CRLF (RFC 5321 4.5.3.1.4): first words that are longer wait for a question (RFC 4954 4).
-const LONGEST_COMMAND: usize = 512;
+/// The longest command line with its CRLF (RFC 5321 4.5.3.1.4). A longer initial response is sent after the server's challenge
+/// (RFC 4954 4).
+const LONGEST_COMMAND_BYTES: usize = 512;
 
-/// What is spoken.
+/// The protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// RFC 5321.
@@ -32,18 +33,18 @@ pub(super) enum Dialect {
     Lmtp,
 }
 
-/// A connection with what its server can do.
+/// A connection with its server's capabilities.
 #[derive(Debug)]
 pub(super) struct Session {
     lines: LineStream,
-    /// The server's name, for people.
+    /// The server's name, for messages.
     place: String,
     pub(super) dialect: Dialect,
     pub(super) can: Capabilities,
 }
 
 impl Session {
-    /// Up to where mail can be sent. Once more where another access token may do.
+    /// Connects up to the point where mail can be sent. Tries once more if another access token may help.
     pub(super) async fn open(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
         match Self::open_once(dialect, server, login).await {
             Err(error) if error.goes_again() => Self::open_once(dialect, server, login).await,
@@ -66,7 +67,7 @@ impl Session {
         Ok(session)
     }
 
-    /// The same over a socket of this machine: LMTP, without login.
+    /// The same over a Unix socket: LMTP, without a login.
     pub(super) async fn open_socket(path: &Path) -> Result<Self> {
         let stream = net::connect_unix(path).await?;
         Self::greeted(LineStream::new(stream), path.display().to_string(), Dialect::Lmtp).await
@@ -77,13 +78,13 @@ impl Session {
         let reply = session.reply(deadline::SMTP_GREETING).await?;
         match reply.code {
             220 => session.hello().await?,
-            400.. => return Err(reply.refusal(&format!("our connection to {}", session.place))),
+            400.. => return Err(reply.refusal(&format!("the connection to {}", session.place))),
             _ => return Err(reply.out_of_place(&format!("the greeting of {}", session.place))),
         }
         Ok(session)
     }
 
-    /// EHLO, or HELO where that is not known (RFC 5321 3.2); LHLO has no older form (RFC 2033 4.1).
+    /// Sends EHLO, or HELO if the server does not know EHLO (RFC 5321 3.2). LHLO has no older form (RFC 2033 4.1).
     async fn hello(&mut self) -> Result<()> {
         self.can = Capabilities::default();
         let name = own_name(self.lines.stream().local_address());
@@ -97,9 +98,9 @@ impl Session {
         if reply.is_ok() { Ok(()) } else { Err(reply.refusal(&format!("{verb} to {}", self.place))) }
     }
 
-    /// STARTTLS (RFC 3207). What was said before TLS is forgotten (`reliability.md` T1, T3, T4).
+    /// Does STARTTLS (RFC 3207). Everything that was said before TLS is forgotten (`reliability.md` T1, T3, T4).
     async fn start_tls(mut self, server: &Server) -> Result<Self> {
-        let without = "the server does not do STARTTLS, which `tls: starttls` requires";
+        let without = "the server does not support STARTTLS, which `tls: starttls` requires";
         if !self.can.starttls {
             return Err(Error::permanent(Kind::Tls, without));
         }
@@ -113,11 +114,11 @@ impl Session {
         Ok(session)
     }
 
-    /// AUTH (RFC 4954).
+    /// Logs in with AUTH (RFC 4954).
     async fn log_in(&mut self, server: &Server, login: &Login) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.place, clean::short(&login.user, 80));
         if !self.lines.stream().is_tls() && !server.is_loopback() {
-            return Err(Error::permanent(Kind::Config, format!("{doing}: the password would go out unprotected")));
+            return Err(Error::permanent(Kind::Config, format!("{doing}: the password would be sent unencrypted")));
         }
         let is_private = self.lines.stream().is_tls() || server.is_loopback();
         let exported = self.lines.stream().exported();
@@ -127,21 +128,21 @@ impl Session {
             let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
             if self.can.auth.is_empty() {
                 return Err(none.helped_by(match self.can.starttls && !self.lines.stream().is_tls() {
-                    true => "it may offer one behind TLS: write `tls: starttls`",
-                    false => "it may want none: leave out `user` and `password`",
+                    true => "it may offer one inside TLS: write `tls: starttls`",
+                    false => "it may need none: remove `user` and `password`",
                 }));
             }
             let none = none.said(format!("AUTH {}", self.can.auth.join(" ")));
-            return Err(net::login::cured(none, &server.host, login.token));
+            return Err(net::login::with_advice(none, &server.host, login.token));
         }
         let secret = oauth::secret(&login.password).await?;
         self.lines.keep(&secret);
         let (host, port, binding) = (server.host.as_str(), server.port, offered.binding);
         let who = Credentials { user: &login.user, secret: &secret, host, port, binding };
-        let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND), is_private };
+        let manner = Manner { verb: "AUTH", initial: Some(LONGEST_COMMAND_BYTES), is_private };
         let outcome = authenticate::log_in(self, manner, &offered.mechanisms, &who).await;
-        let cured = |error: Error| net::login::cured(error.while_doing(&doing), &server.host, login.token);
-        oauth::looked_at(outcome.map_err(cured), &login.password, &secret).await
+        let with_advice = |error: Error| net::login::with_advice(error.while_doing(&doing), &server.host, login.token);
+        oauth::after_login(outcome.map_err(with_advice), &login.password, &secret).await
     }
 
     /// Sends one command and reads its reply.
@@ -150,7 +151,7 @@ impl Session {
         self.reply(limit).await
     }
 
-    /// The same for a line that the log must not show, nor a reply that repeats it.
+    /// The same for a command with a secret. Neither it nor its reply, which may repeat it, is logged.
     async fn secret_command(&mut self, command: &str) -> Result<Reply> {
         self.lines.send(Zeroizing::new(format!("{command}\r\n")).as_bytes()).await?;
         let reply = self.read(deadline::REPLY).await?;
@@ -171,37 +172,37 @@ impl Session {
         self.lines.send_within(bytes, deadline::SMTP_BLOCK, "sending a message").await
     }
 
-    /// The next reply; 421 is an error, for it ends the connection.
+    /// The next reply. 421 is an error, because it ends the connection.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
         let reply = self.any_reply(limit).await?;
         self.is_closing(&reply).map_or(Ok(reply), Err)
     }
 
-    /// The next reply, whatever it is.
+    /// The next reply, even if it is 421.
     pub(super) async fn any_reply(&mut self, limit: Duration) -> Result<Reply> {
         let reply = self.read(limit).await?;
         tracing::debug!(host = self.place, "S: {}", reply.text());
         Ok(reply)
     }
 
-    /// All of a reply comes within `limit`, or none.
+    /// Reads a reply, which must be complete within `limit`.
     async fn read(&mut self, limit: Duration) -> Result<Reply> {
-        let late = |_| Error::transient(Kind::Network, format!("{}: no whole reply within {limit:?}", self.place));
-        timeout(limit, gather(&mut self.lines, limit)).await.map_err(late)?
+        let late = |_| Error::transient(Kind::Network, format!("{}: no complete reply within {limit:?}", self.place));
+        timeout(limit, read_reply(&mut self.lines, limit)).await.map_err(late)?
     }
 
-    /// Whether the reply says that the connection ends, and if so the error.
+    /// The error if the reply says that the connection ends.
     pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
         let closing = || Error::transient(Kind::Refused, format!("{} closes the connection", self.place));
         (reply.code == CLOSING).then(|| closing().said(reply.text()))
     }
 
-    /// What its TLS showed.
+    /// What its TLS handshake showed.
     pub(super) fn shown(&self) -> Option<Shown> {
         self.lines.stream().shown()
     }
 
-    /// Whether the server has said something that nobody asked for.
+    /// Whether the server has sent something unasked.
     pub(super) fn has_unread(&self) -> bool {
         self.lines.has_unread()
     }
@@ -216,23 +217,23 @@ impl Speaker for Session {
                 _ => return Err(reply.out_of_place("the login")),
             },
             200..300 => Said::Accepted,
-            500.. => Said::Refused(net::login::told_apart("the login was refused", &reply.text())),
+            500.. => Said::Refused(net::login::classified("the login was refused", &reply.text())),
             400.. => Said::Refused(reply.refusal("the login")),
             _ => return Err(reply.out_of_place("the login")),
         })
     }
 }
 
-async fn gather(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
+async fn read_reply(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
     let (mut gathering, secrets) = (Gathering::default(), lines.secrets());
     loop {
-        if let Some(reply) = gathering.line(lines.line_up_to(wire::MAX_LINE, limit).await?, &secrets)? {
+        if let Some(reply) = gathering.add_line(lines.line_up_to(wire::MAX_LINE_BYTES, limit).await?, &secrets)? {
             return Ok(reply);
         }
     }
 }
 
-/// How we call ourselves: by a name that others could look up, or by our address (RFC 5321 4.1.3, 4.1.4).
+/// Our name in EHLO: a full host name, or an address literal (RFC 5321 4.1.3, 4.1.4).
 fn own_name(address: Option<IpAddr>) -> String {
     let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
     match address {

@@ -1,4 +1,4 @@
-//! Replies and capabilities as values: bytes in, values out, no I/O.
+//! Parses replies and capabilities. No I/O.
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
@@ -7,13 +7,13 @@ use crate::secrets::Secrets;
 /// The most lines of one reply (`reliability.md` P7).
 const MAX_LINES: usize = 100;
 /// The longest line of a reply, in bytes. RFC 5321 4.5.3.1.5 allows 512.
-pub(super) const MAX_LINE: usize = 1000;
+pub(super) const MAX_LINE_BYTES: usize = 1000;
 
-/// A whole reply (RFC 5321 4.2): its text is for people and is never taken apart again.
+/// A complete reply (RFC 5321 4.2). Its text is for people and is not parsed any further.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) code: u16,
-    /// The lines without their codes, cleaned; at least one.
+    /// The lines without their codes, with control characters escaped. At least one.
     pub(super) lines: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ impl Reply {
         clean::short(&text, 500)
     }
 
-    /// The refusal of what was being done: 4yz may pass, everything else will not.
+    /// The error for a refusal: 4yz is transient, everything else permanent.
     pub(super) fn refusal(&self, doing: &str) -> Error {
         let doing = format!("{doing} was refused");
         match self.is_temporary() {
@@ -50,13 +50,13 @@ impl Reply {
         .said(self.text())
     }
 
-    /// A reply that the protocol does not allow here.
+    /// The error for a reply that the protocol does not allow at this point.
     pub(super) fn out_of_place(&self, doing: &str) -> Error {
-        Error::permanent(Kind::Protocol, format!("{doing}: an answer that means nothing here")).said(self.text())
+        Error::permanent(Kind::Protocol, format!("{doing}: the server's answer makes no sense here")).said(self.text())
     }
 }
 
-/// A reply on its way, line by line.
+/// A reply that is being read, line by line.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
     code: Option<u16>,
@@ -64,8 +64,8 @@ pub(super) struct Gathering {
 }
 
 impl Gathering {
-    /// Takes the next line, and of its text what people may see; says the reply when it was the last.
-    pub(super) fn line(&mut self, line: &[u8], secrets: &Secrets) -> Result<Option<Reply>> {
+    /// Adds a line, whose secrets are removed. Returns the reply when it is complete.
+    pub(super) fn add_line(&mut self, line: &[u8], secrets: &Secrets) -> Result<Option<Reply>> {
         let not_smtp = || not_smtp(&secrets.hushed(line));
         let (code, is_last, text) = split(line).ok_or_else(not_smtp)?;
         if self.code.is_some_and(|begun| begun != code) || self.lines.len() == MAX_LINES {
@@ -77,7 +77,7 @@ impl Gathering {
     }
 }
 
-/// Code, whether it is the last line, text. Codes are 200 to 599.
+/// Splits a line into its code (200 to 599), whether it is the last one, and its text.
 fn split(line: &[u8]) -> Option<(u16, bool, &[u8])> {
     let (digits, rest) = line.split_at_checked(3)?;
     if !(b'2'..=b'5').contains(&digits[0]) || !digits.iter().all(u8::is_ascii_digit) {
@@ -96,10 +96,10 @@ fn not_smtp(line: &[u8]) -> Error {
     Error::permanent(Kind::Protocol, "the server does not answer like an SMTP server").said(line)
 }
 
-/// What a server can do, from its reply to EHLO or LHLO (RFC 5321 4.1.1.1).
+/// A server's capabilities, from its reply to EHLO or LHLO (RFC 5321 4.1.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Capabilities {
-    /// RFC 1870, with the largest message if the server names one.
+    /// RFC 1870, with the size of the largest message if the server names it.
     pub(super) size: Option<Option<u64>>,
     /// RFC 2920.
     pub(super) pipelining: bool,
@@ -116,11 +116,11 @@ pub(super) struct Capabilities {
 }
 
 impl Capabilities {
-    /// The first line is the server's name.
+    /// Parses the reply to EHLO. Its first line is the server's name.
     pub(super) fn of(reply: &Reply) -> Self {
         let mut found = Self::default();
         for line in reply.lines.iter().skip(1) {
-            // `AUTH=LOGIN` is what servers said before RFC 2554.
+            // Before RFC 2554 servers wrote `AUTH=LOGIN`.
             let line = line.to_ascii_uppercase().replacen("AUTH=", "AUTH ", 1);
             let mut words = line.split_ascii_whitespace();
             match words.next().unwrap_or_default() {
@@ -137,7 +137,7 @@ impl Capabilities {
         found
     }
 
-    /// Whether a login of this name is offered.
+    /// Whether the server offers a login mechanism of this name.
     pub(super) fn offers_login(&self, name: &str) -> bool {
         self.auth.iter().any(|offered| offered == name)
     }
@@ -151,7 +151,7 @@ mod tests {
         let mut gathering = Gathering::default();
         let mut last = None;
         for line in lines {
-            last = gathering.line(line.as_bytes(), &Secrets::default())?;
+            last = gathering.add_line(line.as_bytes(), &Secrets::default())?;
         }
         Ok(last)
     }

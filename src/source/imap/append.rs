@@ -1,4 +1,4 @@
-//! A message is put into a folder of a server: APPEND (RFC 3501 6.3.11).
+//! Puts a message into a folder on the server: APPEND (RFC 3501 6.3.11).
 
 use std::io::Read;
 
@@ -15,35 +15,35 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{Flag, Flags, Message};
 use crate::net::{deadline, within};
 
-/// So much of a message is read at a time.
-const PIECE: usize = 32 * 1024;
+/// How much of a message is read at a time.
+const READ_BUFFER_BYTES: usize = 32 * 1024;
 
-/// A folder before something was appended: what has this UID or a higher one, in this generation, came later.
+/// The state of a folder before an APPEND: messages with this UID or a higher one, in this generation, were added later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
-    /// UIDVALIDITY; 0 where the server does not say.
+    /// UIDVALIDITY; 0 if the server does not say.
     pub generation: u32,
-    /// UIDNEXT; the same.
+    /// UIDNEXT; 0 if the server does not say.
     pub next: u32,
 }
 
-/// A logged-in connection that appends.
+/// A logged-in connection for APPEND.
 #[derive(Debug)]
 pub struct Appender {
     session: Session,
     delimiter: Option<char>,
 }
 
-/// Why nothing was appended, as far as we know.
+/// Why a message was not appended, as far as we know.
 #[derive(Debug)]
 pub enum NotAppended {
-    /// The server refused this message, or its folder.
+    /// The server refused the message or the folder.
     Refused(Error),
-    /// There is no such folder (any more).
+    /// The folder does not exist, or no longer exists.
     NoFolder(Error),
     /// The connection broke before the whole message was sent.
     Broken(Error),
-    /// The connection broke when the message was there: it may stand in the folder.
+    /// The connection broke after the whole message was sent, so it may be in the folder.
     Unknown(Error),
 }
 
@@ -55,7 +55,7 @@ impl Appender {
         Ok(appender)
     }
 
-    /// An empty name asks for the delimiter alone (RFC 3501 6.3.8).
+    /// Asks for the hierarchy delimiter: LIST with an empty name returns nothing else (RFC 3501 6.3.8).
     async fn ask_delimiter(&mut self) -> Result<()> {
         let mut delimiter = None;
         self.session
@@ -72,13 +72,13 @@ impl Appender {
         mailbox(&with_delimiter(folder, self.delimiter))
     }
 
-    /// What the next message in the folder will be. A folder that is not there is made. Second: why it was not, if it was to be.
+    /// Returns the folder's state before an APPEND. A missing folder is created. The second part is the error if that failed.
     pub async fn prepare(&mut self, folder: &str) -> Result<(Mark, Option<Error>)> {
         if let Some(mark) = self.mark(folder).await? {
             return Ok((mark, None));
         }
         let create = format!("CREATE {}", self.on_server(folder)?);
-        // Perhaps it is there, and the server does not say what comes next.
+        // The folder may exist although STATUS does not say so.
         let refused = match self.session.run(&create, |_| Ok(())).await {
             Err(error) if error.kind() != Kind::Refused => return Err(error),
             made => made.err(),
@@ -86,7 +86,7 @@ impl Appender {
         Ok((self.mark(folder).await?.unwrap_or(Mark { generation: 0, next: 0 }), refused))
     }
 
-    /// `None`: there is no such folder, or the server does not say.
+    /// `None` if there is no such folder, or the server does not say.
     async fn mark(&mut self, folder: &str) -> Result<Option<Mark>> {
         let command = format!("STATUS {} (UIDVALIDITY UIDNEXT)", self.on_server(folder)?);
         let (mut generation, mut next) = (None, None);
@@ -109,9 +109,9 @@ impl Appender {
         })
     }
 
-    /// Whether the message came into the folder since: the same Message-ID, and the same size. One without a Message-ID
-    /// is told by its size alone, unless the folder has been renumbered or made anew: then all of it is looked at, where old
-    /// mail may have that size.
+    /// Whether the message was added to the folder since: one with the same Message-ID and the same size. A message without a
+    /// Message-ID is recognised by its size alone, but not if the folder was renumbered or recreated: then all of the folder is
+    /// searched, and old mail may have that size.
     pub async fn has_come(&mut self, folder: &str, since: Mark, message: &Message) -> Result<bool> {
         let now = self.mark(folder).await?;
         let from = match now {
@@ -125,7 +125,7 @@ impl Appender {
         }
         let tag = self.session.send(&format!("EXAMINE {}", self.on_server(folder)?)).await?;
         if let Err(refusal) = self.session.finish(&tag, |_| Ok(())).await? {
-            // A folder that is not there holds nothing.
+            // A folder that does not exist holds nothing.
             return if now.is_none() { Ok(false) } else { Err(refused("EXAMINE", &refusal.line)) };
         }
         self.search(from, id, wire_size(message)?).await
@@ -140,7 +140,7 @@ impl Appender {
         self.session
             .run(&format!("UID SEARCH {criteria}"), |reply| {
                 if let Response::MailboxData(MailboxDatum::Search(uids)) = reply {
-                    // `n:*` names the last message even when its UID is lower (RFC 3501 6.4.8).
+                    // `n:*` matches the last message even when its UID is lower (RFC 3501 6.4.8).
                     found |= uids.iter().any(|uid| *uid >= from);
                 }
                 Ok(())
@@ -162,13 +162,13 @@ impl Appender {
         let date = strtime::format("%d-%b-%Y %H:%M:%S +0000", &arrived.to_zoned(TimeZone::UTC))
             .map_err(|e| NotAppended::Refused(Error::permanent(Kind::Refused, "writing a date").because(e)))?;
         let command = format!("APPEND {folder} ({}) \"{date}\" {{{size}}}", flags_for(flags));
-        self.once(&command, message, size).await?.map_err(|refusal| {
+        self.try_append(&command, message, size).await?.map_err(|refusal| {
             let error = refused("APPEND", &refusal.line);
             if refusal.line.contains("TRYCREATE") { NotAppended::NoFolder(error) } else { NotAppended::Refused(error) }
         })
     }
 
-    async fn once(
+    async fn try_append(
         &mut self,
         command: &str,
         message: &Message,
@@ -179,7 +179,7 @@ impl Appender {
             return Ok(Err(refusal));
         }
         self.literal(message, size).await.map_err(NotAppended::Broken)?;
-        // From here on the server may have it.
+        // From here on the server may have the message.
         self.session.write(b"\r\n").await.map_err(NotAppended::Unknown)?;
         self.session.finish(&tag, |_| Ok(())).await.map_err(NotAppended::Unknown)
     }
@@ -194,17 +194,17 @@ impl Appender {
         }
         match sent == size {
             true => Ok(()),
-            false => Err(Error::transient(Kind::Disk, "a message changed while it was sent")),
+            false => Err(Error::transient(Kind::Disk, "a message changed while it was being sent")),
         }
     }
 
-    /// Says goodbye.
+    /// Logs out.
     pub async fn logout(mut self) {
         self.session.logout().await;
     }
 }
 
-/// The system flags, and keywords as they are; `\Deleted` is never set.
+/// The system flags by their IMAP names, and the keywords. `\Deleted` is never set.
 fn flags_for(flags: &Flags) -> String {
     let system = [
         (Flag::Seen, "\\Seen"),
@@ -226,7 +226,7 @@ fn wire_size(message: &Message) -> Result<u64> {
     Ok(size)
 }
 
-/// A message with CRLF for each LF, piece by piece.
+/// Reads a message piece by piece, with each LF turned into CRLF.
 struct Wire<'m> {
     reader: Box<dyn Read + Send + 'm>,
     piece: Vec<u8>,
@@ -237,7 +237,12 @@ struct Wire<'m> {
 impl<'m> Wire<'m> {
     fn of(message: &'m Message) -> Result<Self> {
         let reader = message.reader().map_err(|e| Error::disk("reading a message", e))?;
-        Ok(Self { reader, piece: vec![0; PIECE], out: Vec::with_capacity(PIECE * 2), after_cr: false })
+        Ok(Self {
+            reader,
+            piece: vec![0; READ_BUFFER_BYTES],
+            out: Vec::with_capacity(READ_BUFFER_BYTES * 2),
+            after_cr: false,
+        })
     }
 
     fn next(&mut self) -> Result<Option<&[u8]>> {
@@ -252,7 +257,7 @@ impl<'m> Wire<'m> {
             if *byte == b'\n' && !self.after_cr {
                 self.out.push(b'\r');
             }
-            // NUL is not allowed in a literal (RFC 3501 9, CHAR8).
+            // A literal must not contain NUL (RFC 3501 9, CHAR8).
             self.out.push(if *byte == 0 { b' ' } else { *byte });
             self.after_cr = *byte == b'\r';
         }
@@ -280,8 +285,8 @@ mod tests {
         assert_eq!(wire(b"A: b\n\nx\ny"), b"A: b\r\n\r\nx\r\ny");
         assert_eq!(wire(b"A: b\r\n\n"), b"A: b\r\n\r\n");
         assert_eq!(wire(b"a\0b\n"), b"a b\r\n");
-        let long = b"x\n".repeat(PIECE);
-        assert_eq!(wire(&long), b"x\r\n".repeat(PIECE));
+        let long = b"x\n".repeat(READ_BUFFER_BYTES);
+        assert_eq!(wire(&long), b"x\r\n".repeat(READ_BUFFER_BYTES));
     }
 
     #[test]

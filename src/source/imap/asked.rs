@@ -1,11 +1,11 @@
-//! Which of the folders that are asked for a server speaks of.
+//! Maps the folder names in a server's replies to the folders that were asked about.
 
 use std::collections::{HashMap, HashSet};
 
 use super::ImapSource;
 use super::folders::name_of;
 
-/// Folders by the names that the server has for them.
+/// Folders by their names on the server.
 #[derive(Debug)]
 pub(super) struct Asked<'f> {
     by_wire: HashMap<String, &'f str>,
@@ -14,7 +14,7 @@ pub(super) struct Asked<'f> {
 }
 
 impl ImapSource {
-    /// These folders, to be told apart in what the server says.
+    /// The map for these folders.
     pub(super) fn asked<'f>(&self, folders: &'f [String]) -> Asked<'f> {
         Asked {
             by_wire: folders.iter().map(|folder| (self.wire_name(folder), folder.as_str())).collect(),
@@ -25,12 +25,12 @@ impl ImapSource {
 }
 
 impl<'f> Asked<'f> {
-    /// The folder of this name of the server's, in the spelling of the config.
+    /// The folder with this name on the server, as the config spells it.
     pub(super) fn folder(&self, wire: &str) -> Option<&'f str> {
         self.by_wire.get(wire).copied().or_else(|| self.spelled_otherwise(wire))
     }
 
-    /// Some servers write a name otherwise than it was given to them: in UTF-8, or INBOX within it in another case.
+    /// Some servers return a name in another spelling than it was sent to them: in UTF-8, or with INBOX in another case.
     fn spelled_otherwise(&self, wire: &str) -> Option<&'f str> {
         self.names.get(name_of(wire, self.delimiter).ok()?.as_str()).copied()
     }

@@ -1,4 +1,4 @@
-//! What replies say beside their text: response codes (RFC 3501 7.1) and capabilities.
+//! Values that replies carry beside their text: response codes (RFC 3501 7.1) and capabilities.
 
 use imap_proto::rfc4315::UidSetMember;
 use imap_proto::{Capability, Outcome, Response, ResponseCode};
@@ -20,7 +20,7 @@ pub(super) fn code_in<'r>(reply: &'r Response<'_>) -> Option<&'r ResponseCode<'r
     }
 }
 
-/// COPYUID stands in the tagged reply to COPY, and mostly before that to MOVE (RFC 6851 4.3).
+/// The COPYUID code. It is in the tagged reply to COPY, but mostly before the tagged reply to MOVE (RFC 6851 4.3).
 pub(super) fn copied_in(reply: &Response<'_>) -> Option<Copied> {
     let (Response::Data { outcome, .. } | Response::Done { outcome, .. }) = reply else { return None };
     let Some(ResponseCode::CopyUid(_, from, _)) = &outcome.code else { return None };
@@ -32,7 +32,7 @@ pub(super) fn copied_in(reply: &Response<'_>) -> Option<Copied> {
     Some(from.iter().map(range).collect())
 }
 
-/// What the server says it can do, in an untagged reply or in the tagged one of a login.
+/// The capabilities in an untagged reply, or in the tagged reply to a login.
 pub(super) fn listed_capabilities(reply: &Response<'_>) -> Option<Vec<String>> {
     match reply {
         Response::Capabilities(list) => Some(names_of(list)),

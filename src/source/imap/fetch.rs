@@ -1,4 +1,4 @@
-//! Messages: batches in flight two at a time, big ones in windows, difficult ones by themselves.
+//! Fetches messages: small ones in batches, two of them in flight; big ones in windows; difficult ones one by one.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -14,13 +14,13 @@ use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whol
 
 const FETCH: &str = "UID FETCH";
 const BODY: &str = "(UID BODY.PEEK[])";
-/// So many batches are asked for before the first is read, so that the server never waits for us.
-const IN_FLIGHT: usize = 2;
-/// A batch that turns out so large is taken no further: the server announced less than it sends, and memory is
-/// bounded whatever it says. The rest is asked for one by one.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// After so many failures in a row the rest waits: a server that only lists would hold the account for hours.
-const MOST_FAILURES: u32 = 200;
+/// How many batches are requested before the first is read, so that the server never waits for us.
+const BATCHES_IN_FLIGHT: usize = 2;
+/// A batch takes at most this much memory, even if the server announced smaller sizes than it sends. The rest of the batch
+/// is requested one by one.
+const MOST_BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// After this many failures in a row the pass ends: a server that lists messages but sends none would hold the account for hours.
+const MOST_FAILURES_IN_A_ROW: u32 = 200;
 
 impl ImapSource {
     /// Fetches messages of the open folder.
@@ -33,9 +33,9 @@ impl ImapSource {
         let mut to_ask = small.into_iter().peekable();
         let mut asked: VecDeque<(RequestId, &[Listed], Room)> = VecDeque::new();
         loop {
-            while asked.len() < IN_FLIGHT && !out.is_over() {
+            while asked.len() < BATCHES_IN_FLIGHT && !out.is_over() {
                 let Some(batch) = to_ask.peek() else { break };
-                // Room is waited for only when nothing of ours holds any.
+                // Waiting for room is safe only when none of our own batches holds any.
                 let room = match asked.is_empty() {
                     true => Some(out.room(announced(batch)).await),
                     false => out.room_now(announced(batch)),
@@ -43,7 +43,7 @@ impl ImapSource {
                 let Some(room) = room else { break };
                 let batch = *batch;
                 to_ask.next();
-                asked.push_back((self.ask(batch).await?, batch, room));
+                asked.push_back((self.send_fetch(batch).await?, batch, room));
             }
             let Some((tag, batch, room)) = asked.pop_front() else { break };
             let (items, missing) = self.collect(&tag, batch, out).await?;
@@ -54,7 +54,7 @@ impl ImapSource {
         self.fetch_alone(small.chain(big.into_iter().map(|message| (message, true))), out).await
     }
 
-    /// One message after the other; second, whether in windows.
+    /// Fetches one message after another. The flag says whether to fetch it in windows.
     async fn fetch_alone<'w>(
         &mut self,
         messages: impl Iterator<Item = (&'w Listed, bool)>,
@@ -81,21 +81,21 @@ impl ImapSource {
                     return Err(e);
                 }
             }
-            if failures == MOST_FAILURES && Safeguard::BoundedNumbers.is_on() {
-                let cause = "the server gives nothing for many messages in a row; the others wait for the next pass";
+            if failures == MOST_FAILURES_IN_A_ROW && Safeguard::BoundedNumbers.is_on() {
+                let cause = "the server sent nothing for many messages in a row; the others wait for the next pass";
                 return Err(Error::transient(Kind::Protocol, cause));
             }
         }
         Ok(())
     }
 
-    async fn ask(&mut self, batch: &[Listed]) -> Result<RequestId> {
+    async fn send_fetch(&mut self, batch: &[Listed]) -> Result<RequestId> {
         let set = uid_set(batch.iter().filter_map(|m| self.uid_of(&m.id)));
         self.session.send(&format!("{FETCH} {set} {BODY}")).await
     }
 
-    /// Reads the reply to a batch. Second: what the server did not give, to be asked for one by one; a NO may be
-    /// about a single broken message (Yahoo).
+    /// Reads the reply to a batch. The second part of the result is what the server did not send; that is then requested one
+    /// by one: a NO may be about a single broken message (Yahoo).
     async fn collect<'w>(
         &mut self,
         tag: &RequestId,
@@ -110,7 +110,7 @@ impl ImapSource {
             .session
             .finish(tag, |reply| {
                 if let Some((uid, Some(body))) = body_in(reply)
-                    && bytes < MOST_BYTES
+                    && bytes < MOST_BATCH_BYTES
                     && let Some(listed) = waiting.get(&uid).copied()
                     && whole::judge(listed.announced, body.len() as u64).is_ok()
                 {
@@ -130,8 +130,8 @@ impl ImapSource {
         match reply {
             Ok(_) => Ok((items, missing)),
             Err(e) => {
-                // The connection is gone. What arrived whole is kept; the message in which it broke is noted, for
-                // it may be the reason.
+                // The connection is gone. Complete messages are kept. The message at which it broke is recorded, because it
+                // may be the cause.
                 items.extend(missing.first().and_then(|m| Item::broken_at(Key::new(&origin, m.id.clone()), &e)));
                 out.send(items, Room::default()).await;
                 Err(e)
@@ -141,7 +141,7 @@ impl ImapSource {
 
     async fn fetch_single(&mut self, listed: &Listed) -> Result<Item> {
         let key = Key::new(&self.open, listed.id.clone());
-        let tag = self.ask(std::slice::from_ref(listed)).await?;
+        let tag = self.send_fetch(std::slice::from_ref(listed)).await?;
         let wanted = self.uid_of(&key.id);
         let mut body = None;
         let reply = self
@@ -162,19 +162,19 @@ impl ImapSource {
         })
     }
 
-    /// The server gave nothing for it: it vanished, or it is listed all the same, and that is a failure.
+    /// Called when the server sent nothing for a message: either it has vanished, or it is still listed, which is a failure.
     pub(super) async fn not_given(&mut self, key: Key) -> Result<Item> {
         let uid: Vec<u32> = self.uid_of(&key.id).into_iter().collect();
         if self.still_listed(&uid).await?.is_empty() {
             return Ok(Item::Vanished(key));
         }
-        let cause = "the server lists it and sends nothing for it";
+        let cause = "the server lists the message but sends nothing for it";
         Ok(Item::Failed(key, Error::transient(Kind::Protocol, cause)))
     }
 }
 
-/// The UID and the body of a FETCH reply. The body is absent in replies about flags and NIL where the server has
-/// none (iCloud, and others for messages they list but cannot read).
+/// The UID and the body in a FETCH reply. There is no body in replies about flags, and NIL where the server has
+/// none (iCloud, and others, for messages that they list but cannot read).
 pub(super) fn body_in<'r>(reply: &'r Response<'_>) -> Option<(u32, Option<&'r [u8]>)> {
     let Response::Fetch(_, attributes) = reply else { return None };
     let body = attributes.iter().find_map(|a| match a {

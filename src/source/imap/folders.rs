@@ -1,4 +1,4 @@
-//! Which folders an account fetches: names and patterns, looked up at each run.
+//! Which folders an account fetches: the names and patterns in the config, resolved in each pass.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use imap_proto::{MailboxDatum, NameAttribute, Response};
 
 use super::names::{delimiter_in, mailbox, quoted_name, with_delimiter};
-use super::roles::{nobody_has, role_in, role_of};
+use super::roles::{missing_role, role_in, role_of};
 use super::unlisted::{self, Unlisted};
 use super::{ImapSource, raw};
 use crate::charsets::mutf7;
@@ -18,26 +18,26 @@ use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::source::Chosen;
 
-/// The most folders taken from a listing.
+/// The most folders that are accepted from a LIST.
 pub(super) const MAX_FOLDERS: usize = 100_000;
-/// So many are named where a pattern fits none of them.
-const SHOWN: usize = 8;
+/// How many folder names an error lists if a pattern matches none.
+const SHOWN_FOLDERS: usize = 8;
 
-/// What a server lists.
+/// The result of a LIST.
 #[derive(Default)]
 struct Listed {
     /// The folders that can be selected.
     names: Vec<String>,
-    /// Those of which that cannot be told.
+    /// Folders that cannot be fetched because of their names.
     unlisted: Vec<Unlisted>,
-    /// There are more than are taken.
+    /// There are more folders than [`MAX_FOLDERS`].
     has_more: bool,
-    /// What folders are for, each with its name on the server.
+    /// The special-use folders: each role with the folder's name on the server.
     roles: Vec<(&'static str, String)>,
 }
 
 impl ImapSource {
-    /// The folders to fetch, with `/` between levels. Plain names are taken without asking; a missing one shows
+    /// The folders to fetch, with `/` between levels. Plain names are used without asking the server; a missing folder shows
     /// when it is opened.
     pub async fn folders(&mut self) -> Result<Chosen> {
         let patterns = match &self.folders {
@@ -48,7 +48,7 @@ impl ImapSource {
             self.list("*").await?
         } else {
             if self.target.is_some() || patterns.iter().any(|p| p.contains('/')) {
-                // An empty name asks for the delimiter alone (RFC 3501 6.3.8).
+                // LIST with an empty name returns only the delimiter (RFC 3501 6.3.8).
                 self.list("").await?;
             }
             Listed::default()
@@ -58,7 +58,7 @@ impl ImapSource {
         let target = self.target.as_deref().filter(|_| Safeguard::TargetIsNotFetched.is_on());
         let target = target.map(|folder| Target::of(folder, self.delimiter, &listed));
         let mut chosen = choose(&patterns, &self.except, &listed, &unlisted, target.as_ref());
-        let (error, remark) = unlisted::said(&unlisted, &patterns, &self.except);
+        let (error, remark) = unlisted::report(&unlisted, &patterns, &self.except);
         chosen.errors.extend(missing);
         chosen.errors.extend(error);
         chosen.errors.extend(has_more.then(too_many));
@@ -67,8 +67,8 @@ impl ImapSource {
         Ok(chosen)
     }
 
-    /// What is asked for by its role is spelled as the server does, and not taken once more by its name. Second: roles that no folder
-    /// has.
+    /// Resolves roles in `patterns` to the server's names, and removes those folders from `listed`, so that they are not
+    /// fetched again by name. The second part of the result has an error for each role that no folder has.
     fn resolve_roles(
         &mut self,
         patterns: Vec<String>,
@@ -84,7 +84,7 @@ impl ImapSource {
             };
             let Some(wire) = wire_of(role) else {
                 let named: Vec<&str> = roles.iter().map(|(role, _)| *role).collect();
-                missing.push(nobody_has(role, &named));
+                missing.push(missing_role(role, &named));
                 continue;
             };
             listed.retain(|name| self.spelled.get(name) != Some(&wire));
@@ -97,7 +97,7 @@ impl ImapSource {
         (found, missing)
     }
 
-    /// The folders that can be selected. Notes the delimiter.
+    /// The folders that can be selected. Also remembers the delimiter.
     async fn list(&mut self, pattern: &str) -> Result<Listed> {
         let mut found = Vec::new();
         let mut roles = Vec::new();
@@ -120,7 +120,7 @@ impl ImapSource {
             })
             .await?;
         self.delimiter = delimiter;
-        // These are answers; whoever asks for them all hears of what came and went.
+        // These LIST lines are answers, not notifications. A LIST of everything also covers what changed before.
         self.session.told.folders_changed = changed && pattern != "*";
         self.has_listed |= pattern == "*";
         let lines = self.session.take_unreadable_lists();
@@ -132,7 +132,7 @@ impl ImapSource {
                     self.spelled.entry(name.clone()).or_insert(wire);
                     names.push(name);
                 }
-                Err(one) => unlisted.push(one),
+                Err(unlisted_folder) => unlisted.push(unlisted_folder),
             }
         }
         Ok(Listed { names, unlisted, has_more, roles })
@@ -145,7 +145,7 @@ impl ImapSource {
         patterns.iter().chain(&self.except).any(|p| role_in(p).is_some())
     }
 
-    /// A plain name goes to the server as the config spells it.
+    /// Remembers that a plain name is sent as the config spells it.
     fn note_spelling(&mut self, patterns: Vec<String>) {
         for name in patterns.into_iter().filter(|name| !has_wildcard(name)) {
             if let Cow::Owned(folded) = fold_inbox(&name)
@@ -157,13 +157,13 @@ impl ImapSource {
         }
     }
 
-    /// A folder's name on the server: as the server itself spells it, where it told.
+    /// A folder's name on the server: as the server spells it, if that is known.
     pub(super) fn wire_name(&self, folder: &str) -> String {
         let spelled = self.spelled.get(folder).cloned();
         spelled.unwrap_or_else(|| mutf7::encode(&with_delimiter(folder, self.delimiter)))
     }
 
-    /// A folder's name for a command: as the server itself spells it, where it told.
+    /// A folder's name for a command: as the server spells it, if that is known.
     pub(super) fn on_server(&self, folder: &str) -> Result<String> {
         match self.spelled.get(folder) {
             Some(wire) => quoted_name(wire),
@@ -172,7 +172,7 @@ impl ImapSource {
     }
 }
 
-/// Whether it can be opened. What does not exist cannot (RFC 5258 3).
+/// Whether the folder can be opened. One that does not exist cannot (RFC 5258 3).
 pub(super) fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
     let is_none = |attribute: &NameAttribute<'_>| match attribute {
         NameAttribute::NoSelect => true,
@@ -182,48 +182,48 @@ pub(super) fn is_folder(attributes: &[NameAttribute<'_>]) -> bool {
     !attributes.iter().any(is_none)
 }
 
-/// The name of a folder in the spelling of the config.
+/// The name of a folder as the config spells it.
 pub(super) fn name_of(wire: &str, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
-    with_slashes(raw::likely(mutf7::decode(wire)), delimiter).map(|name| fold_inbox(&name).into_owned())
+    with_slashes(raw::to_display(mutf7::decode(wire)), delimiter).map(|name| fold_inbox(&name).into_owned())
 }
 
-/// A name that holds "/" on a server with another delimiter could not be told from two levels.
+/// Replaces the delimiter by `/`. A name that contains `/` on a server with another delimiter could be confused with two levels.
 fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<String, Unlisted> {
     match delimiter {
         Some('/') | None => Ok(name),
-        Some(_) if name.contains('/') => Err(Unlisted::of_two_meanings(name)),
+        Some(_) if name.contains('/') => Err(Unlisted::of_ambiguous_name(name)),
         Some(d) => Ok(name.replace(d, "/")),
     }
 }
 
-/// The folder that `move_to` puts mail into: fetched, that mail would be moved onto itself again and again.
+/// The target folder of `move_to`. It must not be fetched: its mail would be moved onto itself again and again.
 struct Target {
     name: String,
     delimiter: Option<char>,
-    /// Whether the server lists a folder of just this name. Where it does not and lists one that differs in its case alone, it
-    /// may be a server to which they are the same.
+    /// Whether the server lists a folder with exactly this name. If it lists only one that differs in case, the server
+    /// may ignore case.
     is_listed: bool,
 }
 
 impl Target {
     fn of(folder: &str, delimiter: Option<char>, listed: &[String]) -> Self {
-        let name = slashed(folder, delimiter);
+        let name = canonical_name(folder, delimiter);
         Self { is_listed: listed.contains(&name), name, delimiter }
     }
 
     fn is(&self, folder: &str) -> bool {
-        let folder = slashed(folder, self.delimiter);
+        let folder = canonical_name(folder, self.delimiter);
         folder == self.name || !self.is_listed && folder.to_lowercase() == self.name.to_lowercase()
     }
 }
 
-/// A folder by the one name of its many.
-fn slashed(folder: &str, delimiter: Option<char>) -> String {
+/// The canonical name of a folder that may be spelled in several ways.
+fn canonical_name(folder: &str, delimiter: Option<char>) -> String {
     let name = delimiter.map_or_else(|| folder.to_owned(), |delimiter| folder.replace(delimiter, "/"));
     fold_inbox(&name).into_owned()
 }
 
-/// Names stand in the order of the config, what a pattern finds in the order of the server; each once.
+/// Chooses the folders. Names keep the order of the config, matches of a pattern the order of the server; none occurs twice.
 fn choose(
     patterns: &[String],
     except: &[String],
@@ -243,7 +243,7 @@ fn choose(
         let (target, found): (Vec<_>, Vec<_>) = found.into_iter().partition(|name| is_target(name));
         if !target.is_empty() && !is_pattern {
             chosen.errors.push(is_the_target(pattern));
-        } else if found.is_empty() && is_pattern && !unlisted.iter().any(|it| it.fits(pattern)) {
+        } else if found.is_empty() && is_pattern && !unlisted.iter().any(|it| it.may_match(pattern)) {
             chosen.errors.push(unmatched(pattern, listed, &target));
         }
         for name in found {
@@ -256,7 +256,8 @@ fn choose(
 }
 
 fn too_many() -> Error {
-    let text = format!("the server lists over {MAX_FOLDERS} folders, and what it lists after them is not fetched");
+    let text =
+        format!("the server lists more than {MAX_FOLDERS} folders, and those beyond that number are not fetched");
     Error::permanent(Kind::Protocol, text)
 }
 
@@ -266,21 +267,21 @@ fn is_the_target(folder: &str) -> Error {
     Error::permanent(Kind::Config, text)
 }
 
-/// A pattern for which there is nothing, with what was perhaps meant.
+/// The error for a pattern that matches nothing, with a guess at what was meant.
 fn unmatched(pattern: &str, listed: &[String], target: &[Cow<'_, str>]) -> Error {
     let below = format!("{INBOX}/{pattern}");
     let hint = if !target.is_empty() {
-        "it fits the target of `move_to` alone, which is never fetched".to_owned()
+        "it matches only the target of `move_to`, which is never fetched".to_owned()
     } else if listed.iter().any(|name| matches(&below, name)) {
         format!("did you mean `{}`?", clean::short(&below, 100))
     } else if let Some(name) = listed.iter().find(|name| matches(&pattern.to_lowercase(), &name.to_lowercase())) {
         format!("did you mean `{}`?", clean::short(name, 100))
     } else {
-        let shown: Vec<String> = listed.iter().take(SHOWN).map(|name| clean::short(name, 60)).collect();
-        let more = if listed.len() > SHOWN { ", …" } else { "" };
+        let shown: Vec<String> = listed.iter().take(SHOWN_FOLDERS).map(|name| clean::short(name, 60)).collect();
+        let more = if listed.len() > SHOWN_FOLDERS { ", …" } else { "" };
         format!("it has {}{more}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") })
     };
-    let text = format!("no folder of the server fits `{}`; {hint}", clean::short(pattern, 100));
+    let text = format!("no folder on the server matches `{}`; {hint}", clean::short(pattern, 100));
     Error::permanent(Kind::Refused, text)
 }
 
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(chosen("inbox.Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);
         assert_eq!(chosen("Inbox/Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);
         assert_eq!(chosen("inbox.Done", Some('/'), &["INBOX", "INBOX/Done"]), ["INBOX", "INBOX/Done"]);
-        // Exchange does not tell case apart, and most others do.
+        // Exchange ignores case, most other servers do not.
         assert_eq!(chosen("archive", Some('/'), &["INBOX", "Archive"]), ["INBOX"]);
         assert_eq!(chosen("archive", Some('/'), &["INBOX", "Archive", "archive"]), ["INBOX", "Archive"]);
     }

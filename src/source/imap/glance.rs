@@ -1,4 +1,4 @@
-//! Folders are looked at without opening them: STATUS (RFC 3501 6.3.10), for all of them at once where LIST can return it
+//! Looks at folders without opening them: STATUS (RFC 3501 6.3.10), or one LIST that returns the status of all folders
 //! (RFC 5819).
 
 use std::collections::{HashMap, HashSet};
@@ -11,36 +11,36 @@ use super::folders::{MAX_FOLDERS, is_folder, name_of};
 use crate::error::Result;
 use crate::source::Glance;
 
-/// So many folders are asked for before the first answer is read.
-const IN_FLIGHT: usize = 32;
-/// Of so few folders each is asked for by itself: LIST tells of all that there are.
-const FEW: usize = 4;
+/// How many STATUS commands are sent before the first answer is read.
+const STATUS_IN_FLIGHT: usize = 32;
+/// Up to this number, each folder gets its own STATUS: a LIST would report all folders of the server.
+const FEW_FOLDERS: usize = 4;
 
 impl ImapSource {
-    /// What stands in these folders, as far as the server tells. An open folder stays open.
+    /// The status of these folders, as far as the server reports it. An open folder stays open.
     pub(in crate::source) async fn glance(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
-        let seen = self.look_at(folders).await?;
-        seen.iter().for_each(|(folder, glance)| self.known.saw(folder, *glance));
+        let seen = self.query_status(folders).await?;
+        seen.iter().for_each(|(folder, glance)| self.known.record_seen(folder, *glance));
         Ok(seen)
     }
 
-    /// The same, which nobody has seen yet.
-    pub(super) async fn look_at(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
+    /// The same, but without recording it as seen.
+    pub(super) async fn query_status(&mut self, folders: &[String]) -> Result<HashMap<String, Glance>> {
         let asked = self.asked(folders);
         let mut seen = HashMap::new();
         let mut left: Vec<&str> = folders.iter().map(String::as_str).collect();
-        if left.len() > FEW && self.session.can("LIST-STATUS") && !self.refuses_list_status {
-            let none = self.glance_at_all(&asked, &mut seen).await?;
+        if left.len() > FEW_FOLDERS && self.session.can("LIST-STATUS") && !self.refuses_list_status {
+            let none = self.status_of_all(&asked, &mut seen).await?;
             left.retain(|folder| !seen.contains_key(*folder) && !none.contains(folder));
         }
-        for batch in left.chunks(IN_FLIGHT) {
-            self.glance_at_each(batch, &asked, &mut seen).await?;
+        for batch in left.chunks(STATUS_IN_FLIGHT) {
+            self.status_of_each(batch, &asked, &mut seen).await?;
         }
         Ok(seen)
     }
 
-    /// One command for all. Returns those that are listed and are no folders: nothing can be asked of them.
-    async fn glance_at_all<'f>(
+    /// Asks with one command for all folders. Returns the listed names that cannot be opened, which have no status.
+    async fn status_of_all<'f>(
         &mut self,
         asked: &Asked<'f>,
         seen: &mut HashMap<String, Glance>,
@@ -72,15 +72,15 @@ impl ImapSource {
         };
         let answer = self.session.finish(&tag, each).await?;
         self.refuses_list_status = answer.is_err();
-        // Folders came since all were listed; the lines themselves are answers.
-        self.known.anywhere |= !new.is_empty();
+        // Folders were created since the last full LIST. The LIST lines themselves are answers, not notifications.
+        self.known.news_anywhere |= !new.is_empty();
         self.spelled.extend(new);
         self.session.told.folders_changed = changed;
         Ok(none)
     }
 
-    /// One command for each, all of them in flight at once. What the server refuses is missing.
-    async fn glance_at_each(
+    /// Asks with one command for each folder, all in flight at once. Refused folders are missing from the result.
+    async fn status_of_each(
         &mut self,
         folders: &[&str],
         asked: &Asked<'_>,
@@ -88,7 +88,7 @@ impl ImapSource {
     ) -> Result<()> {
         let mut sent = Vec::new();
         for folder in folders {
-            // A name that cannot be sent is no folder of the server.
+            // A name that cannot be sent is not a folder of this server.
             let Ok(name) = self.on_server(folder) else { continue };
             let command = format!("STATUS {name} {}", self.status_items());
             sent.push((*folder, self.session.send(&command).await?));
@@ -105,15 +105,15 @@ impl ImapSource {
                 Ok(())
             };
             let is_answered = self.session.finish(&tag, each).await?.is_ok();
-            // Some servers answer with a name that nobody knows. What is told unasked may be of any folder.
-            if is_answered && !self.session.is_told_of_all() && !seen.contains_key(folder) {
+            // Some servers answer with a different name. It is ignored if it may be a notification about another folder.
+            if is_answered && !self.session.expects_notifications() && !seen.contains_key(folder) {
                 seen.extend(unnamed.map(|glance| (folder.to_owned(), glance)));
             }
         }
         Ok(())
     }
 
-    /// What is asked of a folder.
+    /// The STATUS items to request.
     fn status_items(&self) -> &'static str {
         match self.session.can("CONDSTORE") || self.session.can("QRESYNC") {
             true => "(MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ)",
@@ -122,7 +122,7 @@ impl ImapSource {
     }
 }
 
-/// What a reply says of a folder, by its name on the server. 163.com says nothing in an empty list.
+/// The status in a reply, with the folder's name on the server. 163.com sends an empty list, which counts as no status.
 pub(super) fn status_in<'r>(reply: &'r Response<'_>) -> Option<(&'r str, Glance)> {
     let Response::MailboxData(MailboxDatum::Status { mailbox, status }) = reply else { return None };
     let mut glance = Glance::default();

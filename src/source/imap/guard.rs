@@ -1,33 +1,33 @@
-//! What the IMAP parser can bear.
+//! Protects the IMAP parser from hostile input.
 //!
-//! imap-proto recurses without a limit: a thousand parentheses overflow a 2 MiB stack. And what promises a literal of
-//! 500 MB has 40 bytes. So a server's bytes are looked at before they are kept: lines, literals and nesting are bounded
-//! here, and where a reply ends is found without the parser.
+//! imap-proto recurses without a limit: a thousand parentheses overflow a 2 MiB stack. And 40 bytes are enough to announce a
+//! literal of 500 MB. So the bytes of a server are checked before they are stored: lines, literals and nesting are bounded,
+//! and the end of a reply is found without the parser.
 
 use std::io;
 
 use crate::source::WINDOW;
 
-/// The longest line outside literals: a SEARCH reply of 50,000 ten-digit UIDs fits several times.
-const MAX_LINE: usize = 2 * 1024 * 1024;
+/// The longest line outside literals. A SEARCH reply with 50,000 ten-digit UIDs fits several times.
+const MAX_LINE_BYTES: usize = 2 * 1024 * 1024;
 /// The most bytes in the literals of one reply: twice the window in which big messages are fetched.
-const MAX_LITERALS: u64 = 2 * WINDOW;
+const MAX_LITERAL_BYTES: u64 = 2 * WINDOW;
 /// The deepest nesting of parentheses.
 const MAX_DEPTH: u32 = 64;
-/// Untagged replies that are text to their end, as the parser tells them: by these letters, whatever follows.
-const TEXTS: [&[u8]; 5] = [b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"];
-/// So many bytes at the beginning of a reply tell its kind: `* PREAUTH`.
-const BEGINNING: usize = 9;
-/// Follows the framing of a server's bytes.
+/// Untagged replies that are free text up to their end. The parser goes by these letters, whatever follows them.
+const TEXT_REPLIES: [&[u8]; 5] = [b"OK", b"NO", b"BAD", b"BYE", b"PREAUTH"];
+/// How many bytes at the start of a reply are needed to tell its kind: `* PREAUTH`.
+const KIND_PREFIX_BYTES: usize = 9;
+/// Follows the framing of the bytes that a server sends.
 #[derive(Debug, Default)]
 pub(super) struct Checker {
-    /// Bytes of a literal still to come.
+    /// How many bytes of the current literal are still to come.
     literal: u64,
-    /// A literal continues the line, even one of no bytes.
+    /// The line continues after a literal, even an empty one.
     continues: bool,
-    /// Bytes of all literals of the reply so far.
+    /// The bytes of all literals of the reply so far.
     literals: u64,
-    beginning: [u8; BEGINNING],
+    beginning: [u8; KIND_PREFIX_BYTES],
     line: usize,
     depth: u32,
     quoted: bool,
@@ -46,12 +46,12 @@ enum Announcement {
 }
 
 impl Checker {
-    /// Whether a reply has begun and not ended.
+    /// Whether a reply has begun and has not ended.
     pub(super) fn is_inside(&self) -> bool {
         self.line > 0
     }
 
-    /// Takes what it can of `bytes`: so many, up to the end of the reply if it is among them.
+    /// Checks `bytes` up to the end of the reply. Returns how many bytes it used and whether the reply has ended.
     pub(super) fn check(&mut self, bytes: &[u8]) -> io::Result<(usize, bool)> {
         let mut at = 0;
         while at < bytes.len() {
@@ -72,7 +72,7 @@ impl Checker {
 
     fn byte(&mut self, byte: u8) -> io::Result<()> {
         self.line += 1;
-        if self.line > MAX_LINE {
+        if self.line > MAX_LINE_BYTES {
             return Err(out_of_bounds("a line longer than 2 MiB"));
         }
         if let Some(place) = self.beginning.get_mut(self.line - 1) {
@@ -81,7 +81,7 @@ impl Checker {
         self.announcement = self.announce(byte)?;
         match byte {
             b'\n' => {
-                // The nesting goes on with the line.
+                // A literal does not end the line, nor the nesting.
                 if !std::mem::take(&mut self.continues) {
                     (self.line, self.depth, self.literals) = (0, 0, 0);
                 }
@@ -102,11 +102,11 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether the reply is text: tagged, a continuation, or one of [`TEXTS`].
+    /// Whether the reply is text: tagged, a continuation, or one of [`TEXT_REPLIES`].
     fn is_text(&self) -> bool {
-        let beginning = &self.beginning[..self.line.min(BEGINNING)];
+        let beginning = &self.beginning[..self.line.min(KIND_PREFIX_BYTES)];
         let Some(word) = beginning.strip_prefix(b"* ") else { return true };
-        TEXTS.iter().any(|text| word.get(..text.len()).is_some_and(|w| w.eq_ignore_ascii_case(text)))
+        TEXT_REPLIES.iter().any(|text| word.get(..text.len()).is_some_and(|w| w.eq_ignore_ascii_case(text)))
     }
 
     fn announce(&mut self, byte: u8) -> io::Result<Announcement> {
@@ -120,11 +120,11 @@ impl Checker {
             (Announcement::Closed(n), b'\r') => Announcement::Cr(n),
             (Announcement::Cr(n), b'\n') => {
                 self.literals = self.literals.saturating_add(n);
-                if self.literals > MAX_LITERALS {
+                if self.literals > MAX_LITERAL_BYTES {
                     return Err(out_of_bounds("a literal larger than was asked for"));
                 }
-                // To the parser this is text and the reply ends here; taken for a literal, what follows would go
-                // unchecked.
+                // For the parser this is text, and the reply ends here. If it were taken for a literal, the bytes after it
+                // would not be checked.
                 if self.is_text() {
                     return Err(out_of_bounds("a text that ends like a literal"));
                 }
@@ -144,7 +144,7 @@ fn out_of_bounds(what: &str) -> io::Error {
 mod tests {
     use super::*;
 
-    /// Checks reply after reply.
+    /// Checks one reply after another.
     fn check_with(checker: &mut Checker, bytes: &[u8]) -> io::Result<()> {
         let mut at = 0;
         while at < bytes.len() {
@@ -173,7 +173,7 @@ mod tests {
         for size in ["2147483648", "4294967295", "18446744073709551615", "99999999999999999999", "500000000"] {
             assert!(check(format!("* 1 FETCH (BODY[] {{{size}}}\r\n").as_bytes()).is_err(), "{size}");
         }
-        assert!(check(&vec![b'x'; MAX_LINE + 1]).is_err());
+        assert!(check(&vec![b'x'; MAX_LINE_BYTES + 1]).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! IDLE (RFC 2177), and how it ends: the next command, whichever it is, ends it first.
+//! IDLE (RFC 2177). The next command ends it first, whichever it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,26 +11,26 @@ use super::session::{Refusal, Session, Step, refused};
 use crate::error::{Error, Kind, Result};
 use crate::refusal::{Meaning, meaning};
 
-/// So long the server may take to end IDLE.
+/// How long the server may take to end IDLE.
 const DONE_WITHIN: Duration = Duration::from_secs(10);
-/// After so long a session that waits speaks: NAT and servers forget the silent ones (`reliability.md` F41).
-pub(super) const SPEAK_EVERY: Duration = Duration::from_secs(9 * 60);
-/// The longest silence of a server while a session waits.
-const SILENCE: Duration = Duration::from_secs(9 * 60 + 30);
-/// An IDLE that the server ends by itself before that is none: asked for again and again, it would keep both busy.
-const TOO_SHORT: Duration = Duration::from_secs(60);
+/// A waiting session sends something this often, because NAT and servers drop silent connections (`reliability.md` F41).
+pub(super) const REFRESH_EVERY: Duration = Duration::from_secs(9 * 60);
+/// The longest silence of the server while a session waits.
+const MOST_SILENCE: Duration = Duration::from_secs(9 * 60 + 30);
+/// An IDLE that the server ends sooner is useless: repeating it would keep both sides busy.
+const SHORTEST_IDLE: Duration = Duration::from_secs(60);
 
-/// An IDLE under way.
+/// A running IDLE.
 #[derive(Debug)]
 pub(super) struct Idle {
     tag: RequestId,
     since: Instant,
-    /// The server has asked for the rest, which is DONE.
+    /// The server has sent its continuation and waits for DONE.
     is_begun: bool,
     is_ended: bool,
 }
 
-/// Work that may be dropped at any time: then its flag says that what was sent may be unanswered.
+/// A guard for work that may be dropped at any time. If it is, a flag records that replies may still be outstanding.
 #[derive(Debug)]
 pub(super) struct Droppable {
     is_done: bool,
@@ -52,23 +52,23 @@ impl Drop for Droppable {
 }
 
 impl Session {
-    /// For work that may be dropped at any time: the next command then reads first what is still to come.
+    /// A guard for work that may be dropped at any time: the next command then first reads the outstanding replies.
     pub(super) fn may_be_dropped(&self) -> Droppable {
         Droppable { is_done: false, is_interrupted: Arc::clone(&self.is_interrupted) }
     }
 
-    /// Whether the server tells at this moment what happens in the folder.
+    /// Whether the server is reporting changes of this folder at this moment.
     pub(super) fn is_idling_in(&mut self, folder: &str) -> bool {
         let is_open = self.selection.open().is_some_and(|open| open.folder == folder);
         is_open && self.idle.as_ref().is_some_and(|idle| idle.is_begun && !idle.is_ended)
     }
 
-    /// Begins IDLE in the open folder. `false`: the server does not do it, and is not asked again. A refusal that passes is an
-    /// error.
+    /// Begins IDLE in the open folder. `false` if the server does not support it; then it is not tried again. A temporary
+    /// refusal is an error.
     pub(super) async fn begin_idle(&mut self) -> Result<bool> {
         self.stop_waiting().await?;
         let tag = self.queue("IDLE");
-        // Known before it is sent: from the first byte on it has to be ended.
+        // Recorded before it is sent: once the first byte is out, IDLE has to be ended.
         self.idle = Some(Idle { tag: tag.clone(), since: Instant::now(), is_begun: false, is_ended: false });
         self.write_queued().await?;
         loop {
@@ -92,37 +92,37 @@ impl Session {
         }
     }
 
-    /// Reads one reply while nothing is asked for but IDLE. Cancel-safe.
-    pub(super) async fn hear(&mut self) -> Result<()> {
+    /// Reads one reply while no command but IDLE is running. Cancel-safe.
+    pub(super) async fn read_unsolicited(&mut self) -> Result<()> {
         let tag = self.idle.as_ref().map_or_else(|| RequestId(String::new()), |idle| idle.tag.clone());
-        self.replies.read_little();
-        if let Step::Done(_) = self.step_within(SILENCE, &tag, |_: &Response<'_>| Ok(())).await? {
+        self.replies.use_small_buffer();
+        if let Step::Done(_) = self.step_within(MOST_SILENCE, &tag, |_: &Response<'_>| Ok(())).await? {
             self.ended_by_itself();
         }
         Ok(())
     }
 
-    /// Some servers end IDLE after a while; one that does it at once has none.
+    /// Called when the server ends IDLE by itself. Some do so after a while; if it happens at once, IDLE is useless.
     fn ended_by_itself(&mut self) {
-        let is_too_short = |idle: Idle| idle.since.elapsed() < TOO_SHORT;
+        let is_too_short = |idle: Idle| idle.since.elapsed() < SHORTEST_IDLE;
         self.refuses_idle |= self.idle.take().is_some_and(is_too_short);
     }
 
-    /// Ends IDLE, and reads what is left of the answers to a wait that was dropped.
+    /// Ends IDLE, and reads the outstanding replies of a wait that was dropped.
     pub(super) async fn stop_waiting(&mut self) -> Result<()> {
         if self.idle.is_none() && !self.is_interrupted.load(Ordering::Relaxed) {
             return Ok(());
         }
         match self.idle {
-            Some(_) => timeout(DONE_WITHIN, self.read_to_the_end()).await.unwrap_or_else(|_| Err(goes_on_idling()))?,
-            None => self.read_to_the_end().await?,
+            Some(_) => timeout(DONE_WITHIN, self.read_outstanding()).await.unwrap_or_else(|_| Err(goes_on_idling()))?,
+            None => self.read_outstanding().await?,
         }
         self.is_interrupted.store(false, Ordering::Relaxed);
         Ok(())
     }
 
-    /// May be dropped as well, and then goes on where it stopped.
-    async fn read_to_the_end(&mut self) -> Result<()> {
+    /// Reads all outstanding replies. If it is dropped, the next call continues.
+    async fn read_outstanding(&mut self) -> Result<()> {
         self.write_queued().await?;
         while let Some(tag) = self.in_flight.first().cloned() {
             if let Some(idle) = self.idle.as_mut().filter(|idle| idle.tag == tag && idle.is_begun && !idle.is_ended) {

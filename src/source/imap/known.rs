@@ -1,48 +1,48 @@
-//! What a session has seen of its folders, so that what it hears can be told from what it knows.
+//! What a session knows of its folders, so that news can be recognised in what the server reports.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::source::{Glance, Heard};
 
-/// What is known, and the news that nobody was told of yet.
+/// The known status of the folders, and the news that nobody has taken yet.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     seen: HashMap<String, Glance>,
-    /// What the server says of these when they are opened and when they are looked at: it differs, and is not news again.
+    /// Folders for which the server reports one status when they are opened and another one by STATUS. The difference is reported
+    /// as news once.
     disputed: HashMap<String, (Glance, Glance)>,
-    /// Of these nobody told since they were seen: they were open, or the server was not asked to.
-    untold: BTreeSet<String>,
+    /// Folders that may have changed without a report since they were seen: they were open, or notifications were off.
+    unreported: BTreeSet<String>,
     news: BTreeSet<String>,
-    pub(super) anywhere: bool,
+    pub(super) news_anywhere: bool,
 }
 
 impl Known {
-    /// Whoever asks for this has seen it.
-    pub(super) fn saw(&mut self, folder: &str, now: Glance) {
+    /// Records the status of a folder that the caller has seen.
+    pub(super) fn record_seen(&mut self, folder: &str, now: Glance) {
         self.seen.insert(folder.to_owned(), now);
         self.news.remove(folder);
     }
 
-    /// Whoever opens this sees it as it is now; while it is open, a server that notifies does not tell of it.
-    pub(super) fn opened(&mut self, folder: &str, now: Glance) {
-        self.saw(folder, now);
-        self.untold.insert(folder.to_owned());
+    /// Records the status of a folder that was opened. While it is open, a server with NOTIFY does not report on it.
+    pub(super) fn record_opened(&mut self, folder: &str, now: Glance) {
+        self.record_seen(folder, now);
+        self.unreported.insert(folder.to_owned());
     }
 
-    /// The server was not asked before to tell of these.
-    pub(super) fn was_told_of_none(&mut self, folders: &[String]) {
-        self.untold.extend(folders.iter().cloned());
+    /// Marks folders for which notifications were off until now.
+    pub(super) fn mark_unreported(&mut self, folders: &[String]) {
+        self.unreported.extend(folders.iter().cloned());
     }
 
-    /// Those of these folders that may have changed without a word.
-    pub(super) fn untold(&self, folders: &[String]) -> Vec<String> {
-        folders.iter().filter(|folder| self.untold.contains(*folder)).cloned().collect()
+    /// Which of these folders may have changed without a report.
+    pub(super) fn unreported(&self, folders: &[String]) -> Vec<String> {
+        folders.iter().filter(|folder| self.unreported.contains(*folder)).cloned().collect()
     }
 
-    /// Takes in what is told of a folder. Only how many messages there are and what UID comes next matter: flags change all the
-    /// time, and some servers make UIDVALIDITY up anew each time.
-    /// Says whether it is news.
-    pub(super) fn hears(&mut self, folder: &str, now: Glance) -> bool {
+    /// Records a reported status. Returns whether it is news. Only the number of messages and UIDNEXT count: flags change all the
+    /// time, and some servers report a new UIDVALIDITY each time.
+    pub(super) fn record_report(&mut self, folder: &str, now: Glance) -> bool {
         let before = self.seen.get(folder).copied();
         let is_other = |before: Glance| is_other(before.exists, now.exists) || is_other(before.uid_next, now.uid_next);
         let is_news = now != Glance::default() && before.is_none_or(is_other);
@@ -54,37 +54,37 @@ impl Known {
         is_news
     }
 
-    /// Takes in what such a folder is like now. A server that says one thing when a folder is opened and another when it is looked at
-    /// would have it opened without end: once is enough.
-    pub(super) fn hears_of_untold(&mut self, folder: &str, now: Glance) {
-        self.untold.remove(folder);
+    /// Records the status of an unreported folder. A server that reports one status when a folder is opened and another by STATUS
+    /// would have it opened without end, so the same difference is news only once.
+    pub(super) fn record_unreported(&mut self, folder: &str, now: Glance) {
+        self.unreported.remove(folder);
         let before = self.seen.get(folder).copied().unwrap_or_default();
         let both = (Glance { modseq: None, ..before }, Glance { modseq: None, ..now });
-        if self.disputed.get(folder) != Some(&both) && self.hears(folder, now) {
+        if self.disputed.get(folder) != Some(&both) && self.record_report(folder, now) {
             self.disputed.insert(folder.to_owned(), both);
         }
     }
 
-    /// Messages went that we took away.
-    pub(super) fn took_away(&mut self, folder: &str, count: u32) {
+    /// Records that we removed messages ourselves.
+    pub(super) fn record_removed(&mut self, folder: &str, count: u32) {
         if let Some(exists) = self.seen.get_mut(folder).and_then(|seen| seen.exists.as_mut()) {
             *exists = exists.saturating_sub(count);
         }
     }
 
-    /// Something happened, whatever is counted.
-    pub(super) fn is_news(&mut self, folder: &str) {
+    /// Adds news about a folder, whatever its status is.
+    pub(super) fn add_news(&mut self, folder: &str) {
         self.news.insert(folder.to_owned());
     }
 
-    /// Whether there is something to be told to whoever waits for these folders.
+    /// Whether there is news for a caller that waits for these folders.
     pub(super) fn has_news(&self, folders: &[String]) -> bool {
-        self.anywhere || !self.news.is_empty() && folders.iter().any(|folder| self.news.contains(folder))
+        self.news_anywhere || !self.news.is_empty() && folders.iter().any(|folder| self.news.contains(folder))
     }
 
-    /// The news for whoever waits for these folders.
+    /// Takes the news for a caller that waits for these folders.
     pub(super) fn take_news(&mut self, folders: &[String]) -> Heard {
-        if std::mem::take(&mut self.anywhere) {
+        if std::mem::take(&mut self.news_anywhere) {
             self.news.clear();
             return Heard::Anywhere;
         }
@@ -92,7 +92,7 @@ impl Known {
     }
 }
 
-/// Whether two numbers differ that are both told.
+/// Whether both numbers are known and differ.
 fn is_other(before: Option<u32>, now: Option<u32>) -> bool {
     before.is_some() && now.is_some() && before != now
 }
@@ -109,15 +109,15 @@ mod tests {
     fn the_same_twice_is_not_news() {
         let folders = ["a".to_owned()];
         let mut known = Known::default();
-        known.saw("a", glance(4, 3));
+        known.record_seen("a", glance(4, 3));
         for same in [glance(4, 3), Glance { modseq: Some(9), generation: None, ..glance(4, 3) }, Glance::default()] {
-            known.hears("a", same);
+            known.record_report("a", same);
             assert!(!known.has_news(&folders), "{same:?}");
         }
         for other in [glance(5, 4), glance(5, 3), glance(6, 3)] {
-            known.hears("a", other);
+            known.record_report("a", other);
             assert_eq!(known.take_news(&folders), Heard::News(folders.iter().cloned().collect()), "{other:?}");
-            known.hears("a", other);
+            known.record_report("a", other);
             assert!(!known.has_news(&folders), "{other:?}");
         }
     }
@@ -127,13 +127,13 @@ mod tests {
         let folders = ["a".to_owned()];
         let mut known = Known::default();
         for (modseq, is_heard) in [(1, true), (2, false), (3, false)] {
-            known.opened("a", glance(4, 3));
-            assert_eq!(known.untold(&folders), folders);
-            known.hears_of_untold("a", Glance { modseq: Some(modseq), ..glance(5, 3) });
-            assert!(known.untold(&folders).is_empty());
+            known.record_opened("a", glance(4, 3));
+            assert_eq!(known.unreported(&folders), folders);
+            known.record_unreported("a", Glance { modseq: Some(modseq), ..glance(5, 3) });
+            assert!(known.unreported(&folders).is_empty());
             assert_eq!(known.has_news(&folders), is_heard);
         }
-        known.hears_of_untold("a", glance(6, 4));
+        known.record_unreported("a", glance(6, 4));
         assert!(known.has_news(&folders));
     }
 
@@ -141,14 +141,14 @@ mod tests {
     fn what_was_seen_and_what_we_took_away_is_not_news() {
         let folders = ["a".to_owned()];
         let mut known = Known::default();
-        known.hears("a", glance(4, 3));
-        known.saw("a", glance(4, 3));
-        known.took_away("a", 2);
-        known.hears("a", glance(4, 1));
+        known.record_report("a", glance(4, 3));
+        known.record_seen("a", glance(4, 3));
+        known.record_removed("a", 2);
+        known.record_report("a", glance(4, 1));
         assert!(!known.has_news(&folders));
-        known.is_news("b");
+        known.add_news("b");
         assert!(!known.has_news(&folders));
-        known.anywhere = true;
+        known.news_anywhere = true;
         assert_eq!(known.take_news(&folders), Heard::Anywhere);
         assert!(!known.has_news(&["a".to_owned(), "b".to_owned()]));
     }
@@ -157,8 +157,8 @@ mod tests {
     fn news_of_others_is_kept_for_whoever_waits_for_them() {
         let (a, b) = (["a".to_owned()], ["b".to_owned()]);
         let mut known = Known::default();
-        known.is_news("a");
-        known.is_news("b");
+        known.add_news("a");
+        known.add_news("b");
         for folders in [&a, &b] {
             assert_eq!(known.take_news(folders), Heard::News(folders.iter().cloned().collect()));
         }

@@ -1,4 +1,4 @@
-//! Commands with texts that are no ASCII: those go as literals, for a quoted string has seven bits (RFC 3501 9).
+//! Commands with non-ASCII text, which must be sent as literals because quoted strings are 7-bit (RFC 3501 9).
 
 use imap_proto::RequestId;
 
@@ -7,7 +7,7 @@ use super::session::{Refusal, Session};
 use crate::error::Result;
 
 impl Session {
-    /// Sends a command whose words and quoted strings may hold anything. Second: the server does not want the rest of it.
+    /// Sends a command whose words and quoted strings may contain anything. The inner `Err` is the server's refusal of a literal.
     pub(super) async fn send_with_literals(&mut self, command: &str) -> Result<Result<RequestId, Refusal>> {
         let lines = lines_of(command, self.can("LITERAL+"));
         let mut lines = lines.iter();
@@ -22,7 +22,7 @@ impl Session {
     }
 }
 
-/// The command, cut where the server has to ask for more. With LITERAL+ (RFC 7888) it does not have to.
+/// The command, split where the server has to send a continuation. With LITERAL+ (RFC 7888) it does not have to.
 fn lines_of(command: &str, has_plus: bool) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut rest = command;
@@ -35,8 +35,8 @@ fn lines_of(command: &str, has_plus: bool) -> Vec<String> {
             continue;
         }
         let text = text_of(word);
-        // Characters that stand for bytes are sent as those.
-        let length = raw::bytes(&text).len();
+        // Private characters that stand for bytes are sent as those bytes.
+        let length = raw::to_bytes(&text).len();
         line.push_str(&format!("{{{length}{}}}", if has_plus { "+" } else { "" }));
         match has_plus {
             true => line.push_str(&format!("\r\n{text}")),
@@ -46,7 +46,7 @@ fn lines_of(command: &str, has_plus: bool) -> Vec<String> {
     lines
 }
 
-/// Where the word or quoted string ends with which the text begins; what separates words is one by itself.
+/// The end of the word or quoted string at the start of `text`. A separator is a word of its own.
 fn end_of_word(text: &str) -> usize {
     let mut chars = text.char_indices();
     match chars.next() {
@@ -64,7 +64,7 @@ fn end_of_word(text: &str) -> usize {
     }
 }
 
-/// What a word or a quoted string says.
+/// The content of a word or a quoted string.
 fn text_of(word: &str) -> String {
     let Some(quoted) = word.strip_prefix('"') else { return word.to_owned() };
     let quoted = quoted.strip_suffix('"').unwrap_or(quoted);
@@ -87,8 +87,8 @@ mod tests {
         assert_eq!(lines_of(command, false), lines);
         let joined = "UID SEARCH SUBJECT {8+}\r\nGr\"üße (FROM \"a \\\"b\\\"\") TEXT {2+}\r\nü SEEN";
         assert_eq!(lines_of(command, true), [joined]);
-        let kept = raw::kept(b"FROM \xfc");
-        assert_eq!(lines_of(&kept, false), ["FROM {1}", &raw::kept(b"\xfc")]);
+        let kept = raw::from_bytes(b"FROM \xfc");
+        assert_eq!(lines_of(&kept, false), ["FROM {1}", &raw::from_bytes(b"\xfc")]);
         assert_eq!(lines_of("UID SEARCH ALL", false), ["UID SEARCH ALL"]);
         assert_eq!(lines_of("TEXT \"ü", false), ["TEXT {2}", "ü"]);
     }

@@ -1,4 +1,4 @@
-//! The login: AUTHENTICATE (RFC 3501 6.2.2), or LOGIN where a server has nothing else for a password.
+//! The login: AUTHENTICATE (RFC 3501 6.2.2), or LOGIN if the server offers nothing else for a password.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::net::oauth;
 use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::secrets::Secrets;
 
-/// The longest line with a first word in it: servers take 8,192 octets (RFC 7162 4), and a token has thousands.
-const LONGEST_LINE: usize = 8_000;
+/// The longest line with an initial response: servers accept 8,192 octets (RFC 7162 4), and a token has thousands.
+const LONGEST_LINE_BYTES: usize = 8_000;
 
 impl Session {
-    /// Up to where folders can be opened. What the server can do is asked anew after it.
+    /// Logs in. Afterwards the capabilities are unknown and must be asked for again.
     pub(super) async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, clean::line(account.user.as_bytes()));
         let is_private = self.stream().is_tls() || account.server.is_loopback();
         let exported = self.stream().exported();
         let choice = Choice { only: account.auth, token: account.token, is_private, exported };
         let offered = choice.among(|name| self.can(&format!("AUTH={name}")));
-        // LOGIN is known to every server, the mechanism of that name to some.
+        // Every server knows the LOGIN command, but only some the mechanism of that name.
         let has_login = choice.has_login_command() && !self.can("LOGINDISABLED");
         let with_login = has_login
             && match offered.mechanisms.first() {
@@ -38,15 +38,15 @@ impl Session {
         if offered.mechanisms.is_empty() && !has_login {
             let kind = if account.token || account.auth.is_some() { Kind::Auth } else { Kind::Refused };
             let none = Error::permanent(kind, format!("{doing}: {}", choice.missing()));
-            return Err(net::login::cured(none, &self.host, account.token));
+            return Err(net::login::with_advice(none, &self.host, account.token));
         }
         let secret = oauth::secret(&account.password).await?;
         self.secrets = Arc::new(Secrets::of(&secret));
         let host = account.server.host.as_str();
         let port = account.server.port;
         let who = Credentials { user: &account.user, secret: &secret, host, port, binding: offered.binding };
-        let initial = self.can("SASL-IR").then_some(LONGEST_LINE);
-        // The capabilities of a logged-in session are others; a server that does not say them is asked.
+        let initial = self.can("SASL-IR").then_some(LONGEST_LINE_BYTES);
+        // The capabilities change with the login; a server that does not announce the new ones is asked.
         self.capabilities.clear();
         let outcome = match with_login {
             true => self.log_in(&account.user, secret.expose_secret()).await,
@@ -56,11 +56,11 @@ impl Session {
                 authenticate::log_in(&mut speaker, manner, &offered.mechanisms, &who).await
             }
         };
-        let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        oauth::looked_at(outcome.map_err(cured), &account.password, &secret).await
+        let with_advice = |error: Error| net::login::with_advice(error.while_doing(&doing), host, account.token);
+        oauth::after_login(outcome.map_err(with_advice), &account.password, &secret).await
     }
 
-    /// LOGIN (RFC 3501 6.2.3); anything but plain ASCII goes as literals.
+    /// The LOGIN command (RFC 3501 6.2.3); anything but plain ASCII is sent as literals.
     async fn log_in(&mut self, user: &str, password: &str) -> Result<()> {
         let tag = match (quoted(user), quoted(password)) {
             (Some(user), Some(password)) => self.send(&format!("LOGIN {user} {password}")).await?,
@@ -79,7 +79,7 @@ impl Session {
     }
 }
 
-/// One AUTHENTICATE, which has a tag once it is begun.
+/// A running AUTHENTICATE. It has a tag once it was sent.
 struct Authenticating<'a> {
     session: &'a mut Session,
     tag: Option<RequestId>,
@@ -94,7 +94,7 @@ impl Speaker for Authenticating<'_> {
             }
             None => self.session.send(line).await?,
         };
-        Ok(match self.session.until_asked(&tag).await? {
+        Ok(match self.session.read_to_continuation(&tag).await? {
             Reached::Question(question) => {
                 self.tag = Some(tag);
                 Said::Question(question)
@@ -107,5 +107,5 @@ impl Speaker for Authenticating<'_> {
 }
 
 fn refused(refusal: &Refusal) -> Error {
-    net::login::told_apart("the login was refused", &refusal.line)
+    net::login::classified("the login was refused", &refusal.line)
 }

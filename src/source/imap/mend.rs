@@ -1,14 +1,14 @@
-//! Replies that the parser would misread or refuse, put into other words for it.
+//! Rewrites replies that the parser would misread or reject.
 //!
-//! imap-proto keeps the backslashes of quoted strings and knows no bytes beyond ASCII in them, panics at a date that is
-//! NIL, and gives up a reply for a size that is no number and a STATUS for an item that it does not know. A string goes to it as
-//! a literal instead, a date as an empty one, and a size that is none is left out; so are such items.
+//! imap-proto keeps the backslashes of quoted strings, does not accept bytes beyond ASCII in them, panics on a NIL date, and
+//! rejects a whole reply because of an invalid size or an unknown STATUS item. So such a string is passed on as a literal, a NIL
+//! date as an empty one, and invalid sizes and unknown items are left out.
 
 use std::borrow::Cow;
 
 use super::raw;
 
-/// The reply, mended where it has to be.
+/// The reply, rewritten if necessary.
 pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
     let Some(kind) = kind_of(reply) else { return Cow::Borrowed(reply) };
     let begins = |words: &[u8]| reply.get(..words.len()).is_some_and(|word| word.eq_ignore_ascii_case(words));
@@ -25,13 +25,13 @@ pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It has attributes with values.
+    /// The reply has attributes with values.
     Fetch,
-    /// It has strings.
+    /// The reply has strings.
     Data,
 }
 
-/// `None` for text, in which quotes mean nothing.
+/// `None` for text, in which quotes have no meaning.
 fn kind_of(reply: &[u8]) -> Option<Kind> {
     let data = reply.strip_prefix(b"* ")?;
     let mut words = data.split(|byte| *byte == b' ');
@@ -46,12 +46,12 @@ fn kind_of(reply: &[u8]) -> Option<Kind> {
 
 struct Mender<'a> {
     reply: &'a [u8],
-    /// Its strings are names of folders, and the parser takes UTF-8 alone.
+    /// The strings are folder names, in which the parser accepts only UTF-8.
     has_names: bool,
-    /// What stands in its parentheses are items with numbers.
+    /// The parentheses contain STATUS items with numbers.
     is_status: bool,
     at: usize,
-    /// Of the reply, so much is in `out`, mended.
+    /// How much of the reply is in `out` already.
     copied: usize,
     out: Vec<u8>,
 }
@@ -77,7 +77,7 @@ impl Mender<'_> {
         (self.at, self.copied) = (end, end);
     }
 
-    /// What stands behind the name of a folder that has another name now, or has folders below it (RFC 5258 6).
+    /// Whether extended data follows the folder name: an old name, or subscribed folders below it (RFC 5258 6).
     fn is_extended_data(&self) -> bool {
         let begins = |words: &str| {
             let here = self.reply[self.at..].get(..words.len());
@@ -86,7 +86,7 @@ impl Mender<'_> {
         self.has_names && [" (OLDNAME ", " (\"OLDNAME\" ", " (CHILDINFO ", " (\"CHILDINFO\" "].into_iter().any(begins)
     }
 
-    /// Items to the end of the reply. Exchange has a blank behind them.
+    /// Handles the STATUS items, up to the end of the reply. Exchange sends a blank after them.
     fn status_items(&mut self) {
         let written = &self.reply[self.at..];
         let known = known_items(written);
@@ -96,14 +96,14 @@ impl Mender<'_> {
         }
     }
 
-    /// A quoted string that is not what stands between its quotes.
+    /// Handles a quoted string: it is replaced if its content needs no escaping in a literal but had some here.
     fn string(&mut self) {
         let Some((content, end)) = unquoted(self.reply, self.at + 1) else {
             self.at += 1;
             return;
         };
         let written = &self.reply[self.at + 1..end - 1];
-        // A single character is a hierarchy delimiter, which cannot be a literal.
+        // A single character is a hierarchy delimiter, which must not be a literal.
         if content.len() > 1 && (content != written || !written.is_ascii()) {
             self.replace_by_literal(end, &content);
         } else {
@@ -112,12 +112,13 @@ impl Mender<'_> {
     }
 
     fn replace_by_literal(&mut self, end: usize, content: &[u8]) {
-        let content = if self.has_names { Cow::Owned(raw::kept(content).into_bytes()) } else { Cow::Borrowed(content) };
+        let content =
+            if self.has_names { Cow::Owned(raw::from_bytes(content).into_bytes()) } else { Cow::Borrowed(content) };
         let literal = [format!("{{{}}}\r\n", content.len()).as_bytes(), &content].concat();
         self.replace(end, &literal);
     }
 
-    /// A name beyond ASCII without quotes around it.
+    /// Handles an unquoted name with bytes beyond ASCII.
     fn raw_atom(&mut self) {
         let is_end = |byte: &u8| b" \r\n".contains(byte);
         let start = self.reply[..self.at].iter().rposition(is_end).map_or(0, |blank| blank + 1);
@@ -130,7 +131,7 @@ impl Mender<'_> {
         self.replace_by_literal(end, &self.reply[start..end]);
     }
 
-    /// `{5}` CRLF and five bytes of anything.
+    /// Skips a literal: `{5}`, CRLF, and five bytes of anything.
     fn pass_literal(&mut self) {
         let rest = &self.reply[self.at + 1..];
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -150,14 +151,14 @@ impl Mender<'_> {
         }
     }
 
-    /// What begins behind a blank or a parenthesis.
+    /// Handles the attributes that start after a blank or a parenthesis.
     fn attributes(&mut self) {
         let is_first = self.reply[self.at] == b'(';
         self.at += 1;
         while self.attribute(is_first) {}
     }
 
-    /// Whether another one begins here, since this one was left out.
+    /// Handles one attribute. Returns whether another one starts at the same place, because this one was removed.
     fn attribute(&mut self, is_first: bool) -> bool {
         if let Some(value) = self.value_of("INTERNALDATE ") {
             if self.reply[value..].get(..3).is_some_and(|word| word.eq_ignore_ascii_case(b"NIL")) {
@@ -178,7 +179,7 @@ impl Mender<'_> {
         if is_size || value == end {
             return false;
         }
-        // One blank beside it goes with it.
+        // One of the blanks around it is removed too.
         if !is_first {
             self.at -= 1;
             self.replace(end, b"");
@@ -189,15 +190,16 @@ impl Mender<'_> {
         is_followed
     }
 
-    /// Where the value of an attribute of this name begins, if it stands here.
+    /// Where the value starts, if an attribute of this name is at the current position.
     fn value_of(&self, name: &str) -> Option<usize> {
         let here = self.reply[self.at..].get(..name.len())?;
         here.eq_ignore_ascii_case(name.as_bytes()).then_some(self.at + name.len())
     }
 }
 
-/// Gmail's labels in the forms that the parser knows: its own as flags, a user's as quoted strings without what would be escaped in
-/// them. Gmail writes `"\\\\Inbox"`, and a label with a quote in it as a literal. Second: where the list ends.
+/// Rewrites Gmail's labels into forms that the parser knows: system labels as flags, user labels as quoted strings, with `_` for
+/// what would need escaping. Gmail writes `"\\\\Inbox"`, and a label with a quote in it as a literal. Also returns where
+/// the list ends.
 fn labels(reply: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     let mut at = at + usize::from(*reply.get(at)? == b'(');
     let mut list = b"X-GM-LABELS (".to_vec();
@@ -241,7 +243,7 @@ fn labels(reply: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     Some((list, at + 1))
 }
 
-/// The items of STATUS that the parser knows, with numbers that are none left out.
+/// The STATUS items that the parser knows and that have a valid number.
 fn known_items(list: &[u8]) -> Vec<u8> {
     let is_between = |byte: &u8| b" ()\r\n".contains(byte);
     let words: Vec<&str> = list
@@ -263,7 +265,7 @@ fn known_items(list: &[u8]) -> Vec<u8> {
     format!("({})\r\n", items.join(" ")).into_bytes()
 }
 
-/// A quoted string from behind its first quote on, without its backslashes, and where it ends.
+/// The content of a quoted string, without its backslashes, and where the string ends. `start`: after the opening quote.
 fn unquoted(reply: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
     let mut content = Vec::new();
     let mut at = start;
@@ -344,7 +346,7 @@ mod tests {
         }
     }
 
-    /// However the server writes them.
+    /// In every form in which a server may send a name.
     #[test]
     fn bugs_b8_names_that_are_no_utf8_are_kept_as_private_characters() {
         for reply in [&b"* LIST () \"/\" \"a \xf6\"\r\n"[..], b"* LIST () \"/\" {3}\r\na \xf6\r\n"] {

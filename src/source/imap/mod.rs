@@ -1,8 +1,8 @@
-//! IMAP4rev1 (RFC 3501): imap-proto parses, everything else is ours.
+//! IMAP4rev1 (RFC 3501). imap-proto parses; everything else is our own code.
 //!
-//! Commands are written here and every reply is read to its tagged line (`session`). Between the socket and the parser
-//! stand a `guard` that bounds what a server can make us do, `replies` that puts each together, and `mend` that says in
-//! other words what the parser would misread.
+//! Commands are written here, and every reply is read to its tagged line (`session`). Between the socket and the parser are
+//! `guard`, which limits what a server can make us do, `replies`, which assembles each reply, and `mend`, which rewrites
+//! what the parser would misread.
 
 pub mod append;
 mod asked;
@@ -59,22 +59,22 @@ pub struct ImapSource {
     account: String,
     folders: Folders,
     except: Vec<String>,
-    /// The server's hierarchy delimiter; the config, the rules and the journal always say `/`.
+    /// The server's hierarchy delimiter. The config, the rules and the journal always use `/`.
     delimiter: Option<char>,
-    /// Names as the server spells them, where they differ or were listed.
+    /// Folder names as the server spells them, if they differ or were listed.
     spelled: HashMap<String, String>,
-    /// Whether those are all that there were once.
+    /// Whether all folders were listed once, so that an unknown name is a new folder.
     has_listed: bool,
-    /// Where `move_to` puts mail, as the config has it.
+    /// The target of `move_to`, as the config spells it.
     target: Option<String>,
     /// Whether the retention changes anything on the server; if not, folders are opened read-only.
     writes: bool,
     open: Arc<Origin>,
-    /// The UIDs of its messages by their ids, where those come from their content.
+    /// The UIDs of the open folder's messages by id, if the ids are derived from the content.
     by_content: Option<HashMap<Vec<u8>, u32>>,
-    /// Whether Gmail's labels are taken for keywords.
+    /// Whether Gmail's labels become keywords.
     labels: bool,
-    /// Whether the server offers LIST-STATUS and refused it.
+    /// Whether the server offers LIST-STATUS but refused it.
     refuses_list_status: bool,
     known: Known,
 }
@@ -97,7 +97,7 @@ impl ImapSource {
         })
     }
 
-    /// A session that fetches everything and keeps it.
+    /// A source that fetches all folders and keeps the messages on the server.
     fn over(session: Session, space: &str, spool: Spool) -> Self {
         let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
         Self {
@@ -125,8 +125,8 @@ impl ImapSource {
         self.list_all(folder, &selected).await
     }
 
-    /// Opens a folder that stood so when it was listed last. Lists what came since, where the numbers add up, and else
-    /// everything.
+    /// Opens a folder that was in the state `before` when it was last listed. Lists only newer messages if the numbers add up,
+    /// and everything otherwise.
     pub async fn open_since(&mut self, folder: &str, before: &Stood) -> Result<Listing> {
         let selected = self.open_to_list(folder).await?;
         match self.session.came_since(&selected, before).await? {
@@ -142,7 +142,7 @@ impl ImapSource {
             selected = self.session.select(&name, folder, true).await?;
         }
         self.session.may_use_uids = true;
-        self.known.opened(folder, selected.glance());
+        self.known.record_opened(folder, selected.glance());
         let generation = selected.generation().unwrap_or(0);
         self.open = Arc::new(Origin { account: self.account.clone(), folder: folder.to_owned(), generation });
         self.by_content = None;
@@ -171,11 +171,11 @@ impl ImapSource {
         }
     }
 
-    /// A server that gives no UIDVALIDITY may give its UIDs to other messages at any time: there messages are known by their
-    /// headers, as over POP3 with `identity: content`.
+    /// Lists a folder without UIDVALIDITY, whose UIDs may belong to other messages at any time. Its messages are identified by
+    /// their headers, as over POP3 with `identity: content`.
     async fn list_by_content(&mut self, uids: Vec<u32>, is_short: bool) -> Result<Listing> {
         let folder = &self.open.folder;
-        let odd = format!("{folder}: the server gives no UIDVALIDITY, so its messages are told apart by their headers");
+        let odd = format!("{folder}: the server gives no UIDVALIDITY, so its messages are identified by their headers");
         let count = uids.len();
         let Named { messages, doubled } = self.by_content(uids).await?;
         let is_short = is_short || messages.len() < count;
@@ -193,7 +193,7 @@ impl ImapSource {
         }
     }
 
-    /// Says goodbye; the answer is not waited for long, since nothing depends on it.
+    /// Logs out, without waiting long for the answer, because nothing depends on it.
     pub async fn logout(mut self) -> Result<()> {
         self.session.logout().await;
         Ok(())

@@ -1,8 +1,8 @@
-//! `move_to`: messages go to another folder of the server.
+//! `move_to`: moves messages to another folder of the server.
 //!
-//! With MOVE (RFC 6851) that is one step. Without it a message is copied, which is noted, and then deleted where it stood: an
-//! interrupted move is finished and makes no second copy; so is one whose MOVE only copied. Only what the server says it copied, or
-//! lists no more, counts.
+//! With MOVE (RFC 6851) that is one step. Without it a message is copied, the copy is recorded, and then the original is deleted.
+//! So an interrupted move can be completed without a second copy; the same holds for a MOVE that only copied. A message counts as
+//! copied or gone only if the server says so (COPYUID), or no longer lists it.
 
 use super::ImapSource;
 use super::session::refused;
@@ -27,7 +27,7 @@ impl ImapSource {
                 let uid = s.key().as_uid();
                 named.as_ref().map(|named| named.iter().any(|range| uid.is_some_and(|uid| range.contains(&uid))))
             };
-            // RFC 3501 6.4.7: COPY copies all or nothing. COPYUID says more, and what MOVE did is seen by what it left.
+            // COPY copies all messages or none (RFC 3501 6.4.7). COPYUID is more exact; the effect of MOVE shows in what is left.
             let (there, gone): (Vec<_>, Vec<_>) = match moves {
                 true => self.still_there(chunk).await?,
                 false => (chunk.to_vec(), Vec::new()),
@@ -38,27 +38,29 @@ impl ImapSource {
             let left = self.still_there(&rest).await?.0.len();
             if left > 0 {
                 let folder = clean::short(folder, 100);
-                let text =
-                    format!("{left} of {} messages did not get into {folder}, though the server says OK", chunk.len());
+                let text = format!(
+                    "{left} of {} messages were not moved to {folder}, although the server says OK",
+                    chunk.len()
+                );
                 settled.errors.push(Error::transient(Kind::Refused, text));
             }
         }
         Ok(())
     }
 
-    /// Those that the server lists still, and those that it does not.
+    /// Divides messages into those that the server still lists and those that it does not.
     async fn still_there(&mut self, asked: &[Settlement]) -> Result<(Vec<Settlement>, Vec<Settlement>)> {
-        let listed = self.those("", asked).await?;
+        let listed = self.uids_matching("", asked).await?;
         Ok(asked.iter().cloned().partition(|s| s.key().as_uid().is_some_and(|uid| listed.contains(&uid))))
     }
 
-    /// MOVE or COPY. A missing folder is made, also where the server does not ask for it by TRYCREATE.
+    /// Runs MOVE or COPY. A missing folder is created, even if the server does not send TRYCREATE.
     async fn put_into(&mut self, verb: &str, set: &str, target: &str) -> Result<()> {
         self.session.check_generation()?;
         let command = format!("{verb} {set} {target}");
         let tag = self.session.send(&command).await?;
         let Err(refusal) = self.session.finish(&tag, |_| Ok(())).await? else { return Ok(()) };
-        if !refusal.line.contains("TRYCREATE") && self.is_there(target).await? {
+        if !refusal.line.contains("TRYCREATE") && self.folder_exists(target).await? {
             return Err(refused(verb, &refusal.line));
         }
         self.session.run(&format!("CREATE {target}"), |_| Ok(())).await?;
@@ -66,7 +68,7 @@ impl ImapSource {
         self.session.run(&command, |_| Ok(())).await.map(drop)
     }
 
-    async fn is_there(&mut self, target: &str) -> Result<bool> {
+    async fn folder_exists(&mut self, target: &str) -> Result<bool> {
         let tag = self.session.send(&format!("STATUS {target} (UIDVALIDITY)")).await?;
         Ok(self.session.finish(&tag, |_| Ok(())).await?.is_ok())
     }

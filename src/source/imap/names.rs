@@ -1,4 +1,4 @@
-//! Names and other strings as they stand in commands.
+//! Folder names and other strings in commands.
 
 use imap_proto::{MailboxDatum, Response};
 
@@ -14,12 +14,12 @@ pub(super) fn mailbox(folder: &str) -> Result<String> {
     })
 }
 
-/// A name with `/` between its levels as a server has it that divides them by another character.
+/// Replaces `/` between the levels of a name by the server's delimiter.
 pub(super) fn with_delimiter(folder: &str, delimiter: Option<char>) -> String {
     delimiter.map_or_else(|| folder.to_owned(), |d| folder.replace('/', d.encode_utf8(&mut [0; 4])))
 }
 
-/// The character between the levels of a name in a LIST reply.
+/// The hierarchy delimiter in a LIST reply.
 pub(super) fn delimiter_in(list: &Response<'_>) -> Option<char> {
     match list {
         Response::MailboxData(MailboxDatum::List(list)) => list.delimiter.as_deref().and_then(|d| d.chars().next()),
@@ -27,7 +27,7 @@ pub(super) fn delimiter_in(list: &Response<'_>) -> Option<char> {
     }
 }
 
-/// A folder name in quotes as the server itself spelled it; what is no ASCII in it was none there either.
+/// Quotes a folder name as the server spelled it. Non-ASCII characters are kept, because the server sent them like that.
 pub(super) fn quoted_name(wire: &str) -> Result<String> {
     if wire.len() > 1000 || wire.contains(char::is_control) {
         let folder = crate::clean::line(wire.as_bytes());

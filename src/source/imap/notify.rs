@@ -1,4 +1,4 @@
-//! NOTIFY (RFC 5465): one session is told of all folders, with none of them open.
+//! NOTIFY (RFC 5465): one session gets notifications about all folders while none is open.
 
 use std::time::Duration;
 
@@ -9,38 +9,39 @@ use super::told::Selection;
 use crate::error::Result;
 use crate::refusal::{Meaning, meaning};
 
-/// Every second SET of a session leaves Dovecot 2.3 deaf, which says OK to it, unless this stands between them.
-const NONE: &str = "NOTIFY NONE";
-/// Dovecot wants both of the first two or none.
-const SET: &str = "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))";
-/// A name that no folder has: after an EXAMINE that fails none is open (RFC 3501 6.3.1), and nothing is expunged.
-const NOWHERE: &str = "EXAMINE \"mailsluice/there is no such folder\"";
-/// A server that cannot keep up so soon cannot watch so many folders at all.
-const TOO_SOON: Duration = Duration::from_secs(60);
+/// Sent before each SET: Dovecot 2.3 answers OK to every second SET of a session, but then sends no notifications.
+const NOTIFY_NONE: &str = "NOTIFY NONE";
+/// Dovecot accepts the first two events only together.
+const NOTIFY_SET: &str = "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))";
+/// A folder that cannot exist: a failed EXAMINE leaves no folder open (RFC 3501 6.3.1), and expunges nothing.
+const EXAMINE_NOTHING: &str = "EXAMINE \"mailsluice/there is no such folder\"";
+/// A server whose notifications overflow sooner than this cannot watch so many folders at all.
+const OVERFLOW_TOO_SOON: Duration = Duration::from_secs(60);
 
-/// Whether a server tells of all folders.
+/// Whether the server sends notifications about all folders.
 #[derive(Debug, Default)]
 pub(super) enum Notified {
     #[default]
     Not,
-    /// It was asked to, and may do so already.
+    /// It was asked to, and may have begun.
     Asked,
     Since(Instant),
-    /// It does not do it.
+    /// It does not support it.
     Refuses,
 }
 
 impl Session {
-    /// Whether the server tells of all folders.
+    /// Whether the server is known to send notifications.
     pub(super) fn is_notified(&self) -> bool {
         matches!(self.notified, Notified::Since(_))
     }
 
-    /// Asks to be told of all folders. `false`: the server does not do it, and is not asked again. A refusal that passes is an error.
-    pub(super) async fn be_notified(&mut self) -> Result<bool> {
-        for command in [NONE, SET] {
+    /// Asks for notifications about all folders. `false` if the server does not support it; then it is not asked again. A
+    /// temporary refusal is an error.
+    pub(super) async fn request_notify(&mut self) -> Result<bool> {
+        for command in [NOTIFY_NONE, NOTIFY_SET] {
             self.stop_waiting().await?;
-            // What it tells may come before its OK.
+            // Notifications may come before the tagged OK.
             self.notified = Notified::Asked;
             let tag = self.send(command).await?;
             if let Err(refusal) = self.finish(&tag, |_| Ok(())).await? {
@@ -55,30 +56,30 @@ impl Session {
         Ok(true)
     }
 
-    /// Whether what a server says of folders that are not open may be news.
-    pub(super) fn is_told_of_all(&self) -> bool {
+    /// Whether the status of a folder that is not open may be a notification.
+    pub(super) fn expects_notifications(&self) -> bool {
         matches!(self.notified, Notified::Asked | Notified::Since(_))
     }
 
-    /// The server tells no more, because it could not keep up.
+    /// Called when the server stops its notifications because it cannot keep up.
     pub(super) fn overflowed(&mut self) {
         self.told.overflowed = true;
         self.notified = match self.notified {
-            Notified::Since(asked) if asked.elapsed() >= TOO_SOON => Notified::Not,
+            Notified::Since(asked) if asked.elapsed() >= OVERFLOW_TOO_SOON => Notified::Not,
             _ => Notified::Refuses,
         };
     }
 
-    /// Closes the open folder, of which a server that notifies does not tell. Nothing is expunged by it, as CLOSE would.
+    /// Leaves the open folder, because a server with NOTIFY does not report on it. Unlike CLOSE this expunges nothing.
     pub(super) async fn leave_folder(&mut self) -> Result<()> {
         if let Selection::Nothing = self.selection {
             return Ok(());
         }
         self.may_use_uids = false;
         self.selection = Selection::Unknown;
-        let command = if self.can("UNSELECT") { "UNSELECT" } else { NOWHERE };
+        let command = if self.can("UNSELECT") { "UNSELECT" } else { EXAMINE_NOTHING };
         let tag = self.send(command).await?;
-        // It is refused where nothing is open.
+        // It is refused if no folder is open, which is fine.
         self.finish(&tag, |_| Ok(())).await?.ok();
         self.selection = Selection::Nothing;
         Ok(())

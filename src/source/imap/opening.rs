@@ -1,4 +1,4 @@
-//! A session from its greeting to SELECT: TLS, login, capabilities, ID.
+//! A session from the greeting to SELECT: TLS, login, capabilities, ID.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::net::{self, deadline};
 use crate::secrets::Secrets;
 use crate::source::Offers;
 
-/// What a server offers before the login.
+/// The server's offers before the login.
 pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
     let (mut session, _) = Box::pin(Session::reach(server)).await.map_err(Error::of_the_host)?;
     session.ask_capabilities_unless_known().await?;
@@ -24,7 +24,7 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
 }
 
 impl Session {
-    /// Greeting, TLS, login, ID: ready for SELECT. Once more where another access token may do.
+    /// Reads the greeting and does TLS, login and ID, up to SELECT. Tries once more if another access token may help.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         match Box::pin(Self::connect_once(account)).await {
             Err(error) if error.goes_again() => Box::pin(Self::connect_once(account)).await,
@@ -44,14 +44,14 @@ impl Session {
         Ok(session)
     }
 
-    /// Greeting and TLS: what everybody meets at this host.
+    /// Reads the greeting and does TLS: all that does not depend on the account.
     async fn reach(server: &Server) -> Result<(Self, Status)> {
         let stream = net::connect(server).await?;
         let mut session = Self::over(stream, &server.host);
         let greeting = session.greeting(server).await?;
         if server.tls == Tls::StartTls {
             if greeting == Status::PreAuth {
-                // There is no STARTTLS after PREAUTH: a plaintext attacker could answer for the server (T2).
+                // STARTTLS is impossible after PREAUTH, and an attacker could have sent the PREAUTH in plain text (T2).
                 return Err(Error::permanent(Kind::Tls, "the server greets with PREAUTH, so STARTTLS is impossible"));
             }
             session = session.start_tls(server).await?;
@@ -71,7 +71,7 @@ impl Session {
                 Response::Data { status: Status::Ok, outcome } => Ok((Status::Ok, capabilities_in(outcome))),
                 Response::Data { status: Status::PreAuth, outcome } => Ok((Status::PreAuth, capabilities_in(outcome))),
                 Response::Data { status, outcome } => Err(not_done(
-                    "the server turned us away".to_owned(),
+                    "the server refused the connection".to_owned(),
                     &line_of(status, outcome, &Secrets::default()),
                 )),
                 _ => Err(Error::permanent(Kind::Protocol, format!("{host} does not greet like an IMAP server"))),
@@ -81,18 +81,18 @@ impl Session {
         Ok(status)
     }
 
-    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK, before the handshake, were put there by somebody else.
+    /// STARTTLS (RFC 3501 6.2.1). Bytes after its OK and before the handshake come from an attacker.
     async fn start_tls(mut self, server: &Server) -> Result<Self> {
         self.run("STARTTLS", |_| Ok(())).await.map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STARTTLS, which `tls: starttls` requires").because(e)
         })?;
-        // A reply, or what the parser cannot make one of; silence is what must be there.
+        // Any reply, even one that the parser rejects. Silence is the only correct behaviour here.
         let spoke = tokio::time::timeout(Duration::from_millis(1), self.replies.next()).await.is_ok();
         let (stream, early) = self.replies.into_parts();
         if spoke || early {
             return Err(Error::permanent(Kind::Tls, "the server sent data before the TLS handshake"));
         }
-        // What was said before TLS is forgotten with the old session (T4).
+        // Everything that was said before TLS is forgotten with the old session (T4).
         let mut over = Self::over(net::start_tls(stream, server).await?, &server.host);
         over.is_greeted = true;
         Ok(over)
@@ -105,7 +105,7 @@ impl Session {
         Ok(())
     }
 
-    /// Within a machine it would cost more than it saves.
+    /// Compression within one machine costs more than it saves.
     async fn compress_unless_loopback(&mut self) -> Result<()> {
         match self.stream().is_loopback() {
             true => Ok(()),
@@ -113,8 +113,8 @@ impl Session {
         }
     }
 
-    /// COMPRESS=DEFLATE (RFC 4978), where the server offers it; one that refuses then goes on as before. What comes behind its OK
-    /// is compressed.
+    /// Starts COMPRESS=DEFLATE (RFC 4978) if the server offers it. If it refuses, the session goes on uncompressed. Everything
+    /// after its OK is compressed.
     pub(super) async fn compress(&mut self) -> Result<()> {
         if !self.can("COMPRESS=DEFLATE") {
             return Ok(());
@@ -127,8 +127,8 @@ impl Session {
         Ok(())
     }
 
-    /// ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client said who it is.
-    /// Servers without the capability are not asked: some break the session on it.
+    /// Sends ID (RFC 2971). 163.com, 126.com and QQ refuse SELECT ("Unsafe Login") until a client has identified itself.
+    /// It is not sent to servers without the capability: some of them break the session.
     async fn identify(&mut self) -> Result<()> {
         if self.can("ID") {
             let id = format!("ID (\"name\" \"mailsluice\" \"version\" \"{}\")", env!("CARGO_PKG_VERSION"));

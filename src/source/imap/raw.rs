@@ -1,24 +1,24 @@
-//! Folder names that are neither UTF-7 nor UTF-8: what old servers have in the charset of their machine. The bytes go back as
-//! they came; what is shown is what they most likely are.
+//! Folder names that are neither modified UTF-7 nor UTF-8, from old servers that use a local charset. The original bytes are sent
+//! back; for display they are decoded with the most likely charset.
 
 use std::borrow::Cow;
 
 use crate::charsets::Charset;
 
-/// The first of 256 private characters that stand for bytes.
-const FIRST: u32 = 0xF700;
+/// The first of 256 private-use characters that stand for bytes.
+const FIRST_PRIVATE_CHAR: u32 = 0xF700;
 
-/// A name as a text: each byte beyond ASCII is a private character, where the bytes are no UTF-8.
-pub(super) fn kept(name: &[u8]) -> String {
+/// A name as text. If it is not UTF-8, each byte beyond ASCII becomes a private-use character.
+pub(super) fn from_bytes(name: &[u8]) -> String {
     let one = |byte: &u8| match byte.is_ascii() {
         true => char::from(*byte),
-        false => char::from_u32(FIRST + u32::from(*byte)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        false => char::from_u32(FIRST_PRIVATE_CHAR + u32::from(*byte)).unwrap_or(char::REPLACEMENT_CHARACTER),
     };
     std::str::from_utf8(name).map_or_else(|_| name.iter().map(one).collect(), str::to_owned)
 }
 
-/// The bytes of a text in which some are kept.
-pub(super) fn bytes(text: &str) -> Cow<'_, [u8]> {
+/// The original bytes of such a text.
+pub(super) fn to_bytes(text: &str) -> Cow<'_, [u8]> {
     if !text.chars().any(|c| byte_of(c).is_some()) {
         return Cow::Borrowed(text.as_bytes());
     }
@@ -33,12 +33,12 @@ pub(super) fn bytes(text: &str) -> Cow<'_, [u8]> {
 }
 
 fn byte_of(c: char) -> Option<u8> {
-    u8::try_from(u32::from(c).checked_sub(FIRST)?).ok().filter(|byte| !byte.is_ascii())
+    u8::try_from(u32::from(c).checked_sub(FIRST_PRIVATE_CHAR)?).ok().filter(|byte| !byte.is_ascii())
 }
 
-/// What a name most likely says: letters beyond ASCII that stand in pairs are Chinese, single ones are of the West.
-pub(super) fn likely(name: String) -> String {
-    let raw = bytes(&name);
+/// The most likely reading of a name: bytes beyond ASCII in pairs are taken for Chinese, single ones for a Western language.
+pub(super) fn to_display(name: String) -> String {
+    let raw = to_bytes(&name);
     if matches!(raw, Cow::Borrowed(_)) {
         return name;
     }
@@ -64,9 +64,9 @@ mod tests {
             (b"Entw\xc3\xbcrfe", "Entwürfe"),
             (b"Sent", "Sent"),
         ] {
-            let kept = kept(name);
-            assert_eq!(&*bytes(&kept), name);
-            assert_eq!(likely(kept), shown);
+            let text = from_bytes(name);
+            assert_eq!(&*to_bytes(&text), name);
+            assert_eq!(to_display(text), shown);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A server's replies, each whole, however the network cut it.
+//! Assembles a server's replies, however the network splits them.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,20 +8,20 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::guard::Checker;
 
-const BUFFER: usize = 64 * 1024;
-/// So much is read at a time while nothing is asked.
-const LITTLE: usize = 2 * 1024;
-/// More than this of a reply's memory is given back when the reply was read.
-const KEPT: usize = 1024 * 1024;
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// The size of the buffer while no command is running.
+const IDLE_BUFFER_BYTES: usize = 2 * 1024;
+/// The capacity for a reply that is kept after it was read; more is freed.
+const KEPT_REPLY_BYTES: usize = 1024 * 1024;
 
-/// Reads through a 64 KiB buffer, or a small one while nothing is asked.
+/// Reads through a 64 KiB buffer, or a small one while no command is running.
 #[derive(Debug)]
 pub(super) struct Replies<S> {
     stream: S,
     buffer: Box<[u8]>,
     start: usize,
     end: usize,
-    /// How large the buffer is to be when it is filled next.
+    /// The size of the buffer when it is filled next.
     size: usize,
     checker: Checker,
     reply: Vec<u8>,
@@ -34,7 +34,7 @@ impl<S> Replies<S> {
             buffer: Box::default(),
             start: 0,
             end: 0,
-            size: BUFFER,
+            size: READ_BUFFER_BYTES,
             checker: Checker::default(),
             reply: Vec::new(),
         }
@@ -45,60 +45,60 @@ impl<S> Replies<S> {
         &mut self.stream
     }
 
-    /// Much is to come.
-    pub(super) fn read_much(&mut self) {
-        self.size = BUFFER;
+    /// Call before a command, whose reply may be long.
+    pub(super) fn use_large_buffer(&mut self) {
+        self.size = READ_BUFFER_BYTES;
     }
 
-    /// Little is to come, and perhaps not for a long time: memory is given back.
-    pub(super) fn read_little(&mut self) {
-        self.size = LITTLE;
+    /// Call before a long wait for short replies, to free memory.
+    pub(super) fn use_small_buffer(&mut self) {
+        self.size = IDLE_BUFFER_BYTES;
         if self.start == self.end {
-            self.fit();
+            self.resize();
         }
         if !self.checker.is_inside() {
             self.reply = Vec::new();
         }
     }
 
-    /// So much memory is taken.
+    /// How much memory the buffers use.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
         self.buffer.len() + self.reply.capacity()
     }
 
-    /// Makes the buffer, which is empty, as large as it is to be.
-    fn fit(&mut self) {
+    /// Resizes the buffer, which must be empty.
+    fn resize(&mut self) {
         (self.start, self.end) = (0, 0);
         if self.buffer.len() != self.size {
             self.buffer = vec![0; self.size].into_boxed_slice();
         }
     }
 
-    /// What was read and is of no reply yet. It is not read as a reply any more.
+    /// Takes the bytes that were read but do not belong to a reply yet.
     pub(super) fn take_early(&mut self) -> Vec<u8> {
         let early = self.buffer[self.start..self.end].to_vec();
         (self.start, self.end) = (0, 0);
         early
     }
 
-    /// The stream, and whether bytes were read ahead of it: not given out yet, or of a reply that is not complete.
+    /// The stream, and whether there are unread bytes: complete replies that nobody took, or the start of one.
     pub(super) fn into_parts(self) -> (S, bool) {
         (self.stream, self.start < self.end || self.checker.is_inside())
     }
 }
 
 impl<S: AsyncRead + Unpin> Replies<S> {
-    /// Reads where everything was given out.
+    /// Reads from the stream if the buffer is empty.
     async fn fill(&mut self) -> io::Result<()> {
         if self.start == self.end {
-            self.fit();
+            self.resize();
             self.end = self.stream.read(&mut self.buffer).await?;
         }
         Ok(())
     }
 
-    /// What has come and was not given out yet; waits for it where there is nothing. Empty at the end of the stream.
+    /// The unread bytes; waits for some if there are none. Empty at the end of the stream.
     pub(super) async fn beginning(&mut self) -> io::Result<&[u8]> {
         self.fill().await?;
         Ok(&self.buffer[self.start..self.end])
@@ -108,7 +108,7 @@ impl<S: AsyncRead + Unpin> Replies<S> {
     pub(super) async fn next(&mut self) -> io::Result<Option<&[u8]>> {
         if !self.checker.is_inside() {
             self.reply.clear();
-            self.reply.shrink_to(KEPT);
+            self.reply.shrink_to(KEPT_REPLY_BYTES);
         }
         loop {
             self.fill().await?;
@@ -126,7 +126,7 @@ impl<S: AsyncRead + Unpin> Replies<S> {
     }
 }
 
-/// A reply as the parser understands it; `None` where it does not. A panic of the parser is about one reply.
+/// Parses a reply; `None` if the parser does not understand it. A panic of the parser costs only that reply.
 pub(super) fn parse(reply: &[u8]) -> Option<Response<'_>> {
     match catch_unwind(AssertUnwindSafe(|| Response::parse(reply))) {
         Ok(Ok(([], response))) => Some(response),
@@ -173,7 +173,7 @@ mod tests {
         assert!(parse(b"* 1 FETCH (UID 1)\r\n").is_some());
     }
 
-    /// The lengths of the replies that come in pieces of so many bytes, up to what is refused.
+    /// The lengths of the replies when the bytes come in pieces of this size, and whether something was refused.
     fn lengths(bytes: &[u8], piece: usize) -> (Vec<usize>, bool) {
         let (mut checker, mut lengths, mut length) = (Checker::default(), Vec::new(), 0);
         for mut piece in bytes.chunks(piece.max(1)) {
@@ -188,7 +188,7 @@ mod tests {
         (lengths, false)
     }
 
-    /// Where a reply ends does not depend on how the network cut it, and no reply breaks the parser.
+    /// The end of a reply does not depend on how the network split it, and no reply breaks the parser.
     #[test]
     fn fuzz_replies() {
         let known: [&[u8]; 8] = [

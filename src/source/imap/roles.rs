@@ -1,7 +1,7 @@
-//! Folders by what they are for (RFC 6154), whatever they are called in whatever language: `\\All`, `\\Sent`, `\\Junk`.
+//! Special-use folders (RFC 6154), whatever their names are in the user's language: `\\All`, `\\Sent`, `\\Junk`.
 //!
-//! Here a folder that was asked for by its role keeps that name: when Gmail is set to another language its folder is called
-//! otherwise, and its messages are the same.
+//! A folder that the config names by its role keeps the role as its name in our state: if Gmail is switched to another language,
+//! its folders are renamed, but the messages are the same.
 
 use imap_proto::NameAttribute;
 
@@ -9,15 +9,15 @@ use super::ImapSource;
 use crate::clean;
 use crate::error::{Error, Kind};
 
-/// The roles that a config can name.
+/// The roles that the config can name.
 const ROLES: [&str; 7] = ["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"];
 
-/// The role that a name in the config means, in its one spelling.
+/// The role that a name in the config stands for, in its canonical spelling.
 pub(super) fn role_in(name: &str) -> Option<&'static str> {
     ROLES.into_iter().find(|role| role.eq_ignore_ascii_case(name))
 }
 
-/// The role among the attributes of a folder.
+/// The role in the attributes of a LIST line.
 pub(super) fn role_of(attributes: &[NameAttribute<'_>]) -> Option<&'static str> {
     attributes.iter().find_map(|attribute| match attribute {
         NameAttribute::All => Some("\\All"),
@@ -31,18 +31,18 @@ pub(super) fn role_of(attributes: &[NameAttribute<'_>]) -> Option<&'static str> 
     })
 }
 
-/// A role that no folder of the server has. `named`: those that some have.
-pub(super) fn nobody_has(role: &str, named: &[&str]) -> Error {
+/// The error for a role that no folder of the server has. `named`: the roles that some folders have.
+pub(super) fn missing_role(role: &str, named: &[&str]) -> Error {
     let has = match named.is_empty() {
-        true => "it tells of no folder what it is for".to_owned(),
+        true => "it marks no folder with a role".to_owned(),
         false => format!("it has {}", named.join(", ")),
     };
-    Error::permanent(Kind::Refused, format!("no folder of the server is for {}; {has}", clean::short(role, 40)))
-        .helped_by("name the folder as the server calls it")
+    Error::permanent(Kind::Refused, format!("no folder on the server has the role {}; {has}", clean::short(role, 40)))
+        .helped_by("write the folder's name on the server instead")
 }
 
 impl ImapSource {
-    /// How roles are asked for beside the names: a server that can tell of them may want to be asked (RFC 6154 5).
+    /// The LIST option that asks for roles. Some servers return them only when asked (RFC 6154 5).
     pub(super) fn role_option(&self) -> &'static str {
         let can = ["SPECIAL-USE", "LIST-EXTENDED"].iter().all(|capability| self.session.can(capability));
         if can { " RETURN (SPECIAL-USE)" } else { "" }
@@ -58,6 +58,6 @@ mod tests {
         assert_eq!(role_in("\\all"), Some("\\All"));
         assert_eq!((role_in("All"), role_in("\\Inbox"), role_in("\\")), (None, None, None));
         assert_eq!(role_of(&[NameAttribute::Marked, NameAttribute::Trash]), Some("\\Trash"));
-        assert!(nobody_has("\\All", &["\\Sent"]).to_string().contains("it has \\Sent"));
+        assert!(missing_role("\\All", &["\\Sent"]).to_string().contains("it has \\Sent"));
     }
 }

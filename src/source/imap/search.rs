@@ -1,4 +1,4 @@
-//! Which messages there are: SEARCH, and the metadata of those that matter.
+//! Finds messages with SEARCH, and fetches their metadata.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,14 +23,14 @@ use crate::source::{Details, Listed};
 const SEARCH: &str = "UID SEARCH";
 const FETCH: &str = "UID FETCH";
 const DESCRIBE: &str = "UID FLAGS RFC822.SIZE INTERNALDATE";
-/// Gmail's own (X-GM-EXT-1).
+/// An extension of Gmail (X-GM-EXT-1).
 const LABELS: &str = " X-GM-LABELS";
 const HEADER: &str = " BODY.PEEK[HEADER]";
-/// So many keywords of a message are carried over; servers set no bound.
+/// How many keywords of a message are kept. Servers have no limit.
 const MAX_KEYWORDS: usize = 50;
 
 impl Session {
-    /// Of these UIDs, those that satisfy `criteria`.
+    /// The UIDs among `uids` that match `criteria`.
     pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
         let mut wanted = Vec::new();
         let charset = if criteria.is_ascii() { "" } else { "CHARSET UTF-8 " };
@@ -58,7 +58,7 @@ impl Session {
 }
 
 impl ImapSource {
-    /// Narrows ids by the server's SEARCH.
+    /// Narrows ids with the server's SEARCH, by the account's selection.
     pub(in crate::source) async fn search(
         &mut self,
         ids: Vec<Vec<u8>>,
@@ -73,10 +73,10 @@ impl ImapSource {
         Ok(found.iter().filter_map(|uid| asked.get(uid).map(|id| id.to_vec())).collect())
     }
 
-    /// Size, flags and, if wanted, date and header hash of messages. What the server lists and does not describe is in
-    /// the result all the same, with nothing known of it: perhaps it can be fetched, and if not, that is a failure.
+    /// The size, flags and, if wanted, the date and header hash of messages. A message that the server lists but does not
+    /// describe is also in the result, without any values: perhaps it can be fetched, and if not, that counts as a failure.
     pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
-        // Under the ids that were asked for.
+        // The result uses the ids that the caller passed.
         let asked = self.by_uid(ids);
         let as_asked = |(uid, one): (u32, Listed)| match asked.get(&uid) {
             Some(id) => Listed { id: id.to_vec(), ..one },
@@ -100,7 +100,7 @@ impl ImapSource {
         Ok(listed)
     }
 
-    /// The messages of the open folder by what no server changes of their headers, each with its UID.
+    /// Names the messages of the open folder by the header fields that servers do not change, each with its UID.
     pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<Named<u32>> {
         let described = self.describe_uids(uids, Details { date: false, head: true }).await?;
         let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.dress?)));
@@ -114,13 +114,13 @@ impl ImapSource {
         let command = format!("{FETCH} {set} ({DESCRIBE}{labels}{header})");
         let mut found: BTreeMap<u32, Listed> = BTreeMap::new();
         let each = |reply: &Response<'_>| {
-            // Replies come in any order and may speak of messages nobody asked about.
+            // Replies come in any order, and may be about messages that were not requested.
             if let Response::Fetch(_, attributes) = reply
                 && let Some(uid) = uid_in(attributes)
                 && uids.binary_search(&uid).is_ok()
-                && let Some(one) = listed_of(uid, attributes, details)
+                && let Some(message) = listed_of(uid, attributes, details)
             {
-                found.entry(uid).or_insert(one);
+                found.entry(uid).or_insert(message);
             }
             Ok(())
         };
@@ -132,20 +132,20 @@ impl ImapSource {
         ids.iter().filter_map(|id| Some((self.uid_of(id)?, &**id))).collect()
     }
 
-    /// Of these messages, of which the server said nothing, those that it lists all the same.
+    /// The messages among `uids` that the server still lists. They are those about which it sent nothing.
     pub(super) async fn still_listed(&mut self, uids: &[u32]) -> Result<Vec<u32>> {
         if uids.is_empty() || !Safeguard::NotGivenIsFailed.is_on() {
             return Ok(Vec::new());
         }
         match self.session.search_among(uids, "").await {
             Err(error) if error.kind() != Kind::Refused => Err(error),
-            // Nothing says that they are gone.
+            // A refusal does not prove that they are gone.
             found => Ok(found.unwrap_or_else(|_| uids.to_vec())),
         }
     }
 }
 
-/// What a reply says about a message; `None` where it is about flags that another client changed just now.
+/// The metadata in a FETCH reply. `None` if the reply only reports flags that another client changed.
 fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> Option<Listed> {
     let mut listed = Listed::unknown(uid.to_string().into_bytes());
     let mut is_answer = false;
@@ -167,13 +167,14 @@ fn listed_of(uid: u32, attributes: &[AttributeValue<'_>], details: Details) -> O
         }
     }
     for keyword in labels.into_iter().take(MAX_KEYWORDS) {
-        // What no keyword can be called says nothing about a copy here.
+        // A label that cannot become a keyword is dropped.
         listed.flags.parse_word(&keyword).ok();
     }
     is_answer.then_some(listed)
 }
 
-/// The keyword that a label of Gmail becomes: its own ones by RFC 8457 and 9051, a user's with `_` for what no keyword can have.
+/// The keyword for a label of Gmail: a standard one (RFC 8457, RFC 9051) for system labels, otherwise the label with `_` for
+/// characters that a keyword must not contain.
 fn keyword_of(label: &str) -> Option<String> {
     let label = mutf7::decode(label);
     match label.trim_start_matches('\\').to_lowercase().as_str() {
@@ -193,20 +194,20 @@ pub(super) fn flags_of<S: AsRef<str>>(flags: &[S]) -> Flags {
     let mut known = Flags::default();
     for flag in flags.iter().map(AsRef::as_ref) {
         if known.keywords().len() < MAX_KEYWORDS || Flag::from_word(flag).is_some() {
-            // What is neither flag nor keyword (`\Recent`) says nothing about a copy here.
+            // A flag that is neither a system flag nor a keyword (`\Recent`) is dropped.
             known.parse_word(flag).ok();
         }
     }
     known
 }
 
-/// `17-Jul-1996 02:44:25 -0700`, the day padded with a blank or not.
+/// Parses `17-Jul-1996 02:44:25 -0700`; the day may be padded with a blank.
 fn internal_date(text: &str) -> Option<Timestamp> {
     strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim()).and_then(|parsed| parsed.to_timestamp()).ok()
 }
 
-/// The selection as SEARCH criteria. SINCE has the precision of a day and the server's time zone, so a day more
-/// is asked for; the exact comparison is made with INTERNALDATE afterwards.
+/// The selection as SEARCH criteria. SINCE has a precision of one day, in the server's time zone, so it starts a day
+/// earlier; INTERNALDATE is compared exactly afterwards.
 fn criteria(select: &Select, now: Timestamp) -> Option<String> {
     let mut parts = Vec::new();
     if let Some(since) = select.since {

@@ -1,4 +1,4 @@
-//! The command loop: one command at a time or several in flight, each read to its tagged line.
+//! The command loop: one or several commands in flight, each read to its tagged line.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -23,57 +23,57 @@ use crate::net::{Stream, deadline, within};
 use crate::refusal::{Meaning, meaning};
 use crate::secrets::Secrets;
 
-/// The most replies before a server asks for the rest of a command.
-const MAX_REPLIES_BEFORE_QUESTION: u32 = 100;
+/// The most replies before the server's continuation request.
+const MAX_REPLIES_BEFORE_CONTINUATION: u32 = 100;
 /// The most untagged replies to one command.
 const MAX_REPLIES: u32 = 2_000_000;
-/// So many replies of a session may be in words that nobody knows; of one that waits, before it speaks again.
+/// How many replies may be unreadable: in a session, or between two refreshes while it waits.
 const MAX_UNREADABLE: u32 = 1_000;
-/// So much of a LIST line that cannot be read is kept.
-const LONGEST_NAME: usize = 1_000;
+/// How much of an unreadable LIST line is kept, in bytes.
+const LONGEST_LIST_LINE_BYTES: usize = 1_000;
 
-/// A connection with a command loop.
+/// A connection with its command loop.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) replies: Replies<Stream>,
     pub(super) host: String,
     tag: u32,
     unreadable: u32,
-    /// The LIST lines among them, of the folders that were listed last.
+    /// The unreadable LIST lines since [`Self::take_unreadable_lists`].
     unreadable_lists: Vec<String>,
     pub(super) is_greeted: bool,
-    /// UIDVALIDITY of the open folder, and whether the server named another one since.
+    /// UIDVALIDITY of the open folder, and whether the server has changed it since.
     generation: (Option<u32>, bool),
-    /// The UIDs that COPYUID named last (RFC 4315).
+    /// The UIDs of the last COPYUID (RFC 4315).
     copied: Option<Copied>,
     pub(super) capabilities: Vec<String>,
-    /// What is to be sent and was not yet: a command that was dropped in the middle is sent to its end before the next.
+    /// Bytes that are still to be sent: if a command was dropped halfway, its rest is sent before the next one.
     queued: VecDeque<u8>,
-    /// The commands that are not answered, in their order.
+    /// The commands without a tagged reply yet, in the order in which they were sent.
     pub(super) in_flight: Vec<RequestId>,
-    /// When something was sent last.
-    pub(super) spoke: Instant,
+    /// When something was last sent.
+    pub(super) last_sent: Instant,
     pub(super) idle: Option<Idle>,
-    /// The server offers IDLE and does not do it.
+    /// The server offers IDLE but does not support it.
     pub(super) refuses_idle: bool,
-    /// A wait was dropped, and answers may be still to come.
+    /// A wait was dropped, so replies may be outstanding.
     pub(super) is_interrupted: Arc<AtomicBool>,
     pub(super) selection: Selection,
     pub(super) notified: Notified,
     pub(super) told: Told,
-    /// Not once another folder was opened only to wait in it: its UIDs are those of other messages.
+    /// `false` while a folder is open only to wait in it: the UIDs of the pass belong to another folder.
     pub(super) may_use_uids: bool,
-    /// What of the replies no person may see.
+    /// The secrets to hide in texts that a person sees.
     pub(super) secrets: Arc<Secrets>,
 }
 
-/// UIDs that a server says it copied or moved.
+/// The UIDs that the server says it copied or moved.
 pub(super) type Copied = Vec<RangeInclusive<u32>>;
 
-/// The tagged answer to a command that was understood.
+/// A tagged NO or BAD.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    /// `NO …` or `BAD …` as the server wrote it.
+    /// `NO …` or `BAD …`, as the server wrote it.
     pub(super) line: String,
 }
 
@@ -92,7 +92,7 @@ impl Session {
             capabilities: Vec::new(),
             queued: VecDeque::new(),
             in_flight: Vec::new(),
-            spoke: Instant::now(),
+            last_sent: Instant::now(),
             idle: None,
             refuses_idle: false,
             is_interrupted: Arc::default(),
@@ -104,34 +104,34 @@ impl Session {
         }
     }
 
-    /// Whether the server announced a capability; case does not count.
+    /// Whether the server announced a capability. Case is ignored.
     pub(super) fn can(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|c| c.eq_ignore_ascii_case(capability))
     }
 
-    /// Sends a command without waiting. Returns its tag. Where the session waits for news, that ends first.
+    /// Sends a command without waiting for the reply. Returns its tag. If the session is waiting for news, that ends first.
     pub(super) async fn send(&mut self, command: &str) -> Result<RequestId> {
         self.stop_waiting().await?;
         if !self.may_use_uids && needs_folder(command) {
             return Err(Error::permanent(Kind::Protocol, "no folder is open"));
         }
         let tag = self.queue(command);
-        self.replies.read_much();
+        self.replies.use_large_buffer();
         self.write_queued().await?;
         Ok(tag)
     }
 
-    /// Makes a command, which is sent with the next bytes.
+    /// Queues a command. It is sent with the next write.
     pub(super) fn queue(&mut self, command: &str) -> RequestId {
         self.tag += 1;
         let tag = RequestId(format!("m{}", self.tag));
         tracing::debug!(host = self.host, "C: {} {}", tag.0, hide_secrets(command));
-        self.queued.extend(&*raw::bytes(&format!("{} {command}\r\n", tag.0)));
+        self.queued.extend(&*raw::to_bytes(&format!("{} {command}\r\n", tag.0)));
         self.in_flight.push(tag.clone());
         tag
     }
 
-    /// What a literal is written to.
+    /// The connection, to write a literal to.
     pub(super) fn stream(&mut self) -> &mut Stream {
         self.replies.stream()
     }
@@ -141,9 +141,9 @@ impl Session {
         self.write_queued().await
     }
 
-    /// Sends what is queued. Cancel-safe: what was not sent stays queued.
+    /// Sends the queued bytes. Cancel-safe: unsent bytes stay queued.
     pub(super) async fn write_queued(&mut self) -> Result<()> {
-        self.spoke = Instant::now();
+        self.last_sent = Instant::now();
         let stream = self.replies.stream();
         within(deadline::REPLY, "sending a command", async {
             stream.write_all_buf(&mut self.queued).await?;
@@ -152,7 +152,7 @@ impl Session {
         .await
     }
 
-    /// Reads to the tagged line of `tag`, giving every untagged reply to `each`. NO and BAD are a [`Refusal`];
+    /// Reads to the tagged line of `tag`, and passes every untagged reply to `each`. NO and BAD are a [`Refusal`];
     /// BYE, a closed connection and silence are errors.
     pub(super) async fn finish(
         &mut self,
@@ -167,7 +167,7 @@ impl Session {
         Err(Error::permanent(Kind::Protocol, "the server's reply does not end"))
     }
 
-    /// Reads one reply and takes in what it says about the session.
+    /// Reads one reply, and records what it says about the session.
     pub(super) async fn step(
         &mut self,
         tag: &RequestId,
@@ -176,7 +176,7 @@ impl Session {
         self.step_within(deadline::REPLY, tag, each).await
     }
 
-    /// The same with a reply that comes within `limit`. Cancel-safe.
+    /// The same, for a reply that must come within `limit`. Cancel-safe.
     pub(super) async fn step_within(
         &mut self,
         limit: Duration,
@@ -184,13 +184,13 @@ impl Session {
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
     ) -> Result<Step> {
         let secrets = Arc::clone(&self.secrets);
-        let look = |reply: &Response<'_>| {
+        let examine = |reply: &Response<'_>| {
             let step = step_of(reply, tag, &secrets, &mut each);
             (step, generation_in(reply), copied_in(reply), listed_capabilities(reply), said_in(reply))
         };
-        let (step, generation, copied, capabilities, said) = self.read(limit, look).await?;
+        let (step, generation, copied, capabilities, said) = self.read(limit, examine).await?;
         if let Some(said) = said {
-            self.note(said);
+            self.record_unsolicited(said);
         }
         if let Ok(Step::Done(_)) = &step {
             self.in_flight.retain(|sent| sent != tag);
@@ -204,37 +204,37 @@ impl Session {
         step
     }
 
-    /// What is said unasked of folders may come in the midst of the answer to any command.
-    fn note(&mut self, said: Said) {
-        self.selection.note(&said);
+    /// Records unsolicited data about folders, which may come between the replies to any command.
+    fn record_unsolicited(&mut self, said: Said) {
+        self.selection.record(&said);
         match said {
-            Said::Status(wire, glance) if self.is_told_of_all() => self.told.status(wire, glance),
-            Said::Folder if self.is_told_of_all() => self.told.folders_changed = true,
-            Said::Overflow if self.is_told_of_all() => self.overflowed(),
+            Said::Status(wire, glance) if self.expects_notifications() => self.told.status(wire, glance),
+            Said::Folder if self.expects_notifications() => self.told.folders_changed = true,
+            Said::Overflow if self.expects_notifications() => self.overflowed(),
             _ => {}
         }
     }
 
-    /// Sends a command and waits for its OK.
+    /// Sends a command and waits for its tagged OK.
     pub(super) async fn run(&mut self, command: &str, each: impl FnMut(&Response<'_>) -> Result<()>) -> Result<String> {
         let tag = self.send(command).await?;
         let verb = command.split(' ').take(2).collect::<Vec<_>>().join(" ");
         self.finish(&tag, each).await?.map_err(|refusal| refused(&verb, &refusal.line))
     }
 
-    /// The lines about folders that could not be read since this was asked last.
+    /// Takes the LIST lines that could not be read since the last call.
     pub(super) fn take_unreadable_lists(&mut self) -> Vec<String> {
         std::mem::take(&mut self.unreadable_lists)
     }
 
-    /// A session may wait for months, and hear something that nobody knows every few minutes.
+    /// Resets the limit of unreadable replies: a session may wait for months, with an unknown reply every few minutes.
     pub(super) fn forget_unreadable(&mut self) {
         self.unreadable = 0;
         self.unreadable_lists.clear();
     }
 
-    /// Reads one reply and looks at it. What a server says unasked, in words that the parser does not know, is passed
-    /// over: a client has to bear any reply at any time (RFC 3501 2.2.2).
+    /// Reads one reply and passes it to `look`. Unsolicited replies that the parser does not know are skipped: a client must
+    /// accept any reply at any time (RFC 3501 2.2.2).
     pub(super) async fn read<T>(&mut self, limit: Duration, look: impl FnOnce(&Response<'_>) -> T) -> Result<T> {
         let doing = "waiting for the server's reply";
         let secrets = Arc::clone(&self.secrets);
@@ -259,7 +259,7 @@ impl Session {
                     );
                     self.unreadable += 1;
                     if reply.get(2..7).is_some_and(|word| word.eq_ignore_ascii_case(b"LIST ")) {
-                        let line = secrets.hushed(&reply[..reply.len().min(LONGEST_NAME)]);
+                        let line = secrets.hushed(&reply[..reply.len().min(LONGEST_LIST_LINE_BYTES)]);
                         self.unreadable_lists.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                     }
                 }
@@ -274,9 +274,9 @@ impl Session {
         Err(Error::permanent(Kind::Protocol, "too many of the server's replies cannot be read"))
     }
 
-    /// Waits for `+`, or for the refusal instead of it.
+    /// Waits for the continuation request `+`, or for a refusal instead of it.
     pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
-        Ok(match self.until_asked(tag).await? {
+        Ok(match self.read_to_continuation(tag).await? {
             Reached::Question(_) => None,
             Reached::Done(Err(refusal)) => Some(refusal),
             Reached::Done(Ok(_)) => {
@@ -285,9 +285,9 @@ impl Session {
         })
     }
 
-    /// Reads to a `+` or to the tagged line of `tag`.
-    pub(super) async fn until_asked(&mut self, tag: &RequestId) -> Result<Reached> {
-        for _ in 0..MAX_REPLIES_BEFORE_QUESTION {
+    /// Reads to a continuation request `+`, or to the tagged line of `tag`.
+    pub(super) async fn read_to_continuation(&mut self, tag: &RequestId) -> Result<Reached> {
+        for _ in 0..MAX_REPLIES_BEFORE_CONTINUATION {
             match self.step(tag, |_| Ok(())).await? {
                 Step::More => {}
                 Step::Asked(question) => return Ok(Reached::Question(question)),
@@ -297,7 +297,7 @@ impl Session {
         Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
     }
 
-    /// Selects a folder by its name for a command, read-only unless something is to be changed in it.
+    /// Opens a folder, whose quoted name is `name`; read-only, unless something is to be changed in it.
     pub(super) async fn select(&mut self, name: &str, folder: &str, to_write: bool) -> Result<Selected> {
         let verb = if to_write { "SELECT" } else { "EXAMINE" };
         let mut selected = Selected::default();
@@ -307,7 +307,7 @@ impl Session {
         let opened = self.run(&command, |reply| {
             match reply {
                 Response::MailboxData(MailboxDatum::Exists(n)) => selected.exists = *n,
-                reply => selected.note(code_in(reply)),
+                reply => selected.record(code_in(reply)),
             }
             Ok(())
         });
@@ -325,24 +325,24 @@ impl Session {
         Ok(selected)
     }
 
-    /// An error when the server renumbered the open folder: its UIDs are those of other messages now.
+    /// An error if the server has changed UIDVALIDITY of the open folder: its UIDs now belong to other messages.
     pub(super) fn check_generation(&self) -> Result<()> {
         let (_, is_other) = self.generation;
         let cause = "the server changed UIDVALIDITY in the middle of the session; nothing more is deleted";
         if is_other { Err(Error::transient(Kind::Protocol, cause)) } else { Ok(()) }
     }
 
-    /// Forgets what COPYUID said before.
+    /// Forgets earlier COPYUID codes.
     pub(super) fn forget_copied(&mut self) {
         self.copied = None;
     }
 
-    /// What COPYUID has said since, if it was said.
+    /// The COPYUID codes since then, if there were any.
     pub(super) fn copied(&mut self) -> Option<Copied> {
         self.copied.take()
     }
 
-    /// Says LOGOUT and gives the server a moment.
+    /// Sends LOGOUT, and waits a moment for the answer.
     pub(super) async fn logout(&mut self) {
         let goodbye = async {
             let Ok(tag) = self.send("LOGOUT").await else { return };
@@ -357,7 +357,7 @@ fn first_line(reply: &[u8]) -> &[u8] {
     &reply[..memchr::memchr(b'\n', reply).unwrap_or(reply.len())]
 }
 
-/// So much of a reply as a person may see: one line, and no mail, which stands in strings and literals.
+/// The beginning of a reply that may be shown: one line, and no message content, which is in strings and literals.
 pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_fetch = reply.windows(7).take(24).any(|word| word.eq_ignore_ascii_case(b" FETCH "));
     let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
@@ -365,17 +365,17 @@ pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     &reply[..end]
 }
 
-/// What was enabled (RFC 5161), which nobody here asks for; imap-proto takes it for all that the server can do.
+/// Whether this is ENABLED (RFC 5161), which we never ask for; imap-proto would take it for the server's capabilities.
 fn is_enabled(reply: &[u8]) -> bool {
     reply.get(..9).is_some_and(|word| word.eq_ignore_ascii_case(b"* ENABLED"))
 }
 
-/// An empty line behind a reply, as some small servers send it after a message.
+/// An empty line after a reply. Some small servers send one after a message.
 fn is_blank(reply: &[u8]) -> bool {
     reply.trim_ascii().is_empty()
 }
 
-/// Whether a command speaks of the messages of the open folder.
+/// Whether a command is about messages of the open folder.
 fn needs_folder(command: &str) -> bool {
     command.starts_with("UID ") || command == "EXPUNGE"
 }
@@ -383,16 +383,16 @@ fn needs_folder(command: &str) -> bool {
 /// What a reply means to the command loop.
 pub(super) enum Step {
     More,
-    /// `+`, and what stands behind it.
+    /// A continuation request, with its text.
     Asked(String),
     Done(Result<String, Refusal>),
 }
 
-/// Where a command has got to that has more than one line.
+/// How far a command with several lines has got.
 pub(super) enum Reached {
-    /// The server waits for more, and asks this.
+    /// The server waits for more, and sent this challenge.
     Question(String),
-    /// It has answered.
+    /// The tagged reply.
     Done(Result<String, Refusal>),
 }
 
@@ -409,7 +409,7 @@ fn step_of(
             Ok(Step::Done(result))
         }
         Response::Done { status, outcome, .. } => {
-            Err(Error::permanent(Kind::Protocol, "the server answered a command nobody sent")
+            Err(Error::permanent(Kind::Protocol, "the server answered a command that was not sent")
                 .said(line_of(status, outcome, secrets)))
         }
         Response::Data { status: Status::Bye, outcome } => Err(Error::transient(
@@ -422,7 +422,7 @@ fn step_of(
     }
 }
 
-/// NO or BAD to a command, as an error. Refusals that pass by themselves say so in their code or their words.
+/// NO or BAD to a command, as an error. It is transient if the code or the words of the refusal say so.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
 }
@@ -435,7 +435,7 @@ pub(super) fn not_done(doing: String, line: &str) -> Error {
     .said(line)
 }
 
-/// The code of a folder that only may be read (RFC 3501 7.1).
+/// The code of a folder that can only be read (RFC 3501 7.1).
 const READ_ONLY: &str = "[READ-ONLY] ";
 
 pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>, secrets: &Secrets) -> String {
@@ -449,13 +449,13 @@ pub(super) fn line_of(status: &Status, outcome: &Outcome<'_>, secrets: &Secrets)
     format!("{} {code}{}", format!("{status:?}").to_ascii_uppercase(), String::from_utf8_lossy(&text))
 }
 
-/// A command for the log, without what only the server may read.
+/// A command for the log, without the parts that only the server may see.
 fn hide_secrets(command: &str) -> &str {
     let secret = ["LOGIN", "AUTHENTICATE"].into_iter().find(|verb| command.starts_with(verb));
     secret.map_or(command, |verb| verb)
 }
 
-/// The UID in a FETCH reply. Replies without one are about flags that another client changed.
+/// The UID in a FETCH reply. Replies without one report flags that another client changed.
 pub(super) fn uid_in(attributes: &[AttributeValue<'_>]) -> Option<u32> {
     attributes.iter().find_map(|a| if let AttributeValue::Uid(uid) = a { Some(*uid) } else { None })
 }

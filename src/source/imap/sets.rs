@@ -1,24 +1,24 @@
-//! UIDs in commands: sets with ranges, cut so that no command is too long for a server.
+//! UID sets in commands, with ranges, split so that no command is too long for the server.
 
 use super::session::Session;
 
-/// So many UIDs are named in one command,
-const STEP: usize = 1_000;
-/// and a command has at most so many octets: what a server takes at least (RFC 2683 3.2.1.5),
-const SHORT: usize = 1_000;
-/// and what one takes that knows CONDSTORE or QRESYNC (RFC 7162 4 says 8,192).
-const LONG: usize = 8_000;
-/// A tag, blanks and the line end.
-const AROUND: usize = 20;
-/// So much room for UIDs there is beside whatever else.
-const LEAST: usize = 64;
+/// The most UIDs in one command.
+const MOST_UIDS: usize = 1_000;
+/// The longest command, in octets, that every server accepts (RFC 2683 3.2.1.5).
+const SHORT_COMMAND_BYTES: usize = 1_000;
+/// The longest command for a server with CONDSTORE or QRESYNC (RFC 7162 4 says 8,192).
+const LONG_COMMAND_BYTES: usize = 8_000;
+/// The octets for the tag, blanks and the line end.
+const COMMAND_OVERHEAD_BYTES: usize = 20;
+/// The octets for UIDs that every command has, however long its other words are.
+const MIN_SET_BYTES: usize = 64;
 
 impl Session {
-    /// So many octets of UIDs fit into a command beside these words.
+    /// How many octets of UIDs fit into a command besides these words.
     pub(super) fn room_beside(&self, words: &[&str]) -> usize {
-        let most = if self.can("CONDSTORE") || self.can("QRESYNC") { LONG } else { SHORT };
+        let most = if self.can("CONDSTORE") || self.can("QRESYNC") { LONG_COMMAND_BYTES } else { SHORT_COMMAND_BYTES };
         let others: usize = words.iter().map(|word| word.len() + 1).sum();
-        most.saturating_sub(others + AROUND).max(LEAST)
+        most.saturating_sub(others + COMMAND_OVERHEAD_BYTES).max(MIN_SET_BYTES)
     }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn uid_set(uids: impl Iterator<Item = u32>) -> String {
     ranges.into_iter().map(text).collect::<Vec<_>>().join(",")
 }
 
-/// Cuts messages in ascending order of their UIDs into pieces whose sets have room.
+/// Splits messages in ascending order of their UIDs into pieces whose sets fit into `room` octets.
 pub(super) fn pieces<T>(messages: &[T], room: usize, uid_of: impl Fn(&T) -> Option<u32>) -> Vec<&[T]> {
     let mut pieces = Vec::new();
     let mut rest = messages;
@@ -47,11 +47,11 @@ pub(super) fn pieces<T>(messages: &[T], room: usize, uid_of: impl Fn(&T) -> Opti
     pieces
 }
 
-/// How many of the first messages fit: at least one.
+/// How many of the first messages fit. At least one.
 fn fitting<T>(messages: &[T], room: usize, uid_of: &impl Fn(&T) -> Option<u32>) -> usize {
     let mut closed = 0;
     let mut range: Option<(u32, u32)> = None;
-    for (count, message) in messages.iter().enumerate().take(STEP) {
+    for (count, message) in messages.iter().enumerate().take(MOST_UIDS) {
         let Some(uid) = uid_of(message) else { continue };
         range = match range {
             Some((first, last)) if last.checked_add(1) == Some(uid) => Some((first, uid)),
@@ -64,10 +64,10 @@ fn fitting<T>(messages: &[T], room: usize, uid_of: &impl Fn(&T) -> Option<u32>) 
             return count.max(1);
         }
     }
-    messages.len().min(STEP)
+    messages.len().min(MOST_UIDS)
 }
 
-/// Of a range with a comma.
+/// The length of a range, with a comma.
 fn length((first, last): (u32, u32)) -> usize {
     let digits = |uid: u32| uid.checked_ilog10().map_or(1, |exponent| exponent as usize + 1);
     digits(first) + 1 + if first == last { 0 } else { digits(last) + 1 }

@@ -1,4 +1,4 @@
-//! What happens on the server to messages that are safe here: they are marked, or deleted. Those that move are in `moving`.
+//! What happens on the server to messages that are durable on our side: they are marked or deleted. `moving` has `move_to`.
 
 use super::ImapSource;
 use super::sets::{pieces, uid_set};
@@ -21,21 +21,21 @@ impl ImapSource {
     }
 
     async fn mark_seen(&mut self, messages: &[Settlement]) -> Result<()> {
-        let unseen = self.those("UNSEEN", messages).await?;
-        for chunk in pieces(&unseen, self.session.room_beside(&[STORE, SEEN]), |uid| Some(*uid)) {
-            self.store(&uid_set(chunk.iter().copied()), SEEN).await?;
+        let unseen = self.uids_matching("UNSEEN", messages).await?;
+        for chunk in pieces(&unseen, self.session.room_beside(&[STORE, ADD_SEEN]), |uid| Some(*uid)) {
+            self.store(&uid_set(chunk.iter().copied()), ADD_SEEN).await?;
         }
         Ok(())
     }
 
-    /// `\Deleted` and `UID EXPUNGE` (RFC 4315), which takes away nothing but what it names.
+    /// Marks messages as `\Deleted`, and removes exactly these with `UID EXPUNGE` (RFC 4315).
     async fn delete(&mut self, messages: &[Settlement], settled: &mut Settled) -> Result<()> {
         if !self.session.can("UIDPLUS") {
             return self.delete_without_uidplus(messages, settled).await;
         }
-        for chunk in pieces(messages, self.session.room_beside(&[STORE, MARK]), |s| s.key().as_uid()) {
+        for chunk in pieces(messages, self.session.room_beside(&[STORE, ADD_DELETED]), |s| s.key().as_uid()) {
             let set = uid_set(uids_of(chunk));
-            self.store(&set, MARK).await?;
+            self.store(&set, ADD_DELETED).await?;
             self.session.check_generation()?;
             self.session.run(&format!("UID EXPUNGE {set}"), |_| Ok(())).await?;
             settled.gone.extend(chunk.iter().map(|s| s.key().clone()));
@@ -48,18 +48,18 @@ impl ImapSource {
         self.session.run(&format!("{STORE} {set} {what}"), |_| Ok(())).await.map(drop)
     }
 
-    /// Of these messages, those that the server finds by `criteria`.
-    pub(super) async fn those(&mut self, criteria: &str, messages: &[Settlement]) -> Result<Vec<u32>> {
+    /// The UIDs of those messages that match `criteria` on the server.
+    pub(super) async fn uids_matching(&mut self, criteria: &str, messages: &[Settlement]) -> Result<Vec<u32>> {
         let uids: Vec<u32> = uids_of(messages).collect();
         self.session.search_among(&uids, criteria).await
     }
 }
 
 pub(super) const STORE: &str = "UID STORE";
-/// What marks a message as read.
-const SEEN: &str = "+FLAGS.SILENT (\\Seen)";
-/// What marks a message as deleted.
-pub(super) const MARK: &str = "+FLAGS.SILENT (\\Deleted)";
+/// The STORE argument that marks a message as read.
+const ADD_SEEN: &str = "+FLAGS.SILENT (\\Seen)";
+/// The STORE argument that marks a message as deleted.
+pub(super) const ADD_DELETED: &str = "+FLAGS.SILENT (\\Deleted)";
 
 pub(super) fn uids_of(messages: &[Settlement]) -> impl Iterator<Item = u32> {
     messages.iter().filter_map(|s| s.key().as_uid())

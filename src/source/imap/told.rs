@@ -1,4 +1,4 @@
-//! What a server says unasked, at any time (RFC 3501 7): how the open folder changes, and with NOTIFY (RFC 5465) the others.
+//! Unsolicited data (RFC 3501 7): changes of the open folder, and with NOTIFY (RFC 5465) of the others.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use imap_proto::{MailboxDatum, Response};
 use super::glance::status_in;
 use crate::source::Glance;
 
-/// Of no more folders it is kept what is said.
-const MOST: usize = 100_000;
-/// The server could not keep up, and tells no more (RFC 5465 5.8).
+/// The most folders whose notifications are kept.
+const MOST_STATUSES: usize = 100_000;
+/// The code by which a server says that it cannot keep up and sends no more notifications (RFC 5465 5.8).
 const OVERFLOW: &str = "[NOTIFICATIONOVERFLOW";
 
-/// One thing that is said.
+/// One piece of unsolicited data.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// So many messages are in the open folder.
+    /// The number of messages in the open folder.
     Exists(u32),
-    /// A message of it is gone.
+    /// A message of the open folder was removed.
     Expunged,
-    /// What stands in the folder of this name of the server's.
+    /// The status of the folder with this name on the server.
     Status(String, Glance),
-    /// A folder came, went, or has another name.
+    /// A folder was created, deleted or renamed.
     Folder,
     Overflow,
 }
 
-/// What a reply says, if it may be news.
+/// The data in a reply, if it may be news.
 pub(super) fn said_in(reply: &Response<'_>) -> Option<Said> {
     match reply {
         Response::MailboxData(MailboxDatum::Exists(n)) => Some(Said::Exists(*n)),
@@ -39,20 +39,20 @@ pub(super) fn said_in(reply: &Response<'_>) -> Option<Said> {
     }
 }
 
-/// What was said of folders that are not open, and not heard of yet.
+/// Notifications about folders that are not open, until they are taken.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// The last of each, by the server's names.
+    /// The last status of each folder, by its name on the server.
     statuses: HashMap<String, Glance>,
-    /// Whether folders came or went.
+    /// Whether folders were created, deleted or renamed.
     pub(super) folders_changed: bool,
-    /// Whether the server could not keep up, or we.
+    /// Whether notifications were lost, by the server or by us.
     pub(super) overflowed: bool,
 }
 
 impl Told {
     pub(super) fn status(&mut self, wire: String, glance: Glance) {
-        if self.statuses.len() >= MOST {
+        if self.statuses.len() >= MOST_STATUSES {
             self.statuses.clear();
             self.overflowed = true;
         }
@@ -69,28 +69,28 @@ impl Told {
 pub(super) enum Selection {
     #[default]
     Nothing,
-    /// A command that selects was sent, and it is not known what came of it.
+    /// A command that selects a folder was sent, and its outcome is not known.
     Unknown,
     Folder(Open),
 }
 
-/// An open folder, as it is now.
+/// The state of the open folder.
 #[derive(Debug)]
 pub(super) struct Open {
-    /// As the config spells it.
+    /// The name as the config spells it.
     pub(super) folder: String,
-    /// Whether it was opened for reading alone.
+    /// Whether it was opened read-only.
     pub(super) is_examined: bool,
-    /// Whether a session waited since: before that, what went is what a pass took away.
+    /// Whether the session has waited in it. Before that, removed messages are those that the pass removed.
     pub(super) is_waited_in: bool,
     pub(super) exists: u32,
-    /// So many messages went since it was opened, or since this was looked at.
+    /// How many messages were removed since it was opened, or since this number was last taken.
     pub(super) expunged: u32,
 }
 
 impl Selection {
-    /// Takes in what is said of the open folder.
-    pub(super) fn note(&mut self, said: &Said) {
+    /// Records unsolicited data about the open folder.
+    pub(super) fn record(&mut self, said: &Said) {
         let Self::Folder(open) = self else { return };
         match said {
             Said::Exists(n) => open.exists = *n,

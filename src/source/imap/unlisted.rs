@@ -1,24 +1,24 @@
-//! Folders that the server has and that cannot be told from its LIST: what is known of their names, and what is said.
+//! Folders whose LIST reply cannot be read: what is known of their names, and how they are reported.
 
 use crate::charsets::mutf7;
 use crate::clean;
 use crate::config::wildcard::{has_wildcard, matches};
 use crate::error::{Error, Kind};
 
-/// So many are named; the others are counted.
-const SHOWN: usize = 8;
+/// How many of them a message names.
+const SHOWN_NAMES: usize = 8;
 
-/// A folder that is not among the listed ones.
+/// A folder on the server that is missing from our listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unlisted {
-    /// With `/` between levels, as far as it can be known.
+    /// Its name, with `/` between levels, as far as it is known.
     name: Option<String>,
-    /// For people.
+    /// The text that is shown to people.
     shown: String,
 }
 
 impl Unlisted {
-    /// Of a line that broke the grammar. `None`: it says that it is no folder of mail.
+    /// From a LIST line that violates the grammar. `None` if the line says that the folder cannot be opened.
     pub(super) fn of_line(line: &str, delimiter: Option<char>) -> Option<Self> {
         let is_none = line.split(')').next().unwrap_or_default().to_ascii_lowercase().contains("\\noselect");
         let name = name_in_broken_line(line).map(|name| match delimiter {
@@ -28,25 +28,25 @@ impl Unlisted {
         (!is_none).then(|| Self { name, shown: clean::short(line, 100) })
     }
 
-    /// Its name holds "/" on a server with another delimiter, so that it cannot be told from two levels.
-    pub(super) fn of_two_meanings(name: String) -> Self {
+    /// For a name that contains `/` on a server with another delimiter, so that it could be confused with two levels.
+    pub(super) fn of_ambiguous_name(name: String) -> Self {
         Self { shown: clean::short(&name, 100), name: Some(name) }
     }
 
-    pub(super) fn fits(&self, pattern: &str) -> bool {
+    pub(super) fn may_match(&self, pattern: &str) -> bool {
         self.name.as_ref().is_none_or(|name| matches(pattern, name))
     }
 
-    /// Whether the config asks for it, or may do so.
+    /// Whether the config asks for it, or may ask for it.
     fn is_asked_for(&self, patterns: &[String], except: &[String]) -> bool {
         let is_left_out = self.name.as_ref().is_some_and(|name| except.iter().any(|p| matches(p, name)));
-        // A plain name is opened without a listing.
-        !is_left_out && patterns.iter().filter(|pattern| has_wildcard(pattern)).any(|pattern| self.fits(pattern))
+        // Plain names are opened without a listing.
+        !is_left_out && patterns.iter().filter(|pattern| has_wildcard(pattern)).any(|pattern| self.may_match(pattern))
     }
 }
 
-/// Some servers write names with blanks without quotes, and old ones write bytes beyond ASCII outside of strings. Only to say
-/// which folder is meant, never to open it.
+/// Guesses the name in a broken line: some servers do not quote names with blanks, and old ones write bytes beyond ASCII outside
+/// strings. The result is only used to tell which folder is meant, never to open it.
 fn name_in_broken_line(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(')')?;
     let (_, name) = rest.trim().split_once(' ')?;
@@ -55,25 +55,25 @@ fn name_in_broken_line(line: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-/// What is said of them: an error of those that are asked for, a remark about the others.
-pub(super) fn said(unlisted: &[Unlisted], patterns: &[String], except: &[String]) -> (Option<Error>, Option<String>) {
+/// The report: an error for folders that the config asks for, a remark about the others.
+pub(super) fn report(unlisted: &[Unlisted], patterns: &[String], except: &[String]) -> (Option<Error>, Option<String>) {
     let (asked, others): (Vec<&Unlisted>, Vec<_>) = unlisted.iter().partition(|it| it.is_asked_for(patterns, except));
     let error = shown(&asked).map(|shown| {
-        let text = format!("{shown}; what is asked for among them is not fetched (`except` leaves a folder out)");
+        let text = format!("{shown}; those that the config asks for are not fetched (`except` excludes a folder)");
         Error::transient(Kind::Protocol, text)
     });
-    (error, shown(&others).map(|shown| format!("{shown}; none of them is asked for")))
+    (error, shown(&others).map(|shown| format!("{shown}; the config asks for none of them")))
 }
 
 fn shown(unlisted: &[&Unlisted]) -> Option<String> {
     let folders = match unlisted.len() {
         0 => return None,
-        1 => "1 folder of the server is".to_owned(),
-        n => format!("{n} folders of the server are"),
+        1 => "1 folder on the server is".to_owned(),
+        n => format!("{n} folders on the server are"),
     };
-    let named: Vec<&str> = unlisted.iter().take(SHOWN).map(|it| it.shown.as_str()).collect();
-    let more = if unlisted.len() > SHOWN { ", …" } else { "" };
-    Some(format!("{folders} listed in words that cannot be read: {}{more}", named.join(", ")))
+    let named: Vec<&str> = unlisted.iter().take(SHOWN_NAMES).map(|it| it.shown.as_str()).collect();
+    let more = if unlisted.len() > SHOWN_NAMES { ", …" } else { "" };
+    Some(format!("{folders} listed in a form that cannot be read: {}{more}", named.join(", ")))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
             (&unnamed, &["Work*"], &["*"], true),
             (&unnamed, &["INBOX"], &[], false),
         ] {
-            let (error, remark) = said(std::slice::from_ref(unlisted), &words(patterns), &words(except));
+            let (error, remark) = report(std::slice::from_ref(unlisted), &words(patterns), &words(except));
             assert_eq!((error.is_some(), remark.is_some()), (is_error, !is_error), "{unlisted:?} {patterns:?}");
         }
     }

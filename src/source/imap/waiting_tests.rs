@@ -1,4 +1,4 @@
-//! Waiting sessions, with a server that is played and a clock that is moved.
+//! Tests of waiting sessions, with a scripted server and a paused clock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::net;
 use crate::source::{Glance, Heard, Push, Spool};
 use crate::state::{RealDisk, Stamp};
 
-/// The other end.
+/// The server's end of the connection.
 struct Server(UnixStream);
 
 impl Server {
@@ -23,7 +23,7 @@ impl Server {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    /// A line that must come, behind its tag if it has one.
+    /// Reads a line, compares it without its tag, and returns the tag.
     async fn hear(&mut self, expected: &str) -> String {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
@@ -37,14 +37,14 @@ impl Server {
         tag
     }
 
-    /// A command that must come, and its answer; `<tag>` in it is the tag.
+    /// Expects a command and sends an answer, in which `<tag>` is replaced by the tag.
     async fn answer(&mut self, command: &str, answer: &str) -> String {
         let tag = self.hear(command).await;
         self.say(&answer.replace("<tag>", &tag)).await;
         tag
     }
 
-    /// Up to the moment when the client waits in INBOX.
+    /// Answers up to the point where the client waits in INBOX.
     async fn idle(&mut self) -> String {
         self.answer("EXAMINE \"INBOX\"", EXAMINED).await;
         self.answer("IDLE", "+ idling\r\n").await
@@ -52,12 +52,12 @@ impl Server {
 }
 
 const EXAMINED: &str = "* 3 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 4] x\r\n<tag> OK [READ-ONLY] opened\r\n";
-/// What `EXAMINED` says.
+/// The status that `EXAMINED` reports.
 const SEEN: Glance = Glance { generation: Some(1), uid_next: Some(4), exists: Some(3), modseq: None };
 const NINE_MINUTES: Duration = Duration::from_secs(9 * 60);
 const SET: &str = "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))";
 
-/// A session that knows INBOX as it is, and its server.
+/// A session that has seen INBOX, and its server.
 async fn session(capabilities: &[&str]) -> (ImapSource, Server) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
@@ -68,7 +68,7 @@ async fn session(capabilities: &[&str]) -> (ImapSource, Server) {
     session.capabilities = capabilities.iter().map(|name| (*name).to_owned()).collect();
     let mut source =
         ImapSource::over(session, "me", Spool::new(Arc::new(RealDisk), "/nowhere".into(), Stamp::parse("")));
-    source.known.saw("INBOX", SEEN);
+    source.known.record_seen("INBOX", SEEN);
     (source, Server(listener.accept().await.unwrap().0))
 }
 
@@ -88,7 +88,7 @@ async fn idle_is_begun_again_every_nine_minutes() {
         let mut tag = server.idle().await;
         for _ in 0..3 {
             let begun = Instant::now();
-            // Some servers say this every two minutes; it is no news and no reason to stay.
+            // Some servers send this every two minutes. It is not news, and does not postpone the refresh.
             sleep(NINE_MINUTES - Duration::from_secs(1)).await;
             server.say("* OK Still here\r\n").await;
             server.hear("DONE").await;
@@ -142,7 +142,7 @@ async fn flags_and_the_same_number_are_no_news() {
     assert!(begun.elapsed() >= Duration::from_secs(60));
 }
 
-/// A server that never stops may not keep us busy.
+/// A server that never stops sending must not keep us busy.
 #[tokio::test(start_paused = true)]
 async fn what_never_ends_is_read_slowly() {
     let (mut source, mut server) = session(&["IDLE"]).await;
@@ -194,7 +194,7 @@ async fn a_server_that_ends_idle_by_itself_is_asked_again_unless_it_does_so_at_o
     assert_eq!(source.pushed(), Push::None);
 }
 
-/// Every few minutes, for days, and the session is the same.
+/// Unknown replies come every few minutes, for days, and the session goes on.
 #[tokio::test(start_paused = true)]
 async fn what_nobody_knows_does_not_end_a_session_that_waits() {
     let (mut source, mut server) = session(&["IDLE"]).await;
@@ -217,7 +217,7 @@ async fn what_nobody_knows_does_not_end_a_session_that_waits() {
     assert!(source.session.take_unreadable_lists().is_empty());
 }
 
-/// What another client deletes is news, also while something else is asked; what we took away ourselves is none.
+/// A message that another client deletes is news, even if it is reported during another command. One that we removed is not.
 #[tokio::test(start_paused = true)]
 async fn only_what_we_took_away_is_no_news() {
     let (mut source, mut server) = session(&["IDLE"]).await;
@@ -240,7 +240,7 @@ async fn only_what_we_took_away_is_no_news() {
     tokio::join!(wait, play);
 }
 
-/// Mail may come between the listing and NOTIFY, and the wait may be dropped between NOTIFY and the look at all folders.
+/// Mail may arrive between the listing and NOTIFY, and the wait may be dropped between NOTIFY and the status of all folders.
 #[tokio::test(start_paused = true)]
 async fn a_look_that_was_dropped_is_taken_again() {
     let (mut source, mut server) = session(&["NOTIFY"]).await;
@@ -285,7 +285,7 @@ async fn a_silent_server_that_notifies_is_asked_and_given_up() {
     assert_eq!(begun.elapsed().as_secs(), 2 * NINE_MINUTES.as_secs() + 30);
 }
 
-/// Dovecot 2.3 says OK to every second SET, and is deaf after it, unless `NOTIFY NONE` stands between them.
+/// Dovecot 2.3 answers OK to every second SET but then sends no notifications, unless `NOTIFY NONE` comes between them.
 #[tokio::test(start_paused = true)]
 async fn after_an_overflow_a_server_is_asked_again_from_the_beginning() {
     let (mut source, mut server) = session(&["NOTIFY"]).await;
@@ -330,7 +330,7 @@ async fn a_session_that_does_not_answer_is_not_alive() {
     tokio::join!(ask, play);
 }
 
-/// Answers to whatever comes, one byte at a time.
+/// Answers every command, one byte at a time.
 async fn trickle(mut server: UnixStream) {
     let mut line = Vec::new();
     loop {
@@ -361,7 +361,7 @@ async fn trickle(mut server: UnixStream) {
     }
 }
 
-/// Drops `wait` after so many times that it was polled. Whether it was dropped before the server had nothing more to say.
+/// Drops `wait` after this number of polls. Returns whether that happened before the server had nothing more to send.
 async fn dropped_after(polls: usize, capabilities: &[&str]) -> bool {
     let (mut source, Server(server)) = session(capabilities).await;
     let folders = inbox();
@@ -416,7 +416,7 @@ async fn waiting_takes_little_memory() {
     assert!(source.session.replies.memory() < 4 * 1024, "{}", source.session.replies.memory());
 }
 
-/// As a server compresses, with a sync flush at the end.
+/// Compresses as a server does, with a sync flush at the end.
 fn deflated(text: &str) -> Vec<u8> {
     use miniz_oxide::deflate::core::{CompressorOxide, create_comp_flags_from_zip_params};
     let mut state = CompressorOxide::new(create_comp_flags_from_zip_params(6, -15, 0));
@@ -428,7 +428,7 @@ fn deflated(text: &str) -> Vec<u8> {
     room
 }
 
-/// A command that comes in a stored block.
+/// Reads a command that comes in a stored block.
 async fn hear_stored(server: &mut Server) -> String {
     let mut head = [0; 5];
     server.0.read_exact(&mut head).await.unwrap();
@@ -444,7 +444,7 @@ async fn what_comes_behind_the_ok_to_compress_is_compressed() {
     let (mut source, mut server) = session(&["COMPRESS=DEFLATE"]).await;
     let serve = async {
         let tag = server.hear("COMPRESS DEFLATE").await;
-        // In the same piece.
+        // Both are sent in one write.
         let ok = format!("{tag} OK from here on\r\n").into_bytes();
         let text = "* 4 EXISTS\r\nm2 OK done\r\n";
         server.0.write_all(&[ok, deflated(text)].concat()).await.unwrap();
@@ -481,7 +481,7 @@ async fn who_does_not_compress_is_spoken_to_as_before() {
     }
 }
 
-/// A line of 64 MB comes in 64 KB. What bounds a reply bounds it when it is inflated.
+/// A line of 64 MB compresses to 64 KB. The limit for a reply also applies after inflating.
 #[tokio::test]
 async fn a_bomb_is_a_reply_that_is_too_long() {
     let (mut source, mut server) = session(&["COMPRESS=DEFLATE"]).await;

@@ -1,4 +1,4 @@
-//! A big message comes in windows, so that it never stands in memory; so does one of unknown size.
+//! Big messages, and those of unknown size, are fetched in windows, so that they are never in memory as a whole.
 
 use imap_proto::{AttributeValue, Response};
 
@@ -9,18 +9,18 @@ use crate::message::Key;
 use crate::source::spool::SpoolWriter;
 use crate::source::{Item, Listed, WINDOW, most_of};
 
-/// Servers cut windows as they like; one that cuts a message into smaller pieces than this gives it crumb by crumb.
-const CRUMB: u64 = 64 * 1024;
-/// So many windows are asked for at least.
-const FEW: u64 = 64;
+/// The smallest average window that is accepted from a server that returns less than was requested.
+const SMALLEST_WINDOW_BYTES: u64 = 64 * 1024;
+/// How many windows are allowed in any case.
+const MIN_WINDOWS: u64 = 64;
 
-/// What came for a window.
+/// The server's answer to the request for a window.
 enum Window {
-    /// So many bytes.
+    /// This many bytes.
     Piece(u64),
-    /// More than was asked for: all of it, for the server knows no windows.
+    /// More than was requested, so it is the whole message: the server does not support windows.
     All(u64),
-    /// No bytes: it begins at the end.
+    /// No bytes: the window starts at the end of the message.
     Empty,
     /// No answer, or NIL.
     Nothing,
@@ -29,7 +29,7 @@ enum Window {
 }
 
 impl ImapSource {
-    /// Fetches a message piece by piece into the spool. Where a window is empty, the message ends.
+    /// Fetches a message window by window into the spool. An empty window marks its end.
     pub(super) async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<Item> {
         let key = Key::new(&self.open, listed.id.clone());
         let mut writer = self.spool.begin(&key)?;
@@ -43,15 +43,15 @@ impl ImapSource {
                     break;
                 }
                 Window::Empty => break,
-                // Some servers have no answer for a window behind the end.
+                // Some servers do not answer a request beyond the end.
                 Window::Nothing | Window::Refused(_) if is_all(listed, came) => break,
                 Window::Nothing if came == 0 => return self.not_given(key).await,
-                Window::Nothing => return Ok(broken(key, "the server stopped in the middle of it")),
+                Window::Nothing => return Ok(broken(key, "the server stopped in the middle of the message")),
                 Window::Refused(error) => return Ok(Item::Failed(key, error)),
             }
             windows += 1;
-            if came > most || windows > FEW + most / CRUMB {
-                return Ok(broken(key, "it does not end"));
+            if came > most || windows > MIN_WINDOWS + most / SMALLEST_WINDOW_BYTES {
+                return Ok(broken(key, "the message does not end"));
             }
         }
         Ok(listed.item(key, writer.finish()?, came))
@@ -87,7 +87,7 @@ fn window_of(length: u64, offset: u64) -> Window {
     }
 }
 
-/// Whether as much came as was announced.
+/// Whether at least the announced size has come.
 fn is_all(listed: &Listed, came: u64) -> bool {
     came > 0 && listed.announced.is_some_and(|size| came >= size)
 }
@@ -96,7 +96,7 @@ fn broken(key: Key, cause: &str) -> Item {
     Item::Failed(key, Error::transient(Kind::Protocol, cause))
 }
 
-/// The bytes that a reply gives of a message, and where they begin, if it says so.
+/// The bytes of the message in a reply, and their offset, if the reply names it.
 fn piece_in<'r>(reply: &'r Response<'_>, wanted: u32) -> Option<(&'r [u8], Option<u32>)> {
     let Response::Fetch(_, attributes) = reply else { return None };
     if uid_in(attributes) != Some(wanted) {

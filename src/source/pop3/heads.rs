@@ -1,4 +1,4 @@
-//! Header blocks: by TOP, and where the server has no TOP, from the message itself.
+//! Reads header blocks: with TOP, or with RETR if the server has no TOP.
 
 use super::Pop3Source;
 use crate::error::Result;
@@ -7,8 +7,8 @@ use crate::net::{BlockEnd, deadline};
 use crate::source::whole::is_described;
 
 impl Pop3Source {
-    /// Looks at the header blocks of messages, in their order. `None` where the server gives none. `at_all_costs` also reads
-    /// messages for their headers, since TOP is optional (RFC 1939 section 7).
+    /// Applies `look` to the header blocks of messages, in order. `None` for those that the server does not send. With
+    /// `at_all_costs` whole messages are read for their headers if necessary, because TOP is optional (RFC 1939 section 7).
     pub(super) async fn heads<T>(
         &mut self,
         numbers: &[u32],
@@ -22,7 +22,7 @@ impl Pop3Source {
                 _ => self.read_heads(chunk, "TOP", &look).await?,
             };
             let refused: Vec<usize> = (0..chunk.len()).filter(|i| looked[*i].is_none()).collect();
-            // RFC 2449 lists it, but not every server has CAPA.
+            // A server announces TOP in CAPA (RFC 2449), but not every server has CAPA.
             let has_top = refused.len() < chunk.len() || self.session.can("TOP");
             self.has_top.get_or_insert(has_top);
             if at_all_costs && !refused.is_empty() {
@@ -53,12 +53,12 @@ impl Pop3Source {
             heads.push(is_described(&head).then(|| look(head_of(&head))));
         }
         if let (false, Some(last)) = (is_sure, numbers.last()) {
-            self.prove_in_step_by(*last).await?;
+            self.check_in_step_by(*last).await?;
         }
         Ok(heads)
     }
 
-    /// The beginning of a block. What follows the header is read and forgotten.
+    /// Reads a block and keeps its beginning, up to the longest header.
     async fn read_head(&mut self) -> Result<Vec<u8>> {
         let mut head = Vec::new();
         let keep = |piece: &[u8]| {
@@ -73,8 +73,8 @@ impl Pop3Source {
     }
 }
 
-/// Whether it is a header block and nothing else. Where a line of a dot alone in the message ended the block, its empty line is
-/// missing; and where the server gives lines of the body that nobody asked for, one of them may have been that dot.
+/// Whether the block is exactly one header block. Without the empty line, a line with a single dot in the message may have ended
+/// the block too early. With body lines, which were not requested, one of them may have been such a dot.
 fn is_whole_header(head: &[u8]) -> bool {
     head == b"\n" || memchr::memmem::find(head, b"\n\n").is_some_and(|at| at + 2 == head.len())
 }

@@ -1,18 +1,18 @@
-//! Whether a reply is the reply to what was asked.
+//! Checks that a reply belongs to the command that was sent.
 //!
-//! A server that does not stuff dots (RFC 1939 section 3) goes on behind a line with a dot alone, and what its message says there
-//! can read like replies. Whoever wrote the message does not know by what ids the server lists its messages.
+//! A server that does not dot-stuff (RFC 1939 section 3) sends more after a line with a single dot, and that part of the
+//! message may look like replies. The sender of the message cannot know the ids under which the server lists its messages.
 
 use super::Pop3Source;
-use super::listing::bounded;
+use super::listing::bounded_id;
 use super::wire::{Reply, list_line, uidl_line};
 use crate::config::Identity;
 use crate::error::Result;
 use crate::net::went_on;
 
 impl Pop3Source {
-    /// Asks what only the server can answer, and fails where another answer comes.
-    pub(super) async fn prove_in_step(&mut self, id: &[u8]) -> Result<()> {
+    /// Asks for the id or size of a message, which only the server knows, and fails if the answer is another one.
+    pub(super) async fn check_in_step(&mut self, id: &[u8]) -> Result<()> {
         let Some(message) = self.messages.get(id).copied() else { return Ok(()) };
         if self.identity == Identity::Uidl {
             let reply = self.session.command(&format!("UIDL {}", message.number)).await?;
@@ -26,20 +26,20 @@ impl Pop3Source {
         if is_told { Ok(()) } else { Err(went_on()) }
     }
 
-    /// The same with a message by its number.
-    pub(super) async fn prove_in_step_by(&mut self, number: u32) -> Result<()> {
+    /// The same for a message by its number.
+    pub(super) async fn check_in_step_by(&mut self, number: u32) -> Result<()> {
         let id = self.messages.iter().find(|(_, message)| message.number == number).map(|(id, _)| id.clone());
         match id {
-            Some(id) => self.prove_in_step(&id).await,
+            Some(id) => self.check_in_step(&id).await,
             None => Ok(()),
         }
     }
 }
 
-/// Whether a reply to UIDL names the message. An id of ours may have more behind a zero.
+/// Whether a reply to UIDL names the message. Our id may have an ordinal after a NUL.
 fn is_id_of(reply: &Reply, number: u32, id: &[u8]) -> bool {
     let Reply::Ok(text) = reply else { return false };
     let Some((told, uidl)) = uidl_line(text.as_bytes()) else { return false };
     let of_server = id.split(|byte| *byte == 0).next().unwrap_or_default();
-    told == number && of_server == bounded(uidl)
+    told == number && of_server == bounded_id(uidl)
 }

@@ -1,4 +1,4 @@
-//! What is in the mailbox: LIST, UIDL, and headers where the server gives no ids.
+//! Lists the mailbox: LIST, UIDL, and headers if the server has no UIDL.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::session::endless_list;
-use super::wire::{LONG_UIDL, Reply, list_line, uidl_line};
+use super::wire::{LONGEST_UIDL_BYTES, Reply, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
 use crate::config::Identity;
 use crate::error::{Error, Kind, Result};
@@ -16,15 +16,15 @@ use crate::source::named::{Named, by_content};
 use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing, Reach};
 
-/// The most messages of one mailbox.
+/// The most messages that are listed.
 const MAX_MESSAGES: usize = 1_000_000;
-/// The most bytes that their ids take in memory: 400,000 of 20 bytes each.
-const MAX_IDS: usize = 32 << 20;
-/// What each id takes beside its bytes, about.
-const ID_OVERHEAD: usize = 60;
+/// The most memory for their ids, in bytes: enough for 400,000 ids of 20 bytes.
+const MAX_ID_BYTES: usize = 32 << 20;
+/// About how much memory an id takes besides its bytes.
+const ID_OVERHEAD_BYTES: usize = 60;
 
 impl Pop3Source {
-    /// Lists the mailbox with stable ids.
+    /// Lists the mailbox, with ids that are stable over sessions.
     pub(in crate::source) async fn list(&mut self) -> Result<Listing> {
         let sizes = self.sizes().await?;
         let named = match (&sizes, self.identity) {
@@ -60,7 +60,7 @@ impl Pop3Source {
         }
     }
 
-    /// `None` where there is no listing because there is no mail.
+    /// The sizes by message number; `None` if the server refuses to list an empty mailbox.
     async fn sizes(&mut self) -> Result<Option<HashMap<u32, Option<u64>>>> {
         let reply = self.session.command("LIST").await?;
         if !reply.is_ok() && self.is_empty().await? {
@@ -68,18 +68,18 @@ impl Pop3Source {
         }
         reply.accepted("LIST")?;
         let mut sizes = HashMap::new();
-        let note = |line: &[u8]| {
+        let record = |line: &[u8]| {
             if let Some((number, size)) = list_line(line) {
-                // The first line about a message counts.
+                // If a message is listed twice, the first line counts.
                 sizes.entry(number).or_insert(size);
             }
             Ok(())
         };
-        self.session.multi_line(MAX_MESSAGES, note).await?;
+        self.session.multi_line(MAX_MESSAGES, record).await?;
         Ok(Some(sizes))
     }
 
-    /// Some servers refuse to list an empty mailbox. What STAT says then counts.
+    /// Whether STAT says that the mailbox is empty. Some servers refuse to list an empty one.
     async fn is_empty(&mut self) -> Result<bool> {
         let count = self.session.command("STAT").await?;
         Ok(matches!(count, Reply::Ok(text) if text.split_ascii_whitespace().next() == Some("0")))
@@ -87,24 +87,24 @@ impl Pop3Source {
 
     async fn uidls(&mut self) -> Result<Vec<(u32, Vec<u8>)>> {
         if !self.session.command("UIDL").await?.is_ok() {
-            let advice = "the server has no UIDL, so mail cannot be told apart; \
-                          `identity: content` in the account tells it apart by its headers";
+            let advice = "the server has no UIDL, so messages cannot be identified; \
+                          `identity: content` in the account identifies them by their headers";
             return Err(Error::permanent(Kind::Protocol, advice));
         }
         let mut named = Vec::new();
         let mut numbers = HashSet::new();
-        let mut room = MAX_IDS;
-        let note = |line: &[u8]| {
+        let mut room = MAX_ID_BYTES;
+        let record = |line: &[u8]| {
             if let Some((number, id)) = uidl_line(line)
                 && numbers.insert(number)
             {
-                let id = bounded(id);
-                room = room.checked_sub(id.len() + ID_OVERHEAD).ok_or_else(endless_list)?;
+                let id = bounded_id(id);
+                room = room.checked_sub(id.len() + ID_OVERHEAD_BYTES).ok_or_else(endless_list)?;
                 named.push((number, id));
             }
             Ok(())
         };
-        self.session.multi_line(MAX_MESSAGES, note).await?;
+        self.session.multi_line(MAX_MESSAGES, record).await?;
         Ok(named)
     }
 
@@ -117,7 +117,7 @@ impl Pop3Source {
         Ok(numbers.into_iter().zip(ids).filter_map(|(number, id)| Some((number, id?))).collect())
     }
 
-    /// Sizes, and headers where a date or a hash is needed.
+    /// Sizes, and dates and hashes from the headers if they are requested.
     pub(in crate::source) async fn describe(&mut self, ids: &[Vec<u8>], details: Details) -> Result<Vec<Listed>> {
         let found = ids.iter().filter_map(|id| Some((id, *self.messages.get(id)?)));
         let (mut listed, numbers): (Vec<Listed>, Vec<u32>) = found
@@ -127,10 +127,10 @@ impl Pop3Source {
             let now = Timestamp::now();
             let look = |head: &[u8]| (arrival(head, now), head_hash(head), dress_hash(head));
             let heads = self.heads(&numbers, details.head, look).await?;
-            for (one, head) in listed.iter_mut().zip(heads) {
+            for (message, head) in listed.iter_mut().zip(heads) {
                 if let Some((arrived, head_hash, dress)) = head {
-                    (one.arrived, one.received) = (arrived, arrived);
-                    (one.head_hash, one.dress) = (Some(head_hash), Some(dress));
+                    (message.arrived, message.received) = (arrived, arrived);
+                    (message.head_hash, message.dress) = (Some(head_hash), Some(dress));
                 }
             }
         }
@@ -138,9 +138,9 @@ impl Pop3Source {
     }
 }
 
-/// UIDLs of any length fit: long ones are hashed, which keeps them apart as well as before.
-pub(super) fn bounded(uidl: &[u8]) -> Vec<u8> {
-    if uidl.len() <= LONG_UIDL {
+/// Limits the length of an id: a long UIDL is hashed, which keeps it just as unique.
+pub(super) fn bounded_id(uidl: &[u8]) -> Vec<u8> {
+    if uidl.len() <= LONGEST_UIDL_BYTES {
         return uidl.to_vec();
     }
     format!("sha256:{}", data_encoding::HEXLOWER.encode(&Sha256::digest(uidl))).into_bytes()

@@ -1,7 +1,7 @@
-//! POP3 (RFC 1939): our own client, since every crate for it corrupts mail, hangs or panics.
+//! POP3 (RFC 1939). The client is our own, because every crate for it corrupts mail, hangs or panics.
 //!
-//! A message is known by its UIDL. RFC 1939 lets a server give one UIDL to two identical messages and some give
-//! it to different ones, so an ordinal among equals belongs to the key. Deletion is believed only when QUIT
+//! A message is identified by its UIDL. RFC 1939 lets a server give one UIDL to two identical messages, and some servers give
+//! one to different messages, so the key also has an ordinal among equal ones. A deletion counts only when QUIT
 //! was answered with `+OK`.
 
 mod heads;
@@ -31,15 +31,15 @@ pub struct Pop3Source {
     spool: Spool,
     origin: Arc<Origin>,
     identity: Identity,
-    /// Whether the server has TOP, once that is known.
+    /// Whether the server has TOP; `None` while unknown.
     has_top: Option<bool>,
-    /// The messages of this session, by id.
+    /// The messages of this session by id.
     messages: HashMap<Vec<u8>, Numbered>,
-    /// Messages that were marked for deletion and go with QUIT.
+    /// Messages that are marked for deletion, which happens with QUIT.
     marked: Vec<Key>,
 }
 
-/// A message by its number in this session.
+/// A message with its number in this session.
 #[derive(Clone, Copy, Debug)]
 struct Numbered {
     number: u32,
@@ -61,7 +61,7 @@ impl Pop3Source {
         })
     }
 
-    /// Sends DELE for messages that are safe here. Nothing is deleted before [`Self::quit`].
+    /// Sends DELE for messages that are durable on our side. Nothing is deleted before [`Self::quit`].
     pub(super) async fn mark_deleted(&mut self, messages: &[Settlement], retention: &Retention) -> Settled {
         if !matches!(retention, Retention::Delete | Retention::DeleteAfter(_)) {
             return Settled::default();
@@ -69,27 +69,27 @@ impl Pop3Source {
         let numbered = messages.iter().filter_map(|s| Some((s.key().clone(), self.messages.get(&s.key().id)?.number)));
         let (keys, commands): (Vec<_>, Vec<_>) = numbered.map(|(key, n)| (key, format!("DELE {n}\r\n"))).unzip();
         let (mut accepted, mut refusals) = (Vec::new(), Vec::new());
-        let note = |i: usize, reply: Reply| {
+        let record = |i: usize, reply: Reply| {
             match reply {
-                // It leaves the message where it is, to be asked for again next time.
+                // The message stays on the server, and the next pass tries again.
                 Reply::Err(line) => refusals.push(line),
                 reply => reply.accepted("DELE").map(|_| accepted.push(keys[i].clone()))?,
             }
             Ok(())
         };
-        let ended = self.session.pipeline(&commands, note).await;
+        let ended = self.session.pipeline(&commands, record).await;
         self.marked.extend(accepted);
         let refused = refusals.first().map(|line| refused_for("DELE", refusals.len(), commands.len(), line));
         Settled { errors: refused.into_iter().collect(), ..Settled::default() }.ended(ended, &self.origin.folder)
     }
 
-    /// Says QUIT. Only its `+OK` means that the marked messages are gone (RFC 1939 section 6).
+    /// Sends QUIT. Only its `+OK` means that the marked messages are deleted (RFC 1939 section 6).
     pub async fn quit(mut self) -> Result<Vec<Key>> {
         let waits = if self.marked.is_empty() { crate::net::deadline::GOODBYE } else { crate::net::deadline::REPLY };
         let reply = self.session.command_within("QUIT", waits).await;
         match reply.and_then(|reply| reply.accepted("QUIT")) {
             Ok(_) => Ok(self.marked),
-            // Without deletions nothing hangs on the goodbye.
+            // Without deletions the reply to QUIT does not matter.
             Err(_) if self.marked.is_empty() => Ok(Vec::new()),
             Err(e) => Err(e.while_doing("deleting on the server (it may or may not have happened)")),
         }

@@ -1,10 +1,10 @@
-//! Greeting, capabilities, STLS, login, and commands one by one or in a pipeline.
+//! Greeting, capabilities, STLS, login, and commands, one by one or pipelined.
 
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::wire::{Reply, turned_away};
+use super::wire::{Reply, greeting_refused};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::authenticate::{self, Manner, Said, Speaker};
@@ -14,10 +14,10 @@ use crate::net::sasl::{Choice, Credentials, Mechanism};
 use crate::net::{self, LineStream, apop, deadline};
 use crate::source::Offers;
 
-/// So many commands are in flight at once with PIPELINING (RFC 2449 6.6).
-const IN_FLIGHT: usize = 64;
-/// The most lines of a capability listing.
-const MAX_CAPABILITIES: usize = 100;
+/// How many commands are in flight at once with PIPELINING (RFC 2449 6.6).
+const COMMANDS_IN_FLIGHT: usize = 64;
+/// The most lines of a reply to CAPA.
+const MAX_CAPABILITY_LINES: usize = 100;
 
 /// A connection with its capabilities.
 #[derive(Debug)]
@@ -25,11 +25,11 @@ pub(super) struct Session {
     pub(super) lines: LineStream,
     host: String,
     capabilities: Vec<String>,
-    /// What the greeting gave for APOP. What was said before STLS is forgotten.
+    /// The timestamp of the greeting, for APOP. It is forgotten with STLS.
     timestamp: Option<String>,
 }
 
-/// How a password goes to the server.
+/// How the password is sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Way {
     Apop,
@@ -37,21 +37,21 @@ enum Way {
     Sasl,
 }
 
-/// What decides about it.
+/// What the choice depends on.
 #[derive(Clone, Copy, Debug)]
 struct Offer {
-    /// What the config says.
+    /// The setting `apop`.
     apop: Option<bool>,
     has_timestamp: bool,
-    /// The best of what the server offers does not say the password.
+    /// The best offered mechanism does not send the password itself.
     hides_password: bool,
-    /// USER and PASS are known, or nothing else is.
+    /// The server has USER and PASS, or names no other way.
     has_pass: bool,
-    /// Nobody else hears what is said.
+    /// The connection is encrypted, or local to this machine.
     is_private: bool,
 }
 
-/// Whether a mechanism is worth more than saying the password: CRAM-MD5 is where others listen.
+/// Whether a mechanism is better than sending the password. CRAM-MD5 is only better if others can listen.
 fn hides_password(mechanism: Mechanism, is_private: bool) -> bool {
     match mechanism {
         Mechanism::ScramSha256Plus | Mechanism::ScramSha256 | Mechanism::ScramSha1 => true,
@@ -61,7 +61,7 @@ fn hides_password(mechanism: Mechanism, is_private: bool) -> bool {
 }
 
 impl Offer {
-    /// APOP where the user asks for it, and where the password would be heard by others otherwise.
+    /// APOP is chosen if the user asks for it, or if others could hear the password otherwise.
     fn way(self) -> Way {
         let is_better = !self.is_private && !self.hides_password && self.has_timestamp;
         match self {
@@ -72,7 +72,7 @@ impl Offer {
     }
 }
 
-/// What a server offers before the login.
+/// The server's offers before the login.
 pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
     let mut session = Session::open(server).await?;
     let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.lines.stream().shown());
@@ -82,7 +82,7 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
 }
 
 impl Session {
-    /// Up to the transaction state (RFC 1939 section 5). Once more where another access token may do.
+    /// Connects up to the transaction state (RFC 1939 section 5). Tries once more if another access token may help.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         match Self::connect_once(account).await {
             Err(error) if error.goes_again() => Self::connect_once(account).await,
@@ -92,12 +92,12 @@ impl Session {
 
     async fn connect_once(account: &Account) -> Result<Self> {
         let mut session = Self::open(&account.server).await?;
-        session.speak_utf8().await?;
+        session.enable_utf8().await?;
         session.login(account).await?;
         Ok(session)
     }
 
-    /// To the authorization state, inside TLS where that is asked for.
+    /// Connects up to the authorization state, inside TLS if the config asks for it.
     async fn open(server: &Server) -> Result<Self> {
         let mut session = Box::pin(Self::reach(server)).await.map_err(Error::of_the_host)?;
         session.ask_capabilities().await?;
@@ -107,7 +107,7 @@ impl Session {
         }
     }
 
-    /// To the greeting: what everybody meets at this host.
+    /// Connects up to the greeting: all that does not depend on the account.
     async fn reach(server: &Server) -> Result<Self> {
         let lines = LineStream::new(net::connect(server).await?);
         let mut session = Self { lines, host: server.host.clone(), capabilities: Vec::new(), timestamp: None };
@@ -119,7 +119,7 @@ impl Session {
         self.capabilities.iter().any(|line| line.eq_ignore_ascii_case(capability))
     }
 
-    /// A capability with arguments: `SASL PLAIN LOGIN` can `SASL` with `PLAIN`.
+    /// Whether a capability has an argument: `SASL PLAIN LOGIN` has `SASL` with `PLAIN`.
     fn can_with(&self, capability: &str, argument: &str) -> bool {
         self.capabilities.iter().any(|line| {
             let mut words = line.split_ascii_whitespace();
@@ -137,30 +137,30 @@ impl Session {
         self.timestamp = apop::timestamp(line).map(str::to_owned);
         match Reply::hushed(line, &secrets)? {
             Reply::Ok(_) => Ok(()),
-            Reply::Err(line) => Err(turned_away(&line)),
+            Reply::Err(line) => Err(greeting_refused(&line)),
             Reply::Continue(_) => {
                 Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
             }
         }
     }
 
-    /// CAPA (RFC 2449). A server without it has none of the extensions.
+    /// Sends CAPA (RFC 2449). A server without it has none of the extensions.
     async fn ask_capabilities(&mut self) -> Result<()> {
         self.capabilities.clear();
         if !self.command("CAPA").await?.is_ok() {
             return Ok(());
         }
         let mut found = Vec::new();
-        let note = |line: &[u8]| {
+        let record = |line: &[u8]| {
             found.push(crate::clean::line(line).trim().to_owned());
             Ok(())
         };
-        self.multi_line(MAX_CAPABILITIES, note).await?;
+        self.multi_line(MAX_CAPABILITY_LINES, record).await?;
         self.capabilities = found;
         Ok(())
     }
 
-    /// STLS (RFC 2595). What was said before TLS is forgotten.
+    /// Does STLS (RFC 2595). Everything that was said before TLS is forgotten.
     async fn start_tls(mut self, server: &Server) -> Result<Self> {
         self.command("STLS").await?.accepted("STLS").map_err(|e| {
             Error::permanent(Kind::Tls, "the server refuses STLS, which `tls: starttls` requires").because(e)
@@ -172,9 +172,9 @@ impl Session {
         Ok(session)
     }
 
-    /// UTF8 (RFC 6856) before the login, where it is offered. Without it Courier serves a wrapper instead of mail
-    /// with UTF-8 headers, and DELE then destroys the mail that was never seen.
-    async fn speak_utf8(&mut self) -> Result<()> {
+    /// Sends UTF8 (RFC 6856) before the login if it is offered. Without it Courier sends a wrapper instead of a message with
+    /// UTF-8 headers, and DELE then destroys the message that was never fetched.
+    async fn enable_utf8(&mut self) -> Result<()> {
         let offered = self
             .capabilities
             .iter()
@@ -185,8 +185,8 @@ impl Session {
         Ok(())
     }
 
-    /// With a token by SASL; with a password by SCRAM, else by USER and PASS, which every server takes, else by PLAIN. By APOP
-    /// where that is asked for or nothing else hides the password.
+    /// Logs in. A token is sent with SASL. For a password the order is SCRAM, then USER and PASS, which every server has, then
+    /// PLAIN. APOP is used if the user asks for it, or if nothing else protects the password.
     async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
         let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
@@ -207,7 +207,7 @@ impl Session {
         };
         if offered.mechanisms.is_empty() && way == Way::Sasl {
             let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
-            return Err(net::login::cured(none, &self.host, account.token));
+            return Err(net::login::with_advice(none, &self.host, account.token));
         }
         let secret = oauth::secret(&account.password).await?;
         self.lines.keep(&secret);
@@ -217,13 +217,13 @@ impl Session {
             Way::Apop => self.apop(&account.user, secret.expose_secret()).await,
             Way::Pass => self.user_and_pass(&account.user, secret.expose_secret()).await,
             Way::Sasl => {
-                // The initial response of RFC 5034 saves a round trip, and some servers do not take it.
+                // The initial response of RFC 5034 would save a round trip, but some servers do not accept it.
                 let manner = Manner { verb: "AUTH", initial: None, is_private };
                 authenticate::log_in(self, manner, &offered.mechanisms, &who).await
             }
         };
-        let cured = |error: Error| net::login::cured(error.while_doing(&doing), host, account.token);
-        oauth::looked_at(outcome.map_err(cured), &account.password, &secret).await
+        let with_advice = |error: Error| net::login::with_advice(error.while_doing(&doing), host, account.token);
+        oauth::after_login(outcome.map_err(with_advice), &account.password, &secret).await
     }
 
     /// APOP (RFC 1939 section 7).
@@ -235,8 +235,8 @@ impl Session {
         let command = format!("APOP {user} {}", apop::digest(timestamp, password));
         match self.command(&command).await? {
             Reply::Err(line) => {
-                let doing = "APOP was refused, which `apop: false` does without";
-                Err(net::login::told_apart(doing, &line))
+                let doing = "APOP was refused; `apop: false` turns it off";
+                Err(net::login::classified(doing, &line))
             }
             reply => reply.accepted("APOP").map(drop),
         }
@@ -249,7 +249,7 @@ impl Session {
             reply = self.command(&format!("PASS {password}")).await?;
         }
         match reply {
-            Reply::Err(line) => Err(net::login::told_apart("the login was refused", &line)),
+            Reply::Err(line) => Err(net::login::classified("the login was refused", &line)),
             reply => reply.accepted("PASS").map(drop),
         }
     }
@@ -292,7 +292,7 @@ impl Session {
 
     /// How many commands may be sent before the first reply is read.
     pub(super) fn window(&self) -> usize {
-        if self.can("PIPELINING") { IN_FLIGHT } else { 1 }
+        if self.can("PIPELINING") { COMMANDS_IN_FLIGHT } else { 1 }
     }
 
     /// Sends commands with one-line replies, as many ahead as the server allows.
@@ -321,17 +321,17 @@ impl Speaker for Session {
         Ok(match self.command(line).await? {
             Reply::Continue(question) => Said::Question(question),
             Reply::Ok(_) => Said::Accepted,
-            Reply::Err(line) => Said::Refused(net::login::told_apart("the login was refused", &line)),
+            Reply::Err(line) => Said::Refused(net::login::classified("the login was refused", &line)),
         })
     }
 }
 
-/// A listing beyond all bounds.
+/// The error for a list that is too long.
 pub(super) fn endless_list() -> Error {
     Error::permanent(Kind::Protocol, "the server's list does not end")
 }
 
-/// A command for the log, without what only the server may read: of what is no harmless command nothing is shown.
+/// A command for the log, without secrets. Only commands that are known to be harmless are shown in full.
 fn hide_secrets(command: &str) -> String {
     let verb = command.split(' ').next().unwrap_or_default();
     match verb {
@@ -343,7 +343,7 @@ fn hide_secrets(command: &str) -> String {
     }
 }
 
-/// A user name that cannot end the command or begin another.
+/// Checks that a user name cannot end the command or begin another.
 fn one_word(user: &str) -> Result<&str> {
     let is_word = !user.is_empty() && !user.contains(|c: char| c.is_control());
     is_word

@@ -1,7 +1,8 @@
-//! Whether a mailbox is as it was, without listing it: STAT (RFC 1939 section 5) and the id of its last message.
+//! Checks whether a mailbox is unchanged without listing it: with STAT (RFC 1939 section 5) and the ids of its first and last
+//! message.
 
 use super::Pop3Source;
-use super::listing::bounded;
+use super::listing::bounded_id;
 use super::wire::uidl_line;
 use crate::config::Identity;
 use crate::error::Result;
@@ -9,8 +10,8 @@ use crate::net::deadline;
 use crate::source::Stat;
 
 impl Pop3Source {
-    /// What the server should say of a mailbox that stays as it was listed: their number, their octets together, and the id of the
-    /// last. `None`: it lists no sizes, something is to be deleted, or ids come from content, of which no server tells.
+    /// The values that STAT and UIDL will return if the mailbox stays as it was listed. `None` if the server lists no sizes,
+    /// something is marked for deletion, or the ids are derived from the content.
     pub fn stat(&self) -> Option<Stat> {
         if self.identity == Identity::Content || !self.marked.is_empty() {
             return None;
@@ -24,14 +25,14 @@ impl Pop3Source {
         Some(Stat { count, octets, first_uidl: id(first), last_uidl: id(last) })
     }
 
-    /// Whether the mailbox is as [`Self::stat`] found it in an earlier session. To be asked before anything is listed. A
-    /// mailbox of which that cannot be told has changed.
+    /// Whether the mailbox is as [`Self::stat`] found it in an earlier session. Call it before the listing. If it cannot be
+    /// determined, the mailbox counts as changed.
     pub async fn is_unchanged(&mut self, before: &Stat) -> Result<bool> {
         let now = if before.count == 0 { self.counted().await? } else { self.stat_with(before.count).await? };
         Ok(now.as_ref() == Some(before))
     }
 
-    /// The count, and the ids of the first message and of the one of this number; all at once where the server takes it.
+    /// The count, and the ids of the first message and of message `last`; pipelined if the server allows it.
     async fn stat_with(&mut self, last: u32) -> Result<Option<Stat>> {
         if self.identity == Identity::Content {
             return Ok(None);
@@ -47,7 +48,7 @@ impl Pop3Source {
         let named = |at: usize, wanted: u32| {
             let line = replies.get(at).map(Vec::as_slice)?;
             let (number, id) = accepted(line).and_then(uidl_line)?;
-            (number == wanted).then(|| bounded(id))
+            (number == wanted).then(|| bounded_id(id))
         };
         let counted = replies.first().and_then(|line| accepted(line)).and_then(counted_in);
         let (Some(stat), Some(first_uidl), Some(last_uidl)) = (counted, named(1, 1), named(2, last)) else {
@@ -56,7 +57,7 @@ impl Pop3Source {
         Ok(Some(Stat { first_uidl, last_uidl, ..stat }))
     }
 
-    /// The count alone.
+    /// Only the count.
     async fn counted(&mut self) -> Result<Option<Stat>> {
         if self.identity == Identity::Content {
             return Ok(None);
@@ -66,12 +67,12 @@ impl Pop3Source {
     }
 }
 
-/// What stands behind `+OK`, byte by byte: an id may be anything.
+/// The bytes after `+OK`. They are not decoded, because an id may have any bytes.
 fn accepted(line: &[u8]) -> Option<&[u8]> {
     line.strip_prefix(b"+OK").map(<[u8]>::trim_ascii)
 }
 
-/// `2 320`, as the standard has it; what stands behind is ignored (RFC 1939 section 5).
+/// Parses `2 320`, as the standard writes it; anything after that is ignored (RFC 1939 section 5).
 fn counted_in(text: &[u8]) -> Option<Stat> {
     let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
     let (count, octets) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);

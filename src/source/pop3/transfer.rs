@@ -1,4 +1,4 @@
-//! RETR: as many messages in flight as the server allows, each streamed through the unstuffer.
+//! RETR: as many messages in flight as the server allows; each is dot-unstuffed while it is read.
 
 use super::Pop3Source;
 use super::wire::{Reply, refused};
@@ -7,8 +7,8 @@ use crate::message::{Bytes, Key};
 use crate::net::{BlockEnd, deadline, went_on};
 use crate::source::{BATCH_BYTES, Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
 
-/// The largest message taken into memory although the server announced less.
-const MAX_UNANNOUNCED: u64 = 2 * WINDOW;
+/// The largest message that is accepted into memory if the server announced less.
+const MAX_UNANNOUNCED_BYTES: u64 = 2 * WINDOW;
 
 impl Pop3Source {
     /// Fetches messages and sends them in batches.
@@ -21,7 +21,7 @@ impl Pop3Source {
             let room = out.room(announced(batch)).await;
             let mut items = Vec::with_capacity(batch.len());
             let result = self.fetch_batch(batch, &mut items, out).await;
-            // What arrived whole before a broken connection is delivered all the same.
+            // Messages that were complete before the connection broke are delivered anyway.
             out.send(items, room).await;
             result?;
         }
@@ -46,7 +46,7 @@ impl Pop3Source {
         let mut bytes = 0;
         let mut first_short = None;
         for (i, listed) in batch.iter().enumerate() {
-            // The window slides by halves: a write for each message would double the system calls.
+            // The window slides by halves: one write for each message would double the system calls.
             if sent == 0 || (sent - i) * 2 <= window && sent < commands.len() {
                 let until = commands.len().min(i + window);
                 self.session.send(&commands[sent..until]).await?;
@@ -62,10 +62,10 @@ impl Pop3Source {
                 }
                 Err(Broken { item, error, is_no_reply }) => {
                     match first_short {
-                        Some(count) => doubt_from(items, count),
+                        Some(count) => doubt_last_of(items, count),
                         None => {
                             if is_no_reply {
-                                doubt_from(items, items.len());
+                                doubt_last_of(items, items.len());
                             }
                             items.extend(item.map(|item| *item));
                         }
@@ -73,28 +73,28 @@ impl Pop3Source {
                     return Err(error);
                 }
             }
-            // The server announced less than it sends; memory is bounded whatever it says.
+            // The server announced less than it sends. Memory is limited in any case.
             if bytes > 2 * BATCH_BYTES && first_short.is_none() {
                 out.send(std::mem::take(items), Room::default()).await;
                 bytes = 0;
             }
         }
         if let (Some(count), Some(last)) = (first_short, batch.last())
-            && let Err(error) = self.prove_in_step(&last.id).await
+            && let Err(error) = self.check_in_step(&last.id).await
         {
-            doubt_from(items, count);
+            doubt_last_of(items, count);
             return Err(error);
         }
         Ok(())
     }
 
-    /// One of several that were asked for.
+    /// Receives one of the messages that were requested.
     async fn receive(&mut self, listed: &Listed) -> Result<Received, Broken> {
         let key = Key::new(&self.origin, listed.id.clone());
         if let Some(item) = self.first_line(&key).await? {
             return Ok(Received { item, is_short: false });
         }
-        let most = MAX_UNANNOUNCED.max(listed.size());
+        let most = MAX_UNANNOUNCED_BYTES.max(listed.size());
         let mut bytes = Vec::with_capacity(usize::try_from(listed.size().min(WINDOW)).unwrap_or(0));
         let keep = |piece: &[u8]| {
             if (bytes.len() + piece.len()) as u64 > most {
@@ -129,7 +129,7 @@ impl Pop3Source {
         let mut end = self.session.lines.block(deadline::REPLY, keep).await.map_err(|e| Broken::at(&key, e))?;
         if matches!(end, BlockEnd::Sure)
             && is_short(listed, came)
-            && let Err(error) = self.prove_in_step(&listed.id).await
+            && let Err(error) = self.check_in_step(&listed.id).await
         {
             end = BlockEnd::Doubtful(error);
         }
@@ -137,7 +137,7 @@ impl Pop3Source {
         judged(listed, key, bytes, came, end)
     }
 
-    /// The reply to RETR: `None` when the message follows.
+    /// Reads the reply to RETR. `None` if the message follows.
     async fn first_line(&mut self, key: &Key) -> Result<Option<Item>, Broken> {
         let secrets = self.session.lines.secrets();
         let line = self.session.lines.line(deadline::REPLY).await.map_err(|e| Broken::at(key, e))?;
@@ -146,7 +146,7 @@ impl Pop3Source {
             Reply::Ok(_) => Ok(None),
             Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
             Reply::Continue(_) => {
-                Err(Broken::at(key, Error::permanent(Kind::Protocol, "RETR: the server asks for more")))
+                Err(Broken::at(key, Error::permanent(Kind::Protocol, "RETR: the server asks for more input")))
             }
         }
     }
@@ -157,11 +157,11 @@ impl Pop3Source {
     }
 }
 
-/// What came of the message at which the connection became useless, and why it did.
+/// Why the connection became useless, and what came of the message at that point.
 struct Broken {
     item: Option<Box<Item>>,
     error: Error,
-    /// What came is no reply: perhaps the rest of the message before.
+    /// What came is not a reply: it may be the rest of the previous message.
     is_no_reply: bool,
 }
 
@@ -171,7 +171,7 @@ impl Broken {
     }
 }
 
-/// The message as it came, after `came` bytes on the wire. Nothing can be read behind a doubtful end.
+/// The message as it came, after `came` bytes on the wire. After a doubtful end nothing more can be read.
 fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> Result<Item, Broken> {
     match end {
         BlockEnd::Sure => Ok(listed.item(key, bytes, came)),
@@ -186,19 +186,19 @@ fn far_larger() -> Error {
     Error::permanent(Kind::Protocol, "a message far larger than the server announced")
 }
 
-/// A message that came to an end.
+/// A message that came to its end.
 struct Received {
     item: Item,
     is_short: bool,
 }
 
-/// Whether less came than was announced: a line with a dot alone may have ended the message too early.
+/// Whether less came than was announced, so that a line with a single dot may have ended the message too early.
 fn is_short(listed: &Listed, came: u64) -> bool {
     listed.announced.is_none_or(|announced| came < announced)
 }
 
-/// Doubts the last of the first `count`, and lets go of what seemed to come behind it: that may be made of its text.
-fn doubt_from(items: &mut Vec<Item>, count: usize) {
+/// Doubts the last of the first `count` messages, and drops what seemed to follow it, because that may be part of its text.
+fn doubt_last_of(items: &mut Vec<Item>, count: usize) {
     items.truncate(count);
     let doubted = items.pop().map(|last| match last {
         Item::Fetched(Fetched { envelope, bytes, .. }) => Item::Doubtful { envelope, bytes, error: went_on() },
@@ -207,7 +207,7 @@ fn doubt_from(items: &mut Vec<Item>, count: usize) {
     items.extend(doubted);
 }
 
-/// What so many bytes were on the wire, where each line ended with CRLF.
+/// The size of these bytes on the wire, where each line ends with CRLF.
 fn on_the_wire(bytes: &[u8]) -> u64 {
     (bytes.len() + memchr::memchr_iter(b'\n', bytes).count()) as u64
 }

@@ -1,21 +1,21 @@
-//! Replies and listings as values: bytes in, values out, no I/O.
+//! Parses replies and listings. No I/O.
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::refusal::{Meaning, meaning};
 use crate::secrets::Secrets;
 
-/// The longest UIDL taken as it is; RFC 1939 allows 70 octets, longer ones occur and are hashed by the caller.
-pub(super) const LONG_UIDL: usize = 255;
+/// The longest UIDL that is used unchanged. RFC 1939 allows 70 octets; longer ones occur, and the caller hashes them.
+pub(super) const LONGEST_UIDL_BYTES: usize = 255;
 
 /// The first line of a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// `+OK text`.
     Ok(String),
-    /// `-ERR text`, with its response code where there is one (RFC 2449, RFC 3206).
+    /// `-ERR text`, with its response code if it has one (RFC 2449, RFC 3206).
     Err(String),
-    /// `+ text`: the server waits for more of an AUTH.
+    /// `+ text`: the server waits for the next line of an AUTH.
     Continue(String),
 }
 
@@ -33,7 +33,7 @@ impl Reply {
         }
     }
 
-    /// What of it is shown to people is without the secrets. The text of `+OK`, in which numbers stand, is not shown.
+    /// Parses a reply, with the secrets removed from `-ERR` and invalid lines, which are shown to people. `+OK` is not shown.
     pub(super) fn hushed(line: &[u8], secrets: &Secrets) -> Result<Self> {
         match Self::parse(line) {
             Ok(reply @ (Self::Ok(_) | Self::Continue(_))) => Ok(reply),
@@ -45,27 +45,29 @@ impl Reply {
         matches!(self, Self::Ok(_))
     }
 
-    /// The text of `+OK`, or `-ERR` as an error of the given command.
+    /// The text of `+OK`, or `-ERR` as an error of this command.
     pub(super) fn accepted(self, verb: &str) -> Result<String> {
         match self {
             Self::Ok(text) => Ok(text),
             Self::Err(line) => Err(refused(verb, &line)),
-            Self::Continue(_) => Err(Error::permanent(Kind::Protocol, format!("{verb}: the server asks for more"))),
+            Self::Continue(_) => {
+                Err(Error::permanent(Kind::Protocol, format!("{verb}: the server asks for more input")))
+            }
         }
     }
 }
 
-/// `-ERR` in place of a greeting.
-pub(super) fn turned_away(line: &str) -> Error {
-    not_done("the server turned us away".to_owned(), line)
+/// The error for `-ERR` instead of a greeting.
+pub(super) fn greeting_refused(line: &str) -> Error {
+    not_done("the server refused the connection".to_owned(), line)
 }
 
-/// `-ERR` to a command other than a login: with a code that says so final, otherwise worth another try.
+/// The error for `-ERR` to a command other than a login. It is permanent only if its code says so.
 pub(super) fn refused(verb: &str, line: &str) -> Error {
     not_done(format!("{verb} was refused"), line)
 }
 
-/// The same to some of many; the first of the replies stands for all.
+/// The same if some of many commands were refused. `line` is the first of the refusals.
 pub(super) fn refused_for(verb: &str, refused: usize, of: usize, line: &str) -> Error {
     not_done(format!("{verb} was refused for {refused} of {of} messages"), line)
 }
@@ -77,7 +79,7 @@ fn not_done(doing: String, line: &str) -> Error {
     Error::transient(Kind::Refused, doing).said(line)
 }
 
-/// A line of a LIST reply: number and size. A size that is none is not known; the message is there all the same.
+/// Parses a line of a LIST reply: number and size. An invalid size is unknown; the message exists all the same.
 pub(super) fn list_line(line: &[u8]) -> Option<(u32, Option<u64>)> {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split_ascii_whitespace();
@@ -85,13 +87,13 @@ pub(super) fn list_line(line: &[u8]) -> Option<(u32, Option<u64>)> {
     Some((number, words.next().and_then(|size| size.parse().ok())))
 }
 
-/// The number of a message: they begin at 1.
+/// A message number. They begin at 1.
 fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number > 0)
 }
 
-/// A line of a UIDL reply: number and id. The id is any bytes behind blanks or tabs, of which small servers send several; some
-/// put blanks into it.
+/// Parses a line of a UIDL reply: number and id. The id may have any bytes, even blanks. Some small servers send several
+/// blanks or tabs before it.
 pub(super) fn uidl_line(line: &[u8]) -> Option<(u32, &[u8])> {
     let blank = memchr::memchr2(b' ', b'\t', line)?;
     let number = number(&line[..blank])?;

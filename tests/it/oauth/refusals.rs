@@ -8,7 +8,7 @@ use crate::support::oauth_server::{BODIES, Fault, OauthOptions};
 fn every_refusal_is_said_in_words_and_no_token_is_thrown_away() {
     let home = Home::new(OauthOptions::default(), NOWHERE).signed_in();
     for (name, words, is_over) in [
-        ("google-revoked", "takes the saved sign-in no longer", true),
+        ("google-revoked", "no longer accepts the saved sign-in", true),
         ("ms-password", "the password was changed after the sign-in", true),
         ("ms-frequency", "the sign-in is too old", true),
         ("ms-unused", "not used for 90 days", true),
@@ -16,13 +16,13 @@ fn every_refusal_is_said_in_words_and_no_token_is_thrown_away() {
         ("ms-mfa", "second factor", false),
         ("ms-consent", "administrator", true),
         ("ms-no-secret", "Allow public client flows", false),
-        ("ms-public", "leave `client_secret` out", false),
-        ("ms-secret-old", "the client secret has run out", false),
+        ("ms-public", "remove `client_secret`", false),
+        ("ms-secret-old", "the client secret has expired", false),
         ("ms-tenant", "not known in this tenant", false),
-        ("ms-no-scope", "a fault of mailsluice", false),
-        ("ms-scope", "does not give what is asked for", false),
-        ("unauthorized", "may not ask for that", false),
-        ("denied", "somebody said no", false),
+        ("ms-no-scope", "a bug in mailsluice", false),
+        ("ms-scope", "does not grant the requested scope", false),
+        ("unauthorized", "not allowed to request this", false),
+        ("denied", "somebody declined", false),
     ] {
         let before = home.kept_text("refresh_token");
         home.age(4000);

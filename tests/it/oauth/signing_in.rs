@@ -58,7 +58,7 @@ fn the_browser_may_come_over_ipv6() {
 fn the_issuer_is_looked_at_where_it_is_said() {
     let home = Home::new(OauthOptions { iss: Some("https://evil.example".into()), ..OauthOptions::default() }, NOWHERE);
     let output = home.log_in(&["login", "work"]);
-    assert!(output.code != 0 && output.stderr.contains("another server wants the code"), "{output}");
+    assert!(output.code != 0 && output.stderr.contains("another server asks for the code"), "{output}");
     assert!(home.provider.asked().is_empty(), "the code was not shown to anybody");
 }
 
@@ -71,7 +71,7 @@ fn no_is_an_answer() {
     let state = query.split('&').find(|field| field.starts_with("state=")).unwrap();
     get(&format!("{place}?error=access_denied&{state}"));
     let output = login.end();
-    assert!(output.code == 77 && output.stderr.contains("somebody said no"), "{output}");
+    assert!(output.code == 77 && output.stderr.contains("somebody declined"), "{output}");
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn a_code_is_typed_on_another_device() {
 #[test]
 fn a_device_that_is_told_no_or_nothing_ends_the_wait() {
     for (answer, words) in [
-        ("authorization_declined", "somebody said no"),
-        ("access_denied", "somebody said no"),
+        ("authorization_declined", "somebody declined"),
+        ("access_denied", "somebody declined"),
         ("expired_token", "in time"),
     ] {
         let home = Home::new(OauthOptions { device: vec![answer], ..OauthOptions::default() }, NOWHERE);
