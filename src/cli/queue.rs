@@ -95,8 +95,7 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
         true => world.store.outbox(None, MOST)?.into_iter().rev().collect(),
         false => world.store.still_to_tell()?,
     };
-    let about = rows.iter().map(|row| world.store.entry(row.entry)).collect::<Result<Vec<_>>>()?;
-    let about: Vec<Option<About>> = about.into_iter().map(|entry| entry.map(|entry| entry.row.about)).collect();
+    let about = rows.iter().map(|row| world.store.about(row.entry)).collect::<Result<Vec<_>>>()?;
     if output.json {
         rows.iter().zip(&about).for_each(|(row, about)| output.data(as_json(row, about.as_ref())));
     } else if !rows.is_empty() {
@@ -143,7 +142,7 @@ fn refused(row: &OutboxRow) -> String {
 
 fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     let row = find(world, id)?;
-    let about = world.store.entry(row.entry)?.map(|entry| entry.row.about);
+    let about = world.store.about(row.entry)?;
     if output.json {
         output.data(as_json(&row, about.as_ref()));
         return Ok(0);

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{journal_row, mboxes, targets};
 use super::sqlite::Sql;
-use super::{EntryId, JournalEntry, JournalRow, Places, Target, before};
+use super::{About, EntryId, JournalEntry, JournalRow, Places, Target, before};
 
 /// The columns that [`journal_row`] reads, in its order. An account has its present label.
 const ROWS: &str =
@@ -44,6 +44,13 @@ pub(super) fn filed_as(db: &Connection, account: &str, message_id: &str) -> Sql<
          WHERE account = ?1 AND message_id = ?2 ORDER BY entry DESC LIMIT 8",
     )?;
     query.query_map(params![account, message_id], |row| row.get(0))?.collect()
+}
+
+/// Sender, subject and Message-ID of one entry.
+pub(super) fn about(db: &Connection, id: EntryId) -> Sql<Option<About>> {
+    let mut query = db.prepare_cached("SELECT sender, subject, message_id FROM journal WHERE entry = ?1")?;
+    let about = |row: &Row<'_>| Ok(About { from: row.get(0)?, subject: row.get(1)?, message_id: row.get(2)? });
+    query.query_row([id], about).optional()
 }
 
 /// One entry with everything that it led to.

@@ -452,6 +452,10 @@ impl Store for SqliteStore {
         self.read("reading the journal", |db| journal::newest(db, &self.places, account, numbers, limit))
     }
 
+    fn about(&self, id: EntryId) -> Result<Option<About>> {
+        self.read("reading the journal", |db| journal::about(db, id))
+    }
+
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
         self.read("reading the journal", |db| journal::entry(db, &self.places, id))
     }

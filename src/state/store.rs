@@ -117,6 +117,9 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// The newest of the journal entries whose numbers are in a range, newest first.
     fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>>;
 
+    /// Sender, subject and Message-ID of a journal entry.
+    fn about(&self, id: EntryId) -> Result<Option<About>>;
+
     /// One journal entry with everything that it led to.
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;
 

@@ -34,7 +34,7 @@ fn two_accounts_that_append_to_each_other_do_not_go_on_for_ever() {
     assert_eq!(boxes.each_ref().map(|mailbox| mailbox.count("INBOX")), [1, 1]);
     let inbox = user.inbox();
     assert!(inbox.len() == 1 && inbox[0].contains("X-Was-In: a"), "it is kept here: {inbox:#?}");
-    let log = user.sandbox.run(&["log"]);
+    let log = user.sandbox.run(&["log", "-v"]);
     assert!(log.stdout.contains("not appended: it was in a/INBOX before (a loop)"), "{log}");
 }
 

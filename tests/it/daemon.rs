@@ -569,7 +569,7 @@ fn mail_in_a_folder_that_appears_later_is_forwarded() {
     mailbox.add("New", message(1));
     until("it is filed", || Maildirs::at(sandbox.maildir()).delivered().len() == 1);
     let queue = sandbox.run(&["queue", "list"]);
-    assert!(queue.stdout.contains("boss@example.net"), "{queue}{}", sandbox.run(&["log"]));
+    assert!(queue.stdout.contains("boss@example.net"), "{queue}{}", sandbox.run(&["log", "-v"]));
     stop(running);
 }
 

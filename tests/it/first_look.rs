@@ -33,7 +33,7 @@ fn a32_n7_the_first_fetch_of_a_mailbox_answers_nobody_and_notifies_of_nothing() 
         let fetch = || user.sandbox.run(&["--allow-root", "fetch"]);
         let output = fetch();
         assert_eq!((user.rows().len(), user.inbox().len()), (0, 2), "{output}");
-        let log = user.sandbox.run(&["log"]).stdout;
+        let log = user.sandbox.run(&["log", "-v"]).stdout;
         assert!(log.contains("no reply: A32, the message stood on the server before the account's first run"), "{log}");
         assert!(log.contains("no reply: A32, the message is old"), "{log}");
 

@@ -311,7 +311,7 @@ fn l1_what_a_sender_writes_cannot_move_the_cursor_of_the_log() {
         .sandbox();
     let fetched = sandbox.run(&["fetch", "-v"]);
     assert_eq!(fetched.code, 0, "{fetched}");
-    let log = sandbox.run(&["log"]);
+    let log = sandbox.run(&["log", "-v"]);
     assert!(log.stdout.contains("me/INBOX") && is_harmless(&log.stdout), "{log:?}");
     assert!(is_harmless(&(fetched.stdout + &fetched.stderr)));
     let json = sandbox.run(&["log", "--json"]);

@@ -162,14 +162,14 @@ fn log_and_queue_say_which_mail_was_encoded() {
     let (user, _) = forwarded(strict(), "redirect", format!("{HEAD}\n{line}\n"));
     let shown = user.queue(&["show", "1"]).stdout;
     assert!(shown.contains("encoded for its relay (quoted-printable): 250 2.0.0 taken"), "{shown}");
-    let log = user.sandbox.run(&["--allow-root", "log"]).stdout;
+    let log = user.sandbox.run(&["--allow-root", "log", "-v"]).stdout;
     assert!(log.contains("a@x.example; encoded for its relay (quoted-printable)"), "{log}");
     let json = user.sandbox.run(&["--allow-root", "log", "--json"]).stdout;
     assert!(json.contains("\"sent_as\":\"encoded for its relay (quoted-printable)\""), "{json}");
 
     let (user, taken) = forwarded(strict(), "redirect", format!("{HEAD}\nhello\n"));
     assert!(taken.ends_with(b"\nhello\n"));
-    let log = user.sandbox.run(&["--allow-root", "log"]).stdout;
+    let log = user.sandbox.run(&["--allow-root", "log", "-v"]).stdout;
     assert!(!log.contains("encoded"), "{log}");
 }
 

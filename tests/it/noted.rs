@@ -166,11 +166,12 @@ fn reliability_f12_a_copy_that_cannot_be_filed_is_filed_later_and_the_answer_is_
     assert!(output.stderr.contains("no copy of vacation") && output.stderr.contains("can be filed"), "{output}");
     // It is shown as what it is.
     let list = user.queue(&["list"]);
-    assert!(list.stdout.contains("sent, copy owed") && list.stdout.lines().count() == 1, "{list}");
-    let id = list.stdout.split_whitespace().next().unwrap().to_owned();
+    assert!(list.stdout.contains("sent, copy owed") && list.stdout.lines().count() == 2, "{list}");
+    let row = list.stdout.lines().nth(1).unwrap();
+    let id = row.split_whitespace().next().unwrap().to_owned();
     let show = user.queue(&["show", &id]).stdout;
     assert!(show.contains("state     sent, copy owed\n") && show.contains("copy      2 attempts  "), "{show}");
-    let log = user.sandbox.run(&["--allow-root", "log"]);
+    let log = user.sandbox.run(&["--allow-root", "log", "-v"]);
     assert!(log.stdout.contains("sent, copy owed: vacation") && log.stdout.contains("; no copy yet: "), "{log}");
     // Nobody can take back what was sent.
     assert_eq!((user.queue(&["drop", &id]).code, user.queue(&["hold", &id]).code), (64, 64));

@@ -475,7 +475,7 @@ fn r_f9b_an_account_that_is_renamed_goes_on() {
     assert_eq!(output.code, 0, "{output}");
     let expected: Vec<String> = messages.into_iter().chain([message(77)]).collect();
     client.mail().assert_holds(&expected);
-    let log = sandbox.run(&["-c", renamed.to_str().unwrap(), "log", "work"]);
+    let log = sandbox.run(&["-c", renamed.to_str().unwrap(), "log", "-v", "work"]);
     assert_eq!(log.stdout.matches("work/INBOX").count(), 6, "{log}");
     drop(server);
 }

@@ -141,7 +141,7 @@ fn sending_r_5_a_partial_refusal_is_shown_as_what_it_is() {
     let show = shown(&["queue", "show", "1"]);
     assert!(show.contains("a@x.example  sent: 2") && show.contains("c@x.example  sent: 2"), "{show}");
     assert!(show.contains("b@x.example  refused: ") && show.contains("550 5.1.1 nobody here"), "{show}");
-    let log = shown(&["log"]);
+    let log = shown(&["log", "-v"]);
     let expected = "sent in part: redirect a@x.example c@x.example; refused: b@x.example: ";
     assert!(log.contains(expected) && log.contains("nobody here"), "{log}");
     let row = &user.rows()[0];
@@ -567,7 +567,7 @@ fn what_waits_is_seen_behind_a_hundred_thousand_rows() {
          SELECT entry, n.n, kind, telling, 'x', 2, 1, due, at FROM outbox, n WHERE id = 1",
     )
     .unwrap();
-    assert_eq!(user.queue(&["list"]).stdout.lines().count(), 1);
+    assert_eq!(user.queue(&["list"]).stdout.lines().count(), 2, "a header and a row");
     for verb in ["show", "hold"] {
         let output = user.queue(&[verb, "1"]);
         assert_eq!(output.code, 0, "{output}");

@@ -13,8 +13,8 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, Known, Later, Outbox,
-    OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, Remembered, Rest,
+    About, Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, Known, Later,
+    Outbox, OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, Remembered, Rest,
     SqliteStore, Staged, Standing, Store, Trouble, Unfinished, sync_dirs,
 };
 
@@ -401,6 +401,10 @@ impl Store for MortalStore {
 
     fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>> {
         self.look()?.journal_in(account, numbers, limit)
+    }
+
+    fn about(&self, id: EntryId) -> Result<Option<About>> {
+        self.look()?.about(id)
     }
 
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>> {
