@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use clap_complete::ArgValueCompleter;
 use serde_json::json;
 
+use super::help::complete;
 use super::output::{Output, count};
 use super::setup::{self, Setup};
 use super::width;
@@ -19,6 +21,7 @@ const COLUMN: usize = 24;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// An account or a relay of the config, or a server in no config: HOST:PORT
+    #[arg(add = ArgValueCompleter::new(complete::accounts_and_relays))]
     what: Option<String>,
     /// Ask relays whether they would take mail for this address; nothing is sent
     #[arg(long, value_name = "ADDRESS")]

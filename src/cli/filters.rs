@@ -5,6 +5,9 @@ use std::sync::Arc;
 use clap::Subcommand;
 use serde_json::json;
 
+use clap_complete::ArgValueCompleter;
+
+use super::help::complete;
 use super::output::Output;
 use crate::config::filters::{head_of, head_of_script};
 use crate::config::library::{self, SHIPPED, Shipped};
@@ -21,6 +24,7 @@ pub(super) enum Filters {
     /// Print one: its parameters, rules and tests
     Show {
         /// Its name, such as lists/by-list-id
+        #[arg(add = ArgValueCompleter::new(complete::filters))]
         name: String,
     },
 }

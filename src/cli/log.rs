@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap_complete::ArgValueCompleter;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde_json::json;
 
+use super::help::complete;
 use super::output::Output;
 use super::setup::{self, Setup};
 use super::table::{Column, Fit, Table};
@@ -38,7 +40,7 @@ const COLUMNS: [Column; 7] = [
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Only this account; a number shows everything about that entry
-    #[arg(value_name = "ACCOUNT|NUMBER")]
+    #[arg(value_name = "ACCOUNT|NUMBER", add = ArgValueCompleter::new(complete::accounts))]
     which: Option<String>,
     /// How many messages, the newest last
     #[arg(short = 'n', long, default_value_t = 50, value_name = "COUNT")]

@@ -1,5 +1,6 @@
 //! The command tree and dispatch, nothing else: each command is a file.
 
+mod advice;
 mod check;
 mod deliver;
 mod discover;
@@ -8,7 +9,8 @@ mod doctor;
 mod explain;
 mod fetch;
 mod filters;
-mod helps;
+mod help;
+
 mod init;
 mod journal;
 mod list;
@@ -36,30 +38,33 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clap_complete::ArgValueCompleter;
 
 use crate::error::Result;
+use help::complete;
 use output::Output;
+
+const GLOBAL: &str = "Global options";
 
 /// Fetches, filters and files a person's mail.
 #[derive(Debug, Parser)]
 #[command(name = "mailsluice", version, max_term_width = 100)]
-#[command(after_help = "Exit codes are those of sysexits.h: 0 done (also when there was no mail), 64 wrong use, \
-                        65 a message that cannot be sent as it is, 69 and 74 to 77 something failed, 75 try again later, 78 the config is wrong.")]
+#[command(after_help = "Exit codes are those of sysexits.h: `mailsluice help exit-codes`. Topics: `mailsluice help`.")]
 struct Cli {
     /// The config file [default: ~/.config/mailsluice/config.yaml, else /etc/mailsluice/config.yaml]
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     config: Option<PathBuf>,
     /// Print JSON, one object a line, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Say only what went wrong
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
     quiet: bool,
     /// Say more; twice: the dialogue with the servers, without passwords
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
     /// Deliver mail and start the programs of rules even when running as root
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     allow_root: bool,
     #[command(subcommand)]
     command: Command,
@@ -70,6 +75,7 @@ enum Command {
     /// Fetch new mail from all accounts, or from those named
     Fetch {
         /// The names of accounts in the config
+        #[arg(add = ArgValueCompleter::new(complete::accounts))]
         accounts: Vec<String>,
     },
     /// Fetch from every account again and again, each at its `poll` interval, until SIGTERM
@@ -141,7 +147,19 @@ enum Command {
     /// Forget the sign-in of an account or relay, and have the provider do so where it can be told
     Logout {
         /// The account or relay of the config
+        #[arg(add = ArgValueCompleter::new(complete::sign_ins))]
         name: String,
+    },
+    /// Show a page of the manual: a command, or a topic such as rules or vacation
+    Help {
+        /// The command or the topic; without one, what there is
+        #[arg(value_name = "PAGE", add = ArgValueCompleter::new(complete::pages))]
+        names: Vec<String>,
+    },
+    /// Print what a shell needs to complete commands, options, accounts and folders
+    Completions {
+        /// The shell
+        shell: complete::Shell,
     },
     /// Show what came and was sent: when, from whom, which rule decided and what happened; with a number or -v also why
     Log(log::Arguments),
@@ -152,7 +170,8 @@ const CUT: u8 = 74;
 
 /// Runs the command line. The result is the exit code.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments()) {
+    complete::answer();
+    let cli = match help::parse(for_sendmail(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are answers, anything else is wrong use (EX_USAGE).
@@ -196,8 +215,7 @@ pub fn commands_of_daemon() -> Vec<(String, String)> {
 }
 
 /// Called as `sendmail` or `mailq`, through a link of that name, the program is that command.
-fn arguments() -> Vec<std::ffi::OsString> {
-    let mut given: Vec<_> = std::env::args_os().collect();
+fn for_sendmail(mut given: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let name =
         given.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
     match name.as_deref() {
@@ -256,6 +274,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::List(arguments) => list::run(&config, &arguments, cli.allow_root, output),
         Command::Login(arguments) => login::run(&config, &arguments, output),
         Command::Logout { name } => login::forget(&config, &name, output),
+        Command::Help { names } => help::run(&names, output),
+        Command::Completions { shell } => complete::run(shell, output),
         Command::Log(arguments) => log::run(&config, &arguments, cli.verbose > 0, output),
     }
 }

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use clap_complete::ArgValueCompleter;
+
+use super::help::complete;
 use super::output::Output;
 use super::setup::{self, Setup};
 use crate::clean;
@@ -16,6 +19,7 @@ use crate::pass::World;
 #[derive(Debug, clap::Args)]
 pub(super) struct Accounts {
     /// The names of accounts in the config; without any, all of them
+    #[arg(add = ArgValueCompleter::new(complete::accounts))]
     accounts: Vec<String>,
 }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use clap_complete::ArgValueCompleter;
+
+use super::help::complete;
 use super::output::Output;
 use super::setup::{self, Setup, compile};
 use crate::clean;
@@ -19,7 +22,7 @@ use crate::pass::{Coming, Looked, Move, Refilter, Shown, World};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// Local folders: INBOX, lists/rust
-    #[arg(required = true)]
+    #[arg(required = true, add = ArgValueCompleter::new(complete::folders))]
     folders: Vec<String>,
     /// Move the mail; without it only what would be done is shown
     #[arg(short, long, conflicts_with = "dry_run")]
@@ -28,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(short = 'n', long)]
     dry_run: bool,
     /// With the rules of this account
-    #[arg(short, long, conflicts_with = "rules")]
+    #[arg(short, long, conflicts_with = "rules", add = ArgValueCompleter::new(complete::accounts))]
     account: Option<String>,
     /// With the rules of this file alone
     #[arg(short, long, value_name = "FILE")]

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::helps::helps;
+use super::advice::helps;
 use super::output::Output;
 use super::setup::Setup;
 use super::width;

@@ -2,8 +2,15 @@
 
 use std::io::IsTerminal;
 
+use unicode_width::UnicodeWidthStr;
+
 /// A terminal is never taken for narrower than this.
 const NARROWEST: usize = 40;
+
+/// Whether standard output is a terminal.
+pub(super) fn is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
 
 /// How many characters a line of standard output may have; no bound where it is no terminal.
 pub(super) fn of_standard_output() -> usize {
@@ -18,10 +25,10 @@ pub(super) fn of_standard_output() -> usize {
 /// A line that begins with a word, from a column on, and goes on below that column.
 pub(super) fn wrapped(first: &str, column: usize, text: &str, columns: usize) -> String {
     let (mut all, mut line) = (String::new(), format!("{first:<column$}"));
-    let mut used = line.chars().count();
+    let mut used = line.width();
     let mut is_empty = true;
     for word in text.split(' ') {
-        let length = word.chars().count();
+        let length = word.width();
         if !is_empty && used + 1 + length > columns {
             all += &line;
             all.push('\n');

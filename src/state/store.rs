@@ -118,7 +118,7 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     fn journal_in(&self, account: Option<&str>, numbers: Range<EntryId>, limit: u32) -> Result<Vec<JournalRow>>;
 
     /// Sender, subject and Message-ID of a journal entry.
-    fn about(&self, id: EntryId) -> Result<Option<About>>;
+    fn about(&self, id: EntryId) -> Result<Option<super::About>>;
 
     /// One journal entry with everything that it led to.
     fn entry(&self, id: EntryId) -> Result<Option<JournalEntry>>;

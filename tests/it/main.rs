@@ -34,6 +34,7 @@ mod folder_names;
 mod folders;
 mod forwards;
 mod habits;
+mod help;
 mod hostile;
 mod hostile_mail;
 mod imap;

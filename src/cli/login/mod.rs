@@ -7,6 +7,9 @@ use std::path::Path;
 
 use serde_json::json;
 
+use clap_complete::ArgValueCompleter;
+
+use super::help::complete;
 use super::output::Output;
 use super::setup;
 use crate::clean;
@@ -23,6 +26,7 @@ const LACKS_CLIENT: u8 = 78;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The account or relay of the config that has `oauth2`
+    #[arg(add = ArgValueCompleter::new(complete::sign_ins))]
     name: String,
     /// Open no port: paste the address on which the browser ended, of any machine
     #[arg(long, conflicts_with = "device")]
