@@ -74,7 +74,7 @@ fn offered(sandbox: &Sandbox, words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let script = format!(
         "PATH=\"$(dirname '{PROGRAM}'):$PATH\"; source docs/completions/mailsluice.bash; COMP_WORDS=({}); COMP_CWORD={last}; \
-         COMP_TYPE=9; _clap_complete_mailsluice; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+         COMP_TYPE=9; _clap_complete_mailsluice mailsluice \"${{COMP_WORDS[{last}]}}\" ''; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         quoted.join(" ")
     );
     let output = Command::new("bash").args(["--norc", "-c", &script]).env("HOME", sandbox.home()).output().unwrap();
