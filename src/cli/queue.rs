@@ -15,8 +15,8 @@ use super::table::{Column, Fit, Table};
 use super::{signals, width};
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Relays, Told, World};
-use crate::state::{About, Ended, OutboxRow, OutboxState};
+use crate::pass::{self, OutboxReport, Relays, World};
+use crate::state::{About, OutboxRow, OutboxState, RecipientEnd};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -200,7 +200,7 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
 }
 
 /// The exit code of a pass over the outbox. What waits for a relay that rests was not tried, and is said.
-pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
+pub(super) fn code_of(told: &OutboxReport, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
     if told.later > 0 {
         return Ok(75);
     }
@@ -210,7 +210,7 @@ pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Outp
 }
 
 /// What a pass over the outbox did. Silence means: nothing.
-pub(super) fn report(told: &Told, output: &Output) {
+pub(super) fn report(told: &OutboxReport, output: &Output) {
     if output.json {
         if told.sent + told.later + told.failed > 0 {
             output.data(json!({
@@ -306,6 +306,6 @@ pub(super) fn ended_as_json(row: &OutboxRow) -> serde_json::Value {
     ended.map(|ended| json!({"to": ended.to, "state": word_of(ended), "said": ended.said})).collect()
 }
 
-fn word_of(ended: &Ended) -> &'static str {
+fn word_of(ended: &RecipientEnd) -> &'static str {
     if ended.is_refused { "refused" } else { OutboxState::Sent.word() }
 }
